@@ -1,0 +1,340 @@
+"""The configuration: `config/streamer.yaml`, read and validated into typed structs.
+
+Anything that is not understood is a `ConfigError` that names the file and the key. Relative paths are taken from the
+folder of the file.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+from msgspec import Meta
+
+from binance_streamer import exchange
+from binance_streamer.names import encode_name, symbol_fault
+from binance_streamer.wire import MAX_FRAME_BYTES
+
+DEFAULT_PATH = Path("config/streamer.yaml")
+EXIT_CODE = 78
+"""EX_CONFIG of sysexits.h: what a process ends with when its configuration is not valid."""
+
+DEFAULT_STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+_Refusal = Callable[[str, str], "ConfigError"]
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the text names the file, the key, and what was expected."""
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class SymbolConfig(_Section, frozen=True):
+    """What is recorded of one symbol."""
+
+    symbol: str
+    streams: tuple[str, ...] = DEFAULT_STREAMS
+    depth_snapshot: bool = True
+    enabled: bool = True
+
+
+class ModeConfig(_Section, frozen=True, kw_only=True):
+    """`run_duration` in seconds ends `up`; 0 is unlimited. Under supervisord it is ignored."""
+
+    run_duration: Annotated[float, Meta(ge=0)] = 0
+    symbols: tuple[SymbolConfig, ...]
+
+
+class NetworkConfig(_Section, frozen=True):
+    """Times in seconds. `connect_attempts` in five minutes hold for all processes of this machine together."""
+
+    websocket_url: str = "wss://fstream.binance.com"
+    rest_url: str = "https://fapi.binance.com"
+    ca_file: str = ""
+    connect_timeout: Seconds = 10
+    request_timeout: Seconds = 10
+    frame_timeout: Seconds = 10
+    stale_timeout: Seconds = 60
+    reconnect_delay: Seconds = 5
+    reconnect_delay_max: Seconds = 60
+    connect_attempts: Count = 300
+    connections: Annotated[int, Meta(ge=1, le=4)] | None = None
+    connection_lifetime: Annotated[float, Meta(ge=1, le=86_400)] = 23 * 3600
+    weight_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
+    snapshot_interval: Annotated[float, Meta(gt=0)] = 3600
+    snapshot_spacing: Annotated[float, Meta(ge=0)] = 2
+    snapshot_retry: Seconds = 5
+    exchange_info_interval: Seconds = 600
+
+
+class StorageConfig(_Section, frozen=True):
+    """Where recordings lie, and how soon a row is readable (`flush_interval`) and durable (`commit_interval`)."""
+
+    output_directory: str = "../data"
+    journal_directory: str = "../var/journal"
+    journal_retention: Annotated[float, Meta(ge=0)] = 3600
+    file_format: Literal["csv"] = "csv"
+    rotation: Literal["daily"] = "daily"
+    flush_interval: Seconds = 1
+    commit_interval: Seconds = 5
+    fsync: bool = True
+
+
+class PerformanceConfig(_Section, frozen=True):
+    """`batch_size` rows of a file are written at once; `process_priority` is a nice value."""
+
+    batch_size: Count = 5000
+    max_frame_bytes: Annotated[int, Meta(ge=1024, le=MAX_FRAME_BYTES)] = MAX_FRAME_BYTES
+    journal_max_bytes: Annotated[int, Meta(ge=16 * 2**20)] = 8 * 2**30
+    process_priority: Annotated[int, Meta(ge=-20, le=19)] = 0
+
+
+class OrderbookConfig(_Section, frozen=True):
+    """Of the order book service."""
+
+    enabled: bool = True
+    summary_interval: Seconds = 1
+    levels: Annotated[int, Meta(ge=1, le=1000)] = 20
+
+
+class LoggingConfig(_Section, frozen=True):
+    """`file` is a template: `{process}` becomes `writer`, `ingest-BTCUSDT`."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    file: str = "../var/log/{process}.log"
+    max_file_size: Annotated[int, Meta(ge=4096)] = 10 * 2**20
+    backup_count: Annotated[int, Meta(ge=0)] = 5
+
+
+class EndpointsConfig(_Section, frozen=True):
+    """ZeroMQ endpoints; `{run}` becomes `run_directory`."""
+
+    run_directory: str = "../var/run"
+    bus_publish: str = "ipc://{run}/bus.publish"
+    bus_subscribe: str = "ipc://{run}/bus.subscribe"
+    writer_intake: str = "ipc://{run}/writer.intake"
+    writer_acks: str = "ipc://{run}/writer.acks"
+    orderbook_query: str = "ipc://{run}/orderbook.query"
+    insecure: bool = False
+
+
+class Config(_Section, frozen=True):
+    """The whole file, defaults filled in, paths and endpoints absolute."""
+
+    mode: Literal["development", "production"]
+    modes: dict[Literal["development", "production"], ModeConfig]
+    network: NetworkConfig = NetworkConfig()
+    storage: StorageConfig = StorageConfig()
+    performance: PerformanceConfig = PerformanceConfig()
+    orderbook: OrderbookConfig = OrderbookConfig()
+    logging: LoggingConfig = LoggingConfig()
+    endpoints: EndpointsConfig = EndpointsConfig()
+
+    @property
+    def selected(self) -> ModeConfig:
+        """The settings of the mode in force."""
+        return self.modes[self.mode]
+
+    @property
+    def symbols(self) -> tuple[SymbolConfig, ...]:
+        """The enabled symbols of the mode in force."""
+        return tuple(symbol for symbol in self.selected.symbols if symbol.enabled)
+
+    def symbol(self, name: str) -> SymbolConfig:
+        """The settings of one symbol; one that is not configured has the default streams."""
+        for symbol in self.selected.symbols:
+            if symbol.symbol == name:
+                return symbol
+        return SymbolConfig(symbol=name)
+
+    @property
+    def connections(self) -> int:
+        """Redundant connections per route: as configured, else two in production."""
+        return self.network.connections or (2 if self.mode == "production" else 1)
+
+    def log_file(self, process: str) -> Path:
+        """Where this process logs."""
+        return Path(self.logging.file.replace("{process}", encode_name(process)))
+
+    def journal_of(self, producer: str) -> Path:
+        """The directory of this producer's journal."""
+        return Path(self.storage.journal_directory) / encode_name(producer)
+
+
+def streams_of(symbol: SymbolConfig) -> tuple[exchange.Stream, ...]:
+    """The streams of a symbol, parsed; raises `exchange.ExchangeError`."""
+    return tuple(exchange.stream_of(symbol.symbol, suffix) for suffix in symbol.streams)
+
+
+def load(path: Path) -> Config:
+    """Read and validate; every fault is a `ConfigError`."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}; name another file with -c FILE") from error
+    return parse(text, path)
+
+
+def parse(text: str, path: Path) -> Config:
+    """The configuration in a YAML text; `path` is for error messages and for relative paths."""
+    try:
+        plain = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derived from SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise ConfigError(f"{path}: expected a map with the key 'mode', got {type(plain).__name__}")
+    try:
+        config = msgspec.convert(plain, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_key_first(str(error))}") from error
+    _check(config, path)
+    return _resolved(config, path.resolve().parent)
+
+
+def dump(config: Config) -> str:
+    """YAML that `parse` reads back into the same configuration."""
+    return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, allow_unicode=True)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses duplicate keys and aliases, and knows only true and false as booleans."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not supported", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads NO as false, 1:30 as 90 and 010 as 8; this loader reads them as text, which the types then refuse.
+_StrictLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
+    ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
+    ("null", r"null|~|", ["n", "~", ""]),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def _key_first(message: str) -> str:
+    """`Expected `int`, got `str` - at `$.network.connections`` → `network.connections: expected …`."""
+    text, _, place = message.rpartition(" - at ")
+    if not text:
+        return message[0].lower() + message[1:]
+    key = place.strip("`").removeprefix("$").lstrip(".")
+    return f"{key or 'top level'}: {text[0].lower()}{text[1:]}"
+
+
+def _check(config: Config, path: Path) -> None:
+    def refuse(key: str, why: str) -> ConfigError:
+        return ConfigError(f"{path}: {key}: {why}")
+
+    if config.mode not in config.modes:
+        raise refuse("mode", f"is {config.mode!r}, but modes.{config.mode} is missing")
+    for mode_name, mode in config.modes.items():
+        _check_symbols(mode, f"modes.{mode_name}.symbols", refuse)
+    _check_urls(config.network, refuse)
+    _check_times(config, refuse)
+    _check_endpoints(config.endpoints, refuse)
+    if "{process}" not in config.logging.file:
+        raise refuse("logging.file", "must contain {process}: each process writes a log of its own")
+
+
+def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
+    for key, schemes in (("websocket_url", ("ws://", "wss://")), ("rest_url", ("http://", "https://"))):
+        url = getattr(network, key)
+        if not url.startswith(schemes):
+            raise refuse(f"network.{key}", f"expected {' or '.join(schemes)}…, got {url!r}")
+
+
+def _check_times(config: Config, refuse: _Refusal) -> None:
+    for name in ("network", "storage", "orderbook"):
+        section = getattr(config, name)
+        for key in section.__struct_fields__:
+            value = getattr(section, key)
+            if isinstance(value, float) and not math.isfinite(value):
+                raise refuse(f"{name}.{key}", "must be a finite number")
+    if not math.isfinite(config.selected.run_duration):
+        raise refuse(f"modes.{config.mode}.run_duration", "must be a finite number; 0 is unlimited")
+    if config.network.reconnect_delay > config.network.reconnect_delay_max:
+        raise refuse("network.reconnect_delay", "must not exceed reconnect_delay_max")
+    if config.storage.flush_interval > config.storage.commit_interval:
+        raise refuse("storage.flush_interval", "must not exceed commit_interval")
+
+
+def _check_endpoints(endpoints: EndpointsConfig, refuse: _Refusal) -> None:
+    for key in endpoints.__struct_fields__:
+        value = getattr(endpoints, key)
+        if key not in ("run_directory", "insecure") and not value.startswith(("ipc://", "tcp://")):
+            raise refuse(f"endpoints.{key}", f"expected ipc://PATH or tcp://HOST:PORT, got {value!r}")
+
+
+def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
+    if not any(symbol.enabled for symbol in mode.symbols):
+        raise refuse(key, "at least one symbol must be enabled")
+    seen: set[str] = set()
+    for number, symbol in enumerate(mode.symbols):
+        place = f"{key}[{number}]"
+        fault = symbol_fault(symbol.symbol)
+        if fault:
+            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} {fault}")
+        if symbol.symbol != symbol.symbol.translate(exchange.UPPER):
+            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} must be in upper case, as the exchange spells it")
+        if symbol.symbol in seen:
+            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} is listed twice")
+        seen.add(symbol.symbol)
+        if not symbol.streams:
+            raise refuse(f"{place}.streams", "at least one stream is needed; use enabled: false to pause a symbol")
+        if len(set(symbol.streams)) != len(symbol.streams):
+            raise refuse(f"{place}.streams", "a stream is listed twice")
+        try:
+            streams_of(symbol)
+        except exchange.ExchangeError as error:
+            raise refuse(f"{place}.streams", str(error)) from error
+
+
+def _resolved(config: Config, folder: Path) -> Config:
+    def absolute(text: str) -> str:
+        return str((folder / text).resolve())
+
+    run_directory = absolute(config.endpoints.run_directory)
+    endpoints = {
+        key: value.replace("{run}", run_directory)
+        for key, value in msgspec.to_builtins(config.endpoints).items()
+        if isinstance(value, str)
+    }
+    replace = msgspec.structs.replace
+    storage = config.storage
+    return replace(
+        config,
+        storage=replace(
+            storage,
+            output_directory=absolute(storage.output_directory),
+            journal_directory=absolute(storage.journal_directory),
+        ),
+        network=replace(config.network, ca_file=config.network.ca_file and absolute(config.network.ca_file)),
+        logging=replace(config.logging, file=absolute(config.logging.file)),
+        endpoints=replace(config.endpoints, **{**endpoints, "run_directory": run_directory}),
+    )
