@@ -1,0 +1,38 @@
+"""The one place that reads clocks: wall clock for stamps, monotonic clock for intervals."""
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+TEST_OFFSET_VARIABLE = "BINANCE_STREAMER_TEST_CLOCK_OFFSET"
+"""Test mode: names a file of eight bytes, a signed little-endian offset in ns that is added to the wall clock."""
+
+monotonic_s = time.monotonic
+
+
+def _shifted_clock(path: Path) -> Callable[[], int]:
+    with path.open("rb") as file:
+        offset = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
+    read = struct.Struct("<q").unpack_from
+
+    def shifted_wall_ns() -> int:
+        return time.time_ns() + int(read(offset)[0])
+
+    return shifted_wall_ns
+
+
+wall_ns: Callable[[], int] = time.time_ns
+if TEST_OFFSET_VARIABLE in os.environ:
+    wall_ns = _shifted_clock(Path(os.environ[TEST_OFFSET_VARIABLE]))
+
+
+def new_epoch() -> int:
+    """A unique name for one run of a producer; compared for equality only.
+
+    The start in ns of the real clock; its last 22 bits (4 ms) are the process's number, so that processes which start at
+    the same moment differ. Clocks that step back may repeat a time, but hardly with the same number.
+    """
+    return time.time_ns() & ~0x3FFFFF | os.getpid() & 0x3FFFFF

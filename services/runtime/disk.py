@@ -1,0 +1,27 @@
+"""Making files durable, in one place, so that a test can see what a power cut would have spared."""
+
+import os
+from pathlib import Path
+
+TEST_SYNC_LOG_VARIABLE = "BINANCE_STREAMER_TEST_SYNC_LOG"
+"""Test mode: names a file that gets a line `<length> <path>` after every fdatasync."""
+
+_sync_log = os.environ.get(TEST_SYNC_LOG_VARIABLE)
+
+
+def sync_file(descriptor: int, path: Path) -> None:
+    """Make the file's bytes durable. An OSError is final: what the kernel could not write it may have forgotten."""
+    length = os.fstat(descriptor).st_size
+    os.fdatasync(descriptor)
+    if _sync_log:
+        with Path(_sync_log).open("a", encoding="utf-8") as log:
+            log.write(f"{length} {path}\n")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable: of new files, and of those that are gone."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

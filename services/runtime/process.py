@@ -1,0 +1,126 @@
+"""The life of a service's process: configuration, signals, parent, priority, logs, and a clean end."""
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+
+from binance_streamer import config as configuration
+from services.runtime import logs
+from services.runtime.clock import new_epoch
+from services.runtime.stop import Stop
+
+EXIT_IO_ERROR = 74
+"""EX_IOERR: the disk refused what it had taken; the next start begins from what is on it."""
+EXIT_BUG = 70
+"""EX_SOFTWARE: a broken invariant; the traceback is in the log."""
+
+_PR_SET_PDEATHSIG = 1
+_UMASK = 0o027
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What every service is handed."""
+
+    name: str
+    config: configuration.Config
+    config_path: Path
+    stop: Stop
+    context: "zmq.Context[zmq.Socket[bytes]]"
+    epoch: int = field(default_factory=new_epoch)
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("service"))
+
+
+def arguments_of(program: str, description: str, example: str) -> argparse.ArgumentParser:
+    """An argument parser with what all services have: `-c FILE`, and an example."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {program}",
+        description=description,
+        epilog=f"example: {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-c",
+        "--config",
+        metavar="FILE",
+        type=Path,
+        default=configuration.DEFAULT_PATH,
+        help="configuration (default: %(default)s)",
+    )
+    return parser
+
+
+def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> int:
+    """Run a service's body until it returns; the exit code says how it ended.
+
+    0: asked to end, and did. 70: a bug. 74: an I/O error of the disk. 78: the configuration is not valid.
+    """
+    try:
+        config = configuration.load(config_path)
+    except configuration.ConfigError as error:
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 (there is no log yet)
+        return configuration.EXIT_CODE
+    os.umask(_UMASK)
+    stop = Stop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.request())
+    supervised = "SUPERVISOR_ENABLED" in os.environ
+    if supervised and not _tied_to_parent():
+        return 0
+    log_thread = logs.start(config, name, to_stderr=not supervised)
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        return _run(Shell(name, config, config_path, stop, context), body)
+    finally:
+        log_thread.stop()
+        context.destroy(linger=0)
+
+
+def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
+    _set_priority(shell)
+    shell.log.info("started pid=%d epoch=%d", os.getpid(), shell.epoch)
+    try:
+        body(shell)
+    except OSError:
+        shell.log.exception("ended by an I/O error")
+        return EXIT_IO_ERROR
+    except Exception:
+        shell.log.exception("ended by a bug")
+        return EXIT_BUG
+    shell.log.info("stopped")
+    return 0
+
+
+def _tied_to_parent() -> bool:
+    """End with the supervisor: orphans would stand in the way of the copies that its successor starts.
+
+    Returns False where it is gone already. Under a supervisor that is process 1 itself, being its child is right.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != 1:
+        return True
+    return b"supervisord" in Path("/proc/1/cmdline").read_bytes()
+
+
+def _set_priority(shell: Shell) -> None:
+    priority = shell.config.performance.process_priority
+    if priority == os.getpriority(os.PRIO_PROCESS, 0):
+        return
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
+    except PermissionError:
+        shell.log.warning("priority not set nice=%d: not permitted; grant CAP_SYS_NICE or set it to 0", priority)
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,52 @@
+"""What a process says of itself, every second, on the bus."""
+
+import os
+from typing import Any
+
+import zmq
+
+from binance_streamer.wire import WIRE_VERSION, encode_frame, encode_topic
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.process import Shell, rss_bytes
+
+INTERVAL_S = 1.0
+
+
+class StatusPublisher:
+    """Publishes `status.<process>.` frames."""
+
+    def __init__(self, shell: Shell, pub: "zmq.Socket[bytes]") -> None:
+        self._shell = shell
+        self._pub = pub
+        self._topic = encode_topic("status", shell.name)
+        self._started_ns = wall_ns()
+        self._seq = 0
+        self._next_s = 0.0
+
+    def due(self, now_s: float) -> bool:
+        """Whether a second has passed since the last one."""
+        return now_s >= self._next_s
+
+    def wait_s(self, now_s: float) -> float:
+        """How long until the next one is due."""
+        return max(0.0, self._next_s - now_s)
+
+    def publish(self, fields: dict[str, Any]) -> None:
+        """One status message: these fields beside what every process says."""
+        self._next_s = monotonic_s() + INTERVAL_S
+        self._seq += 1
+        data = {
+            "symbol": self._shell.name,
+            "stream": "status",
+            "recv_ns": wall_ns(),
+            "producer": self._shell.name,
+            "epoch": self._shell.epoch,
+            "seq": self._seq,
+            "source": "local",
+            "wire_version": WIRE_VERSION,
+            "pid": os.getpid(),
+            "started_ns": self._started_ns,
+            "rss_bytes": rss_bytes(),
+            **fields,
+        }
+        self._pub.send_multipart([self._topic, encode_frame("status", data)], zmq.DONTWAIT)
