@@ -1,1 +1,1 @@
-"""TODO"""
+"""A fake Binance USDⓈ-M futures exchange, a program of its own: it imports nothing of what it tests."""

@@ -1,0 +1,101 @@
+"""The parts of one simulator, put together."""
+
+import asyncio
+import time
+
+from simulator.clock import ExchangeClock
+from simulator.gate import Gate
+from simulator.hub import Hub
+from simulator.options import Options
+from simulator.peer import Peer
+from simulator.replay import Replay
+from simulator.rest import Rest
+from simulator.synthetic import SyntheticMarket
+from simulator.tape import Tape
+from simulator.websocket import Counters, WebSocket
+from simulator.weights import RequestWeight
+
+_TEND_S = 0.1
+
+
+class Exchange:
+    def __init__(self, options: Options) -> None:
+        loop = asyncio.get_running_loop()
+        self.options = options
+        self.clock = ExchangeClock(offset_ms=options.clock_offset_ms, start_time_ms=options.start_time_ms)
+        self.tape = Tape(options.tape)
+        self.hub = Hub(self.tape, loop.call_later)
+        self.gate = Gate()
+        self.counters = Counters()
+        self.peers: set[Peer] = set()
+        self.market = self._market()
+        weight = RequestWeight(options.weight_limit, options.ban_after, int(options.ban_s * 1000))
+        self.rest = Rest(self.market, self.clock, weight, self.tape)
+        self.stopped = asyncio.Event()
+
+    def _market(self) -> SyntheticMarket | Replay:
+        options = self.options
+        if options.capture is not None:
+            return Replay(options.capture, options.speed, self.hub, self.clock, self._most_backlog_bytes)
+        return SyntheticMarket(options.synthetic, self.hub, self.clock, options.weight_limit)
+
+    def websockets(self) -> list[WebSocket]:
+        return [peer.websocket for peer in self.peers if peer.websocket and peer.websocket.is_open]
+
+    def _most_backlog_bytes(self) -> int:
+        return max((websocket.backlog_bytes for websocket in self.websockets()), default=0)
+
+    def new_peer(self) -> Peer:
+        return Peer(self.gate, self._new_websocket, self.rest.answer, self.peers)
+
+    def _new_websocket(self, transport: asyncio.Transport) -> WebSocket:
+        return WebSocket(transport, self.hub, self.options.limits, self.counters)
+
+    async def tend(self) -> None:
+        """Pings, limits, and the tape on the disk; ends only by being cancelled."""
+        while True:
+            await asyncio.sleep(_TEND_S)
+            if not self.gate.is_hung:
+                for websocket in self.websockets():
+                    websocket.tend(time.monotonic())
+            self.tape.flush()
+
+    def hang(self, seconds: float) -> None:
+        """Reads and writes nothing on any connection; what the market makes meanwhile is lost."""
+        self.gate.is_hung = self.hub.is_hung = True
+        for peer in self.peers:
+            peer.transport.pause_reading()
+        asyncio.get_running_loop().call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self.gate.is_hung = self.hub.is_hung = False
+        for peer in self.peers:
+            peer.transport.resume_reading()
+
+    def stats(self) -> dict[str, object]:
+        """What the command `stats` says."""
+        streams = [stream for stream in self.hub.streams.values() if stream.has_been_subscribed]
+        return {
+            "connections": len(self.websockets()),
+            "attempts": self.gate.attempts,
+            "attempts_in_last_300_s": self.gate.attempts_in_last_300_s(),
+            "messages": sum(stream.produced for stream in streams),
+            "delivered": sum(stream.delivered for stream in streams),
+            "streams": {
+                stream.name: {
+                    "produced": stream.produced,
+                    "delivered": stream.delivered,
+                    "subscribers": len(stream.subscribers),
+                }
+                for stream in streams
+            },
+            "rest": {str(status): count for status, count in sorted(self.rest.answers.items())},
+            "used_weight": self.rest.weight.used,
+            "banned_until_ms": self.rest.weight.banned_until_ms,
+            "requests_during_ban": self.rest.weight.requests_during_ban,
+            "pings": self.counters.pings,
+            "pongs": self.counters.pongs,
+            "slow_readers_cut_off": self.counters.slow_readers_cut_off,
+            "backlog_bytes": self._most_backlog_bytes(),
+            **self.market.state(),
+        }

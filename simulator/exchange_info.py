@@ -1,0 +1,61 @@
+"""A made-up /fapi/v1/exchangeInfo."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from simulator.market.contract import Contract, decimal_text
+
+_STALE_MS = 38_520_000  # the exchange caches serverTime here: 10.7 h old in a probe of 2026-09-15
+_NO_DELIVERY_MS = 4_133_404_800_000
+
+
+def exchange_info(
+    contracts: Mapping[str, Contract], statuses: Mapping[str, str], now_ms: int, weight_limit: int
+) -> bytes:
+    body = {
+        "timezone": "UTC",
+        "serverTime": now_ms - _STALE_MS,
+        "futuresType": "U_MARGINED",
+        "rateLimits": [
+            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit},
+            {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+        ],
+        "exchangeFilters": [],
+        "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
+        "symbols": [_symbol(contract, statuses[symbol]) for symbol, contract in contracts.items()],
+    }
+    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _symbol(contract: Contract, status: str) -> dict[str, Any]:
+    tick = decimal_text(contract.tick, contract.price_digits)
+    step = decimal_text(1, contract.quantity_digits)
+    return {
+        "symbol": contract.symbol,
+        "pair": contract.symbol,
+        "contractType": "PERPETUAL",
+        "deliveryDate": _NO_DELIVERY_MS,
+        "onboardDate": 1_569_398_400_000,
+        "status": status,
+        "maintMarginPercent": "2.5000",
+        "requiredMarginPercent": "5.0000",
+        "baseAsset": contract.symbol.removesuffix("USDT"),
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "pricePrecision": contract.price_digits,
+        "quantityPrecision": contract.quantity_digits,
+        "baseAssetPrecision": 8,
+        "quotePrecision": 8,
+        "underlyingType": "COIN",
+        "underlyingSubType": [],
+        "triggerProtect": "0.0500",
+        "filters": [
+            {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "4529764", "tickSize": tick},
+            {"filterType": "LOT_SIZE", "minQty": step, "maxQty": "1000", "stepSize": step},
+        ],
+        "orderTypes": ["LIMIT", "MARKET"],
+        "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
+        "liquidationFee": "0.012500",
+        "marketTakeBound": "0.05",
+    }

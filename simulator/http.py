@@ -1,0 +1,54 @@
+"""Just enough HTTP/1.1 for GET requests without a body. Pure."""
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+MOST_HEAD_BYTES = 32_768
+MOST_TARGET_BYTES = 8_000  # about the length at which the exchange gave up (2019)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    target: str
+    headers: dict[str, str]  # names in lower case
+
+    @property
+    def is_upgrade(self) -> bool:
+        return "websocket" in self.headers.get("upgrade", "").lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """`sent_bytes` below the body's length cuts the answer short and ends the connection."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str = "application/json;charset=UTF-8"
+    sent_bytes: int | None = None
+
+    def encode(self) -> bytes:
+        try:
+            phrase = HTTPStatus(self.status).phrase
+        except ValueError:
+            phrase = ""
+        lines = [f"HTTP/1.1 {self.status} {phrase}", f"Content-Type: {self.content_type}"]
+        lines += [f"Content-Length: {len(self.body)}", *(f"{name}: {value}" for name, value in self.headers.items())]
+        return "\r\n".join((*lines, "", "")).encode() + self.body[: self.sent_bytes]
+
+
+def parse_head(head: bytes) -> Request | None:
+    """A request from its head (up to and with the empty line), or None where it is none.
+
+    Raw non-ASCII bytes are none: the exchange fails such handshakes; names must be percent-encoded.
+    """
+    try:
+        request_line, *lines = head.decode("ascii").rstrip("\r\n").split("\r\n")
+        method, target, version = request_line.split(" ")
+    except ValueError:
+        return None
+    if not version.startswith("HTTP/1.") or len(target) > MOST_TARGET_BYTES:
+        return None
+    headers = (line.partition(":") for line in lines)
+    return Request(method, target, {name.strip().lower(): value.strip() for name, _, value in headers})

@@ -1,0 +1,44 @@
+"""What a symbol is: digits, tick, first price. Prices and quantities are integers in units of the last digit."""
+
+import zlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    symbol: str
+    price_digits: int
+    quantity_digits: int
+    tick: int  # in units of the last price digit
+    first_price: int  # in units of the last price digit, a multiple of tick
+
+    @property
+    def quote_digits(self) -> int:
+        return self.price_digits + self.quantity_digits
+
+
+# Digits as on the wire in 2026; first prices of the same days.
+_KNOWN = {
+    "BTCUSDT": (2, 3, 10, 8_455_100),
+    "ETHUSDT": (2, 3, 1, 269_017),
+    "BNBUSDT": (3, 2, 10, 912_400),
+    "SOLUSDT": (4, 0, 100, 1_961_500),
+    "XRPUSDT": (4, 1, 1, 28_655),
+    "DOGEUSDT": (5, 0, 1, 24_212),
+}
+
+
+def contract_of(symbol: str) -> Contract:
+    """A known contract, else one made up from the symbol's name, the same in every run."""
+    if symbol in _KNOWN:
+        return Contract(symbol, *_KNOWN[symbol])
+    name = zlib.crc32(symbol.encode())
+    return Contract(symbol, 4 + name % 3, name // 3 % 4, 1, 20_000 + name // 12 % 80_000)
+
+
+def decimal_text(units: int, digits: int) -> str:
+    """The exchange's fixed decimals: 8455110 with 2 digits is 84551.10, zero with 3 is 0.000."""
+    if digits == 0:
+        return str(units)
+    whole, rest = divmod(units, 10**digits)
+    return f"{whole}.{rest:0{digits}d}"

@@ -1,0 +1,57 @@
+"""When the next event is due: seeded pacing with bursts, and catching up after a pause of the process."""
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+_BURST_SHARE = 0.3  # of the events follow their predecessor at once
+
+
+class Entry(NamedTuple):
+    interval_s: float
+    is_random: bool  # follows events; else a timer
+    action: Callable[[float], None]
+
+
+class Schedule:
+    """Times are monotonic seconds. Average rates hold as long as the process keeps up to within `max_lag_s`."""
+
+    def __init__(self, rng: random.Random, *, max_lag_s: float = 1.0) -> None:
+        self._rng = rng
+        self._heap: list[tuple[float, int, Entry]] = []  # due, order, what
+        self._max_lag_s = max_lag_s
+        self.skipped_s = 0.0
+
+    def add(self, rate: float, action: Callable[[float], None], now_s: float, *, is_random: bool) -> None:
+        due_s = now_s + self._rng.random() / rate
+        heapq.heappush(self._heap, (due_s, len(self._heap), Entry(1 / rate, is_random, action)))
+
+    def clear(self) -> None:
+        self._heap.clear()
+
+    def run(self, now_s: float, most: int) -> int:
+        """Runs up to `most` events that are due; says how many it ran."""
+        self._skip_lag(now_s)
+        heap, rng = self._heap, self._rng
+        for count in range(most):
+            if not heap or heap[0][0] > now_s:
+                return count
+            due_s, order, entry = heap[0]
+            if not entry.is_random:
+                due_s += entry.interval_s
+            elif rng.random() >= _BURST_SHARE:
+                due_s += rng.expovariate(1 - _BURST_SHARE) * entry.interval_s
+            heapq.heapreplace(heap, (due_s, order, entry))
+            entry.action(now_s)
+        return most
+
+    def seconds_to_next(self, now_s: float) -> float:
+        return max(self._heap[0][0] - now_s, 0.0) if self._heap else 3600.0
+
+    def _skip_lag(self, now_s: float) -> None:
+        """Events that are later than the limit never happen: everything moves forward."""
+        lag_s = now_s - self._heap[0][0] if self._heap else 0.0
+        if lag_s > self._max_lag_s:
+            self.skipped_s += lag_s
+            self._heap = [(due_s + lag_s, order, entry) for due_s, order, entry in self._heap]

@@ -1,0 +1,149 @@
+"""The command line."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from simulator.limits import ConnectionLimits
+from simulator.market.rates import DEFAULT_MIX, SUFFIXES
+from simulator.names import family_of
+from simulator.synthetic import SyntheticOptions
+
+_EXAMPLES = """examples:
+  a market of two symbols, 5000 messages a second, with a tape and a control socket
+    python -m simulator --symbols BTCUSDT,ETHUSDT --rate 5000 --tape tape --control control.sock
+  the same, one command later
+    echo 'close fin *' | nc -U control.sock
+  a recording, as fast as its clients read
+    python -m simulator --capture capture.gz --speed max --tape tape
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    host: str
+    port: int
+    tls_cert: Path | None
+    tls_key: Path | None
+    tape: Path | None
+    control: Path | None
+    clock_offset_ms: int
+    start_time_ms: int | None
+    capture: Path | None
+    speed: float  # 0: as fast as possible
+    weight_limit: int
+    ban_after: int
+    ban_s: float
+    limits: ConnectionLimits
+    synthetic: SyntheticOptions
+
+
+def parse_options(arguments: list[str] | None = None) -> Options:
+    found = _parser().parse_args(arguments)
+    return Options(
+        host=found.host,
+        port=found.port,
+        tls_cert=found.tls_cert,
+        tls_key=found.tls_key,
+        tape=found.tape,
+        control=found.control,
+        clock_offset_ms=found.clock_offset_ms,
+        start_time_ms=found.start_time_ms,
+        capture=found.capture,
+        speed=found.speed,
+        weight_limit=found.weight_limit,
+        ban_after=found.ban_after,
+        ban_s=found.ban_s,
+        limits=ConnectionLimits(
+            ping_interval_s=found.ping_interval_s,
+            pong_timeout_s=found.pong_timeout_s,
+            lifetime_s=found.lifetime_s,
+            buffer_bytes=found.buffer_bytes,
+        ),
+        synthetic=SyntheticOptions(
+            symbols=found.symbols, seed=found.seed, rate=found.rate, mix=found.mix, stream_rates=dict(found.stream_rate)
+        ),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="binance-simulator",
+        description="A fake Binance USDⓈ-M futures exchange: websocket streams and REST on one port.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_server_options(parser)
+    _add_limit_options(parser)
+    market = parser.add_argument_group("the synthetic market")
+    market.add_argument("--symbols", type=_names, default=("BTCUSDT", "ETHUSDT"), help="BTCUSDT,ETHUSDT,…")
+    market.add_argument("--seed", type=int, default=1)
+    market.add_argument(
+        "--rate", type=_positive, default=200.0, help="messages a second of the mix, all symbols together"
+    )
+    market.add_argument("--mix", type=_mix, default=DEFAULT_MIX, help="streams that make the rate (%(default)s)")
+    market.add_argument(
+        "--stream-rate", type=_stream_rate, action="append", default=[], metavar="STREAM=RATE",
+        help="messages a second per symbol of a stream (depth@0ms=100) or a family (depth=100); repeatable",
+    )  # fmt: skip
+    replay = parser.add_argument_group("the replay of a recording")
+    replay.add_argument("--capture", type=Path, metavar="FILE[.gz]")
+    replay.add_argument("--speed", type=_speed, default=1.0, help="1 as recorded, 0 or max as fast as clients read")
+    return parser
+
+
+def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0: any; the first line on stdout is `listening PORT`")
+    parser.add_argument("--tls-cert", type=Path)
+    parser.add_argument("--tls-key", type=Path)
+    parser.add_argument("--tape", type=Path, metavar="DIR", help="writes everything that was sent")
+    parser.add_argument("--control", type=Path, metavar="PATH", help="unix socket for commands, see docs/simulator.md")
+    parser.add_argument("--clock-offset-ms", type=int, default=0, help="of the exchange's clock")
+    parser.add_argument("--start-time-ms", type=int, help="of the exchange's clock; now where not given")
+
+
+def _add_limit_options(parser: argparse.ArgumentParser) -> None:
+    limits = ConnectionLimits()
+    group = parser.add_argument_group("limits")
+    group.add_argument("--ping-interval-s", type=_positive, default=limits.ping_interval_s)
+    group.add_argument("--pong-timeout-s", type=_positive, default=limits.pong_timeout_s)
+    group.add_argument("--lifetime-s", type=_positive, default=limits.lifetime_s, help="of a websocket connection")
+    group.add_argument(
+        "--buffer-bytes", type=int, default=limits.buffer_bytes, help="a client behind by more is cut off"
+    )
+    group.add_argument("--weight-limit", type=int, default=2400, help="REST weight a minute")
+    group.add_argument("--ban-after", type=int, default=5, help="429s in a row before a ban")
+    group.add_argument("--ban-s", type=_positive, default=120.0, help="of the first ban; the next is twice as long")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name for name in text.split(",") if name))
+    if not names:
+        raise argparse.ArgumentTypeError("no symbol")
+    return names
+
+
+def _mix(text: str) -> tuple[str, ...]:
+    for name in _names(text):
+        if name not in SUFFIXES:
+            raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(SUFFIXES)}")
+    return _names(text)
+
+
+def _stream_rate(text: str) -> tuple[str, float]:
+    name, equals, rate = text.partition("=")
+    if not equals or all(name not in (suffix, family_of(suffix)) for suffix in SUFFIXES):
+        raise argparse.ArgumentTypeError(f"{text} is not STREAM=RATE with a stream of {', '.join(SUFFIXES)}")
+    return name, float(rate)
+
+
+def _speed(text: str) -> float:
+    return 0.0 if text == "max" else float(text)
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value

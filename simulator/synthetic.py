@@ -1,0 +1,135 @@
+"""The seeded synthetic exchange: many symbols, one schedule, and the REST answers that agree with the streams."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from simulator.clock import ExchangeClock
+from simulator.exchange_info import exchange_info
+from simulator.hub import Hub, Stream
+from simulator.market.bars import INTERVALS_MS
+from simulator.market.contract import contract_of
+from simulator.market.engine import Engine
+from simulator.market.feed import Action, SymbolFeed
+from simulator.market.rates import DEFAULT_MIX, SUFFIXES, stream_rates
+from simulator.market.schedule import Schedule
+from simulator.names import stream_name
+
+_EVENTS_A_TURN = 100  # then what was made is written, and sockets are read
+_LEAST_SLEEP_S = 0.001
+_RANDOM_EVENTS = frozenset({"aggTrade", "bookTicker", "depth@0ms", "forceOrder"})
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticOptions:
+    symbols: Sequence[str]
+    seed: int = 1
+    rate: float = 200.0  # messages a second of the streams of `mix` over all symbols
+    mix: Sequence[str] = DEFAULT_MIX
+    stream_rates: Mapping[str, float] = field(default_factory=dict)
+
+
+class SyntheticMarket:
+    def __init__(self, options: SyntheticOptions, hub: Hub, clock: ExchangeClock, weight_limit: int) -> None:
+        self.is_paused = False
+        self._options = options
+        self._hub = hub
+        self._clock = clock
+        self._weight_limit = weight_limit
+        self._schedule = Schedule(random.Random(f"{options.seed} schedule"))  # noqa: S311
+        self._feeds = {symbol: self._feed(symbol) for symbol in options.symbols}
+        self._first_ms = clock.now_ms()
+        self.set_rate(options.rate)
+
+    def _feed(self, symbol: str) -> SymbolFeed:
+        now_ms = self._clock.now_ms()
+        rng = random.Random(f"{self._options.seed} {symbol}")  # noqa: S311
+        engine = Engine(contract_of(symbol), rng, now_ms)
+        streams: dict[str, Stream] = {
+            suffix: self._hub.add_stream(stream_name(symbol, suffix)) for suffix in SUFFIXES
+        }  # fmt: skip
+        feed = SymbolFeed(engine, streams, self._hub.publish)
+        feed.first_snapshot = feed.snapshot(1000, now_ms)
+        return feed
+
+    def set_rate(self, rate: float) -> None:
+        """Shares a new total rate; what was due is due no more."""
+        options = self._options
+        rates = stream_rates(rate / len(options.symbols), options.mix, options.stream_rates)
+        now_s = time.monotonic()
+        self._schedule.clear()
+        for feed in self._feeds.values():
+            for suffix, (events_a_second, action) in feed.actions(rates).items():
+                self._schedule.add(
+                    events_a_second, _event(feed, action, self._clock), now_s, is_random=suffix in _RANDOM_EVENTS
+                )
+
+    async def run(self) -> None:
+        """Makes the market; ends only by being cancelled."""
+        while True:
+            now_s = time.monotonic()
+            count = 0 if self.is_paused else self._schedule.run(now_s, _EVENTS_A_TURN)
+            self._hub.flush()
+            pause_s = 0.0 if count == _EVENTS_A_TURN else max(self._schedule.seconds_to_next(now_s), _LEAST_SLEEP_S)
+            await asyncio.sleep(0.05 if self.is_paused else min(pause_s, 0.05))
+
+    def feed_of(self, symbol: str) -> SymbolFeed | None:
+        return self._feeds.get(symbol)
+
+    def jump_ids(self, names: Sequence[str], step: int) -> None:
+        """Jumps the ids of these streams, once per id space: the book streams of a symbol share one."""
+        for symbol, feed in self._feeds.items():
+            suffixes = {name.partition("@")[2] for name in names if name.startswith(stream_name(symbol, ""))}
+            for space in {feed.id_space(suffix) for suffix in suffixes}:
+                if space:
+                    feed.jump_ids(space, step)
+
+    def state(self) -> dict[str, object]:
+        return {"market": "paused" if self.is_paused else "running", "skipped_s": round(self._schedule.skipped_s, 3)}
+
+    def status(self, symbol: str) -> str | None:
+        feed = self._feeds.get(symbol)
+        return feed.status if feed else None
+
+    def exchange_info(self) -> bytes:
+        contracts = {symbol: feed.engine.contract for symbol, feed in self._feeds.items()}
+        statuses = {symbol: feed.status for symbol, feed in self._feeds.items()}
+        return exchange_info(contracts, statuses, self._first_ms, self._weight_limit)
+
+    async def depth(self, symbol: str, limit: int) -> bytes:
+        return self._feeds[symbol].snapshot(limit, self._clock.now_ms()).encode()
+
+    def stale_depth(self, symbol: str) -> bytes:
+        return self._feeds[symbol].first_snapshot.encode()
+
+    def agg_trades(self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int) -> list[str]:
+        history = self._feeds[symbol].history
+        if from_id is not None:
+            return history.from_id(from_id, limit)
+        return history.between(*span_ms, limit) if span_ms else history.newest(limit)
+
+    def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
+        if interval not in INTERVALS_MS:
+            return None
+        feed = self._feeds[symbol]
+        bars = feed.engine.bars
+        bars.roll(self._clock.now_ms())
+        chosen = [
+            bar
+            for bar in (*bars.series[interval].closed, bars.current(interval))
+            if span_ms[0] <= bar.open_time_ms <= span_ms[1]
+        ]
+        # with a start the oldest are given, else the newest
+        chosen = chosen[:limit] if span_ms[0] else chosen[-limit:]
+        return [feed.messages.kline_row(bar) for bar in chosen]
+
+
+def _event(feed: SymbolFeed, action: Action, clock: ExchangeClock) -> Callable[[float], None]:
+    def happen(now_s: float) -> None:
+        if feed.status == "TRADING":
+            feed.push_due(now_s)
+            action(clock.now_ms(), now_s)
+
+    return happen

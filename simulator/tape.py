@@ -1,0 +1,39 @@
+"""The tape: what was sent, the truth that recordings are compared with. Formats in docs/simulator.md."""
+
+import json
+from pathlib import Path
+from typing import BinaryIO
+
+_BUFFER_BYTES = 1 << 20
+_NAMES = ("tape.txt", "noise.txt", "rest.txt")
+
+
+class Tape:
+    """Three files in a directory; without a directory nothing is written."""
+
+    def __init__(self, directory: Path | None) -> None:
+        self._files: list[BinaryIO] = []
+        if directory:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._files = [(directory / name).open("wb", _BUFFER_BYTES) for name in _NAMES]
+
+    def market(self, sent_ns: int, copies: int, combined: bytes) -> None:
+        if self._files:
+            self._files[0].write(b"%d %d %b\n" % (sent_ns, copies, combined))
+
+    def noise(self, sent_ns: int, stream: str, payload: bytes) -> None:
+        if self._files:
+            start = json.dumps(payload[:200].decode("utf-8", "replace"))
+            self._files[1].write(f"{sent_ns} {stream} {len(payload)} {start}\n".encode())
+
+    def rest(self, sent_ns: int, status: int, target: str, body: bytes) -> None:
+        if self._files:
+            self._files[2].write(b"%d %d %b %b\n" % (sent_ns, status, target.encode(), body))
+
+    def flush(self) -> None:
+        for file in self._files:
+            file.flush()
+
+    def close(self) -> None:
+        for file in self._files:
+            file.close()

@@ -1,0 +1,67 @@
+"""The request weight of an IP: a budget per minute, 429 beyond it, and a ban for those who go on. Pure."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+_MINUTE_MS = 60_000
+_LONGEST_BAN_MS = 3 * 86_400_000
+
+Verdict = Literal["ok", "too_many", "banned"]
+
+
+def request_weight(path: str, limit: int) -> int:
+    """Weight of a request (https://developers.binance.com, read 2026-11); `limit` is the effective one."""
+    name = path.removeprefix("/fapi/v1/")
+    if name == "depth":
+        return 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
+    if name == "klines":
+        return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
+    return 20 if name in ("aggTrades", "rpiDepth") else 1
+
+
+@dataclass(slots=True)
+class RequestWeight:
+    """One bucket: everything comes from one IP here. Minutes are those of the exchange's clock."""
+
+    limit: int = 2400
+    bans_after: int = 5  # requests answered with 429 in a row
+    ban_ms: int = 120_000
+    used: int = 0
+    banned_until_ms: int = 0
+    requests_during_ban: int = 0
+    _minute: int = 0
+    _refused: int = 0
+    _next_ban_ms: int = 0
+
+    def admit(self, weight: int, now_ms: int) -> Verdict:
+        """Books a request, or says why it is not served."""
+        if now_ms < self.banned_until_ms:
+            self.requests_during_ban += 1
+            self.ban(self._next_ban_ms, now_ms)
+            return "banned"
+        if now_ms // _MINUTE_MS != self._minute:
+            self._minute, self.used = now_ms // _MINUTE_MS, 0
+        if self.used + weight <= self.limit:
+            self.used += weight
+            self._refused = 0
+            return "ok"
+        self._refused += 1
+        if self._refused > self.bans_after:
+            self.ban(self.ban_ms, now_ms)
+            return "banned"
+        return "too_many"
+
+    def ban(self, duration_ms: int, now_ms: int) -> None:
+        """Until the later of now + duration and what stands; the next one is twice as long."""
+        self.banned_until_ms = max(self.banned_until_ms, now_ms + duration_ms)
+        self._next_ban_ms = min(max(duration_ms, 1) * 2, _LONGEST_BAN_MS)
+        self._refused = 0
+
+    def pardon(self) -> None:
+        self.banned_until_ms = 0
+
+    def retry_after_s(self, now_ms: int) -> int:
+        """Until the ban ends, or else the minute; rounded up."""
+        minute_ends_ms = (now_ms // _MINUTE_MS + 1) * _MINUTE_MS
+        until_ms = self.banned_until_ms if now_ms < self.banned_until_ms else minute_ends_ms
+        return -(-(until_ms - now_ms) // 1000)

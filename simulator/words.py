@@ -1,0 +1,51 @@
+"""Reading a command's words, with an error that says which one was expected."""
+
+
+class CommandError(Exception):
+    """Why a command cannot be obeyed; the text after `nack`."""
+
+
+class Words:
+    def __init__(self, line: str) -> None:
+        self._words = line.split()
+        self.connection: int | None = None  # `… on K`, counted from 1 in the order of subscription
+        if len(self._words) > 2 and self._words[-2] == "on":
+            self.connection = _integer(self._words.pop(), "K of `on K`")
+            self._words.pop()
+
+    def text(self, what: str, default: str | None = None) -> str:
+        if self._words:
+            return self._words.pop(0)
+        if default is None:
+            raise CommandError(f"{what} expected")
+        return default
+
+    def integer(self, what: str, default: int | None = None) -> int:
+        return _integer(self.text(what, None if default is None else str(default)), what)
+
+    def count(self, what: str) -> int:
+        number = self.integer(what)
+        if number < 1:
+            raise CommandError(f"{what} must be 1 or more")
+        return number
+
+    def number(self, what: str) -> float:
+        word = self.text(what)
+        try:
+            number = float(word)
+        except ValueError:
+            raise CommandError(f"{what} expected, not {word}") from None
+        if not 0 <= number < float("inf"):
+            raise CommandError(f"{what} must be 0 or more")
+        return number
+
+    def end(self) -> None:
+        if self._words:
+            raise CommandError(f"unexpected: {' '.join(self._words)}")
+
+
+def _integer(word: str, what: str) -> int:
+    try:
+        return int(word)
+    except ValueError:
+        raise CommandError(f"{what} expected, not {word}") from None
