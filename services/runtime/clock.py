@@ -32,7 +32,7 @@ if TEST_OFFSET_VARIABLE in os.environ:
 def new_epoch() -> int:
     """A unique name for one run of a producer; compared for equality only.
 
-    The start in ns of the real clock; its last 22 bits (4 ms) are the process's number, so that processes which start at
-    the same moment differ. Clocks that step back may repeat a time, but hardly with the same number.
+    The start in ns of the real clock; its last 22 bits (4 ms) are the process's number, so that processes which
+    start at the same moment differ. Clocks that step back may repeat a time, but hardly with the same number.
     """
     return time.time_ns() & ~0x3FFFFF | os.getpid() & 0x3FFFFF

@@ -1,0 +1,79 @@
+"""Gaps as data: what is missing from a stream, between which rows, and why."""
+
+from typing import Any, NamedTuple
+
+from binance_streamer.exchange import Reading
+from services.runtime.segments import LastRow
+
+
+class Draft(NamedTuple):
+    """A message to journal and publish; the producer adds its name, epoch and sequence number to `data`.
+
+    `reading` are the exchange's ids of an event, so that the journal can say where a stream ended.
+    """
+
+    stream_type: str
+    symbol: str
+    variant: str
+    data: dict[str, Any]
+    reading: Reading | None = None
+
+
+class Gap(NamedTuple):
+    """A hole in one exchange stream, recorded as a row.
+
+    Ids are missing in the half-open (from_id, to_id], None where the stream has none. `from_ns` and `to_ns` are the
+    `recv_ns` of the rows before and behind the hole. `state` is open, repaired or unrepairable; a change is another row with the
+    same `gap_id`.
+    """
+
+    gap_id: str
+    symbol: str
+    stream: str
+    state: str
+    from_id: int | None
+    to_id: int | None
+    from_ns: int
+    to_ns: int | None
+    reason: str
+    repaired_by: str | None = None
+
+
+def gap_draft(gap: Gap, recv_ns: int) -> Draft:
+    """The message that tells of a gap."""
+    data = {**gap._asdict(), "recv_ns": recv_ns, "source": "local"}
+    return Draft("gap", gap.symbol, "", data)
+
+
+class Losses:
+    """Frames of ours that the journal did not take, per stream, until the next one that it does. Pure."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._open: dict[str, tuple[LastRow | None, str]] = {}
+        self._count = 0
+
+    def lost(self, stream: str, reason: str, last: LastRow | None) -> None:
+        """A frame of the stream was not kept; `last` is the row before it."""
+        self._open.setdefault(stream, (last, reason))
+
+    def closed_by(self, draft: Draft) -> Draft | None:
+        """The gap that ends with this draft, which the journal takes."""
+        stream = draft.data["stream"]
+        if stream not in self._open or draft.stream_type == "gap":
+            return None
+        last, reason = self._open.pop(stream)
+        self._count += 1
+        recv_ns = draft.data["recv_ns"]
+        gap = Gap(
+            gap_id=f"{self._epoch}-journal-{self._count}",
+            symbol=draft.symbol,
+            stream=stream,
+            state="open",
+            from_id=last.last_id if last else None,
+            to_id=draft.reading.previous_id if draft.reading else None,
+            from_ns=last.recv_ns if last else recv_ns,
+            to_ns=recv_ns,
+            reason=reason,
+        )
+        return gap_draft(gap, recv_ns)

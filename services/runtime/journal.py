@@ -1,0 +1,317 @@
+"""The append-only log in front of the writer: what a producer appended survives its death.
+
+One thread appends, reads and trims; a second one calls `sync`. The directory belongs to the holder of its lock.
+"""
+
+import errno
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from binance_streamer.wire import MAX_BATCH_BYTES, Batch, Position
+from services.runtime import segments
+from services.runtime.disk import sync_directory, sync_file
+from services.runtime.records import Damage, encode_frames, encode_head, scan
+from services.runtime.segments import LastRow, Segment
+
+SEGMENT_BYTES = 8 * 1024 * 1024
+_LARGEST_RECORD_BYTES = 5 * 1024 * 1024
+FULL_ERRNOS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOENT, errno.EMFILE, errno.ENFILE}
+)
+"""Conditions that pass: the disk has no room, or does not take writes now. Anything else is an error of the disk."""
+
+
+class JournalFullError(Exception):
+    """Nothing was appended; the journal is as it was before."""
+
+
+class Cursor(NamedTuple):
+    """A place between two records: before the one at `offset`, behind the one at `previous`."""
+
+    segment: int
+    offset: int
+    previous: Position | None
+
+
+class Chunk(NamedTuple):
+    """Consecutive frames out of the journal, and the cursor behind them."""
+
+    batch: Batch
+    frame_count: int
+    behind: Cursor
+
+
+class Journal:
+    """Frames of one producer, in the order of their append, over all its runs that are not yet trimmed."""
+
+    def __init__(
+        self, directory: Path, producer: str, epoch: int, *, max_bytes: int, segment_bytes: int = SEGMENT_BYTES
+    ):
+        self.producer = producer
+        self.epoch = epoch
+        self.next_position = 0
+        self.damaged_bytes = 0
+        self.torn_bytes = 0
+        self.last_rows: dict[str, LastRow] = {}
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
+        self._descriptor: int | None = None
+        self._reading: tuple[int, int] | None = None
+        self._unsynced: list[tuple[int, Path, bool]] = []
+        self._unsynced_lock = threading.Lock()
+        self._is_dirty = False
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._segments = self._recovered()
+
+    @property
+    def size_bytes(self) -> int:
+        """All segments together."""
+        return sum(segment.size for segment in self._segments)
+
+    def append(self, frames: Sequence[bytes], rows: Mapping[str, LastRow]) -> None:
+        """Append frames with one write(2); `rows` are the last rows before them, for the head of a new segment.
+
+        Raises `JournalFullError` when there is no room, and OSError when the disk fails.
+        """
+        records = encode_frames(self.epoch, self.next_position, frames)
+        self._check_room(len(records))
+        if self._descriptor is None or self._segments[-1].size + len(records) > self._segment_bytes:
+            self._begin_segment(rows, records)
+        else:
+            newest = self._segments[-1]
+            self._write(self._descriptor, records, newest.size)
+            newest.mark(self.next_position, newest.size)
+            newest.size += len(records)
+        self._is_dirty = True
+        self.next_position += len(frames)
+
+    def oldest(self) -> Cursor:
+        """Before the first record that the journal has."""
+        number = self._segments[0].number if self._segments else 0
+        return Cursor(number, 0, None)
+
+    def behind(self, epoch: int, position: int) -> Cursor | None:
+        """Before the first record at or behind this position; None where the journal knows no such epoch."""
+        indices = [index for index, segment in enumerate(self._segments) if segment.epoch == epoch]
+        if not indices:
+            return None
+        index = max((i for i in indices if self._segments[i].first <= position), default=indices[0])
+        segment = self._segments[index]
+        marked, offset = segment.nearest_mark(position)
+        previous = Position(epoch, marked - 1) if offset else self._last_before(index)
+        for found in scan(self._bytes_of(segment, offset, segment.size - offset)):
+            if isinstance(found, Damage) or found.is_head:
+                continue
+            if found.position >= position:
+                return Cursor(segment.number, offset + found.start, previous)
+            previous = Position(found.epoch, found.position)
+        return Cursor(segment.number, segment.size, previous)
+
+    def read(self, cursor: Cursor, *, max_bytes: int = MAX_BATCH_BYTES, max_frames: int = 1 << 30) -> Chunk | None:
+        """The next frames behind the cursor, of one epoch and without a hole; None at the end."""
+        index = self._index_of(cursor)
+        while index < len(self._segments):
+            segment = self._segments[index]
+            if cursor.segment != segment.number:
+                cursor = Cursor(segment.number, 0, cursor.previous)
+            chunk = self._read_segment(segment, cursor, max_bytes, max_frames)
+            if chunk is not None:
+                return chunk
+            index += 1
+        return None
+
+    def acknowledge(self, epoch: int, durable: int, now_s: float) -> None:
+        """Everything before this position is durable at the writer; segments wholly before it may go in time."""
+        for index, segment in enumerate(self._segments[:-1]):
+            following = self._segments[index + 1]
+            if segment.acknowledged_at_s is None and self._is_before(following, epoch, durable, index + 1):
+                segment.acknowledged_at_s = now_s
+
+    def trim(self, now_s: float, retention_s: float) -> int:
+        """Remove acknowledged segments after the retention time, oldest first, never the newest; returns how many."""
+        count = 0
+        for segment in self._segments[:-1]:
+            acknowledged = segment.acknowledged_at_s
+            if acknowledged is None or now_s - acknowledged < retention_s:
+                break
+            count += 1
+        self._remove_oldest(count)
+        return count
+
+    def unacknowledged_bytes(self, durable: Cursor | None) -> int:
+        """What the writer has not made durable yet."""
+        if durable is None:
+            return self.size_bytes
+        total = sum(segment.size for segment in self._segments if segment.number > durable.segment)
+        own = next((segment.size for segment in self._segments if segment.number == durable.segment), durable.offset)
+        return total + max(0, own - durable.offset)
+
+    def sync(self) -> None:
+        """Make everything appended so far durable; called by a thread of its own. An OSError is final."""
+        with self._unsynced_lock:
+            retired, self._unsynced = self._unsynced, []
+            if self._is_dirty and self._descriptor is not None:
+                self._is_dirty = False
+                retired.append((os.dup(self._descriptor), self._segments[-1].path, False))
+        for descriptor, path, is_new in retired:
+            try:
+                sync_file(descriptor, path)
+                if is_new:
+                    sync_directory(self._directory)
+            finally:
+                os.close(descriptor)
+
+    def close(self) -> None:
+        """Sync, and give all descriptors back."""
+        self.sync()
+        for descriptor in (self._descriptor, self._reading and self._reading[1]):
+            if descriptor is not None:
+                os.close(descriptor)
+        self._descriptor = self._reading = None
+
+    def _recovered(self) -> list[Segment]:
+        found: list[Segment] = []
+        for path in sorted(self._directory.glob(f"*{segments.SUFFIX}")):
+            segment = segments.inspect(path)
+            if segment is None:  # a crash between the creation of the file and its first whole record
+                self.torn_bytes += path.stat().st_size
+                path.unlink()
+            else:
+                found.append(segment)
+        if found:
+            self._recover_rows(found)
+            newest = found[-1]
+            newest.size, _ = segments.read_rows(newest.path, {})
+            self.torn_bytes += segments.cut_tail(newest.path, newest.size)
+        return found
+
+    def _recover_rows(self, found: list[Segment]) -> None:
+        for start in range(len(found) - 1, -1, -1):
+            rows: dict[str, LastRow] = {}
+            _, has_head = segments.read_rows(found[start].path, rows)
+            if has_head or start == 0:
+                for segment in found[start + 1 :]:
+                    segments.read_rows(segment.path, rows)
+                self.last_rows = rows
+                return
+
+    def _check_room(self, needed: int) -> None:
+        excess = self.size_bytes + needed - self._max_bytes
+        if excess <= 0:
+            return
+        count = 0
+        for segment in self._segments[:-1]:
+            if excess <= 0 or segment.acknowledged_at_s is None:
+                break
+            excess -= segment.size
+            count += 1
+        self._remove_oldest(count)
+        if excess > 0:
+            raise JournalFullError(f"journal_max_bytes={self._max_bytes} reached")
+
+    def _begin_segment(self, rows: Mapping[str, LastRow], records: bytes) -> None:
+        number = self._segments[-1].number + 1 if self._segments else 1
+        path = segments.segment_path(self._directory, number)
+        content = encode_head(self.epoch, self.next_position, segments.encode_last_rows(rows)) + records
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        except OSError as error:
+            raise _translated(error) from error
+        try:
+            self._write(descriptor, content, 0)
+        except (JournalFullError, OSError):
+            os.close(descriptor)
+            path.unlink()
+            raise
+        with self._unsynced_lock:
+            if self._descriptor is not None:
+                self._unsynced.append((self._descriptor, self._segments[-1].path, False))
+            self._unsynced.append((os.dup(descriptor), path, True))
+            self._segments.append(Segment(path, number, self.epoch, self.next_position, len(content)))
+            self._descriptor = descriptor
+
+    def _write(self, descriptor: int, content: bytes, size_before: int) -> None:
+        view = memoryview(content)
+        try:
+            while view:
+                view = view[os.write(descriptor, view) :]
+        except OSError as error:
+            os.ftruncate(descriptor, size_before)
+            os.lseek(descriptor, size_before, os.SEEK_SET)
+            raise _translated(error) from error
+
+    def _remove_oldest(self, count: int) -> None:
+        if count == 0:
+            return
+        for segment in self._segments[:count]:
+            segment.path.unlink(missing_ok=True)
+        del self._segments[:count]
+        if self._reading is not None and all(segment.number != self._reading[0] for segment in self._segments):
+            os.close(self._reading[1])
+            self._reading = None
+        sync_directory(self._directory)
+
+    def _index_of(self, cursor: Cursor) -> int:
+        for index, segment in enumerate(self._segments):
+            if segment.number >= cursor.segment:
+                return index
+        return len(self._segments)
+
+    def _is_before(self, segment: Segment, epoch: int, durable: int, index: int) -> bool:
+        """Whether the segment begins at or before the durable position, so that all segments before it are durable."""
+        if segment.epoch == epoch:
+            return segment.first <= durable
+        return any(later.epoch == epoch for later in self._segments[index + 1 :])
+
+    def _last_before(self, index: int) -> Position | None:
+        for segment in reversed(self._segments[:index]):
+            last = segments.last_position(segment.path, segment.size)
+            if last is not None:
+                return last
+        return None
+
+    def _read_segment(self, segment: Segment, cursor: Cursor, max_bytes: int, max_frames: int) -> Chunk | None:
+        offset, want = cursor.offset, max_bytes
+        while offset < segment.size:
+            buffer = self._bytes_of(segment, offset, min(want, segment.size - offset))
+            frames: list[bytes] = []
+            total = 0
+            first = last = end = -1
+            for found in scan(buffer):
+                if isinstance(found, Damage) or found.is_head:
+                    break
+                total += len(found.payload)
+                if frames and (found.position != last + 1 or total > max_bytes or len(frames) >= max_frames):
+                    break
+                if not frames:
+                    first = found.position
+                frames.append(found.payload)
+                last, end = found.position, found.end
+            if frames:
+                batch = Batch(self.producer, segment.epoch, first, cursor.previous, b"".join(frames))
+                behind = Cursor(segment.number, offset + end, Position(segment.epoch, last))
+                return Chunk(batch, len(frames), behind)
+            is_cut = isinstance(found, Damage) and found.end == len(buffer) and offset + len(buffer) < segment.size
+            if is_cut and want < _LARGEST_RECORD_BYTES:
+                want = _LARGEST_RECORD_BYTES
+                continue
+            if isinstance(found, Damage):
+                self.damaged_bytes += found.end - found.start
+            offset += found.end
+        return None
+
+    def _bytes_of(self, segment: Segment, offset: int, length: int) -> bytes:
+        if self._reading is None or self._reading[0] != segment.number:
+            if self._reading is not None:
+                os.close(self._reading[1])
+                self._reading = None
+            self._reading = segment.number, os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.pread(self._reading[1], length, offset)
+
+
+def _translated(error: OSError) -> Exception:
+    return JournalFullError(str(error)) if error.errno in FULL_ERRNOS else error

@@ -1,0 +1,296 @@
+"""A producer's way out: journal first, then live to the bus, then pushed to the writer until it says `durable`."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+import zmq
+
+from binance_streamer import sockets
+from binance_streamer.wire import WireError, decode_ack, encode_batch, encode_topic
+from services.runtime.clock import monotonic_s
+from services.runtime.delivery import Delivery
+from services.runtime.gaps import Draft, Losses
+from services.runtime.journal import Journal, JournalFullError
+from services.runtime.lock import FileLock, wait_for_lock
+from services.runtime.process import EXIT_IO_ERROR, Shell
+from services.runtime.segments import LastRow
+
+__all__ = ["Draft", "LastRow", "Producer", "StoppedWhileWaitingError"]
+
+_log = logging.getLogger(__name__)
+
+_SYNC_INTERVAL_S = 1.0
+_PUSH_INTERVAL_S = 0.1
+"""Frames are collected so long before they are pushed: rows are readable after `flush_interval` anyway, and a message
+costs the writer as much as ten frames do. The live path does not wait."""
+_TRIM_INTERVAL_S = 5.0
+_DRAIN_QUESTION_S = 0.2
+
+
+class StoppedWhileWaitingError(Exception):
+    """Asked to end before the journal's lock was free."""
+
+
+class _Topic:
+    """One topic of this producer: its encoded name, and the last sequence number."""
+
+    __slots__ = ("encoded", "seq")
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
+        self.seq = 0
+
+
+class Producer:
+    """Journal, PUB, PUSH and acknowledgements of one process; used by its main thread alone."""
+
+    def __init__(self, shell: Shell, name: str, pub: "zmq.Socket[bytes]") -> None:
+        directory = shell.config.journal_of(name)
+        lock = wait_for_lock(directory / "lock", f"journal of {name}", shell.stop)
+        if lock is None:
+            raise StoppedWhileWaitingError(name)
+        self.name = name
+        self._lock: FileLock = lock
+        self._pub = pub
+        self._max_frame_bytes = shell.config.performance.max_frame_bytes
+        self._retention_s = shell.config.storage.journal_retention
+        self._journal = Journal(directory, name, shell.epoch, max_bytes=shell.config.performance.journal_max_bytes)
+        if self._journal.torn_bytes:
+            _log.warning("cut a torn tail bytes=%d journal=%s", self._journal.torn_bytes, directory)
+        self._rows: dict[str, LastRow] = dict(self._journal.last_rows)
+        self.last_rows: dict[str, LastRow] = dict(self._rows)
+        self._losses = Losses(shell.epoch)
+        self._topics: dict[tuple[str, str, str], _Topic] = {}
+        self._pack = msgpack.Packer(autoreset=True).pack
+        self._full_since_s: float | None = None
+        self._counts = {"appended": 0, "pushed_frames": 0, "refused_frames": 0, "not_journalled": 0}
+        self._longest_write_s = 0.0
+        self._longest_sync_s = 0.0
+        now_s = monotonic_s()
+        self._delivery = Delivery(self._journal, now_s)
+        endpoints = shell.config.endpoints
+        self._push = sockets.intake_push(shell.context, endpoints.writer_intake)
+        self._acks = sockets.acks_sub(shell.context, endpoints.writer_acks, name)
+        self._next_push_s = now_s
+        self._next_trim_s = now_s
+        self._has_more = True
+        self._sync_error: OSError | None = None
+        self._closing = threading.Event()
+        self._syncing = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
+        if shell.config.storage.fsync:
+            self._syncing.start()
+
+    def append(self, drafts: Sequence[Draft]) -> None:
+        """Journal the drafts with one write, then publish them; a journal that is full costs no live message."""
+        self._raise_sync_error()
+        drafts = self._with_closed_losses(drafts)
+        rows_before = dict(self._rows) if self._rows else {}
+        frames: list[bytes] = []
+        live: list[tuple[bytes, bytes]] = []
+        for draft in drafts:
+            topic, frame = self._encoded(draft)
+            live.append((topic, frame))
+            if len(frame) > self._max_frame_bytes:
+                self._counts["refused_frames"] += 1
+                self._losses.lost(draft.data["stream"], "oversize", self._rows.get(draft.data["stream"]))
+                continue
+            frames.append(frame)
+            self._note_row(draft)
+        if frames and not self._journalled(frames, rows_before):
+            self._rows = rows_before
+            for draft in drafts:
+                self._losses.lost(draft.data["stream"], "journal full", rows_before.get(draft.data["stream"]))
+        self._publish(live)
+
+    def publish_live(self, draft: Draft) -> None:
+        """Publish only: a request or a status is not recorded."""
+        self._publish([self._encoded(draft)])
+
+    def register(self, poller: zmq.Poller) -> None:
+        """Have the poller wake for acknowledgements."""
+        poller.register(self._acks, zmq.POLLIN)
+
+    def poll_timeout_s(self, now_s: float) -> float:
+        """How long a poll may sleep before `serve` is due again."""
+        due = [self._next_trim_s - now_s]
+        if self._has_more:
+            due.append(self._next_push_s - now_s)
+        question_s = self._delivery.question_due_s(now_s)
+        if question_s is not None:
+            due.append(question_s)
+        return max(0.0, min(due))
+
+    def serve(self, now_s: float) -> None:
+        """Hear the writer, push what it does not have, ask what it leaves open, and trim."""
+        self._raise_sync_error()
+        self._hear(now_s)
+        if now_s >= self._next_push_s:
+            self._push_pending(now_s)
+        question_s = self._delivery.question_due_s(now_s)
+        if question_s is not None and question_s <= 0:
+            self._ask(now_s)
+        if now_s >= self._next_trim_s:
+            self._next_trim_s = now_s + _TRIM_INTERVAL_S
+            self._journal.trim(now_s, self._retention_s)
+
+    def drain(self, timeout_s: float) -> bool:
+        """Push until the writer has received everything; False when the time is over before."""
+        deadline_s = monotonic_s() + timeout_s
+        next_question_s = monotonic_s()
+        while (now_s := monotonic_s()) < deadline_s:
+            self._hear(now_s)
+            self._push_pending(now_s)
+            if self._delivery.is_received():
+                return True
+            if now_s >= next_question_s:
+                self._ask(now_s)
+                next_question_s = now_s + _DRAIN_QUESTION_S
+            self._acks.poll(20)
+        return False
+
+    def status(self) -> dict[str, Any]:
+        """For the process's status message."""
+        ack = self._delivery.last_ack
+        return {
+            **self._counts,
+            "state": "recording" if self._full_since_s is None else "journal full",
+            "journal_bytes": self._journal.size_bytes,
+            "unacknowledged_bytes": self._journal.unacknowledged_bytes(self._delivery.durable),
+            "next_position": self._journal.next_position,
+            "writer_id": ack.writer_id if ack else None,
+            "acked_epoch": ack.epoch if ack else None,
+            "next_durable": ack.next_durable if ack else 0,
+            "next_received": ack.next_received if ack else 0,
+            "unexpected_acks": self._delivery.reports,
+            "damaged_bytes": self._journal.damaged_bytes,
+            "torn_bytes": self._journal.torn_bytes,
+            "longest_write_s": self._longest_write_s,
+            "longest_sync_s": self._longest_sync_s,
+        }
+
+    def close(self) -> None:
+        """Make the journal durable and let its next owner in."""
+        self._closing.set()
+        if self._syncing.is_alive():
+            self._syncing.join()
+        self._journal.close()
+        self._push.close()
+        self._acks.close()
+        self._lock.release()
+
+    def _with_closed_losses(self, drafts: Sequence[Draft]) -> list[Draft]:
+        """The drafts, behind the gaps that end with them."""
+        found: list[Draft] = []
+        for draft in drafts:
+            gap = self._losses.closed_by(draft)
+            if gap is not None:
+                found.append(gap)
+            found.append(draft)
+        return found
+
+    def _encoded(self, draft: Draft) -> tuple[bytes, bytes]:
+        key = draft[:3]
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = _Topic(encode_topic(*key))
+        topic.seq += 1
+        data = draft.data
+        data["producer"] = self.name
+        data["epoch"] = self._journal.epoch
+        data["seq"] = topic.seq
+        return topic.encoded, self._pack((draft.stream_type, data))
+
+    def _note_row(self, draft: Draft) -> None:
+        reading = draft.reading
+        if reading is None:
+            return
+        stream = draft.data["stream"]
+        before = self._rows.get(stream)
+        last_id = reading.last_id
+        if last_id is None and before is not None:
+            last_id = before.last_id
+        self._rows[stream] = LastRow(
+            draft.stream_type, draft.symbol, last_id, reading.event_time_ms, draft.data["recv_ns"]
+        )
+
+    def _journalled(self, frames: list[bytes], rows_before: dict[str, LastRow]) -> bool:
+        started_s = monotonic_s()
+        try:
+            self._journal.append(frames, rows_before)
+        except JournalFullError as error:
+            self._counts["not_journalled"] += len(frames)
+            if self._full_since_s is None:
+                self._full_since_s = started_s
+                _log.error("journal full: %s; live messages go on, what is not kept becomes a gap", error)
+            return False
+        finally:
+            self._longest_write_s = max(self._longest_write_s, monotonic_s() - started_s)
+        if self._full_since_s is not None:
+            _log.warning("journal has room again after_s=%.1f", monotonic_s() - self._full_since_s)
+            self._full_since_s = None
+        self._counts["appended"] += len(frames)
+        self._has_more = True
+        return True
+
+    def _publish(self, live: Sequence[tuple[bytes, bytes]]) -> None:
+        send = self._pub.send
+        for topic, frame in live:
+            send(topic, zmq.SNDMORE | zmq.DONTWAIT)
+            send(frame, zmq.DONTWAIT)
+
+    def _hear(self, now_s: float) -> None:
+        while True:
+            try:
+                topic, *parts = self._acks.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            if topic.decode(errors="replace") != self.name or len(parts) != 1:
+                continue  # of a producer whose name begins like ours
+            try:
+                ack = decode_ack(parts[0])
+            except WireError as error:
+                _log.warning("ack refused: %s", error)
+                continue
+            self._delivery.heard(ack, now_s)
+            self._has_more = True
+            self._next_push_s = min(self._next_push_s, now_s)
+
+    def _push_pending(self, now_s: float) -> None:
+        self._next_push_s = now_s + _PUSH_INTERVAL_S
+        while (chunk := self._delivery.next_chunk()) is not None:
+            try:
+                self._push.send_multipart(encode_batch(chunk.batch), zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self._delivery.pushed(chunk, now_s)
+            self._counts["pushed_frames"] += chunk.frame_count
+        self._has_more = False
+
+    def _ask(self, now_s: float) -> None:
+        chunk = self._delivery.question()
+        if chunk is None:
+            return
+        try:
+            self._push.send_multipart(encode_batch(chunk.batch), zmq.DONTWAIT)
+        except zmq.Again:
+            pass  # the writer is away or behind: asking later is soon enough
+        else:
+            self._counts["pushed_frames"] += chunk.frame_count
+        self._delivery.asked(now_s)
+
+    def _sync_loop(self) -> None:
+        while not self._closing.wait(_SYNC_INTERVAL_S):
+            started_s = monotonic_s()
+            try:
+                self._journal.sync()
+            except OSError as error:
+                self._sync_error = error
+                return
+            self._longest_sync_s = max(self._longest_sync_s, monotonic_s() - started_s)
+
+    def _raise_sync_error(self) -> None:
+        if self._sync_error is not None:
+            raise OSError(EXIT_IO_ERROR, f"journal could not be made durable: {self._sync_error}")

@@ -1,0 +1,147 @@
+"""One segment of a journal: a file of records of one epoch, which begins with the last rows before it."""
+
+import os
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from binance_streamer import wire
+from binance_streamer.exchange import EventReader, ExchangeError, stream_from_name
+from binance_streamer.wire import Position
+from services.runtime.records import Damage, Record, scan
+
+SUFFIX = ".journal"
+_HEAD_READ_BYTES = 64 * 1024
+MARK_BYTES = 64 * 1024
+
+
+class LastRow(msgspec.Struct, frozen=True, array_like=True):
+    """What was journalled last of one exchange stream; ids and event time are None where the messages have none."""
+
+    stream_type: str
+    symbol: str
+    last_id: int | None
+    event_time_ms: int | None
+    recv_ns: int
+
+
+_encode_rows = msgspec.msgpack.Encoder().encode
+_decode_rows = msgspec.msgpack.Decoder(dict[str, LastRow]).decode
+
+
+@dataclass(slots=True)
+class Segment:
+    """A segment as the journal knows it; `size` counts whole records, `first` is the position of its first frame."""
+
+    path: Path
+    number: int
+    epoch: int
+    first: int
+    size: int
+    acknowledged_at_s: float | None = None
+    marks: list[tuple[int, int]] = field(default_factory=list)
+    """(position, offset) of a record every `MARK_BYTES`, so that a position is found without reading the whole file."""
+
+    def mark(self, position: int, offset: int) -> None:
+        """Note where a record begins, unless the last note is near enough."""
+        if offset - (self.marks[-1][1] if self.marks else 0) >= MARK_BYTES:
+            self.marks.append((position, offset))
+
+    def nearest_mark(self, position: int) -> tuple[int, int]:
+        """The last note at or before the position; the beginning of the file where there is none."""
+        index = bisect_right(self.marks, (position, 1 << 62))
+        return self.marks[index - 1] if index else (self.first, 0)
+
+
+def segment_path(directory: Path, number: int) -> Path:
+    """Numbers never repeat while the journal has a segment, and sort as text."""
+    return directory / f"{number:012d}{SUFFIX}"
+
+
+def encode_last_rows(rows: Mapping[str, LastRow]) -> bytes:
+    """The payload of a segment's head."""
+    return _encode_rows(rows)
+
+
+def inspect(path: Path) -> Segment | None:
+    """What a segment holds, by its first good record; None where it has none."""
+    with path.open("rb") as file:
+        beginning = file.read(_HEAD_READ_BYTES)
+        found = _first_record(beginning) or _first_record(beginning + file.read())
+    if found is None:
+        return None
+    return Segment(path, int(path.stem), found.epoch, found.position, path.stat().st_size)
+
+
+def read_rows(path: Path, rows: dict[str, LastRow]) -> tuple[int, bool]:
+    """Bring `rows` up to date with the segment's records.
+
+    Returns the size up to the last whole record, and whether the head was readable (then `rows` holds nothing older).
+    """
+    whole = 0
+    has_head = False
+    for found in scan(path.read_bytes()):
+        if isinstance(found, Damage):
+            continue
+        whole = found.end
+        if found.is_head:
+            rows.clear()
+            rows.update(_rows_of_head(found))
+            has_head = True
+        else:
+            _take_row(found.payload, rows)
+    return whole, has_head
+
+
+def cut_tail(path: Path, size: int) -> int:
+    """Cut a torn tail; returns how many bytes it had."""
+    torn = path.stat().st_size - size
+    if torn > 0:
+        os.truncate(path, size)
+    return torn
+
+
+def last_position(path: Path, size: int) -> Position | None:
+    """The last frame before byte `size`, None where there is none."""
+    last = None
+    with path.open("rb") as file:
+        for found in scan(file.read(size)):
+            if isinstance(found, Record) and not found.is_head:
+                last = Position(found.epoch, found.position)
+    return last
+
+
+def _first_record(buffer: bytes) -> Record | None:
+    return next((found for found in scan(buffer) if isinstance(found, Record)), None)
+
+
+def _rows_of_head(head: Record) -> dict[str, LastRow]:
+    try:
+        return _decode_rows(head.payload)
+    except msgspec.DecodeError:  # of a version that wrote its heads otherwise
+        return {}
+
+
+def _take_row(frame: bytes, rows: dict[str, LastRow]) -> None:
+    try:
+        stream_type, data = wire.decode_frame(frame)
+    except wire.WireError:
+        return
+    event = data.get("event")
+    if event is None or data["source"] != "ws":
+        return
+    stream = data["stream"]
+    before = rows.get(stream)
+    last_id = before.last_id if before else None
+    event_time_ms = before.event_time_ms if before else None
+    try:
+        reading = EventReader(stream_from_name(stream)).read(event)
+    except ExchangeError:
+        return
+    if reading.last_id is not None and (last_id is None or reading.last_id > last_id):
+        last_id = reading.last_id
+    event_time_ms = max(event_time_ms or 0, reading.event_time_ms)
+    rows[stream] = LastRow(stream_type, data["symbol"], last_id, event_time_ms, data["recv_ns"])
