@@ -79,8 +79,9 @@ class Messages:
             f'{{"e":"kline","E":{now_ms},"s":"{self.symbol}","k":{{"t":{bar.open_time_ms}, "T":{bar.close_time_ms}, '
             f'"s":"{self.symbol}", "i":"{interval}", "f":{bar.first_id}, "L":{bar.last_id}, "o":"{price[bar.open]}", '
             f'"c":"{price[bar.close]}", "h":"{price[bar.high]}", "l":"{price[bar.low]}", '
-            f'"v":"{self.volume(bar.volume)}", "n":{bar.trades}, "x":{_bool(is_closed)}, "q":"{self.quote(bar.quote)}", '
-            f'"V":"{self.volume(bar.buy_volume)}", "Q":"{self.quote(bar.buy_quote)}", "B":"0"}}}}'
+            f'"v":"{self.volume(bar.volume)}", "n":{bar.trades}, "x":{_bool(is_closed)}, '
+            f'"q":"{self.quote(bar.quote)}", "V":"{self.volume(bar.buy_volume)}", '
+            f'"Q":"{self.quote(bar.buy_quote)}", "B":"0"}}}}'
         )
 
     def kline_row(self, bar: Bar) -> str:
