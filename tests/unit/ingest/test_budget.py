@@ -107,6 +107,13 @@ def test_a_damaged_file_delays_by_one_window_and_mends_itself(path: Path, damage
     assert budget.damaged_slots == damaged
 
 
+def test_a_line_that_lost_its_digits_counts_as_an_attempt(path: Path) -> None:
+    path.write_bytes(b"7\n")
+    budget = three_in_ten_seconds(path)
+    assert [budget.take(NOW_NS) for _ in range(3)] == [0.0, 0.0, 10.0]
+    assert budget.damaged_slots == 1
+
+
 def test_a_process_stopped_with_the_lock_holds_nobody(path: Path) -> None:
     budget = three_in_ten_seconds(path)
     assert budget.take(NOW_NS) == 0.0
@@ -175,6 +182,7 @@ def test_delays_double_up_to_the_ceiling_and_start_again_after_a_message() -> No
 
 def test_a_delay_is_anything_from_nothing_to_its_bound() -> None:
     backoff = Backoff(first_s=8.0, ceiling_s=4.0, rng=random.Random(1))
+    assert Backoff(first_s=8.0, ceiling_s=4.0, rng=Highest()).next_delay_s() == 4.0
     delays_s = [backoff.next_delay_s() for _ in range(2000)]
     assert 0.0 <= min(delays_s) < 0.1
     assert 3.9 < max(delays_s) <= 4.0
