@@ -23,8 +23,8 @@ class Gap(NamedTuple):
     """A hole in one exchange stream, recorded as a row.
 
     Ids are missing in the half-open (from_id, to_id], None where the stream has none. `from_ns` and `to_ns` are the
-    `recv_ns` of the rows before and behind the hole. `state` is open, repaired or unrepairable; a change is another row with the
-    same `gap_id`.
+    `recv_ns` of the rows before and behind the hole. `state` is open, repaired or
+    unrepairable; a change is another row with the same `gap_id`.
     """
 
     gap_id: str
