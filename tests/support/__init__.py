@@ -1,0 +1,1 @@
+"""What tests share: waiting, real processes, the simulator's tape, recorded files, golden books."""

@@ -1,0 +1,47 @@
+"""The oracles that other tests trust are proven on the recordings' own golden values."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tests.support.books import GoldenBook
+from tests.support.data import captured, golden, market_data
+from tests.support.waiting import eventually
+
+
+def test_eventually_returns_the_first_true_answer() -> None:
+    answers = iter([0, "", 7])
+
+    assert eventually(lambda: next(answers), deadline_s=5, every_s=0) == 7
+
+
+def test_eventually_says_what_it_waited_for() -> None:
+    with pytest.raises(AssertionError, match="not within 0 s: the file; the last answer was False"):
+        eventually(lambda: False, deadline_s=0, what="the file")
+
+
+def test_the_golden_book_reproduces_the_digests_of_a_recording() -> None:
+    folder = market_data("usdm-4sym-20210722")
+    updates: dict[str, list[dict[str, Any]]] = {}
+    books: dict[str, GoldenBook] = {}
+    for message in captured(folder / "capture.gz"):
+        event = json.loads(message.event)
+        if message.name.startswith("/fapi/v1/depth"):
+            symbol = message.name.partition("symbol=")[2].partition("&")[0]
+            books[symbol] = GoldenBook(event["lastUpdateId"], _levels(event["bids"]), _levels(event["asks"]))
+        elif "@depth" in message.name:
+            updates.setdefault(event["s"], []).append(event)
+    for symbol, expected in golden(folder)["books"].items():
+        for event in updates[symbol]:
+            books[symbol].update(event["u"], _levels(event["b"]), _levels(event["a"]))
+        assert (books[symbol].updates_applied, books[symbol].final_book, books[symbol].chain_digest) == (
+            expected["updates_applied"],
+            expected["final_book"],
+            expected["chain_digest"],
+        )
+
+
+def _levels(pairs: list[list[str]]) -> list[tuple[Decimal, Decimal]]:
+    return [(Decimal(price), Decimal(quantity)) for price, quantity in pairs]
