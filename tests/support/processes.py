@@ -88,12 +88,12 @@ class Simulator(Program):
         self.control = directory / "control.sock"
         command = [sys.executable, "-m", "simulator", "--tape", self.tape, "--control", self.control, *arguments]
         super().__init__(command, directory / "simulator.out")
-        self.port = int(eventually(self._listening, what="the simulator listens"))
+        self.port = eventually(self._listening, what="the simulator listens")
 
-    def _listening(self) -> str | None:
+    def _listening(self) -> int | None:
         assert self.exit_code is None, f"the simulator ended:\n{self.text()}"
         found = re.search(r"^listening (\d+)$", self.text(), re.MULTILINE)
-        return found[1] if found else None
+        return int(found[1]) if found else None
 
     @property
     def urls(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(found: Callable[[], T], deadline_s: float = 30.0, *, what: str = "", every_s: float = 0.05) -> T:
+def eventually(found: Callable[[], T | None], deadline_s: float = 30.0, *, what: str = "", every_s: float = 0.05) -> T:
     """Ask until the answer is true, and return it; AssertionError with the last answer when the time is over."""
     end_s = time.monotonic() + deadline_s
     while True:
@@ -15,5 +15,5 @@ def eventually(found: Callable[[], T], deadline_s: float = 30.0, *, what: str = 
         if answer:
             return answer
         if time.monotonic() >= end_s:
-            raise AssertionError(f"not within {deadline_s:.0f} s: {what or found!r}; the last answer was {answer!r}")
+            raise AssertionError(f"not within {deadline_s:.0f} s: {what or repr(found)}; the last answer was {answer!r}")
         time.sleep(every_s)
