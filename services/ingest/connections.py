@@ -1,0 +1,166 @@
+"""Which connections of a route there shall be: replaced before they end, retired once their successor is proven.
+
+Pure: told what happened and when, it decides what to dial and what to close.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+from zlib import crc32
+
+_STAGGER = 0.1
+"""Lifetimes are spread over the last tenth: a worker's connections, and all symbols', do not end together."""
+HANDOVER_S = 30.0
+"""A successor that delivers has so long to prove that it missed nothing; streams quiet for so long need no proof."""
+
+EXPIRED, SHUTDOWN, STALE, SILENT = "lifetime", "serverShutdown", "stale", "silent"
+
+
+class Dial(NamedTuple):
+    """Open a connection and tell `opened` or `ended` with this number."""
+
+    number: int
+
+
+class Retire(NamedTuple):
+    """Close this connection. `is_proven`: its successor is known to have all that it delivered."""
+
+    number: int
+    reason: str
+    is_proven: bool
+
+
+Decision = Dial | Retire
+
+
+class Delay(Protocol):
+    """Growing delays between attempts."""
+
+    def next_delay_s(self) -> float: ...
+    def reset(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Link:
+    """One connection, from the decision to dial it to its end."""
+
+    number: int
+    ordinal: int
+    opened_s: float | None = None
+    delivering_s: float | None = None
+    """When its first message came."""
+
+
+@dataclass(slots=True)
+class _Slot:
+    ordinal: int
+    lifetime_s: float
+    delay: Delay
+    current: Link | None = None
+    successor: Link | None = None
+    retry_at_s: float = 0.0
+    replace_reason: str | None = None
+
+
+class RouteConnections:
+    """The connections of one route, as many as there are `delays`; each is replaced make before break."""
+
+    def __init__(
+        self, name: str, *, lifetime_s: float, silent_s: float, new_number: Callable[[], int], delays: Iterable[Delay]
+    ) -> None:
+        self._silent_s = silent_s
+        self._new_number = new_number
+        self._slots = [
+            _Slot(ordinal, lifetime_s * (1 - _STAGGER * _fraction(f"{name}/{ordinal}")), delay)
+            for ordinal, delay in enumerate(delays)
+        ]
+
+    def links(self) -> Iterator[Link]:
+        """All connections, those being dialled and those being replaced too."""
+        for slot in self._slots:
+            yield from _links_of(slot)
+
+    def opened(self, number: int, now_s: float) -> None:
+        """A dialled connection is open."""
+        for link in self.links():
+            if link.number == number:
+                link.opened_s = now_s
+
+    def delivered(self, number: int, now_s: float) -> bool:
+        """A market message came; whether it is the connection's first. Only that proves that connecting works."""
+        for slot in self._slots:
+            for link in _links_of(slot):
+                if link.number == number and link.delivering_s is None:
+                    link.delivering_s = now_s
+                    slot.delay.reset()
+                    return True
+        return False
+
+    def ended(self, number: int, now_s: float, *, retry_after_s: float = 0.0) -> None:
+        """A connection was lost, or could not be opened; the next one waits for its delay."""
+        for slot in self._slots:
+            if all(link.number != number for link in _links_of(slot)):
+                continue
+            if slot.current is not None and slot.current.number == number:
+                slot.current, slot.successor = slot.successor, None
+                slot.replace_reason = None
+            else:
+                slot.successor = None
+            slot.retry_at_s = now_s + max(slot.delay.next_delay_s(), retry_after_s)
+
+    def replace(self, reason: str, *numbers: int) -> None:
+        """Open successors of these connections, then close them."""
+        for slot in self._slots:
+            if slot.current is not None and slot.current.number in numbers and slot.replace_reason is None:
+                slot.replace_reason = reason
+
+    def tick(self, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
+        """What to do now. `is_proven(old, new)`: whether `new` has taken over every stream that `old` delivers."""
+        decisions: list[Decision] = []
+        for slot in self._slots:
+            decisions += self._retirements(slot, now_s, is_proven)
+            dial = self._dial(slot, now_s)
+            if dial is not None:
+                decisions.append(dial)
+        return decisions
+
+    def _retirements(self, slot: _Slot, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
+        current, successor = slot.current, slot.successor
+        if current is not None and current.opened_s is not None and now_s - current.opened_s > slot.lifetime_s:
+            slot.replace_reason = slot.replace_reason or EXPIRED
+        if current is None or successor is None or successor.opened_s is None:
+            return []
+        proven = is_proven(current.number, successor.number)
+        heard_s = successor.delivering_s
+        is_quiet = heard_s is None and now_s - successor.opened_s > HANDOVER_S  # so is the old one, if that is proven
+        is_late = heard_s is not None and now_s - heard_s > HANDOVER_S
+        if (proven and (heard_s is not None or is_quiet)) or is_late:
+            reason = slot.replace_reason or EXPIRED
+            slot.current, slot.successor, slot.replace_reason = successor, None, None
+            return [Retire(current.number, reason, proven)]
+        if heard_s is None and now_s - successor.opened_s > self._silent_s:
+            slot.successor = None
+            slot.retry_at_s = now_s + slot.delay.next_delay_s()
+            return [Retire(successor.number, SILENT, is_proven=True)]
+        return []
+
+    def _dial(self, slot: _Slot, now_s: float) -> Dial | None:
+        if now_s < slot.retry_at_s:
+            return None
+        link = Link(0, slot.ordinal)
+        if slot.current is None:
+            slot.current = link
+        elif slot.successor is None and slot.replace_reason is not None:
+            slot.successor = link
+        else:
+            return None
+        link.number = self._new_number()
+        return Dial(link.number)
+
+
+def _links_of(slot: _Slot) -> tuple[Link, ...]:
+    return tuple(link for link in (slot.current, slot.successor) if link is not None)
+
+
+def _fraction(text: str) -> float:
+    return crc32(text.encode()) / 2**32

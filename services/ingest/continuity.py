@@ -1,0 +1,198 @@
+"""Whether anything is missing between two messages of one stream, told from the exchange's own ids.
+
+A message of a gapless stream covers the half-open interval (previous_id, last_id]: aggTrade (a-1, a], trade (t-1, t],
+depth (pu, u], a closed kline (t - interval, t]. What hangs on the newest id goes forward; what begins beyond it leaves
+a hole; what ends at or before it is a repeat, a straggler, or the first message of ids that began anew.
+
+With several connections a message beyond a hole is held for a moment, because the others often bring what is missing:
+then no gap is written and the rows are in order. It is held rather than recorded at once because a process that is
+killed meanwhile would leave a hole that nobody has listed; so it leaves rows that end before the hole.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from binance_streamer.exchange import Reading
+from services.ingest.holes import RESTART, SEQUENCE, Holes
+from services.runtime.gaps import Gap
+from services.runtime.segments import LastRow
+
+GRACE_S = 0.5
+_MOST_HELD = 4096
+_FAR_BACK = 1_000_000
+"""An id that much lower is a new count even within the same millisecond (seen on the exchange, docs/exchange.md)."""
+_STUCK = 100
+"""So many messages in a row that lead nowhere, from connections that had been further, are a new count whatever their
+event times say: the exchange's clock may have been set back too."""
+_RESET_S = 60.0
+
+
+class Arrival(NamedTuple):
+    """A message of one stream as it came."""
+
+    connection: int
+    recv_ns: int
+    event: bytes
+    reading: Reading
+
+
+Outcome = Arrival | Gap
+"""An arrival is to be recorded, a gap to be listed."""
+
+
+class _Held(NamedTuple):
+    last: int
+    previous: int
+    recv_ns: int  # before the rest, so that sorting never compares that
+    since_s: float
+    arrival: Arrival
+
+
+class Chain:
+    """The gapless ids of one stream over all its connections.
+
+    `ids_are_times` (closed klines): a lower id never means a new count; with a newer event time it is a correction.
+    """
+
+    def __init__(self, holes: Holes, *, last_row: LastRow | None = None, ids_are_times: bool = False) -> None:
+        self.newest: int | None = None
+        self._newest_ns = 0
+        self._newest_event_ms = 0
+        self._reason = SEQUENCE
+        self._holes = holes
+        self._ids_are_times = ids_are_times
+        self._held: list[_Held] = []
+        self._reached: dict[int, int] = {}  # by connection: the furthest id it has delivered
+        self._entered: dict[int, int] = {}  # by connection: where its first message began
+        self._behind_in_a_row = 0
+        self._before_reset: tuple[int, int, float] | None = None  # newest id and event time then; until when it counts
+        if last_row is not None and last_row.last_id is not None:
+            self.newest, self._newest_ns = last_row.last_id, last_row.recv_ns
+            self._newest_event_ms = last_row.event_time_ms or 0
+            self._reason = RESTART
+
+    @property
+    def held(self) -> int:
+        """Messages that wait for what is missing before them."""
+        return len(self._held)
+
+    def covers(self, connection: int) -> bool:
+        """Whether all that came before this connection's first message is recorded, or listed as missing."""
+        entered = self._entered.get(connection)
+        return entered is not None and self.newest is not None and entered <= self.newest
+
+    def lost(self, reason: str) -> None:
+        """No connection was there for a while: the reason of the hole that the next message may show."""
+        self._reason = reason
+
+    def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
+        """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""
+        connection, recv_ns, _, (previous, last, event_time_ms) = arrival
+        assert previous is not None
+        assert last is not None
+        if previous != self.newest or last <= previous or self._held or connection not in self._reached:
+            return self._offer_unusual(arrival, min(previous, last - 1), last, now_s)
+        self.newest = self._reached[connection] = last
+        self._newest_ns = recv_ns
+        if event_time_ms > self._newest_event_ms:  # noqa: PLR1730 (max() costs 80 ns here)
+            self._newest_event_ms = event_time_ms
+        self._reason = SEQUENCE
+        return (arrival,)
+
+    def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
+        """The connection has ended: nobody waits for it any more."""
+        self._reached.pop(connection, None)
+        self._entered.pop(connection, None)
+        return self.expire(now_s)
+
+    def expire(self, now_s: float) -> Sequence[Outcome]:
+        """Give up holes whose time has come, and release what was held behind them."""
+        outcomes: list[Outcome] = []
+        while self._held:
+            assert self.newest is not None
+            first = self._held[0]
+            if first.previous > self.newest:
+                if not self._is_given_up(first, now_s):
+                    break
+                outcomes.append(self._gap_before(first))
+            del self._held[0]
+            if first.last > self.newest:
+                outcomes.append(self._forward(first.arrival, first.last))
+        return outcomes
+
+    def _offer_unusual(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+        if self._is_before_reset(arrival, last, now_s):
+            return ()
+        connection = arrival.connection
+        self._entered.setdefault(connection, previous)
+        self._reached[connection] = max(last, self._reached.get(connection, last))
+        if self.newest is None:
+            return (self._forward(arrival, last),)
+        if last <= self.newest:
+            return self._behind(arrival, previous, last, now_s)
+        if previous <= self.newest:
+            return (*self._holes.fill(previous, last), self._forward(arrival, last), *self.expire(now_s))
+        if any(held.previous <= previous and last <= held.last for held in self._held):
+            return ()
+        insort(self._held, _Held(last, previous, arrival.recv_ns, now_s, arrival))
+        return self.expire(now_s)
+
+    def _behind(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+        event_time_ms = arrival.reading.event_time_ms
+        if self._is_new_count(arrival, last):
+            if not self._ids_are_times:
+                return self._begin_anew(arrival, previous, last, now_s)
+            self._newest_event_ms = event_time_ms
+            return (*self._holes.fill(previous, last), arrival)
+        filled = self._holes.fill(previous, last)
+        return (*filled, arrival) if filled else ()
+
+    def _is_new_count(self, arrival: Arrival, last: int) -> bool:
+        assert self.newest is not None
+        event_time_ms = arrival.reading.event_time_ms
+        if event_time_ms > self._newest_event_ms:
+            return True
+        if self._reached[arrival.connection] < self.newest:
+            return False  # a slower connection, on its way to where the others are
+        self._behind_in_a_row += 1
+        is_far_back = event_time_ms == self._newest_event_ms and last < self.newest - _FAR_BACK
+        return is_far_back or (self._behind_in_a_row >= _STUCK and not self._ids_are_times)
+
+    def _begin_anew(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+        released = self.expire(math.inf)  # of the old count: now or never
+        assert self.newest is not None
+        self._before_reset = (self.newest, self._newest_event_ms, now_s + _RESET_S)
+        gap = self._holes.reset((self.newest, previous), (self._newest_ns, arrival.recv_ns))
+        self._reached = {arrival.connection: last}
+        self._entered = {arrival.connection: previous}
+        self._newest_event_ms = 0
+        return (*released, gap, self._forward(arrival, last))
+
+    def _forward(self, arrival: Arrival, last: int) -> Arrival:
+        self.newest = last
+        self._newest_ns = arrival.recv_ns
+        self._newest_event_ms = max(self._newest_event_ms, arrival.reading.event_time_ms)
+        self._reason = SEQUENCE
+        self._behind_in_a_row = 0
+        return arrival
+
+    def _gap_before(self, held: _Held) -> Gap:
+        assert self.newest is not None
+        bounds = (self.newest, held.previous)
+        self.newest = held.previous
+        return self._holes.open(bounds, (self._newest_ns, held.recv_ns), self._reason)
+
+    def _is_given_up(self, first: _Held, now_s: float) -> bool:
+        """After the grace; or when every connection has delivered what lies behind the hole: none can fill it."""
+        if now_s - first.since_s >= GRACE_S or len(self._held) > _MOST_HELD:
+            return True
+        return all(reached > first.previous for reached in self._reached.values())
+
+    def _is_before_reset(self, arrival: Arrival, last: int, now_s: float) -> bool:
+        """Whether it is a late copy, by a slower connection, of a message from before the ids went back."""
+        if self._before_reset is None or arrival.connection in self._reached or not self._reached:
+            return False
+        newest, event_time_ms, until_s = self._before_reset
+        return now_s < until_s and last <= newest and arrival.reading.event_time_ms <= event_time_ms
