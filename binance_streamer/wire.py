@@ -68,15 +68,15 @@ class Batch(NamedTuple):
 class Ack(NamedTuple):
     """The writer's word to one producer.
 
-    `next_durable` and `next_received` are positions in `epoch`, the newest epoch of the producer that the writer knows
-    (None: it knows nothing of the producer). `reason`: `commit`, `hello` (the producer has just subscribed), `known` (a
-    batch brought nothing new) or `misfit` (a batch did not follow what the writer has).
+    Everything before `durable` is durable, everything before `received` has been taken; each is a position in the
+    newest epoch of which that is true, None where there is none. The two may differ in the epoch: the rows of a new
+    run are received before the last ones of the old run are durable. `reason`: `commit`, `hello` (the producer has just
+    subscribed), `known` (a batch brought nothing new) or `misfit` (a batch did not follow what the writer has).
     """
 
     writer_id: str
-    epoch: int | None
-    next_durable: int
-    next_received: int
+    durable: Position | None
+    received: Position | None
     reason: str
 
 
@@ -189,18 +189,13 @@ def decode_batch(parts: Sequence[bytes]) -> Batch:
         raise WireError(f"batch header: expected (epoch, first, after), got {_shown(header)}")
     epoch, first, after = header
     _check_unsigned("batch header", epoch, first)
-    if after is not None:
-        if not isinstance(after, list) or len(after) != 2:
-            raise WireError(f"batch header: expected after to be nil or (epoch, position), got {_shown(after)}")
-        _check_unsigned("batch header", *after)
-        after = Position(*after)
     if not parts[2]:
         raise WireError("batch: expected at least one frame")
-    return Batch(_text(parts[0], "producer"), epoch, first, after, parts[2])
+    return Batch(_text(parts[0], "producer"), epoch, first, _position(after, "batch header"), parts[2])
 
 
 def encode_ack(ack: Ack) -> bytes:
-    """msgpack of the five members; the topic it goes under is the producer's name."""
+    """msgpack of the four members; the topic it goes under is the producer's name."""
     packed: bytes = msgpack.packb(tuple(ack))
     return packed
 
@@ -208,13 +203,21 @@ def encode_ack(ack: Ack) -> bytes:
 def decode_ack(frame: bytes) -> Ack:
     """The writer's word; the inverse of `encode_ack`."""
     value = _unpack(frame, "ack")
-    if not isinstance(value, list) or len(value) != 5:
-        raise WireError(f"ack: expected (writer id, epoch, next durable, next received, reason), got {_shown(value)}")
-    writer_id, epoch, durable, received, reason = value
+    if not isinstance(value, list) or len(value) != 4:
+        raise WireError(f"ack: expected (writer id, durable, received, reason), got {_shown(value)}")
+    writer_id, durable, received, reason = value
     if type(writer_id) is not str or reason not in ACK_REASONS:
         raise WireError(f"ack: expected a writer id and one of {ACK_REASONS}, got {_shown(value)}")
-    _check_unsigned("ack", durable, received, *(() if epoch is None else (epoch,)))
-    return Ack(writer_id, epoch, durable, received, reason)
+    return Ack(writer_id, _position(durable, "ack"), _position(received, "ack"), reason)
+
+
+def _position(value: object, what: str) -> Position | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise WireError(f"{what}: expected nil or (epoch, position), got {_shown(value)}")
+    _check_unsigned(what, *value)
+    return Position(*value)
 
 
 def _unpack(packed: bytes, what: str) -> object:

@@ -5,7 +5,7 @@ The protocol is at-least-once: in doubt a batch is sent again, the writer knows 
 
 import logging
 
-from binance_streamer.wire import Ack
+from binance_streamer.wire import Ack, Position
 from services.runtime.journal import Chunk, Cursor, Journal
 
 _log = logging.getLogger(__name__)
@@ -62,11 +62,11 @@ class Delivery:
         self.last_ack = ack
         self._last_moved_s = now_s
         self._question_s = FIRST_QUESTION_S
-        received = self._cursor_of(ack, ack.next_received)
-        durable = self._cursor_of(ack, ack.next_durable)
-        if durable is not None and ack.epoch is not None:
+        received = self._cursor_at(ack.received, ack)
+        durable = self._cursor_at(ack.durable, ack)
+        if durable is not None and ack.durable is not None:
             self.durable = durable
-            self._journal.acknowledge(ack.epoch, ack.next_durable, now_s)
+            self._journal.acknowledge(ack.durable, now_s)
         fell_back = received is None or _is_before(received, self._received)
         self._received = received
         target = received or self._journal.oldest()
@@ -78,19 +78,19 @@ class Delivery:
 
     def is_received(self) -> bool:
         """Whether the writer is known to have everything that was appended."""
-        return self._received is not None and self._journal.read(self._received, max_frames=1) is None
+        return self._journal.read(self._received or self._journal.oldest(), max_frames=1) is None
 
     def _is_unanswered(self) -> bool:
         """Something was pushed beyond what the writer said it made durable."""
         return self._journal.oldest()[:2] < self._cursor[:2] and _is_before(self.durable, self._cursor)
 
-    def _cursor_of(self, ack: Ack, position: int) -> Cursor | None:
-        if ack.epoch is None:
+    def _cursor_at(self, position: Position | None, ack: Ack) -> Cursor | None:
+        if position is None:
             return None
-        if ack.epoch == self._journal.epoch and position > self._journal.next_position:
+        if position.epoch == self._journal.epoch and position.number > self._journal.next_position:
             self._report("beyond our own end", ack)
             return None
-        return self._journal.behind(ack.epoch, position)
+        return self._journal.behind(position)
 
     def _winds_back(self, ack: Ack, target: Cursor) -> bool:
         if (
@@ -111,9 +111,7 @@ class Delivery:
 
     def _report(self, what: str, ack: Ack) -> None:
         self.reports += 1
-        _log.warning(
-            "unexpected ack what=%s writer=%s epoch=%s durable=%d", what, ack.writer_id, ack.epoch, ack.next_durable
-        )
+        _log.warning("unexpected ack what=%s writer=%s received=%s", what, ack.writer_id, ack.received)
 
 
 def _is_before(one: Cursor | None, other: Cursor | None) -> bool:

@@ -94,8 +94,9 @@ class Journal:
         number = self._segments[0].number if self._segments else 0
         return Cursor(number, 0, None)
 
-    def behind(self, epoch: int, position: int) -> Cursor | None:
+    def behind(self, next_position: Position) -> Cursor | None:
         """Before the first record at or behind this position; None where the journal knows no such epoch."""
+        epoch, position = next_position
         indices = [index for index, segment in enumerate(self._segments) if segment.epoch == epoch]
         if not indices:
             return None
@@ -124,11 +125,11 @@ class Journal:
             index += 1
         return None
 
-    def acknowledge(self, epoch: int, durable: int, now_s: float) -> None:
+    def acknowledge(self, durable: Position, now_s: float) -> None:
         """Everything before this position is durable at the writer; segments wholly before it may go in time."""
         for index, segment in enumerate(self._segments[:-1]):
             following = self._segments[index + 1]
-            if segment.acknowledged_at_s is None and self._is_before(following, epoch, durable, index + 1):
+            if segment.acknowledged_at_s is None and self._is_before(following, durable, index + 1):
                 segment.acknowledged_at_s = now_s
 
     def trim(self, now_s: float, retention_s: float) -> int:
@@ -261,11 +262,11 @@ class Journal:
                 return index
         return len(self._segments)
 
-    def _is_before(self, segment: Segment, epoch: int, durable: int, index: int) -> bool:
+    def _is_before(self, segment: Segment, durable: Position, index: int) -> bool:
         """Whether the segment begins at or before the durable position, so that all segments before it are durable."""
-        if segment.epoch == epoch:
-            return segment.first <= durable
-        return any(later.epoch == epoch for later in self._segments[index + 1 :])
+        if segment.epoch == durable.epoch:
+            return segment.first <= durable.number
+        return any(later.epoch == durable.epoch for later in self._segments[index + 1 :])
 
     def _last_before(self, index: int) -> Position | None:
         for segment in reversed(self._segments[:index]):

@@ -1,0 +1,279 @@
+"""Random schedules of kills, power cuts, damage, wiped and trimmed journals: nothing lost silently, doubled or stuck.
+
+The journal, the delivery and the writer's positions are the real ones; the network between them and the files behind
+them are modelled, so that thousands of deaths fit into seconds.
+"""
+
+import random
+import shutil
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from binance_streamer.wire import Ack, Batch, Position
+from services.runtime.delivery import Delivery
+from services.runtime.journal import Journal
+
+SEGMENT_BYTES = 400
+FRAME_BYTES = 8
+
+
+@dataclass
+class WriterState:
+    """What one transaction makes durable: next position per epoch, the newest epoch, and the rows."""
+
+    next_of: dict[int, int] = field(default_factory=dict)
+    current: int | None = None
+    rows: list[bytes] = field(default_factory=list)
+    holes: list[tuple[int, int, int]] = field(default_factory=list)
+    wipes: int = 0
+
+    def next_position(self) -> Position | None:
+        return None if self.current is None else Position(self.current, self.next_of[self.current])
+
+    def copy(self) -> "WriterState":
+        return WriterState(dict(self.next_of), self.current, list(self.rows), list(self.holes), self.wipes)
+
+
+class Writer:
+    """The writer's side of the protocol as docs/wire.md tells it, in its simplest form."""
+
+    def __init__(self) -> None:
+        self.durable = WriterState()
+        self.received = WriterState()
+
+    def die(self) -> None:
+        self.received = self.durable.copy()
+
+    def commit(self) -> Ack | None:
+        moved = self.received != self.durable
+        self.durable = self.received.copy()
+        return self.word("commit") if moved else None
+
+    def word(self, reason: str) -> Ack:
+        return Ack("w", self.durable.next_position(), self.received.next_position(), reason)
+
+    def take(self, batch: Batch) -> Ack | None:
+        state = self.received
+        after = batch.after
+        if after is not None and state.next_of.get(after.epoch, 0) <= after.number:
+            return self.word("misfit")
+        frames = [batch.frames[i : i + FRAME_BYTES] for i in range(0, len(batch.frames), FRAME_BYTES)]
+        expected = state.next_of.get(batch.epoch, 0)
+        fresh = frames[max(0, expected - batch.first) :]
+        if not fresh:
+            return self.word("known")
+        assert batch.epoch in (*([] if batch.epoch in state.next_of else [batch.epoch]), state.current)
+        if batch.first > expected:
+            state.holes.append((batch.epoch, expected, batch.first))
+        if after is None and batch.epoch not in state.next_of and state.current is not None:
+            state.wipes += 1
+        state.rows += fresh
+        state.next_of[batch.epoch] = batch.first + len(frames)
+        state.current = batch.epoch
+        return None
+
+
+class World:
+    """One producer, one writer, and everything that can go wrong between them."""
+
+    def __init__(self, seed: int, directory: Path) -> None:
+        self.random = random.Random(seed)
+        self.directory = directory
+        self.now_s = 0.0
+        self.epoch = self.random.getrandbits(40)
+        self.count = 0
+        self.accepted: list[bytes] = []
+        self.excused: set[bytes] = set()
+        self.writer = Writer()
+        self.intake: deque[Batch] = deque()
+        self.acks: deque[Ack] = deque()
+        self.is_writer_up = True
+        self.synced: dict[str, int] = {}
+        self.start_producer()
+
+    def start_producer(self) -> None:
+        self.epoch = self.random.choice([self.epoch + 1, self.random.getrandbits(40)])  # clocks step back
+        self.journal = Journal(self.directory, "p", self.epoch, max_bytes=1 << 30, segment_bytes=SEGMENT_BYTES)
+        self.delivery = Delivery(self.journal, self.now_s)
+        self.acks.clear()
+        self.say_hello()
+
+    def say_hello(self) -> None:
+        if self.is_writer_up:
+            self.acks.append(self.writer.word("hello"))
+
+    def journalled(self) -> set[bytes]:
+        found: set[bytes] = set()
+        cursor = self.journal.oldest()
+        while (chunk := self.journal.read(cursor)) is not None:
+            frames = chunk.batch.frames
+            found.update(frames[i : i + FRAME_BYTES] for i in range(0, len(frames), FRAME_BYTES))
+            cursor = chunk.behind
+        return found
+
+    def append(self) -> None:
+        frames = []
+        for _ in range(self.random.randint(1, 6)):
+            self.count += 1
+            frames.append(f"{self.count:08d}".encode())
+        self.accepted += frames
+        self.journal.append(frames, {})
+
+    def sync(self) -> None:
+        self.journal.sync()
+        self.synced = {path.name: path.stat().st_size for path in self.directory.glob("*.journal")}
+
+    def push(self) -> None:
+        question_s = self.delivery.question_due_s(self.now_s)
+        if question_s is not None and question_s <= 0:
+            question = self.delivery.question()
+            if question is not None and self.is_writer_up and len(self.intake) < 4:
+                self.intake.append(question.batch)
+            self.delivery.asked(self.now_s)
+        for _ in range(self.random.randint(1, 4)):
+            chunk = self.delivery.next_chunk(max_frames=self.random.randint(1, 9))
+            if chunk is None or not self.is_writer_up or len(self.intake) >= 4:
+                return
+            self.intake.append(chunk.batch)
+            self.delivery.pushed(chunk, self.now_s)
+
+    def take(self) -> None:
+        if self.is_writer_up and self.intake:
+            ack = self.writer.take(self.intake.popleft())
+            if ack is not None:
+                self.acks.append(ack)
+
+    def commit(self) -> None:
+        ack = self.writer.commit() if self.is_writer_up else None
+        if ack is not None:
+            self.acks.append(ack)
+
+    def hear(self) -> None:
+        while self.acks:
+            self.delivery.heard(self.acks.popleft(), self.now_s)
+
+    def pass_time(self) -> None:
+        self.now_s += self.random.choice([0.1, 1.0, 3.0, 20.0])
+        self.journal.trim(self.now_s, self.random.choice([0.0, 5.0]))
+
+    def kill_producer(self) -> None:
+        self.lose_some(self.intake)
+        self.journal.close()
+        self.start_producer()
+
+    def kill_writer(self) -> None:
+        self.intake.clear()
+        self.acks.clear()
+        self.writer.die()
+        self.is_writer_up = False
+
+    def start_writer(self) -> None:
+        if not self.is_writer_up:
+            self.is_writer_up = True
+            self.say_hello()
+
+    def cut_connection(self) -> None:
+        """A TCP reset: what is in flight is gone, both sides live; the acks' socket may or may not notice."""
+        self.lose_some(self.intake)
+        self.lose_some(self.acks)
+        if self.random.random() < 0.5:
+            self.say_hello()
+
+    def cut_power(self) -> None:
+        """Everything that was not made durable is gone, up to a random point behind it."""
+        before = self.journalled()
+        self.journal.close()
+        for path in sorted(self.directory.glob("*.journal")):
+            size = path.stat().st_size
+            keep = self.random.randint(min(self.synced.get(path.name, 0), size), size)
+            path.write_bytes(path.read_bytes()[:keep])
+        self.kill_writer()
+        self.start_writer()
+        self.start_producer()
+        self.excused |= before - self.journalled()
+
+    def damage(self) -> None:
+        before = self.journalled()
+        paths = [path for path in self.directory.glob("*.journal") if path.stat().st_size]
+        if not paths:
+            return
+        path = self.random.choice(paths)
+        content = bytearray(path.read_bytes())
+        content[self.random.randrange(len(content))] ^= 1 << self.random.randrange(8)
+        self.journal.close()
+        path.write_bytes(content)
+        self.start_producer()
+        self.excused |= before - self.journalled()
+
+    def wipe(self) -> None:
+        self.excused |= self.journalled()
+        self.journal.close()
+        shutil.rmtree(self.directory)
+        self.start_producer()
+
+    def lose_some(self, queue: "deque[Batch] | deque[Ack]") -> None:
+        for _ in range(self.random.randint(0, len(queue))):
+            queue.pop()
+
+    def settle(self) -> None:
+        """No more faults: within a bounded number of rounds the writer has everything."""
+        self.start_writer()
+        for _ in range(400):
+            self.push()
+            while self.intake:
+                self.take()
+            self.commit()
+            self.hear()
+            self.now_s += 1.0
+            if self.delivery.is_received() and self.delivery.question_due_s(self.now_s) is None:
+                return
+        pytest.fail("stuck: the writer never got everything")
+
+
+STEPS = {
+    "append": 30,
+    "push": 30,
+    "take": 30,
+    "hear": 20,
+    "commit": 10,
+    "sync": 6,
+    "pass_time": 10,
+    "kill_producer": 2,
+    "kill_writer": 2,
+    "start_writer": 4,
+    "cut_connection": 2,
+}
+RARE = {"cut_power": 1, "damage": 1, "wipe": 0.3}
+
+
+def played(seed: int, directory: Path, steps: Mapping[str, float]) -> World:
+    world = World(seed, directory)
+    names, weights = list(steps), list(steps.values())
+    for name in world.random.choices(names, weights, k=250):
+        getattr(world, name)()
+    world.settle()
+    world.journal.close()
+    return world
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_kills_alone_lose_and_double_nothing(tmp_path: Path, block: int) -> None:
+    for seed in range(block * 25, block * 25 + 25):
+        world = played(seed, tmp_path / str(seed), STEPS)
+        assert world.writer.durable.rows == world.accepted, f"seed {seed}"
+        assert world.writer.durable.holes == [], f"seed {seed}"
+        assert world.writer.durable.wipes == 0, f"seed {seed}"
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_power_cuts_damage_and_wiped_journals_lose_only_what_they_took(tmp_path: Path, block: int) -> None:
+    for seed in range(block * 25, block * 25 + 25):
+        world = played(seed, tmp_path / str(seed), {**STEPS, **RARE})
+        rows = world.writer.durable.rows
+        assert len(rows) == len(set(rows)), f"seed {seed}: doubled"
+        missing = set(world.accepted) - set(rows)
+        assert missing <= world.excused, f"seed {seed}: lost {sorted(missing - world.excused)[:5]}"
