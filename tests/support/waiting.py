@@ -15,5 +15,7 @@ def eventually(found: Callable[[], T | None], deadline_s: float = 30.0, *, what:
         if answer:
             return answer
         if time.monotonic() >= end_s:
-            raise AssertionError(f"not within {deadline_s:.0f} s: {what or repr(found)}; the last answer was {answer!r}")
+            raise AssertionError(
+                f"not within {deadline_s:.0f} s: {what or repr(found)}; the last answer was {answer!r}"
+            )
         time.sleep(every_s)
