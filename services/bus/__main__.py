@@ -1,0 +1,5 @@
+import sys
+
+from services.bus.app import main
+
+sys.exit(main())

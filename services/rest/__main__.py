@@ -1,0 +1,5 @@
+import sys
+
+from services.rest.app import main
+
+sys.exit(main())

@@ -1,0 +1,111 @@
+"""The requests that we make, and what their answers mean. Pure."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
+from urllib.parse import quote
+
+import msgspec
+
+from services.rest.bans import BANNED, TOO_MANY
+from services.rest.pacing import HEAVY_WEIGHT
+from services.rest.queue import Wanted
+
+Kind = Literal["time", "exchange_info", "depth"]
+Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]
+"""refused: this request is wrong, others are welcome. banned: send nothing for a while. forbidden: this address is not
+served. trouble: try again later."""
+
+_WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
+_SHOWN_BYTES = 200
+
+
+class Request(NamedTuple):
+    """A GET; `wanted` says for whom, where it is a snapshot. Weights: facts page §4, read 2026-11-22."""
+
+    kind: Kind
+    path: str
+    weight: int
+    wanted: Wanted | None = None
+
+
+TIME = Request("time", "/fapi/v1/time", 1)
+EXCHANGE_INFO = Request("exchange_info", "/fapi/v1/exchangeInfo", 1)
+
+
+def depth_path(symbol: str) -> str:
+    """Path and query of a depth snapshot; also the `stream` that its frames carry."""
+    return f"/fapi/v1/depth?symbol={quote(symbol, safe='')}&limit=1000"
+
+
+def depth_request(wanted: Wanted) -> Request:
+    """A snapshot of 1000 levels a side, the most that there are."""
+    return Request("depth", depth_path(wanted.symbol), HEAVY_WEIGHT, wanted)
+
+
+class Answer(NamedTuple):
+    """What came back; `fault` where no whole answer did. Stamps: when the request left, when the last byte arrived."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    requested_ns: int
+    recv_ns: int
+    fault: str = ""
+
+
+class AnswerError(ValueError):
+    """A body that is not what was asked for."""
+
+
+class Snapshot(msgspec.Struct):
+    """What we need of a depth answer; the levels are only checked to be there."""
+
+    lastUpdateId: int  # noqa: N815 (the exchange's name)
+    bids: list[msgspec.Raw]
+    asks: list[msgspec.Raw]
+    E: int = 0
+
+
+class _Time(msgspec.Struct):
+    serverTime: Annotated[int, msgspec.Meta(gt=0, lt=1 << 53)]  # noqa: N815
+
+
+def verdict(answer: Answer) -> Verdict:
+    """By the status alone; whether a body is what was asked for shows when it is read."""
+    if answer.fault:
+        return "trouble"
+    if answer.status == 200:
+        return "good"
+    if answer.status in (TOO_MANY, BANNED):
+        return "banned"
+    if answer.status in (403, 451):
+        return "forbidden"
+    return "refused" if answer.status == 400 else "trouble"
+
+
+def used_weight(answer: Answer) -> int | None:
+    """The weight that the exchange counts for this address in this minute."""
+    text = answer.headers.get(_WEIGHT_HEADER, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def read_snapshot(answer: Answer) -> Snapshot:
+    """A depth answer, checked as JSON; raises `AnswerError`."""
+    try:
+        return msgspec.json.decode(answer.body, type=Snapshot)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerError(f"expected a depth snapshot: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
+
+
+def read_clock_offset_ms(answer: Answer) -> float:
+    """How far the exchange's clock is ahead of ours, to half a round trip; raises `AnswerError`."""
+    try:
+        server_ms = msgspec.json.decode(answer.body, type=_Time).serverTime
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerError(f"expected a server time: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
+    return server_ms - (answer.requested_ns + answer.recv_ns) / 2e6
+
+
+def shown(answer: Answer) -> str:
+    """A few words for the log."""
+    return answer.fault or f"status {answer.status} {answer.body[:_SHOWN_BYTES]!r}"

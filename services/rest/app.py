@@ -1,0 +1,252 @@
+"""The only process that asks the exchange's REST interface, because its request weight is one for the whole address."""
+
+import math
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from binance_streamer.config import Config, streams_of
+from binance_streamer.sockets import bus_pub, bus_sub
+from binance_streamer.wire import WireError
+from services.rest import state
+from services.rest.answers import Answer, AnswerError, Request, read_clock_offset_ms, read_snapshot, shown
+from services.rest.client import Client, Worker
+from services.rest.desk import Desk
+from services.rest.exchange_info import ExchangeInfoError
+from services.rest.listing import ListingRecorder
+from services.rest.messages import read_request, snapshot_draft
+from services.rest.pacing import Pace
+from services.rest.queue import SnapshotQueue
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.process import Shell, arguments_of, run_service
+from services.runtime.producer import Producer, StoppedWhileWaitingError
+from services.runtime.status import StatusPublisher
+
+NAME = "rest"
+STATE_FILE = "rest.json"
+LISTING_FILE = "rest-exchange-info.json"
+
+_DEFAULT_WEIGHT_LIMIT = 2400
+"""Until exchangeInfo says it (live 2026-08-21)."""
+_DRAIN_TIMEOUT_S = 5.0
+_MOST_REQUESTS_A_ROUND = 1000
+"""A flood of requests must not keep the loop from its other duties."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the REST process until SIGTERM; returns the exit code."""
+    parser = arguments_of(
+        "services.rest",
+        "Asks the exchange for depth snapshots and for what it lists, never more than the exchange allows.",
+        "python -m services.rest -c config/streamer.yaml",
+    )
+    return run_service(NAME, parser.parse_args(arguments).config, ask)
+
+
+def ask(shell: Shell) -> None:
+    """Ask until told to stop, then push what is recorded."""
+    pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
+    try:
+        producer = Producer(shell, NAME, pub)
+    except StoppedWhileWaitingError:
+        return
+    process = _RestProcess(shell, producer, pub)
+    try:
+        process.run()
+        producer.drain(_DRAIN_TIMEOUT_S)
+    finally:
+        producer.close()
+
+
+class _RestProcess:
+    def __init__(self, shell: Shell, producer: Producer, pub: "zmq.Socket[bytes]") -> None:
+        config = shell.config
+        run_directory = Path(config.endpoints.run_directory)
+        self._shell = shell
+        self._producer = producer
+        self._status = StatusPublisher(shell, pub)
+        self._bus = bus_sub(shell.context, config.endpoints.bus_subscribe, b"request.")
+        self._worker = Worker(Client(config.network, wall_ns).get)
+        self._desk = _desk(config)
+        self._listing = ListingRecorder(
+            run_directory / LISTING_FILE, [symbol.symbol for symbol in config.symbols], producer
+        )
+        self._state_path = run_directory / STATE_FILE
+        self._save_fault = ""
+        self._request: Request | None = None
+        self._counts = {"snapshots": 0, "requests": 0, "refused_requests": 0}
+        self._restore()
+
+    def run(self) -> None:
+        """Until asked to stop: one request under way at a time, everything else never waits for it."""
+        poller = zmq.Poller()
+        for readable in (self._shell.stop, self._worker, self._bus):
+            poller.register(readable, zmq.POLLIN)
+        self._producer.register(poller)
+        while not self._shell.stop.requested:
+            self._submit()
+            ready = dict(poller.poll(math.ceil(self._timeout_s() * 1000)))
+            if self._worker.fileno() in ready:
+                self._take_answer()
+            if self._bus in ready:
+                self._hear()
+            now_s = monotonic_s()
+            self._producer.serve(now_s)
+            self._listing.tell(now_s)
+            if self._status.due(now_s):
+                self._status.publish(self._fields(now_s))
+
+    def _timeout_s(self) -> float:
+        now_s = monotonic_s()
+        waits_s = [self._producer.poll_timeout_s(now_s), self._status.wait_s(now_s)]
+        desk_s = None if self._worker.is_busy else self._desk.wait_s(now_s, self._exchange_ms())
+        return min([*waits_s, desk_s] if desk_s is not None else waits_s)
+
+    def _exchange_ms(self) -> int:
+        return int(wall_ns() / 1e6 + (self._desk.clock_offset_ms or 0))
+
+    def _submit(self) -> None:
+        if self._worker.is_busy:
+            return
+        self._request = self._desk.next(monotonic_s(), self._exchange_ms())
+        if self._request is not None:
+            self._save()  # before it leaves: a kill must not make us forget it
+            self._worker.submit(self._request.path)
+
+    def _take_answer(self) -> None:
+        answer, request = self._worker.answer(), self._request
+        assert request is not None
+        now_s, before = monotonic_s(), self._desk.condition
+        found = self._desk.judge(request, answer, now_s, self._exchange_ms())
+        why = shown(answer)
+        if found == "good":
+            try:
+                self._take_good(request, answer, now_s)
+            except (AnswerError, ExchangeInfoError) as error:
+                self._desk.failed(request, now_s)
+                why = str(error)
+        elif found == "refused":
+            self._shell.log.warning("refused path=%s: %s", request.path, why)
+        self._save()
+        self._log_change(before, request, why)
+
+    def _take_good(self, request: Request, answer: Answer, now_s: float) -> None:
+        if request.kind == "time":
+            self._desk.took_time(read_clock_offset_ms(answer), now_s)
+        elif request.kind == "exchange_info":
+            weight_limit = self._listing.take(answer, now_s)
+            self._desk.took_exchange_info(weight_limit, now_s)
+            self._desk.snapshots.set_idle(self._listing.idle)
+            self._desk.snapshots.interval_s = _interval_s(self._shell.config, self._desk.pace)
+        else:
+            self._take_snapshot(request, answer, now_s)
+
+    def _take_snapshot(self, request: Request, answer: Answer, now_s: float) -> None:
+        assert request.wanted is not None
+        snapshot = read_snapshot(answer)
+        self._desk.succeeded()
+        self._producer.append([snapshot_draft(request.wanted.symbol, answer, snapshot)])
+        self._counts["snapshots"] += 1
+        self._desk.snapshots.recorded(request.wanted, snapshot.lastUpdateId, now_s, self._exchange_ms())
+
+    def _hear(self) -> None:
+        for _ in range(_MOST_REQUESTS_A_ROUND):
+            try:
+                parts = self._bus.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self._counts["requests"] += 1
+            try:
+                request = read_request(parts)
+            except WireError as error:
+                self._refuse_request(str(error))
+                continue
+            if not self._listing.knows(request.symbol) or not self._desk.snapshots.ask(*request, monotonic_s()):
+                self._refuse_request(f"{request.symbol} is not listed, or too many symbols wait")
+
+    def _refuse_request(self, why: str) -> None:
+        self._counts["refused_requests"] += 1
+        if self._counts["refused_requests"] == 1:
+            self._shell.log.warning("request refused, further ones are counted in status: %s", why)
+
+    def _log_change(self, before: str, request: Request, why: str) -> None:
+        condition = self._desk.condition
+        if condition == before:
+            return
+        if condition == "answered":
+            self._shell.log.info("answered path=%s clock_offset_ms=%s", request.path, self._desk.clock_offset_ms)
+        else:
+            wait_s = self._desk.pace.stand_down_until_s - monotonic_s()
+            self._shell.log.warning("%s for_s=%.1f path=%s: %s", condition, wait_s, request.path, why)
+
+    def _restore(self) -> None:
+        now_s, pace = monotonic_s(), self._desk.pace
+        taken_ms: dict[str, int] = {}
+        try:
+            loaded = state.load(self._state_path, wall_ns())
+        except state.StateError as error:
+            self._shell.log.warning("assuming a full minute's weight used: %s", error)
+            pace.assume_used_up(now_s)
+        else:
+            if loaded is not None:
+                saved, elapsed_s = loaded
+                taken_ms = saved.taken_ms
+                pace.restore(saved.pace, now_s, elapsed_s)
+        self._desk.snapshots.start(taken_ms, self._exchange_ms())
+
+    def _save(self) -> None:
+        saved = state.State(self._desk.pace.saved(monotonic_s()), self._desk.snapshots.taken_ms)
+        try:
+            state.save(self._state_path, saved, wall_ns())
+        except OSError as error:
+            if not self._save_fault:
+                self._shell.log.warning("a restart will not know what was sent: %s", error)
+            self._save_fault = str(error)
+        else:
+            self._save_fault = ""
+
+    def _fields(self, now_s: float) -> dict[str, Any]:
+        desk, pace = self._desk, self._desk.pace
+        return {
+            **self._counts,
+            "state": desk.condition,
+            "stand_down_s": max(0.0, pace.stand_down_until_s - now_s),
+            "used_weight": pace.used(now_s),
+            "weight_limit": pace.limit,
+            "answers": dict(desk.answers),
+            "waiting": len(desk.snapshots),
+            "snapshot_interval_s": desk.snapshots.interval_s,
+            "clock_offset_ms": desk.clock_offset_ms,
+            "symbols": self._listing.statuses(),
+            "save_fault": self._save_fault,
+            "journal": self._producer.status(),
+        }
+
+
+def _desk(config: Config) -> Desk:
+    network = config.network
+    pace = Pace(limit=_DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
+    return Desk(
+        pace,
+        SnapshotQueue(_periodic(config), interval_s=_interval_s(config, pace), retry_s=network.snapshot_retry),
+        delays_s=(network.reconnect_delay, network.reconnect_delay_max),
+        exchange_info_interval_s=network.exchange_info_interval,
+        jitter=random.random,
+    )
+
+
+def _periodic(config: Config) -> list[str]:
+    """The symbols whose order book is recorded."""
+    return [
+        symbol.symbol
+        for symbol in config.symbols
+        if symbol.depth_snapshot and any(stream.stream_type == "depth" for stream in streams_of(symbol))
+    ]
+
+
+def _interval_s(config: Config, pace: Pace) -> float:
+    """As configured, or as long as all symbols take one after the other."""
+    return max(config.network.snapshot_interval, len(_periodic(config)) * pace.heavy_interval_s)

@@ -1,0 +1,115 @@
+"""One HTTP request at a time, in a thread: the main loop submits, is woken, and takes the answer."""
+
+import ipaddress
+import os
+import queue
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from binance_streamer.config import NetworkConfig
+from services.rest.answers import Answer
+from services.runtime.clock import monotonic_s
+
+MAX_BODY_BYTES = 32 * 2**20
+"""The largest answer, exchangeInfo, has 2 MB (2026-09-15)."""
+_CHUNK_BYTES = 256 * 1024
+_WHOLE_ANSWER_TIMEOUTS = 3
+"""`request_timeout` bounds each silence; a body that trickles has so many of them in all."""
+
+
+class Client:
+    """A session with the exchange. Certificates are verified always; redirects are never followed."""
+
+    def __init__(self, network: NetworkConfig, wall_ns: Callable[[], int]) -> None:
+        os.environ.pop("SSLKEYLOGFILE", None)  # urllib3 would write the keys of the session there
+        self._base = network.rest_url.rstrip("/")
+        self._timeout = (network.connect_timeout, network.request_timeout)
+        self._verify = network.ca_file or True
+        self._wall_ns = wall_ns
+        url = urlsplit(self._base)
+        is_local = _is_loopback(url.hostname or "")
+        self._fault = "" if url.scheme == "https" or is_local else "refused: plain http beyond this machine"
+        self._session = requests.Session()
+        self._session.trust_env = not is_local  # proxies; but no proxy reaches this machine's own loopback
+        self._session.auth = _no_credentials
+        self._session.headers["User-Agent"] = f"binance-streamer/{version('binance-streamer')}"
+        self._session.headers["Accept-Encoding"] = "identity"  # nothing small that becomes huge
+
+    def get(self, path: str) -> Answer:
+        """The answer, whatever it is; a `fault` instead of an exception where there is none."""
+        requested_ns = self._wall_ns()
+        if self._fault:
+            return Answer(0, {}, b"", requested_ns, requested_ns, self._fault)
+        try:
+            with self._session.get(
+                self._base + path, timeout=self._timeout, verify=self._verify, allow_redirects=False, stream=True
+            ) as response:
+                body, fault = self._body(response.raw)
+                return Answer(response.status_code, response.headers, body, requested_ns, self._wall_ns(), fault)
+        except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' own errors are OSErrors
+            return Answer(0, {}, b"", requested_ns, self._wall_ns(), f"{type(error).__name__}: {error!s:.200}")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _body(self, raw: urllib3.response.BaseHTTPResponse) -> tuple[bytes, str]:
+        deadline_s = monotonic_s() + _WHOLE_ANSWER_TIMEOUTS * self._timeout[1]
+        body = bytearray()
+        while chunk := raw.read1(_CHUNK_BYTES):
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                return b"", f"more than {MAX_BODY_BYTES} bytes"
+            if monotonic_s() > deadline_s:
+                return b"", "the answer takes too long"
+        return bytes(body), ""
+
+
+class Worker:
+    """The thread that waits for the exchange, so that nobody else does."""
+
+    def __init__(self, get: Callable[[str], Answer]) -> None:
+        self.is_busy = False
+        self._get = get
+        self._paths: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        threading.Thread(target=self._run, name="http", daemon=True).start()
+
+    def fileno(self) -> int:
+        """Readable when an answer is there."""
+        return self._event
+
+    def submit(self, path: str) -> None:
+        """Ask for this; only one request at a time."""
+        assert not self.is_busy
+        self.is_busy = True
+        self._paths.put(path)
+
+    def answer(self) -> Answer:
+        """The answer to what was submitted, once `fileno` is readable."""
+        os.eventfd_read(self._event)
+        self.is_busy = False
+        return self._answers.get()
+
+    def _run(self) -> None:
+        while True:
+            self._answers.put(self._get(self._paths.get()))
+            os.eventfd_write(self._event, 1)
+
+
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Instead of what requests would look up in the user's .netrc."""
+    return request
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,110 @@
+"""What is asked next, and when, and what an answer means for that. Pure: times are passed in."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+from services.rest.answers import EXCHANGE_INFO, TIME, Answer, Request, Verdict, depth_request, used_weight, verdict
+from services.rest.bans import backoff_s, stand_down_s
+from services.rest.pacing import Pace
+from services.rest.queue import SnapshotQueue
+
+Condition = Literal["starting", "answered", "standing down", "forbidden", "trouble"]
+_FORBIDDEN_CEILING = 60
+"""403 and 451 do not go away by asking: first the longest ordinary delay, at last so many times that (an hour)."""
+
+
+class Desk:
+    """One request at a time: the clock first, then what the exchange lists, then snapshots."""
+
+    def __init__(
+        self,
+        pace: Pace,
+        snapshots: SnapshotQueue,
+        *,
+        delays_s: tuple[float, float],
+        exchange_info_interval_s: float,
+        jitter: Callable[[], float],
+    ) -> None:
+        self.pace = pace
+        self.snapshots = snapshots
+        self.condition: Condition = "starting"
+        self.clock_offset_ms: float | None = None
+        self.answers: Counter[str] = Counter()
+        self._first_delay_s, self._longest_delay_s = delays_s
+        self._interval_s = exchange_info_interval_s
+        self._jitter = jitter
+        self._failures = 0
+        self._time_due_s = self._exchange_info_due_s = float("-inf")
+
+    def next(self, now_s: float, now_ms: int) -> Request | None:
+        """The request that may leave now, counted as sent; None when there is none, or it is too early."""
+        request = self._wanted(now_s, now_ms)
+        if request is None or self.pace.earliest_s(request.weight, now_s) > now_s:
+            return None
+        self.pace.sent(request.weight, now_s)
+        return request
+
+    def wait_s(self, now_s: float, now_ms: int) -> float | None:
+        """How long until `next` has something, None while nothing is wanted."""
+        request = self._wanted(now_s, now_ms)
+        return None if request is None else self.pace.earliest_s(request.weight, now_s) - now_s
+
+    def judge(self, request: Request, answer: Answer, now_s: float, now_ms: int) -> Verdict:
+        """What the answer's status means; all that follows from it, except for a good one, is done here."""
+        self.answers[str(answer.status or "none")] += 1
+        used = used_weight(answer)
+        if used is not None:
+            self.pace.reported(used, now_s)
+        found = verdict(answer)
+        if found == "banned":
+            self._failures = 0
+            self.condition = "standing down"
+            self.pace.stand_down(now_s + stand_down_s(answer.status, answer.headers, answer.body, now_ms))
+        elif found == "forbidden":
+            self._back_off("forbidden", now_s, self._longest_delay_s, self._longest_delay_s * _FORBIDDEN_CEILING)
+        elif found == "refused" and request.wanted is not None:
+            self.snapshots.refused(request.wanted, now_s, now_ms)
+        elif found != "good":
+            self.failed(request, now_s)
+        return found
+
+    def failed(self, request: Request, now_s: float) -> None:
+        """No answer, or not to what was asked: later again, and something else first."""
+        self._back_off("trouble", now_s, self._first_delay_s, self._longest_delay_s)
+        if request.wanted is not None:
+            self.snapshots.failed(request.wanted)
+        elif request.kind == "exchange_info":
+            self._exchange_info_due_s = now_s + min(self._interval_s, self._longest_delay_s)
+
+    def succeeded(self) -> None:
+        """An answer that was what it should be."""
+        self._failures = 0
+        self.condition = "answered"
+
+    def took_time(self, clock_offset_ms: float, now_s: float) -> None:
+        """The exchange's clock is known."""
+        self.succeeded()
+        self.clock_offset_ms = clock_offset_ms
+        self._time_due_s = now_s + self._interval_s
+
+    def took_exchange_info(self, weight_limit: int | None, now_s: float) -> None:
+        """What the exchange lists is known, and how much weight it allows."""
+        self.succeeded()
+        self._exchange_info_due_s = now_s + self._interval_s
+        if weight_limit is not None:
+            self.pace.limit = weight_limit
+
+    def _wanted(self, now_s: float, now_ms: int) -> Request | None:
+        if now_s >= self._time_due_s:
+            return TIME
+        if now_s >= self._exchange_info_due_s:
+            return EXCHANGE_INFO
+        wanted = self.snapshots.next(now_s, now_ms)
+        return None if wanted is None else depth_request(wanted)
+
+    def _back_off(self, condition: Condition, now_s: float, first_s: float, ceiling_s: float) -> None:
+        self._failures = self._failures + 1 if self.condition == condition else 1
+        self.condition = condition
+        delay_s = backoff_s(self._failures, first_s=first_s, ceiling_s=ceiling_s, jitter=self._jitter())
+        self.pace.stand_down(now_s + delay_s)

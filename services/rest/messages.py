@@ -1,0 +1,67 @@
+"""The frames that the REST process makes, and the requests that it understands. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from binance_streamer.exchange import Reading
+from binance_streamer.names import symbol_fault
+from binance_streamer.wire import WireError, decode_frame
+from services.rest.answers import EXCHANGE_INFO, Answer, Snapshot, depth_path
+from services.runtime.gaps import Draft
+
+EXCHANGE = "EXCHANGE"
+"""In place of a symbol, for what concerns all of them."""
+_REASON_CHARACTERS = 60
+
+
+class SnapshotRequest(NamedTuple):
+    """Somebody's wish for a depth snapshot, with the least `last_update_id` that helps."""
+
+    symbol: str
+    reason: str
+    last_update_id: int
+
+
+def read_request(parts: Sequence[bytes]) -> SnapshotRequest:
+    """The wish in a message of the bus, where anybody may publish; raises `WireError`."""
+    if len(parts) != 2:
+        raise WireError(f"request: expected [topic, frame], got {len(parts)} parts")
+    stream_type, data = decode_frame(parts[1])
+    symbol, reason, last_update_id = data["symbol"], data.get("reason"), data.get("last_update_id")
+    if stream_type != "request" or data["stream"] != "depth_snapshot":
+        raise WireError(f"request: expected one for a depth_snapshot, got {stream_type!r:.40} {data['stream']!r:.40}")
+    fault = symbol_fault(symbol)
+    if fault:
+        raise WireError(f"request: the symbol {symbol!r:.80} {fault}")
+    if type(reason) is not str or type(last_update_id) is not int or not 0 <= last_update_id < 1 << 63:
+        raise WireError(f"request: expected a reason and a last_update_id, got {reason!r:.40}, {last_update_id!r:.40}")
+    return SnapshotRequest(symbol, reason[:_REASON_CHARACTERS], last_update_id)
+
+
+def snapshot_draft(symbol: str, answer: Answer, snapshot: Snapshot) -> Draft:
+    """A depth snapshot, the body byte for byte."""
+    reading = Reading(None, snapshot.lastUpdateId, snapshot.E)
+    return Draft("depth_snapshot", symbol, "", _recorded(symbol, depth_path(symbol), answer, answer.body), reading)
+
+
+def exchange_info_draft(answer: Answer, event: bytes) -> Draft:
+    """A change of what the exchange lists, or the whole list at first."""
+    return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, EXCHANGE_INFO.path, answer, event))
+
+
+def symbol_status_draft(symbol: str, status: str, recv_ns: int) -> Draft:
+    """Whether a symbol is TRADING, or what else."""
+    data = {"symbol": symbol, "stream": EXCHANGE_INFO.path, "recv_ns": recv_ns, "source": "rest", "status": status}
+    return Draft("symbol_status", symbol, "", data)
+
+
+def _recorded(symbol: str, path: str, answer: Answer, event: bytes) -> dict[str, object]:
+    return {
+        "symbol": symbol,
+        "stream": path,
+        "recv_ns": answer.recv_ns,
+        "source": "rest",
+        "connection": 0,
+        "requested_ns": answer.requested_ns,
+        "event": event,
+    }
