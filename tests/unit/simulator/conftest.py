@@ -1,24 +1,24 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from simulated_exchange import SimulatedExchange
 
-Start = Callable[..., SimulatedExchange]
+from tests.unit.simulator.simulated_exchange import SimulatedExchange, Start
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts simulators with the given arguments; all are stopped in the end."""
-    started: list[SimulatedExchange] = []
+def start(place: Path) -> Iterator[Start]:
+    """Starts simulators with the given arguments; all are ended in the end."""
+    with ExitStack() as stack:
+        started: list[SimulatedExchange] = []
 
-    def start(*arguments: str) -> SimulatedExchange:
-        directory = tmp_path / str(len(started))
-        directory.mkdir()
-        started.append(SimulatedExchange(directory, *arguments))
-        return started[-1]
+        def start(*arguments: str | Path) -> SimulatedExchange:
+            directory = place / str(len(started))
+            directory.mkdir()
+            started.append(stack.enter_context(SimulatedExchange(directory, *arguments)))
+            return started[-1]
 
-    yield start
-    for exchange in started:
-        if exchange.process.poll() is None:
-            exchange.stop()
+        yield start
+        for exchange in started:
+            exchange.finish()

@@ -1,9 +1,6 @@
-"""Starts the simulator as a process of its own, and talks to it as its clients and commanders do."""
+"""The simulator as a process, with clients and a commander, as the tests of its own need them."""
 
 import json
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +9,11 @@ from typing import Any, NamedTuple
 import requests
 import websocket
 
+from tests.support.processes import Simulator
+from tests.support.tape import read_tape
+
 DEADLINE_S = 30.0
+Start = Callable[..., "SimulatedExchange"]
 
 
 class TapeLine(NamedTuple):
@@ -26,38 +27,10 @@ class TapeLine(NamedTuple):
         return data
 
 
-class SimulatedExchange:
-    def __init__(self, directory: Path, *arguments: str) -> None:
-        self.tape_directory = directory / "tape"
-        control = directory / "control"
-        command = [sys.executable, "-m", "simulator", "--tape", str(self.tape_directory), "--control", str(control)]
-        self.process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
-        self.port = int(self.line().removeprefix("listening "))
-        self._control = socket.socket(socket.AF_UNIX)
-        self._control.settimeout(DEADLINE_S)
-        self._control.connect(str(control))
-        self._answers = self._control.makefile("r", encoding="utf-8")
+class SimulatedExchange(Simulator):
+    def __init__(self, directory: Path, *arguments: str | Path) -> None:
+        super().__init__(directory, *arguments)
         self._clients: list[websocket.WebSocket] = []
-
-    def line(self) -> str:
-        """The next line on its stdout."""
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().rstrip("\n")
-
-    def ask(self, command: str) -> str:
-        """The answer to a command, `ack …` or `nack …`."""
-        self._control.sendall(f"{command}\n".encode())
-        return self._answers.readline().rstrip("\n")
-
-    def command(self, command: str) -> str:
-        """What is said after `ack`."""
-        answer = self.ask(command)
-        assert answer.startswith("ack"), answer
-        return answer.removeprefix("ack").strip()
-
-    def stats(self) -> dict[str, Any]:
-        stats: dict[str, Any] = json.loads(self.command("stats"))
-        return stats
 
     def get(self, target: str, timeout_s: float = DEADLINE_S) -> requests.Response:
         return requests.get(
@@ -75,32 +48,25 @@ class SimulatedExchange:
     def market(self, *names: str) -> websocket.WebSocket:
         return self.connect(f"/market/stream?streams={'/'.join(names)}")
 
-    def stop(self) -> None:
+    def finish(self) -> None:
         """Ends it as a user would; afterwards the tape is complete."""
         for client in self._clients:
             client.shutdown()  # type: ignore[no-untyped-call]
-        self._answers.close()
-        self._control.close()
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            assert self.process.wait(DEADLINE_S) == 0
-        finally:
-            self.process.kill()
-            assert self.process.stdout is not None
-            self.process.stdout.close()
+        self._clients.clear()
+        if self.exit_code is None:
+            assert self.stop() == 0
 
-    def tape(self, stream: str | None = None) -> list[TapeLine]:
-        """The lines of one stream, or all."""
-        lines = []
-        for line in (self.tape_directory / "tape.txt").read_text(encoding="utf-8").splitlines():
-            _, copies, frame = line.split(" ", 2)
-            lines.append(TapeLine(int(copies), json.loads(frame)["stream"], frame))
-        return [line for line in lines if stream in (None, line.stream)]
+    def lines(self, stream: str | None = None) -> list[TapeLine]:
+        """The tape of one stream, or of all."""
+        return [
+            TapeLine(sent.copies, sent.stream, f'{{"stream":"{sent.stream}","data":{sent.event.decode()}}}')
+            for sent in read_tape(self.tape)
+            if stream in (None, sent.stream)
+        ]
 
     def noise(self) -> list[tuple[str, int, str]]:
         """Stream, length, beginning."""
-        lines = (self.tape_directory / "noise.txt").read_text().splitlines()
+        lines = (self.tape / "noise.txt").read_text().splitlines()
         found = [line.split(" ", 3) for line in lines]
         return [(stream, int(length), json.loads(start)) for _, stream, length, start in found]
 
@@ -129,10 +95,3 @@ def read_all(client: websocket.WebSocket, quiet_s: float = 0.5) -> list[str]:
     except websocket.WebSocketTimeoutException:
         client.settimeout(DEADLINE_S)
         return frames
-
-
-def eventually(is_so: Callable[[], bool]) -> None:
-    until_s = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)

@@ -7,7 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from virtual_market import START_MS, VirtualMarket
+
+from tests.unit.simulator.virtual_market import START_MS, VirtualMarket
 
 DEPTHS = ("depth@0ms", "depth@100ms", "depth", "depth@500ms", "rpiDepth@500ms")
 

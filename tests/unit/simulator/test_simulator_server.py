@@ -15,8 +15,9 @@ import requests
 import trustme
 import websocket
 import websockets.asyncio.client
-from conftest import Start
-from simulated_exchange import DEADLINE_S, SimulatedExchange, eventually, read, read_all, read_until
+
+from tests.support.waiting import eventually
+from tests.unit.simulator.simulated_exchange import DEADLINE_S, SimulatedExchange, Start, read, read_all, read_until
 
 
 @pytest.fixture
@@ -40,15 +41,15 @@ def test_what_was_received_is_the_tape(exchange: SimulatedExchange) -> None:
     frames = [*read(public, 100), *read(market, 50)]
     exchange.command("pause")
     frames += [*read_all(public), *read_all(market)]
-    exchange.stop()
-    assert [line.frame for line in exchange.tape() if line.stream == "btcusdt@depth@0ms"] == [
+    exchange.finish()
+    assert [line.frame for line in exchange.lines() if line.stream == "btcusdt@depth@0ms"] == [
         frame for frame in frames if '"stream":"btcusdt@depth@0ms"' in frame
     ]
-    assert sorted(line.frame for line in exchange.tape() if line.copies == 1) == sorted(frames)
+    assert sorted(line.frame for line in exchange.lines() if line.copies == 1) == sorted(frames)
     for name, key in (("btcusdt@aggTrade", "a"), ("btcusdt@trade", "t")):
-        ids = [line.data[key] for line in exchange.tape(name)]
+        ids = [line.data[key] for line in exchange.lines(name)]
         assert ids == list(range(ids[0], ids[0] + len(ids)))
-    depth = [line.data for line in exchange.tape("btcusdt@depth@0ms")]
+    depth = [line.data for line in exchange.lines("btcusdt@depth@0ms")]
     assert all(event["pu"] == before["u"] for before, event in pairwise(depth))
 
 
@@ -57,8 +58,8 @@ def test_copies_are_byte_identical(exchange: SimulatedExchange) -> None:
     one = set(read(first, 60))
     two = {frame for frame in read(second, 200) if "@depth@0ms" in frame}
     assert len(one & two) > 30
-    exchange.stop()
-    assert {line.copies for line in exchange.tape("btcusdt@depth@0ms")} >= {2}
+    exchange.finish()
+    assert {line.copies for line in exchange.lines("btcusdt@depth@0ms")} >= {2}
 
 
 def test_a_stream_without_a_listener_goes_on_and_stays_on_the_tape(exchange: SimulatedExchange) -> None:
@@ -69,12 +70,12 @@ def test_a_stream_without_a_listener_goes_on_and_stays_on_the_tape(exchange: Sim
     produced = exchange.stats()["streams"]["btcusdt@aggTrade"]["produced"]
     eventually(lambda: exchange.stats()["streams"]["btcusdt@aggTrade"]["produced"] > produced + 20)
     read(exchange.market("btcusdt@aggTrade"), 5)
-    exchange.stop()
-    lines = exchange.tape("btcusdt@aggTrade")
+    exchange.finish()
+    lines = exchange.lines("btcusdt@aggTrade")
     assert [line.copies for line in lines].count(0) > 20
     ids = [line.data["a"] for line in lines]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
-    assert {line.stream for line in exchange.tape()} == {"btcusdt@aggTrade"}
+    assert {line.stream for line in exchange.lines()} == {"btcusdt@aggTrade"}
 
 
 @pytest.mark.parametrize(
@@ -194,8 +195,8 @@ def test_websockets_of_another_library_read_the_same(exchange: SimulatedExchange
             return [str(await client.recv()) for _ in range(50)]
 
     received = asyncio.run(frames())
-    exchange.stop()
-    tape = [line.frame for line in exchange.tape()]
+    exchange.finish()
+    tape = [line.frame for line in exchange.lines()]
     assert received == tape[: len(received)]
 
 
@@ -285,8 +286,8 @@ def test_keep_alive_and_the_rest_tape(exchange: SimulatedExchange) -> None:
             body = session.get(
                 f"http://127.0.0.1:{exchange.port}/fapi/v1/depth?symbol=BTCUSDT", timeout=DEADLINE_S
             ).content
-    exchange.stop()
-    lines = (exchange.tape_directory / "rest.txt").read_bytes().splitlines()
+    exchange.finish()
+    lines = (exchange.tape / "rest.txt").read_bytes().splitlines()
     assert len(lines) == 3
     assert lines[2].split(b" ", 3)[1:] == [b"200", b"/fapi/v1/depth?symbol=BTCUSDT", body]
 
@@ -320,6 +321,6 @@ def test_it_ends_cleanly(start: Start, how: str) -> None:
     read(exchange.public("btcusdt@trade"), 3)
     if how == "quit":
         exchange.command("quit")
-        assert exchange.process.wait(DEADLINE_S) == 0
-    exchange.stop()
-    assert (exchange.tape_directory / "tape.txt").read_bytes().endswith(b"}\n")
+        assert exchange.wait() == 0
+    exchange.finish()
+    assert (exchange.tape / "tape.txt").read_bytes().endswith(b"}\n")
