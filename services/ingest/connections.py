@@ -10,6 +10,7 @@ from zlib import crc32
 
 _STAGGER = 0.1
 """Lifetimes are spread over the last tenth: a worker's connections, and all symbols', do not end together."""
+_OVERLAP_S = 1.0  # what is in flight to the old one when the new one begins is still to arrive
 HANDOVER_S = 30.0
 """A successor that delivers has so long to prove that it missed nothing; streams quiet for so long need no proof."""
 
@@ -133,8 +134,9 @@ class RouteConnections:
         proven = is_proven(current.number, successor.number)
         heard_s = successor.delivering_s
         is_quiet = heard_s is None and now_s - successor.opened_s > HANDOVER_S  # so is the old one, if that is proven
+        has_overlapped = heard_s is not None and now_s - heard_s >= _OVERLAP_S
         is_late = heard_s is not None and now_s - heard_s > HANDOVER_S
-        if (proven and (heard_s is not None or is_quiet)) or is_late:
+        if (proven and (has_overlapped or is_quiet)) or is_late:
             reason = slot.replace_reason or EXPIRED
             slot.current, slot.successor, slot.replace_reason = successor, None, None
             return [Retire(current.number, reason, proven)]

@@ -83,6 +83,10 @@ class Chain:
         entered = self._entered.get(connection)
         return entered is not None and self.newest is not None and entered <= self.newest
 
+    def has_entered(self, connection: int) -> bool:
+        """Whether the connection has delivered anything."""
+        return connection in self._entered
+
     def lost(self, reason: str) -> None:
         """No connection was there for a while: the reason of the hole that the next message may show."""
         self._reason = reason
@@ -93,7 +97,7 @@ class Chain:
         assert previous is not None
         assert last is not None
         if previous != self.newest or last <= previous or self._held or connection not in self._reached:
-            return self._offer_unusual(arrival, min(previous, last - 1), last, now_s)
+            return self._offer_unusual(arrival, max(-1, min(previous, last - 1)), last, now_s)
         self.newest = self._reached[connection] = last
         self._newest_ns = recv_ns
         if event_time_ms > self._newest_event_ms:  # noqa: PLR1730 (max() costs 80 ns here)

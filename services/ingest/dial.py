@@ -100,6 +100,9 @@ class Connection:
     def send_ping(self) -> bool:
         return self._send(ABNF.OPCODE_PING, b"")
 
+    def send_text(self, text: str) -> bool:
+        return self._send(ABNF.OPCODE_TEXT, text.encode())
+
     def send_close(self, code: int) -> bool:
         return self._send(ABNF.OPCODE_CLOSE, struct.pack("!H", code))
 

@@ -32,10 +32,13 @@ class Holes:
         self._new_gap_id = new_gap_id
         self._state = OPEN if stream.stream_type in _CAN_BE_ASKED_FOR else UNREPAIRABLE
         self._holes: list[_Hole] = []
+        self.count = 0
+        """Gaps listed so far."""
 
     def open(self, bounds: tuple[int, int], times_ns: tuple[int, int], reason: str) -> Gap:
         """A hole (low, high] in the ids; the oldest one is forgotten when there are very many."""
         hole = _Hole(self._new_gap_id(), *bounds, times_ns, reason)
+        self.count += 1
         self._holes = [*self._holes[1 - _MOST_HOLES :], hole]
         return self._gap(hole, self._state)
 
@@ -46,11 +49,13 @@ class Holes:
         nobody knows what is missing between the two counts.
         """
         self._holes = []
+        self.count += 1
         return self._gap(_Hole(self._new_gap_id(), *bounds, times_ns, WENT_BACK), UNREPAIRABLE)
 
     def outage(self, times_ns: tuple[int, int], reason: str) -> Gap:
         """A time for which nobody knows what is missing."""
         gap_id = self._new_gap_id()
+        self.count += 1
         symbol, name = self._stream.symbol, self._stream.name
         return Gap(gap_id, symbol, name, UNREPAIRABLE, None, None, *times_ns, reason)
 

@@ -57,10 +57,20 @@ class Liveness:
 
     def __init__(self, streams: Iterable[Stream], stale_timeout_s: float) -> None:
         self._stale_timeout_s = stale_timeout_s
-        self._streams = {stream.name: _Expectation(stream, stale_timeout_s) for stream in streams}
+        self._streams: dict[str, _Expectation] = {}
+        for stream in streams:
+            self.add(stream)
         self._checked_s: float | None = None
         self.is_trading = True
         """While the symbol is not TRADING, nothing is expected."""
+
+    def add(self, stream: Stream) -> None:
+        """Expect this stream too."""
+        self._streams[stream.name] = _Expectation(stream, self._stale_timeout_s)
+
+    def remove(self, name: str) -> None:
+        """Expect this stream no more."""
+        del self._streams[name]
 
     def opened(self, route: str, now_s: float) -> None:
         """A connection was opened: give it time."""

@@ -38,6 +38,10 @@ class Unlinked:
         """Whether this connection would have delivered all that the others did."""
         return connection in self._joined
 
+    def has_entered(self, connection: int) -> bool:
+        """Whether the connection has delivered anything."""
+        return connection in self._joined or connection in self._entering
+
     def lost(self, reason: str) -> None:
         """Nobody was there for a while, or may have been: a gap from the last row to the next one."""
         if self._last_ns is not None and self._lost is None:
@@ -115,6 +119,10 @@ class Bars:
     def covers(self, connection: int) -> bool:
         """Whether this connection would have delivered all that the others did."""
         return self._all.covers(connection)
+
+    def has_entered(self, connection: int) -> bool:
+        """Whether the connection has delivered anything."""
+        return self._all.has_entered(connection)
 
     def lost(self, reason: str) -> None:
         """Nobody was there for a while."""

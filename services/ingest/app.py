@@ -1,0 +1,68 @@
+"""Records one symbol: `python -m services.ingest --symbol BTCUSDT`."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import zmq
+
+from binance_streamer import config as configuration
+from binance_streamer import sockets
+from binance_streamer.exchange import UPPER
+from binance_streamer.names import symbol_fault
+from services.ingest.worker import Worker
+from services.runtime.process import Shell, arguments_of, run_service
+from services.runtime.producer import Producer, StoppedWhileWaitingError
+
+_SWITCH_INTERVAL_S = 0.0005
+"""The reader waits about so long for a busy recorder to let it run, and a stamp is late by as much; Python's default of
+5 ms is ten times that. Messages are stamped behind the recv, so this is the error of `recv_ns` under load."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The service's entry point; returns the exit code."""
+    parser = arguments_of(
+        "services.ingest",
+        "Records the streams of one symbol of the exchange.",
+        "python -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
+    )
+    parser.add_argument("--symbol", required=True, metavar="S", help="as the exchange spells it; configured or not")
+    parser.add_argument(
+        "--drain", action="store_true", help="push the journal of a symbol to its end, without connecting, and end"
+    )
+    options = parser.parse_args(arguments)
+    symbol: str = options.symbol
+    fault = symbol_fault(symbol)
+    if symbol != symbol.translate(UPPER):
+        fault = "must be in upper case"
+    if fault:
+        print(f"ingest: --symbol {symbol!r} {fault}", file=sys.stderr)  # noqa: T201 (there is no log yet)
+        return configuration.EXIT_CODE
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    body = _drain if options.drain else _record
+    return run_service(f"ingest-{symbol}", options.config, lambda shell: body(shell, symbol))
+
+
+def _with_producer(shell: Shell, work: Callable[[Producer, "zmq.Socket[bytes]"], None]) -> None:
+    pub = sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)
+    try:
+        producer = Producer(shell, shell.name, pub)
+    except StoppedWhileWaitingError:
+        return
+    try:
+        work(producer, pub)
+    finally:
+        producer.close()
+
+
+def _record(shell: Shell, symbol: str) -> None:
+    _with_producer(shell, lambda producer, pub: Worker(shell, shell.config.symbol(symbol), producer, pub).run())
+
+
+def _drain(shell: Shell, symbol: str) -> None:
+    def push_all(producer: Producer, _: "zmq.Socket[bytes]") -> None:
+        while not shell.stop.requested:
+            if producer.drain(1.0):
+                shell.log.info("drained symbol=%s", symbol)
+                return
+
+    _with_producer(shell, push_all)

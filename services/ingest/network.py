@@ -1,0 +1,205 @@
+"""All connections of a worker: what happened to them, what is to become of them, and which streams they deliver."""
+
+import itertools
+import logging
+from random import Random
+from typing import Any
+
+from binance_streamer.config import Config
+from binance_streamer.exchange import ROUTES, Stream, stream_of
+from services.ingest import connections
+from services.ingest.budget import Backoff
+from services.ingest.connections import Dial, Link, RouteConnections
+from services.ingest.dialler import Dialler, Target, budget_of, target_of
+from services.ingest.holes import DISCONNECTED, QUEUE_FULL, STALL
+from services.ingest.liveness import LIVE, Liveness
+from services.ingest.reader import Reader
+from services.ingest.recorder import Recorder
+from services.ingest.reports import Delivered, Dropped, Ended, Failed, Opened, Report
+
+_log = logging.getLogger(__name__)
+
+_SILENT_BEFORE_FALLBACK = 2
+_UNDOCUMENTED = "depth@0ms"  # not in the exchange's list any more, used by everybody (docs/exchange.md §9.15)
+_FALLBACK = "depth@100ms"
+
+
+class Network:
+    """Feeds the recorder, and keeps every route connected."""
+
+    def __init__(self, config: Config, symbol: str, recorder: Recorder, reader: Reader) -> None:
+        self.liveness = Liveness((feed.stream for feed in recorder.feeds.values()), config.network.stale_timeout)
+        self.dropped = 0
+        """Messages thrown away because the recorder was too far behind."""
+        self._config = config
+        self._symbol = symbol
+        self._recorder = recorder
+        self._reader = reader
+        self._dialler = Dialler(config, budget_of(config), reader)
+        self._rng = Random()  # noqa: S311 (jitter)
+        self._numbers = itertools.count(1)
+        self._routes = {
+            route: self._connections(route)
+            for route in ROUTES
+            if any(feed.stream.route == route for feed in recorder.feeds.values())
+        }
+        self._route_of: dict[int, str] = {}
+        self._messages: dict[int, int] = {}
+        self._failing: dict[str, str] = {}  # by route: what the last attempt failed with
+        self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
+        self._suspicious: list[str] = []
+
+    def take(self, report: Report, now_s: float) -> None:
+        """What the reader reports, in its order."""
+        match report:
+            case Delivered(connection, _, messages, _):
+                self._recorder.deliver(report, now_s)
+                self._messages[connection] += len(messages)
+                route = self._route_of[connection]
+                if self._routes[route].delivered(connection, now_s):
+                    _log.info("delivering route=%s connection=%d", route, connection)
+            case Opened(connection, _):
+                self._opened(connection, now_s)
+            case Ended(connection, _, reason, detail):
+                self._ended(connection, reason, detail, now_s)
+            case Failed(connection, detail, retry_after_s):
+                self._failed(connection, detail, retry_after_s, now_s)
+            case Dropped(connection, messages):
+                self.dropped += messages
+                _log.error("dropped messages=%d: the journal is too far behind", messages)
+                self._recorder.lost(self._route_of[connection], QUEUE_FULL)
+
+    def tick(self, now_s: float) -> None:
+        """Dial, retire and replace, as time goes by."""
+        self._listen(now_s)
+        self._replace_announced()
+        for route, links in self._routes.items():
+            decisions = links.tick(now_s, lambda old, new: self._recorder.takes_over(old, new, now_s))
+            for decision in decisions:
+                if isinstance(decision, Dial):
+                    self._route_of[decision.number] = route
+                    self._messages[decision.number] = 0
+                    self._dialler.ask(decision.number, self._target(route))
+                else:
+                    _log.info("retired route=%s connection=%d reason=%s", route, decision.number, decision.reason)
+                    reason = STALL if decision.reason == connections.STALE else DISCONNECTED
+                    self._reader.close(decision.number, reason, decision.reason)
+        self._dialler.tick(now_s)
+
+    def status(self, now_s: float) -> dict[str, Any]:
+        """For the process's status message."""
+        return {
+            "connections": [
+                self._link_status(route, link, now_s) for route, links in self._routes.items() for link in links.links()
+            ],
+            "suspicious": self._suspicious,
+            "attempts_exhausted": self._dialler.is_exhausted,
+            "queued_bytes": self._reader.queued_bytes,
+            "dropped": self.dropped,
+        }
+
+    def _link_status(self, route: str, link: Link, now_s: float) -> dict[str, Any]:
+        messages = self._messages.get(link.number, 0)
+        first = self._recorder.first_arrivals[link.number]
+        return {
+            "connection": link.number,
+            "route": route,
+            "ordinal": link.ordinal,
+            "state": "dialling" if link.opened_s is None else "open" if link.delivering_s is None else "delivering",
+            "age_s": 0.0 if link.opened_s is None else now_s - link.opened_s,
+            "messages": messages,
+            "first_arrivals": first / messages if messages else 0.0,
+            "lag_ms": self._recorder.lag_ms.get(link.number),
+        }
+
+    def _connections(self, route: str) -> RouteConnections:
+        network = self._config.network
+        return RouteConnections(
+            f"{self._symbol}/{route}",
+            lifetime_s=network.connection_lifetime,
+            silent_s=network.stale_timeout,
+            new_number=lambda: next(self._numbers),
+            delays=[
+                Backoff(first_s=network.reconnect_delay, ceiling_s=network.reconnect_delay_max, rng=self._rng)
+                for _ in range(self._config.connections)
+            ],
+        )
+
+    def _target(self, route: str) -> Target:
+        return target_of(self._config.network.websocket_url, route, self._streams_of(route))
+
+    def _streams_of(self, route: str) -> list[Stream]:
+        return [feed.stream for feed in self._recorder.feeds.values() if feed.stream.route == route]
+
+    def _delivering(self, route: str) -> dict[int, float]:
+        return {link.number: link.delivering_s for link in self._routes[route].links() if link.delivering_s is not None}
+
+    def _opened(self, connection: int, now_s: float) -> None:
+        route = self._route_of[connection]
+        _log.info("connected route=%s connection=%d", route, connection)
+        self._failing.pop(route, None)
+        self._routes[route].opened(connection, now_s)
+        self.liveness.opened(route, now_s)
+
+    def _ended(self, connection: int, reason: str, detail: str, now_s: float) -> None:
+        route = self._route_of.pop(connection)
+        _log.info("disconnected route=%s connection=%d reason=%s detail=%.200s", route, connection, reason, detail)
+        links = self._routes[route]
+        links.ended(connection, now_s)
+        others = {number: since_s for number, since_s in self._delivering(route).items() if number != connection}
+        self._recorder.ended(connection, route, others, reason=reason, now_s=now_s)
+        self._messages.pop(connection)
+        if all(link.opened_s is None for link in links.links()):
+            self.liveness.closed(route)
+
+    def _failed(self, connection: int, detail: str, retry_after_s: float, now_s: float) -> None:
+        route = self._route_of.pop(connection)
+        self._messages.pop(connection)
+        if self._failing.get(route) != detail:
+            self._failing[route] = detail
+            _log.warning("not connected route=%s connection=%d %.200s", route, connection, detail)
+        self._routes[route].ended(connection, now_s, retry_after_s=retry_after_s)
+
+    def _listen(self, now_s: float) -> None:
+        for name, feed in self._recorder.feeds.items():
+            if feed.recorded_s > feed.told_s:
+                feed.told_s = feed.recorded_s
+                if self.liveness.heard(name, feed.recorded_s):
+                    _log.info("live again stream=%s", name)
+        for stream, silent_s in self.liveness.check(now_s):
+            _log.warning("stale stream=%s silent_s=%.0f", stream.name, silent_s)
+            links = self._routes[stream.route]
+            numbers = [link.number for link in links.links() if link.opened_s is not None]
+            if self._falls_back(stream, numbers):
+                self._fall_back(stream)
+            links.replace(connections.STALE, *numbers)
+        suspicious = self.liveness.suspicious(now_s)
+        if suspicious != self._suspicious:
+            _log.warning("silent while depth moves streams=%s", suspicious)
+            self._suspicious = suspicious
+
+    def _replace_announced(self) -> None:
+        for connection in self._recorder.shutdowns:
+            route = self._route_of.get(connection)
+            if route is not None:
+                _log.info("the exchange will close route=%s connection=%d", route, connection)
+                self._routes[route].replace(connections.SHUTDOWN, connection)
+        self._recorder.shutdowns.clear()
+
+    def _falls_back(self, stream: Stream, numbers: list[int]) -> bool:
+        if not stream.name.endswith(f"@{_UNDOCUMENTED}") or self.liveness.has_been_heard(stream.name):
+            return False
+        others = [name for name in self._recorder.feeds if name != stream.name]
+        if others and not any(self.liveness.state(name) == LIVE for name in others):
+            return False  # it is not this stream that the exchange does not deliver
+        self._silent_on.update(numbers)
+        return len(self._silent_on) >= _SILENT_BEFORE_FALLBACK
+
+    def _fall_back(self, stream: Stream) -> None:
+        fallback = stream_of(stream.symbol, _FALLBACK)
+        _log.error("never delivered stream=%s, recording %s instead", stream.name, fallback.name)
+        self._recorder.remove(stream)
+        self.liveness.remove(stream.name)
+        if fallback.name not in self._recorder.feeds:
+            self._recorder.add(fallback)
+            self.liveness.add(fallback)

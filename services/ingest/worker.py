@@ -1,0 +1,193 @@
+"""The recorder's thread: takes what the reader received, has it judged, journals it, and tells of it."""
+
+import itertools
+import logging
+import math
+from random import Random
+from typing import Any
+
+import msgspec
+import zmq
+
+from binance_streamer import sockets
+from binance_streamer.config import SymbolConfig, streams_of
+from binance_streamer.wire import WireError, decode_frame, encode_topic
+from services.ingest.network import Network
+from services.ingest.reader import Reader
+from services.ingest.recorder import Feed, Recorder
+from services.ingest.reports import Report
+from services.ingest.snapshots import SnapshotRequests
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.process import Shell
+from services.runtime.producer import Draft, Producer
+from services.runtime.status import StatusPublisher
+
+_log = logging.getLogger(__name__)
+
+_TICK_S = 0.1
+_HOLDING_TICK_S = 0.02
+_BUNCH_BYTES = 1024 * 1024  # of one journal write
+_ENVELOPE_BYTES = 1000  # of a frame around its event, with room to spare
+_DRAIN_S = 5.0
+_MOST_BUS_MESSAGES = 100
+
+
+class _Snapshot(msgspec.Struct):
+    last_update_id: int = msgspec.field(name="lastUpdateId")
+
+
+_decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
+
+
+class Worker:
+    """One symbol's recording."""
+
+    def __init__(self, shell: Shell, symbol: SymbolConfig, producer: Producer, pub: "zmq.Socket[bytes]") -> None:
+        config = shell.config
+        self._stop = shell.stop
+        self._symbol = symbol
+        self._producer = producer
+        gap_numbers = itertools.count(1)
+        self._recorder = Recorder(
+            symbol.symbol,
+            streams_of(symbol),
+            last_rows=producer.last_rows,
+            new_gap_id=lambda: f"{shell.epoch}-{next(gap_numbers)}",
+        )
+        self._reader = Reader(
+            max_message_bytes=config.performance.max_frame_bytes - _ENVELOPE_BYTES,
+            frame_timeout_s=config.network.frame_timeout,
+        )
+        self._network = Network(config, symbol.symbol, self._recorder, self._reader)
+        self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
+        self._status = StatusPublisher(shell, pub)
+        self._counted: dict[str, tuple[int, float]] = {}
+        self._refused_kinds: set[str] = set()
+        self._next_tick_s = 0.0
+        self._sub = sockets.bus_sub(
+            shell.context,
+            config.endpoints.bus_subscribe,
+            encode_topic("depth_snapshot", symbol.symbol),
+            encode_topic("symbol_status", symbol.symbol),
+        )
+        self._poller = zmq.Poller()
+        self._poller.register(self._reader.fileno(), zmq.POLLIN)
+        self._poller.register(shell.stop.fileno(), zmq.POLLIN)
+        self._poller.register(self._sub, zmq.POLLIN)
+        producer.register(self._poller)
+
+    def run(self) -> None:
+        """Record until asked to stop; then journal what was received, and push it."""
+        self._reader.start()
+        try:
+            while not self._stop.requested:
+                self._wait()
+                now_s = monotonic_s()
+                self._record(self._reader.take(_BUNCH_BYTES), now_s)
+                if now_s >= self._next_tick_s:
+                    self._tick(now_s)
+                self._producer.serve(now_s)
+        finally:
+            self._reader.stop()
+            self._sub.close()
+        while reports := self._reader.take(_BUNCH_BYTES):
+            self._record(reports, monotonic_s())
+        self._recorder.expire(math.inf)
+        self._append()
+        if not self._producer.drain(_DRAIN_S):
+            _log.warning("the writer is away: what it does not have yet is pushed at the next start")
+
+    def _wait(self) -> None:
+        now_s = monotonic_s()
+        timeout_s = min(self._next_tick_s - now_s, self._producer.poll_timeout_s(now_s))
+        if self._reader.is_idle() and timeout_s > 0:
+            self._poller.poll(math.ceil(timeout_s * 1000))
+
+    def _record(self, reports: list[Report], now_s: float) -> None:
+        for report in reports:
+            self._network.take(report, now_s)
+        self._append()
+        for anchor in self._recorder.anchors:
+            if self._symbol.depth_snapshot:
+                self._snapshots.need(anchor.last_update_id, anchor.reason, now_s)
+        self._recorder.anchors.clear()
+
+    def _append(self) -> None:
+        drafts = self._recorder.collect(wall_ns())
+        if drafts:
+            self._producer.append(drafts)
+
+    def _tick(self, now_s: float) -> None:
+        is_holding = self._recorder.is_holding
+        self._next_tick_s = now_s + (_HOLDING_TICK_S if is_holding else _TICK_S)
+        if is_holding:
+            self._recorder.expire(now_s)
+            self._append()
+        self._hear_bus()
+        self._network.tick(now_s)
+        self._ask_for_snapshot(now_s)
+        self._tell_refused()
+        if self._status.due(now_s):
+            self._status.publish(self._fields(now_s))
+
+    def _hear_bus(self) -> None:
+        for _ in range(_MOST_BUS_MESSAGES):
+            try:
+                parts = self._sub.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            try:
+                stream_type, data = decode_frame(parts[-1])
+                if stream_type == "symbol_status":
+                    self._network.liveness.is_trading = data.get("status") == "TRADING"
+                elif stream_type == "depth_snapshot":
+                    self._snapshots.seen(_decode_snapshot(data.get("event", b"")).last_update_id)
+            except (WireError, msgspec.DecodeError, UnicodeDecodeError) as error:
+                _log.warning("bus message refused: %.200s", error)
+
+    def _ask_for_snapshot(self, now_s: float) -> None:
+        wanted = self._snapshots.due(now_s)
+        if wanted is None:
+            return
+        symbol = self._symbol.symbol
+        data = {
+            "symbol": symbol,
+            "stream": "depth_snapshot",
+            "recv_ns": wall_ns(),
+            "source": "local",
+            "reason": wanted.reason,
+            "last_update_id": wanted.last_update_id,
+        }
+        self._producer.publish_live(Draft("request", symbol, "", data))
+
+    def _tell_refused(self) -> None:
+        for kind in self._recorder.refused.keys() - self._refused_kinds:
+            self._refused_kinds.add(kind)
+            _log.warning("recorded raw kind=%s", kind)
+
+    def _fields(self, now_s: float) -> dict[str, Any]:
+        wanted = self._snapshots.wanted
+        return {
+            "streams": {name: self._feed_status(name, feed, now_s) for name, feed in self._recorder.feeds.items()},
+            **self._network.status(now_s),
+            "raw": dict(self._recorder.refused),
+            "snapshot_wanted": wanted.last_update_id if wanted else None,
+            "journal": self._producer.status(),
+        }
+
+    def _feed_status(self, name: str, feed: Feed, now_s: float) -> dict[str, Any]:
+        before, before_s = self._counted.get(name, (0, now_s))
+        self._counted[name] = feed.messages, now_s
+        last = feed.last
+        return {
+            "messages": feed.messages,
+            "rate": (feed.messages - before) / (now_s - before_s) if now_s > before_s else 0.0,
+            "rows": feed.rows,
+            "last_id": feed.tracker.newest,
+            "gaps": feed.gaps,
+            "repeats": feed.repeats,
+            "raw": feed.raw,
+            "latency_ms": last.recv_ns / 1e6 - last.reading.event_time_ms if last else None,
+            "last_recv_ns": last.recv_ns if last else None,
+            "state": self._network.liveness.state(name),
+        }
