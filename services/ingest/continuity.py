@@ -66,6 +66,7 @@ class Chain:
         self._held: list[_Held] = []
         self._reached: dict[int, int] = {}  # by connection: the furthest id it has delivered
         self._entered: dict[int, int] = {}  # by connection: where its first message began
+        self._stuck_at: int | None = None
         self._behind_in_a_row = 0
         self._before_reset: tuple[int, int, float] | None = None  # newest id and event time then; until when it counts
         if last_row is not None and last_row.last_id is not None:
@@ -158,8 +159,11 @@ class Chain:
         event_time_ms = arrival.reading.event_time_ms
         if event_time_ms > self._newest_event_ms:
             return True
-        if self._reached[arrival.connection] < self.newest:
-            return False  # a slower connection, on its way to where the others are
+        reached = self._reached[arrival.connection]
+        if reached < self.newest or last == reached:
+            return False  # a slower connection on its way to where the others are, or there
+        if self._stuck_at != self.newest:
+            self._stuck_at, self._behind_in_a_row = self.newest, 0
         self._behind_in_a_row += 1
         is_far_back = event_time_ms == self._newest_event_ms and last < self.newest - _FAR_BACK
         return is_far_back or (self._behind_in_a_row >= _STUCK and not self._ids_are_times)
@@ -179,7 +183,6 @@ class Chain:
         self._newest_ns = arrival.recv_ns
         self._newest_event_ms = max(self._newest_event_ms, arrival.reading.event_time_ms)
         self._reason = SEQUENCE
-        self._behind_in_a_row = 0
         return arrival
 
     def _gap_before(self, held: _Held) -> Gap:

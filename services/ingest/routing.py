@@ -23,7 +23,7 @@ class _Wrapper(msgspec.Struct):
     data: msgspec.Raw
 
 
-class _Inner(msgspec.Struct):
+class _Inner(msgspec.Struct, frozen=True):
     e: str = ""
 
 
