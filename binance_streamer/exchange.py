@@ -6,7 +6,7 @@ Sources: the exchange's documentation and frames recorded live in 2026, collecte
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -137,44 +137,48 @@ class Reading(NamedTuple):
     event_time_ms: int
 
 
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+"""Times and ids; a larger one is not the exchange's, and would not fit where it is kept."""
+
+
 class _Aggregate(msgspec.Struct):
     e: str
     s: str
-    E: int
-    a: int
+    E: _Number
+    a: _Number
 
 
 class _Trade(msgspec.Struct):
     e: str
     s: str
-    E: int
-    t: int
+    E: _Number
+    t: _Number
 
 
 class _Depth(msgspec.Struct):
     e: str
     s: str
-    E: int
-    u: int
-    pu: int
+    E: _Number
+    u: _Number
+    pu: _Number
 
 
 class _Update(msgspec.Struct):
     e: str
     s: str
-    E: int
-    u: int
+    E: _Number
+    u: _Number
 
 
 class _Bar(msgspec.Struct):
-    t: int
+    t: _Number
     i: str
     x: bool
 
 
 class _Kline(msgspec.Struct):
     e: str
-    E: int
+    E: _Number
     k: _Bar
     s: str | None = None
     ps: str | None = None
@@ -186,13 +190,13 @@ class _Order(msgspec.Struct):
 
 class _ForceOrder(msgspec.Struct):
     e: str
-    E: int
+    E: _Number
     o: _Order
 
 
 class _Plain(msgspec.Struct):
     e: str
-    E: int
+    E: _Number
     s: str
 
 

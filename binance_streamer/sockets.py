@@ -91,9 +91,12 @@ def _connected(socket: "zmq.Socket[bytes]", endpoint: str) -> "zmq.Socket[bytes]
     _set_common(socket)
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
-    _check_ipc_length(endpoint)
     try:
+        _check_ipc_length(endpoint)
         socket.connect(endpoint)
+    except EndpointError:
+        socket.close()
+        raise
     except zmq.ZMQError as error:
         socket.close()
         raise EndpointError(f"cannot connect to {endpoint}: {error}; expected ipc://PATH or tcp://HOST:PORT") from error
@@ -104,10 +107,13 @@ def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zm
     _set_common(socket)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
     socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
-    _check_ipc_length(endpoint)
     try:
+        _check_ipc_length(endpoint)
         _make_ipc_directory(endpoint)
         socket.bind(endpoint)
+    except EndpointError:
+        socket.close()
+        raise
     except zmq.ZMQError as error:
         socket.close()
         raise EndpointError(f"cannot bind {endpoint}: {error}; is another instance running?") from error

@@ -21,7 +21,7 @@ MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 _MAX_DEPTH = 16
 _MAX_U64 = 2**64 - 1
 
-type_of_key: dict[str, type] = {
+TYPE_OF_KEY: dict[str, type] = {
     "symbol": str,
     "stream": str,
     "recv_ns": int,
@@ -139,7 +139,7 @@ def check_data(stream_type: object, data: object) -> None:
         if key not in data:
             raise WireError(f"frame {stream_type!r}: expected the key {key!r}")
     for key, value in data.items():
-        expected = type_of_key.get(key)
+        expected = TYPE_OF_KEY.get(key)
         if expected is None:
             _check_plain(stream_type, key, value, 0)
         elif type(value) is not expected:

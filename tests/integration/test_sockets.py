@@ -1,0 +1,106 @@
+"""A stranger who reaches a socket delivers nothing and breaks nothing."""
+
+import random
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+import zmq
+
+from binance_streamer import sockets
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+Kept = Callable[["zmq.Socket[bytes]"], "zmq.Socket[bytes]"]
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    made: Context = zmq.Context()
+    yield made
+    made.destroy(linger=0)
+
+
+@pytest.fixture
+def kept(context: Context) -> Iterator[Kept]:
+    """Closes the socket at the end: pyzmq warns of one that is forgotten open."""
+    with ExitStack() as stack:
+        yield lambda made: stack.enter_context(closing(made))
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.mark.parametrize("bound", [sockets.intake_pull, sockets.bus_xsub, sockets.bus_xpub, sockets.acks_xpub])
+def test_random_bytes_never_become_a_message(
+    context: Context, kept: Kept, port: int, bound: Callable[[Context, str], "zmq.Socket[bytes]"]
+) -> None:
+    receiver = kept(bound(context, f"tcp://127.0.0.1:{port}"))
+    seeded = random.Random(1)
+    for _ in range(60):
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(seeded.randbytes(seeded.randint(1, 300)))
+    assert receiver.poll(500) == 0
+
+
+def test_the_seed_of_the_test_above_gets_through_where_the_zap_domain_is_missing(
+    context: Context, kept: Kept, port: int
+) -> None:
+    receiver = kept(context.socket(zmq.PULL))
+    receiver.bind(f"tcp://127.0.0.1:{port}")
+    seeded = random.Random(1)
+    for _ in range(200):
+        with socket.create_connection(("127.0.0.1", port)) as stranger:
+            stranger.sendall(b"\x01\x00" + seeded.randbytes(seeded.randint(1, 300)))
+    assert receiver.poll(2000) != 0
+
+
+def test_a_message_over_the_limit_cuts_the_connection_and_not_the_receiver(
+    context: Context, kept: Kept, port: int
+) -> None:
+    pull = kept(sockets.intake_pull(context, f"tcp://127.0.0.1:{port}"))
+    push = kept(sockets.intake_push(context, f"tcp://127.0.0.1:{port}"))
+    assert push.poll(5000, zmq.POLLOUT)
+    push.send(b"x" * (9 * 1024 * 1024))
+    assert pull.poll(500) == 0
+    other = kept(sockets.intake_push(context, f"tcp://127.0.0.1:{port}"))
+    assert other.poll(5000, zmq.POLLOUT)
+    other.send(b"hello")
+    assert pull.poll(5000)
+    assert pull.recv() == b"hello"
+
+
+def test_a_writer_that_is_away_gets_nothing_queued(context: Context, kept: Kept, port: int) -> None:
+    push = kept(sockets.intake_push(context, f"tcp://127.0.0.1:{port}"))
+    with pytest.raises(zmq.Again):
+        push.send(b"x", zmq.DONTWAIT)
+
+
+def test_ipc_sockets_lie_in_a_private_directory(context: Context, kept: Kept, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    kept(sockets.bus_xpub(context, f"ipc://{directory}/bus"))
+    assert directory.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_path_that_is_too_long_is_refused_with_advice(context: Context) -> None:
+    with pytest.raises(sockets.EndpointError, match="set a shorter run_directory"):
+        sockets.bus_pub(context, "ipc:///tmp/" + "x" * 107)
+
+
+def test_a_taken_port_is_refused_with_its_name(context: Context, kept: Kept, port: int) -> None:
+    kept(sockets.bus_xpub(context, f"tcp://127.0.0.1:{port}"))
+    with pytest.raises(sockets.EndpointError, match=f"cannot bind tcp://127.0.0.1:{port}"):
+        sockets.bus_xpub(context, f"tcp://127.0.0.1:{port}")
+
+
+def test_binding_everywhere_is_not_an_accident_of_the_options(context: Context, kept: Kept, port: int) -> None:
+    xpub = kept(sockets.bus_xpub(context, f"tcp://127.0.0.1:{port}"))
+    assert xpub.getsockopt(zmq.LAST_ENDPOINT) == f"tcp://127.0.0.1:{port}".encode()
+    assert xpub.getsockopt(zmq.ZAP_DOMAIN) == b"recorder"

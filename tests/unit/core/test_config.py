@@ -1,0 +1,107 @@
+"""Whatever is wrong with the configuration is said with the file and the key."""
+
+from pathlib import Path
+
+import pytest
+
+from binance_streamer import config
+
+ROOT = Path(__file__).parents[3]
+FILE = Path("/etc/recorder/streamer.yaml")
+MINIMAL = "mode: production\nmodes:\n  production:\n    symbols:\n      - symbol: BTCUSDT\n"
+
+
+def parsed(extra: str = "") -> config.Config:
+    return config.parse(MINIMAL + extra, FILE)
+
+
+def test_the_committed_file_is_valid_and_records_the_default_streams() -> None:
+    found = config.load(ROOT / "config/streamer.yaml")
+    assert found.mode == "production"
+    assert [symbol.symbol for symbol in found.symbols] == ["BTCUSDT", "ETHUSDT", "SOLUSDT"]
+    assert found.symbol("ETHUSDT").streams == ("aggTrade", "depth@0ms", "kline_1m")
+    assert found.network.websocket_url == "wss://fstream.binance.com"
+    assert found.network.rest_url == "https://fapi.binance.com"
+
+
+def test_the_committed_file_names_every_default_as_it_is() -> None:
+    found = config.load(ROOT / "config/streamer.yaml")
+    bare = config.parse(MINIMAL, ROOT / "config/streamer.yaml")
+    for section in ("network", "storage", "performance", "orderbook", "logging", "endpoints"):
+        assert getattr(found, section) == getattr(bare, section)
+
+
+def test_what_is_dumped_is_read_back_the_same() -> None:
+    found = config.load(ROOT / "config/streamer.yaml")
+    assert config.parse(config.dump(found), Path("elsewhere/x.yaml")) == found
+
+
+def test_paths_are_taken_from_the_folder_of_the_file() -> None:
+    found = parsed()
+    assert found.storage.output_directory == "/etc/data"
+    assert found.endpoints.bus_subscribe == "ipc:///etc/var/run/bus.subscribe"
+    assert found.log_file("ingest-BTCUSDT") == Path("/etc/var/log/ingest-BTCUSDT.log")
+
+
+def test_production_has_two_connections_unless_told_otherwise() -> None:
+    assert parsed().connections == 2
+    assert parsed("network: {connections: 3}\n").connections == 3
+    development = MINIMAL.replace("production", "development")
+    assert config.parse(development, FILE).connections == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "expected a map"),
+        ("- 1", "expected a map"),
+        ("mode: [", "not valid YAML"),
+        ("mode: production", "missing required field `modes`"),
+        (MINIMAL + "mode: production\n", "duplicate key 'mode'"),
+        (MINIMAL + "x: &a {b: 1}\ny: *a\n", "aliases are not supported"),
+        (MINIMAL + "netwerk: {}\n", "netwerk"),
+        (MINIMAL + "network: {conections: 2}\n", r"network: .*`conections`"),
+        (MINIMAL + "network: {connections: 5}\n", "network.connections: expected `int` <= 4"),
+        (MINIMAL + "network: {connections: two}\n", "network.connections: expected `int"),
+        (MINIMAL + "network: {reconnect_delay: .inf}\n", "network.reconnect_delay"),
+        (MINIMAL + "network: {reconnect_delay: 1:30}\n", "network.reconnect_delay"),
+        (MINIMAL + "network: {reconnect_delay: 90}\n", "must not exceed reconnect_delay_max"),
+        (MINIMAL + "network: {rest_url: fapi.binance.com}\n", "network.rest_url: expected http:// or https://"),
+        (MINIMAL + "storage: {flush_interval: 10}\n", "storage.flush_interval: must not exceed commit_interval"),
+        (MINIMAL + "storage: {file_format: parquet}\n", "storage.file_format"),
+        (MINIMAL + "storage: {fsync: NO}\n", "storage.fsync: expected `bool`"),
+        (MINIMAL + "performance: {process_priority: 20}\n", "performance.process_priority"),
+        (MINIMAL + "logging: {file: log.txt}\n", "logging.file: must contain {process}"),
+        (MINIMAL + "endpoints: {bus_publish: udp://x}\n", "endpoints.bus_publish: expected ipc://PATH or tcp://"),
+        (MINIMAL.replace("mode: production", "mode: development"), "modes.development is missing"),
+        (MINIMAL.replace("BTCUSDT", "btcusdt"), r"symbols\[0\].symbol: 'btcusdt' must be in upper case"),
+        (MINIMAL.replace("BTCUSDT", "../X"), r"symbols\[0\].symbol: '../X' must not contain"),
+        (MINIMAL.replace("BTCUSDT", '"A\\nB"'), r"symbols\[0\].symbol"),
+        (MINIMAL + "      - symbol: BTCUSDT\n", r"symbols\[1\].symbol: 'BTCUSDT' is listed twice"),
+        (MINIMAL + "        streams: [aggtrade]\n", r"symbols\[0\].streams: stream 'aggtrade': expected one of"),
+        (MINIMAL + "        streams: [kline_2m]\n", r"symbols\[0\].streams: stream 'kline_2m'"),
+        (MINIMAL + "        streams: ['!bookTicker']\n", "streams of all symbols together are not recorded"),
+        (MINIMAL + "        streams: []\n", "at least one stream"),
+        (MINIMAL + "        enabled: false\n", "at least one symbol must be enabled"),
+    ],
+)
+def test_a_fault_is_named_with_its_file_and_key(text: str, complaint: str) -> None:
+    with pytest.raises(config.ConfigError, match=complaint) as caught:
+        config.parse(text, FILE)
+    assert str(caught.value).startswith(f"{FILE}: ")
+
+
+def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
+    with pytest.raises(config.ConfigError, match="-c FILE"):
+        config.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("symbol", ["币安人生USDT", "1000SHIBUSDT", "BTCUSDT_260925", "0GUSDT"])
+def test_every_spelling_of_the_exchange_is_taken(symbol: str) -> None:
+    found = config.parse(MINIMAL.replace("BTCUSDT", symbol), FILE)
+    assert found.symbols[0].symbol == symbol
+
+
+def test_an_enormous_yaml_nesting_is_an_error_not_a_crash() -> None:
+    with pytest.raises(config.ConfigError, match="not valid YAML"):
+        config.parse("[" * 5000, FILE)
