@@ -1,0 +1,224 @@
+"""The command `binance-streamer`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from binance_streamer import config as configuration
+from binance_streamer import supervision
+from binance_streamer.cli import daemon, demos, listing, sites, taps, ups
+from binance_streamer.cli.errors import CommandError, Exit
+
+app = typer.Typer(
+    name="binance-streamer",
+    help="Records every message of Binance USDⓈ-M futures market data, loses nothing it received, and proves it.",
+    epilog="Exit codes: 0 done; 1 something is missing or does not run; 2 wrong command line; 69 no supervisord to "
+    "talk to, or one in the way; 78 the configuration is not valid; 130 cut short by Ctrl-C.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigFile = Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+Duration = Annotated[
+    float | None, typer.Option(metavar="S", min=0, help="Seconds from the first recorded message on; 0 is unlimited.")
+]
+
+
+def main() -> None:
+    """Run the command line; ends the process with one of the codes of `Exit`."""
+    try:
+        app()
+    except configuration.ConfigError as error:
+        _end(str(error), Exit.CONFIG)
+    except CommandError as error:
+        _end(str(error), error.code)
+
+
+def _end(message: str, code: Exit) -> None:
+    sys.stderr.write(f"binance-streamer: {message}\n")
+    sys.exit(code)
+
+
+@app.command()
+def demo(  # noqa: PLR0913 (the options of the command line)
+    *,
+    symbols: Annotated[int, typer.Option(metavar="N", min=1, max=200, help="Symbols of the simulated market.")] = 3,
+    duration: Duration = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="D", help="Where to record; a new or empty folder. [default: ./demo-<time>]")
+    ] = None,
+    capture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Replay this recording instead of a market."),
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="X", help="Of the replay: 1 as recorded, max as fast as it goes.")
+    ] = "1",
+    rate: Annotated[float, typer.Option(metavar="R", min=1, help="Messages a second of the simulated market.")] = 300,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the simulated market.")] = 1,
+) -> None:
+    """Record a simulated exchange, show what is recorded, and prove it complete.
+
+    Needs no network. Ends at Ctrl-C, after --duration, or when the capture has been played; then every row is compared
+    with what the simulator sent.
+
+    \b
+    Examples:
+      binance-streamer demo
+      binance-streamer demo --symbols 10 --rate 5000 --duration 60
+      binance-streamer demo --capture recording/capture.gz --speed max --data-dir out
+    """
+    market: demos.Market = demos.Synthetic(symbols, rate, seed)
+    if capture is not None:
+        market = demos.Replay(capture, speed)
+    raise typer.Exit(demos.run(market, data_dir, duration))
+
+
+@app.command()
+def up(duration: Duration = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
+    """Record what is configured, in the foreground, and show it.
+
+    Ends at Ctrl-C, or after --duration or the configured run_duration, once everything received is in the files.
+
+    \b
+    Examples:
+      binance-streamer up
+      binance-streamer up --duration 3600 -c my.yaml
+    """
+    raise typer.Exit(ups.run(configuration.load(config), config, duration))
+
+
+@app.command()
+def symbols(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
+    """List the configured symbols and their streams.
+
+    \b
+    Example:
+      binance-streamer symbols -c my.yaml
+    """
+    listing.symbols(configuration.load(config))
+
+
+@app.command("config")
+def show_config(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
+    """Print the effective configuration, and whether it is valid.
+
+    The verdict is a comment on top, so that the whole is a configuration again.
+
+    \b
+    Examples:
+      binance-streamer config
+      binance-streamer config -c my.yaml > effective.yaml
+    """
+    listing.configuration(configuration.load(config), config)
+
+
+@app.command()
+def tap(
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Prefixes: depth. or depth.BTCUSDT.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many messages.")] = None,
+    config: ConfigFile = configuration.DEFAULT_PATH,
+) -> None:
+    """Show live messages off the bus; takes nothing from the recording.
+
+    A line: topic, number, receive stamp (ns), latency, event.
+
+    \b
+    Examples:
+      binance-streamer tap
+      binance-streamer tap depth.BTCUSDT. aggtrade. --count 10
+      binance-streamer tap status. --json | jq .
+    """
+    endpoint = configuration.load(config).endpoints.bus_subscribe
+    taps.show(endpoint, topics or [], as_json=as_json, count=count)
+
+
+@app.command()
+def start(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
+    """Start recording in the background, or single programs.
+
+    Starts supervisord first where it does not run.
+
+    \b
+    Examples:
+      binance-streamer start
+      binance-streamer start ingest-BTCUSDT
+    """
+    daemon.start(configuration.load(config), config, names or [])
+
+
+@app.command()
+def stop(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
+    """Stop single programs, or everything and supervisord.
+
+    Producers first, then the writer, which makes durable what it has.
+
+    \b
+    Examples:
+      binance-streamer stop ingest-BTCUSDT
+      binance-streamer stop
+    """
+    daemon.stop(configuration.load(config), names or [])
+
+
+@app.command()
+def restart(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
+    """Restart programs, one after the other; the others go on.
+
+    \b
+    Examples:
+      binance-streamer restart
+      binance-streamer restart writer
+    """
+    daemon.restart(configuration.load(config), config, names or [])
+
+
+@app.command()
+def status(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
+    """Show supervisord's view of each program, and the newest status message of each process.
+
+    Exits with 1 where a program does not run.
+
+    \b
+    Example:
+      binance-streamer status
+    """
+    raise typer.Exit(daemon.status(configuration.load(config)))
+
+
+@app.command("supervisor-config")
+def supervisor_config(
+    *,
+    write: Annotated[bool, typer.Option("--write/--check", help="Write the files, or only compare them.")] = False,
+    config: ConfigFile = configuration.DEFAULT_PATH,
+) -> None:
+    """Generate supervisord.conf and supervisor.d/ from the configuration.
+
+    supervisord.conf lies in the folder above config/; supervisor.d/ beside the YAML. Files of symbols that are no
+    longer configured are removed. A running supervisord takes the change with `supervisorctl update`, which starts
+    and stops only what changed. modes.<mode>.run_duration is ignored by it; it ends `up`.
+
+    \b
+    Examples:
+      binance-streamer supervisor-config
+      binance-streamer supervisor-config --write && supervisorctl -c supervisord.conf update
+    """
+    loaded = configuration.load(config)
+    site = supervision.checkout_site(loaded, config)
+    texts = sites.site_files(site, loaded, config)
+    if write:
+        sites.write(site, texts)
+    faults = sites.outdated(site, texts)
+    if faults:
+        raise CommandError("; ".join(faults) + "; mend with `binance-streamer supervisor-config --write`", Exit.CONFIG)
+    typer.echo(f"up to date: {site.root / 'supervisord.conf'} and {len(texts) - 1} programs in {site.include}")

@@ -1,0 +1,16 @@
+"""After the end: whether everything that was journalled is in the files."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def unwritten(config_path: Path) -> list[str]:
+    """A line per producer whose journal holds records that the writer never made durable; empty where all are."""
+    command = [sys.executable, "-m", "services.writer.audit", "-c", str(config_path)]
+    done = subprocess.run(  # noqa: S603 (our own command line)
+        command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode == 0:
+        return []
+    return (done.stdout + done.stderr).strip().splitlines() or [f"the audit ended with {done.returncode}"]

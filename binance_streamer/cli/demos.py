@@ -1,0 +1,167 @@
+"""`demo`: record a simulated exchange, and compare what was recorded with what was sent."""
+
+import shutil
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import typer
+
+from binance_streamer import config as configuration
+from binance_streamer.cli import audit, sites, truth
+from binance_streamer.cli.captures import Contents
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.foreground import Foreground, Interruption, Timer, watch
+from binance_streamer.cli.overview import Overview
+from binance_streamer.cli.screen import Screen, screen
+from binance_streamer.cli.simulated import Market, Replay, Simulator, Synthetic
+from binance_streamer.config import Config
+from binance_streamer.supervision import Site, state_directory
+from binance_streamer.tap import Tap
+
+__all__ = ["Market", "Replay", "Synthetic", "run"]
+
+_SETTLE_S = 20.0
+"""What was sent is received long before; a demo on a machine under load gets the time it needs."""
+
+
+def run(market: Market, data_directory: Path | None, duration_s: float | None) -> Exit:
+    """Record until Ctrl-C, until the duration has passed, or until a recording has been played; then compare."""
+    data = _new_directory(data_directory)
+    found = market.contents()
+    for name, count in found.skipped.items():
+        typer.echo(f"not replayed: {count} messages of {name}, which is no stream of a symbol")
+    place = Path(tempfile.mkdtemp(prefix="binance-streamer-"))
+    try:
+        demo = _Demo(market, found, data, place)
+        demo.record(duration_s or 0)
+        return demo.judge()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+class _Demo:
+    def __init__(self, market: Market, found: Contents, data: Path, place: Path) -> None:
+        self._market = market
+        self._tape = data / "tape"
+        self._data = data
+        self._config_path = data / "streamer.yaml"
+        self._config = _demo_config(found, data, place / "run", self._config_path)
+        self._overview = Overview()
+        state = state_directory(self._config)
+        self._simulator = Simulator(market, self._tape, state)
+        self._site = Site(root=state, include=state / "supervisor.d", state=state, python=sys.executable)
+
+    def record(self, duration_s: float) -> None:
+        """Everything from the start of supervisord to its end."""
+        timer = Timer(duration_s, self._overview)
+        recorders = [
+            program._replace(autostart=False) for program in sites.wanted_programs(self._config, self._config_path)
+        ]
+        typer.echo(f"recording a simulated exchange into {self._data}; from elsewhere: "
+                   f"binance-streamer tap -c {self._config_path}")  # fmt: skip
+        with (
+            Interruption() as interruption,
+            Foreground(self._site, [self._simulator.program, *recorders]) as foreground,
+        ):
+            self._point_at(self._simulator.port())
+            foreground.start([program.name for program in recorders])
+            with Tap(self._config.endpoints.bus_subscribe, ["status."]) as tap, screen() as shown:
+                watch(
+                    foreground,
+                    tap,
+                    shown,
+                    self._overview,
+                    is_over=lambda: interruption.requested or timer.has_passed() or self._is_played(),
+                )
+                self._settle(foreground, tap, shown)
+            foreground.stop_producers()
+            foreground.shutdown()
+
+    def judge(self) -> Exit:
+        """Compare, print the comparison, and where everything is."""
+        faults = audit.unwritten(self._config_path)
+        streams = truth.verdicts(self._tape, self._data)
+        gaps = {(stream.symbol, stream.stream): stream.gaps for stream in self._overview.streams}
+        width = max((len(verdict.symbol) for verdict in streams), default=6)
+        typer.echo(f"{'symbol':<{width}}  {'stream':<24} {'sent':>9} {'rows':>9} {'gaps':>5}  rows and messages")
+        for verdict in streams:
+            same = "are the same" if verdict.is_equal else "DIFFER"
+            typer.echo(
+                f"{verdict.symbol:<{width}}  {verdict.stream:<24} {verdict.sent:>9} {verdict.rows:>9} "
+                f"{gaps.get((verdict.symbol, verdict.stream), 0):>5}  {same}"
+            )
+        if not streams:
+            faults.append("nothing was recorded")
+        for fault in faults:
+            typer.echo(fault, err=True)
+        typer.echo(f"recorded: {self._data}    sent: {self._tape}    logs: {self._data / 'log'}")
+        is_complete = not faults and all(verdict.is_equal for verdict in streams)
+        typer.echo("everything that was sent is in the files" if is_complete else "the files are NOT complete")
+        return Exit.OK if is_complete else Exit.INCOMPLETE
+
+    def _point_at(self, port: int) -> None:
+        """The configuration can only be written once the simulator has its port."""
+        network = msgspec.structs.replace(
+            self._config.network, websocket_url=f"ws://127.0.0.1:{port}", rest_url=f"http://127.0.0.1:{port}"
+        )
+        text = configuration.dump(msgspec.structs.replace(self._config, network=network))
+        self._config_path.write_text(text, encoding="utf-8")
+
+    def _settle(self, foreground: Foreground, tap: Tap, shown: Screen) -> None:
+        """Have the market stand still until everything that was sent is received, so that no message is cut off."""
+        self._simulator.command("pause")
+        deadline_s = time.monotonic() + _SETTLE_S
+        watch(
+            foreground,
+            tap,
+            shown,
+            self._overview,
+            is_over=lambda: self._has_everything() or time.monotonic() > deadline_s,
+        )
+
+    def _has_everything(self) -> bool:
+        delivered: int = self._simulator.stats()["delivered"]
+        return self._overview.messages >= delivered and not self._wants_snapshots()
+
+    def _is_played(self) -> bool:
+        if isinstance(self._market, Synthetic) or not self._overview.messages:
+            return False
+        return bool(self._simulator.stats()["replay"] == "finished")
+
+    def _wants_snapshots(self) -> bool:
+        return any(data.get("snapshot_wanted") is not None for data in self._overview.newest.values())
+
+
+def _demo_config(found: Contents, data: Path, run_directory: Path, path: Path) -> Config:
+    """In development mode, one connection per route; where the simulator listens comes later."""
+    symbols = tuple(
+        configuration.SymbolConfig(symbol=symbol, streams=streams) for symbol, streams in found.symbols.items()
+    )
+    config = Config(
+        mode="development",
+        modes={"development": configuration.ModeConfig(symbols=symbols)},
+        network=configuration.NetworkConfig(reconnect_delay=0.5, snapshot_spacing=0.2, snapshot_retry=1),
+        storage=configuration.StorageConfig(
+            output_directory=str(data), journal_directory=str(data / "journal"), commit_interval=2
+        ),
+        logging=configuration.LoggingConfig(file=str(data / "log" / "{process}.log")),
+        endpoints=configuration.EndpointsConfig(run_directory=str(run_directory)),
+    )
+    return configuration.parse(configuration.dump(config), path)
+
+
+def _new_directory(wanted: Path | None) -> Path:
+    path = wanted or Path(f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be made: {error}", Exit.CONFIG) from error
+    if any(path.iterdir()):
+        raise CommandError(
+            f"{path} is not empty: a demo is compared with its own tape; name another folder", Exit.CONFIG
+        )
+    return path.resolve()

@@ -1,0 +1,23 @@
+"""How a command ends when it does not end well."""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes, beside 2 for a wrong command line and 130 for a command that Ctrl-C cut short."""
+
+    OK = 0
+    INCOMPLETE = 1
+    """Something that was received is not in the files, or a process does not run as asked."""
+    UNAVAILABLE = 69
+    """EX_UNAVAILABLE: no supervisord to talk to, or one that is in the way."""
+    CONFIG = 78
+    """EX_CONFIG: the configuration is not valid, or files made from it are out of date."""
+
+
+class CommandError(Exception):
+    """Ends the command with its text on stderr."""
+
+    def __init__(self, message: str, code: Exit = Exit.UNAVAILABLE) -> None:
+        super().__init__(message)
+        self.code = code

@@ -1,0 +1,26 @@
+"""What is configured."""
+
+from pathlib import Path
+
+import typer
+
+from binance_streamer.config import Config, dump, streams_of
+
+
+def symbols(config: Config) -> None:
+    """A line per symbol, its streams and whether it is recorded."""
+    width = max(len(symbol.symbol) for symbol in config.selected.symbols)
+    for symbol in config.selected.symbols:
+        streams = " ".join(stream.name.partition("@")[2] for stream in streams_of(symbol))
+        snapshots = " + depth snapshots" if symbol.depth_snapshot else ""
+        state = "" if symbol.enabled else " (not enabled)"
+        typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")
+    typer.echo(f"{len(config.symbols)} symbols are recorded in mode {config.mode}", err=True)
+
+
+def configuration(config: Config, path: Path) -> None:
+    """The effective YAML, the verdict above it as a comment: the whole is a configuration again."""
+    typer.echo(f"# valid: {path}")
+    if config.selected.run_duration:
+        typer.echo(f"# run_duration {config.selected.run_duration:g} s ends `up`; a supervisord that stays ignores it")
+    typer.echo(dump(config), nl=False)

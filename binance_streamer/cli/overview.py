@@ -1,0 +1,93 @@
+"""The newest status message of every process, and what together they say of a recording. Pure."""
+
+from typing import Any, NamedTuple
+
+from binance_streamer.exchange import ExchangeError, stream_from_name
+
+
+class StreamState(NamedTuple):
+    """What the ingest worker of a symbol says of one stream; None where it does not know."""
+
+    symbol: str
+    stream: str
+    messages: int
+    rate: float
+    last_id: int | None
+    gaps: int
+    latency_ms: float | None
+    state: str
+
+
+class Overview:
+    """Fed with status messages; whatever a process does not say counts as nothing."""
+
+    def __init__(self) -> None:
+        self.newest: dict[str, dict[str, Any]] = {}
+
+    def take(self, data: dict[str, Any]) -> None:
+        """A status message."""
+        self.newest[data["producer"]] = data
+
+    @property
+    def streams(self) -> list[StreamState]:
+        """All streams of all workers, by symbol and stream."""
+        found = [
+            _stream_state(name, values)
+            for data in self.newest.values()
+            for name, values in _map(data, "streams").items()
+            if isinstance(values, dict) and "messages" in values
+        ]
+        return sorted(found)
+
+    @property
+    def messages(self) -> int:
+        """Market messages that the workers have taken since their start."""
+        return sum(stream.messages for stream in self.streams)
+
+    @property
+    def rows(self) -> int:
+        """Rows that the writer has written since its start."""
+        return _count(self.newest.get("writer", {}), "rows")
+
+    @property
+    def writer_state(self) -> str:
+        """`recording`, `disk full`, …"""
+        return str(self.newest.get("writer", {}).get("state", "unknown"))
+
+    @property
+    def backlog_bytes(self) -> int:
+        """What the producers hold that is not yet durable in the files."""
+        return sum(_count(_map(data, "journal"), "unacknowledged_bytes") for data in self.newest.values())
+
+
+def _stream_state(name: str, values: dict[str, Any]) -> StreamState:
+    try:
+        symbol, suffix = stream_from_name(name).symbol, name.partition("@")[2]
+    except ExchangeError:
+        symbol, suffix = "", name
+    last_id = values.get("last_id")
+    return StreamState(
+        symbol,
+        suffix,
+        _count(values, "messages"),
+        _number(values, "rate") or 0.0,
+        last_id if isinstance(last_id, int) else None,
+        _count(values, "gaps"),
+        _number(values, "latency_ms"),
+        str(values.get("state", "")),
+    )
+
+
+def _map(data: dict[str, Any], key: str) -> dict[str, Any]:
+    value = data.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _count(data: dict[str, Any], key: str) -> int:
+    value = data.get(key)
+    return value if isinstance(value, int) else 0
+
+
+def _number(data: dict[str, Any], key: str) -> float | None:
+    value = data.get(key)
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,115 @@
+"""A running supervisord, spoken to over its unix socket."""
+
+import http.client
+import socket
+import xmlrpc.client
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from binance_streamer.cli.errors import CommandError, Exit
+
+_TIMEOUT_S = 60
+"""Of one answer; longer than any program's stopwaitsecs."""
+
+_NOT_RUNNING, _ALREADY_STARTED, _BAD_NAME = 70, 60, 10
+
+
+class Process(NamedTuple):
+    """supervisord's view of a program."""
+
+    name: str
+    state: str
+    pid: int
+    description: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there may still be a process."""
+        return self.state in ("RUNNING", "STARTING", "STOPPING")
+
+
+class Supervisor:
+    """The supervisord behind a control socket; every failure to talk to it is a `CommandError`."""
+
+    def __init__(self, control: Path) -> None:
+        self._control = control
+        self._proxy = xmlrpc.client.ServerProxy("http://supervisord", transport=_Transport(control))
+
+    def answers(self) -> bool:
+        """Whether one runs there."""
+        try:
+            self._call("getState")
+        except CommandError:
+            return False
+        return True
+
+    def pid(self) -> int:
+        """Its process."""
+        return int(self._call("getPID"))
+
+    def processes(self) -> list[Process]:
+        """All programs, by name."""
+        found = [_process(info) for info in self._call("getAllProcessInfo")]
+        return sorted(found)
+
+    def process(self, name: str) -> Process:
+        """One program."""
+        return _process(self._call("getProcessInfo", name))
+
+    def start(self, name: str, *, wait: bool = True) -> bool:
+        """Start a program; False where it ran already."""
+        return bool(self._call("startProcess", name, wait, unless=_ALREADY_STARTED))
+
+    def stop(self, name: str, *, wait: bool = True) -> bool:
+        """Stop a program; False where it did not run."""
+        return bool(self._call("stopProcess", name, wait, unless=_NOT_RUNNING))
+
+    def shutdown(self) -> None:
+        """Have supervisord stop all programs, last started first, and end; returns at once."""
+        self._call("shutdown")
+
+    def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
+        try:
+            return getattr(self._proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == unless:
+                return False
+            if fault.faultCode == _BAD_NAME:
+                raise CommandError(
+                    f"there is no program {arguments[0]}; `binance-streamer status` lists them"
+                ) from fault
+            raise CommandError(
+                f"supervisord: {method} {_shown(arguments)}: {fault.faultString}", Exit.INCOMPLETE
+            ) from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise CommandError(f"no supervisord answers at {self._control}: {error}") from error
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, control: Path) -> None:
+        super().__init__("supervisord", timeout=_TIMEOUT_S)
+        self._control = control
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.connect(str(self._control))
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, control: Path) -> None:
+        super().__init__()
+        self._control = control
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        del host  # there is one
+        return _Connection(self._control)
+
+
+def _process(info: dict[str, Any]) -> Process:
+    return Process(info["name"], info["statename"], info["pid"], info["description"])
+
+
+def _shown(arguments: Sequence[Any]) -> str:
+    return " ".join(str(argument) for argument in arguments[:1])

@@ -1,0 +1,37 @@
+"""`up`: record what is configured, in the foreground."""
+
+import sys
+from pathlib import Path
+
+import typer
+
+from binance_streamer.cli import audit, sites
+from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.foreground import Foreground, Interruption, Timer, watch
+from binance_streamer.cli.overview import Overview
+from binance_streamer.cli.screen import screen
+from binance_streamer.config import Config
+from binance_streamer.supervision import Site, state_directory
+from binance_streamer.tap import Tap
+
+
+def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
+    """Record until Ctrl-C, or until the duration (else the configured one) has passed; see that nothing is left."""
+    limit_s = config.selected.run_duration if duration_s is None else duration_s
+    overview = Overview()
+    timer = Timer(limit_s, overview)
+    state = state_directory(config)
+    site = Site(root=state, include=state / "supervisor.d", state=state, python=sys.executable)
+    programs = sites.wanted_programs(config, config_path)
+    with Interruption() as interruption, Foreground(site, programs) as foreground:
+        typer.echo(f"recording into {config.storage.output_directory}" + (f" for {limit_s:g} s" if limit_s else ""))
+        with Tap(config.endpoints.bus_subscribe, ["status."]) as tap, screen() as shown:
+            watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())
+        typer.echo("stopping; what was received is being written")
+        foreground.stop_producers()
+        foreground.shutdown()
+    faults = audit.unwritten(config_path)
+    for fault in faults:
+        typer.echo(fault, err=True)
+    typer.echo(f"recorded: {config.storage.output_directory}")
+    return Exit.INCOMPLETE if faults else Exit.OK

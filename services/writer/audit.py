@@ -1,0 +1,76 @@
+"""`python -m services.writer.audit`: names what journals hold and the ledger does not, once everything has ended."""
+
+import argparse
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from binance_streamer import config as configuration
+from binance_streamer.names import decode_name
+from services.runtime import segments
+from services.runtime.records import Record, scan
+from services.writer.recovery import LEDGER_NAME
+
+Positions = dict[tuple[str, int], int]
+"""(producer, epoch) → the position behind the last durable one."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a line per producer; 0 where nothing is left, 1 where something is."""
+    parser = argparse.ArgumentParser(prog="python -m services.writer.audit", description=__doc__)
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.DEFAULT_PATH)
+    try:
+        storage = configuration.load(parser.parse_args(arguments).config).storage
+        left = dict(leftovers(Path(storage.journal_directory), durable(Path(storage.output_directory))))
+    except configuration.ConfigError as error:
+        sys.stderr.write(f"audit: {error}\n")
+        return configuration.EXIT_CODE
+    except sqlite3.DatabaseError as error:
+        sys.stderr.write(f"audit: the ledger cannot be read, does a writer run? {error}\n")
+        return 1
+    for producer, count in left.items():
+        sys.stdout.write(
+            f"{producer}: {count} journalled messages are not in the files yet; the next run writes them\n"
+        )
+    return 1 if left else 0
+
+
+def durable(data_directory: Path) -> Positions:
+    """What the ledger says; nothing where there is none."""
+    path = data_directory / LEDGER_NAME
+    if not path.exists():
+        return {}
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        rows = connection.execute("SELECT producer, epoch, next FROM epochs").fetchall()
+    finally:
+        connection.close()
+    return {(producer, epoch): position for producer, epoch, position in rows}
+
+
+def leftovers(journals: Path, positions: Positions) -> Iterator[tuple[str, int]]:
+    """(producer, messages that are not durable) of each journal that has some."""
+    for directory in sorted(path for path in journals.glob("*") if path.is_dir()):
+        producer = decode_name(directory.name)
+        count = _left_in(directory, producer, positions)
+        if count:
+            yield producer, count
+
+
+def _left_in(directory: Path, producer: str, positions: Positions) -> int:
+    found = [segments.inspect(path) for path in sorted(directory.glob(f"*{segments.SUFFIX}"))]
+    present = [segment for segment in found if segment is not None]
+    count = 0
+    for segment, following in zip(present, [*present[1:], None], strict=True):
+        next_position = positions.get((producer, segment.epoch), 0)
+        if following is not None and following.epoch == segment.epoch and following.first <= next_position:
+            continue  # wholly durable: not worth reading
+        for record in scan(segment.path.read_bytes()):
+            if isinstance(record, Record) and not record.is_head and record.position >= next_position:
+                count += 1
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main())
