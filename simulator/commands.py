@@ -85,9 +85,9 @@ class Commands:
 
     def _reject(self, words: Words) -> str:
         status, seconds = words.integer("CODE"), words.number("SECONDS")
-        retry_after = words.text("RETRY_AFTER", "none")
+        retry_after_s = words.retry_after_s()
         words.end()
-        self._exchange.gate.reject(status, seconds, None if retry_after == "none" else int(retry_after))
+        self._exchange.gate.reject(status, seconds, retry_after_s)
         return ""
 
     def _shutdown_event(self, words: Words) -> str:
@@ -105,37 +105,38 @@ class Commands:
 
     def _rest(self, words: Words) -> str:
         kind, rest = words.text("what goes wrong"), self._exchange.rest
-        if kind == "ok":
+        if kind == "418":
+            return self._ban(words)
+        fault = None if kind == "ok" else self._rest_fault(kind, words)
+        words.end()
+        if fault:
+            rest.faults.add(fault)
+        else:
             rest.faults.clear()
             rest.weight.pardon()
-        elif kind == "418":
-            self._ban(words)
-        elif kind == "slow":
-            seconds, count = words.number("SECONDS"), words.count("N")
-            rest.faults.add(RestFault("slow", count, seconds=seconds))
-        elif kind in _REST_KINDS:
-            rest.faults.add(RestFault(_REST_KINDS[kind], words.count("N")))
-        else:
-            rest.faults.add(self._status_fault(kind, words))
-        words.end()
         return ""
 
-    def _ban(self, words: Words) -> None:
+    def _ban(self, words: Words) -> str:
         seconds, where = words.number("SECONDS"), words.text("retry-after or text", "retry-after")
         if where not in ("retry-after", "text"):
             raise CommandError(f"retry-after or text expected, not {where}")
+        words.end()
         self._exchange.rest.faults.ban_as_text = where == "text"
         self._exchange.rest.weight.ban(int(seconds * 1000), self._exchange.clock.now_ms())
+        return ""
 
-    def _status_fault(self, kind: str, words: Words) -> RestFault:
+    def _rest_fault(self, kind: str, words: Words) -> RestFault:
+        if kind == "slow":
+            seconds = words.number("SECONDS")
+            return RestFault("slow", words.count("N"), seconds=seconds)
+        if kind in _REST_KINDS:
+            return RestFault(_REST_KINDS[kind], words.count("N"))
         status = 503 if kind == "5xx" else int(kind) if kind.isdecimal() and len(kind) == 3 else 0
         if not status:
             raise CommandError(f"{kind} is no status and none of 5xx ok slow {' '.join(_REST_KINDS)}")
-        count = words.count("N")
-        weight, clock = self._exchange.rest.weight, self._exchange.clock
-        usual = str(weight.retry_after_s(clock.now_ms())) if status == 429 else "none"
-        retry_after = words.text("RETRY_AFTER", usual)
-        return RestFault("status", count, status, None if retry_after == "none" else int(retry_after))
+        count, weight = words.count("N"), self._exchange.rest.weight
+        usual_s = weight.retry_after_s(self._exchange.clock.now_ms()) if status == 429 else None
+        return RestFault("status", count, status, words.retry_after_s(usual_s))
 
     def _symbol(self, words: Words) -> str:
         symbol, status = words.text("SYMBOL"), words.text("STATUS")

@@ -29,6 +29,11 @@ class Words:
             raise CommandError(f"{what} must be 1 or more")
         return number
 
+    def retry_after_s(self, default: int | None = None) -> int | None:
+        """Whole seconds, or `none` for an answer that does not say."""
+        word = self.text("RETRY_AFTER", "none" if default is None else str(default))
+        return None if word == "none" else _integer(word, "RETRY_AFTER")
+
     def number(self, what: str) -> float:
         word = self.text(what)
         try:

@@ -1,6 +1,7 @@
 """The simulator as a process, with clients and a commander, as the tests of its own need them."""
 
 import json
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,15 @@ class SimulatedExchange(Simulator):
 
     def market(self, *names: str) -> websocket.WebSocket:
         return self.connect(f"/market/stream?streams={'/'.join(names)}")
+
+    def ask(self, command: str) -> str:
+        """The whole answer to a command, `ack …` or `nack …`."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(DEADLINE_S)
+            connection.connect(str(self.control))
+            connection.sendall(f"{command}\n".encode())
+            with connection.makefile(encoding="utf-8") as answers:
+                return answers.readline().rstrip("\n")
 
     def finish(self) -> None:
         """Ends it as a user would; afterwards the tape is complete."""
