@@ -1,9 +1,12 @@
 import base64
 import contextlib
+import fcntl
 import hashlib
 import select
 import socket
 import ssl
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,7 +33,7 @@ class Server:
         self._behaviour = behaviour
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._accept)]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self.port: int = self._listener.getsockname()[1]
         self.accepted = 0
 
@@ -49,7 +52,7 @@ class Server:
             while True:
                 sock, _ = self._listener.accept()
                 self.accepted += 1
-                self._threads.append(threading.Thread(target=self._serve, args=(sock,)))
+                self._threads.append(threading.Thread(target=self._serve, args=(sock,), daemon=True))
                 self._threads[-1].start()
 
     def _serve(self, sock: socket.socket) -> None:
@@ -135,6 +138,11 @@ def received(connection: Connection, count: int, buffer_bytes: int = 262_144) ->
     return data
 
 
+def waiting_bytes(connection: Connection) -> int:
+    count = fcntl.ioctl(connection, termios.FIONREAD, bytes(4))
+    return int.from_bytes(count, sys.byteorder)
+
+
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
     return trustme.CA()
@@ -189,6 +197,15 @@ def test_bytes_arrive_whole_and_in_order_whatever_the_buffer(
         got = received(connection, len(data), buffer_bytes)
         assert got == data
         assert len(FrameParser(max_message_bytes=100).feed(got)) == 50_000
+
+
+def test_one_call_takes_many_tls_records(tls: ssl.SSLContext, ca_file: str) -> None:
+    with (
+        Server(saying(bytes(100_000)), tls) as server,
+        contextlib.closing(dialled(server.port, ca_file=ca_file)) as connection,
+    ):
+        until(lambda: waiting_bytes(connection) > 4 * 17_000)
+        assert (connection.recv_into(memoryview(bytearray(262_144))) or 0) > 4 * 16_384
 
 
 @pytest.mark.parametrize("is_tls", [False, True])
