@@ -41,7 +41,8 @@ def durable(data_directory: Path) -> Positions:
     path = data_directory / LEDGER_NAME
     if not path.exists():
         return {}
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    # not read-only: closing would leave a log behind that was not there before
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)
     try:
         rows = connection.execute("SELECT producer, epoch, next FROM epochs").fetchall()
     finally:

@@ -1,0 +1,3 @@
+from services.writer.app import main
+
+raise SystemExit(main())

@@ -1,0 +1,283 @@
+"""The writer: takes batches from all producers, records them exactly once, and says what is durable."""
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from binance_streamer import sockets
+from binance_streamer.wire import encode_ack
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
+from services.runtime.process import Shell, arguments_of, run_service
+from services.runtime.status import StatusPublisher
+from services.writer.faults import BlockedError, FileDamagedError, blocked_by
+from services.writer.files import check_root, make_durable, probe
+from services.writer.recorder import NAME, Commit, Counts, Recorder, Word
+
+LOCK_NAME = ".writer.lock"
+_MAX_TAKEN = 64
+"""Messages between two looks at the timers: 16 MiB."""
+_RETRY_S = 1.0
+_QUIET_MS = 200
+_DRAIN_S = 5.0
+_ROOM_BYTES = 8 * 2**20
+"""Free space with which recording resumes: more than one buffer and the ledger's log."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    parser = arguments_of(
+        "services.writer",
+        "Records what ingest, rest and orderbook push, in daily files per symbol, each row exactly once.",
+        "python -m services.writer -c config/streamer.yaml",
+    )
+    return run_service(NAME, parser.parse_args(arguments).config, _body)
+
+
+def _body(shell: Shell) -> None:
+    with contextlib.ExitStack() as locks:
+        endpoints = shell.config.endpoints
+        paths = [Path(shell.config.storage.output_directory) / LOCK_NAME]
+        paths += [path for path in map(endpoint_lock_path, (endpoints.writer_intake, endpoints.writer_acks)) if path]
+        for path, what in zip(paths, ("data directory", "intake", "acks"), strict=False):
+            lock = _lock(shell, path, what)
+            if lock is None:
+                return
+            locks.callback(lock.release)
+        with _open_sockets(shell) as (pull, xpub, pub):
+            Writer(shell, pull, xpub, pub).run()
+
+
+def _lock(shell: Shell, path: Path, what: str) -> FileLock | None:
+    """The lock; a disk that takes no lock file is waited for like one that is locked."""
+    while not shell.stop.requested:
+        try:
+            return wait_for_lock(path, f"{what} {path.parent}", shell.stop)
+        except OSError as error:
+            blocked = blocked_by(error)
+            if blocked is None:
+                raise
+            shell.log.error("waiting state=%s", blocked)
+            shell.stop.wait(_RETRY_S)
+    return None
+
+
+@contextlib.contextmanager
+def _open_sockets(shell: Shell) -> "Iterator[tuple[zmq.Socket[bytes], zmq.Socket[bytes], zmq.Socket[bytes]]]":
+    endpoints = shell.config.endpoints
+    with contextlib.ExitStack() as stack:
+        pull = stack.enter_context(sockets.intake_pull(shell.context, endpoints.writer_intake))
+        xpub = sockets.acks_xpub(shell.context, endpoints.writer_acks)
+        stack.callback(lambda: xpub.close(linger=500))  # the last acknowledgements are on their way
+        pub = stack.enter_context(sockets.bus_pub(shell.context, endpoints.bus_publish))
+        yield pull, xpub, pub
+
+
+class Writer:
+    """The shell around the recorder: sockets, timers, the thread that waits for the disk, and full disks."""
+
+    def __init__(
+        self, shell: Shell, pull: "zmq.Socket[bytes]", xpub: "zmq.Socket[bytes]", pub: "zmq.Socket[bytes]"
+    ) -> None:
+        self._shell = shell
+        self._config = shell.config
+        self._root = Path(shell.config.storage.output_directory)
+        self._pull = pull
+        self._xpub = xpub
+        self._pub = pub
+        self._status = StatusPublisher(shell, pub)
+        self._recorder: Recorder | None = None
+        self._counts = Counts()
+        self._state = "starting"
+        self._suspects: frozenset[str] = frozenset()
+        self._syncing: tuple[Commit, Future[None], float] | None = None
+        self._sync_thread = ThreadPoolExecutor(1, thread_name_prefix="sync")
+        self._synced = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._longest_commit_s = 0.0
+        now_s = monotonic_s()
+        self._next_flush_s = now_s
+        self._next_commit_s = now_s + self._config.storage.commit_interval
+        self._next_retry_s = now_s
+
+    def run(self) -> None:
+        """Record until asked to end."""
+        try:
+            while not self._shell.stop.requested:
+                self._wait()
+                with self._guarded():
+                    self._serve()
+            with self._guarded():
+                self._end()
+        finally:
+            self._sync_thread.shutdown()
+            if self._recorder:
+                self._recorder.close()
+            os.close(self._synced)
+
+    def _wait(self) -> None:
+        now_s = monotonic_s()
+        poller = zmq.Poller()
+        poller.register(self._shell.stop.fileno(), zmq.POLLIN)
+        poller.register(self._synced, zmq.POLLIN)
+        due_s = [now_s + self._status.wait_s(now_s)]
+        if self._recorder is None:
+            due_s.append(self._next_retry_s)
+        else:
+            poller.register(self._pull, zmq.POLLIN)
+            poller.register(self._xpub, zmq.POLLIN)
+            due_s.append(self._next_flush_s)
+        poller.poll(math.ceil(max(0.0, min(due_s) - now_s) * 1000))
+
+    def _serve(self) -> None:
+        now_s = monotonic_s()
+        if self._status.due(now_s):
+            self._publish_status()
+        if self._recorder is None:
+            if now_s >= self._next_retry_s:
+                self._resume()
+            return
+        self._greet(self._recorder)
+        self._finish_commit(self._recorder)
+        self._take(self._recorder)
+        if now_s >= self._next_flush_s:
+            self._next_flush_s = now_s + self._config.storage.flush_interval
+            self._recorder.flush(wall_ns())
+        if now_s >= self._next_commit_s and self._syncing is None:
+            self._next_commit_s = now_s + self._config.storage.commit_interval
+            self._begin_commit(self._recorder)
+
+    def _greet(self, recorder: Recorder) -> None:
+        """Answer subscriptions: each is a producer that has just connected."""
+        while True:
+            try:
+                subscription = self._xpub.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            if subscription[:1] == b"\x01":
+                with contextlib.suppress(UnicodeDecodeError):
+                    self._say(recorder.word(subscription[1:].decode(), "hello"))
+
+    def _take(self, recorder: Recorder) -> int:
+        now_ns = wall_ns()
+        for taken in range(_MAX_TAKEN):
+            try:
+                parts = self._pull.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return taken
+            word = recorder.take(parts, now_ns)
+            if word is not None:
+                self._say(word)
+        return _MAX_TAKEN
+
+    def _begin_commit(self, recorder: Recorder) -> None:
+        commit = recorder.begin_commit(wall_ns())
+        if commit is None:
+            return
+        work = commit.work if self._config.storage.fsync else commit.work._replace(files=(), directories=())
+        future = self._sync_thread.submit(make_durable, self._root, work)
+        future.add_done_callback(lambda _: os.eventfd_write(self._synced, 1))
+        self._syncing = commit, future, monotonic_s()
+
+    def _finish_commit(self, recorder: Recorder) -> None:
+        if self._syncing is None or not self._syncing[1].done():
+            return
+        commit, future, started_s = self._syncing
+        self._forget_sync()
+        future.result()
+        words = recorder.finish_commit(commit)
+        for word in words:
+            self._say(word)
+        for topic, frame in commit.gaps:
+            self._pub.send_multipart([topic, frame], zmq.DONTWAIT)
+        self._longest_commit_s = max(self._longest_commit_s, monotonic_s() - started_s)
+
+    def _forget_sync(self) -> None:
+        self._syncing = None
+        with contextlib.suppress(BlockingIOError):  # done, but its callback has not been called yet
+            os.eventfd_read(self._synced)
+
+    def _end(self) -> None:
+        """Take what has arrived, commit, and tell."""
+        recorder = self._recorder
+        if recorder is None:
+            return
+        deadline_s = monotonic_s() + _DRAIN_S
+        while self._pull.poll(_QUIET_MS) and monotonic_s() < deadline_s:
+            self._take(recorder)
+        self._greet(recorder)
+        for _ in range(2):  # the commit under way, and one of the rest
+            if self._syncing:
+                self._syncing[1].exception()
+                self._finish_commit(recorder)
+            self._begin_commit(recorder)
+        if self._syncing:
+            self._syncing[1].exception()
+            self._finish_commit(recorder)
+        self._publish_status()
+
+    @contextlib.contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """A damaged file or a full disk leads back to the last commit; other errors of the disk end the process."""
+        try:
+            yield
+        except FileDamagedError as error:
+            self._suspects |= {error.path}
+            self._stand_back(f"file damaged: {error.path}", retry_s=0.0)
+        except BlockedError as error:
+            self._stand_back(str(error), retry_s=_RETRY_S)
+
+    def _stand_back(self, state: str, *, retry_s: float) -> None:
+        if self._state != state:
+            self._shell.log.error("standing back state=%s", state)
+        self._state = state
+        self._next_retry_s = monotonic_s() + retry_s
+        if self._syncing:
+            self._syncing[1].exception()  # its files are about to be closed
+            self._forget_sync()
+        if self._recorder is not None:
+            self._recorder.close()
+            self._recorder = None
+
+    def _resume(self) -> None:
+        check_root(self._root)
+        probe(self._root, _ROOM_BYTES)
+        recorder = Recorder(self._config, self._shell.epoch, wall_ns(), self._suspects)
+        recorder.counts = self._counts
+        try:
+            recorder.probe()
+        except BlockedError:
+            recorder.close()
+            raise
+        self._recorder = recorder
+        self._suspects = frozenset()
+        self._shell.log.info("recording directory=%s after=%s", self._root, self._state)
+        self._state = "recording"
+        for word in recorder.words("misfit"):
+            self._say(word)
+
+    def _say(self, word: Word) -> None:
+        self._xpub.send_multipart([word.producer.encode(), encode_ack(word.ack)], zmq.DONTWAIT)
+
+    def _publish_status(self) -> None:
+        counts = self._counts
+        fields: dict[str, Any] = {"producers": {}, "raw": {}, "new_keys": {}}
+        if self._recorder is not None:
+            fields = self._recorder.status()
+        self._status.publish(
+            {
+                "state": self._state,
+                "rows": counts.rows,
+                "bytes": counts.bytes,
+                "gaps": counts.gaps,
+                "streams": counts.streams,
+                "refused": counts.refused,
+                "longest_commit_s": self._longest_commit_s,
+                **fields,
+            }
+        )

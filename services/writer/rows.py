@@ -1,0 +1,341 @@
+"""A frame of a producer as a line of a file: which file, which day, which bytes. Pure: times come as arguments.
+
+Every frame becomes exactly one line. What has no row form is a line of a `raw` file, with the reason.
+"""
+
+import base64
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from binance_streamer import exchange
+from binance_streamer.names import encode_name, symbol_fault
+from binance_streamer.wire import Topic, WireError, decode_frame
+from services.writer.cells import CellReader, RowFault, quoted, text_cell
+from services.writer.places import Target, daily_file, day_of, day_text, is_free_stem, raw_folder
+
+MAX_NUMBER = 2**63 - 1
+"""What SQLite and dataframes take as an integer."""
+
+_TAIL = "recv_ns,epoch,seq,source,extra"
+_EVENT_HEADER = b"recv_ns,epoch,seq,source,event\n"
+RAW_HEADER = b"stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source\n"
+GAP_COLUMNS = ("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by")
+_GAP_HEADER = f"{','.join(GAP_COLUMNS)},{_TAIL}\n".encode()
+_ENVELOPE_KEYS = frozenset(
+    "symbol stream recv_ns producer epoch seq source connection requested_ns event".split()  # noqa: SIM905
+)
+_MAX_REMEMBERED = 20_000
+_has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
+
+EXCHANGE_INFO = "exchange_info"
+EXCHANGE_SYMBOL = "EXCHANGE"
+
+
+class Run(NamedTuple):
+    """One run of a producer."""
+
+    producer: str
+    epoch: int
+
+
+class Row(NamedTuple):
+    """One line of one file, and what continuity needs to know of it.
+
+    `topic` is None where the frame could not be trusted to name one. `identity`, `epoch` and `seq` name the line for
+    ever: files and lines tell them without a database.
+    """
+
+    target: Target
+    line: bytes
+    identity: str
+    epoch: int
+    seq: int
+    topic: Topic | None
+    stream: str
+    recv_ns: int
+    event: bytes | None
+
+
+_Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+
+
+class _Data(msgspec.Struct):
+    symbol: str
+    stream: str
+    recv_ns: _Number
+    producer: str
+    epoch: _Number
+    seq: Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
+    source: str
+    requested_ns: _Number | None = None
+    event: bytes | None = None
+
+
+class _Route:
+    """What is the same for all frames of one stream type, symbol and stream."""
+
+    __slots__ = ("cells", "fault", "folder", "header", "stem", "targets", "topic", "with_request")
+
+    def __init__(self, stream_type: str, symbol: str, stream: str) -> None:
+        self.fault: str | None = None
+        self.cells: CellReader | None = None
+        self.with_request = stream_type == "depth_snapshot"
+        self.targets: dict[int, Target] = {}
+        self.folder = encode_name(symbol)
+        self.stem = stream_type
+        self.header = _EVENT_HEADER
+        variant = exchange.stream_variant(stream_type, stream)
+        self.topic = Topic(stream_type, symbol, variant)
+        form = exchange.ROW_FORMS.get(stream_type)
+        if exchange.event_name(stream_type) is not None:
+            self.fault = _stream_fault(stream_type, symbol, stream)
+        elif form is None and not is_free_stem(stream_type):
+            self.fault = "the stream type cannot be part of a file name"
+        if self.fault is None:
+            self.stem = exchange.file_stem(stream_type, variant)
+        if form is not None:
+            self.cells = CellReader(form, _implied(stream_type, symbol, variant, form))
+            request = "requested_ns," if self.with_request else ""
+            self.header = f"{','.join(column for column, _ in form.columns)},{request}{_TAIL}\n".encode()
+        elif stream_type == "gap":
+            self.header = _GAP_HEADER
+
+    def target(self, day: int) -> Target:
+        found = self.targets.get(day)
+        if found is None:
+            found = self.targets[day] = daily_file(self.folder, self.stem, day, self.header)
+        return found
+
+
+class RowMaker:
+    """Makes the rows of frames; remembers routes, and counts what was new or had no form."""
+
+    def __init__(self) -> None:
+        self.raw_counts: dict[str, int] = {}
+        self._routes: dict[tuple[str, str, str], _Route] = {}
+        self._decode = msgspec.msgpack.Decoder(tuple[str, _Data]).decode
+
+    @property
+    def new_keys(self) -> dict[str, list[str]]:
+        """Keys that no column has and that were not expected, per series."""
+        found: dict[str, set[str]] = {}
+        for route in self._routes.values():
+            if route.cells is not None and route.cells.new_keys:
+                found.setdefault(f"{route.folder}/{route.stem}", set()).update(route.cells.new_keys)
+        return {series: sorted(keys)[:20] for series, keys in found.items()}
+
+    def rows(self, run: Run, first: int, frames: Sequence[bytes], *, now_ns: int) -> list[Row]:
+        """One row per frame; `first` is the position of the first one in its epoch."""
+        rows = []
+        for number, frame in enumerate(frames, first):
+            try:
+                stream_type, data = self._decode(frame)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                rows.append(self.unreadable(run, number, frame, reason=str(error), now_ns=now_ns))
+                continue
+            try:
+                rows.append(self._row(run, frame, stream_type, data))
+            except RowFault as fault:
+                rows.append(self._raw(run, frame, stream_type, data, reason=str(fault)))
+        return rows
+
+    def unreadable(self, run: Run, number: int, frame: bytes, *, reason: str, now_ns: int) -> Row:
+        """What is not a frame, named by its position, as raw bytes below its producer's name."""
+        data = _Data("", "", now_ns, run.producer, run.epoch, number + 1, "")
+        return self._raw(run, frame, "", data, reason=f"not a frame: {reason}")
+
+    def _row(self, run: Run, frame: bytes, stream_type: str, data: _Data) -> Row:
+        epoch = run.epoch
+        if data.epoch != epoch or data.producer != run.producer:
+            raise RowFault("the frame names another producer or epoch than its batch")
+        route = self._route(stream_type, data)
+        if route.fault is not None:
+            raise RowFault(route.fault)
+        event = data.event
+        if route.cells is not None and event is not None:
+            cells = route.cells.read(event)
+            request = (
+                (b"%d," % data.requested_ns if data.requested_ns is not None else b",") if route.with_request else b""
+            )
+            cells.pieces.append(
+                b",%b%d,%d,%d,%b,%b\n"
+                % (request, data.recv_ns, epoch, data.seq, _source_cell(data.source), cells.extra)
+            )
+            line = b"".join(cells.pieces)
+            day = day_of(cells.day_ms, data.recv_ns)
+        elif stream_type == EXCHANGE_INFO and data.symbol == EXCHANGE_SYMBOL and event is not None:
+            return self._exchange_info(data, event, route.topic)
+        elif stream_type == "raw":
+            reason = str(_whole(frame).get("reason", ""))
+            return self._raw(run, frame, stream_type, data, reason=reason)
+        elif stream_type == "gap":
+            line, day = _gap_line(frame, data)
+        elif route.cells is not None:
+            raise RowFault("the event is missing")
+        else:
+            cell = _event_cell(event if event is not None else _plain_fields(frame))
+            line = b"%b%b\n" % (_common(data), cell)
+            day = day_of(None, data.recv_ns)
+        target = route.target(day)
+        return Row(target, line, target.series, epoch, data.seq, route.topic, data.stream, data.recv_ns, event)
+
+    def _route(self, stream_type: str, data: _Data) -> _Route:
+        key = (stream_type, data.symbol, data.stream)
+        route = self._routes.get(key)
+        if route is None:
+            fault = symbol_fault(data.symbol)
+            if fault is not None:
+                raise RowFault(f"the symbol {fault}")
+            if len(self._routes) >= _MAX_REMEMBERED:
+                self._routes.clear()
+            route = self._routes[key] = _Route(stream_type, data.symbol, data.stream)
+        elif len(route.targets) > 1000:
+            route.targets.clear()
+        return route
+
+    def _exchange_info(self, data: _Data, event: bytes, topic: Topic) -> Row:
+        try:
+            msgspec.json.decode(event, type=msgspec.Raw)
+            event.decode()
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RowFault(f"not JSON: {error}") from error
+        line = b'{"recv_ns":%d,"epoch":%d,"seq":%d,"source":%b,"event":%b}\n' % (
+            data.recv_ns,
+            data.epoch,
+            data.seq,
+            msgspec.json.encode(data.source),
+            event.translate(_SPACE_FOR_LINE_BREAK),
+        )
+        path = f"{EXCHANGE_INFO}_{day_text(day_of(None, data.recv_ns))}.jsonl"
+        target = Target(path, b"", EXCHANGE_INFO)
+        return Row(target, line, target.series, data.epoch, data.seq, topic, data.stream, data.recv_ns, event)
+
+    def _raw(self, run: Run, frame: bytes, stream_type: str, data: _Data, *, reason: str) -> Row:
+        counted = reason.split(":", 1)[0][:60]
+        if counted in self.raw_counts or len(self.raw_counts) < 100:
+            self.raw_counts[counted] = self.raw_counts.get(counted, 0) + 1
+        event = data.event if data.event is not None else frame
+        stream, source = data.stream, data.source
+        if _has_control(stream_type + stream + source):
+            event, stream_type, stream, source = frame, "", "", ""
+        topic = None
+        if stream_type and symbol_fault(data.symbol) is None and (data.producer, data.epoch) == run:
+            topic = Topic(stream_type, data.symbol, exchange.stream_variant(stream_type, stream))
+        folder = raw_folder(run.producer, data.symbol)
+        encoding, text = _raw_text(event)
+        line = b"%b,%b,%b,%b,%b,%d,%d,%d,%b\n" % (
+            text_cell(stream_type, "stream type"),
+            text_cell(stream, "stream"),
+            text_cell(_without_control(reason)[:200], "reason"),
+            encoding,
+            text,
+            data.recv_ns,
+            data.epoch,
+            data.seq,
+            text_cell(source, "source"),
+        )
+        target = daily_file(folder, "raw", day_of(None, data.recv_ns), RAW_HEADER)
+        identity = raw_identity(target.series, stream_type, stream)
+        return Row(target, line, identity, data.epoch, data.seq, topic, data.stream, data.recv_ns, data.event)
+
+
+_SPACE_FOR_LINE_BREAK = bytes.maketrans(b"\r\n", b"  ")  # outside of strings, where JSON allows no raw line break
+
+
+def raw_identity(series: str, stream_type: str, stream: str) -> str:
+    """Names the sequence that a line of a raw file belongs to."""
+    return f"{series} {stream_type} {stream}"
+
+
+def _stream_fault(stream_type: str, symbol: str, stream: str) -> str | None:
+    try:
+        found = exchange.stream_from_name(stream)
+    except exchange.ExchangeError:
+        return "the stream is not one of the exchange's"
+    if found.stream_type != stream_type:
+        return "the stream is of another type"
+    return None if found.symbol == symbol else "the stream is of another symbol"
+
+
+def _implied(stream_type: str, symbol: str, variant: str, form: exchange.RowForm) -> dict[str, bytes]:
+    quoted_symbol = msgspec.json.encode(symbol)
+    implied = {"e": msgspec.json.encode(exchange.event_name(stream_type)), "s": quoted_symbol}
+    if form.inner:
+        implied[f"{form.inner}.s"] = quoted_symbol
+    if "open_time" in dict(form.columns) and form.inner:
+        implied[f"{form.inner}.i"] = msgspec.json.encode(variant.rpartition("_")[2])
+    return implied
+
+
+def _source_cell(source: str) -> bytes:
+    return b"ws" if source == "ws" else text_cell(source, "source")
+
+
+def _common(data: _Data) -> bytes:
+    return b"%d,%d,%d,%b," % (data.recv_ns, data.epoch, data.seq, _source_cell(data.source))
+
+
+def _event_cell(event: bytes) -> bytes:
+    try:
+        event.decode()
+    except UnicodeDecodeError as error:
+        raise RowFault(f"the event is not UTF-8: {error.reason}") from error
+    return quoted(event)
+
+
+def _plain_fields(frame: bytes) -> bytes:
+    """The fields of a message made by us, as JSON."""
+    return _compact({key: value for key, value in _whole(frame).items() if key not in _ENVELOPE_KEYS})
+
+
+def _whole(frame: bytes) -> dict[str, Any]:
+    try:
+        return decode_frame(frame)[1]
+    except WireError as error:
+        raise RowFault(str(error)) from error
+
+
+def _compact(fields: dict[str, Any]) -> bytes:
+    try:
+        return msgspec.json.encode(fields)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RowFault(f"a field has no JSON form: {error}") from error
+
+
+def _gap_line(frame: bytes, data: _Data) -> tuple[bytes, int]:
+    fields = _whole(frame)
+    fields = {key: value for key, value in fields.items() if key == "stream" or key not in _ENVELOPE_KEYS}
+    cells = [_gap_cell(fields.pop(column, None), column) for column in GAP_COLUMNS]
+    from_ns = cells[GAP_COLUMNS.index("from_ns")]
+    extra = quoted(_compact(fields)) if fields else b""
+    day = day_of(None, int(from_ns)) if from_ns.isdigit() else 0
+    return b"%b,%b%b\n" % (b",".join(cells), _common(data), extra), day or day_of(None, data.recv_ns)
+
+
+def _gap_cell(value: object, column: str) -> bytes:
+    if value is None:
+        return b""
+    if type(value) is int:
+        return b"%d" % value
+    if isinstance(value, str):
+        return text_cell(value, column)
+    raise RowFault(f"{column} is neither text nor an integer")
+
+
+def _raw_text(event: bytes) -> tuple[bytes, bytes]:
+    if b"\n" not in event and b"\r" not in event and b"\0" not in event:
+        try:
+            event.decode()
+        except UnicodeDecodeError:
+            pass
+        else:
+            return b"utf-8", quoted(event)
+    return b"base64", base64.b64encode(event)
+
+
+def _without_control(text: str) -> str:
+    return "".join(" " if _has_control(character) else character for character in text)

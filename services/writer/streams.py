@@ -1,0 +1,192 @@
+"""The last row of every topic, and from it the bounds of what a journal or a file lost. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from binance_streamer import exchange
+from binance_streamer.wire import Topic
+from services.writer.rows import MAX_NUMBER, Row, Run
+
+ANY_EPOCH = -1
+LOST = "lost in the journal"
+DAMAGED = "file damaged"
+
+_MARKER = Topic("", "", "")
+"""Stands for the topics of a producer that have had no row before its journal lost some."""
+
+
+class StreamRecord(NamedTuple):
+    """The last row of one topic of one producer.
+
+    `suspect_epoch` is the epoch of which rows may be missing behind it (ANY_EPOCH where sequence numbers cannot tell),
+    None where all is well.
+    """
+
+    producer: str
+    topic: Topic
+    epoch: int
+    seq: int
+    recv_ns: int
+    last_id: int | None
+    suspect_epoch: int | None
+
+
+class Damage(NamedTuple):
+    """Rows of a series of files are gone, from behind its last row that is left to the next one that comes."""
+
+    series: str
+    symbol: str
+    from_id: int | None
+    from_ns: int
+
+
+class Hole(NamedTuple):
+    """Rows that are missing from a stream: ids in (from_id, to_id], receive stamps between from_ns and to_ns."""
+
+    symbol: str
+    stream: str
+    from_id: int | None
+    to_id: int | None
+    from_ns: int
+    to_ns: int
+    reason: str
+
+
+@dataclass(slots=True)
+class _State:
+    record: StreamRecord
+    row: Row | None = None
+    suspect_epoch: int | None = None
+    is_dirty: bool = False
+
+
+class Streams:
+    """Follows the rows of all topics."""
+
+    def __init__(self, records: Iterable[StreamRecord] = (), damages: Iterable[Damage] = ()) -> None:
+        self._states: dict[str, dict[Topic, _State]] = {}
+        self._damages = {damage.series: damage for damage in damages}
+        for record in records:
+            states = self._states.setdefault(record.producer, {})
+            states[record.topic] = _State(record, suspect_epoch=record.suspect_epoch)
+
+    def lost_positions(self, run: Run, *, any_stream: bool) -> None:
+        """Positions of a run are missing in front of what comes now.
+
+        `any_stream`: nothing tells whose rows they were; otherwise the sequence numbers of this epoch do.
+        """
+        states = self._states.setdefault(run.producer, {})
+        newest_ns = max((_recv_ns(state) for state in states.values()), default=0)
+        for state in states.values():
+            is_exact = not any_stream and state.suspect_epoch in (None, run.epoch)
+            state.suspect_epoch = run.epoch if is_exact else ANY_EPOCH
+            state.is_dirty = True
+        marker = StreamRecord(run.producer, _MARKER, run.epoch, 0, newest_ns, None, None)
+        states[_MARKER] = _State(marker, is_dirty=True)
+
+    def note(self, producer: str, rows: Sequence[Row]) -> list[Hole]:
+        """Take note of rows in their order; returns the holes that they close."""
+        states = self._states.setdefault(producer, {})
+        holes = []
+        for row in rows:
+            if self._damages and row.target.series in self._damages:
+                holes.append(self._hole_of_damage(row))
+            topic = row.topic
+            if topic is None:
+                continue
+            state = states.get(topic)
+            if state is None:
+                state = states[topic] = _State(_record_of(producer, topic, row))
+                hole = _hole_before_first(states.get(_MARKER), row)
+                holes += [hole] if hole else []
+            elif state.suspect_epoch is not None:
+                hole = _hole_between(state, row)
+                holes += [hole] if hole else []
+                state.suspect_epoch = None
+            state.row = row
+            state.is_dirty = True
+        return holes
+
+    def changed(self) -> list[StreamRecord]:
+        """The records that differ from what the ledger has; they count as told."""
+        found = []
+        for producer, states in self._states.items():
+            for topic, state in states.items():
+                if state.is_dirty:
+                    state.is_dirty = False
+                    if state.row is not None:
+                        state.record = _record_of(producer, topic, state.row)
+                        state.row = None
+                    found.append(state.record._replace(suspect_epoch=state.suspect_epoch))
+        return found
+
+    def last_seq(self, run: Run, topic: Topic) -> int:
+        """The last sequence number of a topic in this run, 0 where there is none."""
+        state = self._states.get(run.producer, {}).get(topic)
+        if state is None:
+            return 0
+        last = state.row or state.record
+        return last.seq if last.epoch == run.epoch else 0
+
+    def damages(self) -> list[Damage]:
+        """Damaged files that no row has followed yet."""
+        return list(self._damages.values())
+
+    def _hole_of_damage(self, row: Row) -> Hole:
+        damage = self._damages.pop(row.target.series)
+        stream = _label(row.topic, row.stream) if row.topic else damage.series
+        previous_id, _ = _ids(row)
+        return Hole(damage.symbol, stream, damage.from_id, previous_id, damage.from_ns, row.recv_ns, DAMAGED)
+
+
+def _hole_between(state: _State, row: Row) -> Hole | None:
+    assert row.topic is not None
+    last = state.row or state.record
+    if state.suspect_epoch == row.epoch:
+        expected = last.seq + 1 if last.epoch == row.epoch else 1
+        if row.seq == expected:
+            return None
+    previous_id, _ = _ids(row)
+    from_id = _ids(state.row)[1] if state.row else state.record.last_id
+    stream = _label(row.topic, row.stream)
+    return Hole(row.topic.symbol, stream, from_id, previous_id, last.recv_ns, row.recv_ns, LOST)
+
+
+def _hole_before_first(marker: _State | None, row: Row) -> Hole | None:
+    assert row.topic is not None
+    if marker is None or marker.record.epoch != row.epoch or row.seq == 1:
+        return None
+    previous_id, _ = _ids(row)
+    from_ns = min(marker.record.recv_ns or row.recv_ns, row.recv_ns)
+    return Hole(row.topic.symbol, _label(row.topic, row.stream), None, previous_id, from_ns, row.recv_ns, LOST)
+
+
+def _record_of(producer: str, topic: Topic, row: Row) -> StreamRecord:
+    return StreamRecord(producer, topic, row.epoch, row.seq, row.recv_ns, _ids(row)[1], None)
+
+
+def _recv_ns(state: _State) -> int:
+    return (state.row or state.record).recv_ns
+
+
+def _label(topic: Topic, stream: str) -> str:
+    """The exchange's name of a stream; our own messages carry another stream's name, theirs is the topic."""
+    return stream if exchange.event_name(topic.stream_type) else ".".join(topic)
+
+
+def _ids(row: Row) -> tuple[int | None, int | None]:
+    """The ids (previous, last] that an exchange's message covers, None where they prove nothing."""
+    if row.topic is None or row.event is None or not exchange.has_ids(row.topic.stream_type):
+        return None, None
+    try:
+        reader = exchange.EventReader(exchange.stream_from_name(row.stream))
+        reading = reader.read(row.event)
+    except exchange.ExchangeError:
+        return None, None
+    return _in_range(reading.previous_id), _in_range(reading.last_id)
+
+
+def _in_range(number: int | None) -> int | None:
+    """What the ledger and a frame can hold; the exchange's message may say anything."""
+    return number if number is not None and abs(number) <= MAX_NUMBER else None
