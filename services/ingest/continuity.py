@@ -134,11 +134,12 @@ class Chain:
         self._entered.setdefault(connection, previous)
         self._reached[connection] = max(last, self._reached.get(connection, last))
         if self.newest is None:
+            self._holes.begin(previous)
             return (self._forward(arrival, last),)
         if last <= self.newest:
             return self._behind(arrival, previous, last, now_s)
         if previous <= self.newest:
-            return (*self._holes.fill(previous, last), self._forward(arrival, last), *self.expire(now_s))
+            return (*self._fill(previous, last), self._forward(arrival, last), *self.expire(now_s))
         if any(held.previous <= previous and last <= held.last for held in self._held):
             return ()
         insort(self._held, _Held(last, previous, arrival.recv_ns, now_s, arrival))
@@ -150,9 +151,12 @@ class Chain:
             if not self._ids_are_times:
                 return self._begin_anew(arrival, previous, last, now_s)
             self._newest_event_ms = event_time_ms
-            return (*self._holes.fill(previous, last), arrival)
+            return (*self._fill(previous, last), arrival)
         filled = self._holes.fill(previous, last)
-        return (*filled, arrival) if filled else ()
+        return () if filled is None else (*filled, arrival)
+
+    def _fill(self, previous: int, last: int) -> Sequence[Gap]:
+        return self._holes.fill(previous, last) or ()
 
     def _is_new_count(self, arrival: Arrival, last: int) -> bool:
         assert self.newest is not None

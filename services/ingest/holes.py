@@ -11,13 +11,14 @@ SEQUENCE, RESTART, DISCONNECTED, WENT_BACK = "sequence", "restart", "disconnecte
 STALL, QUEUE_FULL, FRAME_ERROR, OVERSIZE = "stall", "queue full", "frame error", "oversize"
 
 _MOST_HOLES = 64
+_BELOW_ALL = -2  # the first id is 0, and hangs on -1
 _CAN_BE_ASKED_FOR = frozenset({"aggtrade", "kline", "continuouskline"})
 """What REST still has, for a while. What is missing of the others only a straggler can bring."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Hole:
-    gap_id: str
+    gap_id: str | None  # None where it is not listed: what lies before the first row of all
     low: int
     high: int
     times_ns: tuple[int, int]
@@ -34,6 +35,12 @@ class Holes:
         self._holes: list[_Hole] = []
         self.count = 0
         """Gaps listed so far."""
+
+    def begin(self, first: int) -> None:
+        """The first row covers what is behind this id. What a slower connection still brings from before it is
+        recorded too; what is missing there is not listed, the record begins with the first row.
+        """
+        self._holes = [_Hole(None, _BELOW_ALL, first, (0, 0), SEQUENCE)]
 
     def open(self, bounds: tuple[int, int], times_ns: tuple[int, int], reason: str) -> Gap:
         """A hole (low, high] in the ids; the oldest one is forgotten when there are very many."""
@@ -59,21 +66,21 @@ class Holes:
         symbol, name = self._stream.symbol, self._stream.name
         return Gap(gap_id, symbol, name, UNREPAIRABLE, None, None, *times_ns, reason)
 
-    def fill(self, previous: int, last: int) -> Sequence[Gap]:
-        """What a straggler that covers (previous, last] changes; nothing where it lies in no hole.
+    def fill(self, previous: int, last: int) -> Sequence[Gap] | None:
+        """What a straggler that covers (previous, last] changes; None where it lies in no hole.
 
         The parts of a hole that it splits keep the hole's times.
         """
+        touched = [hole for hole in self._holes if hole.low < last and previous < hole.high]
+        if not touched:
+            return None
         rows: list[Gap] = []
-        holes: list[_Hole] = []
-        for hole in self._holes:
-            if last <= hole.low or previous >= hole.high:
-                holes.append(hole)
-                continue
+        for hole in touched:
             parts = self._rest_of(hole, previous, last)
-            holes += parts
-            rows += [self._gap(part, self._state) for part in parts] or [self._gap(hole, REPAIRED)]
-        self._holes = holes
+            at = self._holes.index(hole)
+            self._holes[at : at + 1] = parts
+            if hole.gap_id is not None:
+                rows += [self._gap(part, self._state) for part in parts] or [self._gap(hole, REPAIRED)]
         return rows
 
     def _rest_of(self, hole: _Hole, previous: int, last: int) -> list[_Hole]:
@@ -81,11 +88,12 @@ class Holes:
         if previous > hole.low:
             parts.append(replace(hole, high=previous))
         if last < hole.high:
-            gap_id = self._new_gap_id() if parts else hole.gap_id
+            gap_id = self._new_gap_id() if parts and hole.gap_id is not None else hole.gap_id
             parts.append(replace(hole, gap_id=gap_id, low=last))
         return parts
 
     def _gap(self, hole: _Hole, state: str) -> Gap:
+        assert hole.gap_id is not None
         symbol, name = self._stream.symbol, self._stream.name
         repaired_by = "straggler" if state == REPAIRED else None
         return Gap(hole.gap_id, symbol, name, state, hole.low, hole.high, *hole.times_ns, hole.reason, repaired_by)

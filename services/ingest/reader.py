@@ -126,8 +126,10 @@ class Reader(threading.Thread):
                 self._tick(now_s)
 
     def _close_all(self) -> None:
-        for line in list(self._lines.values()):
-            self._close(line, DISCONNECTED, "stopped", close_code=1001)
+        for descriptor, line in list(self._lines.items()):
+            self._read(line)  # what has arrived already
+            if descriptor in self._lines:
+                self._close(line, DISCONNECTED, "stopped", close_code=1001)
 
     def _do(self, command: Callable[[], None]) -> None:
         self._commands.append(command)

@@ -14,6 +14,9 @@ class Unlinked:
 
     A connection is `joined` once it is proven that nothing was missed between its first message and the others': they
     have delivered that message too. Where the last joined one ends, the time up to the next row is a gap.
+    Known limit: after a kill within the moment in which a new connection is ahead of those it has yet to join, the gap
+    begins at the row that was recorded last, though the others had not delivered all that was sent before it.
+
     `ids_grow` (bookTicker, partial depth): the same id and payload twice on one connection is the exchange repeating
     itself; streams without any id drop nothing within one connection.
     """
