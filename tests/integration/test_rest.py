@@ -1,0 +1,316 @@
+"""The REST process against the simulator: real processes, real sockets."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from binance_streamer.config import load
+from binance_streamer.sockets import bus_pub, bus_sub
+from binance_streamer.wire import decode_frame, encode_frame
+from tests.support.configs import write_config
+from tests.support.processes import Program, Simulator, service
+from tests.support.waiting import eventually
+
+
+class Bus:
+    """A test's ear and mouth on the bus."""
+
+    def __init__(self, config: Path) -> None:
+        endpoints = load(config).endpoints
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sub = bus_sub(self._context, endpoints.bus_subscribe, b"")
+        self._pub = bus_pub(self._context, endpoints.bus_publish)
+        self.frames: list[tuple[str, dict[str, Any]]] = []
+        self._seq = 0
+
+    def hear(self) -> None:
+        """Take what has come."""
+        while self._sub.poll(0):
+            topic, *frames = self._sub.recv_multipart()
+            if topic.startswith((b"depth_snapshot.", b"exchange_info.", b"symbol_status.", b"status.")):
+                self.frames.append(decode_frame(frames[0]))
+
+    def of(self, stream_type: str, symbol: str) -> list[dict[str, Any]]:
+        """All frames of a kind so far."""
+        self.hear()
+        return [data for kind, data in self.frames if kind == stream_type and data["symbol"] == symbol]
+
+    def snapshots(self, symbol: str) -> list[dict[str, Any]]:
+        return self.of("depth_snapshot", symbol)
+
+    def status(self) -> dict[str, Any]:
+        """The newest status of the REST process, {} before the first."""
+        found = self.of("status", "rest")
+        return found[-1] if found else {}
+
+    def ask(self, symbol: str, last_update_id: object = 0, reason: object = "test") -> None:
+        """A worker's request, once."""
+        self._seq += 1
+        data = {
+            "symbol": symbol,
+            "stream": "depth_snapshot",
+            "recv_ns": time.time_ns(),
+            "producer": "test",
+            "epoch": 1,
+            "seq": self._seq,
+            "source": "local",
+            "reason": reason,
+            "last_update_id": last_update_id,
+        }
+        self.send(f"request.{symbol}.".encode(), encode_frame("request", data))
+
+    def ask_until(self, symbol: str, last_update_id: int, count: int) -> None:
+        """A worker's request, repeated until so many snapshots have come."""
+
+        def are_there() -> bool:
+            self.ask(symbol, last_update_id)
+            return len(self.snapshots(symbol)) >= count
+
+        eventually(are_there, every_s=0.5)
+
+    def send(self, *parts: bytes) -> None:
+        """Anything."""
+        self._pub.send_multipart(list(parts))
+
+    def close(self) -> None:
+        for socket in (self._sub, self._pub):
+            socket.close(linger=0)
+        self._context.term()
+
+
+@pytest.fixture
+def simulator(place: Path) -> Iterator[Simulator]:
+    with Simulator(place, "--symbols", "BTCUSDT,ETHUSDT,币安人生USDT", "--rate", "100") as found:
+        yield found
+
+
+def configured(place: Path, simulator: Simulator, **network: Any) -> Path:
+    streams = ["aggTrade", "depth@0ms"]
+    return write_config(place, {"BTCUSDT": streams, "ETHUSDT": streams}, {**simulator.urls, **network})
+
+
+@pytest.fixture
+def config(place: Path, simulator: Simulator) -> Path:
+    return configured(place, simulator)
+
+
+@pytest.fixture
+def bus(place: Path, config: Path) -> Iterator[Bus]:
+    with service("bus", config, output=place / "bus.out"):
+        found = Bus(config)
+        eventually(lambda: found.of("status", "bus"), what="the bus is up")
+        yield found
+        found.close()
+
+
+def rest_process(place: Path, config: Path) -> Program:
+    return service("rest", config, output=place / "rest.out")
+
+
+def answers(place: Path) -> list[tuple[int, int, str]]:
+    """The exchange's truth: sent_ns, status, path and query of every answer."""
+    lines = (place / "tape" / "rest.txt").read_text(encoding="utf-8", errors="replace").splitlines()
+    found = []
+    for line in lines:
+        words = line.split(" ", 3)
+        if len(words) >= 3 and words[0].isdigit():
+            found.append((int(words[0]), int(words[1]), words[2]))
+    return found
+
+
+def running(bus: Bus) -> None:
+    eventually(lambda: bus.status().get("state") == "answered" and bus.status()["symbols"], what="rest has asked")
+
+
+def test_the_first_requests_of_a_run_are_the_time_and_the_exchange_info(
+    place: Path, config: Path, bus: Bus, simulator: Simulator
+) -> None:
+    with rest_process(place, config) as rest:
+        running(bus)
+        assert rest.stop() == 0
+    simulator.stop()
+    assert [path for _, _, path in answers(place)] == ["/fapi/v1/time", "/fapi/v1/exchangeInfo"]
+    assert bus.status()["symbols"] == {"BTCUSDT": "TRADING", "ETHUSDT": "TRADING"}
+    assert abs(bus.status()["clock_offset_ms"]) < 1000
+    assert bus.of("symbol_status", "BTCUSDT")[-1]["status"] == "TRADING"
+    (listed,) = bus.of("exchange_info", "EXCHANGE")
+    assert {item["symbol"] for item in json.loads(listed["event"])["symbols"]} == {"BTCUSDT", "ETHUSDT", "币安人生USDT"}
+
+
+def test_a_requested_snapshot_is_recorded_as_the_bytes_that_came(
+    place: Path, config: Path, bus: Bus, simulator: Simulator
+) -> None:
+    with rest_process(place, config) as rest:
+        running(bus)
+        bus.ask("币安人生USDT")
+        snapshot = eventually(lambda: bus.snapshots("币安人生USDT"))[0]
+        eventually(lambda: bus.status()["journal"]["appended"] == 2, what="list and snapshot are journalled")
+        assert rest.stop() == 0
+    simulator.stop()
+    assert snapshot["stream"] == "/fapi/v1/depth?symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&limit=1000"
+    line = (place / "tape" / "rest.txt").read_bytes().splitlines()[-1]
+    assert line.split(b" ", 3)[3] == snapshot["event"]
+    assert (snapshot["source"], snapshot["connection"], snapshot["seq"]) == ("rest", 0, 1)
+    assert 0 < snapshot["recv_ns"] - snapshot["requested_ns"] < 60_000_000_000
+
+
+def depth_requests(place: Path) -> list[tuple[int, int, str]]:
+    return [answer for answer in answers(place) if "/depth?" in answer[2]]
+
+
+def rounds(bus: Bus, count: int) -> None:
+    """Wait for so many more status messages: a time in which something does not happen."""
+    last = bus.status()["seq"]
+    eventually(lambda: bus.status()["seq"] >= last + count)
+
+
+def test_requests_for_one_symbol_become_one_snapshot(place: Path, config: Path, bus: Bus, simulator: Simulator) -> None:
+    with rest_process(place, config):
+        running(bus)
+        simulator.command("rest slow 1 1")
+        for _ in range(20):
+            bus.ask("BTCUSDT")
+        bus.ask("ETHUSDT")
+        eventually(lambda: bus.snapshots("BTCUSDT") and bus.snapshots("ETHUSDT"))
+        rounds(bus, 2)
+    simulator.stop()
+    assert [path for _, _, path in depth_requests(place)] == [
+        "/fapi/v1/depth?symbol=BTCUSDT&limit=1000",
+        "/fapi/v1/depth?symbol=ETHUSDT&limit=1000",
+    ]
+
+
+def test_a_snapshot_older_than_asked_for_is_recorded_and_asked_for_again(
+    place: Path, config: Path, bus: Bus, simulator: Simulator
+) -> None:
+    with rest_process(place, config):
+        running(bus)
+        bus.ask("BTCUSDT")
+        first = json.loads(eventually(lambda: bus.snapshots("BTCUSDT"))[0]["event"])["lastUpdateId"]
+        simulator.command("rest stale 1")
+        needed = first + 1
+        bus.ask_until("BTCUSDT", needed, 3)
+        ids = [json.loads(data["event"])["lastUpdateId"] for data in bus.snapshots("BTCUSDT")]
+    assert ids[1] < needed <= ids[-1]
+    assert [data["seq"] for data in bus.snapshots("BTCUSDT")] == list(range(1, len(ids) + 1))
+
+
+@pytest.mark.parametrize("fault", ["rest 5xx 2", "rest html 2", "rest truncated 2", "rest 202 2", "rest timeout 1",
+                                   "rest 403 1", "rest 451 1", "rest 429 1 1"])  # fmt: skip
+def test_after_every_wrong_answer_the_snapshot_comes(place: Path, simulator: Simulator, fault: str) -> None:
+    config = configured(place, simulator, request_timeout=1)
+    with service("bus", config, output=place / "bus.out"), rest_process(place, config):
+        bus = Bus(config)
+        running(bus)
+        simulator.command(fault)
+        bus.ask("BTCUSDT")
+        (snapshot,) = eventually(lambda: bus.snapshots("BTCUSDT"))
+        eventually(lambda: bus.status()["state"] == "answered")
+        bus.close()
+    assert json.loads(snapshot["event"])["bids"]
+
+
+@pytest.mark.parametrize("where", ["text", "retry-after"])
+def test_a_restart_during_a_ban_sends_nothing_until_it_ends(
+    place: Path, config: Path, bus: Bus, simulator: Simulator, where: str
+) -> None:
+    with rest_process(place, config) as rest:
+        running(bus)
+        simulator.command(f"rest 418 4 {where}")
+        bus.ask("BTCUSDT")
+        eventually(lambda: bus.status()["state"] == "standing down")
+        rest.kill()
+    assert simulator.stats()["requests_during_ban"] == 1
+    with rest_process(place, config):
+        eventually(lambda: bus.status().get("stand_down_s", 0) > 0 and bus.status()["state"] == "starting")
+        bus.ask("BTCUSDT")
+        eventually(lambda: bus.status()["state"] == "answered")
+        bus.ask_until("BTCUSDT", 0, 1)
+    assert simulator.stats()["requests_during_ban"] == 1
+
+
+def test_a_429_without_retry_after_is_obeyed_for_a_minute(
+    place: Path, config: Path, bus: Bus, simulator: Simulator
+) -> None:
+    with rest_process(place, config):
+        running(bus)
+        simulator.command("rest 429 1 none")
+        bus.ask("BTCUSDT")
+        status = eventually(lambda: bus.status()["state"] == "standing down" and bus.status())
+        assert 0 < status["stand_down_s"] <= 60
+        rounds(bus, 3)
+    simulator.stop()
+    assert [status for _, status, _ in depth_requests(place)] == [429]
+
+
+def test_the_share_of_the_weight_limit_is_kept(place: Path) -> None:
+    with Simulator(place, "--symbols", "AUSDT,BUSDT,CUSDT", "--rate", "10", "--weight-limit", "100") as simulator:
+        config = configured(place, simulator, weight_share=0.5)
+        with service("bus", config, output=place / "bus.out"), rest_process(place, config):
+            bus = Bus(config)
+            running(bus)
+            for symbol in ("AUSDT", "BUSDT", "CUSDT"):
+                bus.ask(symbol)
+            eventually(lambda: bus.snapshots("AUSDT") and bus.snapshots("BUSDT"))
+            rounds(bus, 3)
+            assert not bus.snapshots("CUSDT")
+            assert (bus.status()["used_weight"], bus.status()["weight_limit"], bus.status()["waiting"]) == (42, 100, 1)
+            bus.close()
+
+
+def test_periodic_snapshots_need_no_request_and_leave_out_what_does_not_trade(
+    place: Path, simulator: Simulator
+) -> None:
+    config = configured(place, simulator, snapshot_interval=1, exchange_info_interval=1)
+    simulator.command("symbol ETHUSDT SETTLING")
+    with service("bus", config, output=place / "bus.out"), rest_process(place, config):
+        bus = Bus(config)
+        eventually(lambda: len(bus.snapshots("BTCUSDT")) >= 3)
+        assert bus.status()["symbols"] == {"BTCUSDT": "TRADING", "ETHUSDT": "SETTLING"}
+        assert not bus.snapshots("ETHUSDT")
+        simulator.command("symbol ETHUSDT TRADING")
+        eventually(lambda: bus.snapshots("ETHUSDT"))
+        assert [data["status"] for data in bus.of("symbol_status", "ETHUSDT")][-1] == "TRADING"
+        change = json.loads(bus.of("exchange_info", "EXCHANGE")[-1]["event"])
+        bus.close()
+    assert (list(change["changed"]), change["removed"]) == (["ETHUSDT"], [])
+    assert change["changed"]["ETHUSDT"]["status"] == "TRADING"
+
+
+def _asked(bus: Bus, pid: int) -> None:
+    eventually(lambda: bus.status().get("pid") == pid and bus.status()["symbols"])
+    rounds(bus, 1)
+
+
+def test_what_the_exchange_lists_is_recorded_once_over_restarts(
+    place: Path, config: Path, bus: Bus, simulator: Simulator
+) -> None:
+    for _ in range(2):
+        with rest_process(place, config) as rest:
+            _asked(bus, rest.pid)
+    assert len(bus.of("exchange_info", "EXCHANGE")) == 1
+
+
+def test_strangers_on_the_bus_change_nothing(place: Path, config: Path, bus: Bus, simulator: Simulator) -> None:
+    with rest_process(place, config):
+        running(bus)
+        bus.send(b"request.")
+        bus.send(b"request.X.", b"\xc1")
+        bus.send(b"request.X.", b"", b"")
+        bus.send(b"\xff\xfe", b"request")
+        bus.ask("../../etc/passwd")
+        bus.ask("BTCUSDT", last_update_id="1")
+        bus.ask("BTCUSDT", last_update_id=-1)
+        bus.ask("BTCUSDT", last_update_id=True)
+        bus.ask("BTCUSDT", reason=None)
+        bus.ask("NOSUCHUSDT")
+        bus.ask("ETHUSDT")
+        eventually(lambda: bus.snapshots("ETHUSDT"))
+        eventually(lambda: bus.status()["refused_requests"] == 9)
+    simulator.stop()
+    assert len(depth_requests(place)) == 1

@@ -1,0 +1,159 @@
+"""The order of requests, and what answers do to it."""
+
+import json
+
+import pytest
+
+from services.rest.answers import Answer, AnswerError, Request, read_clock_offset_ms, read_snapshot
+from services.rest.desk import Desk
+from services.rest.pacing import Pace
+from services.rest.queue import SnapshotQueue
+
+NOW_MS = 1_790_000_000_000
+
+
+def an_answer(status: int, body: bytes = b"", fault: str = "", **headers: str) -> Answer:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status, names, body, 1_000_000_000, 3_000_000_000, fault)
+
+
+def a_desk() -> Desk:
+    return Desk(
+        Pace(limit=2400, share=0.5, spacing_s=2),
+        SnapshotQueue([], interval_s=3600, retry_s=5),
+        delays_s=(5.0, 60.0),
+        exchange_info_interval_s=600,
+        jitter=lambda: 0.0,
+    )
+
+
+def a_running_desk() -> Desk:
+    desk = a_desk()
+    desk.took_time(0.0, 0.0)
+    desk.took_exchange_info(2400, 0.0)
+    return desk
+
+
+def leaving(desk: Desk, now_s: float) -> Request:
+    request = desk.next(now_s, NOW_MS)
+    assert request
+    return request
+
+
+def test_first_the_time_then_the_list_then_snapshots() -> None:
+    desk = a_desk()
+    desk.snapshots.ask("BTCUSDT", "sequence", 1, 0.0)
+    assert leaving(desk, 0.0).path == "/fapi/v1/time"
+    desk.took_time(0.0, 0.0)
+    assert leaving(desk, 0.0).path == "/fapi/v1/exchangeInfo"
+    desk.took_exchange_info(2400, 0.0)
+    assert leaving(desk, 0.0).path == "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
+
+
+def test_time_and_list_are_asked_again_every_interval() -> None:
+    desk = a_running_desk()
+    assert desk.next(599.9, NOW_MS) is None
+    assert leaving(desk, 600.0).kind == "time"
+    desk.took_time(0.0, 600.0)
+    assert leaving(desk, 600.0).kind == "exchange_info"
+
+
+def test_the_weight_limit_that_the_exchange_names_is_used() -> None:
+    desk = a_desk()
+    desk.took_exchange_info(6000, 0.0)
+    assert desk.pace.budget == 3000
+
+
+def test_the_used_weight_in_every_answer_counts_in_bad_ones_too() -> None:
+    desk = a_running_desk()
+    desk.judge(leaving(desk, 600.0), an_answer(500, X_MBX_USED_WEIGHT_1M="700"), 600.5, NOW_MS)
+    assert desk.pace.used(601.0) == 700
+
+
+@pytest.mark.parametrize(
+    ("answer", "condition", "until_s"),
+    [
+        (an_answer(429, Retry_After="30"), "standing down", 131),
+        (an_answer(418), "standing down", 220),
+        (an_answer(418, b"IP banned until %d" % (NOW_MS + 90_000)), "standing down", 191),
+        (an_answer(403), "forbidden", 160),
+        (an_answer(451), "forbidden", 160),
+        (an_answer(500), "trouble", 105),
+        (an_answer(503), "trouble", 105),
+        (an_answer(408), "trouble", 105),
+        (an_answer(404), "trouble", 105),
+        (an_answer(302), "trouble", 105),
+        (an_answer(202), "trouble", 105),
+        (an_answer(0, fault="timeout"), "trouble", 105),
+    ],
+)
+def test_nothing_leaves_after_a_bad_answer_before_its_time(answer: Answer, condition: str, until_s: float) -> None:
+    desk = a_running_desk()
+    desk.snapshots.ask("BTCUSDT", "sequence", 1, 99.0)
+    assert desk.judge(leaving(desk, 99.0), answer, 100.0, NOW_MS) != "good"
+    assert desk.condition == condition
+    assert desk.next(until_s - 0.1, NOW_MS) is None
+    assert desk.wait_s(until_s - 1.0, NOW_MS) == 1.0
+    assert leaving(desk, until_s).path == "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
+
+
+def test_trouble_that_lasts_is_asked_about_less_and_less_and_forgotten_after_an_answer() -> None:
+    desk = a_running_desk()
+    waits_s = []
+    for _ in range(6):
+        desk.snapshots.ask("BTCUSDT", "sequence", 1, 0.0)
+        now_s = max(0.0, desk.pace.stand_down_until_s)
+        desk.judge(leaving(desk, now_s), an_answer(500), now_s, NOW_MS)
+        waits_s.append(desk.pace.stand_down_until_s - now_s)
+    assert waits_s == [5, 10, 20, 40, 60, 60]
+    desk.succeeded()
+    now_s = desk.pace.stand_down_until_s
+    desk.judge(leaving(desk, now_s), an_answer(500), now_s, NOW_MS)
+    assert desk.pace.stand_down_until_s - now_s == 5
+
+
+def test_being_forbidden_is_asked_about_once_an_hour_at_last() -> None:
+    desk = a_running_desk()
+    desk.snapshots.ask("BTCUSDT", "sequence", 1, 0.0)
+    waits_s = []
+    for _ in range(8):
+        now_s = max(0.0, desk.pace.stand_down_until_s)
+        desk.judge(leaving(desk, now_s), an_answer(451), now_s, NOW_MS)
+        waits_s.append(desk.pace.stand_down_until_s - now_s)
+    assert waits_s == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_a_refused_symbol_does_not_stop_the_others() -> None:
+    desk = a_running_desk()
+    desk.snapshots.ask("A", "sequence", 1, 0.0)
+    desk.snapshots.ask("B", "sequence", 1, 0.0)
+    request = leaving(desk, 10.0)
+    assert desk.judge(request, an_answer(400, b'{"code":-1122}'), 10.0, NOW_MS) == "refused"
+    assert leaving(desk, 12.0).path == "/fapi/v1/depth?symbol=B&limit=1000"
+
+
+def test_a_list_that_does_not_come_does_not_stop_snapshots() -> None:
+    desk = a_desk()
+    desk.took_time(0.0, 0.0)
+    desk.snapshots.ask("A", "sequence", 1, 0.0)
+    desk.failed(leaving(desk, 0.0), 0.0)
+    assert leaving(desk, 5.0).kind == "depth"
+    assert leaving(desk, 60.0).kind == "exchange_info"
+
+
+def test_the_clock_offset_is_taken_at_half_the_round_trip() -> None:
+    assert read_clock_offset_ms(an_answer(200, b'{"serverTime":2500}')) == 500.0
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"serverTime":"1"}', b'{"serverTime":0}', b'{"serverTime":1e999}'])
+def test_what_is_no_time_is_refused(body: bytes) -> None:
+    with pytest.raises(AnswerError):
+        read_clock_offset_ms(an_answer(200, body))
+
+
+def test_every_truncated_snapshot_is_refused() -> None:
+    body = json.dumps({"lastUpdateId": 7, "E": 1, "T": 1, "bids": [["1.0", "2"]], "asks": [], "new": {}}).encode()
+    assert read_snapshot(an_answer(200, body)).lastUpdateId == 7
+    for size in range(len(body)):
+        with pytest.raises(AnswerError):
+            read_snapshot(an_answer(200, body[:size]))
