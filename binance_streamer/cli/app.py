@@ -24,7 +24,7 @@ app = typer.Typer(
 )
 
 ConfigFile = Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Programs; all of them without a name.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Programs; all of them without a name.")]
 Duration = Annotated[
     float | None, typer.Option(metavar="S", min=0, help="Seconds from the first recorded message on; 0 is unlimited.")
 ]
@@ -63,7 +63,7 @@ def demo(  # noqa: PLR0913 (the options of the command line)
     rate: Annotated[float, typer.Option(metavar="R", min=1, help="Messages a second of the simulated market.")] = 300,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the simulated market.")] = 1,
 ) -> None:
-    """Record a simulated exchange, show what is recorded, and prove it complete.
+    """Record a simulated exchange and check the result.
 
     Needs no network. Ends at Ctrl-C, after --duration, or when the capture has been played; then every row is compared
     with what the simulator sent.
@@ -82,7 +82,7 @@ def demo(  # noqa: PLR0913 (the options of the command line)
 
 @app.command()
 def up(duration: Duration = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Record what is configured, in the foreground, and show it.
+    """Record what is configured, in the foreground.
 
     Ends at Ctrl-C, or after --duration or the configured run_duration, once everything received is in the files.
 
@@ -107,7 +107,7 @@ def symbols(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
 
 @app.command("config")
 def show_config(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Print the effective configuration, and whether it is valid.
+    """Print the effective configuration if it is valid.
 
     The verdict is a comment on top, so that the whole is a configuration again.
 
@@ -122,16 +122,16 @@ def show_config(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
 @app.command()
 def tap(
     topics: Annotated[
-        list[str] | None, typer.Argument(metavar="[TOPIC]...", help="Prefixes: depth. or depth.BTCUSDT.")
+        list[str] | None, typer.Argument(metavar="TOPIC", help="Prefixes: depth. or depth.BTCUSDT.")
     ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many messages.")] = None,
     config: ConfigFile = configuration.DEFAULT_PATH,
 ) -> None:
-    """Show live messages off the bus; takes nothing from the recording.
+    """Show live messages off the bus.
 
-    A line: topic, number, receive stamp (ns), latency, event.
+    Takes nothing from the recording. A line: topic, number, receive stamp (ns), latency, event.
 
     \b
     Examples:
@@ -145,7 +145,7 @@ def tap(
 
 @app.command()
 def start(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Start recording in the background, or single programs.
+    """Start recording in the background.
 
     Starts supervisord first where it does not run.
 
@@ -159,9 +159,9 @@ def start(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) 
 
 @app.command()
 def stop(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Stop single programs, or everything and supervisord.
+    """Stop programs, or everything.
 
-    Producers first, then the writer, which makes durable what it has.
+    Without a name supervisord ends too. Producers stop first, then the writer, which makes durable what it has.
 
     \b
     Examples:
@@ -173,7 +173,9 @@ def stop(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -
 
 @app.command()
 def restart(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Restart programs, one after the other; the others go on.
+    """Restart programs, one after the other.
+
+    The others go on; the next one follows once this one runs.
 
     \b
     Examples:
@@ -185,9 +187,9 @@ def restart(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH
 
 @app.command()
 def status(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Show supervisord's view of each program, and the newest status message of each process.
+    """Show what each program does.
 
-    Exits with 1 where a program does not run.
+    supervisord's view, and the newest status message of the process itself. Exits with 1 where a program does not run.
 
     \b
     Example:
@@ -202,7 +204,7 @@ def supervisor_config(
     write: Annotated[bool, typer.Option("--write/--check", help="Write the files, or only compare them.")] = False,
     config: ConfigFile = configuration.DEFAULT_PATH,
 ) -> None:
-    """Generate supervisord.conf and supervisor.d/ from the configuration.
+    """Generate the files of supervisord.
 
     supervisord.conf lies in the folder above config/; supervisor.d/ beside the YAML. Files of symbols that are no
     longer configured are removed. A running supervisord takes the change with `supervisorctl update`, which starts

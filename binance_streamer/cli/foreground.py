@@ -163,7 +163,7 @@ def watch(  # the one loop of `up` and `demo`
     foreground: Foreground, tap: Tap, screen: Screen, overview: Overview, *, is_over: Callable[[], bool]
 ) -> None:
     """Take in status messages, and show them every second, until it is over."""
-    next_s = time.monotonic()
+    next_s = time.monotonic() + 1
     known: list[str] = []
     while not is_over():
         message = tap.receive(0.1)
@@ -179,6 +179,7 @@ def watch(  # the one loop of `up` and `demo`
                 screen.say(trouble)
         known = troubles
         screen.show(overview)
+    screen.show(overview)
 
 
 class Timer:

@@ -13,6 +13,8 @@ from rich.text import Text
 from binance_streamer.cli.overview import Overview, StreamState
 from binance_streamer.cli.taps import printable
 
+_DAY_MS = 86_400_000
+
 
 class Screen(Protocol):
     """Shows an overview, again and again."""
@@ -77,11 +79,11 @@ def summary(overview: Overview) -> str:
     """All streams together, in one line."""
     streams = overview.streams
     latencies_ms = [stream.latency_ms for stream in streams if stream.latency_ms is not None]
-    latency = f"{max(latencies_ms):.1f} ms" if latencies_ms else "-"
+    latency = _latency(max(latencies_ms, default=None))
     rate = sum(stream.rate for stream in streams)
     gaps = sum(stream.gaps for stream in streams)
     return (
-        f"{overview.messages} messages, {rate:.0f}/s, {overview.rows} rows, {gaps} gaps, latency {latency}, "
+        f"{overview.messages} messages, {rate:.0f}/s, {overview.rows} rows, {gaps} gaps, latency {latency} ms, "
         f"backlog {size(overview.backlog_bytes)}, writer {overview.writer_state}"
     )
 
@@ -109,9 +111,14 @@ def _cells(stream: StreamState) -> tuple[str, ...]:
         f"{stream.rate:.1f}",
         "-" if stream.last_id is None else str(stream.last_id),
         str(stream.gaps),
-        "-" if stream.latency_ms is None else f"{stream.latency_ms:.1f}",
+        _latency(stream.latency_ms),
         stream.state,
     )
+
+
+def _latency(latency_ms: float | None) -> str:
+    """A day or more is no latency: an old recording is being played."""
+    return "-" if latency_ms is None or abs(latency_ms) > _DAY_MS else f"{latency_ms:.1f}"
 
 
 def size(number_bytes: int) -> str:
