@@ -8,72 +8,55 @@ import random
 import shutil
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from binance_streamer.wire import Ack, Batch, Position
+from binance_streamer.wire import Ack, Batch
 from services.runtime.delivery import Delivery
 from services.runtime.journal import Journal
+from services.writer.positions import Loss, Positions, Verdict
 
 SEGMENT_BYTES = 400
 FRAME_BYTES = 8
 
 
-@dataclass
-class WriterState:
-    """What one transaction makes durable: next position per epoch, the newest epoch, and the rows."""
-
-    next_of: dict[int, int] = field(default_factory=dict)
-    current: int | None = None
-    rows: list[bytes] = field(default_factory=list)
-    holes: list[tuple[int, int, int]] = field(default_factory=list)
-    wipes: int = 0
-
-    def next_position(self) -> Position | None:
-        return None if self.current is None else Position(self.current, self.next_of[self.current])
-
-    def copy(self) -> "WriterState":
-        return WriterState(dict(self.next_of), self.current, list(self.rows), list(self.holes), self.wipes)
-
-
 class Writer:
-    """The writer's side of the protocol as docs/wire.md tells it, in its simplest form."""
+    """The writer's positions in front of a list of rows, where the writer has files."""
 
     def __init__(self) -> None:
-        self.durable = WriterState()
-        self.received = WriterState()
+        self.rows: list[bytes] = []
+        self.losses: list[Loss] = []
+        self.refused = 0
+        self._committed: dict[tuple[str, int], int] = {}
+        self._committed_rows = 0
+        self._positions = Positions("w")
 
     def die(self) -> None:
-        self.received = self.durable.copy()
+        durable = [(producer, epoch, number) for (producer, epoch), number in self._committed.items()]
+        self._positions = Positions("w", durable)
+        del self.rows[self._committed_rows :]
 
     def commit(self) -> Ack | None:
-        moved = self.received != self.durable
-        self.durable = self.received.copy()
-        return self.word("commit") if moved else None
+        moved = self._positions.moved()
+        self._committed.update({(producer, epoch): number for producer, epoch, number in moved.positions})
+        self._committed_rows = len(self.rows)
+        return self.word("commit") if self._positions.committed(moved) else None
 
     def word(self, reason: str) -> Ack:
-        return Ack("w", self.durable.next_position(), self.received.next_position(), reason)
+        return self._positions.word("p", reason)
 
     def take(self, batch: Batch) -> Ack | None:
-        state = self.received
-        after = batch.after
-        if after is not None and state.next_of.get(after.epoch, 0) <= after.number:
-            return self.word("misfit")
         frames = [batch.frames[i : i + FRAME_BYTES] for i in range(0, len(batch.frames), FRAME_BYTES)]
-        expected = state.next_of.get(batch.epoch, 0)
-        fresh = frames[max(0, expected - batch.first) :]
-        if not fresh:
-            return self.word("known")
-        assert batch.epoch in (*([] if batch.epoch in state.next_of else [batch.epoch]), state.current)
-        if batch.first > expected:
-            state.holes.append((batch.epoch, expected, batch.first))
-        if after is None and batch.epoch not in state.next_of and state.current is not None:
-            state.wipes += 1
-        state.rows += fresh
-        state.next_of[batch.epoch] = batch.first + len(frames)
-        state.current = batch.epoch
+        offer = self._positions.offer(batch, len(frames))
+        if offer.verdict is Verdict.REFUSED:
+            self.refused += 1
+            return None
+        if offer.verdict is not Verdict.TAKE:
+            return self.word(offer.verdict.value)
+        self.rows += frames[offer.skip :]
+        if offer.loss is not Loss.NONE:
+            self.losses.append(offer.loss)
         return None
 
 
@@ -264,16 +247,17 @@ def played(seed: int, directory: Path, steps: Mapping[str, float]) -> World:
 def test_kills_alone_lose_and_double_nothing(tmp_path: Path, block: int) -> None:
     for seed in range(block * 25, block * 25 + 25):
         world = played(seed, tmp_path / str(seed), STEPS)
-        assert world.writer.durable.rows == world.accepted, f"seed {seed}"
-        assert world.writer.durable.holes == [], f"seed {seed}"
-        assert world.writer.durable.wipes == 0, f"seed {seed}"
+        assert world.writer.rows == world.accepted, f"seed {seed}"
+        assert world.writer.losses == [], f"seed {seed}"
+        assert world.writer.refused == 0, f"seed {seed}"
 
 
 @pytest.mark.parametrize("block", range(8))
 def test_power_cuts_damage_and_wiped_journals_lose_only_what_they_took(tmp_path: Path, block: int) -> None:
     for seed in range(block * 25, block * 25 + 25):
         world = played(seed, tmp_path / str(seed), {**STEPS, **RARE})
-        rows = world.writer.durable.rows
+        rows = world.writer.rows
         assert len(rows) == len(set(rows)), f"seed {seed}: doubled"
         missing = set(world.accepted) - set(rows)
         assert missing <= world.excused, f"seed {seed}: lost {sorted(missing - world.excused)[:5]}"
+        assert world.writer.refused == 0, f"seed {seed}"
