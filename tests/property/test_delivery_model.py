@@ -15,7 +15,7 @@ import pytest
 from binance_streamer.wire import Ack, Batch
 from services.runtime.delivery import Delivery
 from services.runtime.journal import Journal
-from services.writer.positions import Loss, Positions, Verdict
+from services.writer.positions import Loss, Moved, Positions, Verdict
 
 SEGMENT_BYTES = 400
 FRAME_BYTES = 8
@@ -30,17 +30,25 @@ class Writer:
         self.refused = 0
         self._committed: dict[tuple[str, int], int] = {}
         self._committed_rows = 0
+        self._under_way: tuple[Moved, int] | None = None
         self._positions = Positions("w")
 
     def die(self) -> None:
         durable = [(producer, epoch, number) for (producer, epoch), number in self._committed.items()]
         self._positions = Positions("w", durable)
+        self._under_way = None
         del self.rows[self._committed_rows :]
 
-    def commit(self) -> Ack | None:
-        moved = self._positions.moved()
+    def begin_commit(self) -> None:
+        """Intake goes on while what was there at this moment becomes durable."""
+        if self._under_way is None:
+            self._under_way = self._positions.moved(), len(self.rows)
+
+    def end_commit(self) -> Ack | None:
+        if self._under_way is None:
+            return None
+        (moved, self._committed_rows), self._under_way = self._under_way, None
         self._committed.update({(producer, epoch): number for producer, epoch, number in moved.positions})
-        self._committed_rows = len(self.rows)
         return self.word("commit") if self._positions.committed(moved) else None
 
     def word(self, reason: str) -> Ack:
@@ -130,8 +138,12 @@ class World:
             if ack is not None:
                 self.acks.append(ack)
 
-    def commit(self) -> None:
-        ack = self.writer.commit() if self.is_writer_up else None
+    def begin_commit(self) -> None:
+        if self.is_writer_up:
+            self.writer.begin_commit()
+
+    def end_commit(self) -> None:
+        ack = self.writer.end_commit() if self.is_writer_up else None
         if ack is not None:
             self.acks.append(ack)
 
@@ -209,7 +221,8 @@ class World:
             self.push()
             while self.intake:
                 self.take()
-            self.commit()
+            self.begin_commit()
+            self.end_commit()
             self.hear()
             self.now_s += 1.0
             if self.delivery.is_received() and self.delivery.question_due_s(self.now_s) is None:
@@ -222,7 +235,8 @@ STEPS = {
     "push": 30,
     "take": 30,
     "hear": 20,
-    "commit": 10,
+    "begin_commit": 10,
+    "end_commit": 10,
     "sync": 6,
     "pass_time": 10,
     "kill_producer": 2,

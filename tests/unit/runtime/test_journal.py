@@ -96,6 +96,8 @@ def test_a_tail_torn_at_any_byte_is_cut_and_costs_only_the_torn_record(tmp_path:
         directory.mkdir()
         (directory / path.name).write_bytes(content[:cut])
         journal = opened(directory, 2)
+        kept = sum(file.stat().st_size for file in directory.glob("*.journal"))
+        assert kept + journal.torn_bytes == cut
         sizes.append(len(everything(journal, max_bytes=1)))
         journal.append([b"after"], {})
         assert frames_of(everything(journal)).endswith(b"after")
