@@ -88,9 +88,10 @@ class Chain:
         """Whether the connection has delivered anything."""
         return connection in self._entered
 
-    def lost(self, reason: str) -> None:
-        """No connection was there for a while: the reason of the hole that the next message may show."""
+    def lost(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing: the reason of the hole that the next message may show."""
         self._reason = reason
+        return ()
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""

@@ -67,7 +67,7 @@ class Network:
             case Dropped(connection, messages):
                 self.dropped += messages
                 _log.error("dropped messages=%d: the journal is too far behind", messages)
-                self._recorder.lost(self._route_of[connection], QUEUE_FULL)
+                self._recorder.lost(self._route_of[connection], QUEUE_FULL, now_s)
 
     def tick(self, now_s: float) -> None:
         """Dial, retire and replace, as time goes by."""

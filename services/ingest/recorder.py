@@ -38,7 +38,7 @@ class Tracker(Protocol):
     def offer(self, arrival: Arrival, now_s: float) -> Iterable[Outcome]: ...
     def expire(self, now_s: float) -> Iterable[Outcome]: ...
     def forget(self, connection: int, now_s: float) -> Iterable[Outcome]: ...
-    def lost(self, reason: str) -> None: ...
+    def lost(self, reason: str) -> Iterable[Outcome]: ...
     def covers(self, connection: int) -> bool: ...
     def has_entered(self, connection: int) -> bool: ...
 
@@ -163,15 +163,15 @@ class Recorder:
             self._take(feed, feed.tracker.forget(connection, now_s), now_s)
             feed.heard_s.pop(connection, None)
             if not is_covered:
-                feed.tracker.lost(reason)
+                self._take(feed, feed.tracker.lost(reason), now_s)
                 feed.is_anchored = feed.stream.stream_type != "depth"
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
 
-    def lost(self, route: str, reason: str) -> None:
+    def lost(self, route: str, reason: str, now_s: float) -> None:
         """Messages of the route were thrown away."""
         for feed in self._of(route):
-            feed.tracker.lost(reason)
+            self._take(feed, feed.tracker.lost(reason), now_s)
 
     def takes_over(self, old: int, new: int, now_s: float) -> bool:
         """Whether the old connection may be closed: the new one is proven on every stream that is not quiet."""

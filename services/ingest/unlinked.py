@@ -1,19 +1,31 @@
 """Streams whose messages do not name their predecessor: copies are told by payload, losses bounded by time."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from services.ingest.continuity import Arrival, Chain, Outcome
-from services.ingest.copies import Copies
+from services.ingest.copies import Copies, Seen
 from services.ingest.holes import RESTART, Holes
 from services.runtime.gaps import Gap
 from services.runtime.segments import LastRow
 
 
+class _Entry(NamedTuple):
+    """A connection's first message, by which it joins the others."""
+
+    event_time_ms: int
+    recv_ns: int
+    connection: int
+    digest: bytes
+
+
 class Unlinked:
     """A stream without gapless ids, over all its connections.
 
-    A connection is `joined` once it is proven that nothing was missed between its first message and the others': they
-    have delivered that message too. Where the last joined one ends, the time up to the next row is a gap.
+    A connection is `joined` once it is proven that nothing was missed between its first message and the others': a
+    joined one has delivered that message too. Where the last joined one ends, what came between the last row of those
+    and the first of the next is a gap in time.
+
     Known limit: after a kill within the moment in which a new connection is ahead of those it has yet to join, the gap
     begins at the row that was recorded last, though the others had not delivered all that was sent before it.
 
@@ -28,8 +40,9 @@ class Unlinked:
         self._ids_grow = ids_grow
         self._copies = Copies()
         self._joined: set[int] = set()
-        self._entering: dict[int, bytes] = {}  # by connection: digest of its first message
-        self._last_ns: int | None = None
+        self._entering: dict[int, _Entry] = {}
+        self._last_ns: int | None = None  # of the newest row that a joined connection has delivered
+        self._recorded_ns = 0  # of the newest row of all
         self._lost: str | None = None
         self._last_run: LastRow | None = None
         if last_row is not None:
@@ -45,12 +58,23 @@ class Unlinked:
         """Whether the connection has delivered anything."""
         return connection in self._joined or connection in self._entering
 
-    def lost(self, reason: str) -> None:
-        """Nobody was there for a while, or may have been: a gap from the last row to the next one."""
-        if self._last_ns is not None and self._lost is None:
-            self._lost = reason
-        self._joined.update(self._entering)
-        self._entering.clear()
+    def lost(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing from the last row on; up to where the next connection began, or to the next row."""
+        if self._last_ns is None:
+            return ()
+        since_ns = self._last_ns
+        if self._joined or not self._entering:
+            self._lost = self._lost or reason
+            if self._joined or self._recorded_ns <= since_ns:
+                return ()
+            self._last_ns = self._recorded_ns  # of a connection that had not joined: another gap begins behind it
+            return (self._holes.outage((since_ns, self._recorded_ns), reason),)
+        first = min(self._entering.values())
+        self._last_ns = max(since_ns, first.recv_ns)
+        del self._entering[first.connection]
+        self._joined.add(first.connection)
+        self._join_proven()
+        return (self._holes.outage((since_ns, first.recv_ns), reason),)
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
         """The connection has ended."""
@@ -65,30 +89,44 @@ class Unlinked:
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Record it, unless it is a copy; the first row after a loss ends a gap."""
         connection, recv_ns, event, reading = arrival
-        digest, count, most = self._copies.add(event, connection, now_s)
+        seen = self._copies.add(event, connection, recv_ns=recv_ns, now_s=now_s)
         if self._entering or connection not in self._joined:
-            self._join(connection, digest, is_copy=most >= count)
-        if most > 0 if self._ids_grow else count <= most:
+            self._enter(arrival, seen)
+        if seen.most_before > 0 if self._ids_grow else seen.by_connection <= seen.most_before:
             return ()
         if self._last_run is not None and self._is_last_of_last_run(arrival):
             return ()
         if reading.last_id is not None and (self.newest is None or reading.last_id > self.newest):
             self.newest = reading.last_id
-        last_ns, self._last_ns = self._last_ns, recv_ns
+        last_ns = self._last_ns
+        self._recorded_ns = recv_ns
+        if connection in self._joined:
+            self._last_ns = recv_ns
         if self._lost is None or last_ns is None:
             return (arrival,)
         reason, self._lost = self._lost, None
         return (self._holes.outage((last_ns, recv_ns), reason), arrival)
 
-    def _join(self, connection: int, digest: bytes, *, is_copy: bool) -> None:
+    def _enter(self, arrival: Arrival, seen: Seen) -> None:
+        connection = arrival.connection
         if connection in self._joined:
-            self._joined.update(other for other, first in self._entering.items() if first == digest)
-            self._entering = {other: first for other, first in self._entering.items() if first != digest}
+            self._last_ns = max(self._last_ns or 0, seen.first_ns)  # it has come to what another one brought first
+        elif not self._joined and not self._entering:
+            self._joined.add(connection)
         elif connection not in self._entering:
-            if is_copy or not self._joined:
-                self._joined.add(connection)
-            else:
-                self._entering[connection] = digest
+            event_time_ms = arrival.reading.event_time_ms
+            self._entering[connection] = _Entry(event_time_ms, seen.first_ns, connection, seen.digest)
+        self._join_proven()
+
+    def _join_proven(self) -> None:
+        while proven := [
+            entry
+            for entry in self._entering.values()
+            if any(self._copies.has(entry.digest, other) for other in self._joined)
+        ]:
+            for entry in proven:
+                del self._entering[entry.connection]
+                self._joined.add(entry.connection)
 
     def _is_last_of_last_run(self, arrival: Arrival) -> bool:
         """Whether the exchange repeats, to this run, what the last run recorded last."""
@@ -127,10 +165,9 @@ class Bars:
         """Whether the connection has delivered anything."""
         return self._all.has_entered(connection)
 
-    def lost(self, reason: str) -> None:
-        """Nobody was there for a while."""
-        self._all.lost(reason)
-        self._closed.lost(reason)
+    def lost(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing."""
+        return (*self._all.lost(reason), *self._closed.lost(reason))
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
         """The connection has ended."""
