@@ -72,12 +72,7 @@ class DataFiles:
         try:
             self._open_file(file)
             self._check(file)
-            view = memoryview(b"".join(chunks))
-            file.is_dirty = True
-            while view:
-                written = os.write(file.descriptor, view)
-                file.length += written
-                view = view[written:]
+            self._write(file, b"".join(chunks))
         except OSError as error:
             raise (blocked_by(error) or error) from error
 
@@ -138,6 +133,17 @@ class DataFiles:
             self._close(file)
         self._files.clear()
         self._new_directories.clear()
+
+    def _write(self, file: DataFile, rows: bytes) -> None:
+        view = memoryview(rows)
+        file.is_dirty = True
+        try:
+            while view:
+                view = view[os.write(file.descriptor, view) :]
+        except OSError:
+            os.ftruncate(file.descriptor, file.length)  # nobody shall read half a row until there is room again
+            raise
+        file.length += len(rows)
 
     def _open_file(self, file: DataFile) -> None:
         if file.descriptor >= 0:

@@ -130,12 +130,18 @@ class Ledger:
             self._connection.execute("BEGIN IMMEDIATE")
             self._write_files(files)
 
-    def begin_rebuilt(self, files: Iterable[FileRecord], sequences: Sequences) -> None:
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not been told yet what the files hold."""
+        return self._connection.execute("SELECT 1 FROM meta WHERE key = 'begun'").fetchone() is None
+
+    def begin(self, files: Iterable[FileRecord], sequences: Sequences) -> None:
         """Start from what the files hold."""
         with _blocked_if_full(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             self._write_files(files)
             self._connection.executemany("INSERT INTO rebuilt VALUES (?, ?, ?, ?)", sequences)
+            self._connection.execute("INSERT INTO meta VALUES ('begun', 'yes')")
 
     def probe(self) -> None:
         """Write something: raises `BlockedError` where that does not work."""

@@ -36,18 +36,20 @@ class Repair(NamedTuple):
 
 
 def open_ledger(files: DataFiles, now_ns: int) -> Ledger:
-    """The ledger; a damaged one is set aside, a missing one rebuilt from the files."""
+    """The ledger; a damaged one is set aside, a new one begins with what the files hold."""
     path = files.root / LEDGER_NAME
-    is_there = path.exists()
     try:
         ledger = Ledger(path)
     except LedgerDamagedError as error:
         set_aside(path, now_ns)
         _log.error("ledger set aside reason=%s", error)
-        is_there = False
         ledger = Ledger(path)
-    if not is_there:
-        _rebuild(ledger, files, now_ns)
+    try:
+        if ledger.is_new:
+            _rebuild(ledger, files, now_ns)
+    except BaseException:
+        ledger.close()
+        raise
     return ledger
 
 
@@ -131,8 +133,8 @@ def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
         for interval in _sequences_in(files.root / path, path):
             sequences.add(interval)
         records.append(FileRecord(path, length, _first_ns(files.root / path, modified_ns), modified_ns))
+    ledger.begin(records, sequences)
     if records:
-        ledger.begin_rebuilt(records, sequences)
         _log.warning("ledger rebuilt files=%d", len(records))
 
 
