@@ -24,6 +24,7 @@ class Peer(asyncio.Protocol):
         self._answer = answer
         self._peers = peers
         self._buffer = b""
+        self._is_stalled = False  # its upgrade is never answered
         self._answering: asyncio.Task[None] | None = None
         self.websocket: WebSocket | None = None
         self.transport: asyncio.Transport
@@ -47,6 +48,8 @@ class Peer(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.websocket:
             self.websocket.received(data)
+            return
+        if self._is_stalled:
             return
         self._buffer += data
         if not self._answering:
@@ -73,7 +76,7 @@ class Peer(asyncio.Protocol):
     def _upgrade(self, head: bytes, rest: bytes) -> None:
         verdict = self._gate.upgrade()
         if verdict == "stall":
-            self.transport.pause_reading()
+            self._is_stalled = True
         elif isinstance(verdict, Response):
             self._write(verdict)
             self.transport.close()

@@ -18,7 +18,7 @@ from simulator.market.schedule import Schedule
 from simulator.names import stream_name
 
 _EVENTS_A_TURN = 100  # then what was made is written, and sockets are read
-_LEAST_SLEEP_S = 0.001
+_LEAST_SLEEP_S = 0.002
 _RANDOM_EVENTS = frozenset({"aggTrade", "bookTicker", "depth@0ms", "forceOrder"})
 
 
