@@ -359,7 +359,7 @@ def test_ssl_cert_file_is_honoured(tls: ssl.SSLContext, ca_file: str, monkeypatc
         "wss://127.0.0.1:99999/",
         "wss://[::1/",
         "wss://127.0.0.1/a b",
-        "wss://127.0.0.1/a\r\nX-Injected: 1",
+        "wss://127.0.0.1/a\r\nX-Injected:1",
         "wss://127.0.0.1/币安人生usdt@trade",
     ],
 )
@@ -407,7 +407,7 @@ def test_a_port_where_nothing_listens_and_a_peer_that_hangs_up_are_refusals() ->
         (b"\xff\xfe\r\n\r\n", None, None),
         (b"HTTP/1.1 101 x\r\nno colon\r\n\r\n", None, None),
         (b"HTTP/1.1 500 x\r\nContent-Length: many\r\n\r\n", None, None),
-        (b"HTTP/1.1 301 x\r\nSet-Cookie: a\x01b=1\r\n\r\n", None, None),
+        (b"HTTP/1.1 301 x\r\nSet-Cookie: a/b=1\r\n\r\n", None, None),
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", None, None),
     ],
 )
