@@ -37,14 +37,14 @@ class Site(NamedTuple):
     """Where supervisord runs. All paths are absolute.
 
     `root` holds `supervisord.conf`; programs are in `include`; `state` holds socket, pid file and logs, and must exist
-    before supervisord starts. `python` is found in `path`, a PATH in supervisor's own words, where it is not absolute.
+    before supervisord starts. `python`, where it is no path, is looked for in `path` first, then in supervisord's PATH.
     """
 
     root: Path
     include: Path
     state: Path
     python: str = "python"
-    path: str = ""
+    path: Path | None = None
 
 
 def state_directory(config: Config) -> Path:
@@ -68,8 +68,7 @@ def checkout_site(config: Config, config_path: Path) -> Site:
     """
     folder = config_path.resolve().parent
     root = folder.parent if folder.name == "config" else folder
-    path = "%(here)s/.venv/bin:%(ENV_PATH)s"
-    return Site(root, folder / "supervisor.d", state_directory(config), path=path)
+    return Site(root, folder / "supervisor.d", state_directory(config), path=root / ".venv" / "bin")
 
 
 def programs(config: Config, config_path: Path, services: Collection[str]) -> list[Program]:
@@ -112,7 +111,6 @@ def _main(site: Site) -> str:
     def at(path: Path) -> str:
         return _place(path, site.root, site)
 
-    environment = f'environment=PATH="{site.path}"\n' if site.path else ""
     return f"""{_HEADER}; modes.<mode>.run_duration ends `binance-streamer up`; a supervisord that stays ignores it.
 
 [supervisord]
@@ -124,7 +122,7 @@ pidfile={at(site.state / "supervisord.pid")}
 childlogdir={at(site.state)}
 umask=027
 minfds=4096
-{environment}
+
 [unix_http_server]
 file={at(control_socket(site.state))}
 chmod=0700
@@ -141,14 +139,20 @@ files={at(site.include)}/*.conf
 
 
 def _program(site: Site, program: Program) -> str:
-    """`startretries`: a program that fails at once is tried for ever, not given up after three times."""
+    """`startretries`: a program that fails at once is tried for ever, not given up after three times.
+
+    PATH is extended here and not for all in `[supervisord]`: there it would grow at every reread, and every program
+    count as changed and be restarted (supervisor 4.3, seen).
+    """
     command = _doubled(shlex.join([site.python, *(_argument(word, site) for word in program.arguments)]))
-    log = _place(site.state / f"{program.name}.log", site.include, site)
+    environment = f'environment=PATH="{_place(site.path, site.include, site)}:%(ENV_PATH)s"\n' if site.path else ""
+    log_name = program.name.replace("%", "=")  # supervisor 4.3 expands log paths twice; no encoded name has a "="
+    log = _place(site.state / f"{log_name}.log", site.include, site)
     return f"""{_HEADER}
 [program:{program.name}]
 command={command}
 directory={_place(site.root, site.include, site)}
-priority={program.priority}
+{environment}priority={program.priority}
 autostart={str(program.autostart).lower()}
 autorestart={str(program.autorestart).lower()}
 startsecs=1

@@ -20,6 +20,7 @@ from binance_streamer.supervision import checkout_site, control_socket, program_
 from binance_streamer.tap import Tap
 
 _SETTLE_S = 15.0
+_STOP_S = 90.0
 _LISTEN_S = 1.5
 """Every process says its status once a second."""
 
@@ -44,9 +45,10 @@ def stop(config: Config, names: Sequence[str]) -> None:
         typer.echo(f"{program_name(name)}: {'stopped' if was_running else 'was not running'}")
     if names:
         return
-    supervisor.pid()
+    pid = supervisor.pid()
+    supervisor.stop_producers()
     supervisor.shutdown()
-    _until(lambda: not supervisor.answers(), 90, "supervisord does not end")
+    _until(lambda: not Path(f"/proc/{pid}").exists(), _STOP_S, f"supervisord (pid {pid}) does not end")
     typer.echo("stopped")
 
 

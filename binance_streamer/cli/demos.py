@@ -78,7 +78,6 @@ class _Demo:
                     is_over=lambda: interruption.requested or timer.has_passed() or self._is_played(),
                 )
                 self._settle(foreground, tap, shown)
-            foreground.stop_producers()
             foreground.shutdown()
 
     def judge(self) -> Exit:

@@ -19,10 +19,8 @@ from binance_streamer.tap import Tap
 
 _LEASH = Path(__file__).with_name("leash.py")
 _START_S = 20.0
-_STOP_PRODUCERS_S = 20.0
 _SHUTDOWN_S = 75.0
 """Of supervisord: the writer's stopwaitsecs, and those of bus and simulator after it."""
-_SINKS = ("simulator", "bus", "writer")
 
 
 class Interruption:
@@ -109,19 +107,9 @@ class Foreground:
         for name in names:
             self.supervisor.start(name, wait=False)
 
-    def stop_producers(self) -> None:
-        """Stop whatever feeds the writer, all at once: supervisord's own shutdown stops one after the other."""
-        names = [program.name for program in self._programs if program.name not in _SINKS]
-        for name in names:
-            self.supervisor.stop(name, wait=False)
-        deadline_s = time.monotonic() + _STOP_PRODUCERS_S
-        while time.monotonic() < deadline_s:
-            if not any(process.is_alive for process in self.supervisor.processes() if process.name in names):
-                return
-            time.sleep(0.1)
-
     def shutdown(self) -> None:
-        """Stop what still runs, last started first, and supervisord."""
+        """Stop everything, producers first, and supervisord."""
+        self.supervisor.stop_producers()
         self.supervisor.shutdown()
         assert self._process is not None
         try:

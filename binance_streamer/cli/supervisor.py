@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+import time
 import xmlrpc.client
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,9 @@ from binance_streamer.cli.errors import CommandError, Exit
 
 _TIMEOUT_S = 60
 """Of one answer; longer than any program's stopwaitsecs."""
+
+_STOP_PRODUCERS_S = 20
+_SINKS = ("simulator", "bus", "writer")
 
 _NOT_RUNNING, _ALREADY_STARTED, _BAD_NAME = 70, 60, 10
 
@@ -37,11 +41,11 @@ class Supervisor:
         self._proxy = xmlrpc.client.ServerProxy("http://supervisord", transport=_Transport(control))
 
     def answers(self) -> bool:
-        """Whether one runs there."""
+        """Whether one runs there, be it about to end."""
         try:
             self._call("getState")
-        except CommandError:
-            return False
+        except CommandError as error:
+            return error.code is not Exit.UNAVAILABLE
         return True
 
     def pid(self) -> int:
@@ -64,6 +68,17 @@ class Supervisor:
     def stop(self, name: str, *, wait: bool = True) -> bool:
         """Stop a program; False where it did not run."""
         return bool(self._call("stopProcess", name, wait, unless=_NOT_RUNNING))
+
+    def stop_producers(self) -> None:
+        """Stop whatever feeds the writer, all at once: supervisord's own shutdown stops one after the other."""
+        names = [process.name for process in self.processes() if process.name not in _SINKS]
+        for name in names:
+            self.stop(name, wait=False)
+        deadline_s = time.monotonic() + _STOP_PRODUCERS_S
+        while time.monotonic() < deadline_s:
+            if not any(process.is_alive for process in self.processes() if process.name in names):
+                return
+            time.sleep(0.1)
 
     def shutdown(self) -> None:
         """Have supervisord stop all programs, last started first, and end; returns at once."""

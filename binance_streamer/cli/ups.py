@@ -28,7 +28,6 @@ def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
         with Tap(config.endpoints.bus_subscribe, ["status."]) as tap, screen() as shown:
             watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())
         typer.echo("stopping; what was received is being written")
-        foreground.stop_producers()
         foreground.shutdown()
     faults = audit.unwritten(config_path)
     for fault in faults:

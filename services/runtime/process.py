@@ -1,6 +1,7 @@
 """The life of a service's process: configuration, signals, parent, priority, logs, and a clean end."""
 
 import argparse
+import contextlib
 import ctypes
 import logging
 import os
@@ -69,6 +70,8 @@ def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> 
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 (there is no log yet)
         return configuration.EXIT_CODE
     os.umask(_UMASK)
+    with contextlib.suppress(OSError):  # whoever needs it will say so
+        Path(config.endpoints.run_directory).mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.request())

@@ -5,13 +5,15 @@ import json
 import sys
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 csv.field_size_limit(sys.maxsize)
 
 
 def recorded_files(data_directory: Path, symbol: str, stem: str) -> list[Path]:
     """The days of one stream: stem `depth`, `kline_1m`, `depth_snapshot`."""
-    return sorted((data_directory / symbol).glob(f"{stem}_{symbol}_{'[0-9]' * 8}.csv"))
+    folder = quote(symbol, safe="")
+    return sorted((data_directory / folder).glob(f"{stem}_{folder}_{'[0-9]' * 8}.csv"))
 
 
 def recorded_rows(data_directory: Path, symbol: str, stem: str) -> list[dict[str, str]]:

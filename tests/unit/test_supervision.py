@@ -108,6 +108,7 @@ def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> Non
     assert dict(worker["program:ingest-BTCUSDT"]) == {
         "command": "python -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
         "directory": "%(here)s/../..",
+        "environment": 'PATH="%(here)s/../../.venv/bin:%(ENV_PATH)s"',
         "priority": "40",
         "autostart": "true",
         "autorestart": "true",
@@ -123,12 +124,12 @@ def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> Non
     }
 
 
-def test_a_percent_sign_is_doubled_in_values_alone(yaml: Path) -> None:
+def test_a_log_has_no_percent_sign_which_supervisor_would_expand(yaml: Path) -> None:
     config = configuration.load(yaml)
     site = checkout_site(config, yaml)
     name = ingest_name("币安人生USDT")
     section = parsed(files(site, wanted(yaml))[site.include / f"{name}.conf"])[f"program:{name}"]
-    assert section["stdout_logfile"].endswith("/ingest-%%E5%%B8%%81%%E5%%AE%%89%%E4%%BA%%BA%%E7%%94%%9FUSDT.log")
+    assert section["stdout_logfile"].endswith("/ingest-=E5=B8=81=E5=AE=89=E4=BA=BA=E7=94=9FUSDT.log")
     assert section["command"] == "python -m services.ingest --symbol '币安人生USDT' -c config/streamer.yaml"
 
 
