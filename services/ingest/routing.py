@@ -1,21 +1,13 @@
 """Which stream a websocket message belongs to, told from the combined form's wrapper without parsing what it wraps."""
 
-from typing import NamedTuple
-
 import msgspec
 
 _PREFIX = b'{"stream":"'
 _DATA = b'","data":'
 _NAME_AT = len(_PREFIX)
+_BRACE = ord("}")
 _LONGEST_NAME_BYTES = 400  # a symbol has 64 bytes at most
 _LONGEST_NOTICE_BYTES = 512
-
-
-class Routed(NamedTuple):
-    """A message of the combined form; `event` is the inner object as it came."""
-
-    name: bytes
-    event: bytes
 
 
 class _Wrapper(msgspec.Struct):
@@ -45,22 +37,24 @@ _decode_notice = msgspec.json.Decoder(_Notice).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 
 
-def route(message: bytes) -> Routed | None:
-    """The parts of a message of the combined form, None where it is not one.
+def split(message: bytes) -> tuple[bytes, bytes]:
+    """(stream name, event as it came) of a message in the exchange's own spelling of the combined form.
 
-    The exchange's own spelling costs two searches; other spellings of the same JSON are parsed.
+    Cheap, and gives some name for any bytes: ask `parse` where it is none that is known.
     """
-    if message.startswith(_PREFIX):
-        end = message.find(_DATA, _NAME_AT, _LONGEST_NAME_BYTES)
-        if end > 0 and message[-1] == 125:  # }
-            name = message[_NAME_AT:end]
-            if b'"' not in name and b"\\" not in name:
-                return Routed(name, message[end + len(_DATA) : -1])
+    end = message.find(_DATA, _NAME_AT, _LONGEST_NAME_BYTES)
+    if end < 0 or not message.startswith(_PREFIX) or message[-1] != _BRACE:
+        return b"", message
+    return message[_NAME_AT:end], message[end + len(_DATA) : -1]
+
+
+def parse(message: bytes) -> tuple[bytes, bytes] | None:
+    """The same of any spelling, None where it is not the combined form."""
     try:
         wrapper = _decode_wrapper(message)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Routed(wrapper.stream.encode("utf-8", "replace"), bytes(wrapper.data))
+    return wrapper.stream.encode("utf-8", "replace"), bytes(wrapper.data)
 
 
 def is_shutdown(message: bytes) -> bool:

@@ -12,9 +12,10 @@ import zmq
 from binance_streamer import sockets
 from binance_streamer.config import SymbolConfig, streams_of
 from binance_streamer.wire import WireError, decode_frame, encode_topic
+from services.ingest.feed import Feed
 from services.ingest.network import Network
 from services.ingest.reader import Reader
-from services.ingest.recorder import Feed, Recorder
+from services.ingest.recorder import Recorder
 from services.ingest.reports import Report
 from services.ingest.snapshots import SnapshotRequests
 from services.runtime.clock import monotonic_s, wall_ns

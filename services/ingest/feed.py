@@ -1,0 +1,116 @@
+"""One stream as it is recorded: its continuity, its counts, and its rows."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from binance_streamer.exchange import EventReader, Reading, Stream, has_ids
+from services.ingest.continuity import Arrival, Chain, Outcome
+from services.ingest.holes import Holes
+from services.ingest.unlinked import Bars, Unlinked
+from services.runtime.gaps import Draft
+from services.runtime.segments import LastRow
+
+OVERLAP_S = 1.0
+"""A connection that has been delivering for less may have been opened behind a message in flight on another one."""
+QUIET_S = 30.0
+_IDS_GROW = frozenset({"bookticker", "partialdepth"})
+_BARS = frozenset({"kline", "continuouskline"})
+
+
+class Tracker(Protocol):
+    """What Chain, Unlinked and Bars have in common."""
+
+    @property
+    def newest(self) -> int | None: ...
+    @property
+    def held(self) -> int: ...
+    def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]: ...
+    def expire(self, now_s: float) -> Sequence[Outcome]: ...
+    def forget(self, connection: int, now_s: float) -> Sequence[Outcome]: ...
+    def lost(self, reason: str) -> Sequence[Outcome]: ...
+    def covers(self, connection: int) -> bool: ...
+    def has_entered(self, connection: int) -> bool: ...
+
+
+class Feed:
+    """One stream over all its connections."""
+
+    def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
+        self.stream = stream
+        self.read = EventReader(stream).read
+        self._holes = Holes(stream, new_gap_id)
+        self.tracker = _tracker(stream, self._holes, last_row)
+        self.offer = self.tracker.offer
+        self.messages = self.rows = self.raw = 0
+        self.heard_s: dict[int, float] = {}
+        """By connection: when it last delivered a message of the stream, a repeat too."""
+        self.recorded_s = self.told_s = 0.0
+        self.last: Arrival | None = None
+        self.is_anchored = stream.stream_type != "depth"
+        """Whether a snapshot has been asked for since the stream began, or was lost."""
+
+    @property
+    def gaps(self) -> int:
+        """Gaps listed so far."""
+        return self._holes.count
+
+    @property
+    def repeats(self) -> int:
+        """Messages that were there already."""
+        return self.messages - self.rows - self.tracker.held
+
+    def row(self, arrival: Arrival, now_s: float) -> Draft:
+        """The message as it is journalled."""
+        self.rows += 1
+        self.recorded_s = now_s
+        self.last = arrival
+        connection, recv_ns, event, reading = arrival
+        name, symbol, stream_type, variant, _ = self.stream
+        data = {
+            "symbol": symbol,
+            "stream": name,
+            "recv_ns": recv_ns,
+            "source": "ws",
+            "connection": connection,
+            "event": event,
+        }
+        return Draft(stream_type, symbol, variant, data, reading if self._is_newest(reading) else None)
+
+    def lose(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing from here on."""
+        self.is_anchored = self.stream.stream_type != "depth"
+        return self.tracker.lost(reason)
+
+    def is_covered(self, ended: int, others: Mapping[int, float], now_s: float) -> bool:
+        """Whether an ended connection is no loss. `others`: those that go on, and since when they have been delivering.
+
+        One that has not delivered this stream covers it where the ended one has not either, since then: it is quiet.
+        """
+        tracker = self.tracker
+        if any(tracker.covers(other) for other in others):
+            return True
+        heard_s = self.heard_s.get(ended, float("-inf"))
+        return any(
+            not tracker.has_entered(other) and heard_s < since_s <= now_s - OVERLAP_S
+            for other, since_s in others.items()
+        )
+
+    def hands_over(self, old: int, new: int, now_s: float) -> bool:
+        """Whether the old connection is needed no more: the new one has joined, or the stream is quiet on both."""
+        if self.tracker.covers(new):
+            return True
+        heard_s = self.heard_s.get(old)
+        return not self.tracker.has_entered(new) and (heard_s is None or now_s - heard_s >= QUIET_S)
+
+    def _is_newest(self, reading: Reading) -> bool:
+        """Whether the next run is to go on behind this row; a straggler is not where the stream ended."""
+        last_id, newest = reading.last_id, self.tracker.newest
+        return last_id is None or newest is None or last_id >= newest or reading.previous_id is None
+
+
+def _tracker(stream: Stream, holes: Holes, last_row: LastRow | None) -> Tracker:
+    if has_ids(stream.stream_type):
+        return Chain(holes, last_row=last_row)
+    if stream.stream_type in _BARS:
+        return Bars(holes, last_row=last_row)
+    return Unlinked(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
