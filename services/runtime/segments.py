@@ -131,7 +131,7 @@ def _take_row(frame: bytes, rows: dict[str, LastRow]) -> None:
     except wire.WireError:
         return
     event = data.get("event")
-    if event is None or data["source"] != "ws":
+    if event is None or data["source"] != "ws" or stream_type == "raw":
         return
     stream = data["stream"]
     before = rows.get(stream)
