@@ -1,0 +1,280 @@
+"""The whole system as processes of a test: each may be signalled, killed and started again at any moment."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import msgpack
+import zmq
+
+from binance_streamer import config as configuration
+from binance_streamer import sockets
+from binance_streamer.cli.audit import unwritten
+from binance_streamer.exchange import file_stem, stream_of
+from binance_streamer.names import encode_name
+from tests.chaos.oracle import STRICT, Rules
+from tests.chaos.recording import Judged, judged
+from tests.support.configs import write_config
+from tests.support.processes import Program, Simulator, service
+from tests.support.recorded import recorded_files
+from tests.support.waiting import eventually
+
+STREAMS = ("aggTrade", "depth@0ms", "kline_1m", "bookTicker", "markPrice@1s")
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT")
+PATIENCE_S = 90.0
+
+
+class Down(NamedTuple):
+    """An interval of the wall clock in which a symbol's worker was not connected; `None` stands for all of them."""
+
+    symbol: str | None
+    from_ns: int
+    to_ns: int
+
+
+class Pipeline:
+    """Simulator, bus, writer, rest and one ingest per symbol, below one directory."""
+
+    def __init__(
+        self,
+        place: Path,
+        *simulator_arguments: str | Path,
+        rate: float = 1500,
+        symbols: Sequence[str] = SYMBOLS[:3],
+        streams: Sequence[str] = STREAMS,
+        environment: Mapping[str, str] | None = None,
+        **sections: Mapping[str, Any],
+    ) -> None:
+        self.place = place
+        self.symbols = tuple(symbols)
+        self.streams = tuple(streams)
+        self.environment = dict(environment or {})
+        self.downs: list[Down] = []
+        self.programs: dict[str, Program] = {}
+        mix = ["--mix", ",".join(streams)] if "--capture" not in simulator_arguments else []
+        self.simulator = Simulator(
+            place, "--symbols", ",".join(symbols), "--rate", str(rate), *mix, *simulator_arguments
+        )
+        network = {**self.simulator.urls, **sections.pop("network", {})}
+        self.config_path = write_config(place, dict.fromkeys(symbols, streams), network, **sections)
+        self.config = configuration.load(self.config_path)
+        self.data = Path(self.config.storage.output_directory)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._taps: dict[str, zmq.Socket[bytes]] = {}
+
+    @property
+    def ingests(self) -> list[str]:
+        """The workers' names."""
+        return [f"ingest-{symbol}" for symbol in self.symbols]
+
+    @property
+    def names(self) -> list[str]:
+        """All processes of ours, in the order of their start."""
+        return ["bus", "writer", "rest", *self.ingests]
+
+    def start(self, *names: str) -> None:
+        """Start these, or all."""
+        for name in names or self.names:
+            self.programs[name] = self._started(name)
+
+    def _started(self, name: str) -> Program:
+        kind, _, symbol = name.partition("-")
+        arguments = ("--symbol", symbol) if symbol else ()
+        output = self.place / f"{encode_name(name)}.out"
+        return service(kind, self.config_path, *arguments, output=output, environment=self.environment)
+
+    def kill(self, name: str) -> int:
+        """SIGKILL; returns when."""
+        now_ns = time.time_ns()
+        self.programs[name].kill()
+        return now_ns
+
+    def restart(self, name: str, down_from_ns: int) -> None:
+        """Start again, and wait until a worker is connected; the time without it is noted."""
+        self.start(name)
+        if name.startswith("ingest-"):
+            symbol = name.removeprefix("ingest-")
+            self.wait_connected(symbol)
+            self.downs.append(Down(symbol, down_from_ns, time.time_ns()))
+
+    def wait_connected(self, *symbols: str) -> None:
+        """Until the simulator has every stream of these symbols subscribed."""
+        for symbol in symbols or self.symbols:
+            for suffix in self.streams:
+                name = stream_of(symbol, suffix).name
+                eventually(lambda n=name: self.subscribers(n), PATIENCE_S, what=f"{name} is subscribed", every_s=0.1)  # type: ignore[misc]
+
+    def subscribers(self, stream: str) -> int:
+        """How many connections a stream has."""
+        return int(self.simulator.command(f"subscribers {stream}"))
+
+    def wait_recording(self) -> None:
+        """Until every stream has a row in its file."""
+        self.wait_connected()
+        for symbol in self.symbols:
+            for suffix in self.streams:
+                eventually(
+                    lambda s=symbol, x=suffix: self.files_of(s, x),  # type: ignore[misc]
+                    PATIENCE_S,
+                    what=f"{symbol} {suffix} is recorded",
+                    every_s=0.1,
+                )
+
+    def files_of(self, symbol: str, suffix: str) -> list[Path]:
+        """The files of a stream."""
+        stream = stream_of(symbol, suffix)
+        return recorded_files(self.data, symbol, file_stem(stream.stream_type, stream.variant))
+
+    def alive(self, *but: str) -> None:
+        """Fail unless all processes, but these, run."""
+        for name, program in self.programs.items():
+            if name not in but:
+                assert program.exit_code is None, f"{name} ended with {program.exit_code}:\n{program.text()[-3000:]}"
+
+    def pids(self, *but: str) -> dict[str, int]:
+        """Of all processes but these."""
+        return {name: program.pid for name, program in self.programs.items() if name not in but}
+
+    def status(self, name: str, deadline_s: float = PATIENCE_S) -> dict[str, Any]:
+        """The newest status message of a process; waits for one that was sent after the call."""
+        asked_ns = time.time_ns()
+        tap = self._taps.get(name)
+        if tap is None:
+            topic = f"status.{name}.".encode()
+            tap = self._taps[name] = sockets.bus_sub(self._context, self.config.endpoints.bus_subscribe, topic)
+        end_s = time.monotonic() + deadline_s
+        while time.monotonic() < end_s:
+            if tap.poll(200):
+                data: dict[str, Any] = msgpack.unpackb(tap.recv_multipart()[1])[1]
+                if data["recv_ns"] >= asked_ns:
+                    return data
+        raise AssertionError(f"{name} says nothing")
+
+    def until(self, name: str, found: Callable[[dict[str, Any]], object], what: str) -> dict[str, Any]:
+        """Its first status message that is as wanted."""
+
+        def wanted() -> dict[str, Any] | None:
+            data = self.status(name)
+            return data if found(data) else None
+
+        return eventually(wanted, PATIENCE_S, what=f"{name}: {what}")
+
+    def settle(self) -> None:
+        """Let every stream go on, have the market stand still, and wait until what was sent last is in the files."""
+        self.wait_connected()
+        marks = self._last_lines()
+        eventually(
+            lambda: all(self._last_lines()[stream] != mark for stream, mark in marks.items()),
+            PATIENCE_S,
+            what="every stream goes on",
+            every_s=0.3,
+        )
+        self.simulator.command("pause")
+        self.wait_tape_quiet()
+        last = self._sent_last()
+        eventually(lambda: self._have_ended_with(last), PATIENCE_S, what="what was sent last is recorded", every_s=0.3)
+
+    def wait_tape_quiet(self) -> None:
+        """Until nothing has been added to the tape for a while."""
+        path = self.simulator.tape / "tape.txt"
+        sizes = [-1, -2, -3]
+
+        def quiet() -> bool:
+            sizes.append(path.stat().st_size)
+            return sizes[-1] == sizes[-2] == sizes[-3] == sizes[-4]
+
+        eventually(quiet, PATIENCE_S, what="the market stands still", every_s=0.15)
+
+    def finish(self, rules: Rules = STRICT) -> list[Judged]:
+        """Settle, end everything as supervisord would, and compare; nothing that was journalled may be left over."""
+        self.settle()
+        self.stop()
+        left = unwritten(self.config_path)
+        assert not left, left
+        return self.compare(rules)
+
+    def compare(self, rules: Rules = STRICT) -> list[Judged]:
+        """Every stream that was sent."""
+        return judged(self.simulator.tape, self.data, rules)
+
+    def stop(self) -> None:
+        """Producers first, the writer after them, the bus at last; each must end by itself with 0."""
+        for names in (["rest", *self.ingests], ["writer"], ["bus"]):
+            running = [name for name in names if name in self.programs]
+            for name in running:
+                if self.programs[name].exit_code is None:
+                    self.programs[name].send(signal.SIGTERM)
+            for name in running:
+                code = self.programs[name].wait(PATIENCE_S)
+                assert code == 0, f"{name} ended with {code}:\n{self.programs[name].text()[-3000:]}"
+
+    def log(self, name: str) -> str:
+        """What a process has logged."""
+        path = self.config.log_file(name)
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def _last_lines(self) -> dict[tuple[str, str], bytes]:
+        return {
+            (symbol, suffix): _last_line(files[-1]) if (files := self.files_of(symbol, suffix)) else b""
+            for symbol in self.symbols
+            for suffix in self.streams
+        }
+
+    def _sent_last(self) -> dict[tuple[str, str], bytes]:
+        """The last line of each stream that somebody was handed."""
+        names = {stream_of(symbol, suffix).name: (symbol, suffix) for symbol in self.symbols for suffix in self.streams}
+        last: dict[str, bytes] = {}
+        with (self.simulator.tape / "tape.txt").open("rb") as file:
+            for line in file:
+                name = line[line.index(b':"') + 2 : line.index(b'","data"')].decode()
+                if b" 0 {" not in line[:24]:
+                    last[name] = line
+        return {names[name]: line for name, line in last.items() if name in names}
+
+    def _have_ended_with(self, last: Mapping[tuple[str, str], bytes]) -> bool:
+        return all(
+            files and _event_time(line) in _last_line(files[-1])
+            for stream, line in last.items()
+            for files in [self.files_of(*stream)]
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for tap in self._taps.values():
+            tap.close(linger=0)
+        self._context.destroy(linger=0)
+        for program in [*self.programs.values(), self.simulator]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(program.pid, signal.SIGCONT)
+            program.__exit__()
+
+
+@contextlib.contextmanager
+def running(place: Path, *simulator_arguments: str | Path, **options: Any) -> Iterator[Pipeline]:
+    """A pipeline that records, all of it started."""
+    with Pipeline(place, *simulator_arguments, **options) as pipeline:
+        pipeline.start()
+        pipeline.wait_recording()
+        yield pipeline
+
+
+def _event_time(line: bytes) -> bytes:
+    start = line.index(b'"E":') + 4
+    end = start
+    while line[end : end + 1].isdigit():
+        end += 1
+    return line[start:end]
+
+
+def _last_line(path: Path) -> bytes:
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 65_536))
+        return file.read().rstrip(b"\n").rpartition(b"\n")[2]

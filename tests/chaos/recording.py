@@ -1,0 +1,139 @@
+"""The two sides that are compared: what the simulator sent, and what lies in the files. Read by json and csv alone."""
+
+import csv
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from binance_streamer.exchange import ROW_FORMS, Stream, file_stem, stream_from_name
+from tests.chaos.oracle import STRICT, Gap, Message, Row, Rules, Verdict, judge
+from tests.support.recorded import recorded_files, recorded_rows
+from tests.support.tape import read_tape
+
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_IDS = {"aggTrade": ("a", None), "trade": ("t", None), "depth": ("u", "pu"), "rpiDepth": ("u", "pu")}
+_OURS = ("recv_ns", "epoch", "seq", "source")
+
+
+class Judged(NamedTuple):
+    """One stream of a run, its tape and what is wrong with its recording."""
+
+    stream: Stream
+    tape: list[Message]
+    recv_ns: dict[int, int]
+    verdict: Verdict
+
+
+def judged(tape_directory: Path, data_directory: Path, rules: Rules = STRICT) -> list[Judged]:
+    """Every stream of the tape."""
+    found = []
+    for name, tape in tapes(tape_directory).items():
+        stream = stream_from_name(name)
+        rows = rows_of(data_directory, stream)
+        gaps = gaps_of(data_directory, stream, has_ids=any(message.last_id is not None for message in tape))
+        verdict = judge(tape, rows, gaps, rules)
+        place = {message.key: index for index, message in enumerate(tape)}
+        recv_ns = {place[row.key]: row.recv_ns for row in rows if row.key in place}
+        found.append(Judged(stream, tape, recv_ns, verdict))
+    return found
+
+
+def tapes(directory: Path) -> dict[str, list[Message]]:
+    """The tape by stream, in the order sent."""
+    found: dict[str, list[Message]] = defaultdict(list)
+    contents: dict[str, _Content] = {}
+    for sent in read_tape(directory):
+        content = contents.get(sent.stream)
+        if content is None:
+            content = contents[sent.stream] = _Content(stream_from_name(sent.stream))
+        found[sent.stream].append(content.message(sent.sent_ns, sent.copies, sent.event))
+    return dict(found)
+
+
+def rows_of(data_directory: Path, stream: Stream) -> list[Row]:
+    """All rows of a stream, in the order of its files."""
+    found = []
+    for path in recorded_files(data_directory, stream.symbol, file_stem(stream.stream_type, stream.variant)):
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = csv.reader(file, strict=True)
+            header = next(lines)
+            end, stamp = header.index("recv_ns"), header.index("recv_ns")
+            for cells in lines:
+                assert len(cells) == len(header), f"{path}: half a row: {cells}"
+                found.append(Row(_digest([*cells[:end], cells[-1]]), int(cells[stamp])))
+    return found
+
+
+def gaps_of(data_directory: Path, stream: Stream, *, has_ids: bool) -> list[Gap]:
+    """The gaps of a stream, each in its last state. Of klines only those in time: ids are those of closed bars."""
+    newest: dict[str, Gap] = {}
+    for cells in recorded_rows(data_directory, stream.symbol, "gap"):
+        if cells["stream"] != stream.name or (not has_ids and cells["from_id"] and cells["reason"] != "file damaged"):
+            continue
+        numbers = {key: int(cells[key]) if cells[key] else None for key in ("from_id", "to_id", "to_ns")}
+        newest[cells["gap_id"]] = Gap(
+            cells["gap_id"],
+            cells["state"],
+            numbers["from_id"],
+            numbers["to_id"],
+            int(cells["from_ns"]),
+            numbers["to_ns"],
+            cells["reason"],
+        )
+    return list(newest.values())
+
+
+def raw_reasons(data_directory: Path, symbol: str) -> list[str]:
+    """Why messages were recorded raw."""
+    return [row["reason"] for row in recorded_rows(data_directory, symbol, "raw")]
+
+
+class _Content:
+    """What the row of a message of one stream must say."""
+
+    def __init__(self, stream: Stream) -> None:
+        suffix = stream.name.partition("@")[2].partition("@")[0]
+        self._id_keys = _IDS.get(suffix)
+        form = ROW_FORMS[stream.stream_type]
+        self._columns = form.columns
+        self._levels = form.levels
+        self._inner = form.inner
+        self._implied = {"e", "s", f"{form.inner}.s", f"{form.inner}.i"}
+
+    def message(self, sent_ns: int, copies: int, event: bytes) -> Message:
+        members = _decode(event)
+        if self._inner:
+            inner = _decode(members.pop(self._inner))
+            members |= {f"{self._inner}.{key}": value for key, value in inner.items()}
+        previous_id, last_id = self._ids(members)
+        return Message(sent_ns, copies, _digest([*self._cells(members), self._extra(members)]), previous_id, last_id)
+
+    def _ids(self, members: dict[str, msgspec.Raw]) -> tuple[int | None, int | None]:
+        if self._id_keys is None:
+            return None, None
+        last, previous = self._id_keys
+        last_id = int(bytes(members[last]))
+        return (int(bytes(members[previous])) if previous else last_id - 1), last_id
+
+    def _cells(self, members: dict[str, msgspec.Raw]) -> Iterator[str]:
+        for _, key in self._columns:
+            text = bytes(members.pop(key, b"")).decode()
+            yield text.replace('"', "") if key in self._levels or text.startswith('"') else text
+
+    def _extra(self, members: dict[str, msgspec.Raw]) -> str:
+        left = {key: value for key, value in members.items() if key not in self._implied}
+        return "{" + ",".join(f'"{key}":{bytes(value).decode()}' for key, value in left.items()) + "}" if left else ""
+
+
+def _digest(cells: Iterable[str]) -> bytes:
+    return hashlib.blake2b("\x1f".join(cells).encode(), digest_size=16).digest()
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """A log of ours: one object a line."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,54 @@
+"""What the tests of processes share: random moments from a seed, and the check at the end."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from random import Random
+
+from tests.chaos import table
+from tests.chaos.pipeline import Down, Pipeline
+from tests.chaos.recording import Judged
+from tests.chaos.table import Fault
+
+SEED_VARIABLE = "CHAOS_SEED"
+_SLACK_NS = 1_000_000_000
+"""A gap lasts from the last row before to the first one after; what the down time does not explain of that."""
+
+
+def seeded() -> Random:
+    """A schedule of its own for every run, the same again with `CHAOS_SEED` set to the seed that was printed."""
+    seed = int(os.environ.get(SEED_VARIABLE) or time.time_ns() % 1_000_000)
+    print(f"{SEED_VARIABLE}={seed}")
+    return Random(seed)
+
+
+def sleep(seconds: float) -> None:
+    """A part of the schedule, not a wait for something: the moment at which the next fault comes."""
+    time.sleep(seconds)
+
+
+def check(streams: Sequence[Judged], faults: Sequence[Fault], downs: Iterable[Down] | None = None) -> None:
+    """Print the table; rows and gaps are the tape, and gaps no longer than the times in which nobody was there."""
+    print(table.text(table.lines(faults, streams)))
+    wrong = {stream.stream.name: stream.verdict.faults for stream in streams if not stream.verdict.is_right}
+    assert not wrong, wrong
+    if downs is None:
+        return
+    for stream in streams:
+        own = [down for down in downs if down.symbol in (None, stream.stream.symbol)]
+        allowed_ns = sum(down.to_ns - down.from_ns + _SLACK_NS for down in own)
+        assert stream.verdict.gap_ns <= allowed_ns, (stream.stream.name, stream.verdict.gaps, own)
+
+
+def kill_and_restart(pipeline: Pipeline, random: Random, victim: str) -> Fault:
+    """At a random moment, for a random time; the others must not notice."""
+    sleep(random.uniform(0.2, 1.5))
+    others = pipeline.pids(victim)
+    from_ns = pipeline.kill(victim)
+    sleep(random.uniform(0.0, 0.8))
+    pipeline.alive(victim)
+    pipeline.restart(victim, from_ns)
+    pipeline.alive()
+    assert pipeline.pids(victim) == others
+    symbol = victim.removeprefix("ingest-") if victim.startswith("ingest-") else None
+    return Fault(f"SIGKILL {victim.partition('-')[0]}", from_ns, symbol)
