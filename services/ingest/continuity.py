@@ -141,9 +141,8 @@ class Chain:
             return self._behind(arrival, previous, last, now_s)
         if previous <= self.newest:
             return (*self._fill(previous, last), self._forward(arrival, last), *self.expire(now_s))
-        if any(held.previous <= previous and last <= held.last for held in self._held):
-            return ()
-        insort(self._held, _Held(last, previous, arrival.recv_ns, now_s, arrival))
+        if not any(held.previous <= previous and last <= held.last for held in self._held):
+            insort(self._held, _Held(last, previous, arrival.recv_ns, now_s, arrival))
         return self.expire(now_s)
 
     def _behind(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:

@@ -1,0 +1,89 @@
+"""Silence, judged by the type of the stream."""
+
+from binance_streamer.exchange import stream_of
+from services.ingest.liveness import Liveness
+
+DEPTH = "btcusdt@depth@0ms"
+AGG_TRADE = "btcusdt@aggTrade"
+FORCE_ORDER = "btcusdt@forceOrder"
+STREAMS = [stream_of("BTCUSDT", suffix) for suffix in ("depth@0ms", "aggTrade", "forceOrder")]
+
+
+def connected(now_s: float = 0.0) -> Liveness:
+    liveness = Liveness(STREAMS, 10.0)
+    liveness.opened("public", now_s)
+    liveness.opened("market", now_s)
+    return liveness
+
+
+def stale(liveness: Liveness, start_s: int, stop_s: int) -> list[tuple[int, str]]:
+    """Which streams are reported when, asked every second."""
+    return [(now_s, one.stream.name) for now_s in range(start_s, stop_s) for one in liveness.check(now_s)]
+
+
+def test_a_busy_stream_is_stale_after_the_timeout_a_traded_one_after_five_times_as_long_a_quiet_one_never() -> None:
+    liveness = connected()
+    assert stale(liveness, 0, 60)[0] == (11, DEPTH)
+    liveness = connected()
+    reported = stale(liveness, 0, 2000)
+    assert min(now_s for now_s, name in reported if name == AGG_TRADE) == 51
+    assert FORCE_ORDER not in {name for _, name in reported}
+
+
+def test_data_keeps_a_stream_live() -> None:
+    liveness = connected()
+    for now_s in range(0, 100, 5):
+        liveness.heard(DEPTH, now_s)
+        liveness.heard(AGG_TRADE, now_s)
+        assert liveness.check(now_s) == []
+    assert liveness.state(DEPTH) == "live"
+
+
+def test_a_stream_that_stays_silent_is_reported_at_growing_intervals() -> None:
+    liveness = connected()
+    assert [now_s for now_s, name in stale(liveness, 0, 160) if name == DEPTH] == [11, 32, 73, 154]
+    assert liveness.state(DEPTH) == "stale"
+
+
+def test_a_stale_stream_that_speaks_is_live_again() -> None:
+    liveness = connected()
+    stale(liveness, 0, 20)
+    assert liveness.heard(DEPTH, 20) is True
+    assert liveness.heard(DEPTH, 21) is False
+    assert [now_s for now_s, name in stale(liveness, 21, 40) if name == DEPTH] == [32]
+
+
+def test_without_a_connection_silence_means_nothing() -> None:
+    liveness = connected()
+    liveness.closed("public")
+    assert DEPTH not in {name for _, name in stale(liveness, 0, 100)}
+    assert liveness.state(DEPTH) == "waiting"
+
+
+def test_a_symbol_that_does_not_trade_is_not_nagged() -> None:
+    liveness = connected()
+    liveness.is_trading = False
+    assert stale(liveness, 0, 500) == []
+
+
+def test_a_process_that_was_stopped_does_not_blame_the_exchange() -> None:
+    liveness = connected()
+    liveness.check(1)
+    assert liveness.check(500) == []
+    assert liveness.check(501) == []
+
+
+def test_a_new_connection_is_given_time() -> None:
+    liveness = connected()
+    stale(liveness, 0, 20)
+    liveness.opened("public", 20)
+    assert [now_s for now_s, name in stale(liveness, 20, 60) if name == DEPTH] == [41]
+
+
+def test_trades_that_are_silent_for_very_long_while_depth_moves_are_suspicious() -> None:
+    liveness = connected()
+    liveness.heard(DEPTH, 99)
+    assert liveness.suspicious(99) == []
+    assert liveness.suspicious(101) == [AGG_TRADE]
+    liveness.heard(AGG_TRADE, 102)
+    assert liveness.suspicious(103) == []

@@ -1,0 +1,186 @@
+"""What becomes of each message: a row, a repeat, or a raw row with its reason."""
+
+import itertools
+from typing import Any
+
+import pytest
+
+from binance_streamer.exchange import stream_of
+from services.ingest.recorder import Anchor, Recorder
+from services.ingest.reports import Delivered
+from services.runtime.segments import LastRow
+
+SUFFIXES = ("aggTrade", "depth@0ms", "markPrice@1s")
+AGG_TRADE = b'{"e":"aggTrade","E":1790526539033,"a":7,"s":"BTCUSDT","p":"84551.10","nq":"0.030"}'
+STAMP_NS = 1_790_526_539_033_000_000
+
+
+def recorder(last_rows: dict[str, LastRow] | None = None) -> Recorder:
+    numbers = itertools.count(1)
+    return Recorder(
+        "BTCUSDT",
+        [stream_of("BTCUSDT", suffix) for suffix in SUFFIXES],
+        last_rows=last_rows or {},
+        new_gap_id=lambda: f"g{next(numbers)}",
+    )
+
+
+def frame(name: str, event: bytes) -> bytes:
+    return b'{"stream":"' + name.encode() + b'","data":' + event + b"}"
+
+
+def depth(previous: int, last: int, event_time_ms: int = 1_790_526_539_000) -> bytes:
+    event = f'{{"e":"depthUpdate","E":{event_time_ms},"s":"BTCUSDT","U":1,"u":{last},"pu":{previous},"b":[],"a":[]}}'
+    return frame("btcusdt@depth@0ms", event.encode())
+
+
+def deliver(subject: Recorder, *messages: bytes, connection: int = 1, stamp_ns: int = STAMP_NS) -> list[dict[str, Any]]:
+    """The data of what is to be journalled, with its stream type."""
+    subject.deliver(Delivered(connection, stamp_ns, list(messages), 0), 100.0)
+    return [{"type": draft.stream_type, **draft.data} for draft in subject.collect(1)]
+
+
+def test_an_event_is_a_row_with_its_own_bytes_and_stamp() -> None:
+    rows = deliver(recorder(), frame("btcusdt@aggTrade", AGG_TRADE))
+    assert rows == [
+        {
+            "type": "aggtrade",
+            "symbol": "BTCUSDT",
+            "stream": "btcusdt@aggTrade",
+            "recv_ns": STAMP_NS,
+            "source": "ws",
+            "connection": 1,
+            "event": AGG_TRADE,
+        }
+    ]
+
+
+def test_messages_of_one_recv_have_consecutive_stamps() -> None:
+    rows = deliver(recorder(), depth(0, 1), b"garbage", depth(1, 2))
+    assert [row["recv_ns"] - STAMP_NS for row in rows] == [0, 1, 2]
+
+
+def test_another_spelling_is_the_same_event() -> None:
+    message = b'{"data": ' + AGG_TRADE + b', "stream": "btcusdt@aggTrade"}'
+    (row,) = deliver(recorder(), message)
+    assert (row["type"], row["event"]) == ("aggtrade", AGG_TRADE)
+
+
+@pytest.mark.parametrize(
+    ("message", "event", "stream", "kind"),
+    [
+        (b"\x01 garbage", b"\x01 garbage", "", "not the combined form"),
+        (b"[" * 200_000, b"[" * 200_000, "", "not the combined form"),
+        (frame("x@y", b"{}"), frame("x@y", b"{}"), "", "unknown stream"),
+        (frame("btcusdt@aggTrade", b'{"e":'), b'{"e":', "btcusdt@aggTrade", "unreadable event"),
+        (frame("btcusdt@aggTrade", b"\xff"), b"\xff", "btcusdt@aggTrade", "unreadable event"),
+        (
+            frame("btcusdt@aggTrade", AGG_TRADE.replace(b"BTCUSDT", b"ETHUSDT")),
+            AGG_TRADE.replace(b"BTCUSDT", b"ETHUSDT"),
+            "btcusdt@aggTrade",
+            "unreadable event",
+        ),
+        (
+            frame("btcusdt@aggTrade", AGG_TRADE.replace(b'"a":7', b'"a":9007199254740993')),
+            AGG_TRADE.replace(b'"a":7', b'"a":9007199254740993'),
+            "btcusdt@aggTrade",
+            "unreadable event",
+        ),
+        (
+            frame("btcusdt@aggTrade", AGG_TRADE.replace(b"1790526539033", b"4790526539033")),
+            AGG_TRADE.replace(b"1790526539033", b"4790526539033"),
+            "btcusdt@aggTrade",
+            "unreadable event",
+        ),
+    ],
+)
+def test_what_is_no_event_is_recorded_raw(message: bytes, event: bytes, stream: str, kind: str) -> None:
+    subject = recorder()
+    deliver(subject, frame("btcusdt@aggTrade", AGG_TRADE.replace(b'"a":7', b'"a":6')))
+    (row,) = deliver(subject, message)
+    assert (row["type"], row["event"], row["stream"]) == ("raw", event, stream)
+    assert 0 < len(row["reason"]) <= 200
+    assert dict(subject.refused) == {kind: 1}
+    (row,) = deliver(subject, frame("btcusdt@aggTrade", AGG_TRADE))
+    assert row["type"] == "aggtrade", "what is behind it is not lost, and no gap"
+
+
+def test_the_kinds_of_refusal_are_few_whatever_comes() -> None:
+    subject = recorder()
+    for number in range(100):
+        deliver(subject, frame(f"stream{number}", b"{}"), f"garbage {number}".encode())
+    assert len(subject.refused) == 2
+
+
+def test_an_announced_shutdown_is_noted_and_recorded() -> None:
+    subject = recorder()
+    (row,) = deliver(subject, b'{"e":"serverShutdown","E":1}', connection=4)
+    assert (row["type"], row["reason"]) == ("raw", "serverShutdown")
+    assert subject.shutdowns == {4}
+
+
+def test_the_answer_to_a_subscription_is_not_recorded() -> None:
+    assert deliver(recorder(), b'{"result":null,"id":1}') == []
+
+
+def test_a_gap_is_told_once_with_its_last_state() -> None:
+    subject = recorder()
+    rows = deliver(subject, depth(0, 10), depth(30, 40), depth(10, 20))
+    gaps = [row for row in rows if row["type"] == "gap"]
+    assert [(gap["gap_id"], gap["from_id"], gap["to_id"], gap["state"]) for gap in gaps] == [
+        ("g1", 20, 30, "unrepairable")
+    ]
+
+
+def test_the_first_depth_row_and_every_hole_want_a_snapshot() -> None:
+    subject = recorder()
+    deliver(subject, depth(5, 10), depth(10, 12), depth(30, 40))
+    assert subject.anchors == [Anchor(5, "connected"), Anchor(30, "sequence")]
+
+
+def test_a_reconnection_wants_a_snapshot_even_without_a_hole() -> None:
+    subject = recorder()
+    deliver(subject, depth(5, 10))
+    subject.anchors.clear()
+    subject.ended(1, "public", {}, reason="disconnected", now_s=101.0)
+    deliver(subject, depth(10, 12), connection=2)
+    assert subject.anchors == [Anchor(10, "connected")]
+
+
+def test_a_hand_over_wants_none() -> None:
+    subject = recorder()
+    deliver(subject, depth(5, 10))
+    deliver(subject, depth(5, 10), connection=2)
+    subject.anchors.clear()
+    subject.ended(1, "public", {2: 100.0}, reason="disconnected", now_s=101.0)
+    deliver(subject, depth(10, 12), connection=2)
+    assert subject.anchors == []
+
+
+def test_an_event_a_day_ahead_of_our_clock_does_not_hide_that_ids_went_back() -> None:
+    subject = recorder()
+    deliver(subject, depth(100, 110, 1_790_526_539_000 + 40 * 86_400_000))
+    later_ns = STAMP_NS + 2 * 86_400 * 1_000_000_000
+    rows = deliver(subject, depth(5, 7, later_ns // 1_000_000), stamp_ns=later_ns)
+    assert [row["type"] for row in rows] == ["depth", "gap"]
+
+
+def test_repeats_are_counted() -> None:
+    subject = recorder()
+    deliver(subject, depth(0, 10), depth(0, 10), depth(10, 20))
+    feed = subject.feeds["btcusdt@depth@0ms"]
+    assert (feed.messages, feed.rows, feed.repeats) == (3, 2, 1)
+
+
+def test_a_straggler_is_not_where_the_next_run_goes_on() -> None:
+    subject = recorder()
+    subject.deliver(Delivered(1, STAMP_NS, [depth(0, 10), depth(30, 40), depth(10, 20)], 0), 100.0)
+    noted = [draft.reading.last_id for draft in subject.collect(1) if draft.reading is not None]
+    assert noted == [10, 40]
+
+
+def test_first_arrivals_and_lag_are_known_per_connection() -> None:
+    subject = recorder()
+    deliver(subject, depth(0, 10), connection=1)
+    deliver(subject, depth(0, 10), connection=2, stamp_ns=STAMP_NS + 3_000_000)
+    assert (subject.first_arrivals[1], subject.first_arrivals[2], subject.lag_ms) == (1, 0, {2: 3.0})
