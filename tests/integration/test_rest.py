@@ -10,8 +10,10 @@ import pytest
 import zmq
 
 from binance_streamer.config import load
-from binance_streamer.sockets import bus_pub, bus_sub
-from binance_streamer.wire import decode_frame, encode_frame
+from binance_streamer.sockets import bus_pub, bus_sub, intake_pull
+from binance_streamer.wire import decode_batch, decode_frame, encode_frame, split_frames
+from services.rest import state
+from services.rest.pacing import SavedPace
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.waiting import eventually
@@ -83,6 +85,29 @@ class Bus:
         self._context.term()
 
 
+class Writer:
+    """The writer's end of the durable path, which says nothing."""
+
+    def __init__(self, config: Path) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._pull = intake_pull(self._context, load(config).endpoints.writer_intake)
+        self.taken: list[tuple[str, dict[str, Any]]] = []
+
+    def frames(self) -> int:
+        """How many frames have come."""
+        while self._pull.poll(0):
+            batch = decode_batch(self._pull.recv_multipart())
+            self.taken.extend(decode_frame(frame) for frame in split_frames(batch.frames))
+        return len(self.taken)
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pull.close(linger=0)
+        self._context.term()
+
+
 @pytest.fixture
 def simulator(place: Path) -> Iterator[Simulator]:
     with Simulator(place, "--symbols", "BTCUSDT,ETHUSDT,币安人生USDT", "--rate", "100") as found:
@@ -145,12 +170,14 @@ def test_the_first_requests_of_a_run_are_the_time_and_the_exchange_info(
 def test_a_requested_snapshot_is_recorded_as_the_bytes_that_came(
     place: Path, config: Path, bus: Bus, simulator: Simulator
 ) -> None:
-    with rest_process(place, config) as rest:
+    with rest_process(place, config) as rest, Writer(config) as writer:
         running(bus)
         bus.ask("币安人生USDT")
         snapshot = eventually(lambda: bus.snapshots("币安人生USDT"))[0]
         eventually(lambda: bus.status()["journal"]["appended"] == 2, what="list and snapshot are journalled")
+        eventually(lambda: writer.frames() >= 2)
         assert rest.stop() == 0
+        assert ("depth_snapshot", snapshot) in writer.taken
     simulator.stop()
     assert snapshot["stream"] == "/fapi/v1/depth?symbol=%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT&limit=1000"
     line = (place / "tape" / "rest.txt").read_bytes().splitlines()[-1]
@@ -213,6 +240,44 @@ def test_after_every_wrong_answer_the_snapshot_comes(place: Path, simulator: Sim
         eventually(lambda: bus.status()["state"] == "answered")
         bus.close()
     assert json.loads(snapshot["event"])["bids"]
+
+
+def test_a_request_that_a_kill_cut_short_is_not_forgotten(
+    place: Path, config: Path, bus: Bus, simulator: Simulator
+) -> None:
+    with rest_process(place, config) as rest:
+        running(bus)
+        simulator.command("rest slow 30 1")
+        bus.ask("BTCUSDT")
+        eventually(lambda: bus.status()["used_weight"] == 22)
+        rest.kill()
+    loaded = state.load(place / "run" / "rest.json", time.time_ns())
+    assert loaded
+    assert sorted(weight for _, weight in loaded[0].pace.sent) == [1, 1, 20]
+
+
+def test_a_damaged_state_counts_as_a_full_minute(place: Path, config: Path, bus: Bus, simulator: Simulator) -> None:
+    (place / "run" / "rest.json").write_bytes(b'{"written_ns":1')
+    with rest_process(place, config):
+        eventually(lambda: bus.status().get("used_weight", 0) > 1200)
+        rounds(bus, 3)
+    simulator.stop()
+    assert answers(place) == []
+
+
+def test_after_midnight_utc_every_symbol_gets_a_snapshot(place: Path) -> None:
+    midnight_ms = 1_790_640_000_000
+    start = ["--start-time-ms", str(midnight_ms - 10_000)]
+    with Simulator(place, "--symbols", "BTCUSDT,ETHUSDT", "--rate", "10", *start) as simulator:
+        config = configured(place, simulator)
+        taken_ms = dict.fromkeys(("BTCUSDT", "ETHUSDT"), midnight_ms - 15 * 60_000)
+        state.save(place / "run" / "rest.json", state.State(SavedPace(0, [], []), taken_ms), time.time_ns())
+        with service("bus", config, output=place / "bus.out"), rest_process(place, config):
+            bus = Bus(config)
+            for symbol in ("BTCUSDT", "ETHUSDT"):
+                snapshot = eventually(lambda name=symbol: bus.snapshots(name))[0]  # type: ignore[misc]
+                assert json.loads(snapshot["event"])["E"] >= midnight_ms
+            bus.close()
 
 
 @pytest.mark.parametrize("where", ["text", "retry-after"])
