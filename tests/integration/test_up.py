@@ -1,0 +1,114 @@
+"""`up` as a user runs it, against the simulator."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.configs import write_config
+from tests.support.processes import Program, Simulator, alive, command_line
+from tests.support.recorded import recorded_rows
+from tests.support.tape import ids_of, sent_events
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def simulator(place: Path) -> Iterator[Simulator]:
+    with Simulator(place, "--symbols", "BTCUSDT", "--rate", "100") as running:
+        yield running
+
+
+@pytest.fixture
+def config(place: Path, simulator: Simulator) -> Path:
+    return write_config(place, {"BTCUSDT": ["aggTrade", "depth@0ms"]}, simulator.urls)
+
+
+def up(place: Path, config: Path, *arguments: str, name: str = "up") -> Program:
+    return command_line("up", "-c", config, *arguments, output=place / f"{name}.out")
+
+
+def trades(place: Path) -> list[int]:
+    return [int(row["agg_trade_id"]) for row in recorded_rows(place / "data", "BTCUSDT", "aggtrade")]
+
+
+def family(program: Program) -> list[int]:
+    return [process.pid for process in psutil.Process(program.pid).children(recursive=True)]
+
+
+def assert_a_piece_of_the_truth(found: list[int], simulator: Simulator) -> None:
+    """Rows without a hole and without a repeat, as sent."""
+    sent = ids_of(sent_events(simulator.tape)["btcusdt@aggTrade"], "a")
+    start = sent.index(found[0])
+    assert found == sent[start : start + len(found)]
+
+
+def test_up_ends_after_its_duration_with_everything_in_the_files(
+    place: Path, config: Path, simulator: Simulator
+) -> None:
+    with up(place, config, "--duration", "3") as running:
+        assert running.wait(120) == 0, running.text()
+    assert_a_piece_of_the_truth(trades(place), simulator)
+    assert len(trades(place)) > 30
+    assert f"recorded: {place / 'data'}" in running.text()
+
+
+def test_the_configured_run_duration_ends_up(place: Path, config: Path, simulator: Simulator) -> None:
+    config.write_text(config.read_text().replace("  development:\n", "  development:\n    run_duration: 2\n"))
+    with up(place, config) as running:
+        assert running.wait(120) == 0, running.text()
+    assert_a_piece_of_the_truth(trades(place), simulator)
+
+
+def test_a_second_run_goes_on_where_the_first_one_ended(place: Path, config: Path, simulator: Simulator) -> None:
+    for number in ("1", "2"):
+        with up(place, config, "--duration", "2", name=number) as running:
+            assert running.wait(120) == 0, running.text()
+    found = trades(place)
+    assert found == sorted(set(found))
+    sent = ids_of(sent_events(simulator.tape)["btcusdt@aggTrade"], "a")
+    gaps = [row for row in recorded_rows(place / "data", "BTCUSDT", "gap") if row["stream"] == "btcusdt@aggTrade"]
+    assert len(gaps) == 1
+    missing = range(int(gaps[0]["from_id"]) + 1, int(gaps[0]["to_id"]) + 1)
+    assert sorted([*found, *missing]) == list(range(found[0], found[-1] + 1))
+    assert set(found) <= set(sent)
+
+
+def test_a_second_up_is_told_of_the_first(place: Path, config: Path) -> None:
+    with up(place, config) as first:
+        eventually(lambda: "rows" in first.text(), 60, what="it records")
+        with up(place, config, name="second") as second:
+            assert second.wait(60) == 69
+        assert "runs for this configuration already" in second.text()
+        assert first.exit_code is None
+        assert first.stop(90) == 0
+
+
+def test_ctrl_c_ends_up_cleanly(place: Path, config: Path) -> None:
+    with up(place, config) as running:
+        eventually(lambda: trades(place), 60, what="rows")
+        pids = family(running)
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(90) == 0, running.text()
+    assert "Traceback" not in running.text()
+    assert not [pid for pid in pids if alive(pid)]
+
+
+def test_a_killed_up_leaves_no_process_behind(place: Path, config: Path) -> None:
+    with up(place, config) as running:
+        eventually(lambda: len(family(running)) == 5, 60, what="supervisord, bus, writer, rest, ingest run")
+        pids = family(running)
+        running.kill()
+        eventually(lambda: not [pid for pid in pids if alive(pid)], 60, what="all of them end")
+
+
+def test_a_bad_configuration_is_said_without_a_traceback(place: Path) -> None:
+    config = place / "streamer.yaml"
+    config.write_text("mode: nonsense\n")
+    with up(place, config) as refused:
+        assert refused.wait(60) == 78
+    assert str(config) in refused.text()
+    assert "mode" in refused.text()
+    assert "Traceback" not in refused.text()
