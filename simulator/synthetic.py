@@ -41,6 +41,9 @@ class SyntheticMarket:
         self._schedule = Schedule(random.Random(f"{options.seed} schedule"))  # noqa: S311
         self._feeds = {symbol: self._feed(symbol) for symbol in options.symbols}
         self._first_ms = clock.now_ms()
+        self._first_snapshots = {
+            symbol: feed.snapshot(1000, self._first_ms).encode() for symbol, feed in self._feeds.items()
+        }
         self.set_rate(options.rate)
 
     def _feed(self, symbol: str) -> SymbolFeed:
@@ -50,9 +53,7 @@ class SyntheticMarket:
         streams: dict[str, Stream] = {
             suffix: self._hub.add_stream(stream_name(symbol, suffix)) for suffix in SUFFIXES
         }  # fmt: skip
-        feed = SymbolFeed(engine, streams, self._hub.publish)
-        feed.first_snapshot = feed.snapshot(1000, now_ms)
-        return feed
+        return SymbolFeed(engine, streams, self._hub.publish)
 
     def set_rate(self, rate: float) -> None:
         """Shares a new total rate; what was due is due no more."""
@@ -102,7 +103,7 @@ class SyntheticMarket:
         return self._feeds[symbol].snapshot(limit, self._clock.now_ms()).encode()
 
     def stale_depth(self, symbol: str) -> bytes:
-        return self._feeds[symbol].first_snapshot.encode()
+        return self._first_snapshots[symbol]
 
     def agg_trades(self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int) -> list[str]:
         history = self._feeds[symbol].history

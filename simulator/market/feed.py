@@ -36,7 +36,6 @@ class SymbolFeed:
         self.streams = streams
         self.status = "TRADING"
         self.history = TradeHistory()
-        self.first_snapshot = ""
         self._publish = publish
         self._chains: dict[str, Chain] = {}
         self._waiting: deque[tuple[float, Batch]] = deque()  # aggregates are pushed 150 ms after their trade

@@ -1,7 +1,7 @@
 """The synthetic market is one market: book, trades and klines that the streams tell are those that are true."""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -48,6 +48,30 @@ def test_snapshot_and_updates_lead_to_the_true_book(suffix: str) -> None:
 
     market.engine.book.check()
     assert book == _sides(json.loads(market.feed.snapshot(1000, market.now_ms)))
+
+
+def _units(levels: list[list[str]]) -> dict[int, int]:
+    return {int(price.replace(".", "")): int(quantity.replace(".", "")) for price, quantity in levels}
+
+
+def test_followed_books_are_the_true_one_after_every_message() -> None:
+    market = VirtualMarket()
+    snapshot = json.loads(market.feed.snapshot(1000, 0))
+    books = {suffix: (_units(snapshot["bids"]), _units(snapshot["asks"])) for suffix in DEPTHS}
+    compared: Counter[str] = Counter()
+
+    def follow(suffix: str, event: dict[str, Any]) -> None:
+        if suffix in books:
+            for side, changes in zip(books[suffix], (_units(event["b"]), _units(event["a"])), strict=True):
+                side.update(changes)
+                for price in [price for price, quantity in changes.items() if quantity == 0]:
+                    del side[price]
+            assert books[suffix] == (market.engine.book.bids, market.engine.book.asks)
+            compared[suffix] += 1
+
+    market.on_message = follow
+    market.run(60)
+    assert min(compared.values()) >= 110
 
 
 @pytest.mark.parametrize("suffix", DEPTHS)
