@@ -92,9 +92,11 @@ class Reader(threading.Thread):
 
     def add(self, number: int, connection: Connection, requests: Sequence[str] = ()) -> None:
         """Read this connection from now on, and send it these text messages first."""
-        self._do(
-            lambda: self._open(_Line(number, connection, self._max_message_bytes, self._frame_timeout_s), requests)
-        )
+        if self._is_stopping:
+            connection.close()
+            return
+        line = _Line(number, connection, self._max_message_bytes, self._frame_timeout_s)
+        self._do(lambda: self._open(line, requests))
 
     def failed(self, report: Failed) -> None:
         """Hand a failure to the recorder."""

@@ -1,0 +1,180 @@
+"""The reading thread over real sockets: it stamps, answers, bounds and reports, whatever the recorder does."""
+
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from websockets.frames import Close, Frame, Opcode
+
+from services.ingest.dial import Connection
+from services.ingest.reader import Reader
+from services.ingest.reports import Delivered, Dropped, Ended, Failed, Opened, Report, Stamper
+from tests.support.waiting import eventually
+
+
+def text(payload: bytes) -> bytes:
+    return Frame(Opcode.TEXT, payload).serialize(mask=False)
+
+
+@contextmanager
+def reading(*, most_bytes: int = 1 << 20, frame_timeout_s: float = 10.0) -> Iterator[tuple[Reader, socket.socket]]:
+    """A running reader with connection 1, and the exchange's end of it."""
+    ours, theirs = socket.socketpair()
+    reader = Reader(max_message_bytes=100_000, frame_timeout_s=frame_timeout_s, most_bytes=most_bytes)
+    reader.start()
+    try:
+        reader.add(1, Connection(ours))
+        yield reader, theirs
+    finally:
+        reader.stop()
+        theirs.close()
+
+
+def reports_until(reader: Reader, last: type[Report], found: list[Report] | None = None) -> list[Report]:
+    found = [] if found is None else found
+
+    def has_come() -> bool:
+        found.extend(reader.take(1 << 30))
+        return any(isinstance(report, last) for report in found)
+
+    eventually(has_come, what=f"{last.__name__} in {found}")
+    return found
+
+
+def received(peer: socket.socket) -> bytes:
+    peer.settimeout(20)
+    return peer.recv(4096)
+
+
+def test_messages_come_in_order_with_growing_stamps_behind_the_opening() -> None:
+    with reading() as (reader, exchange):
+        exchange.sendall(text(b"a") + text(b"b"))
+        found = reports_until(reader, Delivered)
+        exchange.sendall(text(b"c"))
+        found += reports_until(reader, Delivered)
+    assert isinstance(found[0], Opened)
+    delivered = [report for report in found if isinstance(report, Delivered)]
+    messages = [(report.recv_ns + at, one) for report in delivered for at, one in enumerate(report.messages)]
+    assert [one for _, one in messages] == [b"a", b"b", b"c"]
+    stamps = [found[0].recv_ns, *(stamp for stamp, _ in messages)]
+    assert sorted(set(stamps)) == stamps
+
+
+def test_a_ping_is_answered_though_nobody_takes_anything() -> None:
+    with reading() as (_, exchange):
+        exchange.sendall(text(b"a") + Frame(Opcode.PING, b"are you there").serialize(mask=False))
+        answer = received(exchange)
+    assert answer[0] == 0x80 | Opcode.PONG
+    assert answer[1] == 0x80 | len(b"are you there")
+
+
+def test_a_report_wakes_a_poll() -> None:
+    with reading() as (reader, exchange):
+        reports_until(reader, Opened)
+        assert reader.is_idle()
+        exchange.sendall(text(b"a"))
+        poll = select.poll()
+        poll.register(reader.fileno(), select.POLLIN)
+        assert poll.poll(20_000)
+        assert not reader.is_idle()
+
+
+def test_beyond_its_bound_messages_are_dropped_counted_and_told_before_the_next_one() -> None:
+    with reading(most_bytes=1000) as (reader, exchange):
+        reports_until(reader, Opened)
+        for _ in range(3):
+            exchange.sendall(text(b"x" * 600))
+            eventually(lambda: select.select([], [exchange], [], 0)[1])
+        eventually(lambda: reader.queued_bytes > 1000)
+        for _ in range(3):
+            exchange.sendall(text(b"lost"))
+        exchange.sendall(Frame(Opcode.PING, b"").serialize(mask=False))
+        assert received(exchange)[0] == 0x80 | Opcode.PONG, "all of it has been read"
+        found = reader.take(1 << 30)
+        exchange.sendall(text(b"kept"))
+        found = reports_until(reader, Delivered, [])
+    dropped = [report.messages for report in found if isinstance(report, Dropped)]
+    assert sum(dropped) >= 3
+    assert isinstance(found[-1], Delivered)
+    assert found[-1].messages == [b"kept"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (b"", "disconnected"),
+        (Close(1001, "").serialize(), "disconnected"),
+        (b"\xc1\x00", "frame error"),
+        (b"\x81\x7f" + (200_000).to_bytes(8, "big"), "oversize"),
+    ],
+    ids=["end", "close frame", "reserved bit", "oversize"],
+)
+def test_every_end_has_its_reason_and_what_came_before_is_delivered(sent: bytes, reason: str) -> None:
+    with reading() as (reader, exchange):
+        frame = Frame(Opcode.CLOSE, sent).serialize(mask=False) if reason == "disconnected" and sent else sent
+        exchange.sendall(text(b"a") + frame)
+        exchange.shutdown(socket.SHUT_WR)
+        found = reports_until(reader, Ended)
+    assert [type(report) for report in found] == [Opened, Delivered, Ended]
+    ended = found[-1]
+    assert isinstance(ended, Ended)
+    assert ended.reason == reason
+
+
+def test_a_trickle_is_ended() -> None:
+    with reading(frame_timeout_s=0.3) as (reader, exchange):
+        exchange.sendall(text(b"abc")[:3])
+        ended = reports_until(reader, Ended)[-1]
+    assert isinstance(ended, Ended)
+    assert ended.reason == "stall"
+
+
+def test_a_connection_is_closed_on_demand_behind_what_it_delivered() -> None:
+    with reading() as (reader, exchange):
+        exchange.sendall(text(b"a"))
+        found = reports_until(reader, Delivered)
+        reader.close(1, "stall", "stale")
+        found += reports_until(reader, Ended)
+        assert found[-1][2:] == ("stall", "stale")
+        assert received(exchange)[0] == 0x80 | Opcode.CLOSE
+
+
+def test_what_had_arrived_is_delivered_at_the_stop() -> None:
+    with reading() as (reader, exchange):
+        reports_until(reader, Opened)
+        exchange.sendall(text(b"a"))
+    found = reader.take(1 << 30)
+    assert [type(report) for report in found] == [Delivered, Ended]
+
+
+def test_a_connection_that_comes_after_the_stop_is_closed() -> None:
+    with reading() as (reader, _):
+        reports_until(reader, Opened)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        reader.add(2, Connection(ours))
+        assert received(theirs) == b""
+
+
+def test_a_failure_is_reported_in_order() -> None:
+    with reading() as (reader, _):
+        reader.failed(Failed(7, "refused", 3.0))
+        assert Failed(7, "refused", 3.0) in reports_until(reader, Failed)
+
+
+def test_requests_are_sent_first() -> None:
+    ours, theirs = socket.socketpair()
+    with reading() as (reader, _), theirs:
+        reader.add(2, Connection(ours), ['{"method":"SUBSCRIBE"}'])
+        assert received(theirs)[0] == 0x80 | Opcode.TEXT
+
+
+def test_stamps_grow_unless_the_clock_is_set_back_by_more_than_a_second() -> None:
+    stamper = Stamper()
+    assert stamper.first_of(1_000_000_000_000, 3) == 1_000_000_000_000
+    assert stamper.first_of(1_000_000_000_000, 1) == 1_000_000_000_003
+    assert stamper.first_of(999_500_000_000, 2) == 1_000_000_000_004
+    assert stamper.first_of(998_000_000_000, 1) == 998_000_000_000
+    assert stamper.first_of(1_000_000_000_000, 1) == 1_000_000_000_000
