@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 from msgspec import Meta
 
 from binance_streamer import exchange
+from binance_streamer.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import MAX_FRAME_BYTES
 
@@ -116,8 +118,14 @@ class LoggingConfig(_Section, frozen=True):
     backup_count: Annotated[int, Meta(ge=0)] = 5
 
 
+BOUND_ENDPOINTS = ("bus_publish", "bus_subscribe", "writer_intake", "writer_acks", "orderbook_query")
+
+
 class EndpointsConfig(_Section, frozen=True):
-    """ZeroMQ endpoints; `{run}` becomes `run_directory`."""
+    """ZeroMQ endpoints; `{run}` becomes `run_directory`.
+
+    `curve_directory` holds keys and turns encryption on; `insecure` does without where other machines can reach us.
+    """
 
     run_directory: str = "../var/run"
     bus_publish: str = "ipc://{run}/bus.publish"
@@ -125,6 +133,7 @@ class EndpointsConfig(_Section, frozen=True):
     writer_intake: str = "ipc://{run}/writer.intake"
     writer_acks: str = "ipc://{run}/writer.acks"
     orderbook_query: str = "ipc://{run}/orderbook.query"
+    curve_directory: str = ""
     insecure: bool = False
 
 
@@ -240,6 +249,7 @@ for _tag, _pattern, _first in (
 
 def _key_first(message: str) -> str:
     """`Expected `int`, got `str` - at `$.network.connections`` → `network.connections: expected …`."""
+    message = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)  # keys may be bait
     text, _, place = message.rpartition(" - at ")
     if not text:
         return message[0].lower() + message[1:]
@@ -267,6 +277,12 @@ def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
         url = getattr(network, key)
         if not url.startswith(schemes):
             raise refuse(f"network.{key}", f"expected {' or '.join(schemes)}…, got {url!r}")
+        try:
+            host = urlsplit(url).hostname or ""
+        except ValueError as error:
+            raise refuse(f"network.{key}", f"{url!r}: {error}") from error
+        if url.startswith(schemes[0]) and not is_loopback(host):
+            raise refuse(f"network.{key}", f"{url!r} is not encrypted, and {host!r} is not this machine: {schemes[1]}")
 
 
 def _check_times(config: Config, refuse: _Refusal) -> None:
@@ -285,10 +301,16 @@ def _check_times(config: Config, refuse: _Refusal) -> None:
 
 
 def _check_endpoints(endpoints: EndpointsConfig, refuse: _Refusal) -> None:
-    for key in endpoints.__struct_fields__:
+    for key in BOUND_ENDPOINTS:
         value = getattr(endpoints, key)
-        if key not in ("run_directory", "insecure") and not value.startswith(("ipc://", "tcp://")):
-            raise refuse(f"endpoints.{key}", f"expected ipc://PATH or tcp://HOST:PORT, got {value!r}")
+        if not is_endpoint(value):
+            raise refuse(f"endpoints.{key}", f"{EXPECTED}, got {value!r}")
+        if not (is_local(value) or endpoints.curve_directory or endpoints.insecure):
+            raise refuse(
+                f"endpoints.{key}",
+                f"{value!r} is open to other machines: set endpoints.curve_directory (docs/security.md), "
+                "or endpoints.insecure: true in a network that is yours alone",
+            )
 
 
 def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
@@ -320,11 +342,8 @@ def _resolved(config: Config, folder: Path) -> Config:
         return str((folder / text).resolve())
 
     run_directory = absolute(config.endpoints.run_directory)
-    endpoints = {
-        key: value.replace("{run}", run_directory)
-        for key, value in msgspec.to_builtins(config.endpoints).items()
-        if isinstance(value, str)
-    }
+    endpoints = {key: getattr(config.endpoints, key).replace("{run}", run_directory) for key in BOUND_ENDPOINTS}
+    curve_directory = config.endpoints.curve_directory and absolute(config.endpoints.curve_directory)
     replace = msgspec.structs.replace
     storage = config.storage
     return replace(
@@ -336,5 +355,5 @@ def _resolved(config: Config, folder: Path) -> Config:
         ),
         network=replace(config.network, ca_file=config.network.ca_file and absolute(config.network.ca_file)),
         logging=replace(config.logging, file=absolute(config.logging.file)),
-        endpoints=replace(config.endpoints, **{**endpoints, "run_directory": run_directory}),
+        endpoints=replace(config.endpoints, run_directory=run_directory, curve_directory=curve_directory, **endpoints),
     )

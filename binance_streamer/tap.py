@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import zmq
-
+from binance_streamer.curve import Context, keys_of
 from binance_streamer.sockets import bus_sub
 from binance_streamer.wire import Topic, WireError, decode_frame, decode_topic
 
@@ -26,12 +25,13 @@ class Tap:
     """Iterate over it for ever: `for topic, stream_type, data in Tap(endpoint, ["depth.BTCUSDT."])`.
 
     `topics` are prefixes; the last dot of `depth.BTCUSDT.` keeps BTCUSDT_260925 out. Without any, everything comes.
-    A message that breaks the wire contract is dropped and counted in `refused`.
+    A message that breaks the wire contract is dropped and counted in `refused`. `curve_directory` names the keys for a
+    bus that asks for them (docs/security.md); `KeyFileError` where they cannot be used.
     """
 
-    def __init__(self, endpoint: str, topics: Sequence[str] = ()) -> None:
+    def __init__(self, endpoint: str, topics: Sequence[str] = (), *, curve_directory: str = "") -> None:
         self.refused = 0
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context = Context(keys_of(curve_directory))
         self._sub = bus_sub(self._context, endpoint, *(topic.encode() for topic in topics or [""]))
 
     def receive(self, timeout_s: float) -> Tapped | None:

@@ -9,6 +9,7 @@ import typer
 from binance_streamer import config as configuration
 from binance_streamer import supervision
 from binance_streamer.cli import daemon, demos, listing, sites, taps, ups
+from binance_streamer.cli import keys as key_files
 from binance_streamer.cli.errors import CommandError, Exit
 
 app = typer.Typer(
@@ -139,8 +140,25 @@ def tap(
       binance-streamer tap depth.BTCUSDT. aggtrade. --count 10
       binance-streamer tap status. --json | jq .
     """
-    endpoint = configuration.load(config).endpoints.bus_subscribe
-    taps.show(endpoint, topics or [], as_json=as_json, count=count)
+    taps.show(configuration.load(config).endpoints, topics or [], as_json=as_json, count=count)
+
+
+@app.command()
+def keys(
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Where the keys lie, or shall lie.")],
+    *,
+    client: Annotated[str | None, typer.Option(metavar="NAME", help="Make keys for another machine.")] = None,
+) -> None:
+    """Make CURVE keys, which encrypt all sockets.
+
+    Needed where an endpoint can be reached from other machines; see docs/security.md. Nothing is overwritten.
+
+    \b
+    Examples:
+      binance-streamer keys keys
+      binance-streamer keys keys --client analysis
+    """
+    key_files.run(directory, client)
 
 
 @app.command()

@@ -16,6 +16,7 @@ from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import size
 from binance_streamer.cli.supervisor import Process, Supervisor
 from binance_streamer.config import Config
+from binance_streamer.names import decode_name
 from binance_streamer.supervision import checkout_site, control_socket, program_name, programs, state_directory
 from binance_streamer.tap import Tap
 
@@ -75,7 +76,18 @@ def status(config: Config) -> Exit:
             if message is not None and message.stream_type == "status":
                 overview.take(message.data)
     _print_table(processes, overview)
+    for name in ownerless_journals(config):
+        typer.echo(
+            f"journal without an owner: {name}; python -m services.ingest --symbol S --drain pushes it to the writer"
+        )
     return Exit.OK if all(process.state == "RUNNING" for process in processes) else Exit.INCOMPLETE
+
+
+def ownerless_journals(config: Config) -> list[str]:
+    """Producers that have a journal and are not configured, those of removed symbols."""
+    owners = {"rest", "orderbook", *(f"ingest-{symbol.symbol}" for symbol in config.symbols)}
+    found = {decode_name(path.parent.name) for path in Path(config.storage.journal_directory).glob("*/*.journal")}
+    return sorted(found - owners)
 
 
 def _supervisor(config: Config) -> Supervisor:

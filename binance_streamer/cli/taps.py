@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from binance_streamer.config import EndpointsConfig
 from binance_streamer.tap import Tap, Tapped
 
 _SILENCE_S = 5.0
@@ -62,12 +63,12 @@ def _embedded(event: bytes) -> msgspec.Raw | str:
         return event.decode(errors="replace")
 
 
-def show(endpoint: str, topics: Sequence[str], *, as_json: bool, count: int | None) -> None:
+def show(endpoints: EndpointsConfig, topics: Sequence[str], *, as_json: bool, count: int | None) -> None:
     """Print messages until `count` is reached, the reader is gone, or Ctrl-C."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
     try:
-        with Tap(endpoint, topics) as tap:
-            for message in itertools.islice(_messages(tap, endpoint), count):
+        with Tap(endpoints.bus_subscribe, topics, curve_directory=endpoints.curve_directory) as tap:
+            for message in itertools.islice(_messages(tap, endpoints.bus_subscribe), count):
                 line = json_line(message) if as_json else text_line(message, width)
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()

@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for producer, count in left.items():
         sys.stdout.write(
-            f"{producer}: {count} journalled messages are not in the files yet; the next run writes them\n"
+            f"{producer}: {count} journalled messages are not in the files yet; the next run writes them, "
+            "or for a symbol that is no longer configured: python -m services.ingest --symbol S --drain\n"
         )
     return 1 if left else 0
 

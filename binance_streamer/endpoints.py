@@ -1,0 +1,34 @@
+"""Where a ZeroMQ endpoint can be reached from: this machine only, or others too."""
+
+import ipaddress
+import re
+
+_tcp = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^\s:/;\[\]\x00-\x1f\x7f]+):([1-9][0-9]{0,4})").fullmatch
+_ipc = re.compile(r"ipc://(/|\{run\}/)[^\x00-\x1f\x7f]*[^/\x00-\x1f\x7f]").fullmatch
+
+EXPECTED = "expected ipc://PATH or tcp://HOST:PORT, PATH absolute or below {run}"
+
+
+def is_endpoint(text: str) -> bool:
+    """Whether this is an endpoint that we use; `{run}` may stand for the run directory.
+
+    Abstract sockets (ipc://@name) are none: they have no file, and so no mode that keeps others out.
+    """
+    found = _tcp(text)
+    return int(found[2]) < 1 << 16 if found else _ipc(text) is not None
+
+
+def is_local(endpoint: str) -> bool:
+    """Whether nobody on another machine can reach it. A host's name may lead anywhere, `*` is every address."""
+    if endpoint.startswith(("ipc://", "inproc://")):
+        return True
+    found = _tcp(endpoint)
+    return found is not None and is_loopback(found[1].strip("[]"))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this host is this machine itself, as far as its name tells."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
