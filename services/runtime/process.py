@@ -14,6 +14,7 @@ from pathlib import Path
 import zmq
 
 from binance_streamer import config as configuration
+from binance_streamer import curve
 from services.runtime import logs
 from services.runtime.clock import new_epoch
 from services.runtime.stop import Stop
@@ -66,6 +67,7 @@ def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> 
     """
     try:
         config = configuration.load(config_path)
+        keys = curve.keys_of(config.endpoints.curve_directory)
     except configuration.ConfigError as error:
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 (there is no log yet)
         return configuration.EXIT_CODE
@@ -79,7 +81,7 @@ def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> 
     if supervised and not _tied_to_parent():
         return 0
     log_thread = logs.start(config, name, to_stderr=not supervised)
-    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    context = curve.Context(keys, allows_plain=config.endpoints.insecure)
     try:
         return _run(Shell(name, config, config_path, stop, context), body)
     finally:
@@ -92,6 +94,9 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
     shell.log.info("started pid=%d epoch=%d", os.getpid(), shell.epoch)
     try:
         body(shell)
+    except configuration.ConfigError as error:
+        shell.log.error("cannot run: %s", error)
+        return configuration.EXIT_CODE
     except OSError:
         shell.log.exception("ended by an I/O error")
         return EXIT_IO_ERROR

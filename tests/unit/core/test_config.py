@@ -73,6 +73,16 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
         (MINIMAL + "performance: {process_priority: 20}\n", "performance.process_priority"),
         (MINIMAL + "logging: {file: log.txt}\n", "logging.file: must contain {process}"),
         (MINIMAL + "endpoints: {bus_publish: udp://x}\n", "endpoints.bus_publish: expected ipc://PATH or tcp://"),
+        (
+            MINIMAL + "endpoints: {bus_publish: 'ipc://@abstract'}\n",
+            "endpoints.bus_publish: expected ipc://PATH or tcp://",
+        ),
+        (MINIMAL + "endpoints: {writer_acks: 'ipc://relative/x'}\n", "endpoints.writer_acks: expected ipc://PATH"),
+        (MINIMAL + "endpoints: {writer_acks: 'tcp://127.0.0.1:65536'}\n", "endpoints.writer_acks: expected ipc://PATH"),
+        (MINIMAL + "endpoints: {writer_acks: 'tcp://127.0.0.1;10.0.0.1:5'}\n", "endpoints.writer_acks: expected"),
+        (MINIMAL + "network: {rest_url: 'http://fapi.binance.com'}\n", "network.rest_url: .*is not this machine"),
+        (MINIMAL + "network: {websocket_url: 'ws://10.0.0.1:80'}\n", "network.websocket_url: .*is not this machine"),
+        (MINIMAL + "network: {websocket_url: 'wss://[::1'}\n", "network.websocket_url: .*Invalid IPv6"),
         (MINIMAL.replace("mode: production", "mode: development"), "modes.development is missing"),
         (MINIMAL.replace("BTCUSDT", "btcusdt"), r"symbols\[0\].symbol: 'btcusdt' must be in upper case"),
         (MINIMAL.replace("BTCUSDT", "../X"), r"symbols\[0\].symbol: '../X' must not contain"),
@@ -105,3 +115,32 @@ def test_every_spelling_of_the_exchange_is_taken(symbol: str) -> None:
 def test_an_enormous_yaml_nesting_is_an_error_not_a_crash() -> None:
     with pytest.raises(config.ConfigError, match="not valid YAML"):
         config.parse("[" * 5000, FILE)
+
+
+PLAIN = "endpoints: {{{key}: '{endpoint}'{more}}}\n"
+OPEN = ["tcp://*:5555", "tcp://0.0.0.0:5555", "tcp://[::]:5555", "tcp://10.0.0.5:5555", "tcp://writer:5555",
+        "tcp://localhost.example.com:5555", "tcp://eth0:5555", "tcp://[::ffff:10.0.0.5]:5555"]  # fmt: skip
+
+
+@pytest.mark.parametrize("endpoint", OPEN)
+@pytest.mark.parametrize("key", config.BOUND_ENDPOINTS)
+def test_an_endpoint_that_others_reach_needs_keys_or_a_word(key: str, endpoint: str) -> None:
+    with pytest.raises(config.ConfigError, match=rf"^{FILE}: endpoints.{key}: .* is open to other machines"):
+        parsed(PLAIN.format(key=key, endpoint=endpoint, more=""))
+    allowed = parsed(PLAIN.format(key=key, endpoint=endpoint, more=", insecure: true"))
+    assert getattr(allowed.endpoints, key) == endpoint
+    encrypted = parsed(PLAIN.format(key=key, endpoint=endpoint, more=", curve_directory: keys"))
+    assert encrypted.endpoints.curve_directory == "/etc/recorder/keys"
+
+
+@pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:5555", "tcp://127.1.2.3:5555", "tcp://[::1]:5555",
+                                      "tcp://localhost:5555", "ipc:///run/recorder/x"])  # fmt: skip
+def test_an_endpoint_of_this_machine_needs_neither(endpoint: str) -> None:
+    assert parsed(PLAIN.format(key="bus_publish", endpoint=endpoint, more="")).endpoints.bus_publish == endpoint
+
+
+@pytest.mark.parametrize("text", ['"\\e[2J": 1', '"a\\nb": 1', 'network: {"\\u202e": 1}', 'mode: "x\\e[2J"'])
+def test_a_name_in_the_file_is_no_line_and_no_escape_sequence_of_its_own(text: str) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.parse(f"{MINIMAL}{text}\n".replace("mode: production\n", "", text.startswith("mode")), FILE)
+    assert str(caught.value).isprintable()
