@@ -70,7 +70,7 @@ def status(config: Config) -> Exit:
     processes = _supervisor(config).processes()
     overview = Overview()
     deadline_s = time.monotonic() + _LISTEN_S
-    with Tap(config.endpoints.bus_subscribe, ["status."]) as tap:
+    with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=config.endpoints.curve_directory) as tap:
         while (left_s := deadline_s - time.monotonic()) > 0:
             message = tap.receive(left_s)
             if message is not None and message.stream_type == "status":

@@ -25,7 +25,8 @@ def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
     programs = sites.wanted_programs(config, config_path)
     with Interruption() as interruption, Foreground(site, programs) as foreground:
         typer.echo(f"recording into {config.storage.output_directory}" + (f" for {limit_s:g} s" if limit_s else ""))
-        with Tap(config.endpoints.bus_subscribe, ["status."]) as tap, screen() as shown:
+        keys = config.endpoints.curve_directory
+        with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap, screen() as shown:
             watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())
         typer.echo("stopping; what was received is being written")
         foreground.shutdown()
