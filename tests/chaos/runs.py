@@ -2,6 +2,7 @@
 
 import os
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from random import Random
 
@@ -12,7 +13,6 @@ from tests.chaos.table import Fault
 
 SEED_VARIABLE = "CHAOS_SEED"
 _SLACK_NS = 1_000_000_000
-"""A gap lasts from the last row before to the first one after; what the down time does not explain of that."""
 
 
 def seeded() -> Random:
@@ -36,8 +36,15 @@ def check(streams: Sequence[Judged], faults: Sequence[Fault], downs: Iterable[Do
         return
     for stream in streams:
         own = [down for down in downs if down.symbol in (None, stream.stream.symbol)]
-        allowed_ns = sum(down.to_ns - down.from_ns + _SLACK_NS for down in own)
+        allowed_ns = sum(_longest_gap_ns(down, [message.sent_ns for message in stream.tape]) for down in own)
         assert stream.verdict.gap_ns <= allowed_ns, (stream.stream.name, stream.verdict.gaps, own)
+
+
+def _longest_gap_ns(down: Down, sent_ns: Sequence[int]) -> int:
+    """From the last message before to the first one after, whenever these were sent, and a second more."""
+    before = sent_ns[max(0, bisect_left(sent_ns, down.from_ns) - 1)]
+    behind = sent_ns[min(len(sent_ns) - 1, bisect_left(sent_ns, down.to_ns))]
+    return behind - before + _SLACK_NS
 
 
 def kill_and_restart(pipeline: Pipeline, random: Random, victim: str) -> Fault:
