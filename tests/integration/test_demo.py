@@ -65,7 +65,7 @@ def test_two_demos_run_at_once_and_record_everything(place: Path) -> None:
 
 
 def test_ctrl_c_ends_a_demo_with_all_rows_in_the_files(place: Path) -> None:
-    with demo(place, "out", "--symbols", "1", "--rate", "1000") as running:
+    with demo(place, "out", "--symbols", "1", "--rate", "6000") as running:
         wait_for_rows(running)
         pids = family(running)
         os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to the whole foreground group

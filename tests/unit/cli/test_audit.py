@@ -45,7 +45,7 @@ def test_every_run_and_producer_is_counted(tmp_path: Path) -> None:
 def test_small_segments_are_counted_as_one_journal(tmp_path: Path) -> None:
     journal(tmp_path, "rest", 1, 50, segment_bytes=1000)
     assert len(list((tmp_path / "journal/rest").glob("*.journal"))) > 5
-    for position in (0, 1, 25, 49, 50):
+    for position in range(51):
         ledger(tmp_path, ("rest", 1, position))
         assert left(tmp_path) == ({"rest": 50 - position} if position < 50 else {})
 

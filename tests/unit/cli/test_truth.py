@@ -52,6 +52,10 @@ def test_any_difference_is_noticed(tmp_path: Path, text: str) -> None:
     assert [verdict.is_equal for verdict in record(tmp_path, [1, 2, 3], text)] == [False]
 
 
+def test_a_row_that_is_doubled_does_not_hide_another_one(tmp_path: Path) -> None:
+    assert [verdict.is_equal for verdict in record(tmp_path, [1, 2, 2], row(1) * 3)] == [False]
+
+
 def test_a_missing_file_is_a_difference(tmp_path: Path) -> None:
     assert record(tmp_path, [1]) == [Verdict("BTCUSDT", "aggTrade", 1, 0, is_equal=False)]
 
