@@ -81,11 +81,13 @@ class RouteConnections:
         for slot in self._slots:
             yield from _links_of(slot)
 
-    def opened(self, number: int, now_s: float) -> None:
-        """A dialled connection is open."""
+    def opened(self, number: int, now_s: float) -> bool:
+        """A dialled connection is open; whether it is wanted still."""
         for link in self.links():
             if link.number == number:
                 link.opened_s = now_s
+                return True
+        return False
 
     def delivered(self, number: int, now_s: float) -> bool:
         """A market message came; whether it is the connection's first. Only that proves that connecting works."""
@@ -115,6 +117,16 @@ class RouteConnections:
             if slot.current is not None and slot.current.number in numbers and slot.replace_reason is None:
                 slot.replace_reason = reason
 
+    def replace_all(self, reason: str) -> list[Retire]:
+        """Open other successors of all connections, because those that are on their way are not what is wanted."""
+        retired = []
+        for slot in self._slots:
+            if slot.successor is not None:
+                retired.append(Retire(slot.successor.number, reason, is_proven=True))
+                slot.successor = None
+            slot.replace_reason = reason
+        return retired
+
     def tick(self, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
         """What to do now. `is_proven(old, new)`: whether `new` has taken over every stream that `old` delivers."""
         decisions: list[Decision] = []
@@ -140,7 +152,7 @@ class RouteConnections:
             reason = slot.replace_reason or EXPIRED
             slot.current, slot.successor, slot.replace_reason = successor, None, None
             return [Retire(current.number, reason, proven)]
-        if heard_s is None and now_s - successor.opened_s > self._silent_s:
+        if heard_s is None and not proven and now_s - successor.opened_s > self._silent_s:
             slot.successor = None
             slot.retry_at_s = now_s + slot.delay.next_delay_s()
             return [Retire(successor.number, SILENT, is_proven=True)]

@@ -1,7 +1,6 @@
 """Opens a websocket: the URL, proxy, TLS and handshake are websocket-client's; then its socket, which never blocks."""
 
 import contextlib
-import ipaddress
 import socket
 import ssl
 import struct
@@ -16,6 +15,8 @@ from urllib.parse import urlsplit
 
 import websocket
 from websocket import ABNF
+
+from binance_streamer.endpoints import is_loopback
 
 # A peer that is gone is noticed after 10 s of silence and 4 probes of 5 s, or 20 s after something we sent.
 # SO_RCVBUF is left alone: setting it would switch off the kernel's autotuning.
@@ -163,7 +164,7 @@ def _connect(client: websocket.WebSocket, url: str, host: str, outcome: Future[C
     connect: Callable[..., None] = client.connect
     failure = None
     try:
-        connect(url, redirect_limit=0, **(_NO_PROXY if _is_loopback(host) else {}))
+        connect(url, redirect_limit=0, **(_NO_PROXY if is_loopback(host) else {}))
     except (OSError, ValueError, CookieError, websocket.WebSocketException) as error:
         failure = _translated(error, host, client)
     if not outcome.set_running_or_notify_cancel():
@@ -184,16 +185,9 @@ def _checked_host(url: str, *, allow_plaintext: bool) -> str:
         raise DialError("url", f"{url!r}: {error}") from None
     if parts.scheme not in ("ws", "wss") or not host or not url.isascii() or not url.isprintable() or " " in url:
         raise DialError("url", f"{url!r}: expected wss://HOST/PATH, percent-encoded")
-    if parts.scheme == "ws" and not allow_plaintext and not _is_loopback(host):
+    if parts.scheme == "ws" and not allow_plaintext and not is_loopback(host):
         raise DialError("url", f"{url!r}: not encrypted, and {host} is not this machine: use wss://")
     return host
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:

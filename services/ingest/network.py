@@ -9,7 +9,7 @@ from binance_streamer.config import Config
 from binance_streamer.exchange import ROUTES, Stream, stream_of
 from services.ingest import connections
 from services.ingest.budget import Backoff
-from services.ingest.connections import Dial, Link, RouteConnections
+from services.ingest.connections import Dial, Link, Retire, RouteConnections
 from services.ingest.dialler import Dialler, Target, budget_of, target_of
 from services.ingest.holes import DISCONNECTED, QUEUE_FULL, STALL
 from services.ingest.liveness import LIVE, Liveness
@@ -81,9 +81,7 @@ class Network:
                     self._messages[decision.number] = 0
                     self._dialler.ask(decision.number, self._target(route))
                 else:
-                    _log.info("retired route=%s connection=%d reason=%s", route, decision.number, decision.reason)
-                    reason = STALL if decision.reason == connections.STALE else DISCONNECTED
-                    self._reader.close(decision.number, reason, decision.reason)
+                    self._retire(decision)
         self._dialler.tick(now_s)
 
     def status(self, now_s: float) -> dict[str, Any]:
@@ -92,6 +90,7 @@ class Network:
             "connections": [
                 self._link_status(route, link, now_s) for route, links in self._routes.items() for link in links.links()
             ],
+            "failing": dict(self._failing),
             "suspicious": self._suspicious,
             "attempts_exhausted": self._dialler.is_exhausted,
             "queued_bytes": self._reader.queued_bytes,
@@ -134,11 +133,17 @@ class Network:
     def _delivering(self, route: str) -> dict[int, float]:
         return {link.number: link.delivering_s for link in self._routes[route].links() if link.delivering_s is not None}
 
+    def _retire(self, retired: Retire) -> None:
+        _log.info("retired connection=%d reason=%s proven=%s", retired.number, retired.reason, retired.is_proven)
+        reason = STALL if retired.reason == connections.STALE else DISCONNECTED
+        self._reader.close(retired.number, reason, retired.reason)
+
     def _opened(self, connection: int, now_s: float) -> None:
         route = self._route_of[connection]
         _log.info("connected route=%s connection=%d", route, connection)
         self._failing.pop(route, None)
-        self._routes[route].opened(connection, now_s)
+        if not self._routes[route].opened(connection, now_s):
+            self._reader.close(connection, DISCONNECTED, "not wanted any more")
         self.liveness.opened(route, now_s)
 
     def _ended(self, connection: int, reason: str, detail: str, now_s: float) -> None:
@@ -155,8 +160,8 @@ class Network:
     def _failed(self, connection: int, detail: str, retry_after_s: float, now_s: float) -> None:
         route = self._route_of.pop(connection)
         self._messages.pop(connection)
-        if self._failing.get(route) != detail:
-            self._failing[route] = detail
+        if self._failing.get(route) != detail[:200]:
+            self._failing[route] = detail[:200]
             _log.warning("not connected route=%s connection=%d %.200s", route, connection, detail)
         self._routes[route].ended(connection, now_s, retry_after_s=retry_after_s)
 
@@ -172,7 +177,10 @@ class Network:
             numbers = [link.number for link in links.links() if link.opened_s is not None]
             if self._falls_back(stream, numbers):
                 self._fall_back(stream)
-            links.replace(connections.STALE, *numbers)
+                for retired in links.replace_all(connections.STALE):
+                    self._retire(retired)
+            else:
+                links.replace(connections.STALE, *numbers)
         suspicious = self.liveness.suspicious(now_s)
         if suspicious != self._suspicious:
             _log.warning("silent while depth moves streams=%s", suspicious)

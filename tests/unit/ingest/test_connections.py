@@ -153,3 +153,13 @@ def test_a_failed_successor_is_tried_again_while_the_old_one_goes_on() -> None:
     links.ended(2, 0.0)
     assert decisions(links, 0, 5, never) == [(1, Dial(3))]
     assert [link.number for link in links.links()] == [1, 3]
+
+
+def test_successors_on_their_way_are_given_up_where_others_are_wanted() -> None:
+    links = delivering()
+    links.replace("stale", 1)
+    assert links.tick(0.0, never) == [Dial(2)]
+    assert links.replace_all("stale") == [Retire(2, "stale", is_proven=True)]
+    assert links.tick(1.0, never) == [Dial(3)]
+    assert links.opened(2, 2.0) is False
+    assert links.opened(3, 2.0) is True
