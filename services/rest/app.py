@@ -76,6 +76,7 @@ class _RestProcess:
         )
         self._state_path = run_directory / STATE_FILE
         self._save_fault = ""
+        self._fault = ""
         self._request: Request | None = None
         self._counts = {"snapshots": 0, "requests": 0, "refused_requests": 0}
         self._restore()
@@ -130,6 +131,7 @@ class _RestProcess:
                 why = str(error)
         elif found == "refused":
             self._shell.log.warning("refused path=%s: %s", request.path, why)
+        self._fault = "" if self._desk.condition == "answered" else why
         self._save()
         self._log_change(before, request, why)
 
@@ -213,6 +215,7 @@ class _RestProcess:
         return {
             **self._counts,
             "state": desk.condition,
+            "fault": self._fault,
             "stand_down_s": max(0.0, pace.stand_down_until_s - now_s),
             "used_weight": pace.used(now_s),
             "weight_limit": pace.limit,

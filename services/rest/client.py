@@ -1,6 +1,5 @@
 """One HTTP request at a time, in a thread: the main loop submits, is woken, and takes the answer."""
 
-import ipaddress
 import os
 import queue
 import threading
@@ -12,6 +11,7 @@ import requests
 import urllib3
 
 from binance_streamer.config import NetworkConfig
+from binance_streamer.endpoints import is_loopback
 from services.rest.answers import Answer
 from services.runtime.clock import monotonic_s
 
@@ -32,7 +32,7 @@ class Client:
         self._verify = network.ca_file or True
         self._wall_ns = wall_ns
         url = urlsplit(self._base)
-        is_local = _is_loopback(url.hostname or "")
+        is_local = is_loopback(url.hostname or "")
         self._fault = "" if url.scheme == "https" or is_local else "refused: plain http beyond this machine"
         self._session = requests.Session()
         self._session.trust_env = not is_local  # proxies; but no proxy reaches this machine's own loopback
@@ -52,7 +52,7 @@ class Client:
                 body, fault = self._body(response.raw)
                 return Answer(response.status_code, response.headers, body, requested_ns, self._wall_ns(), fault)
         except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' own errors are OSErrors
-            return Answer(0, {}, b"", requested_ns, self._wall_ns(), f"{type(error).__name__}: {error!s:.200}")
+            return Answer(0, {}, b"", requested_ns, self._wall_ns(), _shown(error))
 
     def close(self) -> None:
         """Close the connections."""
@@ -108,8 +108,9 @@ def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedReque
     return request
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _shown(error: Exception) -> str:
+    """Its kind, and the words of the first cause: what urllib3 and requests put around them is long."""
+    cause: BaseException = error
+    while inner := cause.__cause__ or cause.__context__:
+        cause = inner
+    return f"{type(error).__name__}: {cause!s:.200}"
