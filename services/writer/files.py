@@ -158,10 +158,7 @@ class DataFiles:
                 descriptor = self._descriptor(file.path, _FLAGS)
             except FileNotFoundError as error:
                 raise FileDamagedError(file.path) from error
-        status = os.fstat(descriptor)
-        if status.st_size > file.length:  # rows of a run that ended before it could commit them
-            os.ftruncate(descriptor, file.length)
-        file.descriptor, file.inode = descriptor, status.st_ino
+        file.descriptor, file.inode = descriptor, os.fstat(descriptor).st_ino
         self._open[file.path] = file
 
     def _check(self, file: DataFile) -> None:

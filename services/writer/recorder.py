@@ -20,10 +20,11 @@ from binance_streamer.wire import (
 )
 from services.writer.files import DataFile, DataFiles, SyncWork
 from services.writer.ledger import Entry, FileRecord
+from services.writer.own import MAX_NUMBER
 from services.writer.places import Target
 from services.writer.positions import Loss, Moved, Positions, Verdict
 from services.writer.recovery import adopt, open_ledger, repair
-from services.writer.rows import MAX_NUMBER, Row, RowMaker, Run
+from services.writer.rows import Row, RowMaker, Run
 from services.writer.streams import Hole, Streams
 
 NAME = "writer"

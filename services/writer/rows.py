@@ -6,28 +6,28 @@ Every frame becomes exactly one line. What has no row form is a line of a `raw` 
 import base64
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from binance_streamer import exchange
 from binance_streamer.names import encode_name, symbol_fault
-from binance_streamer.wire import Topic, WireError, decode_frame
+from binance_streamer.wire import Topic
 from services.writer.cells import CellReader, RowFault, quoted, text_cell
+from services.writer.own import (
+    GAP_HEADER,
+    TAIL,
+    Data,
+    common_cells,
+    gap_line,
+    plain_fields,
+    source_cell,
+    whole_frame,
+)
 from services.writer.places import Target, daily_file, day_of, day_text, is_free_stem, raw_folder
 
-MAX_NUMBER = 2**63 - 1
-"""What SQLite and dataframes take as an integer."""
-
-_TAIL = "recv_ns,epoch,seq,source,extra"
 _EVENT_HEADER = b"recv_ns,epoch,seq,source,event\n"
 RAW_HEADER = b"stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source\n"
-GAP_COLUMNS = ("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by")
-_GAP_HEADER = f"{','.join(GAP_COLUMNS)},{_TAIL}\n".encode()
-_ENVELOPE_KEYS = frozenset(
-    "symbol stream recv_ns producer epoch seq source connection requested_ns event".split()  # noqa: SIM905
-)
 _MAX_REMEMBERED = 20_000
 _has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
 
@@ -60,21 +60,6 @@ class Row(NamedTuple):
     event: bytes | None
 
 
-_Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
-
-
-class _Data(msgspec.Struct):
-    symbol: str
-    stream: str
-    recv_ns: _Number
-    producer: str
-    epoch: _Number
-    seq: Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
-    source: str
-    requested_ns: _Number | None = None
-    event: bytes | None = None
-
-
 class _Route:
     """What is the same for all frames of one stream type, symbol and stream."""
 
@@ -100,9 +85,9 @@ class _Route:
         if form is not None:
             self.cells = CellReader(form, _implied(stream_type, symbol, variant, form))
             request = "requested_ns," if self.with_request else ""
-            self.header = f"{','.join(column for column, _ in form.columns)},{request}{_TAIL}\n".encode()
+            self.header = f"{','.join(column for column, _ in form.columns)},{request}{TAIL}\n".encode()
         elif stream_type == "gap":
-            self.header = _GAP_HEADER
+            self.header = GAP_HEADER
 
     def target(self, day: int) -> Target:
         found = self.targets.get(day)
@@ -117,7 +102,7 @@ class RowMaker:
     def __init__(self) -> None:
         self.raw_counts: dict[str, int] = {}
         self._routes: dict[tuple[str, str, str], _Route] = {}
-        self._decode = msgspec.msgpack.Decoder(tuple[str, _Data]).decode
+        self._decode = msgspec.msgpack.Decoder(tuple[str, Data]).decode
 
     @property
     def new_keys(self) -> dict[str, list[str]]:
@@ -145,10 +130,10 @@ class RowMaker:
 
     def unreadable(self, run: Run, number: int, frame: bytes, *, reason: str, now_ns: int) -> Row:
         """What is not a frame, named by its position, as raw bytes below its producer's name."""
-        data = _Data("", "", now_ns, run.producer, run.epoch, number + 1, "")
+        data = Data("", "", now_ns, run.producer, run.epoch, number + 1, "")
         return self._raw(run, frame, "", data, reason=f"not a frame: {reason}")
 
-    def _row(self, run: Run, frame: bytes, stream_type: str, data: _Data) -> Row:
+    def _row(self, run: Run, frame: bytes, stream_type: str, data: Data) -> Row:
         epoch = run.epoch
         if data.epoch != epoch or data.producer != run.producer:
             raise RowFault("the frame names another producer or epoch than its batch")
@@ -162,28 +147,27 @@ class RowMaker:
                 (b"%d," % data.requested_ns if data.requested_ns is not None else b",") if route.with_request else b""
             )
             cells.pieces.append(
-                b",%b%d,%d,%d,%b,%b\n"
-                % (request, data.recv_ns, epoch, data.seq, _source_cell(data.source), cells.extra)
+                b",%b%d,%d,%d,%b,%b\n" % (request, data.recv_ns, epoch, data.seq, source_cell(data.source), cells.extra)
             )
             line = b"".join(cells.pieces)
             day = day_of(cells.day_ms, data.recv_ns)
         elif stream_type == EXCHANGE_INFO and data.symbol == EXCHANGE_SYMBOL and event is not None:
             return self._exchange_info(data, event, route.topic)
         elif stream_type == "raw":
-            reason = str(_whole(frame).get("reason", ""))
+            reason = str(whole_frame(frame).get("reason", ""))
             return self._raw(run, frame, stream_type, data, reason=reason)
         elif stream_type == "gap":
-            line, day = _gap_line(frame, data)
+            line, day = gap_line(frame, data)
         elif route.cells is not None:
             raise RowFault("the event is missing")
         else:
-            cell = _event_cell(event if event is not None else _plain_fields(frame))
-            line = b"%b%b\n" % (_common(data), cell)
+            cell = _event_cell(event if event is not None else plain_fields(frame))
+            line = b"%b%b\n" % (common_cells(data), cell)
             day = day_of(None, data.recv_ns)
         target = route.target(day)
         return Row(target, line, target.series, epoch, data.seq, route.topic, data.stream, data.recv_ns, event)
 
-    def _route(self, stream_type: str, data: _Data) -> _Route:
+    def _route(self, stream_type: str, data: Data) -> _Route:
         key = (stream_type, data.symbol, data.stream)
         route = self._routes.get(key)
         if route is None:
@@ -197,7 +181,7 @@ class RowMaker:
             route.targets.clear()
         return route
 
-    def _exchange_info(self, data: _Data, event: bytes, topic: Topic) -> Row:
+    def _exchange_info(self, data: Data, event: bytes, topic: Topic) -> Row:
         try:
             msgspec.json.decode(event, type=msgspec.Raw)
             event.decode()
@@ -214,7 +198,7 @@ class RowMaker:
         target = Target(path, b"", EXCHANGE_INFO)
         return Row(target, line, target.series, data.epoch, data.seq, topic, data.stream, data.recv_ns, event)
 
-    def _raw(self, run: Run, frame: bytes, stream_type: str, data: _Data, *, reason: str) -> Row:
+    def _raw(self, run: Run, frame: bytes, stream_type: str, data: Data, *, reason: str) -> Row:
         counted = reason.split(":", 1)[0][:60]
         if counted in self.raw_counts or len(self.raw_counts) < 100:
             self.raw_counts[counted] = self.raw_counts.get(counted, 0) + 1
@@ -271,59 +255,12 @@ def _implied(stream_type: str, symbol: str, variant: str, form: exchange.RowForm
     return implied
 
 
-def _source_cell(source: str) -> bytes:
-    return b"ws" if source == "ws" else text_cell(source, "source")
-
-
-def _common(data: _Data) -> bytes:
-    return b"%d,%d,%d,%b," % (data.recv_ns, data.epoch, data.seq, _source_cell(data.source))
-
-
 def _event_cell(event: bytes) -> bytes:
     try:
         event.decode()
     except UnicodeDecodeError as error:
         raise RowFault(f"the event is not UTF-8: {error.reason}") from error
     return quoted(event)
-
-
-def _plain_fields(frame: bytes) -> bytes:
-    """The fields of a message made by us, as JSON."""
-    return _compact({key: value for key, value in _whole(frame).items() if key not in _ENVELOPE_KEYS})
-
-
-def _whole(frame: bytes) -> dict[str, Any]:
-    try:
-        return decode_frame(frame)[1]
-    except WireError as error:
-        raise RowFault(str(error)) from error
-
-
-def _compact(fields: dict[str, Any]) -> bytes:
-    try:
-        return msgspec.json.encode(fields)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise RowFault(f"a field has no JSON form: {error}") from error
-
-
-def _gap_line(frame: bytes, data: _Data) -> tuple[bytes, int]:
-    fields = _whole(frame)
-    fields = {key: value for key, value in fields.items() if key == "stream" or key not in _ENVELOPE_KEYS}
-    cells = [_gap_cell(fields.pop(column, None), column) for column in GAP_COLUMNS]
-    from_ns = cells[GAP_COLUMNS.index("from_ns")]
-    extra = quoted(_compact(fields)) if fields else b""
-    day = day_of(None, int(from_ns)) if from_ns.isdigit() else 0
-    return b"%b,%b%b\n" % (b",".join(cells), _common(data), extra), day or day_of(None, data.recv_ns)
-
-
-def _gap_cell(value: object, column: str) -> bytes:
-    if value is None:
-        return b""
-    if type(value) is int:
-        return b"%d" % value
-    if isinstance(value, str):
-        return text_cell(value, column)
-    raise RowFault(f"{column} is neither text nor an integer")
 
 
 def _raw_text(event: bytes) -> tuple[bytes, bytes]:

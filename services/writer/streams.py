@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from binance_streamer import exchange
 from binance_streamer.wire import Topic
-from services.writer.rows import MAX_NUMBER, Row, Run
+from services.writer.own import MAX_NUMBER
+from services.writer.rows import Row, Run
 
 ANY_EPOCH = -1
 LOST = "lost in the journal"

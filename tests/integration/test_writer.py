@@ -164,6 +164,60 @@ def test_a_torn_or_longer_file_is_cut_back(bench: Bench, tail: bytes) -> None:
     assert writer.stop() == 0
 
 
+def test_a_torn_file_is_cut_at_the_start_before_any_row_comes(bench: Bench) -> None:
+    peer = bench.peer()
+    peer.emit_both(range(1, 51))
+    writer = bench.writer()
+    peer.deliver()
+    writer.kill()
+    whole = bench.file().read_bytes()
+    with bench.file().open("ab") as file:
+        file.write(b"1,2")
+    writer = bench.writer()
+    eventually(lambda: bench.file().read_bytes() == whole, what="the tail is gone")
+    assert writer.stop() == 0
+
+
+def _age(bench: Bench, stem: str, hours: int) -> None:
+    """Let the ledger believe that the file has not grown for so long."""
+    with closing(sqlite3.connect(bench.data / ".writer.sqlite")) as ledger, ledger:
+        written_ns = time.time_ns() - hours * 3600 * 10**9
+        ledger.execute("UPDATE files SET written_ns = ? WHERE path LIKE ?", (written_ns, f"%/{stem}_%"))
+
+
+def test_a_late_row_for_a_file_of_last_week_follows_its_whole_rows(bench: Bench) -> None:
+    peer = bench.peer()
+    peer.emit_both(range(1, 51))
+    writer = bench.writer()
+    peer.deliver()
+    assert writer.stop() == 0
+    _age(bench, "aggtrade", 7 * 24)
+    with bench.file().open("ab") as file:
+        file.write(b"1,2")
+    writer = bench.writer()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert bench.ids() == list(range(1, 61))
+    assert not bench.rows("gap")
+    assert writer.stop() == 0
+
+
+def test_a_late_row_for_a_shortened_file_of_last_week_lists_the_gap(bench: Bench) -> None:
+    peer = bench.peer()
+    peer.emit_both(range(1, 51))
+    writer = bench.writer()
+    peer.deliver()
+    assert writer.stop() == 0
+    _age(bench, "aggtrade", 7 * 24)
+    os.truncate(bench.file(), bench.file().stat().st_size - 10)
+    writer = bench.writer()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert bench.ids() == [*range(1, 50), *range(51, 61)]
+    assert [(gap["from_id"], gap["to_id"]) for gap in bench.rows("gap")] == [("49", "50")]
+    assert writer.stop() == 0
+
+
 def test_a_shortened_file_is_cut_to_whole_rows_and_listed(bench: Bench) -> None:
     peer = bench.peer()
     peer.emit_both(range(1, 51))
@@ -240,9 +294,7 @@ def test_days_moved_away_are_no_damage(bench: Bench) -> None:
     writer = bench.writer()
     peer.deliver()
     assert writer.stop() == 0
-    with closing(sqlite3.connect(bench.data / ".writer.sqlite")) as ledger, ledger:
-        old_ns = time.time_ns() - 3 * 3600 * 10**9
-        ledger.execute("UPDATE files SET written_ns = ? WHERE path LIKE '%aggtrade%'", (old_ns,))
+    _age(bench, "aggtrade", 3)
     bench.file().rename(bench.place / "archive.csv")
     writer = bench.writer()
     peer.emit("depth", "BTCUSDT", "btcusdt@depth@0ms", depth(11))
@@ -450,7 +502,7 @@ def test_bad_frames_are_recorded_raw_and_the_others_normally(bench: Bench) -> No
 def test_status_is_published_every_second(bench: Bench) -> None:
     with closing(bench.context.socket(zmq.XSUB)) as bus:
         bus.setsockopt(zmq.LINGER, 0)
-        Path(bench.config.endpoints.run_directory).mkdir(exist_ok=True)
+        Path(bench.config.endpoints.run_directory).mkdir(mode=0o700)
         bus.bind(bench.config.endpoints.bus_publish)
         bus.send(b"\x01status.writer.")
         writer = bench.writer()
