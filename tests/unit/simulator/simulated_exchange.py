@@ -39,7 +39,8 @@ class SimulatedExchange(Simulator):
         )  # fmt: skip
 
     def connect(self, target: str, timeout_s: float = DEADLINE_S) -> websocket.WebSocket:
-        client = websocket.create_connection(f"ws://127.0.0.1:{self.port}{target}", timeout=timeout_s)
+        url = f"ws://127.0.0.1:{self.port}{target}"
+        client = websocket.create_connection(url, timeout=timeout_s, skip_utf8_validation=True)
         self._clients.append(client)
         return client
 

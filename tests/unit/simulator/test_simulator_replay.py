@@ -141,7 +141,7 @@ def test_a_slow_reader_slows_the_replay_and_loses_nothing(start: Start, tmp_path
     path = tmp_path / "capture"
     frame = '{"stream":"ausdt@trade","data":{"s":"AUSDT","t":%d,"pad":"' + "x" * 10_000 + '"}}'
     path.write_text("".join(f"{number} {frame % number}\n" for number in range(3000)))
-    exchange = start("--capture", str(path), "--speed", "max")
+    exchange = start("--capture", str(path), "--speed", "max", "--buffer-bytes", "8000000")
     client = exchange.public("ausdt@trade")
     eventually(lambda: exchange.stats()["backlog_bytes"] > 1_000_000)
     assert exchange.stats()["replay"] == "running"
