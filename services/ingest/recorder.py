@@ -162,7 +162,7 @@ class Recorder:
             return
         name, event = parsed
         if name not in self._by_name:
-            self._take_raw(arrival, "", f"unknown stream {name.decode(errors='replace')!r:.80}")
+            self._take_raw(arrival, "", f"unknown stream: {name.decode(errors='replace')!r:.80}")
             return
         respelt = b'{"stream":"' + name + b'","data":' + event + b"}"
         self.deliver(Delivered(arrival.connection, arrival.recv_ns, [respelt], 0), now_s)
@@ -170,7 +170,7 @@ class Recorder:
     def _take_raw(self, arrival: Arrival, name: str, reason: str) -> None:
         """`name` is empty where the whole message is what could not be read."""
         connection, recv_ns, event, _ = arrival
-        kind = reason.partition(" '")[0]
+        kind = reason.partition(":")[0]
         if name:
             self.feeds[name].raw += 1
             kind = "unreadable event"

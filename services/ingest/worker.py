@@ -64,6 +64,7 @@ class Worker:
         self._status = StatusPublisher(shell, pub)
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
+        self._bus_refused = 0
         self._next_tick_s = 0.0
         self._sub = sockets.bus_sub(
             shell.context,
@@ -144,7 +145,9 @@ class Worker:
                 elif stream_type == "depth_snapshot":
                     self._snapshots.seen(_decode_snapshot(data.get("event", b"")).last_update_id)
             except (WireError, msgspec.DecodeError, UnicodeDecodeError) as error:
-                _log.warning("bus message refused: %.200s", error)
+                self._bus_refused += 1
+                if self._bus_refused == 1:
+                    _log.warning("bus message refused, further ones are counted in status: %.200s", error)
 
     def _ask_for_snapshot(self, now_s: float) -> None:
         wanted = self._snapshots.due(now_s)
@@ -172,6 +175,7 @@ class Worker:
             "streams": {name: self._feed_status(name, feed, now_s) for name, feed in self._recorder.feeds.items()},
             **self._network.status(now_s),
             "raw": dict(self._recorder.refused),
+            "bus_refused": self._bus_refused,
             "snapshot_wanted": wanted.last_update_id if wanted else None,
             "journal": self._producer.status(),
         }

@@ -1,6 +1,7 @@
 """What a process says of itself, every second, on the bus."""
 
 import os
+from itertools import islice
 from typing import Any
 
 import zmq
@@ -10,6 +11,16 @@ from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.process import Shell, rss_bytes
 
 INTERVAL_S = 1.0
+_MAX_LABELS = 5000
+"""Of one map. Names of streams and producers come off the wire, and the whole has to pass the bus (8 MiB)."""
+
+
+def bounded(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with at most so many entries in each map, the first ones; `cut` says how many there were."""
+    cut = {key: len(value) for key, value in fields.items() if isinstance(value, dict) and len(value) > _MAX_LABELS}
+    if not cut:
+        return fields
+    return {**fields, **{key: dict(islice(fields[key].items(), _MAX_LABELS)) for key in cut}, "cut": cut}
 
 
 class StatusPublisher:
@@ -47,6 +58,6 @@ class StatusPublisher:
             "pid": os.getpid(),
             "started_ns": self._started_ns,
             "rss_bytes": rss_bytes(),
-            **fields,
+            **bounded(fields),
         }
         self._pub.send_multipart([self._topic, encode_frame("status", data)], zmq.DONTWAIT)

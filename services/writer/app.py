@@ -24,6 +24,8 @@ from services.writer.recorder import NAME, Commit, Counts, Recorder, Word
 LOCK_NAME = ".writer.lock"
 _MAX_TAKEN = 64
 """Messages between two looks at the timers: 16 MiB."""
+_MAX_GREETED = 1000
+"""Subscriptions likewise: a flood of them must not keep the writer from recording."""
 _RETRY_S = 1.0
 _QUIET_MS = 200
 _DRAIN_S = 5.0
@@ -158,7 +160,7 @@ class Writer:
 
     def _greet(self, recorder: Recorder) -> None:
         """Answer subscriptions: each is a producer that has just connected."""
-        while True:
+        for _ in range(_MAX_GREETED):
             try:
                 subscription = self._xpub.recv(zmq.DONTWAIT)
             except zmq.Again:

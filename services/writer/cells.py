@@ -32,6 +32,8 @@ _is_number = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
 _has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
 
 _MAX_REMEMBERED_EXTRAS = 1000
+_MAX_NEW_KEYS = 20
+_MAX_NEW_KEY_CHARACTERS = 40
 
 
 class RowFault(ValueError):  # noqa: N818 (a fault of the message, not of the program)
@@ -140,8 +142,8 @@ class CellReader:
             is_inner = bool(self._inner) and key.startswith(prefix)
             own_key = key[len(prefix) :] if is_inner else key
             (inner if is_inner else outer).append(msgspec.json.encode(own_key) + b":" + bytes(value))
-            if own_key not in EXPECTED_KEYS and own_key not in IMPLIED_BY_FILE:
-                self.new_keys.add(key)
+            if own_key not in EXPECTED_KEYS and own_key not in IMPLIED_BY_FILE and len(self.new_keys) < _MAX_NEW_KEYS:
+                self.new_keys.add(key[:_MAX_NEW_KEY_CHARACTERS])
         if inner:
             outer.append(msgspec.json.encode(self._inner) + b":{" + b",".join(inner) + b"}")
         return quoted(b"{" + b",".join(outer) + b"}")

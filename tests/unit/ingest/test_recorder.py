@@ -72,6 +72,7 @@ def test_another_spelling_is_the_same_event() -> None:
         (b"\x01 garbage", b"\x01 garbage", "", "not the combined form"),
         (b"[" * 200_000, b"[" * 200_000, "", "not the combined form"),
         (frame("x@y", b"{}"), frame("x@y", b"{}"), "", "unknown stream"),
+        (frame("it's: x@y", b"{}"), frame("it's: x@y", b"{}"), "", "unknown stream"),
         (frame("btcusdt@aggTrade", b'{"e":'), b'{"e":', "btcusdt@aggTrade", "unreadable event"),
         (frame("btcusdt@aggTrade", b"\xff"), b"\xff", "btcusdt@aggTrade", "unreadable event"),
         (
