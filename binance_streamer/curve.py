@@ -17,7 +17,7 @@ from zmq.utils import z85
 from binance_streamer.config import ConfigError
 
 if TYPE_CHECKING:
-    from zmq.auth.thread import ThreadAuthenticator
+    from binance_streamer.zap import Authenticator
 
 ZAP_DOMAIN = b"recorder"
 SERVER = "server"
@@ -100,7 +100,7 @@ class Context(zmq.Context["zmq.Socket[bytes]"]):
 
     keys: Keys | None
     allows_plain: bool
-    _authenticator: "ThreadAuthenticator | None"
+    _authenticator: "Authenticator | None"
 
     def __init__(self, keys: Keys | None = None, *, allows_plain: bool = False) -> None:
         super().__init__()
@@ -115,9 +115,9 @@ class Context(zmq.Context["zmq.Socket[bytes]"]):
         self.keys.secure_binding(socket)
         if self._authenticator is None:
             # imported here because it brings asyncio into processes that have to be small
-            from zmq.auth.thread import ThreadAuthenticator  # noqa: PLC0415
+            from binance_streamer.zap import Authenticator  # noqa: PLC0415
 
-            authenticator = ThreadAuthenticator(self)
+            authenticator = Authenticator(self)
             authenticator.configure_curve_callback(ZAP_DOMAIN.decode(), self.keys.gate())
             authenticator.start()
             self._authenticator = authenticator

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -16,7 +17,8 @@ from binance_streamer.cli import keys as key_files
 from binance_streamer.curve import Context, KeyFileError, keys_of
 from binance_streamer.tap import Tap
 from tests.support.configs import write_config
-from tests.support.processes import service
+from tests.support.processes import Simulator, service
+from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
 
 Socket = zmq.Socket[bytes]
@@ -169,6 +171,19 @@ def test_a_client_is_let_in_and_shut_out_without_a_restart(
         assert refused(push, pull)
 
 
+def test_a_client_that_was_refused_is_let_in_as_soon_as_its_key_is_there(
+    directory: Path, endpoint: str, held: ExitStack, context_of: Contexts
+) -> None:
+    pull = held.enter_context(closing(sockets.intake_pull(context_of(directory), endpoint)))
+    file = directory / "authorized/other.key"
+    text = file.read_bytes()
+    file.unlink()
+    push = held.enter_context(closing(sockets.intake_push(context_of(directory / "clients/other"), endpoint)))
+    assert refused(push, pull)
+    file.write_bytes(text)
+    assert delivers(push, pull)
+
+
 def test_a_machine_without_the_server_s_secret_binds_nothing(
     directory: Path, endpoint: str, context_of: Contexts
 ) -> None:
@@ -250,3 +265,33 @@ def test_a_writer_without_the_server_s_secret_ends_with_the_file_s_name(place: P
     with service("writer", config, output=place / "writer.out") as program:
         assert program.wait() == 78
         assert "server.key_secret: cannot be read" in program.text()
+
+
+def test_two_hosts_record_together_with_the_keys_of_each(place: Path, held: ExitStack) -> None:
+    """As docs/security.md has it: bus and writer on one host, ingest and REST on the other."""
+    store, edge = place / "store", place / "edge"
+    for host in (store, edge):
+        host.mkdir()
+    key_files.make(store / "keys")
+    key_files.make_client(store / "keys", "edge")
+    (store / "keys/clients/edge").rename(edge / "keys")
+    endpoints: dict[str, Any] = {"curve_directory": "keys"}
+    for key in ("bus_publish", "bus_subscribe", "writer_intake", "writer_acks"):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            endpoints[key] = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    simulator = held.enter_context(Simulator(edge, "--symbols", "BTCUSDT", "--rate", "100"))
+    configs = {
+        host: write_config(host, {"BTCUSDT": ["aggTrade", "depth@0ms"]}, simulator.urls, endpoints=endpoints)
+        for host in (store, edge)
+    }
+    for host, name, more in (
+        (edge, "ingest", ("--symbol", "BTCUSDT")),
+        (edge, "rest", ()),
+        (store, "bus", ()),
+        (store, "writer", ()),
+    ):
+        held.enter_context(service(name, configs[host], *more, output=host / f"{name}.out"))
+    for stem in ("aggtrade", "depth", "depth_snapshot"):
+        eventually(lambda: recorded_rows(store / "data", "BTCUSDT", stem), 60, what=f"rows of {stem}")  # noqa: B023
+    assert not (edge / "data").exists()
