@@ -73,7 +73,8 @@ def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> 
         return configuration.EXIT_CODE
     os.umask(_UMASK)
     with contextlib.suppress(OSError):  # whoever needs it will say so
-        Path(config.endpoints.run_directory).mkdir(mode=0o700, parents=True, exist_ok=True)
+        for directory in _private_directories(config.endpoints):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.request())
@@ -105,6 +106,13 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
         return EXIT_BUG
     shell.log.info("stopped")
     return 0
+
+
+def _private_directories(endpoints: configuration.EndpointsConfig) -> set[Path]:
+    """Of sockets and their locks: whoever comes first would make them as its other files need them."""
+    paths = [getattr(endpoints, key) for key in configuration.BOUND_ENDPOINTS]
+    ipc = {Path(path.removeprefix("ipc://")).parent for path in paths if path.startswith("ipc://")}
+    return {Path(endpoints.run_directory), *ipc}
 
 
 def _tied_to_parent() -> bool:

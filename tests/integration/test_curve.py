@@ -240,6 +240,16 @@ def test_a_service_in_the_open_does_not_start(place: Path) -> None:
             assert program.text().startswith(f"{name}: {config}: endpoints.{key}: 'tcp://0.0.0.0:1' is open to other")
 
 
+def test_a_service_makes_the_directories_of_its_sockets_private(place: Path) -> None:
+    elsewhere = place / "a/b"
+    endpoints = {"bus_publish": f"ipc://{elsewhere}/bus.publish"}
+    config = write_config(place, {"BTCUSDT": ["aggTrade"]}, {}, endpoints=endpoints)
+    with service("bus", config, output=place / "bus.out") as bus:
+        eventually((elsewhere / "bus.publish").exists, what="the bus is bound")
+        assert [path.stat().st_mode & 0o777 for path in (elsewhere, place / "run")] == [0o700, 0o700]
+        assert bus.stop() == 0
+
+
 def test_a_service_with_a_secret_that_others_read_does_not_start(place: Path, directory: Path) -> None:
     config = write_config(place, {"BTCUSDT": ["aggTrade"]}, {}, endpoints={"curve_directory": "keys"})
     (directory / "client.key_secret").chmod(0o644)
