@@ -13,6 +13,7 @@ from typing import NamedTuple
 from binance_streamer.wire import MAX_BATCH_BYTES, Batch, Position
 from services.runtime import segments
 from services.runtime.disk import sync_directory, sync_file
+from services.runtime.recent import Group, RecentRecords
 from services.runtime.records import Damage, encode_frames, encode_head, scan
 from services.runtime.segments import LastRow, Segment
 
@@ -61,6 +62,7 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._descriptor: int | None = None
         self._reading: tuple[int, int] | None = None
+        self._recent = RecentRecords()
         self._unsynced: list[tuple[int, Path, bool]] = []
         self._unsynced_lock = threading.Lock()
         self._is_dirty = False
@@ -80,13 +82,15 @@ class Journal:
         records = encode_frames(self.epoch, self.next_position, frames)
         self._check_room(len(records))
         if self._descriptor is None or self._segments[-1].size + len(records) > self._segment_bytes:
-            self._begin_segment(rows, records)
+            places = self._begin_segment(rows, records)
         else:
             newest = self._segments[-1]
             self._write(self._descriptor, records, newest.size)
             newest.mark(self.next_position, newest.size)
+            places = newest.size, newest.size
             newest.size += len(records)
         self._is_dirty = True
+        self._recent.add(self._segments[-1].number, places, Position(self.epoch, self.next_position), frames)
         self.next_position += len(frames)
 
     def oldest(self) -> Cursor:
@@ -119,6 +123,9 @@ class Journal:
             segment = self._segments[index]
             if cursor.segment != segment.number:
                 cursor = Cursor(segment.number, 0, cursor.previous)
+            groups = self._recent.following(*cursor[:2], max_bytes=max_bytes, max_frames=max_frames)
+            if groups:
+                return self._chunk_of(groups, cursor)
             chunk = self._read_segment(segment, cursor, max_bytes, max_frames)
             if chunk is not None:
                 return chunk
@@ -214,7 +221,7 @@ class Journal:
         if excess > 0:
             raise JournalFullError(f"journal_max_bytes={self._max_bytes} reached")
 
-    def _begin_segment(self, rows: Mapping[str, LastRow], records: bytes) -> None:
+    def _begin_segment(self, rows: Mapping[str, LastRow], records: bytes) -> tuple[int, int]:
         number = self._segments[-1].number + 1 if self._segments else 1
         path = segments.segment_path(self._directory, number)
         content = encode_head(self.epoch, self.next_position, segments.encode_last_rows(rows)) + records
@@ -234,6 +241,7 @@ class Journal:
             self._unsynced.append((os.dup(descriptor), path, True))
             self._segments.append(Segment(path, number, self.epoch, self.next_position, len(content)))
             self._descriptor = descriptor
+        return 0, len(content) - len(records)
 
     def _write(self, descriptor: int, content: bytes, size_before: int) -> None:
         view = memoryview(content)
@@ -274,6 +282,13 @@ class Journal:
             if last is not None:
                 return last
         return None
+
+    def _chunk_of(self, groups: Sequence[Group], cursor: Cursor) -> Chunk:
+        epoch, first = groups[0].first
+        count = sum(group.frame_count for group in groups)
+        frames = groups[0].frames if len(groups) == 1 else b"".join(group.frames for group in groups)
+        batch = Batch(self.producer, epoch, first, cursor.previous, frames)
+        return Chunk(batch, count, Cursor(cursor.segment, groups[-1].end, Position(epoch, first + count - 1)))
 
     def _read_segment(self, segment: Segment, cursor: Cursor, max_bytes: int, max_frames: int) -> Chunk | None:
         offset, want = cursor.offset, max_bytes
