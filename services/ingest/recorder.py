@@ -11,6 +11,7 @@ from binance_streamer.exchange import ExchangeError, Reading, Stream
 from services.ingest import routing
 from services.ingest.continuity import Arrival, Outcome
 from services.ingest.feed import Feed
+from services.ingest.holes import REPAIRED
 from services.ingest.reports import Delivered
 from services.runtime.gaps import Draft, Gap, gap_draft
 from services.runtime.segments import LastRow
@@ -149,7 +150,7 @@ class Recorder:
                     self.anchors.append(Anchor(outcome.reading.previous_id or 0, "connected"))
             else:
                 self._gaps[outcome.gap_id] = outcome
-                if feed.stream.stream_type == "depth" and outcome.to_id is not None:
+                if feed.stream.stream_type == "depth" and outcome.to_id is not None and outcome.state != REPAIRED:
                     self.anchors.append(Anchor(outcome.to_id, outcome.reason))
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:

@@ -3,6 +3,8 @@
 from random import Random
 from typing import NamedTuple
 
+from services.ingest.holes import WENT_BACK
+
 _JITTER = 0.2
 
 
@@ -14,7 +16,7 @@ class Wanted(NamedTuple):
 
 
 class SnapshotRequests:
-    """The one outstanding request of a symbol; a later need replaces an earlier one, its snapshot serves both."""
+    """The one outstanding request of a symbol: for the highest id needed, since its snapshot serves the others too."""
 
     def __init__(self, retry_s: float, rng: Random) -> None:
         self._retry_s = retry_s
@@ -28,7 +30,9 @@ class SnapshotRequests:
         return self._wanted
 
     def need(self, last_update_id: int, reason: str, now_s: float) -> None:
-        """Ask at once."""
+        """Ask at once; unless what is asked for already helps here too."""
+        if self._wanted is not None and last_update_id <= self._wanted.last_update_id and reason != WENT_BACK:
+            return
         self._wanted = Wanted(last_update_id, reason)
         self._next_s = now_s
 

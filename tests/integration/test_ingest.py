@@ -16,6 +16,7 @@ from binance_streamer.wire import decode_frame, encode_frame
 from services.runtime.records import Record, scan
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
+from tests.support.recorded import recorded_rows
 from tests.support.tape import read_tape
 from tests.support.waiting import eventually
 
@@ -379,6 +380,21 @@ def test_status_says_how_each_stream_and_connection_is(place: Path, record: Call
         assert status["journal"]["appended"] > 0
         shares = [link["first_arrivals"] for link in status["connections"] if link["route"] == "public"]
         assert 0.9 < sum(shares) < 1.1
+
+
+def test_a_journal_without_a_worker_is_drained_to_the_writer(place: Path, record: Callable[..., Recording]) -> None:
+    recording = record(suffixes=("aggTrade",))
+    recording.has_grown(AGG_TRADE, 50)
+    recording.worker.kill()
+    expected = [json.loads(event)["a"] for event in recording.rows()[AGG_TRADE]]
+    with (
+        service("writer", recording.config, output=place / "writer.out") as writer,
+        service("ingest", recording.config, "--symbol", "BTCUSDT", "--drain", output=place / "drain.out") as drain,
+    ):
+        assert drain.wait() == 0
+        assert writer.stop() == 0
+    rows = recorded_rows(place / "data", "BTCUSDT", "aggtrade")
+    assert [int(row["agg_trade_id"]) for row in rows] == expected
 
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "../x", "A.B", ""])

@@ -139,6 +139,14 @@ def test_the_first_depth_row_and_every_hole_want_a_snapshot() -> None:
     assert subject.anchors == [Anchor(5, "connected"), Anchor(30, "sequence")]
 
 
+def test_a_hole_that_is_closed_wants_none() -> None:
+    subject = recorder()
+    deliver(subject, depth(5, 10), depth(30, 40))
+    subject.anchors.clear()
+    deliver(subject, depth(10, 30))
+    assert subject.anchors == []
+
+
 def test_a_reconnection_wants_a_snapshot_even_without_a_hole() -> None:
     subject = recorder()
     deliver(subject, depth(5, 10))

@@ -23,7 +23,16 @@ def test_an_older_snapshot_does_not_help() -> None:
     assert requests.due(100.0) is None
 
 
-def test_a_later_need_replaces_an_earlier_one() -> None:
+def test_the_highest_need_serves_the_others() -> None:
+    requests = SnapshotRequests(5.0, Random(1))
+    requests.need(100, "sequence", 0.0)
+    requests.need(90, "sequence", 1.0)
+    assert requests.wanted == Wanted(100, "sequence")
+    requests.need(110, "sequence", 2.0)
+    assert requests.due(2.0) == Wanted(110, "sequence")
+
+
+def test_where_ids_went_back_the_old_need_is_void() -> None:
     requests = SnapshotRequests(5.0, Random(1))
     requests.need(100, "sequence", 0.0)
     requests.due(0.0)
