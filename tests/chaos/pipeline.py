@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -107,7 +108,13 @@ class Pipeline:
         for symbol in symbols or self.symbols:
             for suffix in self.streams:
                 name = stream_of(symbol, suffix).name
-                eventually(lambda n=name: self.subscribers(n), PATIENCE_S, what=f"{name} is subscribed", every_s=0.1)  # type: ignore[misc]
+                found = partial(self._has_subscriber, name)
+                eventually(found, PATIENCE_S, what=f"{name} is subscribed", every_s=0.1)
+
+    def _has_subscriber(self, stream: str) -> bool:
+        ended = [name for name, program in self.programs.items() if program.exit_code not in (None, -signal.SIGKILL)]
+        assert not ended, f"{ended[0]} ended:\n{self.programs[ended[0]].text()[-3000:]}"
+        return self.subscribers(stream) > 0
 
     def subscribers(self, stream: str) -> int:
         """How many connections a stream has."""
@@ -167,9 +174,9 @@ class Pipeline:
     def settle(self) -> None:
         """Let every stream go on, have the market stand still, and wait until what was sent last is in the files."""
         self.wait_connected()
-        marks = self._last_lines()
+        marks = self._sizes()
         eventually(
-            lambda: all(self._last_lines()[stream] != mark for stream, mark in marks.items()),
+            lambda: all(self._sizes()[stream] > mark for stream, mark in marks.items()),
             PATIENCE_S,
             what="every stream goes on",
             every_s=0.3,
@@ -218,9 +225,9 @@ class Pipeline:
         path = self.config.log_file(name)
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
-    def _last_lines(self) -> dict[tuple[str, str], bytes]:
+    def _sizes(self) -> dict[tuple[str, str], int]:
         return {
-            (symbol, suffix): _last_line(files[-1]) if (files := self.files_of(symbol, suffix)) else b""
+            (symbol, suffix): sum(path.stat().st_size for path in self.files_of(symbol, suffix))
             for symbol in self.symbols
             for suffix in self.streams
         }
@@ -238,9 +245,8 @@ class Pipeline:
 
     def _have_ended_with(self, last: Mapping[tuple[str, str], bytes]) -> bool:
         return all(
-            files and _event_time(line) in _last_line(files[-1])
+            any(_event_time(line) in _last_line(path) for path in self.files_of(*stream))
             for stream, line in last.items()
-            for files in [self.files_of(*stream)]
         )
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import heapq
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -44,29 +45,33 @@ def judged(tape_directory: Path, data_directory: Path, rules: Rules = STRICT) ->
 
 
 def tapes(directory: Path) -> dict[str, list[Message]]:
-    """The tape by stream, in the order sent."""
-    found: dict[str, list[Message]] = defaultdict(list)
+    """The tape by stream, in the order sent; a message that came later over another connection stands there once."""
+    found: dict[str, dict[bytes, Message]] = defaultdict(dict)
     contents: dict[str, _Content] = {}
     for sent in read_tape(directory):
         content = contents.get(sent.stream)
         if content is None:
             content = contents[sent.stream] = _Content(stream_from_name(sent.stream))
-        found[sent.stream].append(content.message(sent.sent_ns, sent.copies, sent.event))
-    return dict(found)
+        message = content.message(sent.sent_ns, sent.copies, sent.event)
+        before = found[sent.stream].get(message.key)
+        found[sent.stream][message.key] = before._replace(copies=before.copies + message.copies) if before else message
+    return {name: list(messages.values()) for name, messages in found.items()}
 
 
 def rows_of(data_directory: Path, stream: Stream) -> list[Row]:
-    """All rows of a stream, in the order of its files."""
-    found = []
-    for path in recorded_files(data_directory, stream.symbol, file_stem(stream.stream_type, stream.variant)):
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = csv.reader(file, strict=True)
-            header = next(lines)
-            end, stamp = header.index("recv_ns"), header.index("recv_ns")
-            for cells in lines:
-                assert len(cells) == len(header), f"{path}: half a row: {cells}"
-                found.append(Row(_digest([*cells[:end], cells[-1]]), int(cells[stamp])))
-    return found
+    """All rows of a stream, in the order of its files; days are merged by receive stamp, as times may go back a day."""
+    paths = recorded_files(data_directory, stream.symbol, file_stem(stream.stream_type, stream.variant))
+    return list(heapq.merge(*map(_rows_in, paths), key=lambda row: row.recv_ns))
+
+
+def _rows_in(path: Path) -> Iterator[Row]:
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = csv.reader(file, strict=True)
+        header = next(lines)
+        end = stamp = header.index("recv_ns")
+        for cells in lines:
+            assert len(cells) == len(header), f"{path}: half a row: {cells}"
+            yield Row(_digest([*cells[:end], cells[-1]]), int(cells[stamp]))
 
 
 def gaps_of(data_directory: Path, stream: Stream, *, has_ids: bool) -> list[Gap]:

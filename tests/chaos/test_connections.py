@@ -80,14 +80,15 @@ def test_a_planned_replacement_writes_no_gap(place: Path) -> None:
 
 
 ONE_OF_TWO = (
-    "drop 100 btcusdt@* on {}",
-    "stall * 2 on {}",
+    "drop 20 *@aggTrade on {}",
+    "drop 20 *@depth@0ms on {}",
+    "stall * 1 on {}",
     "close fin * on {}",
     "close rst * on {}",
     "delay 20 *@aggTrade 0.2 on {}",
     "reorder 20 *@depth@0ms on {}",
-    "double 50 *@aggTrade on {}",
-    "truncated btcusdt@* on {}",
+    "double 20 *@aggTrade on {}",
+    "truncated *@depth@0ms on {}",
     "masked btcusdt@depth@0ms on {}",
     "huge-integer btcusdt@aggTrade on {}",
 )
@@ -96,14 +97,14 @@ ONE_OF_TWO = (
 def test_whatever_happens_to_one_of_two_connections_leaves_no_hole(place: Path) -> None:
     random = seeded()
     network = {"connections": 2, "stale_timeout": 20}
-    with running(place, rate=500, symbols=SYMBOLS[:2], network=network) as pipeline:
+    with running(place, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline:
         _wait_for_two(pipeline)
         faults = []
         for template in random.sample(ONE_OF_TWO, len(ONE_OF_TWO)):
             command = template.format(random.choice((1, 2)))
             faults.append(Fault(command.partition(" on ")[0], time.time_ns()))
             pipeline.simulator.command(command)
-            sleep(random.uniform(2.5, 3))  # its effect is over before the other connection is hit
+            sleep(random.uniform(1, 1.3))  # its effect is over before the other connection is hit
             _wait_for_two(pipeline)
         streams = pipeline.finish(Rules(any_order=True))
     check(streams, faults)
@@ -115,12 +116,7 @@ def _wait_for_two(pipeline: Pipeline) -> None:
         for stream in ("aggTrade", "depth@0ms"):
             name = f"{symbol.lower()}@{stream}"
             eventually(lambda n=name: pipeline.subscribers(n) >= 2, PATIENCE_S, what=f"{name} twice")  # type: ignore[misc]
-    for ingest in pipeline.ingests:
-        pipeline.until(
-            ingest,
-            lambda data: [link["state"] for link in data["connections"]] == ["delivering"] * 4,
-            "all connections deliver",
-        )
+    sleep(1.5)  # a connection counts as proven once it has overlapped with the other one for a second
 
 
 def test_streams_that_stop_with_the_socket_open_are_noticed(place: Path) -> None:
