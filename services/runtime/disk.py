@@ -13,9 +13,13 @@ def sync_file(descriptor: int, path: Path) -> None:
     """Make the file's bytes durable. An OSError is final: what the kernel could not write it may have forgotten."""
     length = os.fstat(descriptor).st_size
     os.fdatasync(descriptor)
+    _note(length, path)
+
+
+def note_synced(path: Path) -> None:
+    """The file has been made durable, as it is now, by somebody else: SQLite syncs its own."""
     if _sync_log:
-        with Path(_sync_log).open("a", encoding="utf-8") as log:
-            log.write(f"{length} {path}\n")
+        _note(path.stat().st_size, path)
 
 
 def sync_directory(path: Path) -> None:
@@ -25,3 +29,9 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _note(length: int, path: Path) -> None:
+    if _sync_log:
+        with Path(_sync_log).open("a", encoding="utf-8") as log:
+            log.write(f"{length} {path}\n")

@@ -1,13 +1,15 @@
 """What is durable, in one small SQLite database: positions, file lengths, last rows. One transaction per commit."""
 
+import contextlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.wire import Topic
+from services.runtime.disk import note_synced
 from services.writer.faults import BlockedError
 from services.writer.sequences import Interval, Sequences
 from services.writer.streams import Damage, StreamRecord
@@ -60,6 +62,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Open or create; `LedgerDamagedError` where what is there is no ledger."""
         self._connection = _connect(path)
+        self._log = path.with_name(path.name + "-wal")
         try:
             self._prepare()
         except BaseException:
@@ -113,8 +116,7 @@ class Ledger:
 
     def commit(self, entry: Entry) -> None:
         """All of it, or nothing."""
-        with _blocked_if_full(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._write_positions(entry.positions)
             self._write_files(entry.files)
             self._connection.executemany(
@@ -126,8 +128,7 @@ class Ledger:
 
     def announce(self, files: Sequence[FileRecord]) -> None:
         """Name files before they are made: one that is not named is none of ours."""
-        with _blocked_if_full(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._write_files(files)
 
     @property
@@ -137,16 +138,14 @@ class Ledger:
 
     def begin(self, files: Iterable[FileRecord], sequences: Sequences) -> None:
         """Start from what the files hold."""
-        with _blocked_if_full(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._write_files(files)
             self._connection.executemany("INSERT INTO rebuilt VALUES (?, ?, ?, ?)", sequences)
             self._connection.execute("INSERT INTO meta VALUES ('begun', 'yes')")
 
     def probe(self) -> None:
         """Write something: raises `BlockedError` where that does not work."""
-        with _blocked_if_full(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
+        with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('probe', ?)", (secrets.token_hex(8),))
 
     def close(self) -> None:
@@ -177,6 +176,15 @@ class Ledger:
                 self._connection.execute(statement)
             self._connection.execute("INSERT INTO meta VALUES ('writer_id', ?)", (secrets.token_hex(8),))
             self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+        note_synced(self._log)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing, and durable behind it."""
+        with _blocked_if_full(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+        note_synced(self._log)
 
     def _write_positions(self, positions: Iterable[tuple[str, int, int]]) -> None:
         self._connection.executemany(

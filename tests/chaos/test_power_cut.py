@@ -1,0 +1,43 @@
+"""Power cuts: the start succeeds, the loss is bounded by the fsync interval, and what is gone is listed."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import power
+from tests.chaos.oracle import Rules
+from tests.chaos.pipeline import SYMBOLS, Down, running
+from tests.chaos.runs import check, seeded, sleep
+from tests.chaos.table import Fault
+
+_UNSYNCED_NS = 2_000_000_000
+"""A journal is synced every second; a sync of a busy disk takes its time."""
+
+
+def _cut_power(place: Path, *, times: int, rate: float, symbols: int) -> None:
+    random = seeded()
+    with running(place, rate=rate, symbols=SYMBOLS[:symbols], environment=power.synced_log(place)) as pipeline:
+        faults = []
+        for _ in range(times):
+            sleep(random.uniform(1, 4))
+            from_ns = time.time_ns()
+            lost = power.cut(pipeline, random)
+            print("lost bytes", lost)
+            pipeline.start()
+            pipeline.wait_connected()
+            pipeline.downs.append(Down(None, from_ns - _UNSYNCED_NS, time.time_ns()))
+            faults.append(Fault("power cut", from_ns))
+        streams = pipeline.finish(Rules(gaps_may_cover_rows=True))
+    check(streams, faults, pipeline.downs)
+    assert all(stream.verdict.recorded for stream in streams)
+
+
+def test_a_power_cut_loses_only_what_it_lists(place: Path) -> None:
+    _cut_power(place, times=3, rate=1000, symbols=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_twenty_power_cuts_under_load(place: Path) -> None:
+    _cut_power(place, times=20, rate=3000, symbols=4)
