@@ -11,6 +11,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 _END = 1 << 62
+_LATENESS_NS = 1_000_000_000
+"""From sending to receiving, where the receive stamp went with the row."""
 
 
 class Message(NamedTuple):
@@ -113,11 +115,12 @@ def judge(tape: Sequence[Message], rows: Sequence[Row], gaps: Iterable[Gap], rul
     verdict.gap_ns = sum(max(0, (gap.to_ns or gap.from_ns) - gap.from_ns) for gap in verdict.gaps)
     places = sorted(recv_ns)
     first, last = (places[0], places[-1]) if places else (len(tape), len(tape))
-    verdict.lost += [index for index in verdict.missing if not first < index < last and tape[index].copies]
     own = [gap for gap in verdict.gaps if not has_ids or gap.from_id is not None]
     bare = [gap for gap in verdict.gaps if has_ids and gap.from_id is None]
     listed = _Listed(tape, recv_ns, has_ids=has_ids, by_id=own if has_ids else [], by_time=bare if has_ids else own)
-    matched: set[str] = set()
+    outside = [index for index in verdict.missing if not first < index < last and tape[index].copies]
+    verdict.lost += [index for index in outside if index > last or not listed.covers_beginning(index, first)]
+    matched = listed.beginnings(first)
     for before, behind in pairwise(places):
         is_hole = tape[behind].previous_id != tape[before].last_id if has_ids else behind != before + 1
         inside = range(before + 1, behind)
@@ -144,6 +147,7 @@ class _Listed:
         self.by_time = [gap for gap in by_time if gap.to_ns is not None]
         self._tape = tape
         self._recv_ns = recv_ns
+        self._stamps = set(recv_ns.values())
 
     def between(self, before: int, behind: int) -> list[Gap]:
         """The gaps that lie between two rows, in the order of their ids or times."""
@@ -160,6 +164,17 @@ class _Listed:
         low_ns, high_ns = self._recv_ns[before], self._recv_ns[behind]
         times = [gap for gap in self.by_time if gap.from_ns < high_ns and low_ns < (gap.to_ns or 0)]
         return found + sorted(times, key=lambda gap: gap.from_ns)
+
+    def beginnings(self, first: int) -> set[str]:
+        """The gaps that end at the first row that is left: of a file that was damaged or taken away."""
+        stamp = self._recv_ns.get(first)
+        return {gap.gap_id for gap in self.by_time if gap.to_ns == stamp and gap.from_ns not in self._stamps}
+
+    def covers_beginning(self, index: int, first: int) -> bool:
+        """Whether a message in front of the first row that is left is listed, by time."""
+        own = self.beginnings(first)
+        sent_ns = self._tape[index].sent_ns
+        return any(gap.gap_id in own and gap.from_ns - _LATENESS_NS <= sent_ns for gap in self.by_time)
 
     def covers(self, index: int, before: int, behind: int) -> bool:
         """Whether a message that was not recorded, between these rows, is listed."""

@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -15,13 +17,13 @@ import zmq
 
 from binance_streamer import config as configuration
 from binance_streamer import sockets
-from binance_streamer.cli.audit import unwritten
 from binance_streamer.exchange import file_stem, stream_of
 from binance_streamer.names import encode_name
 from tests.chaos.oracle import STRICT, Rules
 from tests.chaos.recording import Judged, judged
 from tests.support.configs import write_config
-from tests.support.processes import Program, Simulator, service
+from tests.support.data import REPOSITORY
+from tests.support.processes import Program, Simulator
 from tests.support.recorded import recorded_files
 from tests.support.waiting import eventually
 
@@ -57,6 +59,8 @@ class Pipeline:
         self.environment = dict(environment or {})
         self.downs: list[Down] = []
         self.programs: dict[str, Program] = {}
+        self.enter: Sequence[str] = ()
+        """A command in front of ours: into another namespace."""
         mix = ["--mix", ",".join(streams)] if "--capture" not in simulator_arguments else []
         self.simulator = Simulator(
             place, "--symbols", ",".join(symbols), "--rate", str(rate), *mix, *simulator_arguments
@@ -87,7 +91,8 @@ class Pipeline:
         kind, _, symbol = name.partition("-")
         arguments = ("--symbol", symbol) if symbol else ()
         output = self.place / f"{encode_name(name)}.out"
-        return service(kind, self.config_path, *arguments, output=output, environment=self.environment)
+        command = [*self.enter, sys.executable, "-m", f"services.{kind}", "-c", self.config_path, *arguments]
+        return Program(command, output, self.environment)
 
     def kill(self, name: str) -> int:
         """SIGKILL; returns when."""
@@ -201,9 +206,15 @@ class Pipeline:
         """Settle, end everything as supervisord would, and compare; nothing that was journalled may be left over."""
         self.settle()
         self.stop()
-        left = unwritten(self.config_path)
-        assert not left, left
+        self.check_nothing_is_left()
         return self.compare(rules)
+
+    def check_nothing_is_left(self) -> None:
+        """Nothing that was journalled may be missing from the files, once everything has ended."""
+        command = [*self.enter, sys.executable, "-m", "services.writer.audit", "-c", str(self.config_path)]
+        environment = {**os.environ, **self.environment}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY, env=environment)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def compare(self, rules: Rules = STRICT) -> list[Judged]:
         """Every stream that was sent."""

@@ -22,7 +22,8 @@ def cut(pipeline: Pipeline, random: Random) -> dict[str, int]:
             program.send(number)
     for program in pipeline.programs.values():
         program.kill()
-    durable = synced_lengths(pipeline.place / "synced.log")
+    log = pipeline.place / "synced.log"
+    durable = synced_lengths(log)
     lost = {}
     for path in _files(pipeline):
         size, kept = path.stat().st_size, durable.get(str(path), 0)
@@ -32,6 +33,8 @@ def cut(pipeline: Pipeline, random: Random) -> dict[str, int]:
             lost[path.name] = size - left
             if random.random() < 0.3:  # the length was on the disk, the bytes were not
                 os.truncate(path, size)
+    with log.open("a", encoding="utf-8") as survived:
+        survived.writelines(f"{path.stat().st_size} {path}\n" for path in _files(pipeline))
     for path in pipeline.data.glob(".writer.sqlite-wal"):
         with path.open("ab") as file:  # the commit that was under way
             file.write(random.randbytes(random.choice((0, 100, 5000))))

@@ -78,7 +78,7 @@ def gaps_of(data_directory: Path, stream: Stream, *, has_ids: bool) -> list[Gap]
     """The gaps of a stream, each in its last state. Of klines only those in time: ids are those of closed bars."""
     newest: dict[str, Gap] = {}
     for cells in recorded_rows(data_directory, stream.symbol, "gap"):
-        if cells["stream"] != stream.name or (not has_ids and cells["from_id"] and cells["reason"] != "file damaged"):
+        if cells["stream"] != stream.name or (not has_ids and cells["from_id"] and cells["to_id"]):
             continue
         numbers = {key: int(cells[key]) if cells[key] else None for key in ("from_id", "to_id", "to_ns")}
         newest[cells["gap_id"]] = Gap(

@@ -153,3 +153,13 @@ def test_a_listed_outage_by_time_excuses_ids_too() -> None:
     """What a journal lost is listed by the writer, which may know no ids."""
     outage = gap(2, 6, has_ids=False)
     assert judged([0, 1, 2, 6, 7, 8, 9], [outage], has_ids=True).is_right
+
+
+@BOTH
+def test_a_file_that_was_taken_away_is_right_if_its_time_is_listed(has_ids: bool) -> None:
+    """The writer knows when its first row was received, and no more."""
+    away = Gap("g", "open", None, 50 if has_ids else None, 1005, 6005, "file damaged")
+    assert judged(range(5, 10), [away], has_ids=has_ids).is_right
+    assert judged(range(5, 10), [away._replace(to_ns=5005)], has_ids=has_ids).lost == [0, 1, 2, 3, 4]
+    late = away._replace(from_ns=2_000_000_000, to_ns=6005)
+    assert judged(range(5, 10), [late], has_ids=has_ids).lost == [0, 1, 2, 3, 4]

@@ -12,7 +12,6 @@ from random import Random
 import pytest
 
 from binance_streamer import config as configuration
-from binance_streamer.cli.audit import unwritten
 from binance_streamer.supervision import Site, control_socket, programs, state_directory
 from binance_streamer.supervision import files as supervisor_files
 from tests.chaos.pipeline import SYMBOLS, Down, Pipeline, running
@@ -189,6 +188,6 @@ def test_a_killed_supervisord_costs_the_time_until_the_next_one_runs(
         pipeline.settle()
         supervisor.call("supervisorctl", "shutdown")
         eventually(lambda: not any(map(alive, pids.values())), 60, what="the programs end")
-    assert not unwritten(pipeline.config_path)
+    pipeline.check_nothing_is_left()
     check(pipeline.compare(), faults, pipeline.downs)
     assert not watcher.faults

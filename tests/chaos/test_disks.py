@@ -1,0 +1,204 @@
+"""Disks that are full or read-only, files that vanish, databases that break: recording resumes, losses are listed."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline, running
+from tests.chaos.recording import Judged
+from tests.chaos.runs import check, seeded, sleep
+from tests.chaos.table import Fault
+from tests.support.data import REPOSITORY
+from tests.support.processes import Program
+from tests.support.waiting import eventually
+
+LEDGER = ".writer.sqlite"
+
+
+class Mounted(Pipeline):
+    """Data and journal are small disks of their own, in a namespace that all processes share."""
+
+    def __init__(self, place: Path, *, data: str, journal: str, **options: Any) -> None:
+        super().__init__(place, environment={"PYTHONPATH": str(REPOSITORY)}, **options)
+        self._outside = {"data": self.data, "journal": Path(self.config.storage.journal_directory)}
+        mounts = " && ".join(
+            f"mkdir -p {self._outside[name]} && mount -t tmpfs -o size={size} tmpfs {self._outside[name]}"
+            for name, size in (("data", data), ("journal", journal))
+        )
+        self._holder = Program(["unshare", "-Urm", "sh", "-c", f"{mounts} && echo ready && exec sleep 1d"], place / "h")
+        eventually(lambda: "ready" in self._holder.text(), 20, what="the disks are mounted")
+        self.enter = ["nsenter", "-t", str(self._holder.pid), "-U", "-m", "--preserve-credentials"]
+        self.data = self.inside("data")
+
+    def inside(self, name: str) -> Path:
+        """What the processes see there."""
+        return Path(f"/proc/{self._holder.pid}/root{self._outside[name]}")
+
+    def fill(self, name: str) -> None:
+        """Leave no room on a disk."""
+        with (self.inside(name) / "filler").open("wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError:
+                return
+
+    def empty(self, name: str) -> None:
+        """Give the room back."""
+        (self.inside(name) / "filler").unlink()
+
+    def remount(self, name: str, option: str) -> None:
+        """Make a disk `ro` or `rw`."""
+        subprocess.run([*self.enter, "mount", "-o", f"remount,{option}", str(self._outside[name])], check=True)
+
+    def __exit__(self, *arguments: Any) -> None:
+        super().__exit__(*arguments)
+        self._holder.__exit__()
+
+
+@pytest.fixture
+def mounted(place: Path) -> Iterator[Mounted]:
+    probe = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", str(place)]
+    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
+        pytest.skip("NOT RUN: no mount namespaces here")
+    with Mounted(place, data="64m", journal="24m", rate=600, symbols=SYMBOLS[:2]) as pipeline:
+        pipeline.start()
+        pipeline.wait_recording()
+        yield pipeline
+
+
+def _goes_on(pipeline: Pipeline) -> None:
+    """The live path: every worker still receives, and says so on the bus."""
+    for name in pipeline.ingests:
+        before = pipeline.status(name)
+        pipeline.until(name, lambda data, b=before: _messages(data) > _messages(b) + 50, "live messages go on")  # type: ignore[misc]
+    pipeline.alive()
+
+
+def _messages(status: dict[str, Any]) -> int:
+    return sum(stream["messages"] for stream in status["streams"].values())
+
+
+def _full(pipeline: Mounted, *names: str) -> Fault:
+    fault = Fault(" and ".join(names) + " full", time.time_ns())
+    for name in names:
+        pipeline.fill(name)
+    if "data" in names:
+        pipeline.until("writer", lambda data: data["state"] == "disk full", "it says that the disk is full")
+    if "journal" in names:
+        for ingest in pipeline.ingests:
+            pipeline.until(ingest, lambda data: data["journal"]["state"] == "journal full", "it says so")
+    _goes_on(pipeline)
+    for name in names:
+        pipeline.empty(name)
+    pipeline.until("writer", lambda data: data["state"] == "recording", "it goes on by itself")
+    for ingest in pipeline.ingests:
+        pipeline.until(ingest, lambda data: data["journal"]["state"] == "recording", "it goes on by itself")
+    return fault
+
+
+def _without_missing(streams: list[Judged]) -> None:
+    assert not {stream.stream.name: stream.verdict.missing for stream in streams if stream.verdict.missing}
+
+
+def test_a_full_data_disk_loses_nothing(mounted: Mounted) -> None:
+    faults = [_full(mounted, "data") for _ in range(2)]
+    streams = mounted.finish()
+    check(streams, faults)
+    _without_missing(streams)
+
+
+def test_a_full_journal_lists_what_it_could_not_keep(mounted: Mounted) -> None:
+    faults = [_full(mounted, "journal"), _full(mounted, "journal", "data")]
+    streams = mounted.finish()
+    check(streams, faults)
+    reasons = {gap.reason for stream in streams for gap in stream.verdict.gaps}
+    assert reasons == {"journal full"}
+
+
+def test_read_only_disks_are_waited_for(mounted: Mounted) -> None:
+    """They turn read-only while the process is away; the supervisor starts one that ends again."""
+    from_ns = mounted.kill("writer")
+    mounted.remount("data", "ro")
+    mounted.start("writer")
+    eventually(lambda: "Read-only" in mounted.log("writer"), PATIENCE_S, what="the writer says what it waits for")
+    _goes_on(mounted)
+    mounted.remount("data", "rw")
+    mounted.until("writer", lambda data: data["state"] == "recording", "it goes on by itself")
+    faults = [Fault("data read-only", from_ns)]
+
+    from_ns = mounted.kill("ingest-BTCUSDT")
+    mounted.kill("ingest-ETHUSDT")  # nobody may have a file open for writing
+    mounted.kill("rest")
+    mounted.remount("journal", "ro")
+    mounted.start("ingest-BTCUSDT")
+    eventually(lambda: "Read-only" in mounted.log("ingest-BTCUSDT"), PATIENCE_S, what="the worker says what is wrong")
+    mounted.remount("journal", "rw")
+    mounted.start("rest", "ingest-ETHUSDT")
+    if mounted.programs["ingest-BTCUSDT"].exit_code is not None:
+        mounted.start("ingest-BTCUSDT")
+    mounted.wait_connected()
+    mounted.downs.append(Down(None, from_ns, time.time_ns()))
+    faults.append(Fault("journal read-only", from_ns))
+    check(mounted.finish(), faults, mounted.downs)
+
+
+def _damage(path: Path, random: Random) -> None:
+    """Take a file away, or a part of its end."""
+    if random.random() < 0.5:
+        path.unlink()
+    else:
+        with path.open("rb+") as file:
+            file.truncate(random.randrange(path.stat().st_size))
+
+
+def test_files_damaged_under_the_writer_are_listed_and_recording_goes_on(place: Path) -> None:
+    random = seeded()
+    with running(place, rate=500, symbols=SYMBOLS[:2]) as pipeline:
+        faults = []
+        for suffix in random.sample(("aggTrade", "depth@0ms", "bookTicker", "kline_1m"), 3):
+            sleep(1.5)
+            faults.append(Fault(f"file of {suffix} damaged", time.time_ns()))
+            _damage(pipeline.files_of("BTCUSDT", suffix)[-1], random)
+            pipeline.until("writer", lambda data: data["state"] == "recording", "recording")
+        pipeline.alive()
+        streams = pipeline.finish()
+    check(streams, faults)
+    damaged = {stream.stream.symbol for stream in streams if stream.verdict.missing}
+    assert damaged == {"BTCUSDT"}
+
+
+def _break_ledger(data: Path, how: str, random: Random) -> None:
+    path = data / LEDGER
+    if how == "missing":
+        for part in data.glob(f"{LEDGER}*"):
+            part.unlink()
+        return
+    with path.open("rb+") as file:
+        content = bytearray(file.read() or b"\0")
+        for _ in range(200):
+            content[random.randrange(len(content))] = random.randrange(256)
+        file.seek(0)
+        file.write(b"no database" if how == "overwritten" else content)
+
+
+@pytest.mark.parametrize("how", ["missing", "overwritten", "bytes flipped"])
+def test_a_broken_ledger_is_rebuilt_from_the_files(place: Path, how: str) -> None:
+    random = seeded()
+    with running(place, rate=600, symbols=SYMBOLS[:2]) as pipeline:
+        faults = []
+        for _ in range(2):
+            sleep(random.uniform(1, 2))
+            from_ns = pipeline.kill("writer")
+            _break_ledger(pipeline.data, how, random)
+            pipeline.start("writer")
+            faults.append(Fault(f"ledger {how}", from_ns))
+            pipeline.until("writer", lambda data: data["state"] == "recording", "recording")
+        streams = pipeline.finish()
+    check(streams, faults)
+    _without_missing(streams)
