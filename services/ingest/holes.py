@@ -8,7 +8,7 @@ from services.runtime.gaps import Gap
 
 OPEN, REPAIRED, UNREPAIRABLE = "open", "repaired", "unrepairable"
 SEQUENCE, RESTART, DISCONNECTED, WENT_BACK = "sequence", "restart", "disconnected", "ids went back"
-STALL, QUEUE_FULL, FRAME_ERROR, OVERSIZE = "stall", "queue full", "frame error", "oversize"
+STALL, FRAME_ERROR, OVERSIZE = "stall", "frame error", "oversize"
 
 _MOST_HOLES = 64
 _BELOW_ALL = -2  # the first id is 0, and hangs on -1

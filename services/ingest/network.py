@@ -11,11 +11,11 @@ from services.ingest import connections
 from services.ingest.budget import Backoff
 from services.ingest.connections import Dial, Link, Retire, RouteConnections
 from services.ingest.dialler import Dialler, Target, budget_of, target_of
-from services.ingest.holes import DISCONNECTED, QUEUE_FULL, STALL
+from services.ingest.holes import DISCONNECTED, STALL
 from services.ingest.liveness import LIVE, Liveness
 from services.ingest.reader import Reader
 from services.ingest.recorder import Recorder
-from services.ingest.reports import Delivered, Dropped, Ended, Failed, Opened, Report
+from services.ingest.reports import Delivered, Ended, Failed, Opened, Report
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,6 @@ class Network:
 
     def __init__(self, config: Config, symbol: str, recorder: Recorder, reader: Reader) -> None:
         self.liveness = Liveness((feed.stream for feed in recorder.feeds.values()), config.network.stale_timeout)
-        self.dropped = 0
         """Messages thrown away because the recorder was too far behind."""
         self._config = config
         self._symbol = symbol
@@ -64,10 +63,6 @@ class Network:
                 self._ended(connection, reason, detail, now_s)
             case Failed(connection, detail, retry_after_s):
                 self._failed(connection, detail, retry_after_s, now_s)
-            case Dropped(connection, messages):
-                self.dropped += messages
-                _log.error("dropped messages=%d: the journal is too far behind", messages)
-                self._recorder.lost(self._route_of[connection], QUEUE_FULL, now_s)
 
     def tick(self, now_s: float) -> None:
         """Dial, retire and replace, as time goes by."""
@@ -94,7 +89,6 @@ class Network:
             "suspicious": self._suspicious,
             "attempts_exhausted": self._dialler.is_exhausted,
             "queued_bytes": self._reader.queued_bytes,
-            "dropped": self.dropped,
         }
 
     def _link_status(self, route: str, link: Link, now_s: float) -> dict[str, Any]:

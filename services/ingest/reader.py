@@ -7,16 +7,22 @@ import contextlib
 import os
 import select
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
 from services.ingest.dial import Connection
 from services.ingest.frames import Close, Event, FrameDeadline, FrameError, FrameParser, Ping
 from services.ingest.holes import DISCONNECTED, FRAME_ERROR, OVERSIZE, STALL
-from services.ingest.reports import Delivered, Dropped, Ended, Failed, Opened, Report, Stamper
+from services.ingest.reports import Delivered, Ended, Failed, Opened, Report, Stamper
 from services.runtime.clock import monotonic_s, wall_ns
 
 MOST_QUEUED_BYTES = 64 * 1024 * 1024
+"""Then the reader stops and leaves the rest to the kernel and the exchange: what is not read is not lost yet."""
+_AHEAD_BYTES = 1024 * 1024
+"""While the recorder makes progress, further ahead is no gain: the messages would drop out of the processor's cache."""
+_STUCK_S = 0.1
+_PAUSE_S = 0.001
 _BUFFER_BYTES = 256 * 1024
 _PING_INTERVAL_S = 20.0  # keeps NAT tables filled; the exchange takes up to 10 control messages a second
 _SILENCE_S = 30.0  # neither data nor a pong to our ping: the peer is gone
@@ -36,7 +42,6 @@ class _Line:
         self.has_been_heard = False
         self.heard_s = self.pinged_s = monotonic_s()
         self.owed_pong: bytes | None = None
-        self.dropped = 0
 
 
 class Reader(threading.Thread):
@@ -50,6 +55,7 @@ class Reader(threading.Thread):
         self._queue: deque[Report] = deque()
         self._in_bytes = 0  # written by the reader only, _out_bytes by the recorder only
         self._out_bytes = 0
+        self._progress = (0, 0.0)  # bytes taken by the recorder, and since when no more
         self._is_awaited = False
         self._ready = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._commands: deque[Callable[[], None]] = deque()
@@ -118,14 +124,33 @@ class Reader(threading.Thread):
         """The thread."""
         self._poll.register(self._command, select.EPOLLIN)
         while not self._is_stopping:
-            for descriptor, _ in self._poll.poll(_TICK_S):
+            is_far_ahead = self._is_far_ahead()
+            if is_far_ahead:
+                time.sleep(_PAUSE_S)
+            for descriptor, _ in self._poll.poll(0 if is_far_ahead else _TICK_S):
                 if descriptor == self._command:
                     self._obey()
-                elif descriptor in self._lines:
+                elif descriptor in self._lines and not is_far_ahead:
                     self._read(self._lines[descriptor])
             now_s = monotonic_s()
             if now_s - self._ticked_s >= _TICK_S:
                 self._tick(now_s)
+
+    def _is_far_ahead(self) -> bool:
+        """Whether to let the recorder catch up: it is near, or, while it stands still, there is no more room."""
+        queued = self.queued_bytes
+        if queued <= min(_AHEAD_BYTES, self._most_bytes):
+            return False
+        now_s = monotonic_s()
+        taken, since_s = self._progress
+        if self._out_bytes != taken:
+            self._progress = taken, since_s = self._out_bytes, now_s
+        is_stuck = now_s - since_s > _STUCK_S
+        if queued > self._most_bytes:
+            for line in self._lines.values():
+                line.has_been_heard = True  # it is us who do not listen
+            return True
+        return not is_stuck
 
     def _close_all(self) -> None:
         for descriptor, line in list(self._lines.items()):
@@ -175,7 +200,6 @@ class Reader(threading.Thread):
             with contextlib.suppress(OSError):
                 line.connection.send_close(close_code)
         line.connection.close()
-        self._tell_dropped(line)
         self._report(Ended(line.number, self._stamper.first_of(wall_ns(), 1), reason, detail))
 
     def _read(self, line: _Line) -> None:
@@ -196,18 +220,16 @@ class Reader(threading.Thread):
             events = line.parser.feed(buffer[:received])
             if not self._deliver(line, events, now_ns, received) or received < _BUFFER_BYTES:
                 return
+            if self.queued_bytes > _AHEAD_BYTES:
+                return
 
     def _deliver(self, line: _Line, events: list[Event], now_ns: int, size_bytes: int) -> bool:
         """Whether the connection goes on."""
         messages = [event for event in events if type(event) is bytes]
         if messages:
-            if self.queued_bytes > self._most_bytes:
-                line.dropped += len(messages)
-            else:
-                self._tell_dropped(line)
-                first_ns = self._stamper.first_of(now_ns, len(messages))
-                self._in_bytes += size_bytes
-                self._report(Delivered(line.number, first_ns, messages, size_bytes))
+            first_ns = self._stamper.first_of(now_ns, len(messages))
+            self._in_bytes += size_bytes
+            self._report(Delivered(line.number, first_ns, messages, size_bytes))
         if len(messages) != len(events) and not self._control(line, events):
             return False
         if line.parser.error is not None:
@@ -238,11 +260,6 @@ class Reader(threading.Thread):
         reason = OVERSIZE if error.close_code == _TOO_BIG else FRAME_ERROR
         self._close(line, reason, str(error), close_code=error.close_code)
 
-    def _tell_dropped(self, line: _Line) -> None:
-        if line.dropped:
-            self._report(Dropped(line.number, line.dropped))
-            line.dropped = 0
-
     def _tick(self, now_s: float) -> None:
         has_slept = now_s - self._ticked_s > _SLEPT_S  # stopped by a signal, say: then it is us who did not listen
         self._ticked_s = now_s
@@ -258,8 +275,6 @@ class Reader(threading.Thread):
                 self._keep_alive(line, now_s)
 
     def _keep_alive(self, line: _Line, now_s: float) -> None:
-        if self.queued_bytes <= self._most_bytes:
-            self._tell_dropped(line)
         if not self._pay_pong(line):
             return
         try:

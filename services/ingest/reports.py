@@ -38,14 +38,7 @@ class Failed(NamedTuple):
     retry_after_s: float
 
 
-class Dropped(NamedTuple):
-    """So many messages were thrown away before this, because the recorder was too far behind."""
-
-    connection: int
-    messages: int
-
-
-Report = Delivered | Opened | Ended | Failed | Dropped
+Report = Delivered | Opened | Ended | Failed
 
 
 class Stamper:
