@@ -203,11 +203,15 @@ class Pipeline:
         eventually(quiet, PATIENCE_S, what="the market stands still", every_s=0.15)
 
     def finish(self, rules: Rules = STRICT) -> list[Judged]:
-        """Settle, end everything as supervisord would, and compare; nothing that was journalled may be left over."""
+        """End well, and compare."""
+        self.end()
+        return self.compare(rules)
+
+    def end(self) -> None:
+        """Settle, and end everything as supervisord would; nothing that was journalled may be left over."""
         self.settle()
         self.stop()
         self.check_nothing_is_left()
-        return self.compare(rules)
 
     def check_nothing_is_left(self) -> None:
         """Nothing that was journalled may be missing from the files, once everything has ended."""
@@ -218,7 +222,7 @@ class Pipeline:
 
     def compare(self, rules: Rules = STRICT) -> list[Judged]:
         """Every stream that was sent."""
-        return judged(self.simulator.tape, self.data, rules)
+        return list(judged(self.simulator.tape, self.data, rules))
 
     def stop(self) -> None:
         """Producers first, the writer after them, the bus at last; each must end by itself with 0."""

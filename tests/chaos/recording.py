@@ -1,22 +1,23 @@
 """The two sides that are compared: what the simulator sent, and what lies in the files. Read by json and csv alone."""
 
+import contextlib
 import csv
 import hashlib
 import heapq
-import json
-from collections import defaultdict
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
 from binance_streamer.exchange import ROW_FORMS, Stream, file_stem, stream_from_name
 from tests.chaos.oracle import STRICT, Gap, Message, Row, Rules, Verdict, judge
 from tests.support.recorded import recorded_files, recorded_rows
-from tests.support.tape import read_tape
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_STREAM = b'{"stream":"'
+_DATA = b'","data":'
 _IDS = {"aggTrade": ("a", None), "trade": ("t", None), "depth": ("u", "pu"), "rpiDepth": ("u", "pu")}
 _OURS = ("recv_ns", "epoch", "seq", "source")
 
@@ -30,32 +31,47 @@ class Judged(NamedTuple):
     verdict: Verdict
 
 
-def judged(tape_directory: Path, data_directory: Path, rules: Rules = STRICT) -> list[Judged]:
-    """Every stream of the tape."""
-    found = []
-    for name, tape in tapes(tape_directory).items():
-        stream = stream_from_name(name)
-        rows = rows_of(data_directory, stream)
-        gaps = gaps_of(data_directory, stream, has_ids=any(message.last_id is not None for message in tape))
-        verdict = judge(tape, rows, gaps, rules)
-        place = {message.key: index for index, message in enumerate(tape)}
-        recv_ns = {place[row.key]: row.recv_ns for row in rows if row.key in place}
-        found.append(Judged(stream, tape, recv_ns, verdict))
-    return found
+def judged(tape_directory: Path, data_directory: Path, rules: Rules = STRICT) -> Iterator[Judged]:
+    """Every stream of the tape, one after the other: a long run is larger than memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in _by_stream(tape_directory, Path(folder)).items():
+            stream = stream_from_name(name)
+            tape = _tape(stream, path)
+            rows = rows_of(data_directory, stream)
+            gaps = gaps_of(data_directory, stream, has_ids=any(message.last_id is not None for message in tape))
+            verdict = judge(tape, rows, gaps, rules)
+            place = {message.key: index for index, message in enumerate(tape)}
+            recv_ns = {place[row.key]: row.recv_ns for row in rows if row.key in place}
+            yield Judged(stream, tape, recv_ns, verdict)
 
 
-def tapes(directory: Path) -> dict[str, list[Message]]:
-    """The tape by stream, in the order sent; a message that came later over another connection stands there once."""
-    found: dict[str, dict[bytes, Message]] = defaultdict(dict)
-    contents: dict[str, _Content] = {}
-    for sent in read_tape(directory):
-        content = contents.get(sent.stream)
-        if content is None:
-            content = contents[sent.stream] = _Content(stream_from_name(sent.stream))
-        message = content.message(sent.sent_ns, sent.copies, sent.event)
-        before = found[sent.stream].get(message.key)
-        found[sent.stream][message.key] = before._replace(copies=before.copies + message.copies) if before else message
-    return {name: list(messages.values()) for name, messages in found.items()}
+def _by_stream(tape_directory: Path, folder: Path) -> dict[str, Path]:
+    """The tape in a file per stream."""
+    paths: dict[str, Path] = {}
+    with contextlib.ExitStack() as stack, (tape_directory / "tape.txt").open("rb") as tape:
+        files: dict[bytes, BinaryIO] = {}
+        for line in tape:
+            head = line[line.index(b"{") : line.index(_DATA)]
+            if head not in files:
+                path = paths[head.removeprefix(_STREAM).decode()] = folder / str(len(paths))
+                files[head] = stack.enter_context(path.open("wb"))
+            files[head].write(line)
+    return paths
+
+
+def _tape(stream: Stream, path: Path) -> list[Message]:
+    """In the order sent; a message that came later over another connection stands there once."""
+    content = _Content(stream)
+    found: dict[bytes, Message] = {}
+    with path.open("rb") as lines:
+        for line in lines:
+            if not line.endswith(b"\n"):
+                break  # of a simulator that still runs
+            stamp, copies, frame = line.split(b" ", 2)
+            message = content.message(int(stamp), int(copies), frame[frame.index(_DATA) + len(_DATA) : -2])
+            before = found.get(message.key)
+            found[message.key] = before._replace(copies=before.copies + message.copies) if before else message
+    return list(found.values())
 
 
 def rows_of(data_directory: Path, stream: Stream) -> list[Row]:
@@ -137,8 +153,3 @@ class _Content:
 
 def _digest(cells: Iterable[str]) -> bytes:
     return hashlib.blake2b("\x1f".join(cells).encode(), digest_size=16).digest()
-
-
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """A log of ours: one object a line."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

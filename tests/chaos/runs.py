@@ -6,10 +6,9 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from random import Random
 
-from tests.chaos import table
 from tests.chaos.pipeline import Down, Pipeline
 from tests.chaos.recording import Judged
-from tests.chaos.table import Fault
+from tests.chaos.table import Fault, Table
 
 SEED_VARIABLE = "CHAOS_SEED"
 _SLACK_NS = 1_000_000_000
@@ -27,17 +26,30 @@ def sleep(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def check(streams: Sequence[Judged], faults: Sequence[Fault], downs: Iterable[Down] | None = None) -> None:
+def check(streams: Iterable[Judged], faults: Sequence[Fault], downs: Iterable[Down] | None = None) -> None:
     """Print the table; rows and gaps are the tape, and gaps no longer than the times in which nobody was there."""
-    print(table.text(table.lines(faults, streams)))
-    wrong = {stream.stream.name: stream.verdict.faults for stream in streams if not stream.verdict.is_right}
-    assert not wrong, wrong
-    if downs is None:
-        return
+    found = Table(faults)
+    wrong: dict[str, list[str]] = {}
     for stream in streams:
-        own = [down for down in downs if down.symbol in (None, stream.stream.symbol)]
-        allowed_ns = sum(_longest_gap_ns(down, [message.sent_ns for message in stream.tape]) for down in own)
-        assert stream.verdict.gap_ns <= allowed_ns, (stream.stream.name, stream.verdict.gaps, own)
+        found.add(stream)
+        texts = wrongs(stream, downs)
+        if texts:
+            wrong[stream.stream.name] = texts
+    print(found)
+    assert not wrong, wrong
+
+
+def wrongs(stream: Judged, downs: Iterable[Down] | None) -> list[str]:
+    """What is wrong with the recording of one stream."""
+    texts = stream.verdict.faults
+    if downs is None or not stream.tape:
+        return texts
+    sent_ns = [message.sent_ns for message in stream.tape]
+    own = [down for down in downs if down.symbol in (None, stream.stream.symbol)]
+    allowed_ns = sum(_longest_gap_ns(down, sent_ns) for down in own)
+    if stream.verdict.gap_ns > allowed_ns:
+        texts.append(f"gaps of {stream.verdict.gap_ns / 1e9:.1f} s in {allowed_ns / 1e9:.1f} s: {stream.verdict.gaps}")
+    return texts
 
 
 def _longest_gap_ns(down: Down, sent_ns: Sequence[int]) -> int:

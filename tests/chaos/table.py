@@ -33,27 +33,41 @@ class Line(NamedTuple):
 _HEAD = ("fault", "times", "expected", "recorded", "lost", "doubled", "gaps", "true gaps", "stall of others ms")
 
 
-def lines(faults: Sequence[Fault], streams: Iterable[Judged]) -> list[Line]:
-    """Everything sent belongs to the fault before it, or to none."""
-    faults = [Fault("(before)", 0), *sorted(faults, key=lambda fault: fault.from_ns)]
-    begins = [fault.from_ns for fault in faults]
-    counts = {fault.kind: [0.0] * 7 for fault in faults}
-    for stream in streams:
-        kinds = [faults[bisect_right(begins, message.sent_ns) - 1] for message in stream.tape]
-        for index, message in enumerate(stream.tape):
-            count = counts[kinds[index].kind]
+class Table:
+    """Counts stream by stream; everything sent belongs to the fault before it, or to none."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self._faults = [Fault("(before)", 0), *sorted(faults, key=lambda fault: fault.from_ns)]
+        self._begins = [fault.from_ns for fault in self._faults]
+        self._counts = {fault.kind: [0.0] * 7 for fault in self._faults}
+
+    def add(self, stream: Judged) -> None:
+        """One stream more."""
+        counts, verdict = self._counts, stream.verdict
+        faults = [self._fault_at(message.sent_ns) for message in stream.tape]
+        for index, fault in enumerate(faults):
+            count = counts[fault.kind]
             count[0] += 1
             if index in stream.recv_ns:
                 count[1] += 1
-                if kinds[index].symbol != stream.stream.symbol:
-                    count[6] = max(count[6], (stream.recv_ns[index] - message.sent_ns) / 1e6)
-        verdict = stream.verdict
+                if fault.symbol != stream.stream.symbol:
+                    count[6] = max(count[6], (stream.recv_ns[index] - stream.tape[index].sent_ns) / 1e6)
         for column, places in ((2, verdict.lost), (3, verdict.doubled), (5, verdict.true_gaps)):
             for index in places:
-                counts[kinds[index].kind][column] += 1
+                counts[faults[index].kind][column] += 1
         for gap in verdict.gaps:
-            counts[faults[bisect_right(begins, gap.to_ns or gap.from_ns) - 1].kind][4] += 1
-    return [_line(kind, sum(fault.kind == kind for fault in faults[1:]), count) for kind, count in counts.items()]
+            counts[self._fault_at(gap.to_ns or gap.from_ns).kind][4] += 1
+
+    def __str__(self) -> str:
+        return _text(self.lines())
+
+    def lines(self) -> list[Line]:
+        """One per kind."""
+        kinds = [fault.kind for fault in self._faults[1:]]
+        return [_line(kind, kinds.count(kind), count) for kind, count in self._counts.items()]
+
+    def _fault_at(self, stamp_ns: int) -> Fault:
+        return self._faults[bisect_right(self._begins, stamp_ns) - 1]
 
 
 def _line(kind: str, times: int, count: Sequence[float]) -> Line:
@@ -61,8 +75,7 @@ def _line(kind: str, times: int, count: Sequence[float]) -> Line:
     return Line(kind, times, expected, recorded, lost, doubled, gaps, true_gaps, count[6])
 
 
-def text(found: Iterable[Line]) -> str:
-    """The table, aligned."""
+def _text(found: Iterable[Line]) -> str:
     cells = [_HEAD, *([*map(str, line[:-1]), f"{line.stall_ms:.0f}"] for line in found)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
