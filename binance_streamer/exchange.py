@@ -94,6 +94,8 @@ KNOWN_SUFFIXES = (
     "compositeIndex, assetIndex"
 )
 
+_CONTRACT = re.compile("_(perpetual|current_quarter|next_quarter)$")
+
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
@@ -120,7 +122,7 @@ def stream_from_name(name: str) -> Stream:
         return stream_of("", name)
     lower, _, suffix = name.partition("@")
     if suffix.startswith("continuousKline_"):
-        lower, _, contract = lower.partition("_")
+        lower, _, contract = _CONTRACT.sub(r"@\1", lower).partition("@")
         suffix = f"{contract}@{suffix}"
     return stream_of(lower.translate(UPPER), suffix)
 

@@ -90,6 +90,16 @@ def bus_xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.S
     return _bound(xpub, endpoint, max_bytes=MAX_CONTROL_BYTES)
 
 
+def steering_pair(
+    context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str
+) -> tuple["zmq.Socket[bytes]", "zmq.Socket[bytes]"]:
+    """Both ends of an inproc PAIR, between two threads of one process."""
+    steered, control = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
+    steered.bind(endpoint)
+    control.connect(endpoint)
+    return steered, control
+
+
 def _connected(socket: "zmq.Socket[bytes]", endpoint: str) -> "zmq.Socket[bytes]":
     _set_common(socket, endpoint)
     socket.setsockopt(zmq.RECONNECT_IVL, 50)

@@ -7,7 +7,7 @@ from typing import Any
 
 import zmq
 
-from binance_streamer.sockets import bus_pub, bus_xpub, bus_xsub
+from binance_streamer.sockets import bus_pub, bus_xpub, bus_xsub, steering_pair
 from services.runtime.clock import monotonic_s
 from services.runtime.lock import endpoint_lock_path, wait_for_lock
 from services.runtime.process import Shell, arguments_of, run_service
@@ -49,10 +49,7 @@ class _Proxy:
         context = shell.context
         self._publishers = bus_xsub(context, endpoints.bus_publish)
         self._subscribers = bus_xpub(context, endpoints.bus_subscribe)
-        self._steered = context.socket(zmq.PAIR)
-        self._steered.bind(_CONTROL)
-        self._control = context.socket(zmq.PAIR)
-        self._control.connect(_CONTROL)
+        self._steered, self._control = steering_pair(context, _CONTROL)
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
 

@@ -16,7 +16,7 @@ from services.runtime.gaps import Draft, Losses
 from services.runtime.journal import Journal, JournalFullError
 from services.runtime.lock import FileLock, wait_for_lock
 from services.runtime.process import EXIT_IO_ERROR, Shell
-from services.runtime.segments import LastRow
+from services.runtime.segments import LastRow, following_row
 
 __all__ = ["Draft", "LastRow", "Producer", "StoppedWhileWaitingError"]
 
@@ -206,13 +206,10 @@ class Producer:
         reading = draft.reading
         if reading is None:
             return
-        stream = draft.data["stream"]
-        before = self._rows.get(stream)
-        last_id = reading.last_id
-        if last_id is None and before is not None:
-            last_id = before.last_id
-        self._rows[stream] = LastRow(
-            draft.stream_type, draft.symbol, last_id, reading.event_time_ms, draft.data["recv_ns"]
+        data = draft.data
+        before = self._rows.get(data["stream"])
+        self._rows[data["stream"]] = following_row(
+            before, draft.stream_type, draft.symbol, reading, recv_ns=data["recv_ns"]
         )
 
     def _journalled(self, frames: list[bytes], rows_before: dict[str, LastRow]) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from binance_streamer import wire
-from binance_streamer.exchange import EventReader, ExchangeError, stream_from_name
+from binance_streamer.exchange import EventReader, ExchangeError, Reading, has_ids, stream_from_name
 from binance_streamer.wire import Position
 from services.runtime.records import Damage, Record, scan
 
@@ -64,6 +64,20 @@ def segment_path(directory: Path, number: int) -> Path:
 def encode_last_rows(rows: Mapping[str, LastRow]) -> bytes:
     """The payload of a segment's head."""
     return _encode_rows(rows)
+
+
+def following_row(before: LastRow | None, stream_type: str, symbol: str, reading: Reading, *, recv_ns: int) -> LastRow:
+    """Where a stream stands behind one more row.
+
+    A straggler does not set it back; an id that is lower at a newer event time does: the exchange counts anew.
+    """
+    last_id, event_time_ms = reading.last_id, reading.event_time_ms
+    if before is not None and before.last_id is not None and before.event_time_ms is not None:
+        is_new_count = has_ids(stream_type) and event_time_ms > before.event_time_ms
+        if last_id is None or (last_id < before.last_id and not is_new_count):
+            last_id = before.last_id
+        event_time_ms = max(event_time_ms, before.event_time_ms)
+    return LastRow(stream_type, symbol, last_id, event_time_ms, recv_ns)
 
 
 def inspect(path: Path) -> Segment | None:
@@ -134,14 +148,8 @@ def _take_row(frame: bytes, rows: dict[str, LastRow]) -> None:
     if event is None or data["source"] != "ws" or stream_type == "raw":
         return
     stream = data["stream"]
-    before = rows.get(stream)
-    last_id = before.last_id if before else None
-    event_time_ms = before.event_time_ms if before else None
     try:
         reading = EventReader(stream_from_name(stream)).read(event)
     except ExchangeError:
         return
-    if reading.last_id is not None and (last_id is None or reading.last_id > last_id):
-        last_id = reading.last_id
-    event_time_ms = max(event_time_ms or 0, reading.event_time_ms)
-    rows[stream] = LastRow(stream_type, data["symbol"], last_id, event_time_ms, data["recv_ns"])
+    rows[stream] = following_row(rows.get(stream), stream_type, data["symbol"], reading, recv_ns=data["recv_ns"])

@@ -44,6 +44,12 @@ def test_a_suffix_names_a_stream_and_back(suffix: str, expected: Stream) -> None
     assert exchange.stream_from_name(expected.name) == expected
 
 
+def test_a_delivery_contract_keeps_its_underscore() -> None:
+    stream = stream_of("BTCUSDT_260925", "next_quarter@continuousKline_1m")
+    assert stream.name == "btcusdt_260925_next_quarter@continuousKline_1m"
+    assert exchange.stream_from_name(stream.name) == stream
+
+
 def test_only_ascii_letters_are_put_into_lower_case() -> None:
     assert stream_of("币安人生USDT", "kline_15m").name == "币安人生usdt@kline_15m"
     assert stream_of("İUSDT", "trade").name == "İusdt@trade"
