@@ -10,7 +10,7 @@ import zmq
 
 from binance_streamer import sockets
 from binance_streamer.wire import WireError, decode_ack, encode_batch, encode_topic
-from services.runtime.clock import monotonic_s
+from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery import Delivery
 from services.runtime.gaps import Draft, Losses
 from services.runtime.journal import Journal, JournalFullError
@@ -28,6 +28,7 @@ _PUSH_INTERVAL_S = 0.1
 costs the writer as much as ten frames do. The live path does not wait."""
 _TRIM_INTERVAL_S = 5.0
 _DRAIN_QUESTION_S = 0.2
+_STALL_S = 1.0
 
 
 class StoppedWhileWaitingError(Exception):
@@ -68,6 +69,7 @@ class Producer:
         self._full_since_s: float | None = None
         self._counts = {"appended": 0, "pushed_frames": 0, "refused_frames": 0, "not_journalled": 0}
         self._longest_write_s = 0.0
+        self._stalled: Draft | None = None
         self._longest_sync_s = 0.0
         now_s = monotonic_s()
         self._delivery = Delivery(self._journal, now_s)
@@ -87,6 +89,9 @@ class Producer:
         """Journal the drafts with one write, then publish them; a journal that is full costs no live message."""
         self._raise_sync_error()
         drafts = self._with_closed_losses(drafts)
+        if self._stalled is not None:
+            drafts.insert(0, self._stalled)
+            self._stalled = None
         rows_before = dict(self._rows) if self._rows else {}
         frames: list[bytes] = []
         live: list[tuple[bytes, bytes]] = []
@@ -99,7 +104,7 @@ class Producer:
                 continue
             frames.append(frame)
             self._note_row(draft)
-        if frames and not self._journalled(frames, rows_before):
+        if frames and not self._journalled(drafts[0].symbol, frames, rows_before):
             self._rows = rows_before
             for draft in drafts:
                 self._losses.lost(draft.data["stream"], "journal full", rows_before.get(draft.data["stream"]))
@@ -212,7 +217,7 @@ class Producer:
             before, draft.stream_type, draft.symbol, reading, recv_ns=data["recv_ns"]
         )
 
-    def _journalled(self, frames: list[bytes], rows_before: dict[str, LastRow]) -> bool:
+    def _journalled(self, symbol: str, frames: list[bytes], rows_before: dict[str, LastRow]) -> bool:
         started_s = monotonic_s()
         try:
             self._journal.append(frames, rows_before)
@@ -223,13 +228,32 @@ class Producer:
                 _log.error("journal full: %s; live messages go on, what is not kept becomes a gap", error)
             return False
         finally:
-            self._longest_write_s = max(self._longest_write_s, monotonic_s() - started_s)
+            self._note_write(symbol, monotonic_s() - started_s)
         if self._full_since_s is not None:
             _log.warning("journal has room again after_s=%.1f", monotonic_s() - self._full_since_s)
             self._full_since_s = None
         self._counts["appended"] += len(frames)
         self._has_more = True
         return True
+
+    def _note_write(self, symbol: str, taken_s: float) -> None:
+        """A write that stood still is told by a row, since what was received meanwhile waited for it."""
+        self._longest_write_s = max(self._longest_write_s, taken_s)
+        if taken_s < _STALL_S:
+            return
+        to_ns = wall_ns()
+        from_ns = to_ns - int(taken_s * 1e9)
+        _log.warning("journal stalled seconds=%.1f", taken_s)
+        data = {
+            "symbol": symbol,
+            "stream": "status",
+            "recv_ns": to_ns,
+            "source": "local",
+            "reason": "journal stalled",
+            "from_ns": from_ns,
+            "to_ns": to_ns,
+        }
+        self._stalled = Draft("status", symbol, "stall", data)
 
     def _publish(self, live: Sequence[tuple[bytes, bytes]]) -> None:
         send = self._pub.send
