@@ -121,6 +121,10 @@ def _connected(socket: "zmq.Socket[bytes]", endpoint: str) -> "zmq.Socket[bytes]
 def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zmq.Socket[bytes]":
     _set_common(socket, endpoint)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
+    if socket.type in (zmq.XPUB, zmq.XSUB):
+        # a subscription behind another part is none: libzmq swallows it where it repeats one, and a proxy then waits
+        # for the rest of that message for ever (4.3.5, seen: one stranger stopped the bus)
+        socket.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, 1)
     socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)
     try:
         _check_ipc_length(endpoint)

@@ -104,3 +104,20 @@ def test_strangers_disturb_nobody(place: Path, transport: str) -> None:
     check(streams, faults)
     assert not {stream.stream.name for stream in streams if stream.verdict.missing or stream.verdict.gaps}
     assert sum(refused.values()) > 100
+
+
+def test_a_repeated_subscription_behind_another_part_does_not_stop_the_bus(place: Path) -> None:
+    """libzmq swallowed the second part and waited for it for ever, and with it everything that is forwarded."""
+    with Pipeline(place, rate=100, symbols=SYMBOLS[:1], streams=("aggTrade",)) as pipeline:
+        pipeline.start("bus", "ingest-BTCUSDT")
+        pipeline.status("ingest-BTCUSDT")
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        with context.socket(zmq.XSUB) as stranger:
+            stranger.connect(pipeline.config.endpoints.bus_subscribe)
+            for _ in range(3):
+                stranger.send_multipart([b"not a subscription", b"\x01x"])
+                sleep(0.3)
+            for name in ("ingest-BTCUSDT", "bus"):
+                pipeline.status(name, 20)
+        context.destroy(linger=0)
+        pipeline.alive()
