@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 _END = 1 << 62
+_OUR_LOSSES = frozenset({"journal full", "oversize", "lost in the journal", "file damaged"})
 _LATENESS_NS = 1_000_000_000
 """From sending to receiving, where the receive stamp went with the row."""
 
@@ -26,10 +27,12 @@ class Message(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One recorded row."""
+    """One recorded row; epoch and seq number the rows of a stream, 1, 2, 3, … in each run of its producer."""
 
     key: bytes
     recv_ns: int
+    epoch: int
+    seq: int
 
 
 class Gap(NamedTuple):
@@ -75,6 +78,8 @@ class Verdict:
     """Rows that the tape does not have, a wrong digit is enough."""
     disordered: int = 0
     """Rows that stand behind one that was sent later."""
+    misnumbered: int = 0
+    """Rows whose seq is not the one after that of the row before, within a run that has no gap of our own making."""
     true_gaps: list[int] = field(default_factory=list)
     """The first rows behind holes."""
     gaps: list[Gap] = field(default_factory=list)
@@ -97,6 +102,7 @@ class Verdict:
             "recorded and listed as missing": len(self.in_both),
             "not on the tape": self.foreign,
             "out of order": self.disordered,
+            "misnumbered": self.misnumbered,
         }
         found = [f"{count} {what}" for what, count in counts.items() if count]
         for what, indices in (("lost", self.lost), ("doubled", self.doubled), ("in both", self.in_both)):
@@ -111,6 +117,7 @@ def judge(tape: Sequence[Message], rows: Sequence[Row], gaps: Iterable[Gap], rul
     has_ids = any(message.previous_id is not None for message in tape)
     recv_ns = _placed(tape, rows, verdict, rules)
     verdict.recorded = len(recv_ns)
+    verdict.misnumbered = _misnumbered(rows, verdict.gaps)
     verdict.missing = [index for index in range(len(tape)) if index not in recv_ns]
     verdict.gap_ns = sum(max(0, (gap.to_ns or gap.from_ns) - gap.from_ns) for gap in verdict.gaps)
     places = sorted(recv_ns)
@@ -209,6 +216,18 @@ def _placed(tape: Sequence[Message], rows: Sequence[Row], verdict: Verdict, rule
             verdict.disordered += index < newest and not rules.any_order
             newest = max(newest, index)
     return recv_ns
+
+
+def _misnumbered(rows: Sequence[Row], gaps: Sequence[Gap]) -> int:
+    """Numbers that our own losses took are missing; none is ever used twice."""
+    may_miss = any(gap.reason in _OUR_LOSSES for gap in gaps)
+    count = 0
+    last: dict[int, int] = {}
+    for row in rows:
+        step = row.seq - last.get(row.epoch, 0)
+        count += step < 1 or (step > 1 and not may_miss)
+        last[row.epoch] = row.seq
+    return count
 
 
 def _overlap(gap: Gap, low: int, high: int) -> bool:

@@ -84,10 +84,11 @@ def _rows_in(path: Path) -> Iterator[Row]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = csv.reader(file, strict=True)
         header = next(lines)
-        end = stamp = header.index("recv_ns")
+        end = header.index("recv_ns")
         for cells in lines:
             assert len(cells) == len(header), f"{path}: half a row: {cells}"
-            yield Row(_digest([*cells[:end], cells[-1]]), int(cells[stamp]))
+            stamp, epoch, seq = map(int, cells[end : end + 3])
+            yield Row(_digest([*cells[:end], cells[-1]]), stamp, epoch, seq)
 
 
 def gaps_of(data_directory: Path, stream: Stream, *, has_ids: bool) -> list[Gap]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.pipeline import SYMBOLS, running
-from tests.chaos.runs import check, kill_and_restart, seeded
+from tests.chaos.runs import check, kill_and_restart, seeded, sleep
+from tests.chaos.table import Fault
 from tests.chaos.watcher import Watcher
 
 VICTIMS = ("writer", "ingest-BTCUSDT", "bus", "rest")
@@ -32,3 +33,16 @@ def test_killed_processes_lose_and_double_nothing(place: Path) -> None:
 @pytest.mark.timeout(900)
 def test_each_process_killed_ten_times_under_5000_messages_a_second(place: Path) -> None:
     _kill_all(place, times=10, rate=5000, symbols=5)
+
+
+def test_the_journal_keeps_what_the_writer_has_not_made_durable(place: Path) -> None:
+    """It is asked to keep nothing longer than that; the segments of the worker's first run are read again."""
+    storage = {"commit_interval": 30, "journal_retention": 0}
+    with running(place, rate=600, symbols=SYMBOLS[:1], storage=storage) as pipeline:
+        from_ns = pipeline.kill("ingest-BTCUSDT")
+        pipeline.restart("ingest-BTCUSDT", from_ns)
+        sleep(6)  # the journal is trimmed every 5 s
+        fault = Fault("SIGKILL writer", pipeline.kill("writer"))
+        pipeline.start("writer")
+        streams = pipeline.finish()
+    check(streams, [fault], pipeline.downs)

@@ -19,7 +19,7 @@ def tape(count: int = 10, *, has_ids: bool) -> list[Message]:
 
 def rows(*places: int) -> list[Row]:
     """Each was received 5 after it was sent."""
-    return [Row(b"%d" % n, 1000 * (n + 1) + 5) for n in places]
+    return [Row(b"%d" % n, 1000 * (n + 1) + 5, 7, seq) for seq, n in enumerate(places, 1)]
 
 
 def gap(before: int, behind: int, *, has_ids: bool, state: str = "open", gap_id: str = "g") -> Gap:
@@ -96,7 +96,8 @@ def test_a_doubled_row(has_ids: bool) -> None:
 
 @BOTH
 def test_a_wrong_digit_is_a_loss_and_a_stranger(has_ids: bool) -> None:
-    wrong = [*rows(0, 1, 2, 3, 4), Row(b"5.0", 6005), *rows(6, 7, 8, 9)]
+    wrong = rows(*range(10))
+    wrong[5] = wrong[5]._replace(key=b"5.0")
     verdict = judge(tape(has_ids=has_ids), wrong, [])
     assert (verdict.foreign, verdict.lost) == (1, [5])
 
@@ -144,7 +145,7 @@ def test_ids_that_jump_are_a_hole_that_must_be_listed_though_nothing_is_missing(
     listed = Gap("g", "unrepairable", 20, 5020, 2005, 3005, "sequence")
     assert judge(ahead, rows(0, 1, 2, 3), [listed]).is_right
     back = [*ahead[2:], *sent[:2]]
-    received = [Row(message.key, 1000 * n) for n, message in enumerate(back)]
+    received = [Row(message.key, 1000 * n, 7, n + 1) for n, message in enumerate(back)]
     listed = Gap("g", "unrepairable", 5040, 0, 1000, 2000, "ids went back")
     assert judge(back, received, [listed]).is_right
 
@@ -163,3 +164,12 @@ def test_a_file_that_was_taken_away_is_right_if_its_time_is_listed(has_ids: bool
     assert judged(range(5, 10), [away._replace(to_ns=5005)], has_ids=has_ids).lost == [0, 1, 2, 3, 4]
     late = away._replace(from_ns=2_000_000_000, to_ns=6005)
     assert judged(range(5, 10), [late], has_ids=has_ids).lost == [0, 1, 2, 3, 4]
+
+
+@BOTH
+def test_a_number_that_is_used_twice_or_left_out(has_ids: bool) -> None:
+    sent, good = tape(has_ids=has_ids), rows(*range(10))
+    again = [row._replace(seq=row.seq - (n > 5)) for n, row in enumerate(good)]
+    left_out = [row._replace(seq=row.seq + (n > 5)) for n, row in enumerate(good)]
+    new_run = [row._replace(epoch=8, seq=row.seq - 6) if n > 5 else row for n, row in enumerate(good)]
+    assert [judge(sent, found, []).misnumbered for found in (good, again, left_out, new_run)] == [0, 1, 1, 0]
