@@ -1,0 +1,209 @@
+"""A producer in front of a writer made of two sockets: what it appends arrives, what it cannot keep becomes a gap."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zmq
+
+from binance_streamer import config as configuration
+from binance_streamer import sockets
+from binance_streamer.exchange import Reading
+from binance_streamer.wire import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
+from services.runtime.clock import monotonic_s
+from services.runtime.gaps import Draft
+from services.runtime.process import Shell
+from services.runtime.producer import Producer, StoppedWhileWaitingError
+from services.runtime.stop import Stop
+from tests.support.configs import write_config
+from tests.support.waiting import eventually
+
+NAME = "ingest-BTCUSDT"
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class FakeWriter:
+    """PULL and XPUB as the writer binds them; it says what it is told to say."""
+
+    def __init__(self, context: Context, endpoints: configuration.EndpointsConfig) -> None:
+        self.pull = sockets.intake_pull(context, endpoints.writer_intake)
+        self.acks = sockets.acks_xpub(context, endpoints.writer_acks)
+        self.batches: list[Batch] = []
+
+    def frames(self, producer: Producer, count: int) -> list[tuple[str, dict[str, Any]]]:
+        """Serve the producer until so many frames have come."""
+
+        def has_all() -> bool:
+            producer.serve(monotonic_s())
+            while self.pull.poll(0):
+                self.batches.append(decode_batch(self.pull.recv_multipart()))
+            return sum(len(split_frames(batch.frames)) for batch in self.batches) >= count
+
+        eventually(has_all)
+        return [decode_frame(frame) for batch in self.batches for frame in split_frames(batch.frames)]
+
+    def hello(self) -> bytes:
+        """The next subscription."""
+        assert self.acks.poll(20_000)
+        return self.acks.recv()
+
+    def say(self, ack: Ack, topic: bytes = NAME.encode()) -> None:
+        self.acks.send_multipart([topic, encode_ack(ack)])
+
+    def close(self) -> None:
+        self.pull.close()
+        self.acks.close()
+
+
+@pytest.fixture
+def shell(place: Path) -> Iterator[Shell]:
+    path = write_config(
+        place, {"BTCUSDT": ["trade"]}, {}, performance={"max_frame_bytes": 2000, "journal_max_bytes": 16 * 2**20}
+    )
+    config = configuration.load(path)
+    Path(config.endpoints.run_directory).mkdir(mode=0o700)
+    context: Context = zmq.Context()
+    stop = Stop()
+    yield Shell(NAME, config, path, stop, context, 7, logging.getLogger("test"))
+    stop.close()
+    context.destroy(linger=0)
+
+
+def trade(number: int, *, padding: int = 0) -> Draft:
+    data = {
+        "symbol": "BTCUSDT",
+        "stream": "btcusdt@trade",
+        "recv_ns": 1000 + number,
+        "source": "ws",
+        "connection": 1,
+        "event": b"x" * padding,
+    }
+    return Draft("trade", "BTCUSDT", "", data, Reading(number - 1, number, 5000))
+
+
+def served(producer: Producer) -> dict[str, Any]:
+    producer.serve(monotonic_s())
+    return producer.status()
+
+
+def test_what_is_appended_arrives_once_in_order_and_live(shell: Shell) -> None:
+    endpoints = shell.config.endpoints
+    bus = sockets.bus_xsub(shell.context, endpoints.bus_publish)
+    with (
+        closing(bus),
+        closing(sockets.bus_pub(shell.context, endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        bus.send(b"\x01")
+
+        def is_live() -> bool:
+            producer.publish_live(trade(0))
+            return bus.poll(50) != 0
+
+        eventually(is_live)
+        producer.append([trade(1), trade(2)])
+        found = writer.frames(producer, 2)
+        assert [(kind, data["seq"], data["epoch"], data["producer"]) for kind, data in found] == [
+            ("trade", found[0][1]["seq"], 7, NAME),
+            ("trade", found[0][1]["seq"] + 1, 7, NAME),
+        ]
+        assert writer.batches[0].first == 0
+        assert writer.batches[0].after is None
+
+
+def test_a_frame_over_the_limit_is_refused_and_listed_behind_the_next_row(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        producer.append([trade(1)])
+        producer.append([trade(2, padding=3000)])
+        producer.append([trade(3)])
+        found = writer.frames(producer, 3)
+        assert [kind for kind, _ in found] == ["trade", "gap", "trade"]
+        gap = found[1][1]
+        assert (gap["from_id"], gap["to_id"], gap["from_ns"], gap["to_ns"]) == (1, 2, 1001, 1003)
+        assert gap["reason"] == "oversize"
+        assert producer.status()["refused_frames"] == 1
+
+
+def test_a_full_journal_keeps_the_live_path_and_lists_what_it_could_not_keep(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        number = 0
+        while producer.status()["state"] == "recording":
+            number += 1000
+            producer.append([trade(n, padding=1500) for n in range(number - 999, number + 1)])
+        kept = producer.status()["next_position"]
+        producer.append([trade(number + 1)])  # a small one still fits, and ends the hole
+        found = writer.frames(producer, kept + 2)
+        (gap,) = [data for kind, data in found if kind == "gap"]
+        assert (gap["reason"], gap["from_id"], gap["to_id"]) == ("journal full", kept, number)
+        assert producer.status()["not_journalled"] == 1000
+        while producer.status()["state"] == "recording":
+            producer.append([trade(number + 2, padding=1500)])
+        writer.say(Ack("w", Position(7, kept), Position(7, kept), "commit"))
+        eventually(lambda: served(producer)["durable"] == Position(7, kept))
+        producer.append([trade(number + 3, padding=1500)])
+        assert producer.status()["state"] == "recording", "acknowledged segments made room"
+
+
+def test_acks_for_others_and_garbage_move_nothing(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        assert writer.hello() == b"\x01" + NAME.encode()
+        producer.append([trade(1)])
+        writer.frames(producer, 1)
+        writer.say(Ack("w", Position(7, 1), Position(7, 1), "commit"), topic=NAME.encode() + b"_260925")
+        writer.acks.send_multipart([NAME.encode(), b"\xc1garbage"])
+        writer.say(Ack("w", Position(7, 99), Position(7, 99), "commit"))
+        writer.say(Ack("w", Position(6, 1), Position(6, 1), "commit"))
+        eventually(lambda: served(producer)["unexpected_acks"] >= 1)
+        assert producer.status()["unacknowledged_bytes"] > 0
+
+
+def test_drain_ends_once_the_writer_has_everything(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        producer.append([trade(1)])
+        assert not producer.drain(0.5)
+        writer.hello()
+        writer.say(Ack("w", None, Position(7, 1), "known"))
+        assert producer.drain(20)
+
+
+def test_a_second_owner_waits_for_the_journal(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(Producer(shell, NAME, pub)),
+    ):
+        shell.stop.request()
+        with pytest.raises(StoppedWhileWaitingError):
+            Producer(shell, NAME, pub)
+
+
+def test_an_unreachable_writer_costs_no_memory_and_no_time(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        for number in range(200):
+            producer.append([trade(number + 1)])
+            producer.serve(monotonic_s())
+        assert producer.status()["pushed_frames"] == 0
+        with pytest.raises(zmq.Again):
+            producer._push.send(b"x", zmq.DONTWAIT)
