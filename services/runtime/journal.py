@@ -108,13 +108,14 @@ class Journal:
         segment = self._segments[index]
         marked, offset = segment.nearest_mark(position)
         previous = Position(epoch, marked - 1) if offset else self._last_before(index)
-        for found in scan(self._bytes_of(segment, offset, segment.size - offset)):
+        end = segment.mark_behind(position)
+        for found in scan(self._bytes_of(segment, offset, end - offset)):
             if isinstance(found, Damage) or found.is_head:
                 continue
             if found.position >= position:
                 return Cursor(segment.number, offset + found.start, previous)
             previous = Position(found.epoch, found.position)
-        return Cursor(segment.number, segment.size, previous)
+        return Cursor(segment.number, end, previous)
 
     def read(self, cursor: Cursor, *, max_bytes: int = MAX_BATCH_BYTES, max_frames: int = 1 << 30) -> Chunk | None:
         """The next frames behind the cursor, of one epoch and without a hole; None at the end."""
@@ -278,7 +279,7 @@ class Journal:
 
     def _last_before(self, index: int) -> Position | None:
         for segment in reversed(self._segments[:index]):
-            last = segments.last_position(segment.path, segment.size)
+            last = segments.last_position(segment)
             if last is not None:
                 return last
         return None

@@ -55,6 +55,11 @@ class Segment:
         index = bisect_right(self.marks, (position, 1 << 62))
         return self.marks[index - 1] if index else (self.first, 0)
 
+    def mark_behind(self, position: int) -> int:
+        """The offset of the first note behind the position; the end of the file where there is none."""
+        index = bisect_right(self.marks, (position, 1 << 62))
+        return self.marks[index][1] if index < len(self.marks) else self.size
+
 
 def segment_path(directory: Path, number: int) -> Path:
     """Numbers never repeat while the journal has a segment, and sort as text."""
@@ -118,14 +123,19 @@ def cut_tail(path: Path, size: int) -> int:
     return torn
 
 
-def last_position(path: Path, size: int) -> Position | None:
-    """The last frame before byte `size`, None where there is none."""
-    last = None
-    with path.open("rb") as file:
-        for found in scan(file.read(size)):
+def last_position(segment: Segment) -> Position | None:
+    """The last frame, None where there is none; looked for behind the last mark first, so that little is read."""
+    for offset in dict.fromkeys((segment.marks[-1][1] if segment.marks else 0, 0)):
+        with segment.path.open("rb") as file:
+            file.seek(offset)
+            content = file.read(segment.size - offset)
+        last = None
+        for found in scan(content):
             if isinstance(found, Record) and not found.is_head:
                 last = Position(found.epoch, found.position)
-    return last
+        if last is not None:
+            return last
+    return None
 
 
 def _first_record(buffer: bytes) -> Record | None:

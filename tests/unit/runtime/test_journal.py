@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -238,4 +239,26 @@ def test_frames_larger_than_a_batch_travel_alone(tmp_path: Path) -> None:
     chunks = everything(journal, max_bytes=256 * 1024)
     assert [chunk.batch.frames for chunk in chunks] == [b"small", large, b"small"]
     assert journal.damaged_bytes == 0
+    journal.close()
+
+
+def test_finding_an_acknowledged_position_reads_little_of_a_large_segment(tmp_path: Path) -> None:
+    """At the beginning of a new segment, and far from the end of one: the writer says a word every few seconds."""
+    journal = opened(tmp_path, segment_bytes=8 << 20, max_bytes=1 << 30)
+    for number in range(9000):
+        journal.append([b"%04d" % number + b"x" * 996], {})
+    assert len(list(tmp_path.glob("*.journal"))) == 2
+    second = next(
+        number for number in range(9000) if (journal.behind(Position(1, number)) or Cursor(0, 0, None))[0] == 2
+    )
+    tracemalloc.start()
+    for position in (10, second, 8999):
+        found = journal.behind(Position(1, position))
+        assert found is not None
+        assert found.previous == Position(1, position - 1)
+        chunk = journal.read(found, max_frames=1)
+        assert chunk is not None
+        assert chunk.batch.frames[:4] == b"%04d" % position
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
     journal.close()
