@@ -4,6 +4,7 @@ import random
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -89,6 +90,55 @@ def test_a_message_over_the_limit_cuts_the_connection_and_not_the_receiver(
     other.send(b"hello")
     assert pull.poll(5000)
     assert pull.recv() == b"hello"
+
+
+STANDING_STILL = """
+import sys, time, zmq
+from binance_streamer import sockets
+made = {"intake": sockets.intake_pull, "tap": lambda *where: sockets.bus_sub(*where, b"")}[sys.argv[1]]
+receiver = made(zmq.Context(), sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+while not receiver.poll(0):
+    time.sleep(0.05)
+while receiver.poll(500):
+    receiver.recv()
+print("read on", flush=True)
+receiver.close()
+"""
+FILLING = """
+import sys, time, zmq
+from binance_streamer import sockets
+made = {"intake": sockets.intake_push, "tap": sockets.bus_xpub}[sys.argv[1]]
+sender = made(zmq.Context(), sys.argv[2])
+print("ready", flush=True)
+while True:
+    for _ in range(100):
+        sender.send(b"x" * 1000)
+    time.sleep(0.001)
+"""
+
+
+@pytest.mark.parametrize("kind", ["intake", "tap"])
+def test_a_receiver_that_stands_still_outlives_the_end_of_its_peer(place: Path, kind: str) -> None:
+    """With ZMTP heartbeats libzmq aborted it: `Assertion failed: !_io_error`. In processes of their own therefore."""
+    command = [sys.executable, "-c"]
+    endpoint = f"ipc://{place}/run/x"
+    with (
+        subprocess.Popen(
+            [*command, STANDING_STILL, kind, endpoint], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as receiver,
+        subprocess.Popen([*command, FILLING, kind, endpoint], stdout=subprocess.PIPE, text=True) as sender,
+    ):
+        assert receiver.stdout
+        assert sender.stdout
+        assert (receiver.stdout.readline(), sender.stdout.readline()) == ("ready\n", "ready\n")
+        time.sleep(2)  # its queue is full, and the socket's buffer behind it
+        sender.kill()
+        time.sleep(2.5)  # a heartbeat would have been due twice
+        assert receiver.poll() is None
+        out, _ = receiver.communicate("go on\n", timeout=30)
+        assert (out, receiver.returncode) == ("read on\n", 0)
 
 
 def test_a_writer_that_is_away_gets_nothing_queued(context: Context, kept: Kept, port: int) -> None:
