@@ -41,7 +41,10 @@ def test_the_journal_keeps_what_the_writer_has_not_made_durable(place: Path) -> 
     with running(place, rate=600, symbols=SYMBOLS[:1], storage=storage) as pipeline:
         from_ns = pipeline.kill("ingest-BTCUSDT")
         pipeline.restart("ingest-BTCUSDT", from_ns)
+        sleep(1)
+        pipeline.simulator.command("pause")  # in the silence the worker asks again and again what the writer has
         sleep(6)  # the journal is trimmed every 5 s
+        pipeline.simulator.command("resume")
         fault = Fault("SIGKILL writer", pipeline.kill("writer"))
         pipeline.start("writer")
         streams = pipeline.finish()
