@@ -86,6 +86,7 @@ def test_a_writer_away_for_a_minute_under_5000_messages_a_second(place: Path) ->
     _writer_away(place, seconds=60, rate=5000, symbols=5)
 
 
+@pytest.mark.slow
 def test_bus_and_rest_away_lose_nothing(place: Path) -> None:
     with running(place, rate=1000, symbols=SYMBOLS[:2]) as pipeline:
         sleep(2)

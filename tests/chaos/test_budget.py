@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.pipeline import PATIENCE_S, Pipeline
 from tests.chaos.runs import seeded, sleep
 from tests.support.waiting import eventually
 
 
+@pytest.mark.slow
 def test_all_workers_together_keep_the_budget_of_connection_attempts(place: Path) -> None:
     random = seeded()
     symbols = [f"SYM{number:02}USDT" for number in range(12)]

@@ -44,9 +44,10 @@ def _without_gaps(streams: list[Judged]) -> None:
     assert not gaps, gaps
 
 
-def test_broken_connections_leave_exact_gaps(place: Path) -> None:
+@pytest.mark.parametrize("count", [5, pytest.param(len(BREAKS), marks=pytest.mark.slow)])
+def test_broken_connections_leave_exact_gaps(place: Path, count: int) -> None:
     random = seeded()
-    breaks = random.sample(BREAKS, len(BREAKS))
+    breaks = random.sample(BREAKS, count)
     network = {"connect_timeout": 1.0}
     with running(place, rate=600, symbols=SYMBOLS[:2], network=network) as pipeline:
         faults = []
@@ -94,13 +95,14 @@ ONE_OF_TWO = (
 )
 
 
-def test_whatever_happens_to_one_of_two_connections_leaves_no_hole(place: Path) -> None:
+@pytest.mark.parametrize("count", [5, pytest.param(len(ONE_OF_TWO), marks=pytest.mark.slow)])
+def test_whatever_happens_to_one_of_two_connections_leaves_no_hole(place: Path, count: int) -> None:
     random = seeded()
     network = {"connections": 2, "stale_timeout": 20}
     with running(place, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline:
         _wait_for_two(pipeline)
         faults = []
-        for template in random.sample(ONE_OF_TWO, len(ONE_OF_TWO)):
+        for template in random.sample(ONE_OF_TWO, count):
             command = template.format(random.choice((1, 2)))
             faults.append(Fault(command.partition(" on ")[0], time.time_ns()))
             pipeline.simulator.command(command)
@@ -119,6 +121,7 @@ def _wait_for_two(pipeline: Pipeline) -> None:
     sleep(1.5)  # a connection counts as proven once it has overlapped with the other one for a second
 
 
+@pytest.mark.slow
 def test_streams_that_stop_with_the_socket_open_are_noticed(place: Path) -> None:
     """What the exchange never delivered is missing without a word of its own, and is listed."""
     network = {"stale_timeout": 2}

@@ -121,6 +121,7 @@ def test_a_full_journal_lists_what_it_could_not_keep(mounted: Mounted) -> None:
     assert reasons == {"journal full"}
 
 
+@pytest.mark.slow
 def test_read_only_disks_are_waited_for(mounted: Mounted) -> None:
     """They turn read-only while the process is away; the supervisor starts one that ends again."""
     from_ns = mounted.kill("writer")
@@ -187,7 +188,9 @@ def _break_ledger(data: Path, how: str, random: Random) -> None:
         file.write(b"no database" if how == "overwritten" else content)
 
 
-@pytest.mark.parametrize("how", ["missing", "overwritten", "bytes flipped"])
+@pytest.mark.parametrize(
+    "how", ["missing", *(pytest.param(how, marks=pytest.mark.slow) for how in ("overwritten", "bytes flipped"))]
+)
 def test_a_broken_ledger_is_rebuilt_from_the_files(place: Path, how: str) -> None:
     random = seeded()
     with running(place, rate=600, symbols=SYMBOLS[:2]) as pipeline:

@@ -26,7 +26,7 @@ def _kill_all(place: Path, *, times: int, rate: float, symbols: int) -> None:
 
 
 def test_killed_processes_lose_and_double_nothing(place: Path) -> None:
-    _kill_all(place, times=3, rate=1500, symbols=2)
+    _kill_all(place, times=2, rate=1500, symbols=2)
 
 
 @pytest.mark.slow
@@ -35,6 +35,7 @@ def test_each_process_killed_ten_times_under_5000_messages_a_second(place: Path)
     _kill_all(place, times=10, rate=5000, symbols=5)
 
 
+@pytest.mark.slow
 def test_the_journal_keeps_what_the_writer_has_not_made_durable(place: Path) -> None:
     """It is asked to keep nothing longer than that; the segments of the worker's first run are read again."""
     storage = {"commit_interval": 30, "journal_retention": 0}

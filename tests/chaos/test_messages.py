@@ -4,6 +4,8 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.oracle import Rules
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Pipeline, running
 from tests.chaos.recording import raw_reasons
@@ -77,6 +79,7 @@ def test_a_message_with_ids_and_without_a_row_form_is_recorded_raw(place: Path) 
     assert not [stream.verdict.missing for stream in streams if stream is not agg_trade and stream.verdict.missing]
 
 
+@pytest.mark.slow
 def test_strange_messages_are_recorded_as_they_are(place: Path) -> None:
     random = seeded()
     with running(place, rate=500, symbols=SYMBOLS[:2], streams=STREAMS) as pipeline:

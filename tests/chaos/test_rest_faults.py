@@ -71,7 +71,7 @@ def test_a_429_without_a_time_is_stood_down_for_a_minute(place: Path) -> None:
     check(streams, [])
 
 
-@pytest.mark.parametrize("where", ["retry-after", "text"])
+@pytest.mark.parametrize("where", ["retry-after", pytest.param("text", marks=pytest.mark.slow)])
 def test_nothing_is_sent_during_a_ban_not_even_by_a_new_process(place: Path, where: str) -> None:
     with running(place, rate=200, symbols=SYMBOLS[:1], streams=STREAMS) as pipeline:
         eventually(lambda: _ids(pipeline), PATIENCE_S, what="the first snapshot")

@@ -67,6 +67,7 @@ def test_a_process_that_stands_still_for_30_seconds_loses_nothing(place: Path) -
     check(streams, faults)
 
 
+@pytest.mark.slow
 def test_asked_to_end_each_process_ends_with_0_and_the_next_one_goes_on(place: Path) -> None:
     random = seeded()
     with running(place, rate=1000, symbols=SYMBOLS[:2]) as pipeline:
@@ -99,7 +100,7 @@ def _pairs(place: Path, random: Random, *, times: int, rate: float, symbols: int
 
 
 def test_two_processes_killed_together(place: Path) -> None:
-    _pairs(place, seeded(), times=4, rate=1000, symbols=2)
+    _pairs(place, seeded(), times=3, rate=1000, symbols=2)
 
 
 @pytest.mark.slow

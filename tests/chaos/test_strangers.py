@@ -78,7 +78,7 @@ class Stranger(threading.Thread):
                 pass  # hung up on, as it should be
 
 
-@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+@pytest.mark.parametrize("transport", ["ipc", pytest.param("tcp", marks=pytest.mark.slow)])
 def test_strangers_disturb_nobody(place: Path, transport: str) -> None:
     random = seeded()
     endpoints = {name: f"tcp://127.0.0.1:{_free_port()}" for name in SOCKETS} if transport == "tcp" else {}
