@@ -9,7 +9,7 @@ import msgpack
 import zmq
 
 from binance_streamer import sockets
-from binance_streamer.wire import WireError, decode_ack, encode_batch, encode_topic
+from binance_streamer.wire import MAX_BATCH_BYTES, WireError, decode_ack, encode_batch, encode_topic
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery import Delivery
 from services.runtime.gaps import Draft, Losses
@@ -25,10 +25,11 @@ _log = logging.getLogger(__name__)
 _SYNC_INTERVAL_S = 1.0
 _PUSH_INTERVAL_S = 0.1
 """Frames are collected so long before they are pushed: rows are readable after `flush_interval` anyway, and a message
-costs the writer as much as ten frames do. The live path does not wait."""
+costs the writer as much as ten frames do. A whole batch does not wait, nor does the live path."""
 _TRIM_INTERVAL_S = 5.0
 _DRAIN_QUESTION_S = 0.2
 _STALL_S = 1.0
+_TOPIC_FLAGS, _FRAME_FLAGS = int(zmq.SNDMORE | zmq.DONTWAIT), int(zmq.DONTWAIT)
 
 
 class StoppedWhileWaitingError(Exception):
@@ -55,7 +56,8 @@ class Producer:
             raise StoppedWhileWaitingError(name)
         self.name = name
         self._lock: FileLock = lock
-        self._pub = pub
+        # without the wrapper of pyzmq, whose options are not used here: it takes longer than the sending
+        self._send_live = super(zmq.Socket, pub).send
         self._max_frame_bytes = shell.config.performance.max_frame_bytes
         self._retention_s = shell.config.storage.journal_retention
         self._journal = Journal(directory, name, shell.epoch, max_bytes=shell.config.performance.journal_max_bytes)
@@ -79,6 +81,7 @@ class Producer:
         self._next_push_s = now_s
         self._next_trim_s = now_s
         self._has_more = True
+        self._waiting_bytes = 0  # appended since the last push
         self._sync_error: OSError | None = None
         self._closing = threading.Event()
         self._syncing = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
@@ -234,6 +237,9 @@ class Producer:
             self._full_since_s = None
         self._counts["appended"] += len(frames)
         self._has_more = True
+        self._waiting_bytes += sum(map(len, frames))
+        if self._waiting_bytes >= MAX_BATCH_BYTES:
+            self._next_push_s = started_s
         return True
 
     def _note_write(self, symbol: str, taken_s: float) -> None:
@@ -256,10 +262,10 @@ class Producer:
         self._stalled = Draft("status", symbol, "stall", data)
 
     def _publish(self, live: Sequence[tuple[bytes, bytes]]) -> None:
-        send = self._pub.send
+        send = self._send_live
         for topic, frame in live:
-            send(topic, zmq.SNDMORE | zmq.DONTWAIT)
-            send(frame, zmq.DONTWAIT)
+            send(topic, _TOPIC_FLAGS)
+            send(frame, _FRAME_FLAGS)
 
     def _hear(self, now_s: float) -> None:
         while True:
@@ -280,7 +286,13 @@ class Producer:
 
     def _push_pending(self, now_s: float) -> None:
         self._next_push_s = now_s + _PUSH_INTERVAL_S
-        while (chunk := self._delivery.next_chunk()) is not None:
+        self._waiting_bytes = 0
+        while True:
+            if not self._push.poll(0, zmq.POLLOUT):
+                return  # a chunk would be read for nothing
+            chunk = self._delivery.next_chunk()
+            if chunk is None:
+                break
             try:
                 self._push.send_multipart(encode_batch(chunk.batch), zmq.DONTWAIT)
             except zmq.Again:

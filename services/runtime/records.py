@@ -40,9 +40,11 @@ class Damage(NamedTuple):
 def encode_frames(epoch: int, first: int, frames: Sequence[bytes]) -> bytes:
     """Records of these frames at the positions `first`, `first + 1`, …"""
     parts: list[bytes] = []
+    seed = _seed(_FRAME_MAGIC, 0, epoch, 0)
     for position, frame in enumerate(frames, first):
-        parts.append(_header(_FRAME_MAGIC, epoch, position, frame))
-        parts.append(frame)
+        length = len(frame)
+        checksum = zlib.crc32(frame, seed ^ length ^ position & 0xFFFF_FFFF ^ position >> 32)
+        parts += (_HEADER.pack(_FRAME_MAGIC, length, checksum, epoch, position), frame)
     return b"".join(parts)
 
 
