@@ -73,7 +73,7 @@ def status(config: Config) -> Exit:
     with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=config.endpoints.curve_directory) as tap:
         while (left_s := deadline_s - time.monotonic()) > 0:
             message = tap.receive(left_s)
-            if message is not None and message.stream_type == "status":
+            if message is not None and message.stream_type == "status" and not message.topic.variant:
                 overview.take(message.data)
     _print_table(processes, overview)
     for name in ownerless_journals(config):

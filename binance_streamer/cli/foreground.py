@@ -155,7 +155,7 @@ def watch(  # the one loop of `up` and `demo`
     known: list[str] = []
     while not is_over():
         message = tap.receive(0.1)
-        if message is not None and message.stream_type == "status":
+        if message is not None and message.stream_type == "status" and not message.topic.variant:
             overview.take(message.data)
         if time.monotonic() < next_s:
             continue

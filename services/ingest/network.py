@@ -29,7 +29,6 @@ class Network:
 
     def __init__(self, config: Config, symbol: str, recorder: Recorder, reader: Reader) -> None:
         self.liveness = Liveness((feed.stream for feed in recorder.feeds.values()), config.network.stale_timeout)
-        """Messages thrown away because the recorder was too far behind."""
         self._config = config
         self._symbol = symbol
         self._recorder = recorder

@@ -120,11 +120,6 @@ class Recorder:
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
 
-    def lost(self, route: str, reason: str, now_s: float) -> None:
-        """Messages of the route were thrown away."""
-        for feed in self._of(route):
-            self._take(feed, feed.tracker.lost(reason), now_s)
-
     def takes_over(self, old: int, new: int, now_s: float) -> bool:
         """Whether the old connection may be closed: every stream has been handed over."""
         return all(feed.hands_over(old, new, now_s) for feed in self.feeds.values())
