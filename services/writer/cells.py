@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from binance_streamer.exchange import IMPLIED_BY_FILE, RowForm
+from services.writer.layout import Layout, layout_of
 
 _Members = dict[str, Raw]
 
@@ -28,10 +29,12 @@ EXPECTED_KEYS = frozenset({"st", "ps"})
 _PLAIN = b'0123456789.-+ABCDEFGHIJKLMNOPQRSTUVWXYZ_truefals",'
 _NUMBER_BYTES = b"0123456789."
 _QUOTE = b'"'
-_is_number = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
+_is_number = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
 _has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
 
 _MAX_REMEMBERED_EXTRAS = 1000
+_MAX_LAYOUTS = 32
+"""Messages from which the layout is learned; in a stream that changes its spelling more often it would not pay."""
 _MAX_NEW_KEYS = 20
 _MAX_NEW_KEY_CHARACTERS = 40
 
@@ -68,11 +71,28 @@ class CellReader:
         self._day = form.day
         self._columns = frozenset(key for _, key in form.columns)
         self._implied = {key: Raw(value) for key, value in implied.items()}
+        self._form = form
+        self._layout: Layout | None = None
+        self._layout_extra = b""
+        self._layouts_left = _MAX_LAYOUTS if len(levels) == 2 and not form.inner else 0
         self._remembered_extras: dict[tuple[tuple[str, ...], bytes], bytes] = {}
         self.new_keys: set[str] = set()
 
     def read(self, event: bytes) -> Cells:
         """The cells of one message."""
+        return self._read_like_before(event) or self._read_any(event)
+
+    def _read_like_before(self, event: bytes) -> Cells | None:
+        layout = self._layout
+        parts = layout.parts(event) if layout else None
+        if layout is None or parts is None:
+            return None
+        levels = _plain_level_cells(parts.levels, layout.middle)
+        if levels is None:
+            return None
+        return Cells([parts.scalars, b',"', levels[0], b'","', levels[1], _QUOTE], self._layout_extra, parts.day_ms)
+
+    def _read_any(self, event: bytes) -> Cells:
         try:
             if not event.isascii():
                 event.decode()
@@ -87,7 +107,11 @@ class CellReader:
             if level_list is None:
                 raise RowFault(f"the key {key} ({column}) is missing")
             pieces += (b',"', level_cell(bytes(level_list), key), _QUOTE)
-        return Cells(pieces, self._extra_cell(members), _milliseconds(members.get(self._day)))
+        extra = self._extra_cell(members)
+        if self._layouts_left:
+            self._layouts_left -= 1
+            self._layout, self._layout_extra = layout_of(event, members, self._form), extra
+        return Cells(pieces, extra, _milliseconds(members.get(self._day)))
 
     def _flattened(self, members: _Members) -> _Members:
         prefix = self._inner + "."
@@ -151,15 +175,34 @@ class CellReader:
 
 def level_cell(levels: bytes, key: str) -> bytes:
     """`[["1.20","3"]]` → `[[1.20,3]]`; anything else than pairs of numbers is a fault."""
+    return _plain_level_cell(levels) or _level_cell_one_by_one(levels, key)
+
+
+def _plain_level_cell(levels: bytes) -> bytes | None:
+    """The cell of levels in the exchange's own spelling, None of any others."""
     skeleton = levels.translate(None, _NUMBER_BYTES)
+    if skeleton != _skeleton(len(skeleton)):
+        return None
     bare = levels.translate(None, _QUOTE)
-    if skeleton == _skeleton(len(skeleton)):
-        try:
-            _decode_raw(bare)  # refuses "", 1.2.3, 007: every number is one
-        except msgspec.DecodeError as error:
-            raise RowFault(f"{key} holds a price or quantity that is no number") from error
-        return bare
-    return _level_cell_one_by_one(levels, key)
+    try:
+        _decode_raw(bare)  # refuses "", 1.2.3, 007: every number is one
+    except msgspec.DecodeError:
+        return None
+    return bare
+
+
+def _plain_level_cells(levels: bytes, middle: bytes) -> tuple[bytes, bytes] | None:
+    """The same of two lists with something between them: one pass over long texts is cheaper than two over short."""
+    skeletons = levels.translate(None, _NUMBER_BYTES).partition(middle)
+    if skeletons[0] != _skeleton(len(skeletons[0])) or skeletons[2] != _skeleton(len(skeletons[2])):
+        return None
+    bids, _, asks = levels.translate(None, _QUOTE).partition(middle.translate(None, _QUOTE))
+    try:
+        _decode_raw(bids)
+        _decode_raw(asks)
+    except msgspec.DecodeError:
+        return None
+    return bids, asks
 
 
 _skeletons: dict[int, bytes] = {}
