@@ -20,6 +20,7 @@ from services.ingest.recorder import Recorder
 from services.ingest.reports import Report
 from services.ingest.snapshots import SnapshotRequests
 from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.memory import settle
 from services.runtime.process import Shell
 from services.runtime.producer import Draft, Producer
 from services.runtime.status import StatusPublisher
@@ -85,6 +86,7 @@ class Worker:
 
     def run(self) -> None:
         """Record until asked to stop; then journal what was received, and push it."""
+        settle()
         self._reader.start()
         try:
             while not self._stop.requested:

@@ -1,7 +1,6 @@
 """The writer: takes batches from all producers, records them exactly once, and says what is durable."""
 
 import contextlib
-import gc
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from binance_streamer import sockets
 from binance_streamer.wire import encode_ack
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
+from services.runtime.memory import settle
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
 from services.writer.faults import BlockedError, FileDamagedError, blocked_by
@@ -110,9 +110,7 @@ class Writer:
 
     def run(self) -> None:
         """Record until asked to end."""
-        # rows make no cycles: looking for some after every 700 of them cost a tenth of the writer's time
-        gc.freeze()
-        gc.set_threshold(50_000)
+        settle()
         try:
             while not self._shell.stop.requested:
                 self._wait()
