@@ -229,11 +229,20 @@ class Pipeline:
         for names in (["rest", *self.ingests], ["writer"], ["bus"]):
             running = [name for name in names if name in self.programs]
             for name in running:
-                if self.programs[name].exit_code is None:
-                    self.programs[name].send(signal.SIGTERM)
+                self.ask_to_end(name)
             for name in running:
                 code = self.programs[name].wait(PATIENCE_S)
                 assert code == 0, f"{name} ended with {code}:\n{self.programs[name].text()[-3000:]}"
+
+    def ask_to_end(self, name: str) -> None:
+        """SIGTERM, once the process can take it: one that still starts would be killed by it."""
+        program = self.programs[name]
+        started = f"started pid={program.pid} "
+        eventually(
+            lambda: program.exit_code is not None or started in self.log(name), PATIENCE_S, what=f"{name} starts"
+        )
+        if program.exit_code is None:
+            program.send(signal.SIGTERM)
 
     def log(self, name: str) -> str:
         """What a process has logged."""

@@ -129,7 +129,10 @@ class _Storm:
         self._note(kind, _symbol(names[0]) if len(names) == 1 else None)
         from_ns = time.time_ns()
         for name in names:
-            pipeline.programs[name].send(number)
+            if number == signal.SIGTERM:
+                pipeline.ask_to_end(name)
+            else:
+                pipeline.programs[name].send(number)
             pipeline.programs[name].wait(60)
         sleep(self._random.uniform(0, 2))
         pipeline.start(*names)

@@ -33,10 +33,8 @@ def _stopped(pipeline: Pipeline, name: str, seconds: float) -> Fault:
 
 
 def _terminated(pipeline: Pipeline, name: str) -> Fault:
-    started = f"started pid={pipeline.programs[name].pid} "
-    eventually(lambda: started in pipeline.log(name), 30, what=f"{name} takes signals")
     from_ns = time.time_ns()
-    pipeline.programs[name].send(signal.SIGTERM)
+    pipeline.ask_to_end(name)
     assert pipeline.programs[name].wait(60) == 0
     pipeline.alive(name)
     pipeline.restart(name, from_ns)
