@@ -268,6 +268,7 @@ def _check(config: Config, path: Path) -> None:
     _check_urls(config.network, refuse)
     _check_times(config, refuse)
     _check_endpoints(config.endpoints, refuse)
+    _check_directories(config.storage, refuse)
     if "{process}" not in config.logging.file:
         raise refuse("logging.file", "must contain {process}: each process writes a log of its own")
 
@@ -311,6 +312,18 @@ def _check_endpoints(endpoints: EndpointsConfig, refuse: _Refusal) -> None:
                 f"{value!r} is open to other machines: set endpoints.curve_directory (docs/security.md), "
                 "or endpoints.insecure: true in a network that is yours alone",
             )
+    values = [getattr(endpoints, key) for key in BOUND_ENDPOINTS]
+    for number, key in enumerate(BOUND_ENDPOINTS):
+        if values[number] in values[:number]:
+            raise refuse(f"endpoints.{key}", f"{values[number]!r} is another endpoint's address already")
+
+
+def _check_directories(storage: StorageConfig, refuse: _Refusal) -> None:
+    for key in ("output_directory", "journal_directory"):
+        if not getattr(storage, key):
+            raise refuse(f"storage.{key}", "expected a directory, got nothing")
+    if Path(storage.output_directory) == Path(storage.journal_directory):
+        raise refuse("storage.journal_directory", "must not be the output_directory")
 
 
 def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:

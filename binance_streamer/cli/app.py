@@ -61,7 +61,9 @@ def demo(  # noqa: PLR0913 (the options of the command line)
     speed: Annotated[
         str, typer.Option(metavar="X", help="Of the replay: 1 as recorded, max as fast as it goes.")
     ] = "1",
-    rate: Annotated[float, typer.Option(metavar="R", min=1, help="Messages a second of the simulated market.")] = 300,
+    rate: Annotated[
+        float, typer.Option(metavar="R", min=1, max=50_000, help="Messages a second of the simulated market.")
+    ] = 300,
     seed: Annotated[int, typer.Option(metavar="N", help="Of the simulated market.")] = 1,
 ) -> None:
     """Record a simulated exchange and check the result.
@@ -224,7 +226,7 @@ def chaos(
         int | None, typer.Option(metavar="S", help="Of the schedule. [default: another one each time]")
     ] = None,
     symbols: Annotated[int, typer.Option(metavar="N", min=1, max=200, help="Symbols of the simulated market.")] = 5,
-    rate: Annotated[float, typer.Option(metavar="R", min=1, help="Messages a second in all.")] = 1000,
+    rate: Annotated[float, typer.Option(metavar="R", min=1, max=50_000, help="Messages a second in all.")] = 1000,
 ) -> None:
     """Kill, stop and cut off at random while recording, and check the result.
 

@@ -159,7 +159,13 @@ def _new_directory(wanted: Path | None) -> Path:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{path} cannot be made: {error}", Exit.CONFIG) from error
-    if any(path.iterdir()):
+    is_new = not any(path.iterdir())
+    if is_new:
+        try:
+            (path / ".demo").touch(exist_ok=False)  # of two that begin at the same time one is refused
+        except FileExistsError:
+            is_new = False
+    if not is_new:
         raise CommandError(
             f"{path} is not empty: a demo is compared with its own tape; name another folder", Exit.CONFIG
         )

@@ -180,7 +180,7 @@ class Timer:
 
     def has_passed(self) -> bool:
         """To be asked often: the first message counts from when it is seen."""
-        if self._first_s is None and self._overview.rows:
+        if self._first_s is None and self._overview.messages and self._overview.rows:
             self._first_s = time.monotonic()
         return (
             bool(self._duration_s)

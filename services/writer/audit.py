@@ -4,6 +4,7 @@ import argparse
 import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from binance_streamer import config as configuration
@@ -64,7 +65,7 @@ def _left_in(directory: Path, producer: str, positions: Positions) -> int:
     found = [segments.inspect(path) for path in sorted(directory.glob(f"*{segments.SUFFIX}"))]
     present = [segment for segment in found if segment is not None]
     count = 0
-    for segment, following in zip(present, [*present[1:], None], strict=True):
+    for segment, following in zip_longest(present, present[1:]):
         next_position = positions.get((producer, segment.epoch), 0)
         if following is not None and following.epoch == segment.epoch and following.first <= next_position:
             continue  # wholly durable: not worth reading

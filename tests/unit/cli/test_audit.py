@@ -34,6 +34,12 @@ def test_nothing_is_left_of_what_is_durable(tmp_path: Path) -> None:
     assert left(tmp_path) == {}
 
 
+def test_a_producer_that_received_nothing_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "journal" / "ingest-BTCUSDT").mkdir(parents=True)
+    journal(tmp_path, "rest", 1, 3)
+    assert left(tmp_path) == {"rest": 3}
+
+
 def test_every_run_and_producer_is_counted(tmp_path: Path) -> None:
     journal(tmp_path, "rest", 1, 10)
     journal(tmp_path, "rest", 2, 5)
