@@ -14,7 +14,7 @@ from binance_streamer.wire import MAX_BATCH_BYTES, Batch, Position
 from services.runtime import segments
 from services.runtime.disk import sync_directory, sync_file
 from services.runtime.recent import Group, RecentRecords
-from services.runtime.records import Damage, encode_frames, encode_head, scan
+from services.runtime.records import Damage, encode_frames, encode_head, frames_at, scan
 from services.runtime.segments import LastRow, Segment
 
 SEGMENT_BYTES = 8 * 1024 * 1024
@@ -295,23 +295,12 @@ class Journal:
         offset, want = cursor.offset, max_bytes
         while offset < segment.size:
             buffer = self._bytes_of(segment, offset, min(want, segment.size - offset))
-            frames: list[bytes] = []
-            total = 0
-            first = last = end = -1
-            for found in scan(buffer):
-                if isinstance(found, Damage) or found.is_head:
-                    break
-                total += len(found.payload)
-                if frames and (found.position != last + 1 or total > max_bytes or len(frames) >= max_frames):
-                    break
-                if not frames:
-                    first = found.position
-                frames.append(found.payload)
-                last, end = found.position, found.end
+            frames, first, end = frames_at(buffer, max_bytes, max_frames)
             if frames:
                 batch = Batch(self.producer, segment.epoch, first, cursor.previous, b"".join(frames))
-                behind = Cursor(segment.number, offset + end, Position(segment.epoch, last))
-                return Chunk(batch, len(frames), behind)
+                last = Position(segment.epoch, first + len(frames) - 1)
+                return Chunk(batch, len(frames), Cursor(segment.number, offset + end, last))
+            found = next(scan(buffer))  # a head, or damage
             is_cut = isinstance(found, Damage) and found.end == len(buffer) and offset + len(buffer) < segment.size
             if is_cut and want < _LARGEST_RECORD_BYTES:
                 want = _LARGEST_RECORD_BYTES

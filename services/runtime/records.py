@@ -67,6 +67,33 @@ def scan(buffer: bytes, start: int = 0) -> Iterator[Record | Damage]:
             at = record.end
 
 
+def frames_at(buffer: bytes, max_bytes: int, max_frames: int) -> tuple[list[memoryview], int, int]:
+    """The whole frames with which the buffer begins: consecutive positions of one epoch, as many as fit, one at least.
+
+    Returns them, the position of the first one, and where the next record begins.
+    """
+    frames: list[memoryview] = []
+    first = end = 0
+    epoch, expected = None, 0
+    view = memoryview(buffer)
+    while len(frames) < max_frames and end + HEADER_BYTES <= len(buffer):
+        magic, length, checksum, own_epoch, position = _HEADER.unpack_from(buffer, end)
+        if magic != _FRAME_MAGIC or (frames and (position != expected or own_epoch != epoch)):
+            break
+        begin = end + HEADER_BYTES
+        frame = view[begin : begin + length]
+        max_bytes -= length
+        seed = (magic ^ length ^ own_epoch ^ own_epoch >> 32 ^ position ^ position >> 32) & 0xFFFF_FFFF
+        if len(frame) != length or (frames and max_bytes < 0) or zlib.crc32(frame, seed) != checksum:
+            break
+        if not frames:
+            first, epoch = position, own_epoch
+        frames.append(frame)
+        expected = position + 1
+        end = begin + length
+    return frames, first, end
+
+
 def _header(magic: int, epoch: int, position: int, payload: bytes) -> bytes:
     checksum = zlib.crc32(payload, _seed(magic, len(payload), epoch, position))
     return _HEADER.pack(magic, len(payload), checksum, epoch, position)
