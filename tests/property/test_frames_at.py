@@ -33,3 +33,9 @@ def test_frames_are_taken_up_to_the_first_that_is_damaged_or_does_not_follow(
 def test_as_many_frames_as_fit_but_one_at_least() -> None:
     buffer = encode_frames(7, 0, [b"12345", b"12345", b"12345"])
     assert [len(frames_at(buffer, size, 9)[0]) for size in (1, 5, 9, 10, 14, 15)] == [1, 1, 1, 2, 2, 3]
+
+
+def test_frames_end_before_a_hole_and_before_another_epoch() -> None:
+    for following in (encode_frames(7, 2, [b"x"]), encode_frames(8, 1, [b"x"]), encode_frames(7, 0, [b"x"])):
+        taken, first, end = frames_at(encode_frames(7, 0, [b"first"]) + following, 100, 9)
+        assert ([bytes(frame) for frame in taken], first, end) == ([b"first"], 0, len(encode_frames(7, 0, [b"first"])))
