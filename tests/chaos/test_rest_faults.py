@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Pipeline, running
-from tests.chaos.runs import check, sleep
+from tests.chaos.runs import check, seeded, sleep
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
 
@@ -46,18 +46,20 @@ REFUSALS = (
 )
 
 
-def test_a_snapshot_arrives_after_any_kind_of_refusal(place: Path) -> None:
+@pytest.mark.parametrize("count", [5, pytest.param(len(REFUSALS), marks=pytest.mark.slow)])
+def test_a_snapshot_arrives_after_any_kind_of_refusal(place: Path, count: int) -> None:
+    refusals = seeded().sample(REFUSALS, count)
     network = {"request_timeout": 1.0, "snapshot_retry": 0.5}
     with running(place, rate=200, symbols=SYMBOLS[:1], streams=STREAMS, network=network) as pipeline:
         eventually(lambda: _ids(pipeline), PATIENCE_S, what="the first snapshot")
-        for answer in REFUSALS:
+        for answer in refusals:
             pipeline.simulator.command(answer)
             _book_recovers(pipeline, _wants_snapshot(pipeline))
             pipeline.simulator.command("rest ok")
         streams = pipeline.finish()
         asked = (pipeline.simulator.tape / "rest.txt").read_bytes().count(b"/fapi/v1/depth")
     check(streams, [])
-    assert asked < 20 * len(REFUSALS), "it does not hammer"
+    assert asked < 20 * count, "it does not hammer"
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ def test_strangers_disturb_nobody(place: Path, transport: str) -> None:
         faults = [Fault("strangers", time.time_ns())]
         for stranger in strangers:
             stranger.start()
-        sleep(8)
+        sleep(5)
         for stranger in strangers:
             stranger.closing.set()
         for stranger in strangers:
