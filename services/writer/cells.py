@@ -197,9 +197,10 @@ def _plain_level_cells(levels: bytes, middle: bytes) -> tuple[bytes, bytes] | No
     if skeletons[0] != _skeleton(len(skeletons[0])) or skeletons[2] != _skeleton(len(skeletons[2])):
         return None
     bids, _, asks = levels.translate(None, _QUOTE).partition(middle.translate(None, _QUOTE))
+    quoted_bids, _, quoted_asks = levels.partition(middle)
     try:
-        _decode_raw(bids)
-        _decode_raw(asks)
+        for text in (bids, asks, quoted_bids, quoted_asks):  # quoted too: a digit beside the quotes is no JSON
+            _decode_raw(text)
     except msgspec.DecodeError:
         return None
     return bids, asks

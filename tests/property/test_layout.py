@@ -1,6 +1,6 @@
 """What a reader has read before changes nothing in how it reads the next message."""
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from binance_streamer.exchange import ROW_FORMS
@@ -35,6 +35,7 @@ def _changed(draw: st.DrawFn) -> bytes:
     return bytes(event)
 
 
+@settings(max_examples=1000)
 @given(_changed())
 @example(_USUAL.replace(b'"U":11', b'"U":011'))
 @example(_USUAL.replace(b'"U":11', b'"U":-11'))
@@ -46,6 +47,10 @@ def _changed(draw: st.DrawFn) -> bytes:
 @example(_USUAL.replace(b',"a":', b',"a":[],"a":'))
 @example(_USUAL.replace(b'"st":1', b'"st":2'))
 @example(_USUAL.replace(b'"st":1', b'"U":1'))
+@example(_USUAL.replace(b'"0.030"]', b'"0.030"0]'))
+@example(_USUAL.replace(b'["84551.10"', b'[8"84551.10"'))
+@example(_USUAL.replace(b'],["84551.00"', b']1,["84551.00"'))
+@example(_USUAL.replace(b'"b":[["84551.10"', b'"b":1[["84551.10"'))
 @example(_USUAL[:-1])
 @example(_USUAL + b" ")
 def test_a_message_reads_the_same_behind_another_one(event: bytes) -> None:
