@@ -26,26 +26,27 @@ class ConnectBudget:
         self._limit = limit
         self._window_ns = round(window_s * 1e9)
 
-    def take(self, now_ns: int) -> float:
+    def take(self, now_ns: int, *, reserve: int = 0) -> float:
         """0.0 when the attempt was counted and may be made now; else the seconds after which to ask again.
 
-        Never waits, not even for the lock: a process stopped while it holds it delays others' attempts, not their
-        reading of sockets. OSError when the file cannot be opened or written: nothing was counted.
+        `reserve` attempts are left to those who ask without one. Never waits, not even for the lock: a process stopped
+        while it holds it delays others' attempts, not their reading of sockets. OSError when the file cannot be opened
+        or written: nothing was counted.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return self._take_locked(fd, now_ns)
+            return self._take_locked(fd, now_ns, max(1, self._limit - reserve))
         except BlockingIOError:
             return _ASK_AGAIN_S
         finally:
             os.close(fd)
 
-    def _take_locked(self, fd: int, now_ns: int) -> float:
+    def _take_locked(self, fd: int, now_ns: int, limit: int) -> float:
         stamps = self._mended_stamps(fd, now_ns)
         recent = sorted(stamp for stamp in stamps if stamp > now_ns - self._window_ns)
-        if len(recent) >= self._limit:
-            return (recent[-self._limit] + self._window_ns - now_ns) / 1e9
+        if len(recent) >= limit:
+            return (recent[-limit] + self._window_ns - now_ns) / 1e9
         free = (slot for slot, stamp in enumerate(stamps) if stamp <= now_ns - self._window_ns)
         _write_slot(fd, next(free, len(stamps)), now_ns)
         return 0.0

@@ -3,8 +3,7 @@
 import json
 import logging
 import threading
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -23,6 +22,9 @@ _LONGEST_URL = 4000  # 8,004 characters were a limit once; beyond this the strea
 _STREAMS_IN_REQUEST = 40  # requests over 4,096 bytes got no answer at all
 _BUDGET_WINDOW_S = 300.0
 _BUDGET_RETRY_S = 1.0
+_RESERVED = 1 / 3
+"""Of the budget, for routes without any connection: 50 symbols have 100 routes, and a second connection to each must
+not keep others from their first, which is what loses data."""
 
 
 class Target(NamedTuple):
@@ -49,37 +51,64 @@ def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> Targ
     )
 
 
-class Dialler:
-    """Dials in the order asked. The socket goes straight to the reader, who tells of it; so does a failure."""
+class _Wish(NamedTuple):
+    number: int
+    route: str
+    target: Target
 
-    def __init__(self, config: Config, budget: ConnectBudget, reader: Reader) -> None:
+
+class Dialler:
+    """Dials in the order asked, routes without a connection first.
+
+    The socket goes straight to the reader, who tells of it; so does a failure. `is_connected` says whether a route has
+    an open connection.
+    """
+
+    def __init__(
+        self, config: Config, budget: ConnectBudget, reader: Reader, is_connected: Callable[[str], bool]
+    ) -> None:
         self._network = config.network
         self._budget = budget
         self._reader = reader
-        self._waiting: deque[tuple[int, Target]] = deque()
-        self._not_before_s = 0.0
+        self._is_connected = is_connected
+        self._waiting: list[_Wish] = []
+        self._under_way: dict[int, str] = {}
+        self._not_before_s = {True: 0.0, False: 0.0}  # by whether it is a route's first connection
         self.is_exhausted = False
         """Whether the budget is what connections wait for."""
 
-    def ask(self, number: int, target: Target) -> None:
+    def ask(self, number: int, route: str, target: Target) -> None:
         """Connect as soon as the budget allows."""
-        self._waiting.append((number, target))
+        self._waiting.append(_Wish(number, route, target))
+
+    def ended(self, number: int) -> None:
+        """The attempt has led to a connection, or failed."""
+        self._under_way.pop(number, None)
 
     def tick(self, now_s: float) -> None:
         """Begin what may begin now."""
-        while self._waiting and now_s >= self._not_before_s:
-            wait_s = self._take_token()
+        while self._waiting:
+            wish = next(filter(self._is_first, self._waiting), self._waiting[0])
+            is_first = self._is_first(wish)
+            if now_s < self._not_before_s[is_first]:
+                return
+            wait_s = self._take_token(is_first=is_first)
             if wait_s > 0:
-                self._not_before_s = now_s + wait_s
+                self._not_before_s[is_first] = now_s + wait_s
                 self._tell(exhausted=wait_s > _BUDGET_RETRY_S)
                 return
             self._tell(exhausted=False)
-            number, target = self._waiting.popleft()
-            threading.Thread(target=self._dial, args=(number, target), name=f"dial-{number}", daemon=True).start()
+            self._waiting.remove(wish)
+            self._under_way[wish.number] = wish.route
+            threading.Thread(target=self._dial, args=wish, name=f"dial-{wish.number}", daemon=True).start()
 
-    def _take_token(self) -> float:
+    def _is_first(self, wish: _Wish) -> bool:
+        return wish.route not in self._under_way.values() and not self._is_connected(wish.route)
+
+    def _take_token(self, *, is_first: bool) -> float:
+        reserve = 0 if is_first else int(self._network.connect_attempts * _RESERVED)
         try:
-            return self._budget.take(wall_ns())
+            return self._budget.take(wall_ns(), reserve=reserve)
         except OSError as error:
             _log.warning("connection budget not readable, not connecting: %s", error)
             return _BUDGET_RETRY_S
@@ -91,7 +120,7 @@ class Dialler:
             )
         self.is_exhausted = exhausted
 
-    def _dial(self, number: int, target: Target) -> None:
+    def _dial(self, number: int, _: str, target: Target) -> None:
         network = self._network
         try:
             connection = dial(target.url, connect_timeout_s=network.connect_timeout, ca_file=network.ca_file or None)

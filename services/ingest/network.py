@@ -33,7 +33,7 @@ class Network:
         self._symbol = symbol
         self._recorder = recorder
         self._reader = reader
-        self._dialler = Dialler(config, budget_of(config), reader)
+        self._dialler = Dialler(config, budget_of(config), reader, self._is_connected)
         self._rng = Random()  # noqa: S311 (jitter)
         self._numbers = itertools.count(1)
         self._routes = {
@@ -57,10 +57,12 @@ class Network:
                 if self._routes[route].delivered(connection, now_s):
                     _log.info("delivering route=%s connection=%d", route, connection)
             case Opened(connection, _):
+                self._dialler.ended(connection)
                 self._opened(connection, now_s)
             case Ended(connection, _, reason, detail):
                 self._ended(connection, reason, detail, now_s)
             case Failed(connection, detail, retry_after_s):
+                self._dialler.ended(connection)
                 self._failed(connection, detail, retry_after_s, now_s)
 
     def tick(self, now_s: float) -> None:
@@ -73,7 +75,7 @@ class Network:
                 if isinstance(decision, Dial):
                     self._route_of[decision.number] = route
                     self._messages[decision.number] = 0
-                    self._dialler.ask(decision.number, self._target(route))
+                    self._dialler.ask(decision.number, route, self._target(route))
                 else:
                     self._retire(decision)
         self._dialler.tick(now_s)
@@ -122,6 +124,9 @@ class Network:
 
     def _streams_of(self, route: str) -> list[Stream]:
         return [feed.stream for feed in self._recorder.feeds.values() if feed.stream.route == route]
+
+    def _is_connected(self, route: str) -> bool:
+        return any(link.opened_s is not None for link in self._routes[route].links())
 
     def _delivering(self, route: str) -> dict[int, float]:
         return {link.number: link.delivering_s for link in self._routes[route].links() if link.delivering_s is not None}

@@ -17,6 +17,8 @@ STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
 _SAMPLE_S = 5.0
 _LAG_GROWTH_MS = 200.0
 """Of all symbols together from the beginning to the end of a run; a queue that is not emptied grows by seconds."""
+_ATTEMPTS_A_SYMBOL = 300
+"""A storm cuts all connections every few minutes; what the budget then holds back is the subject of test_budget."""
 _OVER_MESSAGES = (
     "close fin {}",
     "close rst {}",
@@ -56,7 +58,10 @@ def run(place: Path, plan: Plan, tell: Callable[[str], None]) -> Outcome:
     """Record in a storm, and compare."""
     symbols = [f"SYM{number:03}USDT" for number in range(plan.symbols)]
     samples = Samples()
-    with running(place, "--seed", str(plan.seed), rate=plan.rate, symbols=symbols, streams=STREAMS) as pipeline:
+    network = {"connect_attempts": _ATTEMPTS_A_SYMBOL * plan.symbols}
+    with running(
+        place, "--seed", str(plan.seed), rate=plan.rate, symbols=symbols, streams=STREAMS, network=network
+    ) as pipeline:
         storm = _Storm(pipeline, Random(plan.seed), samples, tell)
         storm.blow(plan)
         pipeline.end()

@@ -1,0 +1,83 @@
+"""Which connection is dialled next when the budget is short."""
+
+from pathlib import Path
+
+import pytest
+
+from binance_streamer import config as configuration
+from services.ingest import dialler
+from services.ingest.budget import ConnectBudget
+from services.ingest.dial import DialError
+from services.ingest.dialler import Dialler, Target
+from services.ingest.reader import Reader
+from tests.support.waiting import eventually
+
+LIMIT = 9  # a third of it is for routes without a connection
+TEXT = f"""
+mode: development
+modes: {{development: {{symbols: [{{symbol: BTCUSDT}}]}}}}
+network: {{connect_attempts: {LIMIT}}}
+"""
+
+
+class Dials:
+    """A dialler whose attempts end at once, and what it dialled."""
+
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.urls: list[str] = []
+        self.connected: set[str] = set()
+        self.reader = Reader(max_message_bytes=1000, frame_timeout_s=1)
+        self.numbers = iter(range(1000))
+        config = configuration.parse(TEXT, path)
+        budget = ConnectBudget(path / "attempts", limit=LIMIT, window_s=300)
+        self.dialler = Dialler(config, budget, self.reader, self.connected.__contains__)
+        monkeypatch.setattr(dialler, "dial", self._dial)
+
+    def _dial(self, url: str, **_: object) -> None:
+        self.urls.append(url)
+        raise DialError("refused", "nobody")
+
+    def ask(self, route: str) -> int:
+        number = next(self.numbers)
+        self.dialler.ask(number, route, Target(route))
+        return number
+
+    def dialled(self, count: int) -> list[str]:
+        self.dialler.tick(1.0)
+        eventually(lambda: len(self.urls) >= count, what="dialled")
+        return self.urls
+
+
+@pytest.fixture
+def dials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dials:
+    return Dials(tmp_path, monkeypatch)
+
+
+def test_further_connections_of_a_route_leave_a_third_of_the_budget_to_routes_without_one(dials: Dials) -> None:
+    dials.connected.add("public")
+    for _ in range(LIMIT):
+        dials.ask("public")
+    assert dials.dialled(6) == ["public"] * 6
+    assert dials.dialler.is_exhausted
+    for route in ("a", "b", "c", "d"):
+        dials.ask(route)
+    dials.dialled(LIMIT)
+    assert list(dials.dialler._under_way.values())[6:] == ["a", "b", "c"]
+
+
+def test_the_first_connection_of_each_route_goes_before_the_second_of_any(dials: Dials) -> None:
+    for route in ("public", "public", "market", "market"):
+        dials.ask(route)
+    dials.dialled(4)
+    assert list(dials.dialler._under_way.values()) == ["public", "market", "public", "market"]
+
+
+def test_a_route_whose_attempt_failed_is_without_a_connection_again(dials: Dials) -> None:
+    first = dials.ask("public")
+    dials.dialled(1)
+    dials.dialler.ended(first)
+    dials.connected.add("market")
+    dials.ask("market")
+    dials.ask("public")
+    dials.dialler.tick(1.0)
+    assert list(dials.dialler._under_way.values()) == ["public", "market"]
