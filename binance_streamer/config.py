@@ -109,6 +109,39 @@ class OrderbookConfig(_Section, frozen=True):
     levels: Annotated[int, Meta(ge=1, le=1000)] = 20
 
 
+class MonitorConfig(_Section, frozen=True):
+    """Of the process that serves metrics, health and a page at `http://address`."""
+
+    enabled: bool = True
+    address: str = "127.0.0.1:8787"
+
+
+Condition = Literal["recording", "process", "gap", "backlog", "disk", "clock", "rest", "book"]
+CONDITIONS: tuple[Condition, ...] = ("recording", "process", "gap", "backlog", "disk", "clock", "rest", "book")
+"""What an alert may be about."""
+
+
+class WebhookConfig(_Section, frozen=True):
+    """Where alerts are posted to. `chat_id` is Telegram's; the token stands in its url."""
+
+    url: str
+    format: Literal["json", "slack", "telegram"] = "json"
+    chat_id: str = ""
+    conditions: tuple[Condition, ...] = CONDITIONS
+
+
+class AlertsConfig(_Section, frozen=True):
+    """Thresholds of what counts as a problem, for `status`, `/healthz` and the webhooks. Times in seconds."""
+
+    backlog: Seconds = 60
+    clock: Seconds = 0.5
+    disk_days: Annotated[float, Meta(ge=0)] = 3
+    disk_free_bytes: Annotated[int, Meta(ge=0)] = 2**30
+    delay: Annotated[float, Meta(ge=0, le=86_400)] = 10
+    repeat_interval: Seconds = 3600
+    webhooks: tuple[WebhookConfig, ...] = ()
+
+
 class LoggingConfig(_Section, frozen=True):
     """`file` is a template: `{process}` becomes `writer`, `ingest-BTCUSDT`."""
 
@@ -146,6 +179,8 @@ class Config(_Section, frozen=True):
     storage: StorageConfig = StorageConfig()
     performance: PerformanceConfig = PerformanceConfig()
     orderbook: OrderbookConfig = OrderbookConfig()
+    monitor: MonitorConfig = MonitorConfig()
+    alerts: AlertsConfig = AlertsConfig()
     logging: LoggingConfig = LoggingConfig()
     endpoints: EndpointsConfig = EndpointsConfig()
 
@@ -269,6 +304,7 @@ def _check(config: Config, path: Path) -> None:
     _check_times(config, refuse)
     _check_endpoints(config.endpoints, refuse)
     _check_directories(config.storage, refuse)
+    _check_monitor(config, refuse)
     if "{process}" not in config.logging.file:
         raise refuse("logging.file", "must contain {process}: each process writes a log of its own")
 
@@ -287,7 +323,7 @@ def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
 
 
 def _check_times(config: Config, refuse: _Refusal) -> None:
-    for name in ("network", "storage", "orderbook"):
+    for name in ("network", "storage", "orderbook", "alerts"):
         section = getattr(config, name)
         for key in section.__struct_fields__:
             value = getattr(section, key)
@@ -316,6 +352,30 @@ def _check_endpoints(endpoints: EndpointsConfig, refuse: _Refusal) -> None:
     for number, key in enumerate(BOUND_ENDPOINTS):
         if values[number] in values[:number]:
             raise refuse(f"endpoints.{key}", f"{values[number]!r} is another endpoint's address already")
+
+
+def _check_monitor(config: Config, refuse: _Refusal) -> None:
+    address = config.monitor.address
+    if not is_endpoint(f"tcp://{address}"):
+        raise refuse("monitor.address", f"expected HOST:PORT, got {address!r}")
+    if not (is_local(f"tcp://{address}") or config.endpoints.insecure):
+        raise refuse(
+            "monitor.address",
+            f"{address!r} is open to other machines, and HTTP is not encrypted: use 127.0.0.1 behind a proxy of yours, "
+            "or endpoints.insecure: true in a network that is yours alone",
+        )
+    for number, webhook in enumerate(config.alerts.webhooks):
+        key = f"alerts.webhooks[{number}]"
+        try:
+            host = urlsplit(webhook.url).hostname
+        except ValueError:
+            host = None
+        if not host or not webhook.url.startswith(("http://", "https://")):
+            raise refuse(f"{key}.url", "expected https://HOST/… (not shown here: it may hold a token)")
+        if webhook.url.startswith("http://") and not (is_loopback(host) or config.endpoints.insecure):
+            raise refuse(f"{key}.url", f"is not encrypted, and {host!r} is not this machine: https://")
+        if webhook.format == "telegram" and not webhook.chat_id:
+            raise refuse(f"{key}.chat_id", "is needed for Telegram")
 
 
 def _check_directories(storage: StorageConfig, refuse: _Refusal) -> None:

@@ -99,6 +99,15 @@ class Liveness:
         """live, waiting (nothing yet since it was connected) or stale."""
         return self._streams[name].state
 
+    def silent_s(self, name: str, now_s: float) -> float | None:
+        """How long the stream has been silent while it was connected; None where nothing is."""
+        since_s = self._streams[name].silent_from_s
+        return None if since_s is None else max(0.0, now_s - since_s)
+
+    def patience_s(self, name: str) -> float:
+        """After so long a silence the stream is stale; 0: never."""
+        return self._streams[name].patience_s
+
     def has_been_heard(self, name: str) -> bool:
         """Whether the stream ever delivered a row to this process."""
         return self._streams[name].has_been_heard

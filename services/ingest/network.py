@@ -87,6 +87,7 @@ class Network:
                 self._link_status(route, link, now_s) for route, links in self._routes.items() for link in links.links()
             ],
             "failing": dict(self._failing),
+            "is_trading": self.liveness.is_trading,
             "suspicious": self._suspicious,
             "attempts_exhausted": self._dialler.is_exhausted,
             "queued_bytes": self._reader.queued_bytes,

@@ -208,4 +208,6 @@ class Worker:
             "latency_ms": last.recv_ns / 1e6 - last.reading.event_time_ms if last else None,
             "last_recv_ns": last.recv_ns if last else None,
             "state": self._network.liveness.state(name),
+            "silent_s": self._network.liveness.silent_s(name, now_s),
+            "patience_s": self._network.liveness.patience_s(name),
         }

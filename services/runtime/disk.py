@@ -22,6 +22,15 @@ def note_synced(path: Path) -> None:
         _note(path.stat().st_size, path)
 
 
+def free_and_total_bytes(path: Path) -> tuple[int | None, int | None]:
+    """Room on the disk of this path for a process like ours, and its size; None where the disk does not say."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None, None
+    return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable: of new files, and of those that are gone."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

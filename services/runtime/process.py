@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +135,11 @@ def _set_priority(shell: Shell) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, priority)
     except PermissionError:
         shell.log.warning("priority not set nice=%d: not permitted; grant CAP_SYS_NICE or set it to 0", priority)
+
+
+def cpu_s() -> float:
+    """CPU time of this process so far, user and system, all threads."""
+    return time.process_time()
 
 
 def rss_bytes() -> int:

@@ -10,8 +10,10 @@ import zmq
 
 from binance_streamer import sockets
 from binance_streamer.wire import MAX_BATCH_BYTES, WireError, decode_ack, encode_batch, encode_topic
+from services.runtime.backlog import BacklogAge
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery import Delivery
+from services.runtime.disk import free_and_total_bytes
 from services.runtime.gaps import Draft, Losses
 from services.runtime.journal import Journal, JournalFullError
 from services.runtime.lock import FileLock, wait_for_lock
@@ -55,6 +57,7 @@ class Producer:
         if lock is None:
             raise StoppedWhileWaitingError(name)
         self.name = name
+        self._directory = directory
         self._lock: FileLock = lock
         # without the wrapper of pyzmq, whose options are not used here: it takes longer than the sending
         self._send_live = super(zmq.Socket, pub).send
@@ -75,6 +78,7 @@ class Producer:
         self._longest_sync_s = 0.0
         now_s = monotonic_s()
         self._delivery = Delivery(self._journal, now_s)
+        self._backlog = BacklogAge(shell.epoch, now_s)
         endpoints = shell.config.endpoints
         self._push = sockets.intake_push(shell.context, endpoints.writer_intake)
         self._acks = sockets.acks_sub(shell.context, endpoints.writer_acks, name)
@@ -162,14 +166,22 @@ class Producer:
     def status(self) -> dict[str, Any]:
         """For the process's status message."""
         ack = self._delivery.last_ack
+        durable = ack.durable if ack else None
+        backlog_bytes = self._journal.unacknowledged_bytes(self._delivery.durable)
+        free_bytes, total_bytes = free_and_total_bytes(self._directory)
         return {
             **self._counts,
+            "disk_free_bytes": free_bytes,
+            "disk_total_bytes": total_bytes,
             "state": "recording" if self._full_since_s is None else "journal full",
             "journal_bytes": self._journal.size_bytes,
-            "unacknowledged_bytes": self._journal.unacknowledged_bytes(self._delivery.durable),
+            "unacknowledged_bytes": backlog_bytes,
+            "unacknowledged_s": self._backlog.age_s(
+                self._journal.next_position, durable, backlog_bytes=backlog_bytes, now_s=monotonic_s()
+            ),
             "next_position": self._journal.next_position,
             "writer_id": ack.writer_id if ack else None,
-            "durable": ack.durable if ack else None,
+            "durable": durable,
             "received": ack.received if ack else None,
             "unexpected_acks": self._delivery.reports,
             "damaged_bytes": self._journal.damaged_bytes,

@@ -8,7 +8,7 @@ import zmq
 
 from binance_streamer.wire import WIRE_VERSION, encode_frame, encode_topic
 from services.runtime.clock import monotonic_s, wall_ns
-from services.runtime.process import Shell, rss_bytes
+from services.runtime.process import Shell, cpu_s, rss_bytes
 
 INTERVAL_S = 1.0
 _MAX_LABELS = 5000
@@ -58,6 +58,7 @@ class StatusPublisher:
             "pid": os.getpid(),
             "started_ns": self._started_ns,
             "rss_bytes": rss_bytes(),
+            "cpu_s": cpu_s(),
             **bounded(fields),
         }
         self._pub.send_multipart([self._topic, encode_frame("status", data)], zmq.DONTWAIT)

@@ -13,6 +13,7 @@ import zmq
 from binance_streamer import sockets
 from binance_streamer.wire import encode_ack
 from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.disk import free_and_total_bytes
 from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
 from services.runtime.memory import settle
 from services.runtime.process import Shell, arguments_of, run_service
@@ -270,6 +271,7 @@ class Writer:
 
     def _publish_status(self) -> None:
         counts = self._counts
+        free_bytes, total_bytes = free_and_total_bytes(self._root)
         fields: dict[str, Any] = {"producers": {}, "raw": {}, "new_keys": {}}
         if self._recorder is not None:
             fields = self._recorder.status()
@@ -282,6 +284,8 @@ class Writer:
                 "streams": counts.streams,
                 "refused": counts.refused,
                 "longest_commit_s": self._longest_commit_s,
+                "disk_free_bytes": free_bytes,
+                "disk_total_bytes": total_bytes,
                 **fields,
             }
         )

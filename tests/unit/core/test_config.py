@@ -27,7 +27,7 @@ def test_the_committed_file_is_valid_and_records_the_default_streams() -> None:
 def test_the_committed_file_names_every_default_as_it_is() -> None:
     found = config.load(ROOT / "config/streamer.yaml")
     bare = config.parse(MINIMAL, ROOT / "config/streamer.yaml")
-    for section in ("network", "storage", "performance", "orderbook", "logging", "endpoints"):
+    for section in ("network", "storage", "performance", "orderbook", "monitor", "alerts", "logging", "endpoints"):
         assert getattr(found, section) == getattr(bare, section)
 
 

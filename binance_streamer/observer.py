@@ -1,0 +1,43 @@
+"""The newest status of every configured process, and since when something is wrong. Pure."""
+
+from typing import Any
+
+from binance_streamer.config import Config
+from binance_streamer.health import Health, Problem, Told, judge, processes
+from binance_streamer.statuses import Status, read_status
+from binance_streamer.wire import WireError
+
+
+class Observer:
+    """Fed with the data of status messages; strangers on the bus take no memory."""
+
+    def __init__(self, config: Config) -> None:
+        self.told: dict[str, Told] = {}
+        self.refused = 0
+        """Status messages that could not be read."""
+        self._config = config
+        self._expected = frozenset(processes(config))
+        self._since_ms: dict[tuple[str, str], int] = {}
+
+    def take(self, data: dict[str, Any], now_s: float) -> Status | None:
+        """A status message; None where it is a stranger's, or cannot be read."""
+        if data["producer"] not in self._expected:
+            return None
+        try:
+            status = read_status(data)
+        except WireError:
+            self.refused += 1
+            return None
+        self.told[status.producer] = Told(status, now_s)
+        return status
+
+    def health(self, now_s: float, now_ms: int) -> Health:
+        """The judgement; a problem that does not say since when is as old as the first time it was seen here."""
+        found = judge(self._config, self.told, now_s)
+        since_ms = {_key(one): self._since_ms.get(_key(one), one.since_ms or now_ms) for one in found.problems}
+        self._since_ms = since_ms
+        return Health(tuple(one._replace(since_ms=since_ms[_key(one)]) for one in found.problems))
+
+
+def _key(problem: Problem) -> tuple[str, str]:
+    return problem.condition, problem.what

@@ -1,0 +1,252 @@
+"""Healthy exactly when every configured stream is being recorded; a problem is said with what, why and since when."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from binance_streamer import config as configuration
+from binance_streamer.config import Config
+from binance_streamer.health import Health, Problem, disk_of, stream_state, trading_status
+from binance_streamer.observer import Observer
+from binance_streamer.statuses import IngestStatus, WriterStatus, read_status
+
+NOW_S = 1000.0
+NOW_MS = 1_790_000_000_000
+NOW_NS = NOW_MS * 1_000_000
+CONFIG = configuration.parse(
+    """
+mode: production
+modes:
+  production:
+    symbols:
+      - symbol: BTCUSDT
+        streams: [depth@0ms, aggTrade, forceOrder]
+orderbook: {enabled: false}
+monitor: {enabled: false}
+""",
+    Path("/etc/recorder/streamer.yaml"),
+)
+
+
+def stream(**fields: Any) -> dict[str, Any]:
+    return {"messages": 9, "state": "live", "silent_s": 0.1, "patience_s": 60.0, "last_recv_ns": NOW_NS - 5, **fields}
+
+
+def link(route: str, state: str = "delivering") -> dict[str, Any]:
+    return {"connection": 1, "route": route, "state": state, "age_s": 5.0}
+
+
+def ingest(**fields: Any) -> dict[str, Any]:
+    return {
+        "streams": {
+            "btcusdt@depth@0ms": stream(),
+            "btcusdt@aggTrade": stream(patience_s=300.0),
+            "btcusdt@forceOrder": stream(state="waiting", patience_s=0.0, last_recv_ns=None),
+        },
+        "connections": [link("public"), link("market")],
+        "journal": {"state": "recording", "unacknowledged_bytes": 100, "unacknowledged_s": 4.0},
+        **fields,
+    }
+
+
+def frame(producer: str, **fields: Any) -> dict[str, Any]:
+    return {"producer": producer, "epoch": 1, "recv_ns": NOW_NS, "started_ns": NOW_NS - 3600 * 10**9, **fields}
+
+
+def statuses(**changed: Any) -> dict[str, dict[str, Any] | None]:
+    """Of a recording in which all is well; a process that is None says nothing."""
+    well: dict[str, Any] = {
+        "bus": {"state": "forwarding"},
+        "writer": {"state": "recording", "bytes": 1000, "disk_free_bytes": 10**12, "disk_total_bytes": 2 * 10**12},
+        "rest": {"state": "answered", "symbols": {"BTCUSDT": "TRADING"}, "clock_offset_ms": 3.0},
+        "ingest": ingest(),
+    }
+    well.update(changed)
+    return {"ingest-BTCUSDT" if name == "ingest" else name: fields for name, fields in well.items()}
+
+
+def health(config: Config = CONFIG, now_s: float = NOW_S, **changed: Any) -> Health:
+    observer = Observer(config)
+    for name, fields in statuses(**changed).items():
+        if fields is not None:
+            observer.take(frame(name, **fields), NOW_S)
+    return observer.health(now_s, NOW_MS)
+
+
+def only(found: Health) -> Problem:
+    assert len(found.problems) == 1, found.problems
+    return found.problems[0]
+
+
+def test_all_is_well() -> None:
+    assert health() == Health(())
+    assert health().healthy
+
+
+@pytest.mark.parametrize("name", ["bus", "writer", "rest", "ingest"])
+def test_a_process_that_never_said_anything_is_a_failure(name: str) -> None:
+    changed: dict[str, Any] = {name: None}
+    found = health(**changed)
+    assert not found.healthy
+    assert only(found)[:3] == ("process", "failure", "ingest-BTCUSDT" if name == "ingest" else name)
+
+
+def test_a_process_that_fell_silent_is_a_failure_since_its_last_word() -> None:
+    observer = Observer(CONFIG)
+    for name, fields in statuses().items():
+        assert fields is not None
+        observer.take(frame(name, **fields), NOW_S if name == "writer" else NOW_S + 9)
+    assert observer.health(NOW_S + 10, NOW_MS).healthy
+    found = observer.health(NOW_S + 10.5, NOW_MS)
+    assert only(found).what == "writer"
+    assert only(found).since_ms == NOW_MS
+
+
+def test_where_nobody_is_heard_the_bus_is_the_one_problem() -> None:
+    found = health(now_s=NOW_S + 11)
+    assert not found.healthy
+    assert only(found).what == "bus"
+
+
+def test_without_any_word_every_process_is_named() -> None:
+    found = Observer(CONFIG).health(NOW_S, NOW_MS)
+    assert [problem.what for problem in found.problems] == ["bus", "writer", "rest", "ingest-BTCUSDT"]
+
+
+def with_stream(name: str, **fields: Any) -> Health:
+    whole = ingest()
+    whole["streams"][name] = {**whole["streams"][name], **fields}
+    return health(ingest=whole)
+
+
+def test_a_stale_stream_is_a_failure_since_its_last_message() -> None:
+    found = with_stream("btcusdt@depth@0ms", state="stale", silent_s=61.0)
+    assert only(found) == (
+        "recording", "failure", "BTCUSDT depth@0ms", "silent for 61 s, expected every 60 s", NOW_MS - 1,
+    )  # fmt: skip
+
+
+def test_a_stream_whose_worker_is_too_patient_is_overdue_even_so() -> None:
+    assert with_stream("btcusdt@depth@0ms", silent_s=89.0).healthy
+    assert only(with_stream("btcusdt@depth@0ms", silent_s=91.0)).what == "BTCUSDT depth@0ms"
+
+
+def test_a_quiet_stream_is_recorded_while_its_connection_delivers() -> None:
+    assert with_stream("btcusdt@aggTrade", state="waiting", silent_s=100.0).healthy
+    whole = ingest(connections=[link("public"), link("market", "open")])
+    whole["streams"]["btcusdt@aggTrade"] = stream(state="waiting", patience_s=300.0)
+    found = health(ingest=whole)
+    assert only(found).why == "connected, and nothing has come yet"
+
+
+def test_without_a_connection_nothing_of_its_route_is_recorded() -> None:
+    found = health(ingest=ingest(connections=[link("public"), link("market", "dialling")], failing={"market": "503"}))
+    assert [(problem.what, problem.why) for problem in found.problems] == [
+        ("BTCUSDT aggTrade", "no connection of /market: 503"),
+        ("BTCUSDT forceOrder", "no connection of /market: 503"),
+    ]
+
+
+def test_a_stream_that_its_worker_does_not_know_is_missing() -> None:
+    whole = ingest()
+    del whole["streams"]["btcusdt@forceOrder"]
+    assert only(health(ingest=whole)).what == "BTCUSDT forceOrder"
+
+
+def test_a_speed_that_the_exchange_never_sent_is_replaced_with_a_warning() -> None:
+    whole = ingest()
+    whole["streams"]["btcusdt@depth@100ms"] = whole["streams"].pop("btcusdt@depth@0ms")
+    found = health(ingest=whole)
+    assert found.healthy
+    assert only(found).why == "never delivered; depth@100ms is recorded instead"
+    whole["streams"]["btcusdt@depth@100ms"]["state"] = "stale"
+    assert not health(ingest=whole).healthy
+
+
+def test_a_symbol_that_does_not_trade_is_shown_as_such_and_is_healthy() -> None:
+    whole = ingest(connections=[])
+    rest = {"state": "answered", "symbols": {"BTCUSDT": "SETTLING"}}
+    assert health(ingest=whole, rest=rest).healthy
+    status = read_status(frame("ingest-BTCUSDT", **whole))
+    assert isinstance(status, IngestStatus)
+    assert stream_state(configuration.streams_of(CONFIG.symbols[0])[0], status, "SETTLING").state == "not trading"
+
+
+def test_a_worker_remembers_that_its_symbol_does_not_trade() -> None:
+    told = read_status(frame("ingest-BTCUSDT", **ingest(is_trading=False)))
+    assert trading_status("BTCUSDT", {"ingest-BTCUSDT": told}) == "NOT TRADING"
+
+
+@pytest.mark.parametrize(
+    ("changed", "condition", "what"),
+    [
+        ({"ingest": ingest(journal={"state": "journal full"})}, "recording", "ingest-BTCUSDT"),
+        ({"ingest": ingest(journal={"unacknowledged_s": 61.0})}, "backlog", "ingest-BTCUSDT"),
+        ({"writer": {"state": "disk full"}}, "disk", "writer"),
+        ({"writer": {"state": "cannot write: read-only"}}, "recording", "writer"),
+    ],
+)
+def test_what_keeps_messages_out_of_the_files_is_a_failure(changed: dict[str, Any], condition: str, what: str) -> None:
+    found = health(**changed)
+    assert not found.healthy
+    assert only(found)[:3] == (condition, "failure", what)
+
+
+@pytest.mark.parametrize(
+    ("changed", "condition"),
+    [
+        ({"rest": {"state": "standing down", "stand_down_s": 60.0, "fault": "418"}}, "rest"),
+        ({"rest": {"state": "answered", "clock_offset_ms": -501.0}}, "clock"),
+        ({"writer": {"state": "recording", "disk_free_bytes": 10**9, "disk_total_bytes": 10**12}}, "disk"),
+        ({"ingest": ingest(journal={"disk_free_bytes": 1})}, "disk"),
+        ({"ingest": ingest(suspicious=["btcusdt@aggTrade"])}, "recording"),
+    ],
+)
+def test_what_costs_no_message_is_a_warning(changed: dict[str, Any], condition: str) -> None:
+    found = health(**changed)
+    assert found.healthy
+    assert only(found)[:2] == (condition, "warning")
+
+
+def test_the_disk_fills_as_fast_as_the_writer_writes() -> None:
+    writer = read_status(
+        frame("writer", state="recording", bytes=3600 * 10**6, disk_free_bytes=864 * 10**8, disk_total_bytes=10**12)
+    )
+    assert isinstance(writer, WriterStatus)
+    found = disk_of(writer)
+    assert found is not None
+    assert found.written_bytes_per_day == 864 * 10**8
+    assert found.days_left == 1.0
+    fields = {"bytes": 3600 * 10**6, "disk_free_bytes": 864 * 10**8, "disk_total_bytes": 10**12}
+    assert only(health(writer={"state": "recording", **fields})).why == "full in 1.0 days"
+
+
+def test_the_processes_that_are_switched_on_are_expected() -> None:
+    text = configuration.dump(CONFIG).replace("enabled: false", "enabled: true")
+    found = health(configuration.parse(text, Path("/x.yaml")))
+    assert [(problem.severity, problem.what) for problem in found.problems] == [
+        ("failure", "orderbook"),
+        ("warning", "monitor"),
+    ]
+
+
+def test_a_problem_is_as_old_as_it_was_first_seen() -> None:
+    observer = Observer(CONFIG)
+    for name, fields in statuses(writer={"state": "disk full"}).items():
+        assert fields is not None
+        observer.take(frame(name, **fields), NOW_S)
+    assert only(observer.health(NOW_S, 5)).since_ms == 5
+    assert only(observer.health(NOW_S + 1, 1005)).since_ms == 5
+    observer.take(frame("writer", state="recording"), NOW_S + 1)
+    assert observer.health(NOW_S + 1, 1005).healthy
+    observer.take(frame("writer", state="disk full"), NOW_S + 2)
+    assert only(observer.health(NOW_S + 2, 2005)).since_ms == 2005
+
+
+def test_strangers_and_strange_words_are_not_taken() -> None:
+    observer = Observer(CONFIG)
+    assert observer.take(frame("ingest-STRANGER"), NOW_S) is None
+    assert observer.take(frame("writer", rows="many"), NOW_S) is None
+    assert observer.told == {}
+    assert observer.refused == 1
