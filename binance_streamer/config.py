@@ -77,6 +77,7 @@ class NetworkConfig(_Section, frozen=True):
     snapshot_spacing: Annotated[float, Meta(ge=0)] = 2
     snapshot_retry: Seconds = 5
     exchange_info_interval: Seconds = 600
+    clock_interval: Seconds = 60
 
 
 class StorageConfig(_Section, frozen=True):

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from services.rest.bans import BANNED, TOO_MANY
+from services.rest.offset import Sample
 from services.rest.pacing import HEAVY_WEIGHT
 from services.rest.queue import Wanted
 
@@ -97,13 +98,13 @@ def read_snapshot(answer: Answer) -> Snapshot:
         raise AnswerError(f"expected a depth snapshot: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
 
 
-def read_clock_offset_ms(answer: Answer) -> float:
-    """How far the exchange's clock is ahead of ours, to half a round trip; raises `AnswerError`."""
+def read_clock_sample(answer: Answer) -> Sample:
+    """The exchange's time between our two stamps; raises `AnswerError`."""
     try:
         server_ms = msgspec.json.decode(answer.body, type=_Time).serverTime
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnswerError(f"expected a server time: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
-    return server_ms - (answer.requested_ns + answer.recv_ns) / 2e6
+    return Sample(server_ms, answer.requested_ns, answer.recv_ns)
 
 
 def shown(answer: Answer) -> str:

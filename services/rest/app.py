@@ -12,15 +12,16 @@ from binance_streamer.config import Config, streams_of
 from binance_streamer.sockets import bus_pub, bus_sub
 from binance_streamer.wire import WireError
 from services.rest import state
-from services.rest.answers import Answer, AnswerError, Request, read_clock_offset_ms, read_snapshot, shown
+from services.rest.answers import Answer, AnswerError, Request, read_clock_sample, read_snapshot, shown
 from services.rest.client import Client, Worker
 from services.rest.desk import Desk
 from services.rest.exchange_info import ExchangeInfoError
 from services.rest.listing import ListingRecorder
-from services.rest.messages import read_request, snapshot_draft
+from services.rest.messages import offset_draft, read_request, snapshot_draft, step_draft
+from services.rest.offset import Reading, StepWatch
 from services.rest.pacing import Pace
 from services.rest.queue import SnapshotQueue
-from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.clock import both_ns, monotonic_s, wall_ns
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.producer import Producer, StoppedWhileWaitingError
 from services.runtime.status import StatusPublisher
@@ -71,6 +72,7 @@ class _RestProcess:
         self._bus = bus_sub(shell.context, config.endpoints.bus_subscribe, b"request.")
         self._worker = Worker(Client(config.network, wall_ns).get)
         self._desk = _desk(config)
+        self._steps = StepWatch(Reading(*both_ns()))
         self._listing = ListingRecorder(
             run_directory / LISTING_FILE, [symbol.symbol for symbol in config.symbols], producer
         )
@@ -90,6 +92,7 @@ class _RestProcess:
         while not self._shell.stop.requested:
             self._submit()
             ready = dict(poller.poll(math.ceil(self._timeout_s() * 1000)))
+            self._watch_clock()
             if self._worker.fileno() in ready:
                 self._take_answer()
             if self._bus in ready:
@@ -107,7 +110,17 @@ class _RestProcess:
         return min([*waits_s, desk_s] if desk_s is not None else waits_s)
 
     def _exchange_ms(self) -> int:
-        return int(wall_ns() / 1e6 + (self._desk.clock_offset_ms or 0))
+        return int(wall_ns() / 1e6 + (self._desk.clock.offset_ms or 0))
+
+    def _watch_clock(self) -> None:
+        """Before an answer is looked at: its stamps may lie on both sides of a step."""
+        step = self._steps.look(Reading(*both_ns()))
+        if step is None:
+            return
+        self._shell.log.warning("the local clock was set step_ms=%.3f", step.step_ms)
+        is_asking = self._worker.is_busy and self._request is not None and self._request.kind == "time"
+        self._desk.clock.stepped(step, is_asking=is_asking)
+        self._producer.append([step_draft(step)])
 
     def _submit(self) -> None:
         if self._worker.is_busy:
@@ -137,7 +150,9 @@ class _RestProcess:
 
     def _take_good(self, request: Request, answer: Answer, now_s: float) -> None:
         if request.kind == "time":
-            self._desk.took_time(read_clock_offset_ms(answer), now_s)
+            measured = self._desk.took_time(read_clock_sample(answer), now_s)
+            if measured is not None:
+                self._producer.append([offset_draft(measured)])
         elif request.kind == "exchange_info":
             weight_limit = self._listing.take(answer, now_s)
             self._desk.took_exchange_info(weight_limit, now_s)
@@ -179,7 +194,7 @@ class _RestProcess:
         if condition == before:
             return
         if condition == "answered":
-            self._shell.log.info("answered path=%s clock_offset_ms=%s", request.path, self._desk.clock_offset_ms)
+            self._shell.log.info("answered path=%s clock_offset_ms=%s", request.path, self._desk.clock.offset_ms)
         else:
             wait_s = self._desk.pace.stand_down_until_s - monotonic_s()
             self._shell.log.warning("%s for_s=%.1f path=%s: %s", condition, wait_s, request.path, why)
@@ -222,10 +237,21 @@ class _RestProcess:
             "answers": dict(desk.answers),
             "waiting": len(desk.snapshots),
             "snapshot_interval_s": desk.snapshots.interval_s,
-            "clock_offset_ms": desk.clock_offset_ms,
+            **self._clock_fields(),
             "symbols": self._listing.statuses(),
             "save_fault": self._save_fault,
             "journal": self._producer.status(),
+        }
+
+    def _clock_fields(self) -> dict[str, Any]:
+        measured, step = self._desk.clock.newest, self._steps.newest
+        return {
+            "clock_offset_ms": self._desk.clock.offset_ms,
+            "clock_error_ms": measured and measured.best.error_ms,
+            "clock_measured_ns": measured and measured.best.recv_ns,
+            "clock_steps": self._steps.steps,
+            "clock_step_ms": step and step.step_ms,
+            "clock_step_ns": step and step.after_ns,
         }
 
 
@@ -236,7 +262,7 @@ def _desk(config: Config) -> Desk:
         pace,
         SnapshotQueue(_periodic(config), interval_s=_interval_s(config, pace), retry_s=network.snapshot_retry),
         delays_s=(network.reconnect_delay, network.reconnect_delay_max),
-        exchange_info_interval_s=network.exchange_info_interval,
+        intervals_s=(network.exchange_info_interval, network.clock_interval),
         jitter=random.random,
     )
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from services.rest.answers import EXCHANGE_INFO, TIME, Answer, Request, Verdict, depth_request, used_weight, verdict
 from services.rest.bans import backoff_s, stand_down_s
+from services.rest.offset import Measurement, OffsetMeter, Sample
 from services.rest.pacing import Pace
 from services.rest.queue import SnapshotQueue
 
@@ -23,19 +24,20 @@ class Desk:
         snapshots: SnapshotQueue,
         *,
         delays_s: tuple[float, float],
-        exchange_info_interval_s: float,
+        intervals_s: tuple[float, float],
         jitter: Callable[[], float],
     ) -> None:
+        """`intervals_s`: between two looks at the list, between two measurements of the clock."""
+        self._interval_s, clock_interval_s = intervals_s
         self.pace = pace
         self.snapshots = snapshots
         self.condition: Condition = "starting"
-        self.clock_offset_ms: float | None = None
+        self.clock = OffsetMeter(clock_interval_s)
         self.answers: Counter[str] = Counter()
         self._first_delay_s, self._longest_delay_s = delays_s
-        self._interval_s = exchange_info_interval_s
         self._jitter = jitter
         self._failures = 0
-        self._time_due_s = self._exchange_info_due_s = float("-inf")
+        self._exchange_info_due_s = float("-inf")
 
     def next(self, now_s: float, now_ms: int) -> Request | None:
         """The request that may leave now, counted as sent; None when there is none, or it is too early."""
@@ -74,6 +76,8 @@ class Desk:
         self._back_off("trouble", now_s, self._first_delay_s, self._longest_delay_s)
         if request.wanted is not None:
             self.snapshots.failed(request.wanted)
+        elif request.kind == "time":
+            self.clock.postpone(now_s + self._longest_delay_s)
         elif request.kind == "exchange_info":
             self._exchange_info_due_s = now_s + min(self._interval_s, self._longest_delay_s)
 
@@ -82,11 +86,10 @@ class Desk:
         self._failures = 0
         self.condition = "answered"
 
-    def took_time(self, clock_offset_ms: float, now_s: float) -> None:
-        """The exchange's clock is known."""
+    def took_time(self, sample: Sample, now_s: float) -> Measurement | None:
+        """The exchange told its time; the measurement of its clock that is complete by that."""
         self.succeeded()
-        self.clock_offset_ms = clock_offset_ms
-        self._time_due_s = now_s + self._interval_s
+        return self.clock.take(sample, now_s)
 
     def took_exchange_info(self, weight_limit: int | None, now_s: float) -> None:
         """What the exchange lists is known, and how much weight it allows."""
@@ -96,7 +99,7 @@ class Desk:
             self.pace.limit = weight_limit
 
     def _wanted(self, now_s: float, now_ms: int) -> Request | None:
-        if now_s >= self._time_due_s:
+        if now_s >= self.clock.due_s:
             return TIME
         if now_s >= self._exchange_info_due_s:
             return EXCHANGE_INFO

@@ -1,12 +1,13 @@
 """The frames that the REST process makes, and the requests that it understands. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from binance_streamer.exchange import Reading
 from binance_streamer.names import symbol_fault
 from binance_streamer.wire import WireError, decode_frame
-from services.rest.answers import EXCHANGE_INFO, Answer, Snapshot, depth_path
+from services.rest.answers import EXCHANGE_INFO, TIME, Answer, Snapshot, depth_path
+from services.rest.offset import Measurement, Step
 from services.runtime.gaps import Draft
 
 EXCHANGE = "EXCHANGE"
@@ -47,6 +48,29 @@ def snapshot_draft(symbol: str, answer: Answer, snapshot: Snapshot) -> Draft:
 def exchange_info_draft(answer: Answer, event: bytes) -> Draft:
     """A change of what the exchange lists, or the whole list at first."""
     return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, EXCHANGE_INFO.path, answer, event))
+
+
+def offset_draft(measured: Measurement) -> Draft:
+    """How far the exchange's clock is ahead of ours, and how well that is known."""
+    best = measured.best
+    fields = {
+        "offset_ms": round(best.offset_ms, 3),
+        "error_ms": round(best.error_ms, 3),
+        "round_trip_ms": round(best.round_trip_ms, 3),
+        "samples": measured.samples,
+        "server_time": best.server_ms,
+    }
+    return _clock_draft("rest", best.recv_ns, fields)
+
+
+def step_draft(step: Step) -> Draft:
+    """Our clock was set."""
+    return _clock_draft("local", step.after_ns, {"step_ms": round(step.step_ms, 3), "step_from_ns": step.before_ns})
+
+
+def _clock_draft(source: str, recv_ns: int, fields: Mapping[str, object]) -> Draft:
+    data = {"symbol": EXCHANGE, "stream": TIME.path, "recv_ns": recv_ns, "source": source, **fields}
+    return Draft("clock", EXCHANGE, "", data)
 
 
 def symbol_status_draft(symbol: str, status: str, recv_ns: int) -> Draft:

@@ -29,6 +29,18 @@ if TEST_OFFSET_VARIABLE in os.environ:
     wall_ns = _shifted_clock(Path(os.environ[TEST_OFFSET_VARIABLE]))
 
 
+def both_ns() -> tuple[int, int, int]:
+    """The wall clock, the monotonic clock, and the time within which both were read: the best of three readings."""
+    return min((_both_ns() for _ in range(3)), key=lambda reading: reading[2])
+
+
+def _both_ns() -> tuple[int, int, int]:
+    before_ns = time.monotonic_ns()
+    now_ns = wall_ns()
+    after_ns = time.monotonic_ns()
+    return now_ns, (before_ns + after_ns) // 2, after_ns - before_ns
+
+
 def new_epoch() -> int:
     """A unique name for one run of a producer; compared for equality only.
 

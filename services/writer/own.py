@@ -1,5 +1,6 @@
 """Messages made by us, as rows: gaps in columns, all others as the JSON of their fields. Pure."""
 
+import math
 from typing import Annotated, Any
 
 import msgspec
@@ -13,8 +14,13 @@ MAX_NUMBER = 2**63 - 1
 """What SQLite and dataframes take as an integer."""
 
 TAIL = "recv_ns,epoch,seq,source,extra"
-GAP_COLUMNS = ("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by")
-GAP_HEADER = f"{','.join(GAP_COLUMNS)},{TAIL}\n".encode()
+OWN_COLUMNS = {
+    "gap": ("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by"),
+    "clock": ("offset_ms", "error_ms", "round_trip_ms", "samples", "server_time", "step_ms", "step_from_ns"),
+}
+"""Messages of ours that have columns, each named like the field that it holds."""
+_DAY_COLUMNS = {"gap": "from_ns"}
+"""A row belongs to the day of this stamp; else to that of its `recv_ns`."""
 _ENVELOPE_KEYS = frozenset(
     "symbol stream recv_ns producer epoch seq source connection requested_ns event".split()  # noqa: SIM905
 )
@@ -67,22 +73,29 @@ def _compact(fields: dict[str, Any]) -> bytes:
         raise RowFault(f"a field has no JSON form: {error}") from error
 
 
-def gap_line(frame: bytes, data: Data) -> tuple[bytes, int]:
-    """The row of a gap, and its day."""
-    fields = whole_frame(frame)
-    fields = {key: value for key, value in fields.items() if key == "stream" or key not in _ENVELOPE_KEYS}
-    cells = [_gap_cell(fields.pop(column, None), column) for column in GAP_COLUMNS]
-    from_ns = cells[GAP_COLUMNS.index("from_ns")]
+def own_header(stream_type: str) -> bytes:
+    """The first line of the files of a message that has columns."""
+    return f"{','.join(OWN_COLUMNS[stream_type])},{TAIL}\n".encode()
+
+
+def own_line(stream_type: str, frame: bytes, data: Data) -> tuple[bytes, int]:
+    """The row of a message that has columns, and its day."""
+    columns = OWN_COLUMNS[stream_type]
+    fields = {key: value for key, value in whole_frame(frame).items() if key in columns or key not in _ENVELOPE_KEYS}
+    cells = [_cell(fields.pop(column, None), column) for column in columns]
     extra = quoted(_compact(fields)) if fields else b""
-    day = day_of(None, int(from_ns)) if from_ns.isdigit() else 0
+    stamp = cells[columns.index(_DAY_COLUMNS[stream_type])] if stream_type in _DAY_COLUMNS else b""
+    day = day_of(None, int(stamp)) if stamp.isdigit() else 0
     return b"%b,%b%b\n" % (b",".join(cells), common_cells(data), extra), day or day_of(None, data.recv_ns)
 
 
-def _gap_cell(value: object, column: str) -> bytes:
+def _cell(value: object, column: str) -> bytes:
     if value is None:
         return b""
     if type(value) is int:
         return b"%d" % value
+    if isinstance(value, float) and math.isfinite(value):
+        return repr(value).encode()
     if isinstance(value, str):
         return text_cell(value, column)
-    raise RowFault(f"{column} is neither text nor an integer")
+    raise RowFault(f"{column} is neither text nor a finite number")

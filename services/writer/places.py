@@ -28,6 +28,11 @@ def daily_file(folder: str, stem: str, day_number: int, header: bytes) -> Target
     return Target(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, f"{folder}/{stem}")
 
 
+def root_file(stem: str, day_number: int, suffix: str, header: bytes) -> Target:
+    """The file of one kind of rows that belong to no symbol, and of one day."""
+    return Target(f"{stem}_{day_text(day_number)}.{suffix}", header, stem)
+
+
 def day_text(day_number: int) -> str:
     """`20261122`."""
     return date.fromordinal(_EPOCH_DAY + day_number).strftime("%Y%m%d")

@@ -13,7 +13,7 @@ from binance_streamer.names import decode_name
 from services.writer.files import DataFiles
 from services.writer.ledger import FileRecord, Ledger, LedgerDamagedError, set_aside
 from services.writer.places import DAY_NS
-from services.writer.rows import EXCHANGE_INFO, EXCHANGE_SYMBOL, raw_identity
+from services.writer.rows import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL, raw_identity
 from services.writer.sequences import Interval, Sequences
 from services.writer.streams import Damage
 
@@ -147,7 +147,7 @@ def _first_ns(file: Path, otherwise_ns: int) -> int:
 
 
 def _recent_files(root: Path, now_ns: int) -> Iterator[tuple[str, int]]:
-    for pattern in ("*/*.csv", f"{EXCHANGE_INFO}_*.jsonl"):
+    for pattern in ("*/*.csv", f"{CLOCK}_*.csv", f"{EXCHANGE_INFO}_*.jsonl"):
         for file in sorted(root.glob(pattern)):
             modified_ns = file.lstat().st_mtime_ns
             if file.is_file() and not file.is_symlink() and modified_ns >= now_ns - _CHECKED_NS:

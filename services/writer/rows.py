@@ -15,16 +15,17 @@ from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import Topic
 from services.writer.cells import CellReader, RowFault, quoted, text_cell
 from services.writer.own import (
-    GAP_HEADER,
+    OWN_COLUMNS,
     TAIL,
     Data,
     common_cells,
-    gap_line,
+    own_header,
+    own_line,
     plain_fields,
     source_cell,
     whole_frame,
 )
-from services.writer.places import Target, daily_file, day_of, day_text, is_free_stem, raw_folder
+from services.writer.places import Target, daily_file, day_of, is_free_stem, raw_folder, root_file
 
 _EVENT_HEADER = b"recv_ns,epoch,seq,source,event\n"
 RAW_HEADER = b"stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source\n"
@@ -33,6 +34,7 @@ _has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
 
 EXCHANGE_INFO = "exchange_info"
 EXCHANGE_SYMBOL = "EXCHANGE"
+CLOCK = "clock"
 
 
 class Run(NamedTuple):
@@ -63,7 +65,7 @@ class Row(NamedTuple):
 class _Route:
     """What is the same for all frames of one stream type, symbol and stream."""
 
-    __slots__ = ("cells", "fault", "folder", "header", "stem", "targets", "topic", "with_request")
+    __slots__ = ("cells", "fault", "folder", "header", "is_of_all_symbols", "stem", "targets", "topic", "with_request")
 
     def __init__(self, stream_type: str, symbol: str, stream: str) -> None:
         self.fault: str | None = None
@@ -75,6 +77,7 @@ class _Route:
         self.header = _EVENT_HEADER
         variant = exchange.stream_variant(stream_type, stream)
         self.topic = Topic(stream_type, symbol, variant)
+        self.is_of_all_symbols = stream_type == CLOCK and symbol == EXCHANGE_SYMBOL
         form = exchange.ROW_FORMS.get(stream_type)
         if exchange.event_name(stream_type) is not None:
             self.fault = _stream_fault(stream_type, symbol, stream)
@@ -86,13 +89,17 @@ class _Route:
             self.cells = CellReader(form, _implied(stream_type, symbol, variant, form))
             request = "requested_ns," if self.with_request else ""
             self.header = f"{','.join(column for column, _ in form.columns)},{request}{TAIL}\n".encode()
-        elif stream_type == "gap":
-            self.header = GAP_HEADER
+        elif stream_type in OWN_COLUMNS:
+            self.header = own_header(stream_type)
 
     def target(self, day: int) -> Target:
         found = self.targets.get(day)
         if found is None:
-            found = self.targets[day] = daily_file(self.folder, self.stem, day, self.header)
+            if self.is_of_all_symbols:
+                found = root_file(self.stem, day, "csv", self.header)
+            else:
+                found = daily_file(self.folder, self.stem, day, self.header)
+            self.targets[day] = found
         return found
 
 
@@ -156,8 +163,8 @@ class RowMaker:
         elif stream_type == "raw":
             reason = str(whole_frame(frame).get("reason", ""))
             return self._raw(run, frame, stream_type, data, reason=reason)
-        elif stream_type == "gap":
-            line, day = gap_line(frame, data)
+        elif stream_type in OWN_COLUMNS:
+            line, day = own_line(stream_type, frame, data)
         elif route.cells is not None:
             raise RowFault("the event is missing")
         else:
@@ -194,8 +201,7 @@ class RowMaker:
             msgspec.json.encode(data.source),
             event.translate(_SPACE_FOR_LINE_BREAK),
         )
-        path = f"{EXCHANGE_INFO}_{day_text(day_of(None, data.recv_ns))}.jsonl"
-        target = Target(path, b"", EXCHANGE_INFO)
+        target = root_file(EXCHANGE_INFO, day_of(None, data.recv_ns), "jsonl", b"")
         return Row(target, line, target.series, data.epoch, data.seq, topic, data.stream, data.recv_ns, event)
 
     def _raw(self, run: Run, frame: bytes, stream_type: str, data: Data, *, reason: str) -> Row:

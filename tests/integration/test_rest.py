@@ -13,7 +13,9 @@ from binance_streamer.config import load
 from binance_streamer.sockets import bus_pub, bus_sub, intake_pull
 from binance_streamer.wire import decode_batch, decode_frame, encode_frame, split_frames
 from services.rest import state
+from services.rest.offset import SAMPLES
 from services.rest.pacing import SavedPace
+from services.runtime.clock import TEST_OFFSET_VARIABLE
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.waiting import eventually
@@ -34,7 +36,7 @@ class Bus:
         """Take what has come."""
         while self._sub.poll(0):
             topic, *frames = self._sub.recv_multipart()
-            if topic.startswith((b"depth_snapshot.", b"exchange_info.", b"symbol_status.", b"status.")):
+            if topic.startswith((b"depth_snapshot.", b"exchange_info.", b"symbol_status.", b"status.", b"clock.")):
                 self.frames.append(decode_frame(frames[0]))
 
     def of(self, stream_type: str, symbol: str) -> list[dict[str, Any]]:
@@ -159,7 +161,7 @@ def test_the_first_requests_of_a_run_are_the_time_and_the_exchange_info(
         running(bus)
         assert rest.stop() == 0
     simulator.stop()
-    assert [path for _, _, path in answers(place)] == ["/fapi/v1/time", "/fapi/v1/exchangeInfo"]
+    assert [path for _, _, path in answers(place)] == ["/fapi/v1/time"] * SAMPLES + ["/fapi/v1/exchangeInfo"]
     assert bus.status()["symbols"] == {"BTCUSDT": "TRADING", "ETHUSDT": "TRADING"}
     assert abs(bus.status()["clock_offset_ms"]) < 1000
     assert bus.of("symbol_status", "BTCUSDT")[-1]["status"] == "TRADING"
@@ -174,8 +176,8 @@ def test_a_requested_snapshot_is_recorded_as_the_bytes_that_came(
         running(bus)
         bus.ask("币安人生USDT")
         snapshot = eventually(lambda: bus.snapshots("币安人生USDT"))[0]
-        eventually(lambda: bus.status()["journal"]["appended"] == 2, what="list and snapshot are journalled")
-        eventually(lambda: writer.frames() >= 2)
+        eventually(lambda: bus.status()["journal"]["appended"] == 3, what="clock, list and snapshot are journalled")
+        eventually(lambda: writer.frames() >= 3)
         assert rest.stop() == 0
         assert ("depth_snapshot", snapshot) in writer.taken
     simulator.stop()
@@ -249,11 +251,11 @@ def test_a_request_that_a_kill_cut_short_is_not_forgotten(
         running(bus)
         simulator.command("rest slow 30 1")
         bus.ask("BTCUSDT")
-        eventually(lambda: bus.status()["used_weight"] == 22)
+        eventually(lambda: bus.status()["used_weight"] == SAMPLES + 21)
         rest.kill()
     loaded = state.load(place / "run" / "rest.json", time.time_ns())
     assert loaded
-    assert sorted(weight for _, weight in loaded[0].pace.sent) == [1, 1, 20]
+    assert sorted(weight for _, weight in loaded[0].pace.sent) == [1] * (SAMPLES + 1) + [20]
 
 
 def test_a_damaged_state_counts_as_a_full_minute(place: Path, config: Path, bus: Bus, simulator: Simulator) -> None:
@@ -324,7 +326,7 @@ def test_the_share_of_the_weight_limit_is_kept(place: Path) -> None:
             eventually(lambda: bus.snapshots("AUSDT") and bus.snapshots("BUSDT"))
             rounds(bus, 3)
             assert not bus.snapshots("CUSDT")
-            assert (bus.status()["used_weight"], bus.status()["weight_limit"], bus.status()["waiting"]) == (42, 100, 1)
+            assert (bus.status()["used_weight"], bus.status()["weight_limit"], bus.status()["waiting"]) == (46, 100, 1)
             bus.close()
 
 
@@ -379,3 +381,39 @@ def test_strangers_on_the_bus_change_nothing(place: Path, config: Path, bus: Bus
         eventually(lambda: bus.status()["refused_requests"] == 9)
     simulator.stop()
     assert len(depth_requests(place)) == 1
+
+
+def test_the_exchange_clock_is_measured_again_and_again_and_a_step_of_ours_is_told(place: Path) -> None:
+    shift = place / "clock"
+    shift.write_bytes(bytes(8))
+    with Simulator(place, "--symbols", "BTCUSDT", "--rate", "10", "--clock-offset-ms", "-2500") as simulator:
+        config = write_config(place, {"BTCUSDT": ["aggTrade"]}, {**simulator.urls, "clock_interval": 1})
+        environment = {TEST_OFFSET_VARIABLE: str(shift)}
+        with (
+            service("bus", config, output=place / "bus.out") as bus_process,
+            service("rest", config, output=place / "rest.out", environment=environment),
+        ):
+            bus = Bus(config)
+            eventually(lambda: len(bus.of("clock", "EXCHANGE")) >= 2)
+            first, second = bus.of("clock", "EXCHANGE")[:2]
+            shift.write_bytes((30 * 10**9).to_bytes(8, "little", signed=True))
+            eventually(lambda: bus.status().get("clock_steps") == 1)
+            step = eventually(lambda: [data for data in bus.of("clock", "EXCHANGE") if data["source"] == "local"])[0]
+            after = eventually(
+                lambda: [
+                    data
+                    for data in bus.of("clock", "EXCHANGE")
+                    if data["source"] == "rest" and data["recv_ns"] > step["recv_ns"]
+                ]
+            )[0]
+            status = eventually(lambda: bus.status()["clock_measured_ns"] >= after["recv_ns"] and bus.status())
+            bus.close()
+            assert bus_process.exit_code is None
+    for data, truth_ms in ((first, -2500), (second, -2500), (after, -32_500)):
+        assert abs(data["offset_ms"] - truth_ms) <= data["error_ms"]
+        assert data["error_ms"] == pytest.approx(data["round_trip_ms"] / 2 + 1, abs=0.002)
+        assert data["samples"] == SAMPLES
+    assert step["step_ms"] == pytest.approx(30_000, abs=50)
+    assert 0 < step["recv_ns"] - step["step_from_ns"] - 30 * 10**9 < 60 * 10**9
+    assert abs(status["clock_offset_ms"] + 32_500) <= status["clock_error_ms"]
+    assert status["clock_step_ms"] == pytest.approx(30_000, abs=50)

@@ -309,6 +309,7 @@ def test_without_its_database_the_writer_repeats_no_row(bench: Bench, harm: str)
     peer.emit_both(range(1, 101))
     peer.emit("trade", "BTCUSDT", "btcusdt@trade", b"not json")
     peer.emit("exchange_info", "EXCHANGE", "/fapi/v1/exchangeInfo", b'{"changed":{}}', source="rest")
+    peer.emit("clock", "EXCHANGE", "/fapi/v1/time", None, source="rest", offset_ms=1.5)
     writer = bench.writer()
     peer.deliver()
     writer.kill()
@@ -332,6 +333,7 @@ def test_without_its_database_the_writer_repeats_no_row(bench: Bench, harm: str)
     assert bench.ids("depth", "final_update_id") == list(range(10, 1501, 10))
     assert len(bench.rows("raw")) == 1
     assert len((bench.data / f"exchange_info_{DAY}.jsonl").read_bytes().splitlines()) == 1
+    assert len((bench.data / f"clock_{DAY}.csv").read_bytes().splitlines()) == 2
     assert not bench.rows("gap")
     assert peer.acks[-1][0] != before
     assert writer.stop() == 0

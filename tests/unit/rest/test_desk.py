@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from services.rest.answers import Answer, AnswerError, Request, read_clock_offset_ms, read_snapshot
+from services.rest.answers import Answer, AnswerError, Request, read_clock_sample, read_snapshot
 from services.rest.desk import Desk
+from services.rest.offset import SAMPLES, Sample
 from services.rest.pacing import Pace
 from services.rest.queue import SnapshotQueue
 
@@ -22,14 +23,20 @@ def a_desk() -> Desk:
         Pace(limit=2400, share=0.5, spacing_s=2),
         SnapshotQueue([], interval_s=3600, retry_s=5),
         delays_s=(5.0, 60.0),
-        exchange_info_interval_s=600,
+        intervals_s=(600.0, 60.0),
         jitter=lambda: 0.0,
     )
 
 
+def took_time(desk: Desk, now_s: float) -> None:
+    for _ in range(SAMPLES):
+        desk.took_time(Sample(NOW_MS, NOW_MS * 10**6, NOW_MS * 10**6), now_s)
+
+
 def a_running_desk() -> Desk:
+    """Its clock is not due in the next ten minutes."""
     desk = a_desk()
-    desk.took_time(0.0, 0.0)
+    took_time(desk, 600.0)
     desk.took_exchange_info(2400, 0.0)
     return desk
 
@@ -44,7 +51,7 @@ def test_first_the_time_then_the_list_then_snapshots() -> None:
     desk = a_desk()
     desk.snapshots.ask("BTCUSDT", "sequence", 1, 0.0)
     assert leaving(desk, 0.0).path == "/fapi/v1/time"
-    desk.took_time(0.0, 0.0)
+    took_time(desk, 0.0)
     assert leaving(desk, 0.0).path == "/fapi/v1/exchangeInfo"
     desk.took_exchange_info(2400, 0.0)
     assert leaving(desk, 0.0).path == "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
@@ -53,9 +60,21 @@ def test_first_the_time_then_the_list_then_snapshots() -> None:
 def test_time_and_list_are_asked_again_every_interval() -> None:
     desk = a_running_desk()
     assert desk.next(599.9, NOW_MS) is None
-    assert leaving(desk, 600.0).kind == "time"
-    desk.took_time(0.0, 600.0)
     assert leaving(desk, 600.0).kind == "exchange_info"
+    desk.took_exchange_info(2400, 600.0)
+    assert desk.next(659.9, NOW_MS) is None
+    for _ in range(SAMPLES):
+        assert leaving(desk, 660.0).kind == "time"
+        desk.took_time(Sample(NOW_MS, 0, 0), 660.0)
+    assert desk.next(719.9, NOW_MS) is None
+    assert leaving(desk, 720.0).kind == "time"
+
+
+def test_a_time_that_does_not_come_stops_neither_list_nor_snapshots() -> None:
+    desk = a_desk()
+    desk.failed(leaving(desk, 0.0), 0.0)
+    assert leaving(desk, 5.0).kind == "exchange_info"
+    assert leaving(desk, 60.0).kind == "time"
 
 
 def test_the_weight_limit_that_the_exchange_names_is_used() -> None:
@@ -134,21 +153,21 @@ def test_a_refused_symbol_does_not_stop_the_others() -> None:
 
 def test_a_list_that_does_not_come_does_not_stop_snapshots() -> None:
     desk = a_desk()
-    desk.took_time(0.0, 0.0)
+    took_time(desk, 600.0)
     desk.snapshots.ask("A", "sequence", 1, 0.0)
     desk.failed(leaving(desk, 0.0), 0.0)
     assert leaving(desk, 5.0).kind == "depth"
     assert leaving(desk, 60.0).kind == "exchange_info"
 
 
-def test_the_clock_offset_is_taken_at_half_the_round_trip() -> None:
-    assert read_clock_offset_ms(an_answer(200, b'{"serverTime":2500}')) == 500.0
+def test_the_time_stands_between_the_stamps_of_its_request() -> None:
+    assert read_clock_sample(an_answer(200, b'{"serverTime":2500}')) == (2500, 1_000_000_000, 3_000_000_000)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"serverTime":"1"}', b'{"serverTime":0}', b'{"serverTime":1e999}'])
 def test_what_is_no_time_is_refused(body: bytes) -> None:
     with pytest.raises(AnswerError):
-        read_clock_offset_ms(an_answer(200, body))
+        read_clock_sample(an_answer(200, body))
 
 
 def test_every_truncated_snapshot_is_refused() -> None:

@@ -46,7 +46,7 @@ class Peer:
         self._push = intake_push(context, config.endpoints.writer_intake)
         self._sub = acks_sub(context, config.endpoints.writer_acks, name)
 
-    def emit(self, stream_type: str, symbol: str, stream: str, event: bytes, **fields: Any) -> int:
+    def emit(self, stream_type: str, symbol: str, stream: str, event: bytes | None, **fields: Any) -> int:
         """Journal a message; returns its sequence number."""
         key = (self.epoch, stream_type, symbol, stream)
         seq = self._seqs[key] = self._seqs.get(key, 0) + 1

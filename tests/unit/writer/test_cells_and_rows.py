@@ -213,6 +213,29 @@ def test_gap() -> None:
     )
 
 
+def test_clock() -> None:
+    fields: dict[str, Any] = {
+        "offset_ms": -2.25, "error_ms": 13.5, "round_trip_ms": 25.0, "samples": 5, "server_time": 1790526539055,
+    }  # fmt: skip
+    row = row_of("clock", "/fapi/v1/time", None, symbol="EXCHANGE", source="rest", **fields)
+    assert (row.target.path, row.target.series) == ("clock_20260927.csv", "clock")
+    assert row.target.header == (
+        b"offset_ms,error_ms,round_trip_ms,samples,server_time,step_ms,step_from_ns,recv_ns,epoch,seq,source,extra\n"
+    )
+    assert row.line == b"-2.25,13.5,25.0,5,1790526539055,,,1790526539058352268,77,5,rest,\n"
+    step = {"step_ms": -30000.125, "step_from_ns": 1790526569058352268, "source": "local"}
+    assert row_of("clock", "/fapi/v1/time", None, symbol="EXCHANGE", **step).line == (
+        b",,,,,-30000.125,1790526569058352268,1790526539058352268,77,5,local,\n"
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [1], {}])
+def test_what_is_no_cell_is_raw(value: object) -> None:
+    row = row_of("clock", "/fapi/v1/time", None, symbol="EXCHANGE", offset_ms=value)
+    assert row.target.path == "EXCHANGE/raw_EXCHANGE_20260927.csv"
+    assert b"offset_ms is neither text nor a finite number" in row.line
+
+
 def test_unknown_stream_types_are_kept_as_they_came() -> None:
     assert line_of("compositeindex", "btcusdt@compositeIndex", b'{"e":"compositeIndex","c":[1, 2]}') == (
         "BTCUSDT/compositeindex_BTCUSDT_20260927.csv",

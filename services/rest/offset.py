@@ -1,0 +1,121 @@
+"""How far the exchange's clock is ahead of ours, with a bound, and the steps of ours. Pure: stamps are passed in.
+
+A step is a change of the wall clock against the monotonic one. NTP slews both alike (clock_gettime(2)), so whatever
+changes between them is somebody setting the clock, or a machine that slept.
+"""
+
+from typing import NamedTuple
+
+SAMPLES = 5
+"""Requests of one measurement, weight 1 each: the quickest tells most, and the first one has to connect."""
+LEAST_STEP_MS = 1.0
+"""Below, reading two clocks one after the other is as uncertain on a busy machine."""
+RESOLUTION_MS = 1.0
+"""The exchange's time is a whole number of milliseconds, and nobody says whether it is rounded or cut."""
+
+
+class Sample(NamedTuple):
+    """One answer: the exchange's time, and our wall clock when the request left and when the answer was there."""
+
+    server_ms: int
+    requested_ns: int
+    recv_ns: int
+
+    @property
+    def round_trip_ms(self) -> float:
+        """Negative where our clock was set back meanwhile."""
+        return (self.recv_ns - self.requested_ns) / 1e6
+
+    @property
+    def offset_ms(self) -> float:
+        """How far the exchange's clock is ahead of ours, taken at half the round trip."""
+        return self.server_ms - (self.requested_ns + self.recv_ns) / 2e6
+
+    @property
+    def error_ms(self) -> float:
+        """The truth is at most so far away, on either side: the answer may have been made at either end of the trip."""
+        return self.round_trip_ms / 2 + RESOLUTION_MS
+
+
+class Measurement(NamedTuple):
+    """The quickest of so many samples."""
+
+    best: Sample
+    samples: int
+
+
+class Step(NamedTuple):
+    """Our wall clock moved so far (forward is positive), between these two stamps of it."""
+
+    step_ms: float
+    before_ns: int
+    after_ns: int
+
+
+class Reading(NamedTuple):
+    """Both clocks, read within `uncertainty_ns`."""
+
+    wall_ns: int
+    monotonic_ns: int
+    uncertainty_ns: int
+
+
+class OffsetMeter:
+    """Collects samples into measurements, one every interval."""
+
+    def __init__(self, interval_s: float) -> None:
+        self.newest: Measurement | None = None
+        self.offset_ms: float | None = None
+        """The best that is known, from the first sample on; a step of our clock moves it at once."""
+        self.due_s = float("-inf")
+        self._interval_s = interval_s
+        self._samples: list[Sample] = []
+        self._is_spoilt = False
+
+    def take(self, sample: Sample, now_s: float) -> Measurement | None:
+        """A sample; the measurement that it completes."""
+        is_spoilt, self._is_spoilt = self._is_spoilt, False
+        if is_spoilt or sample.round_trip_ms < 0:
+            return None
+        self._samples.append(sample)
+        best = min(self._samples, key=lambda taken: taken.round_trip_ms)
+        if self.offset_ms is None:
+            self.offset_ms = best.offset_ms
+        if len(self._samples) < SAMPLES:
+            return None
+        self._samples.clear()
+        self.due_s = now_s + self._interval_s
+        self.offset_ms = best.offset_ms
+        self.newest = Measurement(best, SAMPLES)
+        return self.newest
+
+    def postpone(self, due_s: float) -> None:
+        """The exchange's time does not come: something else first."""
+        self.due_s = due_s
+
+    def stepped(self, step: Step, *, is_asking: bool) -> None:
+        """Our clock was set: measure anew, at once. The sample of a request that is under way is of no use."""
+        self._samples.clear()
+        self._is_spoilt = is_asking
+        self.due_s = float("-inf")
+        if self.offset_ms is not None:
+            self.offset_ms -= step.step_ms
+
+
+class StepWatch:
+    """Compares the two clocks from one reading to the next."""
+
+    def __init__(self, first: Reading) -> None:
+        self.steps = 0
+        self.newest: Step | None = None
+        self._last = first
+
+    def look(self, reading: Reading) -> Step | None:
+        """The step between the last reading and this one; None where there is none that can be told."""
+        last, self._last = self._last, reading
+        moved_ns = (reading.wall_ns - last.wall_ns) - (reading.monotonic_ns - last.monotonic_ns)
+        if abs(moved_ns) < LEAST_STEP_MS * 1e6 + last.uncertainty_ns + reading.uncertainty_ns:
+            return None
+        self.steps += 1
+        self.newest = Step(moved_ns / 1e6, last.wall_ns, reading.wall_ns)
+        return self.newest
