@@ -1,21 +1,20 @@
 """The configuration: `config/streamer.yaml`, read and validated into typed structs.
 
 Anything that is not understood is a `ConfigError` that names the file and the key. Relative paths are taken from the
-folder of the file.
+folder of the file. A file may stand on another one: see `binance_streamer.layers`.
 """
 
 import math
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 from msgspec import Meta
 
-from binance_streamer import exchange
+from binance_streamer import exchange, layers
 from binance_streamer.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import MAX_FRAME_BYTES
@@ -224,63 +223,29 @@ def streams_of(symbol: SymbolConfig) -> tuple[exchange.Stream, ...]:
 def load(path: Path) -> Config:
     """Read and validate; every fault is a `ConfigError`."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}; name another file with -c FILE") from error
+        text = layers.text_of(path)
+    except layers.LayerError as error:
+        raise ConfigError(f"{error}; name another file with -c FILE") from error
     return parse(text, path)
 
 
 def parse(text: str, path: Path) -> Config:
-    """The configuration in a YAML text; `path` is for error messages and for relative paths."""
+    """The configuration in a YAML text; `path` is for error messages, and for relative paths and its base."""
     try:
-        plain = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derived from SafeLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    if not isinstance(plain, dict):
-        raise ConfigError(f"{path}: expected a map with the key 'mode', got {type(plain).__name__}")
+        plain, source = layers.merged(text, path)
+    except layers.LayerError as error:
+        raise ConfigError(str(error)) from error
     try:
         config = msgspec.convert(plain, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_key_first(str(error))}") from error
-    _check(config, path)
+        raise ConfigError(f"{source}: {_key_first(str(error))}") from error
+    _check(config, source)
     return _resolved(config, path.resolve().parent)
 
 
 def dump(config: Config) -> str:
     """YAML that `parse` reads back into the same configuration."""
     return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, allow_unicode=True)
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and aliases, and knows only true and false as booleans."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not supported", event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
-            if key in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
-            seen.add(key)
-        return super().construct_mapping(node, deep)
-
-
-# YAML 1.1 reads NO as false, 1:30 as 90 and 010 as 8; this loader reads them as text, which the types then refuse.
-_StrictLoader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
-    ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
-    ("null", r"null|~|", ["n", "~", ""]),
-):
-    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
 def _key_first(message: str) -> str:
@@ -293,9 +258,9 @@ def _key_first(message: str) -> str:
     return f"{key or 'top level'}: {text[0].lower()}{text[1:]}"
 
 
-def _check(config: Config, path: Path) -> None:
+def _check(config: Config, source: str) -> None:
     def refuse(key: str, why: str) -> ConfigError:
-        return ConfigError(f"{path}: {key}: {why}")
+        return ConfigError(f"{source}: {key}: {why}")
 
     if config.mode not in config.modes:
         raise refuse("mode", f"is {config.mode!r}, but modes.{config.mode} is missing")

@@ -147,3 +147,44 @@ def test_a_name_in_the_file_is_no_line_and_no_escape_sequence_of_its_own(text: s
     with pytest.raises(config.ConfigError) as caught:
         config.parse(f"{MINIMAL}{text}\n".replace("mode: production\n", "", text.startswith("mode")), FILE)
     assert str(caught.value).isprintable()
+
+
+def test_a_file_is_laid_over_its_base_key_by_key(tmp_path: Path) -> None:
+    (tmp_path / "streamer.yaml").write_text(MINIMAL + "network: {connections: 3, request_timeout: 7}\n")
+    over = tmp_path / "compose.yaml"
+    over.write_text("base: streamer.yaml\nnetwork: {connections: 4}\n")
+    found = config.load(over)
+    assert (found.network.connections, found.network.request_timeout) == (4, 7)
+    assert [symbol.symbol for symbol in found.symbols] == ["BTCUSDT"]
+    assert found.storage.output_directory == str(tmp_path.parent / "data")
+
+
+def test_lists_are_replaced_and_bases_have_bases(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(MINIMAL + "logging: {level: debug}\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\nmodes: {production: {symbols: [{symbol: ETHUSDT}]}}\n")
+    (tmp_path / "c.yaml").write_text("base: b.yaml\nmode: production\n")
+    found = config.load(tmp_path / "c.yaml")
+    assert [symbol.symbol for symbol in found.symbols] == ["ETHUSDT"]
+    assert found.logging.level == "debug"
+
+
+@pytest.mark.parametrize(
+    ("upper", "complaint"),
+    [
+        ("base: none.yaml", r"none\.yaml: cannot be read"),
+        ("base: ../streamer.yaml", "upper.yaml: base: expected the name of a file in the same folder"),
+        ("base: [streamer.yaml]", "base: expected the name"),
+        ("base:", "base: expected the name"),
+        ("base: upper.yaml", "more than 8 files on one another, or one on itself"),
+        ("base: broken.yaml", r"broken\.yaml: not valid YAML"),
+        ("base: streamer.yaml\nnetwork: {conections: 2}", r"upper\.yaml over streamer\.yaml: network: .*`conections`"),
+        ("base: streamer.yaml\nnetwork: {connections: 5}", r"upper\.yaml over streamer\.yaml: network.connections"),
+        ("base: streamer.yaml\nnetwork: 5", "network: expected `object`"),
+    ],
+)
+def test_what_is_wrong_with_layers_is_said_with_their_files(tmp_path: Path, upper: str, complaint: str) -> None:
+    (tmp_path / "streamer.yaml").write_text(MINIMAL)
+    (tmp_path / "broken.yaml").write_text("mode: [")
+    (tmp_path / "upper.yaml").write_text(upper)
+    with pytest.raises(config.ConfigError, match=complaint):
+        config.load(tmp_path / "upper.yaml")

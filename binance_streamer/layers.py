@@ -1,0 +1,100 @@
+"""YAML as the configuration takes it: strict, and laid over another file where it names one as its `base`.
+
+    base: streamer.yaml
+    endpoints: {insecure: true}
+
+is `streamer.yaml` with one value changed. Maps are laid over maps, key by key; anything else, lists too, replaces what
+the base has. A base lies in the same folder, so that the relative paths of both mean the same.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_MAX_LAYERS = 8
+"""A file that stands on itself ends here."""
+
+
+class LayerError(ValueError):
+    """A file that cannot be read, or is no YAML that we take; the text names it."""
+
+
+def text_of(path: Path) -> str:
+    """The text of a file."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LayerError(f"{path}: cannot be read: {error}") from error
+
+
+def merged(text: str, path: Path) -> tuple[dict[str, Any], str]:
+    """The map in a text over those it stands on, and the names of the files, for error messages."""
+    layers, names = [_map_in(text, path)], [str(path)]
+    while "base" in layers[-1]:
+        base = _base(layers[-1].pop("base"), path, len(layers))
+        layers.append(_map_in(text_of(base), base))
+        names.append(base.name)
+    whole = layers.pop()
+    while layers:
+        _lay(layers.pop(), whole)
+    return whole, " over ".join(names)
+
+
+def _base(name: object, path: Path, count: int) -> Path:
+    if not isinstance(name, str) or not name or Path(name).name != name:
+        raise LayerError(f"{path}: base: expected the name of a file in the same folder, got {name!r}")
+    if count == _MAX_LAYERS:
+        raise LayerError(f"{path}: base: more than {_MAX_LAYERS} files on one another, or one on itself")
+    return path.with_name(name)
+
+
+def _lay(upper: dict[str, Any], lower: dict[str, Any]) -> None:
+    for key, value in upper.items():
+        if isinstance(value, dict) and isinstance(lower.get(key), dict):
+            _lay(value, lower[key])
+        else:
+            lower[key] = value
+
+
+def _map_in(text: str, path: Path) -> dict[str, Any]:
+    try:
+        plain = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derived from SafeLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise LayerError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(plain, dict):
+        raise LayerError(f"{path}: expected a map with the key 'mode', got {type(plain).__name__}")
+    return plain
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses duplicate keys and aliases, and knows only true and false as booleans."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not supported", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 reads NO as false, 1:30 as 90 and 010 as 8; this loader reads them as text, which the types then refuse.
+_StrictLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
+    ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", "-0123456789"),
+    ("null", r"null|~|", ["n", "~", ""]),
+):
+    _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
