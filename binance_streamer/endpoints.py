@@ -26,6 +26,17 @@ def is_local(endpoint: str) -> bool:
     return found is not None and is_loopback(found[1].strip("[]"))
 
 
+def named_host(endpoint: str) -> str | None:
+    """The host of a tcp endpoint where it is a name; None where it is an address, or `*`."""
+    found = _tcp(endpoint)
+    host = found[1].strip("[]") if found else "*"
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return None if host == "*" else host
+    return None
+
+
 def is_loopback(host: str) -> bool:
     """Whether this host is this machine itself, as far as its name tells."""
     try:

@@ -8,11 +8,12 @@ word: whoever binds holds the lock of `services.runtime.lock` first.
 
 import os
 from pathlib import Path
+from socket import AF_INET, SOCK_STREAM, getaddrinfo
 
 import zmq
 
 from binance_streamer.curve import ZAP_DOMAIN, Context, KeyFileError
-from binance_streamer.endpoints import is_local
+from binance_streamer.endpoints import is_local, named_host
 from binance_streamer.wire import MAX_MESSAGE_BYTES
 
 MAX_CONTROL_BYTES = 4 * 1024
@@ -127,7 +128,8 @@ def _connected(socket: "zmq.Socket[bytes]", endpoint: str) -> "zmq.Socket[bytes]
 
 
 def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zmq.Socket[bytes]":
-    _set_common(socket, endpoint)
+    address = _by_address(endpoint)
+    _set_common(socket, address)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
     if socket.type in (zmq.XPUB, zmq.XSUB):
         # a subscription behind another part is none: libzmq swallows it where it repeats one, and a proxy then waits
@@ -138,7 +140,7 @@ def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zm
         _check_ipc_length(endpoint)
         _make_ipc_directory(endpoint)
         _secure(socket, endpoint)
-        socket.bind(endpoint)
+        socket.bind(address)
     except (EndpointError, KeyFileError):
         socket.close()
         raise
@@ -146,6 +148,20 @@ def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zm
         socket.close()
         raise EndpointError(f"cannot bind {endpoint}: {error}; is another instance running?") from error
     return socket
+
+
+def _by_address(endpoint: str) -> str:
+    """What to bind: libzmq takes addresses and names of interfaces, no name of a host (a service in compose)."""
+    host = named_host(endpoint)
+    if host is None:
+        return endpoint
+    try:
+        found = getaddrinfo(host, None, type=SOCK_STREAM)
+    except OSError:
+        return endpoint  # an interface, or libzmq says what is wrong
+    address = min(found, key=lambda entry: entry[0] != AF_INET)[4][0]
+    quoted = f"[{address}]" if ":" in str(address) else str(address)
+    return endpoint.replace(f"tcp://{host}:", f"tcp://{quoted}:")
 
 
 def _set_common(socket: "zmq.Socket[bytes]", endpoint: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from binance_streamer import sockets
+from binance_streamer import curve, sockets
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -94,7 +94,7 @@ def test_a_message_over_the_limit_cuts_the_connection_and_not_the_receiver(
 
 STANDING_STILL = """
 import sys, time, zmq
-from binance_streamer import sockets
+from binance_streamer import curve, sockets
 made = {"intake": sockets.intake_pull, "tap": lambda *where: sockets.bus_sub(*where, b"")}[sys.argv[1]]
 receiver = made(zmq.Context(), sys.argv[2])
 print("ready", flush=True)
@@ -108,7 +108,7 @@ receiver.close()
 """
 FILLING = """
 import sys, time, zmq
-from binance_streamer import sockets
+from binance_streamer import curve, sockets
 made = {"intake": sockets.intake_push, "tap": sockets.bus_xpub}[sys.argv[1]]
 sender = made(zmq.Context(), sys.argv[2])
 print("ready", flush=True)
@@ -168,3 +168,31 @@ def test_binding_everywhere_is_not_an_accident_of_the_options(context: Context, 
     xpub = kept(sockets.bus_xpub(context, f"tcp://127.0.0.1:{port}"))
     assert xpub.getsockopt(zmq.LAST_ENDPOINT) == f"tcp://127.0.0.1:{port}".encode()
     assert xpub.getsockopt(zmq.ZAP_DOMAIN) == b"recorder"
+
+
+def test_the_name_of_this_host_is_bound_by_its_address(context: Context, kept: Kept, port: int) -> None:
+    xpub = kept(sockets.bus_xpub(context, f"tcp://localhost:{port}"))
+    assert xpub.getsockopt(zmq.LAST_ENDPOINT) == f"tcp://127.0.0.1:{port}".encode()
+    sub = kept(sockets.bus_sub(context, f"tcp://localhost:{port}", b"depth."))
+    assert xpub.poll(10_000), "nobody subscribed"
+    assert xpub.recv() == b"\x01depth."
+    xpub.send_multipart([b"depth.BTCUSDT.", b"frame"])
+    assert sub.poll(10_000), "nothing came"
+
+
+@pytest.fixture
+def plain() -> Iterator[curve.Context]:
+    """A context of `insecure: true`."""
+    made = curve.Context(None, allows_plain=True)
+    yield made
+    made.destroy(linger=0)
+
+
+def test_the_name_of_an_interface_is_bound_too(plain: curve.Context, kept: Kept, port: int) -> None:
+    xpub = kept(sockets.bus_xpub(plain, f"tcp://lo:{port}"))
+    assert xpub.getsockopt(zmq.LAST_ENDPOINT) == f"tcp://127.0.0.1:{port}".encode()
+
+
+def test_a_name_that_leads_nowhere_is_refused(plain: curve.Context) -> None:
+    with pytest.raises(sockets.EndpointError, match=r"cannot bind tcp://nowhere\.invalid:5701"):
+        sockets.bus_xpub(plain, "tcp://nowhere.invalid:5701")
