@@ -44,7 +44,7 @@ def _both_ns() -> tuple[int, int, int]:
 def new_epoch() -> int:
     """A unique name for one run of a producer; compared for equality only.
 
-    The start in ns of the real clock; its last 22 bits (4 ms) are the process's number, so that processes which
-    start at the same moment differ. Clocks that step back may repeat a time, but hardly with the same number.
+    The start in ns of the real clock, its last 22 bits (4 ms) random: processes that start at the same moment differ,
+    and clocks that step back repeat no name. The process's number would not do, it is always the same in a container.
     """
-    return time.time_ns() & ~0x3FFFFF | os.getpid() & 0x3FFFFF
+    return time.time_ns() & ~0x3FFFFF | int.from_bytes(os.urandom(3), "little") & 0x3FFFFF
