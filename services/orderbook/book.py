@@ -1,0 +1,123 @@
+"""An order book, exact: prices and quantities are the exchange's own digits, and never a float."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from binance_streamer.depth import DepthSnapshot, DepthUpdate, Level
+from services.orderbook.side import Side
+
+SNAPSHOT_LEVELS = 1000
+"""Levels of a side in a REST snapshot, at most. A side with fewer is there as a whole."""
+
+
+class Undo(NamedTuple):
+    """For each level of an update, in its order, the quantity before; None where there was no level."""
+
+    bids: list[str | None]
+    asks: list[str | None]
+
+
+class TrustedRange(NamedTuple):
+    """Prices between these are known, also that there is no level; None: no bound on that side.
+
+    Beyond them lie levels that the snapshot left out. Those that changed since are in the book, and right; the others
+    are missing.
+    """
+
+    lowest_bid: str | None
+    highest_ask: str | None
+
+
+class Book:
+    """All levels of both sides after `update_id`."""
+
+    def __init__(self) -> None:
+        self.update_id = -1
+        self.bids = Side(1)
+        self.asks = Side(-1)
+        self.trusted_range = TrustedRange(None, None)
+
+    def load(self, snapshot: DepthSnapshot) -> None:
+        """Begin anew with a snapshot."""
+        self.update_id = snapshot.last_update_id
+        self.bids.load(snapshot.bids)
+        self.asks.load(snapshot.asks)
+        self.trusted_range = TrustedRange(edge(snapshot.bids), edge(snapshot.asks))
+
+    def apply(self, update: DepthUpdate) -> Undo:
+        """Apply an update that follows; whether it does, the caller knows.
+
+        `ExchangeError` where it cannot be read: the book is then to be loaded again.
+        """
+        bids, asks = update.levels()
+        undo = Undo(self.bids.apply(bids), self.asks.apply(asks))
+        self.update_id = update.final_update_id
+        return undo
+
+    @property
+    def best_bid(self) -> Level | None:
+        """Highest bid, None where there is none."""
+        return self.bids.best()
+
+    @property
+    def best_ask(self) -> Level | None:
+        """Lowest ask, None where there is none."""
+        return self.asks.best()
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the best bid is not below the best ask: impossible after a complete update of a right book."""
+        bid, ask = self.bids.best_key(), self.asks.best_key()
+        if bid is None or ask is None:
+            return False
+        surplus = self.bids.places - self.asks.places
+        if surplus:
+            bid, ask = bid * 10 ** max(0, -surplus), ask * 10 ** max(0, surplus)
+        return bid + ask >= 0
+
+    def top(self, number: int) -> tuple[list[Level], list[Level]]:
+        """The best bids and asks, best first."""
+        return self.bids.top(number), self.asks.top(number)
+
+    def levels(self) -> tuple[list[Level], list[Level]]:
+        """All bids and asks, best first."""
+        return self.bids.levels(), self.asks.levels()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many bids and asks there are."""
+        return len(self.bids), len(self.asks)
+
+    def trusts(self, side: Side, price: str) -> bool:
+        """Whether a price of that side lies in the trusted range."""
+        worst = self.trusted_range.lowest_bid if side is self.bids else self.trusted_range.highest_ask
+        return worst is None or side.sign * Decimal(price) >= side.sign * Decimal(worst)
+
+    def trusted(self, number: int) -> tuple[int, int]:
+        """How many of the best `number` bids and asks lie in the trusted range."""
+        bids, asks = self.top(number)
+        return (
+            sum(self.trusts(self.bids, price) for price, _ in bids),
+            sum(self.trusts(self.asks, price) for price, _ in asks),
+        )
+
+    def learn(self, bids: Sequence[Level], asks: Sequence[Level], trusted_range: TrustedRange) -> None:
+        """Add levels that were missing beyond the trusted range, which is `trusted_range` from now on."""
+        self.bids.apply(bids)
+        self.asks.apply(asks)
+        self.trusted_range = trusted_range
+
+    def check(self) -> None:
+        """Walk through every invariant, and that the book is not crossed."""
+        self.bids.check()
+        self.asks.check()
+        bids, asks = self.levels()
+        assert self.best_bid == (bids[0] if bids else None)
+        assert self.best_ask == (asks[0] if asks else None)
+        assert self.is_crossed == bool(bids and asks and Decimal(bids[0][0]) >= Decimal(asks[0][0]))
+
+
+def edge(levels: Sequence[Level]) -> str | None:
+    """The worst price of a side of a snapshot, None where the side is there as a whole."""
+    return levels[-1][0] if len(levels) >= SNAPSHOT_LEVELS else None
