@@ -102,11 +102,13 @@ class PerformanceConfig(_Section, frozen=True):
 
 
 class OrderbookConfig(_Section, frozen=True):
-    """Of the order book service."""
+    """Of the order book service: `levels` a side are published and in summaries; times in seconds."""
 
     enabled: bool = True
-    summary_interval: Seconds = 1
     levels: Annotated[int, Meta(ge=1, le=1000)] = 20
+    publish_interval: Seconds = 0.1
+    output_interval: Seconds = 10
+    audit_interval: Annotated[float, Meta(ge=0)] = 600
 
 
 class MonitorConfig(_Section, frozen=True):

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from binance_streamer.wire import WireError, decode_frame
-from services.writer.cells import RowFault, quoted, text_cell
+from services.writer.cells import RowFault, level_cell, quoted, text_cell
 from services.writer.places import day_of
 
 MAX_NUMBER = 2**63 - 1
@@ -17,10 +17,18 @@ TAIL = "recv_ns,epoch,seq,source,extra"
 OWN_COLUMNS = {
     "gap": ("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by"),
     "clock": ("offset_ms", "error_ms", "round_trip_ms", "samples", "server_time", "step_ms", "step_from_ns"),
+    "orderbook": (
+        *("stream", "synchronised", "state", "last_update_id", "transact_time", "event_time"),
+        *("best_bid", "best_ask", "spread", "bid_levels", "ask_levels", "updates", "resyncs", "bids", "asks"),
+    ),
+    "audit": ("stream", "kind", "outcome", "last_update_id", "compared", "learnt", "different", "differences"),
 }
 """Messages of ours that have columns, each named like the field that it holds."""
 _DAY_COLUMNS = {"gap": "from_ns"}
 """A row belongs to the day of this stamp; else to that of its `recv_ns`."""
+_LEVEL_COLUMNS = frozenset({"bids", "asks"})
+"""Lists of [price, quantity] texts, recorded like those of the exchange."""
+_JSON_COLUMNS = frozenset({"differences"})
 _ENVELOPE_KEYS = frozenset(
     "symbol stream recv_ns producer epoch seq source connection requested_ns event".split()  # noqa: SIM905
 )
@@ -55,7 +63,7 @@ def common_cells(data: Data) -> bytes:
 
 def plain_fields(frame: bytes) -> bytes:
     """The fields of a message made by us, as JSON."""
-    return _compact({key: value for key, value in whole_frame(frame).items() if key not in _ENVELOPE_KEYS})
+    return _json({key: value for key, value in whole_frame(frame).items() if key not in _ENVELOPE_KEYS}, "a field")
 
 
 def whole_frame(frame: bytes) -> dict[str, Any]:
@@ -66,11 +74,11 @@ def whole_frame(frame: bytes) -> dict[str, Any]:
         raise RowFault(str(error)) from error
 
 
-def _compact(fields: dict[str, Any]) -> bytes:
+def _json(value: object, what: str) -> bytes:
     try:
-        return msgspec.json.encode(fields)
+        return msgspec.json.encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise RowFault(f"a field has no JSON form: {error}") from error
+        raise RowFault(f"{what} has no JSON form: {error}") from error
 
 
 def own_header(stream_type: str) -> bytes:
@@ -83,7 +91,7 @@ def own_line(stream_type: str, frame: bytes, data: Data) -> tuple[bytes, int]:
     columns = OWN_COLUMNS[stream_type]
     fields = {key: value for key, value in whole_frame(frame).items() if key in columns or key not in _ENVELOPE_KEYS}
     cells = [_cell(fields.pop(column, None), column) for column in columns]
-    extra = quoted(_compact(fields)) if fields else b""
+    extra = quoted(_json(fields, "a field")) if fields else b""
     stamp = cells[columns.index(_DAY_COLUMNS[stream_type])] if stream_type in _DAY_COLUMNS else b""
     day = day_of(None, int(stamp)) if stamp.isdigit() else 0
     return b"%b,%b%b\n" % (b",".join(cells), common_cells(data), extra), day or day_of(None, data.recv_ns)
@@ -92,8 +100,11 @@ def own_line(stream_type: str, frame: bytes, data: Data) -> tuple[bytes, int]:
 def _cell(value: object, column: str) -> bytes:
     if value is None:
         return b""
-    if type(value) is int:
-        return b"%d" % value
+    if column in _LEVEL_COLUMNS or column in _JSON_COLUMNS:
+        text = _json(value, column)
+        return quoted(level_cell(text, column) if column in _LEVEL_COLUMNS else text)
+    if type(value) is int or type(value) is bool:
+        return _json(value, column)
     if isinstance(value, float) and math.isfinite(value):
         return repr(value).encode()
     if isinstance(value, str):

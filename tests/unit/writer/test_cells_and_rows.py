@@ -229,6 +229,57 @@ def test_clock() -> None:
     )
 
 
+def test_orderbook_summary() -> None:
+    fields: dict[str, Any] = {
+        "synchronised": True, "state": "synced", "last_update_id": 11671659687966, "transact_time": 1790526538981,
+        "event_time": 1790526538985, "best_bid": "84551.00", "best_ask": "84551.10", "spread": "0.10",
+        "bid_levels": 1012, "ask_levels": 990, "updates": 77, "resyncs": 0,
+        "bids": [["84551.00", "2.027"], ["84550.90", "0.100"]], "asks": [["84551.10", "5.302"]], "source": "local",
+    }  # fmt: skip
+    row = row_of("orderbook", "btcusdt@depth@0ms", None, **fields)
+    assert row.target.path == "BTCUSDT/orderbook_BTCUSDT_20260927.csv"
+    assert row.target.header == (
+        b"stream,synchronised,state,last_update_id,transact_time,event_time,best_bid,best_ask,spread,bid_levels,"
+        b"ask_levels,updates,resyncs,bids,asks,recv_ns,epoch,seq,source,extra\n"
+    )
+    assert row.line == (
+        b"btcusdt@depth@0ms,true,synced,11671659687966,1790526538981,1790526538985,84551.00,84551.10,0.10,1012,990,"
+        b'77,0,"[[84551.00,2.027],[84550.90,0.100]]","[[84551.10,5.302]]",1790526539058352268,77,5,local,\n'
+    )
+
+
+def test_a_summary_of_a_book_that_is_not_right_names_no_levels() -> None:
+    fields: dict[str, Any] = {
+        "synchronised": False, "state": "buffering", "last_update_id": None, "updates": 3, "resyncs": 1,
+        "bids": [], "asks": [], "source": "local",
+    }  # fmt: skip
+    assert row_of("orderbook", "btcusdt@depth@0ms", None, **fields).line == (
+        b'btcusdt@depth@0ms,false,buffering,,,,,,,,,3,1,"[]","[]",1790526539058352268,77,5,local,\n'
+    )
+
+
+@pytest.mark.parametrize("levels", [[["1", "x"]], [["1"]], [[1, None]], {"1": "2"}, "[[1,2]]"])
+def test_a_summary_with_levels_that_are_none_is_raw(levels: object) -> None:
+    row = row_of("orderbook", "btcusdt@depth@0ms", None, bids=levels)
+    assert row.target.path == "BTCUSDT/raw_BTCUSDT_20260927.csv"
+
+
+def test_audit() -> None:
+    fields: dict[str, Any] = {
+        "kind": "depth_snapshot", "outcome": "failed", "last_update_id": 9, "compared": 1999, "learnt": 0,
+        "different": 1, "differences": [["bid", "84551.00", "2.027", None]], "source": "local",
+    }  # fmt: skip
+    row = row_of("audit", "btcusdt@depth@0ms", None, **fields)
+    assert row.target.path == "BTCUSDT/audit_BTCUSDT_20260927.csv"
+    assert row.target.header == (
+        b"stream,kind,outcome,last_update_id,compared,learnt,different,differences,recv_ns,epoch,seq,source,extra\n"
+    )
+    assert row.line == (
+        b'btcusdt@depth@0ms,depth_snapshot,failed,9,1999,0,1,"[[""bid"",""84551.00"",""2.027"",null]]",'
+        b"1790526539058352268,77,5,local,\n"
+    )
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [1], {}])
 def test_what_is_no_cell_is_raw(value: object) -> None:
     row = row_of("clock", "/fapi/v1/time", None, symbol="EXCHANGE", offset_ms=value)
@@ -241,8 +292,8 @@ def test_unknown_stream_types_are_kept_as_they_came() -> None:
         "BTCUSDT/compositeindex_BTCUSDT_20260927.csv",
         '1790526539058352268,77,5,ws,"{""e"":""compositeIndex"",""c"":[1, 2]}"',
     )
-    assert line_of("orderbook", "btcusdt@orderbook", None, best_bid="1.0", levels=[[1, 2]]) == (
-        "BTCUSDT/orderbook_BTCUSDT_20260927.csv",
+    assert line_of("somewhat", "btcusdt@somewhat", None, best_bid="1.0", levels=[[1, 2]]) == (
+        "BTCUSDT/somewhat_BTCUSDT_20260927.csv",
         '1790526539058352268,77,5,ws,"{""best_bid"":""1.0"",""levels"":[[1,2]]}"',
     )
 
