@@ -1,18 +1,19 @@
 """One side of a book: every level by its price, and the best of them in order.
 
 Quantities are found by the price's own text, so that an update of a known level, which most are, is one look-up and
-parses nothing. Only the levels near the best price are kept in order, by their price as an integer: depth updates that
-come and go far away cost no sorting. When the ordered ones run out they are taken from the whole side again.
+parses nothing. Only prices near the best one are kept in order, as integers. A level that goes leaves its price there,
+because levels near the market come back within moments; prices without a level are passed over, and dropped when they
+are many. When the ordered ones run out they are taken from the whole side again.
 """
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Iterable
 
 from binance_streamer.depth import Level
 from binance_streamer.exchange import ExchangeError
 
 _MOST_NEAR = 1024
-"""Levels kept in order; beyond it the worse half goes back among the unordered ones."""
+"""Prices kept in order; beyond it those without a level are dropped, and the worse half if that is not enough."""
 _LEAST_REFILL = 256
 """Levels in order after a refill, which costs a pass over the whole side: about a millisecond for 5,000 levels."""
 _ZEROS = frozenset({"0", *(f"0.{'0' * places}" for places in range(19))})
@@ -25,9 +26,10 @@ class Side:
         self.sign = sign
         self._quantities: dict[str, str] = {}
         self._places = 0  # decimals of every price here
-        self._near: list[int] = []  # keys of the best levels, the best one last
+        self._near: list[int] = []  # keys of the best prices, the best one last; some have no level
         self._prices: dict[int, str] = {}  # of the keys in `_near`
-        self._floor: int | None = None  # every key above it is in `_near`; None: all are
+        self._ordered: set[str] = set()  # the same prices
+        self._floor: int | None = None  # the key of every level above it is in `_near`; None: of all levels
 
     def __len__(self) -> int:
         return len(self._quantities)
@@ -35,7 +37,7 @@ class Side:
     def load(self, levels: Iterable[Level]) -> None:
         """Forget everything, and begin with these levels."""
         self._quantities, self._places = {}, 0
-        self._near, self._prices, self._floor = [], {}, None
+        self._order([], {}, None)
         self.apply(levels)
 
     def apply(self, changes: Iterable[Level]) -> list[str | None]:
@@ -43,7 +45,7 @@ class Side:
 
         `ExchangeError` at a price that is none; the changes before it are made.
         """
-        quantities = self._quantities
+        quantities, ordered = self._quantities, self._ordered
         quantity_of = quantities.get
         before: list[str | None] = []
         note = before.append
@@ -52,10 +54,9 @@ class Side:
             if quantity in _ZEROS:
                 if old is not None:
                     del quantities[price]
-                    self._leave(price)
                 else:
                     old = self._remove_respelt(price)
-            elif old is not None:
+            elif old is not None or price in ordered:
                 quantities[price] = quantity
             else:
                 old = self._enter(price, quantity)
@@ -71,10 +72,17 @@ class Side:
         return price, self._quantities[price]
 
     def best_key(self) -> int | None:
-        """The best price as an integer of the smallest unit of `places`, negative for asks."""
-        if self._near:
-            return self._near[-1]
-        self._refill(1)
+        """The best price as `key_of` gives it, None where the side is empty."""
+        near, prices, quantities = self._near, self._prices, self._quantities
+        while near:
+            price = prices[near[-1]]
+            if price in quantities:
+                return near[-1]
+            del prices[near.pop()]
+            self._ordered.remove(price)
+        if self._floor is None:
+            return None
+        self._order_best(_LEAST_REFILL)
         return self._near[-1] if self._near else None
 
     @property
@@ -86,8 +94,11 @@ class Side:
         """The best levels, best first."""
         if number > _LEAST_REFILL:
             return self.levels()[:number]
-        self._refill(number)
-        return [(self._prices[key], self._quantities[self._prices[key]]) for key in self._near[: -number - 1 : -1]]
+        found = self._nearest(number)
+        if len(found) < number and self._floor is not None:
+            self._order_best(_LEAST_REFILL)
+            found = self._nearest(number)
+        return found
 
     def levels(self) -> list[Level]:
         """All levels, best first."""
@@ -109,8 +120,10 @@ class Side:
             assert _digits_of(price) >= 0
         keys = sorted(self.key_of(price) for price in self._quantities)
         assert len(set(keys)) == len(keys), "two levels of one price"
-        assert self._near == [key for key in keys if self._floor is None or key > self._floor]
-        assert sorted(self._prices) == self._near
+        near = [key for key in self._near if self._prices[key] in self._quantities]
+        assert near == [key for key in keys if self._floor is None or key > self._floor]
+        assert self._near == sorted(self._prices)
+        assert self._ordered == set(self._prices.values())
         assert [self.key_of(self._prices[key]) for key in self._near] == self._near
 
     def _enter(self, price: str, quantity: str) -> str | None:
@@ -126,14 +139,10 @@ class Side:
         if self._floor is None or key > self._floor:
             insort(self._near, key)
             self._prices[key] = price
+            self._ordered.add(price)
             if len(self._near) > _MOST_NEAR:
                 self._shed()
         return None
-
-    def _leave(self, price: str) -> None:
-        key = self.sign * int(price.replace(".", ""))
-        if self._prices.pop(key, None) is not None:
-            del self._near[bisect_left(self._near, key)]
 
     def _enter_respelt(self, price: str, quantity: str) -> str | None:
         """Its decimals are not as many as this side's: the tick has changed."""
@@ -148,11 +157,7 @@ class Side:
         return before
 
     def _remove_respelt(self, price: str) -> str | None:
-        spelt = self._spelt(price)
-        before = self._quantities.pop(spelt, None)
-        if before is not None:
-            self._leave(spelt)
-        return before
+        return self._quantities.pop(self._spelt(price), None)
 
     def _spelt(self, price: str) -> str:
         """The price with this side's number of decimals, where it can be written so."""
@@ -166,26 +171,43 @@ class Side:
 
     def _widen(self, places: int) -> None:
         self._places = places
-        self._quantities = {_padded(price, places): quantity for price, quantity in self._quantities.items()}
+        respelt = {_padded(price, places): quantity for price, quantity in self._quantities.items()}
+        self._quantities.clear()  # the same dict, because `apply` holds it
+        self._quantities.update(respelt)
         self._order_best(_LEAST_REFILL)
 
-    def _refill(self, number: int) -> None:
-        if len(self._near) < number and self._floor is not None:
-            self._order_best(max(_LEAST_REFILL, 2 * number))
+    def _nearest(self, number: int) -> list[Level]:
+        """As many of the best levels as are in order."""
+        found: list[Level] = []
+        for key in reversed(self._near):
+            price = self._prices[key]
+            quantity = self._quantities.get(price)
+            if quantity is not None:
+                found.append((price, quantity))
+                if len(found) == number:
+                    break
+        return found
 
     def _order_best(self, number: int) -> None:
+        """Take the best levels of the whole side into order."""
         prices = {self.key_of(price): price for price in self._quantities}
         keys = sorted(prices)
-        self._floor = keys[-number - 1] if len(keys) > number else None
-        self._near = keys[-number:]
-        self._prices = {key: prices[key] for key in self._near}
+        best = keys[-number:]
+        self._order(best, {key: prices[key] for key in best}, keys[-number - 1] if len(keys) > number else None)
 
     def _shed(self) -> None:
-        half = len(self._near) // 2
-        self._floor = self._near[half - 1]
-        for key in self._near[:half]:
-            del self._prices[key]
-        del self._near[:half]
+        keys = [key for key in self._near if self._prices[key] in self._quantities]
+        floor = self._floor
+        half = _MOST_NEAR // 2
+        if len(keys) > half:
+            floor = keys[-half - 1]
+            keys = keys[-half:]
+        self._order(keys, {key: self._prices[key] for key in keys}, floor)
+
+    def _order(self, near: list[int], prices: dict[int, str], floor: int | None) -> None:
+        self._near, self._prices, self._floor = near, prices, floor
+        self._ordered.clear()
+        self._ordered.update(prices.values())
 
 
 def _places_of(number: str) -> int:
