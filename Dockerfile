@@ -1,0 +1,30 @@
+# One image for every service of docker-compose.yml: the processes, the command line, the simulator (docs/containers.md).
+ARG BASE_IMAGE=python:3.12-slim-bookworm
+
+FROM $BASE_IMAGE AS build
+# No default: pip's own. They do not get into the final image, but into the history of this stage: no passwords.
+ARG PIP_INDEX_URL
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_TRUSTED_HOST
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+WORKDIR /build
+RUN python3 -m venv tools && python3 -m venv --without-pip /venv
+COPY requirements.lock requirements-build.lock ./
+RUN tools/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock \
+    && tools/bin/pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements.lock
+COPY pyproject.toml README.md ./
+COPY binance_streamer binance_streamer
+COPY services services
+COPY simulator simulator
+RUN tools/bin/pip wheel --no-deps --no-build-isolation --no-index --wheel-dir wheels . \
+    && tools/bin/pip --python /venv/bin/python install --no-deps --no-index wheels/*.whl
+
+FROM $BASE_IMAGE
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp
+# Volumes that are empty take owner and modes from here; sockets and locks want 0700.
+RUN install -d -o 10001 -g 10001 -m 0750 /app/data /app/var /app/var/journal /app/var/log /app/demo \
+    && install -d -o 10001 -g 10001 -m 0700 /app/var/run
+COPY --from=build /venv /venv
+WORKDIR /app
+USER 10001:10001
+CMD ["binance-streamer", "--help"]
