@@ -3,6 +3,7 @@
 Beside `exchange.py` the second place that knows Binance's letters, for those who need the levels and not only the ids.
 """
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,7 @@ Level = tuple[str, str]
 _Id = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
 """A snapshot of a symbol that has not traded yet can have the id -1."""
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_is_number = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
 _levels = msgspec.json.Decoder(list[Level]).decode
 
 
@@ -77,9 +79,13 @@ def read_update(event: bytes) -> DepthUpdate:
 def read_snapshot(body: bytes) -> DepthSnapshot:
     """The answer of `/fapi/v1/depth`; `ExchangeError` where it is none."""
     try:
-        return _decode_snapshot(body)
+        snapshot = _decode_snapshot(body)
     except _ERRORS as error:
         raise ExchangeError(f"expected a depth snapshot: {error}") from error
+    for price, quantity in (*snapshot.bids, *snapshot.asks):
+        if not (_is_number(price) and _is_number(quantity)):
+            raise ExchangeError(f"expected levels of decimal numbers, got {price!r:.60}, {quantity!r:.60}")
+    return snapshot
 
 
 def read_quote(event: bytes) -> BestQuote:

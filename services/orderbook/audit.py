@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from binance_streamer.depth import DepthSnapshot, DepthUpdate, Level
 from services.orderbook.book import Book, TrustedRange, Undo, edge
+from services.orderbook.quotes import same_number
 from services.orderbook.side import Side
 
 MOST_LEVELS = 8_000
@@ -151,7 +152,7 @@ def _compare(book: Book, side: Side, theirs: list[Level], newest_first: list[_Ch
     for price in sorted(compared):
         text, quantity = expected.get(price, (str(price), None))
         own = ours.get(price)
-        if own is None or quantity is None or Decimal(own) != Decimal(quantity):
+        if own is None or quantity is None or not same_number(own, quantity):
             if own is None and quantity is not None and not book.trusts(side, text):
                 unknown.append((text, quantity))
             else:

@@ -68,6 +68,7 @@ class BookSequence:
         self._buffer: list[DepthUpdate] = []  # by final_update_id, not all of them hang together
         self._has_book = False
         self._is_anchored = False  # the book's id is the end of an update: the next one hangs on exactly it
+        self._is_doubted = False
         self._loaded_s = 0.0
         self._newest = -1
         self._newest_event_ms = 0
@@ -145,8 +146,8 @@ class BookSequence:
     def doubt(self, reason: str) -> None:
         """The stream may have stopped: not valid until the next update shows that nothing is missing."""
         if self.is_valid:
-            self.state = State.UNRELIABLE
-            self.reason = reason
+            self.state, self.reason = State.UNRELIABLE, reason
+            self._is_doubted = True
 
     def _apply(self, update: DepthUpdate) -> str:
         """What is wrong then; empty: nothing."""
@@ -182,7 +183,7 @@ class BookSequence:
     def _load(self, snapshot: DepthSnapshot, now_s: float) -> None:
         self.book.load(snapshot)
         self._trail.begin(snapshot.last_update_id)
-        self._has_book, self._is_anchored = True, False
+        self._has_book, self._is_anchored, self._is_doubted = True, False, False
         self._loaded_s = now_s
         self.state = State.BRIDGING
 
@@ -198,7 +199,7 @@ class BookSequence:
         if problem:
             self._fail(problem, now_s)
         elif self._buffer:
-            if self.state is State.BRIDGING:
+            if self.state is State.BRIDGING or self._is_doubted:
                 self._fail(
                     "gap" if self._is_anchored else "snapshot older than the stream",
                     now_s,
@@ -207,7 +208,7 @@ class BookSequence:
         elif is_proven and self.book.is_crossed:
             self._fail("crossed", now_s)
         elif is_proven:
-            self.state, self.reason = State.SYNCED, ""
+            self.state, self.reason, self._is_doubted = State.SYNCED, "", False
             self._synced_s = now_s
 
     def _drop_known(self, now_s: float) -> str:
@@ -228,7 +229,7 @@ class BookSequence:
 
     def _fail(self, reason: str, now_s: float, *, is_book_right: bool = False) -> None:
         """Not valid any more. A book that was right to its id can still go on, if what is missing comes late."""
-        if self.state is State.SYNCED:
+        if self.state is State.SYNCED or self._is_doubted:
             self.resyncs += 1
             if now_s - self._synced_s >= _STABLE_S:
                 self._failures = 0
@@ -236,7 +237,7 @@ class BookSequence:
             pause_s = self._retry_s * 2 ** min(self._failures - 1, _MOST_DOUBLINGS)
             self._next_request_s = max(self._next_request_s, now_s + self._jittered(pause_s))
         self._failures += 1
-        self._has_book = is_book_right
+        self._has_book, self._is_doubted = is_book_right, False
         self.state, self.reason = State.UNRELIABLE, reason
 
     def _needs_snapshot(self) -> bool:

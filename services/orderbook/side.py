@@ -157,6 +157,7 @@ class Side:
         return before
 
     def _remove_respelt(self, price: str) -> str | None:
+        _digits_of(price)
         return self._quantities.pop(self._spelt(price), None)
 
     def _spelt(self, price: str) -> str:
