@@ -81,6 +81,11 @@ class BookSequence:
         """Whether the book is the exchange's at `book.update_id`."""
         return self.state is State.SYNCED
 
+    @property
+    def buffered(self) -> int:
+        """Updates that wait for what they hang on."""
+        return len(self._buffer)
+
     def update(self, update: DepthUpdate, now_s: float) -> Request | None:
         """Take an update of the stream."""
         final = update.final_update_id
@@ -142,6 +147,12 @@ class BookSequence:
             self._load(snapshot, now_s)
             self._proceed(now_s)
         return result
+
+    def refute(self, reason: str, now_s: float) -> Request | None:
+        """Something else shows that the book is wrong: it begins anew."""
+        if self.is_valid:
+            self._fail(reason, now_s)
+        return self.tick(now_s)
 
     def doubt(self, reason: str) -> None:
         """The stream may have stopped: not valid until the next update shows that nothing is missing."""
