@@ -1,0 +1,1 @@
+"""Watches the bus, and says whether everything is recorded: metrics, health, alerts, and a page."""

@@ -1,0 +1,102 @@
+// Today's gaps and the processes, as tables.
+
+import { byId, element, Keyed, setAttribute, setHidden, setText, State } from "./dom.js";
+import { age, bytes, clock, count, percent, text, toneOf, words } from "./format.js";
+
+const SHOWN = 200;
+
+class Gap {
+  constructor() {
+    this.time = element("td", "nowrap");
+    this.stream = element("td", "long");
+    this.reason = element("td", "long");
+    this.missed = element("td", "num");
+    this.state = new State();
+    this.node = element("tr", "", this.time, this.stream, this.reason, this.missed, element("td", "", this.state.node));
+  }
+
+  show(gap) {
+    const seconds = (gap.to_ms - gap.from_ms) / 1000;
+    setText(this.time, gap.to_ms ? `${clock(gap.from_ms)}, ${age(seconds)}` : clock(gap.from_ms));
+    setText(this.stream, text(gap.stream || gap.symbol));
+    setText(this.reason, text(gap.reason));
+    setText(this.missed, count(gap.missed));
+    this.state.show(toneOf(gap.state), text(gap.state));
+  }
+}
+
+export class Gaps {
+  constructor() {
+    this.rows = new Keyed(
+      byId("gaps"),
+      (gap) => `${gap.symbol}\n${gap.stream}\n${gap.from_ms}\n${gap.reason}`,
+      () => new Gap(),
+    );
+  }
+
+  show({ gaps }) {
+    const newest = [...gaps].sort((one, other) => other.from_ms - one.from_ms).slice(0, SHOWN);
+    this.rows.show(newest);
+    setHidden(byId("gaps-table"), gaps.length === 0);
+    setHidden(byId("no-gaps"), gaps.length !== 0);
+    setText(
+      byId("gaps-shown"),
+      gaps.length > SHOWN ? `the newest ${SHOWN} of ${count(gaps.length)}` : gaps.length ? count(gaps.length) : "",
+    );
+  }
+}
+
+class Process {
+  constructor() {
+    this.name = element("th", "long");
+    this.name.scope = "row";
+    this.state = new State();
+    this.up = element("td", "num");
+    this.cpu = element("td", "num");
+    this.memory = element("td", "num");
+    this.backlog = element("td", "num");
+    this.node = element(
+      "tr",
+      "",
+      this.name,
+      element("td", "", this.state.node),
+      this.up,
+      this.cpu,
+      this.memory,
+      this.backlog,
+    );
+  }
+
+  show(process) {
+    setText(this.name, text(process.name));
+    setAttribute(this.name, "title", process.pid ? `pid ${process.pid}` : "");
+    this.state.show(toneOfProcess(process), process.up ? words(process.state) : "down", text(process.detail));
+    setText(this.up, age(process.uptime_s));
+    setText(this.cpu, percent(process.cpu_percent));
+    setText(this.memory, bytes(process.rss_bytes));
+    setText(this.backlog, backlogOf(process));
+  }
+}
+
+export const toneOfProcess = (process) => (process.up ? toneOf(process.state) : "bad");
+
+export function backlogOf({ backlog_bytes, backlog_s }) {
+  const late = backlog_s >= 2 ? `, ${age(backlog_s)}` : "";
+  return bytes(backlog_bytes) + late;
+}
+
+export class Processes {
+  constructor() {
+    this.rows = new Keyed(
+      byId("processes"),
+      (process) => process.name,
+      () => new Process(),
+    );
+  }
+
+  show({ processes }) {
+    this.rows.show(processes);
+    const up = processes.filter((process) => process.up).length;
+    setText(byId("processes-up"), `${up} of ${processes.length} up`);
+  }
+}

@@ -1,0 +1,58 @@
+// The six numbers on top.
+
+import { byId, setAttribute, setMeter, setText } from "./dom.js";
+import { age, bytes, count, days, last, milliseconds, NONE, plural, rate, signed, toneOf } from "./format.js";
+
+const FULL_DAYS = 3;
+const OFFSET_MS = 500;
+
+export class Tiles {
+  show({ symbols, series, gaps, disk, clock, weight }) {
+    const streams = symbols.flatMap((symbol) => symbol.streams);
+    const live = streams.filter((stream) => toneOf(stream.state) === "good").length;
+    setText(byId("messages"), rate(last(series.messages_per_s)));
+    setText(byId("messages-note"), `${live} of ${plural(streams.length, "stream")} live`);
+    setText(byId("latency"), milliseconds(last(series.latency_p50_ms)));
+    setText(byId("latency-note"), `99 %: ${milliseconds(last(series.latency_p99_ms))}`);
+    this.gaps(symbols, gaps);
+    this.disk(disk ?? {});
+    this.clock(clock ?? {});
+    this.weight(weight ?? {});
+  }
+
+  gaps(symbols, gaps) {
+    const found = symbols.reduce((sum, symbol) => sum + (symbol.gaps_today ?? 0), 0);
+    const missed = symbols.reduce((sum, symbol) => sum + (symbol.missed_today ?? 0), 0);
+    const open = gaps.filter((gap) => gap.state === "open").length;
+    setText(byId("gap-count"), count(found));
+    setText(byId("gap-note"), found ? `${count(missed)} missed, ${open} open` : "nothing is missing");
+    setAttribute(byId("gaps-tile"), "data-tone", found ? "wait" : "");
+  }
+
+  disk({ free_bytes, total_bytes, written_bytes_per_day, days_left }) {
+    const short = Number.isFinite(days_left) && days_left < FULL_DAYS;
+    setText(byId("disk"), Number.isFinite(days_left) ? `${days(days_left)} left` : `${bytes(free_bytes)} free`);
+    const written = Number.isFinite(written_bytes_per_day) ? `, ${bytes(written_bytes_per_day)} a day` : "";
+    setText(byId("disk-note"), `${bytes(free_bytes)} of ${bytes(total_bytes)} free${written}`);
+    setAttribute(byId("disk-tile"), "data-tone", short ? "bad" : "");
+    setMeter(byId("disk-meter"), 1 - free_bytes / total_bytes);
+  }
+
+  clock({ offset_ms, error_ms }) {
+    setText(byId("offset"), signed(offset_ms));
+    const far = Number.isFinite(offset_ms) && Math.abs(offset_ms) > OFFSET_MS;
+    const bound = Number.isFinite(error_ms)
+      ? `± ${milliseconds(error_ms)}, the exchange's less ours`
+      : "not measured yet";
+    setText(byId("offset-note"), far ? `far off: set the clock (${bound})` : bound);
+    setAttribute(byId("clock-tile"), "data-tone", far ? "bad" : "");
+  }
+
+  weight({ used, limit, stand_down_s }) {
+    setText(byId("weight"), count(used));
+    const note = limit ? `of ${count(limit)} a minute` : NONE;
+    setText(byId("weight-note"), stand_down_s > 0 ? `standing down for ${age(stand_down_s)}` : note);
+    setAttribute(byId("weight-tile"), "data-tone", stand_down_s > 0 ? "bad" : "");
+    setMeter(byId("weight-meter"), used / limit);
+  }
+}

@@ -1,0 +1,79 @@
+// Whether everything is recorded, in one look: headline, what is wrong and why, title and icon of the page.
+
+import { byId, element, Keyed, setAttribute, setHidden, setText } from "./dom.js";
+import { age, plural, text, toneOf } from "./format.js";
+
+const SHOWN = 8;
+
+class Problem {
+  constructor() {
+    this.what = element("strong");
+    this.why = element("span", "why");
+    this.since = element("span", "since");
+    this.node = element("li", "", this.what, this.why, this.since);
+  }
+
+  show(problem, now_ms) {
+    setText(this.what, text(problem.what));
+    setText(this.why, text(problem.why));
+    setText(this.since, Number.isFinite(problem.since_ms) ? `for ${age((now_ms - problem.since_ms) / 1000)}` : "");
+  }
+}
+
+export class Verdict {
+  constructor() {
+    this.problems = new Keyed(
+      byId("problems"),
+      (problem) => `${problem.what}\n${problem.why}`,
+      () => new Problem(),
+    );
+    this.more = byId("problems").parentNode.appendChild(element("p", "more"));
+    this.announced = "";
+  }
+
+  show(snapshot) {
+    const problems = snapshot.problems;
+    const streams = snapshot.symbols.flatMap((symbol) => symbol.streams);
+    const live = streams.filter((stream) => toneOf(stream.state) === "good").length;
+    const scope = `${plural(snapshot.symbols.length, "symbol")}, ${plural(streams.length, "stream")}`;
+    if (snapshot.healthy) {
+      const quiet = live < streams.length ? `, ${live} of them with messages so far` : "";
+      this.say("good", "Recording", `Everything that is configured: ${scope}${quiet}.`);
+    } else {
+      const wrong = problems.length ? plural(problems.length, "problem") : "The monitor did not say why";
+      this.say("bad", "Not everything is recorded", `${wrong}. ${live} of ${plural(streams.length, "stream")} live.`);
+    }
+    this.problems.show(problems.slice(0, SHOWN), snapshot.time_ms);
+    setHidden(byId("problems"), problems.length === 0);
+    setHidden(this.more, problems.length <= SHOWN);
+    setText(this.more, `and ${problems.length - SHOWN} more`);
+    const names = problems.slice(0, SHOWN).map((problem) => `${problem.what}: ${problem.why}`);
+    this.announce([snapshot.healthy ? "Recording" : "Not everything is recorded", ...names].join(". "));
+    const title = snapshot.healthy ? "Recording" : `${problems.length || "?"} ▲ not recording`;
+    this.label(title, snapshot.healthy ? "icon-good.svg" : "icon-bad.svg");
+  }
+
+  lose() {
+    this.say("wait", "Unknown", "The monitor does not answer. Recording does not depend on it.");
+    this.announce("No connection to the monitor");
+    this.label("No connection", "icon-wait.svg");
+  }
+
+  say(tone, headline, summary) {
+    setAttribute(document.documentElement, "data-verdict", tone);
+    setText(byId("verdict"), headline);
+    setText(byId("summary"), summary);
+  }
+
+  announce(words) {
+    if (this.announced === words) return;
+    this.announced = words;
+    setText(byId("announcement"), words);
+  }
+
+  label(words, icon) {
+    const title = `${words} – binance-streamer`;
+    if (document.title !== title) document.title = title;
+    setAttribute(byId("icon"), "href", icon);
+  }
+}
