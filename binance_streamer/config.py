@@ -23,6 +23,9 @@ DEFAULT_PATH = Path("config/streamer.yaml")
 EXIT_CODE = 78
 """EX_CONFIG of sysexits.h: what a process ends with when its configuration is not valid."""
 
+LEVEL_VARIABLE = "BINANCE_STREAMER_LOG_LEVEL"
+"""In the environment: stands above `logging.level`."""
+
 DEFAULT_STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
@@ -243,6 +246,11 @@ def parse(text: str, path: Path) -> Config:
         raise ConfigError(f"{source}: {_key_first(str(error))}") from error
     _check(config, source)
     return _resolved(config, path.resolve().parent)
+
+
+def default_of(config: Config, path: Path) -> Config:
+    """The same symbols, and everything else as it is where the file says nothing."""
+    return _resolved(Config(mode=config.mode, modes=config.modes), path.resolve().parent)
 
 
 def dump(config: Config) -> str:

@@ -7,28 +7,22 @@ from typing import Annotated
 import typer
 
 from binance_streamer import config as configuration
-from binance_streamer import supervision
-from binance_streamer.cli import daemon, demos, listing, sites, storms, taps, ups
+from binance_streamer.cli import demos, listing, operating, storms, taps, ups
 from binance_streamer.cli import keys as key_files
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.options import ConfigFile, Duration, before_the_command
 
 app = typer.Typer(
     name="binance-streamer",
-    help="Records every message of Binance USDⓈ-M futures market data, loses nothing it received, and proves it.",
     epilog="Exit codes: 0 done; 1 something is missing or does not run; 2 wrong command line; 69 no supervisord to "
     "talk to, or one in the way; 78 the configuration is not valid; 130 cut short by Ctrl-C.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-ConfigFile = Annotated[Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Programs; all of them without a name.")]
-Duration = Annotated[
-    float | None, typer.Option(metavar="S", min=0, help="Seconds from the first recorded message on; 0 is unlimited.")
-]
+app.callback()(before_the_command)
 
 
 def main() -> None:
@@ -164,61 +158,6 @@ def keys(
 
 
 @app.command()
-def start(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Start recording in the background.
-
-    Starts supervisord first where it does not run.
-
-    \b
-    Examples:
-      binance-streamer start
-      binance-streamer start ingest-BTCUSDT
-    """
-    daemon.start(configuration.load(config), config, names or [])
-
-
-@app.command()
-def stop(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Stop programs, or everything.
-
-    Without a name supervisord ends too. Producers stop first, then the writer, which makes durable what it has.
-
-    \b
-    Examples:
-      binance-streamer stop ingest-BTCUSDT
-      binance-streamer stop
-    """
-    daemon.stop(configuration.load(config), names or [])
-
-
-@app.command()
-def restart(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Restart programs, one after the other.
-
-    The others go on; the next one follows once this one runs.
-
-    \b
-    Examples:
-      binance-streamer restart
-      binance-streamer restart writer
-    """
-    daemon.restart(configuration.load(config), config, names or [])
-
-
-@app.command()
-def status(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Show what each program does.
-
-    supervisord's view, and the newest status message of the process itself. Exits with 1 where a program does not run.
-
-    \b
-    Example:
-      binance-streamer status
-    """
-    raise typer.Exit(daemon.status(configuration.load(config)))
-
-
-@app.command()
 def chaos(
     *,
     minutes: Annotated[float, typer.Option(metavar="N", min=0.1, help="How long faults come.")] = 60,
@@ -243,29 +182,4 @@ def chaos(
     raise typer.Exit(storms.run(arguments))
 
 
-@app.command("supervisor-config")
-def supervisor_config(
-    *,
-    write: Annotated[bool, typer.Option("--write/--check", help="Write the files, or only compare them.")] = False,
-    config: ConfigFile = configuration.DEFAULT_PATH,
-) -> None:
-    """Generate the files of supervisord.
-
-    supervisord.conf lies in the folder above config/; supervisor.d/ beside the YAML. Files of symbols that are no
-    longer configured are removed. A running supervisord takes the change with `supervisorctl update`, which starts
-    and stops only what changed. modes.<mode>.run_duration is ignored by it; it ends `up`.
-
-    \b
-    Examples:
-      binance-streamer supervisor-config
-      binance-streamer supervisor-config --write && supervisorctl -c supervisord.conf update
-    """
-    loaded = configuration.load(config)
-    site = supervision.checkout_site(loaded, config)
-    texts = sites.site_files(site, loaded, config)
-    if write:
-        sites.write(site, texts)
-    faults = sites.outdated(site, texts)
-    if faults:
-        raise CommandError("; ".join(faults) + "; mend with `binance-streamer supervisor-config --write`", Exit.CONFIG)
-    typer.echo(f"up to date: {site.root / 'supervisord.conf'} and {len(texts) - 1} programs in {site.include}")
+app.add_typer(operating.app)

@@ -12,11 +12,11 @@ import typer
 from binance_streamer.cli import sites
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.foreground import check_socket_length
+from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import size
 from binance_streamer.cli.supervisor import Process, Supervisor
 from binance_streamer.config import Config
-from binance_streamer.names import decode_name
 from binance_streamer.supervision import checkout_site, control_socket, program_name, programs, state_directory
 from binance_streamer.tap import Tap
 
@@ -83,13 +83,6 @@ def status(config: Config) -> Exit:
     return Exit.OK if all(process.state == "RUNNING" for process in processes) else Exit.INCOMPLETE
 
 
-def ownerless_journals(config: Config) -> list[str]:
-    """Producers that have a journal and are not configured, those of removed symbols."""
-    owners = {"rest", "orderbook", *(f"ingest-{symbol.symbol}" for symbol in config.symbols)}
-    found = {decode_name(path.parent.name) for path in Path(config.storage.journal_directory).glob("*/*.journal")}
-    return sorted(found - owners)
-
-
 def _supervisor(config: Config) -> Supervisor:
     return Supervisor(control_socket(state_directory(config)))
 
@@ -98,9 +91,7 @@ def _start_supervisord(config: Config, config_path: Path) -> None:
     site = checkout_site(config, config_path)
     faults = sites.outdated(site, sites.site_files(site, config, config_path))
     if faults:
-        raise CommandError(
-            f"{faults[0]}: run `binance-streamer supervisor-config --write -c {config_path}`", Exit.CONFIG
-        )
+        raise CommandError(f"{faults[0]}: run `binance-streamer apply -c {config_path}`", Exit.CONFIG)
     check_socket_length(site.state)
     site.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     # programs run by the Python that runs us, also where it is on no PATH

@@ -1,7 +1,6 @@
 """`demo`: record a simulated exchange, and compare what was recorded with what was sent."""
 
 import shutil
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import Screen, screen
 from binance_streamer.cli.simulated import Market, Replay, Simulator, Synthetic
 from binance_streamer.config import Config
-from binance_streamer.supervision import Site, state_directory
+from binance_streamer.supervision import state_directory
 from binance_streamer.tap import Tap
 
 __all__ = ["Market", "Replay", "Synthetic", "run"]
@@ -53,22 +52,19 @@ class _Demo:
         self._overview = Overview()
         state = state_directory(self._config)
         self._simulator = Simulator(market, self._tape, state)
-        self._site = Site(root=state, include=state / "supervisor.d", state=state, python=sys.executable)
+        self._site = sites.foreground_site(self._config)
 
     def record(self, duration_s: float) -> None:
         """Everything from the start of supervisord to its end."""
         timer = Timer(duration_s, self._overview)
-        recorders = [
-            program._replace(autostart=False) for program in sites.wanted_programs(self._config, self._config_path)
-        ]
         typer.echo(f"recording a simulated exchange into {self._data}; from elsewhere: "
                    f"binance-streamer tap -c {self._config_path}")  # fmt: skip
         with (
             Interruption() as interruption,
-            Foreground(self._site, [self._simulator.program, *recorders]) as foreground,
+            Foreground(self._site, [self._simulator.program]) as foreground,
         ):
             self._point_at(self._simulator.port())
-            foreground.start([program.name for program in recorders])
+            foreground.add(sites.wanted_programs(self._config, self._config_path))
             with Tap(self._config.endpoints.bus_subscribe, ["status."]) as tap, screen() as shown:
                 watch(
                     foreground,
@@ -107,8 +103,8 @@ class _Demo:
         network = msgspec.structs.replace(
             self._config.network, websocket_url=f"ws://127.0.0.1:{port}", rest_url=f"http://127.0.0.1:{port}"
         )
-        text = configuration.dump(msgspec.structs.replace(self._config, network=network))
-        self._config_path.write_text(text, encoding="utf-8")
+        self._config = msgspec.structs.replace(self._config, network=network)
+        self._config_path.write_text(configuration.dump(self._config), encoding="utf-8")
 
     def _settle(self, foreground: Foreground, tap: Tap, shown: Screen) -> None:
         """Have the market stand still until everything that was sent is received, so that no message is cut off."""

@@ -102,10 +102,12 @@ class Foreground:
             if process.state not in ("RUNNING", "STARTING")
         ]
 
-    def start(self, names: Collection[str]) -> None:
-        """Start programs, without waiting for them."""
-        for name in names:
-            self.supervisor.start(name, wait=False)
+    def add(self, programs: Collection[Program]) -> None:
+        """Start programs that it did not have, without waiting for them."""
+        sites.write(self._site, files(self._site, programs))
+        self.supervisor.reread()
+        for program in programs:
+            self.supervisor.learn(program.name)
 
     def shutdown(self) -> None:
         """Stop everything, producers first, and supervisord."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from binance_streamer.cli.captures import Contents, contents
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config import DEFAULT_STREAMS
-from binance_streamer.supervision import Program
+from binance_streamer.supervision import SIMULATOR, Program
 
 _LEASH = Path(__file__).with_name("leash.py")
 _LISTEN_S = 30.0
@@ -73,7 +73,7 @@ class Simulator:
         self._output = state / "simulator.log"
         command = ("-m", "simulator", "--tape", str(tape), "--control", str(self._control), *market.arguments())
         # tied to supervisord by the leash, for it knows nothing of ours
-        self.program = Program("simulator", (str(_LEASH), sys.executable, *command), 5, autorestart=False)
+        self.program = Program(SIMULATOR, (str(_LEASH), sys.executable, *command), 5, autorestart=False)
 
     def port(self) -> int:
         """Where it listens, once it does."""

@@ -1,11 +1,19 @@
 """Supervisord's files on the disk: written atomically, compared, and old ones removed."""
 
+import configparser
+import logging
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from binance_streamer.cli.supervisor import Supervisor
 from binance_streamer.config import Config
-from binance_streamer.supervision import Program, Site, files, programs
+from binance_streamer.supervision import SIMULATOR, Program, Site, checkout_site, files, programs, state_directory
+
+_log = logging.getLogger(__name__)
+
+MAIN = "supervisord.conf"
 
 _SERVICES = Path(__file__).resolve().parents[2] / "services"
 
@@ -13,6 +21,31 @@ _SERVICES = Path(__file__).resolve().parents[2] / "services"
 def built_services() -> set[str]:
     """The services that are there to start."""
     return {path.parent.name for path in _SERVICES.glob("*/app.py")}
+
+
+def foreground_site(config: Config) -> Site:
+    """The site of `up` and `demo`: all of it beside the run directory, run by the Python that runs us."""
+    state = state_directory(config)
+    return Site(root=state, include=state / "supervisor.d", state=state, python=sys.executable)
+
+
+def site_in_force(config: Config, config_path: Path, supervisor: Supervisor | None) -> Site:
+    """The site whose files the supervisord that runs has read, else the one that `start` uses."""
+    foreground = foreground_site(config)
+    if supervisor is not None and supervisor.configuration() == foreground.root / MAIN:
+        return foreground
+    return checkout_site(config, config_path)
+
+
+def configured_socket(main: Path) -> Path | None:
+    """Where the supervisord of this file is spoken to; None without a file that says so."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    try:
+        parser.read_string(_text(main) or "")
+        found = parser["unix_http_server"]["file"]
+    except (configparser.Error, KeyError):
+        return None
+    return Path(found.replace("%(here)s", str(main.parent)).replace("%%", "%"))
 
 
 def site_files(site: Site, config: Config, config_path: Path) -> Mapping[Path, str]:
@@ -31,6 +64,12 @@ def outdated(site: Site, texts: Mapping[Path, str]) -> list[str]:
     return faults + [f"{path} is of a program that is no longer configured" for path in _strays(site, texts)]
 
 
+def outdated_programs(site: Site, texts: Mapping[Path, str]) -> set[str]:
+    """Programs whose files are not on the disk as they should be, or should not be there."""
+    differing = {path.stem for path, text in texts.items() if path.parent == site.include and _text(path) != text}
+    return differing | {path.stem for path in _strays(site, texts)}
+
+
 def write(site: Site, texts: Mapping[Path, str]) -> None:
     """Bring the disk up to date; a supervisord that reads meanwhile sees old files or new ones, never half of one."""
     site.include.mkdir(parents=True, exist_ok=True)
@@ -39,12 +78,15 @@ def write(site: Site, texts: Mapping[Path, str]) -> None:
             draft = path.with_name(f".{path.name}.{os.getpid()}")
             draft.write_text(text, encoding="utf-8")
             draft.replace(path)
+            _log.debug("written: %s", path)
     for path in _strays(site, texts):
         path.unlink()
+        _log.debug("removed: %s", path)
 
 
 def _strays(site: Site, texts: Mapping[Path, str]) -> list[Path]:
-    return sorted(set(site.include.glob("*.conf")) - set(texts))
+    """Files of programs that are no longer configured; a demo's simulator is not configured at all."""
+    return sorted(set(site.include.glob("*.conf")) - set(texts) - {site.include / f"{SIMULATOR}.conf"})
 
 
 def _text(path: Path) -> str | None:

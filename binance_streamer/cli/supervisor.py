@@ -1,6 +1,7 @@
 """A running supervisord, spoken to over its unix socket."""
 
 import http.client
+import logging
 import socket
 import time
 import xmlrpc.client
@@ -9,14 +10,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.supervision import SIMULATOR
+
+_log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 60
 """Of one answer; longer than any program's stopwaitsecs."""
 
 _STOP_PRODUCERS_S = 20
-_SINKS = ("simulator", "bus", "writer")
+_SINKS = (SIMULATOR, "bus", "writer")
 
-_NOT_RUNNING, _ALREADY_STARTED, _BAD_NAME = 70, 60, 10
+_NOT_RUNNING, _ALREADY_STARTED, _ALREADY_ADDED, _BAD_NAME = 70, 60, 90, 10
 
 
 class Process(NamedTuple):
@@ -31,6 +35,14 @@ class Process(NamedTuple):
     def is_alive(self) -> bool:
         """Whether there may still be a process."""
         return self.state in ("RUNNING", "STARTING", "STOPPING")
+
+
+class Changes(NamedTuple):
+    """Programs that a reread of the files found new, changed or gone."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
 
 
 class Supervisor:
@@ -52,6 +64,11 @@ class Supervisor:
         """Its process."""
         return int(self._call("getPID"))
 
+    def configuration(self) -> Path | None:
+        """The file that it was started with; None where that cannot be told."""
+        words = Path(f"/proc/{self.pid()}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        return Path(words[words.index("-c") + 1]) if "-c" in words[:-1] else None
+
     def processes(self) -> list[Process]:
         """All programs, by name."""
         found = [_process(info) for info in self._call("getAllProcessInfo")]
@@ -69,6 +86,21 @@ class Supervisor:
         """Stop a program; False where it did not run."""
         return bool(self._call("stopProcess", name, wait, unless=_NOT_RUNNING))
 
+    def reread(self) -> Changes:
+        """Have supervisord read its files; no program is touched by that."""
+        ((added, changed, removed),) = self._call("reloadConfig")
+        return Changes(sorted(added), sorted(changed), sorted(removed))
+
+    def forget(self, name: str) -> None:
+        """Stop a program, and have supervisord know it no more."""
+        self.stop(name)
+        self._call("removeProcessGroup", name)
+
+    def learn(self, name: str) -> None:
+        """Have supervisord know a program that its last reread found, and start it."""
+        self._call("addProcessGroup", name, unless=_ALREADY_ADDED)
+        self.start(name, wait=False)
+
     def stop_producers(self) -> None:
         """Stop whatever feeds the writer, all at once: supervisord's own shutdown stops one after the other."""
         names = [process.name for process in self.processes() if process.name not in _SINKS]
@@ -85,6 +117,7 @@ class Supervisor:
         self._call("shutdown")
 
     def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
+        _log.debug("supervisord: %s %s", method, _shown(arguments))
         try:
             return getattr(self._proxy.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:

@@ -1,6 +1,5 @@
 """`up`: record what is configured, in the foreground."""
 
-import sys
 from pathlib import Path
 
 import typer
@@ -11,7 +10,6 @@ from binance_streamer.cli.foreground import Foreground, Interruption, Timer, wat
 from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import screen
 from binance_streamer.config import Config
-from binance_streamer.supervision import Site, state_directory
 from binance_streamer.tap import Tap
 
 
@@ -20,8 +18,7 @@ def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
     limit_s = config.selected.run_duration if duration_s is None else duration_s
     overview = Overview()
     timer = Timer(limit_s, overview)
-    state = state_directory(config)
-    site = Site(root=state, include=state / "supervisor.d", state=state, python=sys.executable)
+    site = sites.foreground_site(config)
     programs = sites.wanted_programs(config, config_path)
     with Interruption() as interruption, Foreground(site, programs) as foreground:
         typer.echo(f"recording into {config.storage.output_directory}" + (f" for {limit_s:g} s" if limit_s else ""))

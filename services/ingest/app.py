@@ -29,6 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--drain", action="store_true", help="push the journal of a symbol to its end, without connecting, and end"
     )
+    parser.add_argument(
+        "--forget", action="store_true", help="with --drain: delete the journal once all of it is durable in the files"
+    )
     options = parser.parse_args(arguments)
     symbol: str = options.symbol
     fault = symbol_fault(symbol)
@@ -38,7 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ingest: --symbol {symbol!r} {fault}", file=sys.stderr)  # noqa: T201 (there is no log yet)
         return configuration.EXIT_CODE
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    body = _drain if options.drain else _record
+    if options.forget and not options.drain:
+        parser.error("--forget needs --drain")
+    body = _record
+    if options.drain:
+        body = _drain_and_forget if options.forget else _drain
     return run_service(f"ingest-{symbol}", options.config, lambda shell: body(shell, symbol))
 
 
@@ -63,6 +70,17 @@ def _drain(shell: Shell, symbol: str) -> None:
         while not shell.stop.requested:
             if producer.drain(1.0):
                 shell.log.info("drained symbol=%s", symbol)
+                return
+
+    _with_producer(shell, push_all)
+
+
+def _drain_and_forget(shell: Shell, symbol: str) -> None:
+    def push_all(producer: Producer, _: "zmq.Socket[bytes]") -> None:
+        while not shell.stop.requested:
+            if producer.drain(1.0, until_durable=True):
+                producer.forget()
+                shell.log.info("drained and forgotten symbol=%s", symbol)
                 return
 
     _with_producer(shell, push_all)

@@ -80,6 +80,10 @@ class Delivery:
         """Whether the writer is known to have everything that was appended."""
         return self._journal.read(self._received or self._journal.oldest(), max_frames=1) is None
 
+    def is_durable(self) -> bool:
+        """Whether the writer is known to have made everything durable that was appended."""
+        return self._journal.read(self.durable or self._journal.oldest(), max_frames=1) is None
+
     def _is_unanswered(self) -> bool:
         """Something was pushed beyond what the writer said it made durable."""
         return self._journal.oldest()[:2] < self._cursor[:2] and _is_before(self.durable, self._cursor)

@@ -174,6 +174,11 @@ class Journal:
             finally:
                 os.close(descriptor)
 
+    def delete(self) -> None:
+        """Remove all segments; nothing but `close` may follow."""
+        self.sync()
+        self._remove_oldest(len(self._segments))
+
     def close(self) -> None:
         """Sync, and give all descriptors back."""
         self.sync()

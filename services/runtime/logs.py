@@ -3,17 +3,19 @@
 import json
 import logging
 import logging.handlers
+import os
 import queue
 import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from binance_streamer.config import Config
+from binance_streamer.config import LEVEL_VARIABLE, Config
 
 _QUEUE_RECORDS = 10_000
 _MAX_MESSAGE_CHARACTERS = 2000
 _STOP_TIMEOUT_S = 2
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class _JsonLines(logging.Formatter):
@@ -58,7 +60,8 @@ def start(config: Config, process: str, *, to_stderr: bool) -> "LogThread":
         fault = error
     for handler in handlers:
         handler.setFormatter(_JsonLines(process))
-    thread = LogThread(handlers, config.logging.level.upper())
+    level = os.environ.get(LEVEL_VARIABLE, config.logging.level).upper()
+    thread = LogThread(handlers, level if level in _LEVELS else config.logging.level.upper())
     if fault:
         logging.getLogger(__name__).warning("no log file path=%s error=%s", path, fault)
     return thread

@@ -148,14 +148,15 @@ class Producer:
             self._next_trim_s = now_s + _TRIM_INTERVAL_S
             self._journal.trim(now_s, self._retention_s)
 
-    def drain(self, timeout_s: float) -> bool:
-        """Push until the writer has received everything; False when the time is over before."""
+    def drain(self, timeout_s: float, *, until_durable: bool = False) -> bool:
+        """Push until the writer has received everything, or made it durable; False when the time is over before."""
+        is_done = self._delivery.is_durable if until_durable else self._delivery.is_received
         deadline_s = monotonic_s() + timeout_s
         next_question_s = monotonic_s()
         while (now_s := monotonic_s()) < deadline_s:
             self._hear(now_s)
             self._push_pending(now_s)
-            if self._delivery.is_received():
+            if is_done():
                 return True
             if now_s >= next_question_s:
                 self._ask(now_s)
@@ -189,6 +190,10 @@ class Producer:
             "longest_write_s": self._longest_write_s,
             "longest_sync_s": self._longest_sync_s,
         }
+
+    def forget(self) -> None:
+        """Delete the journal, which nobody needs any more; only `close` may follow."""
+        self._journal.delete()
 
     def close(self) -> None:
         """Make the journal durable and let its next owner in."""

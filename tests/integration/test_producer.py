@@ -186,6 +186,29 @@ def test_drain_ends_once_the_writer_has_everything(shell: Shell) -> None:
         assert producer.drain(20)
 
 
+def test_a_journal_is_forgotten_only_once_the_writer_has_made_it_durable(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        producer.append([trade(1), trade(2)])
+        writer.hello()
+        writer.say(Ack("w", Position(7, 1), Position(7, 2), "commit"))
+        assert producer.drain(20)
+        assert not producer.drain(0.5, until_durable=True)
+        writer.say(Ack("w", Position(7, 2), Position(7, 2), "commit"))
+        assert producer.drain(20, until_durable=True)
+        producer.forget()
+    assert not list(shell.config.journal_of(NAME).glob("*.journal"))
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        assert producer.status()["journal_bytes"] == 0
+        assert producer.last_rows == {}
+
+
 def test_a_second_owner_waits_for_the_journal(shell: Shell) -> None:
     with (
         closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,

@@ -10,13 +10,11 @@ import pytest
 import yaml
 
 from binance_streamer import config as configuration
-from binance_streamer.cli.daemon import ownerless_journals
+from binance_streamer.cli.journals import ownerless_journals
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
 from tests.support.processes import alive
 from tests.support.waiting import eventually
-
-COMMANDS = ["demo", "up", "symbols", "config", "tap", "start", "stop", "restart", "status", "supervisor-config"]
 
 
 def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -27,14 +25,6 @@ def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     return write_config(tmp_path, {"BTCUSDT": ["aggTrade", "depth@0ms"], "龙虾USDT": ["kline_1m"]}, {})
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str) -> None:
-    shown = run(command, "--help")
-    assert shown.returncode == 0
-    assert f"binance-streamer {command}" in shown.stdout
-    assert "Example" in shown.stdout
 
 
 def test_symbols_lists_what_is_configured(config: Path) -> None:
