@@ -1,4 +1,4 @@
-"""Recording in the background: `start`, `stop`, `restart` and `status` of the programs under supervisord."""
+"""Recording in the background: `start`, `stop` and `restart` of the programs under supervisord."""
 
 import os
 import subprocess
@@ -12,18 +12,12 @@ import typer
 from binance_streamer.cli import sites
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.foreground import check_socket_length
-from binance_streamer.cli.journals import ownerless_journals
-from binance_streamer.cli.overview import Overview
-from binance_streamer.cli.screen import size
 from binance_streamer.cli.supervisor import Process, Supervisor
 from binance_streamer.config import Config
 from binance_streamer.supervision import checkout_site, control_socket, program_name, programs, state_directory
-from binance_streamer.tap import Tap
 
 _SETTLE_S = 15.0
 _STOP_S = 90.0
-_LISTEN_S = 1.5
-"""Every process says its status once a second."""
 
 
 def start(config: Config, config_path: Path, names: Sequence[str]) -> None:
@@ -35,7 +29,7 @@ def start(config: Config, config_path: Path, names: Sequence[str]) -> None:
     for name in wanted or [process.name for process in supervisor.processes()]:
         supervisor.start(name, wait=False)
     _settled(supervisor, wanted)
-    _print_table(supervisor.processes(), Overview())
+    _print_table(supervisor.processes())
 
 
 def stop(config: Config, names: Sequence[str]) -> None:
@@ -63,24 +57,6 @@ def restart(config: Config, config_path: Path, names: Sequence[str]) -> None:
         supervisor.stop(name)
         supervisor.start(name)
         typer.echo(f"{name}: restarted, {supervisor.process(name).description}")
-
-
-def status(config: Config) -> Exit:
-    """Print supervisord's view, and what each process says of itself."""
-    processes = _supervisor(config).processes()
-    overview = Overview()
-    deadline_s = time.monotonic() + _LISTEN_S
-    with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=config.endpoints.curve_directory) as tap:
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            message = tap.receive(left_s)
-            if message is not None and message.stream_type == "status" and not message.topic.variant:
-                overview.take(message.data)
-    _print_table(processes, overview)
-    for name in ownerless_journals(config):
-        typer.echo(
-            f"journal without an owner: {name}; python -m services.ingest --symbol S --drain pushes it to the writer"
-        )
-    return Exit.OK if all(process.state == "RUNNING" for process in processes) else Exit.INCOMPLETE
 
 
 def _supervisor(config: Config) -> Supervisor:
@@ -130,22 +106,7 @@ def _rank(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def _print_table(processes: Sequence[Process], overview: Overview) -> None:
+def _print_table(processes: Sequence[Process]) -> None:
     width = max((len(process.name) for process in processes), default=0)
     for process in processes:
-        line = f"{process.name:<{width}}  {process.state:<8}  {process.description:<28}  {_said(process, overview)}"
-        typer.echo(line.rstrip())
-
-
-def _said(process: Process, overview: Overview) -> str:
-    """What a process says of itself: memory, state, and its streams or rows."""
-    data = next((data for name, data in overview.newest.items() if program_name(name) == process.name), None)
-    if data is None:
-        return ""
-    words = [f"{size(data['rss_bytes'])}" if isinstance(data.get("rss_bytes"), int) else "", str(data.get("state", ""))]
-    streams = data.get("streams")
-    if process.name == "writer":
-        words.append(f"{data.get('rows', 0)} rows")
-    elif isinstance(streams, dict):
-        words += [f"{name} {values.get('messages', 0)}" for name, values in streams.items() if isinstance(values, dict)]
-    return "  ".join(word for word in words if word)
+        typer.echo(f"{process.name:<{width}}  {process.state:<8}  {process.description}".rstrip())

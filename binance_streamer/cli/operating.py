@@ -6,7 +6,7 @@ import typer
 
 from binance_streamer import config as configuration
 from binance_streamer import supervision
-from binance_streamer.cli import applying, daemon, sites
+from binance_streamer.cli import applying, daemon, reading, sites
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, Names
 
@@ -56,16 +56,24 @@ def restart(names: Names = None, config: ConfigFile = configuration.DEFAULT_PATH
 
 
 @app.command()
-def status(config: ConfigFile = configuration.DEFAULT_PATH) -> None:
-    """Show what each program does.
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    config: ConfigFile = configuration.DEFAULT_PATH,
+) -> None:
+    """Show whether everything is being recorded.
 
-    supervisord's view, and the newest status message of the process itself. Exits with 1 where a program does not run.
+    supervisord's view of every process and what it says of itself; messages, age of the last one and today's gaps of
+    every stream; backlog, room on the disk, the clock, and what is wrong. Exits with 0 only if everything that is
+    configured is being recorded.
 
     \b
-    Example:
+    Examples:
       binance-streamer status
+      binance-streamer status --json | jq .problems
+      binance-streamer status > /dev/null || echo "not recording"
     """
-    raise typer.Exit(daemon.status(configuration.load(config)))
+    raise typer.Exit(reading.status(configuration.load(config), as_json=as_json))
 
 
 @app.command()

@@ -30,6 +30,7 @@ class Process(NamedTuple):
     state: str
     pid: int
     description: str
+    uptime_s: float = 0.0
 
     @property
     def is_alive(self) -> bool:
@@ -156,7 +157,8 @@ class _Transport(xmlrpc.client.Transport):
 
 
 def _process(info: dict[str, Any]) -> Process:
-    return Process(info["name"], info["statename"], info["pid"], info["description"])
+    uptime_s = float(info["now"] - info["start"]) if info["pid"] else 0.0
+    return Process(info["name"], info["statename"], info["pid"], info["description"], uptime_s)
 
 
 def _shown(arguments: Sequence[Any]) -> str:

@@ -1,5 +1,6 @@
 """supervisord as a user starts it, with the files that `apply` generates, against the simulator."""
 
+import json
 import os
 import signal
 import stat
@@ -23,7 +24,7 @@ PROGRAMS = ["bus", LOBSTER, "ingest-BTCUSDT", "rest", "writer"]
 def site(place: Path) -> Iterator[Site]:
     with (
         Simulator(place, "--symbols", ",".join(SYMBOLS), "--rate", "100") as simulator,
-        supervised(place, simulator, SYMBOLS) as made,
+        supervised(place, simulator, SYMBOLS, orderbook={"enabled": False}, monitor={"enabled": False}) as made,
     ):
         yield made
 
@@ -72,13 +73,21 @@ def test_start_status_restart_and_stop(site: Site) -> None:
     first = site.wait_until_all_run(PROGRAMS)
     site.wait_for_rows(SYMBOLS)
 
-    shown = site.ours("status")
-    assert shown.returncode == 0
-    lines = {line.split()[0]: line for line in shown.stdout.splitlines()}
-    assert sorted(lines) == sorted(PROGRAMS)
-    assert "btcusdt@aggTrade" in lines["ingest-BTCUSDT"]
-    assert "龙虾usdt@aggTrade" in lines[LOBSTER]
-    assert " rows" in lines["writer"]
+    eventually(lambda: site.ours("status", "--json").returncode == 0, 60, what="all is recorded", every_s=0.5)
+    told = json.loads(site.ours("status", "--json").stdout)
+    assert (told["recording"], told["supervisord_pid"]) == (True, site.supervisord_pid())
+    assert {process["name"]: process["pid"] for process in told["processes"]} == first
+    assert all(process["state"] == "RUNNING" and process["says"] for process in told["processes"])
+    assert [(one["symbol"], one["stream"], one["state"]) for one in told["streams"]] == [
+        ("BTCUSDT", "aggTrade", "live"),
+        ("BTCUSDT", "depth@0ms", "live"),
+        ("龙虾USDT", "aggTrade", "live"),
+    ]
+    assert all(one["messages"] > 0 and one["last_message_s"] < 60 for one in told["streams"])
+    assert told["disk"]["free_bytes"] > 0
+    table = site.ours("status").stdout
+    assert "RECORDING everything" in table
+    assert "龙虾USDT" in table
 
     restarted = site.ours("restart")
     assert [line.split(":")[0] for line in restarted.stdout.splitlines()] == [
@@ -92,7 +101,10 @@ def test_start_status_restart_and_stop(site: Site) -> None:
     assert not set(first.values()) & set(second.values())
 
     assert site.ours("stop", "ingest-龙虾USDT").stdout == f"{LOBSTER}: stopped\n"
-    assert site.ours("status").returncode == 1
+    stopped = site.ours("status")
+    assert stopped.returncode == 1
+    assert "NOT RECORDING" in stopped.stdout
+    assert "failure: ingest-龙虾USDT: no status" in stopped.stdout
     assert site.ours("start", "ingest-龙虾USDT").returncode == 0
     third = site.wait_until_all_run(PROGRAMS)
     assert [name for name in PROGRAMS if third[name] != second[name]] == [LOBSTER]
