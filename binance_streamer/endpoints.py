@@ -43,3 +43,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """The parts of `HOST:PORT`, an IPv6 host without its brackets; ValueError where it is something else."""
+    found = _tcp(f"tcp://{address}")
+    if not found or int(found[2]) >= 1 << 16:
+        raise ValueError(f"expected HOST:PORT, got {address!r}")
+    return found[1].strip("[]"), int(found[2])

@@ -82,7 +82,7 @@ class Health(NamedTuple):
 
 def judge(config: Config, told: Mapping[str, Told], now_s: float) -> Health:
     """The judgement over the newest status of each producer, by name; who is not configured is not looked at."""
-    present = {name: one.status for name, one in told.items() if now_s - one.at_s <= SILENT_S}
+    present = {name: one.status for name, one in told.items() if is_present(one, now_s)}
     expected = processes(config)
     if told and not any(name in present for name in expected):
         since_ms = max(one.status.recv_ns for one in told.values()) // 1_000_000
@@ -101,6 +101,11 @@ def judge(config: Config, told: Mapping[str, Told], now_s: float) -> Health:
     problems += _rest_problems(config.alerts, present.get("rest"))
     problems += _book_problems(config, present.get("orderbook"))
     return Health(tuple(sorted(problems, key=lambda problem: problem.severity)))
+
+
+def is_present(told: Told, now_s: float) -> bool:
+    """Whether a process has said something lately."""
+    return now_s - told.at_s <= SILENT_S
 
 
 def processes(config: Config) -> tuple[str, ...]:
@@ -220,7 +225,7 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
         wait = f" for {rest.stand_down_s:.0f} s" if rest.stand_down_s else ""
         yield Problem("rest", "warning", "rest", f"{rest.state}{wait}, no snapshots: {rest.fault}")
     offset_ms = rest.clock_offset_ms
-    if offset_ms is not None and abs(offset_ms) > alerts.clock * 1000:
+    if offset_ms is not None and abs(offset_ms) - (rest.clock_error_ms or 0) > alerts.clock * 1000:
         yield Problem("clock", "warning", "clock", f"the exchange's is {offset_ms:+.0f} ms ahead of ours")
 
 

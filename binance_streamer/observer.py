@@ -3,7 +3,7 @@
 from typing import Any
 
 from binance_streamer.config import Config
-from binance_streamer.health import Health, Problem, Told, judge, processes
+from binance_streamer.health import Health, Problem, Told, is_present, judge, processes
 from binance_streamer.statuses import Status, read_status
 from binance_streamer.wire import WireError
 
@@ -30,6 +30,10 @@ class Observer:
             return None
         self.told[status.producer] = Told(status, now_s)
         return status
+
+    def present(self, now_s: float) -> dict[str, Status]:
+        """The newest status of every process that is there."""
+        return {name: told.status for name, told in self.told.items() if is_present(told, now_s)}
 
     def health(self, now_s: float, now_ms: int) -> Health:
         """The judgement; a problem that does not say since when is as old as the first time it was seen here."""

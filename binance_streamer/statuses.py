@@ -62,6 +62,10 @@ class JournalStatus(_Part, frozen=True):
     unacknowledged_bytes: int = 0
     unacknowledged_s: float = 0.0
     damaged_bytes: int = 0
+    next_position: int = 0
+    durable: tuple[int, int] | None = None
+    syncs: int = 0
+    sync_s: float = 0.0
     longest_write_s: float = 0.0
     longest_sync_s: float = 0.0
     disk_free_bytes: int | None = None
@@ -106,9 +110,19 @@ class IngestStatus(Status, frozen=True):
     failing: dict[str, str] = {}
     suspicious: tuple[str, ...] = ()
     attempts_exhausted: bool = False
+    opened: dict[str, int] = {}
+    lost: dict[str, int] = {}
     queued_bytes: int = 0
     raw: dict[str, int] = {}
     is_trading: bool = True
+
+
+class WrittenStatus(_Part, frozen=True):
+    """What the writer has of one producer, in its newest epoch."""
+
+    next_received: int = 0
+    next_durable: int = 0
+    refused: int = 0
 
 
 class WriterStatus(Status, frozen=True):
@@ -117,7 +131,10 @@ class WriterStatus(Status, frozen=True):
     rows: int = 0
     bytes: int = 0
     gaps: int = 0
+    commits: int = 0
+    commit_s: float = 0.0
     longest_commit_s: float = 0.0
+    producers: dict[str, WrittenStatus] = {}
     disk_free_bytes: int | None = None
     disk_total_bytes: int | None = None
 
@@ -134,6 +151,7 @@ class RestStatus(Status, frozen=True):
     waiting: int = 0
     clock_offset_ms: float | None = None
     clock_error_ms: float | None = None
+    clock_steps: int = 0
     symbols: dict[str, str] = {}
 
 

@@ -1,6 +1,7 @@
 """`demo`: record a simulated exchange, and compare what was recorded with what was sent."""
 
 import shutil
+import socket
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -59,6 +60,7 @@ class _Demo:
         timer = Timer(duration_s, self._overview)
         typer.echo(f"recording a simulated exchange into {self._data}; from elsewhere: "
                    f"binance-streamer tap -c {self._config_path}")  # fmt: skip
+        typer.echo(f"look at it: http://{self._config.monitor.address}/")
         with (
             Interruption() as interruption,
             Foreground(self._site, [self._simulator.program]) as foreground,
@@ -145,8 +147,17 @@ def _demo_config(found: Contents, data: Path, run_directory: Path, path: Path) -
         ),
         logging=configuration.LoggingConfig(file=str(data / "log" / "{process}.log")),
         endpoints=configuration.EndpointsConfig(run_directory=str(run_directory)),
+        monitor=configuration.MonitorConfig(address=f"127.0.0.1:{_free_port()}"),
     )
     return configuration.parse(configuration.dump(config), path)
+
+
+def _free_port() -> int:
+    """A port that nobody listens on now. Should somebody come first, only the page is missing."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
 
 
 def _new_directory(wanted: Path | None) -> Path:

@@ -22,6 +22,8 @@ def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
     programs = sites.wanted_programs(config, config_path)
     with Interruption() as interruption, Foreground(site, programs) as foreground:
         typer.echo(f"recording into {config.storage.output_directory}" + (f" for {limit_s:g} s" if limit_s else ""))
+        if config.monitor.enabled:
+            typer.echo(f"look at it: http://{config.monitor.address}/")
         keys = config.endpoints.curve_directory
         with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap, screen() as shown:
             watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())

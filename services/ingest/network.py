@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+from collections import Counter
 from random import Random
 from typing import Any
 
@@ -46,6 +47,8 @@ class Network:
         self._failing: dict[str, str] = {}  # by route: what the last attempt failed with
         self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
         self._suspicious: list[str] = []
+        self._opened_count: Counter[str] = Counter()  # by route: connections since the start
+        self._lost_count: Counter[str] = Counter()  # likewise: those that ended, planned or not
 
     def take(self, report: Report, now_s: float) -> None:
         """What the reader reports, in its order."""
@@ -87,6 +90,8 @@ class Network:
                 self._link_status(route, link, now_s) for route, links in self._routes.items() for link in links.links()
             ],
             "failing": dict(self._failing),
+            "opened": dict(self._opened_count),
+            "lost": dict(self._lost_count),
             "is_trading": self.liveness.is_trading,
             "suspicious": self._suspicious,
             "attempts_exhausted": self._dialler.is_exhausted,
@@ -141,6 +146,7 @@ class Network:
         route = self._route_of[connection]
         _log.info("connected route=%s connection=%d", route, connection)
         self._failing.pop(route, None)
+        self._opened_count[route] += 1
         if not self._routes[route].opened(connection, now_s):
             self._reader.close(connection, DISCONNECTED, "not wanted any more")
         self.liveness.opened(route, now_s)
@@ -150,6 +156,7 @@ class Network:
         _log.info("disconnected route=%s connection=%d reason=%s detail=%.200s", route, connection, reason, detail)
         links = self._routes[route]
         links.ended(connection, now_s)
+        self._lost_count[route] += 1
         others = {number: since_s for number, since_s in self._delivering(route).items() if number != connection}
         self._recorder.ended(connection, route, others, reason=reason, now_s=now_s)
         self._messages.pop(connection)

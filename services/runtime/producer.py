@@ -76,6 +76,8 @@ class Producer:
         self._longest_write_s = 0.0
         self._stalled: Draft | None = None
         self._longest_sync_s = 0.0
+        self._syncs = 0
+        self._sync_s = 0.0
         now_s = monotonic_s()
         self._delivery = Delivery(self._journal, now_s)
         self._backlog = BacklogAge(shell.epoch, now_s)
@@ -188,6 +190,8 @@ class Producer:
             "damaged_bytes": self._journal.damaged_bytes,
             "torn_bytes": self._journal.torn_bytes,
             "longest_write_s": self._longest_write_s,
+            "syncs": self._syncs,
+            "sync_s": self._sync_s,
             "longest_sync_s": self._longest_sync_s,
         }
 
@@ -338,7 +342,10 @@ class Producer:
             except OSError as error:
                 self._sync_error = error
                 return
-            self._longest_sync_s = max(self._longest_sync_s, monotonic_s() - started_s)
+            taken_s = monotonic_s() - started_s
+            self._longest_sync_s = max(self._longest_sync_s, taken_s)
+            self._syncs += 1
+            self._sync_s += taken_s
 
     def _raise_sync_error(self) -> None:
         if self._sync_error is not None:

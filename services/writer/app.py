@@ -104,6 +104,8 @@ class Writer:
         self._sync_thread = ThreadPoolExecutor(1, thread_name_prefix="sync")
         self._synced = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._longest_commit_s = 0.0
+        self._commits = 0
+        self._commit_s = 0.0
         now_s = monotonic_s()
         self._next_flush_s = now_s
         self._next_commit_s = now_s + self._config.storage.commit_interval
@@ -200,7 +202,10 @@ class Writer:
             self._say(word)
         for topic, frame in commit.gaps:
             self._pub.send_multipart([topic, frame], zmq.DONTWAIT)
-        self._longest_commit_s = max(self._longest_commit_s, monotonic_s() - started_s)
+        taken_s = monotonic_s() - started_s
+        self._longest_commit_s = max(self._longest_commit_s, taken_s)
+        self._commits += 1
+        self._commit_s += taken_s
 
     def _forget_sync(self) -> None:
         self._syncing = None
@@ -283,6 +288,8 @@ class Writer:
                 "gaps": counts.gaps,
                 "streams": counts.streams,
                 "refused": counts.refused,
+                "commits": self._commits,
+                "commit_s": self._commit_s,
                 "longest_commit_s": self._longest_commit_s,
                 "disk_free_bytes": free_bytes,
                 "disk_total_bytes": total_bytes,

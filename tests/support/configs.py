@@ -27,6 +27,7 @@ def write_config(directory: Path, symbols: Symbols, network: Mapping[str, Any], 
                     "commit_interval": 0.5},
         "logging": {"file": "log/{process}.log"},
         "endpoints": {"run_directory": "run"},
+        "monitor": {"enabled": False},
     }  # fmt: skip
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section}

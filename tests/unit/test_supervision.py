@@ -65,6 +65,12 @@ def test_a_service_that_is_not_built_has_no_program(yaml: Path) -> None:
     assert [program.name for program in wanted(yaml, {"bus", "orderbook"})][:2] == ["bus", "orderbook"]
 
 
+def test_the_monitor_runs_unless_it_is_switched_off(yaml: Path) -> None:
+    assert "monitor" in [program.name for program in wanted(yaml, {*SERVICES, "monitor"})]
+    yaml.write_text(YAML + "monitor: {enabled: false}\n", encoding="utf-8")
+    assert "monitor" not in [program.name for program in wanted(yaml, {*SERVICES, "monitor"})]
+
+
 def test_an_ingest_worker_gets_its_symbol_as_the_exchange_spells_it(yaml: Path) -> None:
     assert wanted(yaml)[-1].arguments == ("-m", "services.ingest", "--symbol", "币安人生USDT", "-c", str(yaml))
 

@@ -1,0 +1,5 @@
+import sys
+
+from services.monitor.app import main
+
+sys.exit(main())

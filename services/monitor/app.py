@@ -1,0 +1,121 @@
+"""The monitor: hears the bus, looks once a second at what it has heard, and serves it."""
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+import zmq
+
+from binance_streamer.endpoints import host_and_port
+from binance_streamer.sockets import bus_pub, bus_sub
+from services.monitor.gapfiles import GapFiles
+from services.monitor.server import Server, listening_socket
+from services.monitor.view import View
+from services.monitor.web import Board, application
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.process import Shell, arguments_of, run_service
+from services.runtime.status import StatusPublisher
+
+NAME = "monitor"
+
+_LOOK_S = 0.05
+"""Messages are taken together that came in so short a time: waking for each would cost more than counting it."""
+_MOST_A_LOOK = 20_000
+_RETRY_S = 1.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the monitor until SIGTERM; returns the exit code."""
+    parser = arguments_of(
+        "services.monitor",
+        "Serves metrics, health and a page of what the recorder does, and posts alerts.",
+        "python -m services.monitor -c config/streamer.yaml",
+    )
+    return run_service(NAME, parser.parse_args(arguments).config, watch)
+
+
+def watch(shell: Shell) -> None:
+    """Watch until asked to stop."""
+    monitor = _Monitor(shell)
+    try:
+        monitor.run()
+    finally:
+        monitor.close()
+
+
+class _Monitor:
+    def __init__(self, shell: Shell) -> None:
+        config = shell.config
+        self._shell = shell
+        self._view = View(config, wall_ns())
+        self._board = Board(monotonic_s)
+        self._pub = bus_pub(shell.context, config.endpoints.bus_publish)
+        self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *self._view.topics)
+        self._status = StatusPublisher(shell, self._pub)
+        self._files = GapFiles(
+            Path(config.storage.output_directory),
+            [symbol.symbol for symbol in config.symbols],
+            self._view.gaps.day,
+        )
+        self._server: Server | None = None
+        self._state = "starting"
+        self._next_bind_s = self._next_second_s = monotonic_s()
+
+    def run(self) -> None:
+        """Until asked to stop."""
+        self._files.start()
+        while not self._shell.stop.wait(_LOOK_S):
+            now_s = monotonic_s()
+            self._hear(now_s)
+            if now_s >= self._next_second_s:
+                self._next_second_s = max(self._next_second_s + 1, now_s)
+                self._look(now_s)
+            if self._server is None and now_s >= self._next_bind_s:
+                self._next_bind_s = now_s + _RETRY_S
+                self._serve()
+            if self._status.due(now_s):
+                self._status.publish({"state": self._state, "refused": self._view.observer.refused})
+
+    def close(self) -> None:
+        """Let everybody go."""
+        self._files.close()
+        if self._server is not None:
+            self._server.close()
+        self._sub.close()
+        self._pub.close(linger=0)
+
+    def _hear(self, now_s: float) -> None:
+        receive, take = self._sub.recv_multipart, self._view.take
+        for _ in range(_MOST_A_LOOK):
+            try:
+                parts = receive(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            if len(parts) == 2:
+                take(parts[0], parts[1], now_s)
+
+    def _look(self, now_s: float) -> None:
+        gaps = self._view.gaps
+        read = self._files.take()
+        if read is not None and read.day == gaps.day:
+            for gap in read.gaps:
+                gaps.take(gap)
+            gaps.files_were_read()
+        self._board.put(self._view.second(now_s, wall_ns() // 1_000_000))
+        self._files.of_day(gaps.day)
+        if self._server is not None and not self._server.is_alive:
+            raise RuntimeError("the HTTP server has ended")
+
+    def _serve(self) -> None:
+        address = self._shell.config.monitor.address
+        try:
+            listener: socket.socket = listening_socket(*host_and_port(address))
+        except OSError as error:
+            state = f"cannot listen on {address}: {error.strerror or error}"
+            if state != self._state:
+                self._shell.log.error("%s; trying again every second, or set monitor.address", state)
+            self._state = state
+            return
+        self._server = Server(application(self._board), listener)
+        self._state = "serving"
+        self._shell.log.info("serving http://%s/", address)
