@@ -80,6 +80,7 @@ class NetworkConfig(_Section, frozen=True):
     snapshot_retry: Seconds = 5
     exchange_info_interval: Seconds = 600
     clock_interval: Seconds = 60
+    repair: bool = True
 
 
 class StorageConfig(_Section, frozen=True):

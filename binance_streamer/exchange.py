@@ -268,7 +268,8 @@ class RowForm:
 
     `columns` are (column, key); a key `k.t` is the member t of the object `inner`, k. `levels` are the keys whose value
     is a list of [price, quantity]. `optional` keys leave an empty cell where an older message lacks them. `day` is the
-    key of the millisecond time that decides the UTC day.
+    key of the millisecond time that decides the UTC day. A message that is an array has the keys of `array` in their
+    order; `constants` are what its place says of it.
     """
 
     columns: tuple[tuple[str, str], ...]
@@ -276,6 +277,8 @@ class RowForm:
     levels: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     inner: str = ""
+    array: tuple[str, ...] = ()
+    constants: tuple[tuple[str, bytes], ...] = ()
 
 
 def _columns(text: str) -> tuple[tuple[str, str], ...]:

@@ -34,6 +34,7 @@ class Commands:
             "reject": self._reject,
             "shutdown-event": self._shutdown_event,
             "clock": self._clock,
+            "history": self._history,
             "rest": self._rest,
             "symbol": self._symbol,
             "rate": self._rate,
@@ -101,6 +102,15 @@ class Commands:
         step_ms = words.integer("STEP_MS")
         words.end()
         self._exchange.clock.step(step_ms)
+        return ""
+
+    def _history(self, words: Words) -> str:
+        seconds, old = words.number("SECONDS"), words.text("later or refuse", "later")
+        words.end()
+        if old not in ("later", "refuse"):
+            raise CommandError(f"later or refuse expected, not {old}")
+        self._exchange.rest.kept_ms = int(seconds * 1000)
+        self._exchange.rest.refuses_old = old == "refuse"
         return ""
 
     def _rest(self, words: Words) -> str:

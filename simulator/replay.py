@@ -114,8 +114,10 @@ class Replay:
     def stale_depth(self, symbol: str) -> bytes:
         return self.contents.snapshots.get(symbol) or ReplayBook().body(0)
 
-    def agg_trades(self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int) -> list[str]:
-        """Of the messages played so far."""
+    def agg_trades(
+        self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int, _since_ms: int
+    ) -> list[str]:
+        """Of the messages played so far, however old: a recording's times are long past."""
         trades = [json.loads(frame)["data"] for frame in self._past.get(self._name(symbol, "aggTrade"), [])]
         if from_id is None and span_ms is None:
             trades = trades[-limit:]

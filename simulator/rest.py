@@ -35,8 +35,9 @@ class Market(Protocol):
         """A snapshot older than the stream."""
 
     def agg_trades(
-        self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int
-    ) -> list[str]: ...
+        self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int, since_ms: int, /
+    ) -> list[str]:
+        """Rows from an id on or of a time, none older than `since_ms`; the oldest first."""
 
     def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
         """Rows, the oldest first; None for an unknown interval."""
@@ -55,6 +56,8 @@ class Rest:
         self.weight = weight
         self.faults = RestFaults()
         self.answers: Counter[int] = Counter()
+        self.kept_ms = 48 * _HOUR_MS  # aggTrades; as documented since 2026-08-18
+        self.refuses_old = False  # what it says to an older fromId is not known: later rows, or an error
         self._market = market
         self._clock = clock
         self._tape = tape
@@ -129,7 +132,13 @@ class Rest:
         from_id, start_ms, end_ms = (_integer(parameters, key) for key in ("fromId", "startTime", "endTime"))
         if start_ms is not None and end_ms is not None and end_ms - start_ms > _HOUR_MS:
             raise RestError(-1127, "More than 1 hours between startTime and endTime.")
-        return self._market.agg_trades(symbol, from_id, _span(start_ms, end_ms), limit)
+        if from_id is not None and (start_ms is not None or end_ms is not None):
+            raise RestError(-1128, "Combination of optional parameters invalid.")
+        since_ms = self._clock.now_ms() - self.kept_ms
+        rows = self._market.agg_trades(symbol, from_id, _span(start_ms, end_ms), limit, since_ms)
+        if self.refuses_old and from_id is not None and rows and json.loads(rows[0])["a"] > from_id:
+            raise RestError(-1130, "Data sent for parameter 'fromId' is not valid.")
+        return rows
 
     def _klines(self, symbol: str, parameters: dict[str, str], limit: int) -> list[str]:
         span_ms = _span(_integer(parameters, "startTime"), _integer(parameters, "endTime")) or (0, 1 << 62)

@@ -105,11 +105,13 @@ class SyntheticMarket:
     def stale_depth(self, symbol: str) -> bytes:
         return self._first_snapshots[symbol]
 
-    def agg_trades(self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int) -> list[str]:
+    def agg_trades(
+        self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int, since_ms: int
+    ) -> list[str]:
         history = self._feeds[symbol].history
         if from_id is not None:
-            return history.from_id(from_id, limit)
-        return history.between(*span_ms, limit) if span_ms else history.newest(limit)
+            return history.from_id(from_id, limit, since_ms)
+        return history.between(*span_ms, limit, since_ms) if span_ms else history.newest(limit)
 
     def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
         if interval not in INTERVALS_MS:

@@ -93,6 +93,13 @@ class Chain:
         self._reason = reason
         return ()
 
+    def restore(self, row: LastRow, reason: str) -> None:
+        """Nothing: what the journal did not take is a gap that the producer lists, by ids."""
+
+    def go_back(self, row: LastRow, reason: str) -> None:
+        """What came behind this row was not kept: the next one shows the hole."""
+        self.newest, self._newest_ns, self._reason = row.last_id, row.recv_ns, reason
+
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""
         connection, recv_ns, _, (previous, last, event_time_ms) = arrival
@@ -122,7 +129,7 @@ class Chain:
             if first.previous > self.newest:
                 if not self._is_given_up(first, now_s):
                     break
-                outcomes.append(self._gap_before(first))
+                outcomes += self._gap_before(first)
             del self._held[0]
             if first.last > self.newest:
                 outcomes.append(self._forward(first.arrival, first.last))
@@ -176,11 +183,11 @@ class Chain:
         released = self.expire(math.inf)  # of the old count: now or never
         assert self.newest is not None
         self._before_reset = (self.newest, self._newest_event_ms, now_s + _RESET_S)
-        gap = self._holes.reset((self.newest, previous), (self._newest_ns, arrival.recv_ns))
+        gaps = self._holes.reset((self.newest, previous), (self._newest_ns, arrival.recv_ns))
         self._reached = {arrival.connection: last}
         self._entered = {arrival.connection: previous}
         self._newest_event_ms = 0
-        return (*released, gap, self._forward(arrival, last))
+        return (*released, *gaps, self._forward(arrival, last))
 
     def _forward(self, arrival: Arrival, last: int) -> Arrival:
         self.newest = last
@@ -189,7 +196,7 @@ class Chain:
         self._reason = SEQUENCE
         return arrival
 
-    def _gap_before(self, held: _Held) -> Gap:
+    def _gap_before(self, held: _Held) -> Sequence[Gap]:
         assert self.newest is not None
         bounds = (self.newest, held.previous)
         self.newest = held.previous

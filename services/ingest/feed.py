@@ -6,8 +6,10 @@ from typing import Protocol
 from binance_streamer.exchange import EventReader, Reading, Stream, has_ids
 from services.ingest.continuity import Arrival, Chain, Outcome
 from services.ingest.holes import Holes
+from services.ingest.repairs import Page
 from services.ingest.unlinked import Bars, Unlinked
-from services.runtime.gaps import Draft
+from services.runtime.gaps import Draft, Gap, GapChange
+from services.runtime.open_gaps import OpenGap
 from services.runtime.segments import LastRow
 
 OVERLAP_S = 1.0
@@ -30,6 +32,7 @@ class Tracker(Protocol):
     def lost(self, reason: str) -> Sequence[Outcome]: ...
     def covers(self, connection: int) -> bool: ...
     def has_entered(self, connection: int) -> bool: ...
+    def restore(self, row: LastRow, reason: str) -> None: ...
 
 
 class Feed:
@@ -38,10 +41,10 @@ class Feed:
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
         self.stream = stream
         self.read = EventReader(stream).read
-        self._holes = Holes(stream, new_gap_id)
+        self._holes = Holes(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.tracker = _tracker(stream, self._holes, last_row)
         self.offer = self.tracker.offer
-        self.messages = self.rows = self.raw = 0
+        self.messages = self.rows = self.raw = self.repaired = 0
         self.heard_s: dict[int, float] = {}
         """By connection: when it last delivered a message of the stream, a repeat too."""
         self.recorded_s = self.told_s = 0.0
@@ -53,6 +56,16 @@ class Feed:
     def gaps(self) -> int:
         """Gaps listed so far."""
         return self._holes.count
+
+    @property
+    def filled_gaps(self) -> list[GapChange]:
+        """What a killed run had filled, and could not tell any more."""
+        return self._holes.filled
+
+    @property
+    def open_gaps(self) -> list[OpenGap]:
+        """Listed, and REST may have them."""
+        return self._holes.open_gaps
 
     @property
     def repeats(self) -> int:
@@ -75,6 +88,44 @@ class Feed:
             "event": event,
         }
         return Draft(stream_type, symbol, variant, data, reading if self._is_newest(reading) else None)
+
+    def repair(self, page: Page) -> tuple[list[Draft], list[Gap]]:
+        """Rows of REST for what is listed as missing, and what becomes of the gaps by them.
+
+        What the answer passed over, the exchange does not have.
+        """
+        drafts: list[Draft] = []
+        gaps: list[Gap] = []
+        for number, (previous_id, last_id, event) in enumerate(page.wanted):
+            filled = self._holes.repair(previous_id, last_id)
+            if filled is not None:
+                gaps += filled
+                drafts.append(self._repaired_row(event, page.recv_ns + number, page.requested_ns))
+        gaps += self._holes.give_up(page.from_id, page.reached, page.why_missing)
+        self.repaired += len(drafts)
+        return drafts, gaps
+
+    def give_up(self, page: Page) -> list[Gap]:
+        """REST will not have what was asked for."""
+        return self._holes.give_up(page.from_id, page.to_id, page.why_missing)
+
+    def restore(self, row: LastRow, reason: str) -> None:
+        """The journal did not take what we thought it would: go on from what it has."""
+        self._holes.restore(row.open_gaps)
+        self.tracker.restore(row, reason)
+
+    def _repaired_row(self, event: bytes, recv_ns: int, requested_ns: int) -> Draft:
+        name, symbol, stream_type, variant, _ = self.stream
+        data = {
+            "symbol": symbol,
+            "stream": name,
+            "recv_ns": recv_ns,
+            "source": "rest",
+            "connection": 0,
+            "requested_ns": requested_ns,
+            "event": event,
+        }
+        return Draft(stream_type, symbol, variant, data)
 
     def lose(self, reason: str) -> Sequence[Outcome]:
         """Something may be missing from here on."""

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange import ExchangeError, Reading, Stream
+from binance_streamer.exchange_rest import REPAIRABLE
 from services.ingest import routing
 from services.ingest.continuity import Arrival, Outcome
 from services.ingest.feed import Feed
 from services.ingest.holes import REPAIRED
+from services.ingest.repairs import Page
 from services.ingest.reports import Delivered
-from services.runtime.gaps import Draft, Gap, gap_draft
+from services.runtime.gaps import Draft, Gap, GapChange, gap_draft
 from services.runtime.segments import LastRow
 
 _LARGEST_ID = 2**53  # the exchange's ids are for clients whose integers are doubles; the largest seen is 1.2e13
@@ -55,8 +57,8 @@ class Recorder:
         self._symbol = symbol
         self._last_rows = last_rows
         self._new_gap_id = new_gap_id
-        self._drafts: list[Draft] = []
-        self._gaps: dict[str, Gap] = {}
+        self._drafts: list[Draft | Gap] = []
+        self._changes: dict[str, GapChange] = {}
         for stream in streams:
             self.add(stream)
 
@@ -64,6 +66,7 @@ class Recorder:
         """Record this stream too, from where the last run ended."""
         feed = Feed(stream, self._new_gap_id, self._last_rows.get(stream.name))
         self.feeds[stream.name] = self._by_name[stream.name.encode()] = feed
+        self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
 
     def remove(self, stream: Stream) -> None:
         """Record this stream no more."""
@@ -125,12 +128,35 @@ class Recorder:
         return all(feed.hands_over(old, new, now_s) for feed in self.feeds.values())
 
     def collect(self, recv_ns: int) -> list[Draft]:
-        """What is to be journalled since the last call. Of a gap that changed meanwhile only the last state is told."""
-        drafts, self._drafts = self._drafts, []
-        if self._gaps:
-            drafts += [gap_draft(gap, recv_ns) for gap in self._gaps.values()]
-            self._gaps = {}
-        return drafts
+        """What is to be journalled since the last call: a gap before the row that shows it, what rows leave of gaps
+        behind them, and of that only the last state.
+
+        So a write that is cut short leaves a hole that is listed, and no gap that is closed without its rows.
+        """
+        collected = [*self._drafts, *self._changes.values()]
+        self._drafts, self._changes = [], {}
+        return [gap_draft(item, recv_ns) if isinstance(item, Gap) else item for item in collected]
+
+    def repair(self, page: Page) -> None:
+        """Take rows of REST for what is still missing."""
+        feed = self.feeds[page.stream]
+        drafts, gaps = feed.repair(page)
+        self._drafts += drafts
+        for gap in gaps:
+            self._list(gap)
+
+    def give_up(self, page: Page) -> list[Gap]:
+        """REST will not bring what this answer refuses."""
+        gaps = self.feeds[page.stream].give_up(page)
+        for gap in gaps:
+            self._list(gap)
+        return gaps
+
+    def restore(self, rows: Mapping[str, LastRow], reason: str) -> None:
+        """The journal did not take what was collected, or has a gap of its own: go on from what it has."""
+        for name, feed in self.feeds.items():
+            if name in rows and feed.stream.stream_type in REPAIRABLE:
+                feed.restore(rows[name], reason)
 
     def _of(self, route: str) -> list[Feed]:
         return [feed for feed in self.feeds.values() if feed.stream.route == route]
@@ -144,9 +170,15 @@ class Recorder:
                     feed.is_anchored = True
                     self.anchors.append(Anchor(outcome.reading.previous_id or 0, "connected"))
             else:
-                self._gaps[outcome.gap_id] = outcome
+                self._list(outcome)
                 if feed.stream.stream_type == "depth" and outcome.to_id is not None and outcome.state != REPAIRED:
                     self.anchors.append(Anchor(outcome.to_id, outcome.reason))
+
+    def _list(self, gap: Gap) -> None:
+        if isinstance(gap, GapChange):
+            self._changes[gap.gap_id] = gap
+        else:
+            self._drafts.append(gap)
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
         """A message that is not of a known stream in the exchange's usual spelling."""

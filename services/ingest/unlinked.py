@@ -86,6 +86,9 @@ class Unlinked:
         """Nothing is ever held here."""
         return ()
 
+    def restore(self, row: LastRow, reason: str) -> None:
+        """Nothing: what the journal did not take is a gap that the producer lists, by time."""
+
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Record it, unless it is a copy; the first row after a loss ends a gap."""
         connection, recv_ns, event, reading = arrival
@@ -177,6 +180,11 @@ class Bars:
     def expire(self, now_s: float) -> Sequence[Outcome]:
         """Give up what nobody brings."""
         return self._closed.expire(now_s)
+
+    def restore(self, row: LastRow, reason: str) -> None:
+        """The producer lists the time; which closed ones are missing in it, the next closed one shows."""
+        if row.last_id is not None and self._closed.newest is not None and row.last_id < self._closed.newest:
+            self._closed.go_back(row, reason)
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Record it, unless it is a copy or a repeat; gaps of both kinds."""

@@ -12,11 +12,13 @@ import zmq
 
 from binance_streamer import sockets
 from binance_streamer.config import SymbolConfig, streams_of
+from binance_streamer.exchange import ExchangeError
 from binance_streamer.wire import WireError, decode_frame, encode_topic
 from services.ingest.feed import Feed
 from services.ingest.network import Network
 from services.ingest.reader import Reader
 from services.ingest.recorder import Recorder
+from services.ingest.repairs import RepairRequests, Wish, read_page
 from services.ingest.reports import Report
 from services.ingest.snapshots import SnapshotRequests
 from services.runtime.clock import monotonic_s, wall_ns
@@ -66,6 +68,7 @@ class Worker:
         )
         self._network = Network(config, symbol.symbol, self._recorder, self._reader)
         self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
+        self._repairs = RepairRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
         self._status = StatusPublisher(shell, pub)
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
@@ -77,6 +80,7 @@ class Worker:
             config.endpoints.bus_subscribe,
             encode_topic("depth_snapshot", symbol.symbol),
             encode_topic("symbol_status", symbol.symbol),
+            encode_topic("repair", symbol.symbol),
         )
         self._poller = zmq.Poller()
         self._poller.register(self._reader.fileno(), zmq.POLLIN)
@@ -129,8 +133,8 @@ class Worker:
 
     def _append(self) -> None:
         drafts = self._recorder.collect(wall_ns())
-        if drafts:
-            self._producer.append(drafts)
+        if drafts and not self._producer.append(drafts):
+            self._recorder.restore(self._producer.rows, "journal full")
 
     def _tick(self, now_s: float) -> None:
         is_holding = self._recorder.is_holding
@@ -138,14 +142,15 @@ class Worker:
         if is_holding:
             self._recorder.expire(now_s)
             self._append()
-        self._hear_bus()
+        self._hear_bus(now_s)
         self._network.tick(now_s)
         self._ask_for_snapshot(now_s)
+        self._ask_for_repairs(now_s)
         self._tell_refused()
         if self._status.due(now_s):
             self._status.publish(self._fields(now_s))
 
-    def _hear_bus(self) -> None:
+    def _hear_bus(self, now_s: float) -> None:
         for _ in range(_MOST_BUS_MESSAGES):
             try:
                 parts = self._sub.recv_multipart(zmq.DONTWAIT)
@@ -157,10 +162,32 @@ class Worker:
                     self._network.liveness.is_trading = data.get("status") == "TRADING"
                 elif stream_type == "depth_snapshot":
                     self._snapshots.seen(_decode_snapshot(data.get("event", b"")).last_update_id)
-            except (WireError, msgspec.DecodeError, UnicodeDecodeError) as error:
+                elif stream_type == "repair":
+                    self._take_page(data, now_s)
+            except (WireError, ExchangeError, msgspec.DecodeError, UnicodeDecodeError) as error:
                 self._bus_refused += 1
                 if self._bus_refused == 1:
                     _log.warning("bus message refused, further ones are counted in status: %.200s", error)
+
+    def _take_page(self, data: dict[str, Any], now_s: float) -> None:
+        feed = self._recorder.feeds.get(data["stream"])
+        if feed is None or self._repairs is None or self._producer.is_full:
+            return
+        page = read_page(feed.stream, data)
+        if page.rows:
+            self._recorder.repair(page)
+        elif self._repairs.is_final(page, now_s):
+            for gap in self._recorder.give_up(page):
+                _log.warning("gap %s gap_id=%s stream=%s why=%.200s", gap.state, gap.gap_id, gap.stream, gap.why)
+        self._append()
+
+    def _ask_for_repairs(self, now_s: float) -> None:
+        if self._repairs is None or self._producer.is_full:
+            return
+        for feed in self._recorder.feeds.values():
+            wish = self._repairs.due(feed.stream, feed.open_gaps, now_s)
+            if wish is not None:
+                self._producer.publish_live(_repair_request(feed, wish))
 
     def _ask_for_snapshot(self, now_s: float) -> None:
         wanted = self._snapshots.due(now_s)
@@ -203,6 +230,8 @@ class Worker:
             "rows": feed.rows,
             "last_id": feed.tracker.newest,
             "gaps": feed.gaps,
+            "open_gaps": len(feed.open_gaps),
+            "repaired": feed.repaired,
             "repeats": feed.repeats,
             "raw": feed.raw,
             "latency_ms": last.recv_ns / 1e6 - last.reading.event_time_ms if last else None,
@@ -211,3 +240,18 @@ class Worker:
             "silent_s": self._network.liveness.silent_s(name, now_s),
             "patience_s": self._network.liveness.patience_s(name),
         }
+
+
+def _repair_request(feed: Feed, wish: Wish) -> Draft:
+    data = {
+        "symbol": feed.stream.symbol,
+        "stream": feed.stream.name,
+        "recv_ns": wall_ns(),
+        "source": "local",
+        "reason": wish.gap.reason,
+        "gap_id": wish.gap.gap_id,
+        "from_id": wish.from_id,
+        "to_id": wish.to_id,
+        "from_ns": wish.gap.from_ns,
+    }
+    return Draft("request", feed.stream.symbol, "", data)

@@ -6,12 +6,15 @@ from urllib.parse import quote
 
 import msgspec
 
+from binance_streamer.exchange import ExchangeError
+from binance_streamer.exchange_rest import MOST_AGG_TRADES, rest_rows, span_of, step_of
 from services.rest.bans import BANNED, TOO_MANY
 from services.rest.offset import Sample
 from services.rest.pacing import HEAVY_WEIGHT
 from services.rest.queue import Wanted
+from services.rest.repairs import RepairWish
 
-Kind = Literal["time", "exchange_info", "depth"]
+Kind = Literal["time", "exchange_info", "depth", "repair"]
 Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]
 """refused: this request is wrong, others are welcome. banned: send nothing for a while. forbidden: this address is not
 served. trouble: try again later."""
@@ -21,12 +24,14 @@ _SHOWN_BYTES = 200
 
 
 class Request(NamedTuple):
-    """A GET; `wanted` says for whom, where it is a snapshot. Weights: facts page §4, read 2026-11-22."""
+    """A GET; `wanted` says for whom, where it is a snapshot, and `repair` what is missing. Weights: facts page §4, read
+    2026-11-22."""
 
     kind: Kind
     path: str
     weight: int
     wanted: Wanted | None = None
+    repair: RepairWish | None = None
 
 
 TIME = Request("time", "/fapi/v1/time", 1)
@@ -41,6 +46,21 @@ def depth_path(symbol: str) -> str:
 def depth_request(wanted: Wanted) -> Request:
     """A snapshot of 1000 levels a side, the most that there are."""
     return Request("depth", depth_path(wanted.symbol), HEAVY_WEIGHT, wanted)
+
+
+def repair_request(wish: RepairWish) -> Request:
+    """The first page of what is missing."""
+    stream = wish.stream
+    symbol = quote(stream.symbol, safe="")
+    step = step_of(stream)
+    count = (min(wish.to_id, wish.from_id + span_of(stream)) - wish.from_id) // step
+    if stream.stream_type == "kline":
+        query = f"interval={stream.variant}&startTime={wish.from_id + step}&endTime={wish.to_id}&limit={max(1, count)}"
+        return Request("repair", f"/fapi/v1/klines?symbol={symbol}&{query}", 1 if count < 100 else 2, repair=wish)
+    query = f"fromId={wish.from_id + 1}&limit={count}"
+    if wish.since_ms is not None:
+        query = f"startTime={wish.since_ms}&limit={MOST_AGG_TRADES}"
+    return Request("repair", f"/fapi/v1/aggTrades?symbol={symbol}&{query}", HEAVY_WEIGHT, repair=wish)
 
 
 class Answer(NamedTuple):
@@ -71,6 +91,20 @@ class _Time(msgspec.Struct):
     serverTime: Annotated[int, msgspec.Meta(gt=0, lt=1 << 53)]  # noqa: N815
 
 
+class _Refusal(msgspec.Struct):
+    code: int
+    msg: str = ""
+
+
+def refusal(answer: Answer) -> str:
+    """The exchange's own words where it does not give what was asked for."""
+    try:
+        found = msgspec.json.decode(answer.body, type=_Refusal)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return f"status {answer.status}"
+    return f"{found.code} {found.msg}"[:_SHOWN_BYTES]
+
+
 def verdict(answer: Answer) -> Verdict:
     """By the status alone; whether a body is what was asked for shows when it is read."""
     if answer.fault:
@@ -96,6 +130,17 @@ def read_snapshot(answer: Answer) -> Snapshot:
         return msgspec.json.decode(answer.body, type=Snapshot)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnswerError(f"expected a depth snapshot: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
+
+
+def has_rows(answer: Answer, wish: RepairWish) -> bool:
+    """Whether there are rows for a gap in it; raises `AnswerError` for what are none, or were not asked for."""
+    try:
+        rows = rest_rows(wish.stream, answer.body)
+    except ExchangeError as error:
+        raise AnswerError(f"{error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
+    if rows and wish.since_ms is None and rows[0].last_id <= wish.from_id:
+        raise AnswerError(f"expected ids above {wish.from_id}, got {rows[0].last_id}")
+    return bool(rows)
 
 
 def read_clock_sample(answer: Answer) -> Sample:

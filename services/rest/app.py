@@ -12,15 +12,25 @@ from binance_streamer.config import Config, streams_of
 from binance_streamer.sockets import bus_pub, bus_sub
 from binance_streamer.wire import WireError
 from services.rest import state
-from services.rest.answers import Answer, AnswerError, Request, read_clock_sample, read_snapshot, shown
+from services.rest.answers import (
+    Answer,
+    AnswerError,
+    Request,
+    has_rows,
+    read_clock_sample,
+    read_snapshot,
+    refusal,
+    shown,
+)
 from services.rest.client import Client, Worker
-from services.rest.desk import Desk
+from services.rest.desk import Desk, Queues
 from services.rest.exchange_info import ExchangeInfoError
 from services.rest.listing import ListingRecorder
-from services.rest.messages import offset_draft, read_request, snapshot_draft, step_draft
+from services.rest.messages import SnapshotRequest, offset_draft, read_request, repair_draft, snapshot_draft, step_draft
 from services.rest.offset import Reading, StepWatch
 from services.rest.pacing import Pace
 from services.rest.queue import SnapshotQueue
+from services.rest.repairs import RepairQueue, RepairWish
 from services.runtime.clock import both_ns, monotonic_s, wall_ns
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.producer import Producer, StoppedWhileWaitingError
@@ -80,7 +90,7 @@ class _RestProcess:
         self._save_fault = ""
         self._fault = ""
         self._request: Request | None = None
-        self._counts = {"snapshots": 0, "requests": 0, "refused_requests": 0}
+        self._counts = {"snapshots": 0, "repair_pages": 0, "repair_refusals": 0, "requests": 0, "refused_requests": 0}
         self._restore()
 
     def run(self) -> None:
@@ -144,6 +154,8 @@ class _RestProcess:
                 why = str(error)
         elif found == "refused":
             self._shell.log.warning("refused path=%s: %s", request.path, why)
+            if request.repair is not None:
+                self._take_nothing(request.repair, request, answer, refusal(answer))
         self._fault = "" if self._desk.condition == "answered" else why
         self._save()
         self._log_change(before, request, why)
@@ -158,8 +170,27 @@ class _RestProcess:
             self._desk.took_exchange_info(weight_limit, now_s)
             self._desk.snapshots.set_idle(self._listing.idle)
             self._desk.snapshots.interval_s = _interval_s(self._shell.config, self._desk.pace)
+        elif request.repair is not None:
+            self._take_repair(request.repair, request, answer)
         else:
             self._take_snapshot(request, answer, now_s)
+
+    def _take_repair(self, wish: RepairWish, request: Request, answer: Answer) -> None:
+        is_page = has_rows(answer, wish)
+        self._desk.succeeded()
+        if not is_page:
+            self._take_nothing(wish, request, answer, "")
+            return
+        self._desk.repairs.served(wish)
+        self._counts["repair_pages"] += 1
+        self._producer.publish_live(repair_draft(wish, answer, request.path, refusal=""))
+
+    def _take_nothing(self, wish: RepairWish, request: Request, answer: Answer, why: str) -> None:
+        if self._desk.repairs.looks_up(wish, self._exchange_ms()):
+            return
+        self._desk.repairs.served(wish)
+        self._counts["repair_refusals"] += 1
+        self._producer.publish_live(repair_draft(wish, answer, request.path, refusal=why))
 
     def _take_snapshot(self, request: Request, answer: Answer, now_s: float) -> None:
         assert request.wanted is not None
@@ -181,8 +212,25 @@ class _RestProcess:
             except WireError as error:
                 self._refuse_request(str(error))
                 continue
-            if not self._listing.knows(request.symbol) or not self._desk.snapshots.ask(*request, monotonic_s()):
-                self._refuse_request(f"{request.symbol} is not listed, or too many symbols wait")
+            if isinstance(request, SnapshotRequest):
+                self._take_request(request)
+            else:
+                self._take_wish(request)
+
+    def _take_request(self, request: SnapshotRequest) -> None:
+        if not self._listing.knows(request.symbol) or not self._desk.snapshots.ask(*request, monotonic_s()):
+            self._refuse_request(f"{request.symbol} is not listed, or too many symbols wait")
+
+    def _take_wish(self, wish: RepairWish) -> None:
+        symbol = wish.stream.symbol
+        if not self._listing.knows(symbol):
+            now_ns = wall_ns()
+            nothing = Answer(0, {}, b"", now_ns, now_ns)
+            self._producer.publish_live(
+                repair_draft(wish, nothing, "", refusal="the exchange does not list the symbol")
+            )
+        elif not self._desk.repairs.ask(wish, monotonic_s()):
+            self._refuse_request(f"{symbol}: too many streams wait")
 
     def _refuse_request(self, why: str) -> None:
         self._counts["refused_requests"] += 1
@@ -236,6 +284,7 @@ class _RestProcess:
             "weight_limit": pace.limit,
             "answers": dict(desk.answers),
             "waiting": len(desk.snapshots),
+            "repairs_waiting": len(desk.repairs),
             "snapshot_interval_s": desk.snapshots.interval_s,
             **self._clock_fields(),
             "symbols": self._listing.statuses(),
@@ -260,7 +309,10 @@ def _desk(config: Config) -> Desk:
     pace = Pace(limit=_DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
     return Desk(
         pace,
-        SnapshotQueue(_periodic(config), interval_s=_interval_s(config, pace), retry_s=network.snapshot_retry),
+        Queues(
+            SnapshotQueue(_periodic(config), interval_s=_interval_s(config, pace), retry_s=network.snapshot_retry),
+            RepairQueue(retry_s=network.snapshot_retry),
+        ),
         delays_s=(network.reconnect_delay, network.reconnect_delay_max),
         intervals_s=(network.exchange_info_interval, network.clock_interval),
         jitter=random.random,

@@ -2,26 +2,45 @@
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from services.rest.answers import EXCHANGE_INFO, TIME, Answer, Request, Verdict, depth_request, used_weight, verdict
+from services.rest.answers import (
+    EXCHANGE_INFO,
+    TIME,
+    Answer,
+    Request,
+    Verdict,
+    depth_request,
+    repair_request,
+    used_weight,
+    verdict,
+)
 from services.rest.bans import backoff_s, stand_down_s
 from services.rest.offset import Measurement, OffsetMeter, Sample
 from services.rest.pacing import Pace
 from services.rest.queue import SnapshotQueue
+from services.rest.repairs import RepairQueue
 
 Condition = Literal["starting", "answered", "standing down", "forbidden", "trouble"]
 _FORBIDDEN_CEILING = 60
 """403 and 451 do not go away by asking: first the longest ordinary delay, at last so many times that (an hour)."""
 
 
+class Queues(NamedTuple):
+    """What is waited for."""
+
+    snapshots: SnapshotQueue
+    repairs: RepairQueue
+
+
 class Desk:
-    """One request at a time: the clock first, then what the exchange lists, then snapshots."""
+    """One request at a time: the clock first, then what the exchange lists, then what somebody waits for: snapshots,
+    then rows that are missing; then periodic snapshots, and audits at last."""
 
     def __init__(
         self,
         pace: Pace,
-        snapshots: SnapshotQueue,
+        queues: Queues,
         *,
         delays_s: tuple[float, float],
         intervals_s: tuple[float, float],
@@ -30,7 +49,7 @@ class Desk:
         """`intervals_s`: between two looks at the list, between two measurements of the clock."""
         self._interval_s, clock_interval_s = intervals_s
         self.pace = pace
-        self.snapshots = snapshots
+        self.snapshots, self.repairs = queues
         self.condition: Condition = "starting"
         self.clock = OffsetMeter(clock_interval_s)
         self.answers: Counter[str] = Counter()
@@ -59,6 +78,8 @@ class Desk:
         if used is not None:
             self.pace.reported(used, now_s)
         found = verdict(answer)
+        if answer.status == 404 and request.repair is not None:
+            found = "refused"
         if found == "banned":
             self._failures = 0
             self.condition = "standing down"
@@ -67,7 +88,7 @@ class Desk:
             self._back_off("forbidden", now_s, self._longest_delay_s, self._longest_delay_s * _FORBIDDEN_CEILING)
         elif found == "refused" and request.wanted is not None:
             self.snapshots.refused(request.wanted, now_s, now_ms)
-        elif found != "good":
+        elif found != "good" and (found != "refused" or request.repair is None):
             self.failed(request, now_s)
         return found
 
@@ -78,6 +99,8 @@ class Desk:
             self.snapshots.failed(request.wanted)
         elif request.kind == "time":
             self.clock.postpone(now_s + self._longest_delay_s)
+        elif request.repair is not None:
+            self.repairs.failed(request.repair)
         elif request.kind == "exchange_info":
             self._exchange_info_due_s = now_s + min(self._interval_s, self._longest_delay_s)
 
@@ -103,7 +126,10 @@ class Desk:
             return TIME
         if now_s >= self._exchange_info_due_s:
             return EXCHANGE_INFO
-        wanted = self.snapshots.next(now_s, now_ms)
+        wanted = self.snapshots.next_asked(now_s)
+        if wanted is None and (missing := self.repairs.next(now_s)) is not None:
+            return repair_request(missing)
+        wanted = wanted or self.snapshots.next_periodic(now_s, now_ms) or self.snapshots.next_audit(now_s)
         return None if wanted is None else depth_request(wanted)
 
     def _back_off(self, condition: Condition, now_s: float, first_s: float, ceiling_s: float) -> None:

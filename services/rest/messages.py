@@ -1,18 +1,21 @@
 """The frames that the REST process makes, and the requests that it understands. Pure."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from binance_streamer.exchange import Reading
+from binance_streamer.exchange import ExchangeError, Reading, stream_from_name
+from binance_streamer.exchange_rest import step_of
 from binance_streamer.names import symbol_fault
 from binance_streamer.wire import WireError, decode_frame
 from services.rest.answers import EXCHANGE_INFO, TIME, Answer, Snapshot, depth_path
 from services.rest.offset import Measurement, Step
+from services.rest.repairs import RepairWish
 from services.runtime.gaps import Draft
 
 EXCHANGE = "EXCHANGE"
 """In place of a symbol, for what concerns all of them."""
 _REASON_CHARACTERS = 60
+_GAP_ID_CHARACTERS = 120
 
 
 class SnapshotRequest(NamedTuple):
@@ -23,20 +26,64 @@ class SnapshotRequest(NamedTuple):
     last_update_id: int
 
 
-def read_request(parts: Sequence[bytes]) -> SnapshotRequest:
+def read_request(parts: Sequence[bytes]) -> SnapshotRequest | RepairWish:
     """The wish in a message of the bus, where anybody may publish; raises `WireError`."""
     if len(parts) != 2:
         raise WireError(f"request: expected [topic, frame], got {len(parts)} parts")
     stream_type, data = decode_frame(parts[1])
-    symbol, reason, last_update_id = data["symbol"], data.get("reason"), data.get("last_update_id")
-    if stream_type != "request" or data["stream"] != "depth_snapshot":
-        raise WireError(f"request: expected one for a depth_snapshot, got {stream_type!r:.40} {data['stream']!r:.40}")
-    fault = symbol_fault(symbol)
+    if stream_type != "request":
+        raise WireError(f"request: expected one, got {stream_type!r:.40}")
+    fault = symbol_fault(data["symbol"])
     if fault:
-        raise WireError(f"request: the symbol {symbol!r:.80} {fault}")
+        raise WireError(f"request: the symbol {data['symbol']!r:.80} {fault}")
+    return _snapshot_request(data) if data["stream"] == "depth_snapshot" else _repair_wish(data)
+
+
+def _snapshot_request(data: Mapping[str, Any]) -> SnapshotRequest:
+    reason, last_update_id = data.get("reason"), data.get("last_update_id")
     if type(reason) is not str or type(last_update_id) is not int or not 0 <= last_update_id < 1 << 63:
         raise WireError(f"request: expected a reason and a last_update_id, got {reason!r:.40}, {last_update_id!r:.40}")
-    return SnapshotRequest(symbol, reason[:_REASON_CHARACTERS], last_update_id)
+    return SnapshotRequest(data["symbol"], reason[:_REASON_CHARACTERS], last_update_id)
+
+
+def _repair_wish(data: Mapping[str, Any]) -> RepairWish:
+    name, gap_id = data["stream"], data.get("gap_id")
+    ids: list[Any] = [data.get(key) for key in ("from_id", "to_id", "from_ns")]
+    try:
+        stream = stream_from_name(name)
+        step = step_of(stream)
+    except ExchangeError as error:
+        raise WireError(f"request: expected a depth_snapshot or a stream that REST has: {error!s:.80}") from error
+    if stream.symbol != data["symbol"] or type(gap_id) is not str or not all(map(_is_id, ids)):
+        raise WireError(f"request: expected a gap_id, from_id, to_id and from_ns, got {gap_id!r:.40}, {ids!r:.80}")
+    wish = RepairWish(stream, gap_id[:_GAP_ID_CHARACTERS], *ids)
+    if wish.to_id < wish.from_id + step:
+        raise WireError(f"request: expected at least one row between {wish.from_id} and {wish.to_id}")
+    return wish
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is int and -1 <= value < 1 << 63
+
+
+def repair_draft(wish: RepairWish, answer: Answer, path: str, *, refusal: str) -> Draft:
+    """The answer to a wish for missing rows: the body as it came, nothing of it where it is refused."""
+    stream = wish.stream
+    data = {
+        "symbol": stream.symbol,
+        "stream": stream.name,
+        "recv_ns": answer.recv_ns,
+        "source": "rest",
+        "connection": 0,
+        "requested_ns": answer.requested_ns,
+        "path": path,
+        "gap_id": wish.gap_id,
+        "from_id": wish.from_id,
+        "to_id": wish.to_id,
+        "refusal": refusal,
+        "event": b"[]" if refusal else answer.body,
+    }
+    return Draft("repair", stream.symbol, "", data)
 
 
 def snapshot_draft(symbol: str, answer: Answer, snapshot: Snapshot) -> Draft:

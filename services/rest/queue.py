@@ -1,4 +1,4 @@
-"""Which symbol's depth snapshot is asked for next: what somebody waits for first, then the periodic ones.
+"""Which symbol's depth snapshot is asked for next: what somebody waits for, the periodic ones, and audits at last.
 
 Pure: `now_s` is monotonic, `now_ms` the exchange's wall clock, which decides the periodic slots and the UTC day.
 """
@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 DAY_MS = 86_400_000
+AUDIT = "audit"
+"""The reason of who does not wait for a snapshot, but compares one with what it has."""
 MAX_WAITING = 2000
 """Symbols with a request waiting; the exchange lists 900 (2026-09-15)."""
 _ANSWER_ROUNDS = 2
@@ -77,16 +79,27 @@ class SnapshotQueue:
         waiting = self._waiting.get(symbol)
         if waiting is None and len(self._waiting) >= MAX_WAITING:
             return False
+        if waiting is not None and waiting.reason != AUDIT:
+            reason = waiting.reason
         least = last_update_id if waiting is None else max(last_update_id, waiting.last_update_id or 0)
         # an assignment keeps the place of a symbol that waits already
-        self._waiting[symbol] = Wanted(symbol, waiting.reason if waiting else reason, least, now_s)
+        self._waiting[symbol] = Wanted(symbol, reason, least, now_s)
         return True
 
     def next(self, now_s: float, now_ms: int) -> Wanted | None:
         """What is due now, and stays due until an answer is told of it."""
-        for wanted in self._waiting.values():
-            if not self._is_held(wanted.symbol, now_s):
-                return wanted
+        return self.next_asked(now_s) or self.next_periodic(now_s, now_ms) or self.next_audit(now_s)
+
+    def next_asked(self, now_s: float) -> Wanted | None:
+        """What somebody waits for."""
+        return self._first_waiting(now_s, is_audit=False)
+
+    def next_audit(self, now_s: float) -> Wanted | None:
+        """What somebody would compare with."""
+        return self._first_waiting(now_s, is_audit=True)
+
+    def next_periodic(self, now_s: float, now_ms: int) -> Wanted | None:
+        """Whose slot has come."""
         due = [symbol for symbol in self._periodic if self._is_due(symbol, now_s, now_ms)]
         if not due:
             return None
@@ -126,6 +139,12 @@ class SnapshotQueue:
             self._waiting[wanted.symbol] = waiting
         if wanted.symbol in self._periodic:
             self._failures[wanted.symbol] = self._failures.get(wanted.symbol, 0) + 1
+
+    def _first_waiting(self, now_s: float, *, is_audit: bool) -> Wanted | None:
+        for wanted in self._waiting.values():
+            if (wanted.reason == AUDIT) == is_audit and not self._is_held(wanted.symbol, now_s):
+                return wanted
+        return None
 
     def _put_back(self, waiting: Wanted, now_s: float) -> None:
         del self._waiting[waiting.symbol]

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange import Reading
+from binance_streamer.exchange import Reading, has_ids
 from services.runtime.segments import LastRow
 
 
@@ -24,7 +24,7 @@ class Gap(NamedTuple):
 
     Ids are missing in the half-open (from_id, to_id], None where the stream has none. `from_ns` and `to_ns` are the
     `recv_ns` of the rows before and behind the hole. `state` is open, repaired or
-    unrepairable; a change is another row with the same `gap_id`.
+    unrepairable; a change is another row with the same `gap_id`. `why` says why REST cannot fill it.
     """
 
     gap_id: str
@@ -37,11 +37,20 @@ class Gap(NamedTuple):
     to_ns: int | None
     reason: str
     repaired_by: str | None = None
+    why: str | None = None
+
+
+class GapChange(Gap):
+    """What rows leave of a gap that is listed already: told behind them, so that no kill can separate a row from what
+    makes it needless to fetch.
+    """
 
 
 def gap_draft(gap: Gap, recv_ns: int) -> Draft:
     """The message that tells of a gap."""
     data = {**gap._asdict(), "recv_ns": recv_ns, "source": "local"}
+    if gap.why is None:
+        del data["why"]
     return Draft("gap", gap.symbol, "", data)
 
 
@@ -62,7 +71,10 @@ class Losses:
         stream = draft.data["stream"]
         if stream not in self._open or draft.stream_type == "gap":
             return None
-        last, reason = self._open.pop(stream)
+        last, reason = self._open[stream]
+        if last is not None and draft.reading is None:
+            return None  # a late row, which does not say where the stream goes on
+        del self._open[stream]
         self._count += 1
         recv_ns = draft.data["recv_ns"]
         gap = Gap(
@@ -71,7 +83,7 @@ class Losses:
             stream=stream,
             state="open",
             from_id=last.last_id if last else None,
-            to_id=draft.reading.previous_id if draft.reading else None,
+            to_id=draft.reading.previous_id if draft.reading and has_ids(draft.stream_type) else None,
             from_ns=last.recv_ns if last else recv_ns,
             to_ns=recv_ns,
             reason=reason,

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -18,7 +18,7 @@ from services.runtime.gaps import Draft, Losses
 from services.runtime.journal import Journal, JournalFullError
 from services.runtime.lock import FileLock, wait_for_lock
 from services.runtime.process import EXIT_IO_ERROR, Shell
-from services.runtime.segments import LastRow, following_row
+from services.runtime.segments import LastRow, following_row, note_gap
 
 __all__ = ["Draft", "LastRow", "Producer", "StoppedWhileWaitingError"]
 
@@ -94,10 +94,25 @@ class Producer:
         if shell.config.storage.fsync:
             self._syncing.start()
 
-    def append(self, drafts: Sequence[Draft]) -> None:
-        """Journal the drafts with one write, then publish them; a journal that is full costs no live message."""
+    @property
+    def rows(self) -> Mapping[str, LastRow]:
+        """Where each stream stands in the journal."""
+        return self._rows
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the journal took nothing the last time."""
+        return self._full_since_s is not None
+
+    def append(self, drafts: Sequence[Draft]) -> bool:
+        """Journal the drafts with one write, then publish them; a journal that is full costs no live message.
+
+        False where the journal does not hold just these now: it is full, or a gap of ours came in front of them.
+        """
         self._raise_sync_error()
+        count = len(drafts)
         drafts = self._with_closed_losses(drafts)
+        is_as_told = len(drafts) == count
         if self._stalled is not None:
             drafts.insert(0, self._stalled)
             self._stalled = None
@@ -108,16 +123,19 @@ class Producer:
             topic, frame = self._encoded(draft)
             live.append((topic, frame))
             if len(frame) > self._max_frame_bytes:
+                is_as_told = False
                 self._counts["refused_frames"] += 1
                 self._losses.lost(draft.data["stream"], "oversize", self._rows.get(draft.data["stream"]))
                 continue
             frames.append(frame)
             self._note_row(draft)
         if frames and not self._journalled(drafts[0].symbol, frames, rows_before):
+            is_as_told = False
             self._rows = rows_before
             for draft in drafts:
                 self._losses.lost(draft.data["stream"], "journal full", rows_before.get(draft.data["stream"]))
         self._publish(live)
+        return is_as_told
 
     def publish_live(self, draft: Draft) -> None:
         """Publish only: a request or a status is not recorded."""
@@ -232,6 +250,9 @@ class Producer:
         return topic.encoded, self._pack((draft.stream_type, data))
 
     def _note_row(self, draft: Draft) -> None:
+        if draft.stream_type == "gap":
+            note_gap(self._rows, draft.data)
+            return
         reading = draft.reading
         if reading is None:
             return

@@ -5,12 +5,15 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from binance_streamer import wire
 from binance_streamer.exchange import EventReader, ExchangeError, Reading, has_ids, stream_from_name
+from binance_streamer.exchange_rest import REPAIRABLE, rest_row
 from binance_streamer.wire import Position
+from services.runtime.open_gaps import OpenGaps, with_gap, with_row
 from services.runtime.records import Damage, Record, scan
 
 SUFFIX = ".journal"
@@ -19,13 +22,17 @@ MARK_BYTES = 64 * 1024
 
 
 class LastRow(msgspec.Struct, frozen=True, array_like=True):
-    """What was journalled last of one exchange stream; ids and event time are None where the messages have none."""
+    """What was journalled last of one exchange stream; ids and event time are None where the messages have none.
+
+    `open_gaps`: what REST may still have of it.
+    """
 
     stream_type: str
     symbol: str
     last_id: int | None
     event_time_ms: int | None
     recv_ns: int
+    open_gaps: OpenGaps = ()
 
 
 _encode_rows = msgspec.msgpack.Encoder().encode
@@ -82,7 +89,22 @@ def following_row(before: LastRow | None, stream_type: str, symbol: str, reading
         if last_id is None or (last_id < before.last_id and not is_new_count):
             last_id = before.last_id
         event_time_ms = max(event_time_ms, before.event_time_ms)
-    return LastRow(stream_type, symbol, last_id, event_time_ms, recv_ns)
+    open_gaps = before.open_gaps if before is not None else ()
+    return LastRow(stream_type, symbol, last_id, event_time_ms, recv_ns, open_gaps)
+
+
+def note_gap(rows: dict[str, LastRow], fields: Mapping[str, Any]) -> None:
+    """Bring a stream's open gaps up to date with a gap message.
+
+    The stream has come to where a gap ends that is open: a kill may have cut off the row behind it.
+    """
+    stream = fields["stream"]
+    row = rows.get(stream)
+    if row is None or row.stream_type not in REPAIRABLE:
+        return
+    open_gaps = with_gap(row.open_gaps, fields)
+    last_id = max([gap.to_id for gap in open_gaps] + ([] if row.last_id is None else [row.last_id]), default=None)
+    rows[stream] = msgspec.structs.replace(row, open_gaps=open_gaps, last_id=last_id)
 
 
 def inspect(path: Path) -> Segment | None:
@@ -154,12 +176,25 @@ def _take_row(frame: bytes, rows: dict[str, LastRow]) -> None:
         stream_type, data = wire.decode_frame(frame)
     except wire.WireError:
         return
-    event = data.get("event")
-    if event is None or data["source"] != "ws" or stream_type == "raw":
+    if stream_type == "gap":
+        note_gap(rows, data)
         return
-    stream = data["stream"]
+    event, source = data.get("event"), data["source"]
+    if event is None or source not in ("ws", "rest") or stream_type == "raw":
+        return
+    name = data["stream"]
+    row = rows.get(name)
     try:
-        reading = EventReader(stream_from_name(stream)).read(event)
+        stream = stream_from_name(name)
+        previous_id: int | None
+        last_id: int | None
+        if source == "rest":
+            previous_id, last_id, _ = rest_row(stream, event)
+        else:
+            reading = EventReader(stream).read(event)
+            previous_id, last_id = reading.previous_id, reading.last_id
+            row = rows[name] = following_row(row, stream_type, data["symbol"], reading, recv_ns=data["recv_ns"])
     except ExchangeError:
         return
-    rows[stream] = following_row(rows.get(stream), stream_type, data["symbol"], reading, recv_ns=data["recv_ns"])
+    if row is not None and row.open_gaps and previous_id is not None and last_id is not None:
+        rows[name] = msgspec.structs.replace(row, open_gaps=with_row(row.open_gaps, previous_id, last_id))

@@ -18,6 +18,7 @@ from services.writer.layout import Layout, layout_of
 _Members = dict[str, Raw]
 
 _decode_members = msgspec.json.Decoder(_Members).decode
+_decode_elements = msgspec.json.Decoder(list[Raw]).decode
 _decode_raw = msgspec.json.Decoder(Raw).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_levels = msgspec.json.Decoder(list[tuple[Raw, Raw]]).decode
@@ -96,7 +97,7 @@ class CellReader:
         try:
             if not event.isascii():
                 event.decode()
-            members = _decode_members(event)
+            members = self._named(event) if self._form.array else _decode_members(event)
             if self._inner:
                 members = self._flattened(members)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -112,6 +113,12 @@ class CellReader:
             self._layouts_left -= 1
             self._layout, self._layout_extra = layout_of(event, members, self._form), extra
         return Cells(pieces, extra, _milliseconds(members.get(self._day)))
+
+    def _named(self, event: bytes) -> _Members:
+        """An array's elements by their keys; those that no key is known for by their number."""
+        keys, values = self._form.array, _decode_elements(event)
+        members = {keys[number] if number < len(keys) else str(number): value for number, value in enumerate(values)}
+        return members | {key: Raw(value) for key, value in self._form.constants}
 
     def _flattened(self, members: _Members) -> _Members:
         prefix = self._inner + "."

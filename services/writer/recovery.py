@@ -93,7 +93,8 @@ def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> Damage:
     if last_row and record.path.endswith(".csv"):
         header = next(csv.reader([files.first_line(record.path).decode()]))
         cells = dict(zip(header, next(csv.reader([last_row.decode(errors="replace")])), strict=False))
-        ids = [cells[column] for column in _ID_COLUMNS if cells.get(column, "").isdigit()]
+        is_repair = cells.get("source") == "rest"  # fills an old hole: says nothing of where the file ended
+        ids = [cells[column] for column in _ID_COLUMNS if cells.get(column, "").isdigit() and not is_repair]
         if cells.get("recv_ns", "").isdigit():
             return Damage(series, symbol, int(ids[0]) if ids else None, int(cells["recv_ns"]))
     return Damage(series, symbol, None, record.first_ns)

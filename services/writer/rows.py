@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer import exchange
+from binance_streamer.exchange_rest import REST_ROW_FORMS
 from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import Topic
 from services.writer.cells import CellReader, RowFault, quoted, text_cell
@@ -48,7 +49,8 @@ class Row(NamedTuple):
     """One line of one file, and what continuity needs to know of it.
 
     `topic` is None where the frame could not be trusted to name one. `identity`, `epoch` and `seq` name the line for
-    ever: files and lines tell them without a database.
+    ever: files and lines tell them without a database. `event` is None where the line does not say how far its stream
+    has come: what REST brought later fills a hole far behind.
     """
 
     target: Target
@@ -65,11 +67,23 @@ class Row(NamedTuple):
 class _Route:
     """What is the same for all frames of one stream type, symbol and stream."""
 
-    __slots__ = ("cells", "fault", "folder", "header", "is_of_all_symbols", "stem", "targets", "topic", "with_request")
+    __slots__ = (
+        "cells",
+        "fault",
+        "folder",
+        "header",
+        "is_of_all_symbols",
+        "rest_cells",
+        "stem",
+        "targets",
+        "topic",
+        "with_request",
+    )
 
     def __init__(self, stream_type: str, symbol: str, stream: str) -> None:
         self.fault: str | None = None
         self.cells: CellReader | None = None
+        self.rest_cells: CellReader | None = None
         self.with_request = stream_type == "depth_snapshot"
         self.targets: dict[int, Target] = {}
         self.folder = encode_name(symbol)
@@ -86,7 +100,9 @@ class _Route:
         if self.fault is None:
             self.stem = exchange.file_stem(stream_type, variant)
         if form is not None:
-            self.cells = CellReader(form, _implied(stream_type, symbol, variant, form))
+            self.cells = self.rest_cells = CellReader(form, _implied(stream_type, symbol, variant, form))
+            if stream_type in REST_ROW_FORMS:
+                self.rest_cells = CellReader(REST_ROW_FORMS[stream_type], {})
             request = "requested_ns," if self.with_request else ""
             self.header = f"{','.join(column for column, _ in form.columns)},{request}{TAIL}\n".encode()
         elif stream_type in OWN_COLUMNS:
@@ -116,8 +132,9 @@ class RowMaker:
         """Keys that no column has and that were not expected, per series."""
         found: dict[str, set[str]] = {}
         for route in self._routes.values():
-            if route.cells is not None and route.cells.new_keys:
-                found.setdefault(f"{route.folder}/{route.stem}", set()).update(route.cells.new_keys)
+            for cells in (route.cells, route.rest_cells):
+                if cells is not None and cells.new_keys:
+                    found.setdefault(f"{route.folder}/{route.stem}", set()).update(cells.new_keys)
         return {series: sorted(keys)[:20] for series, keys in found.items()}
 
     def rows(self, run: Run, first: int, frames: Sequence[bytes], *, now_ns: int) -> list[Row]:
@@ -148,8 +165,11 @@ class RowMaker:
         if route.fault is not None:
             raise RowFault(route.fault)
         event = data.event
-        if route.cells is not None and event is not None:
-            cells = route.cells.read(event)
+        cell_reader = route.cells if data.source != "rest" else route.rest_cells
+        if cell_reader is not None and event is not None:
+            cells = cell_reader.read(event)
+            if cell_reader is not route.cells:
+                event = None
             request = (
                 (b"%d," % data.requested_ns if data.requested_ns is not None else b",") if route.with_request else b""
             )

@@ -105,7 +105,11 @@ class Streams:
                 hole = _hole_between(state, row)
                 holes += [hole] if hole else []
                 state.suspect_epoch = None
-            state.row = row
+            if row.event is None and exchange.has_ids(topic.stream_type):
+                state.record = _numbered_like(state, row)
+                state.row = None
+            else:
+                state.row = row
             state.is_dirty = True
         return holes
 
@@ -165,6 +169,12 @@ def _hole_before_first(marker: _State | None, row: Row) -> Hole | None:
 
 def _record_of(producer: str, topic: Topic, row: Row) -> StreamRecord:
     return StreamRecord(producer, topic, row.epoch, row.seq, row.recv_ns, _ids(row)[1], None)
+
+
+def _numbered_like(state: _State, row: Row) -> StreamRecord:
+    """The record behind a row that fills an old hole: the stream stands where it stood, its numbers have gone on."""
+    last_id = _ids(state.row)[1] if state.row else state.record.last_id
+    return state.record._replace(epoch=row.epoch, seq=row.seq, recv_ns=row.recv_ns, last_id=last_id)
 
 
 def _recv_ns(state: _State) -> int:

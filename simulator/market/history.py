@@ -9,7 +9,10 @@ _TIME = re.compile(r'"T":(\d+)')
 
 
 class TradeHistory:
-    """Rows in the order of their ids, which are consecutive."""
+    """Rows in the order of their ids, which are consecutive.
+
+    What is older than `since_ms` is no longer told of: an answer begins at the oldest row that is.
+    """
 
     def __init__(self) -> None:
         self._rows: list[str] = []
@@ -23,13 +26,13 @@ class TradeHistory:
             del self._rows[: _KEPT // 4]
             self._first_id += _KEPT // 4
 
-    def from_id(self, agg_id: int, limit: int) -> list[str]:
-        start = max(agg_id - self._first_id, 0)
+    def from_id(self, agg_id: int, limit: int, since_ms: int = 0) -> list[str]:
+        start = max(agg_id - self._first_id, bisect_left(self._rows, since_ms, key=_time_ms))
         return self._rows[start : start + limit]
 
-    def between(self, start_ms: int, end_ms: int, limit: int) -> list[str]:
+    def between(self, start_ms: int, end_ms: int, limit: int, since_ms: int = 0) -> list[str]:
         """Both ends inclusive, the oldest first."""
-        start = bisect_left(self._rows, start_ms, key=_time_ms)
+        start = bisect_left(self._rows, max(start_ms, since_ms), key=_time_ms)
         end = bisect_right(self._rows, end_ms, key=_time_ms)
         return list(islice(self._rows, start, min(end, start + limit)))
 

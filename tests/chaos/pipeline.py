@@ -65,7 +65,8 @@ class Pipeline:
         self.simulator = Simulator(
             place, "--symbols", ",".join(symbols), "--rate", str(rate), *mix, *simulator_arguments
         )
-        network = {**self.simulator.urls, **sections.pop("network", {})}
+        # every gap is to stay what it is where the accounting of gaps is looked at; tests of repair switch it on
+        network = {**self.simulator.urls, "repair": False, **sections.pop("network", {})}
         self.config_path = write_config(place, dict.fromkeys(symbols, streams), network, **sections)
         self.config = configuration.load(self.config_path)
         self.data = Path(self.config.storage.output_directory)

@@ -124,13 +124,11 @@ def test_the_answer_to_a_subscription_is_not_recorded() -> None:
     assert deliver(recorder(), b'{"result":null,"id":1}') == []
 
 
-def test_a_gap_is_told_once_with_its_last_state() -> None:
+def test_a_gap_is_told_before_the_row_that_shows_it_and_its_last_state_behind_what_changed_it() -> None:
     subject = recorder()
-    rows = deliver(subject, depth(0, 10), depth(30, 40), depth(10, 20))
-    gaps = [row for row in rows if row["type"] == "gap"]
-    assert [(gap["gap_id"], gap["from_id"], gap["to_id"], gap["state"]) for gap in gaps] == [
-        ("g1", 20, 30, "unrepairable")
-    ]
+    rows = deliver(subject, depth(0, 10), depth(30, 40), depth(10, 20), depth(20, 25))
+    told = [(row["gap_id"], row["from_id"], row["to_id"]) if row["type"] == "gap" else row["type"] for row in rows]
+    assert told == ["depth", ("g1", 10, 30), "depth", "depth", "depth", ("g1", 25, 30)]
 
 
 def test_the_first_depth_row_and_every_hole_want_a_snapshot() -> None:
@@ -171,7 +169,7 @@ def test_an_event_a_day_ahead_of_our_clock_does_not_hide_that_ids_went_back() ->
     deliver(subject, depth(100, 110, 1_790_526_539_000 + 40 * 86_400_000))
     later_ns = STAMP_NS + 2 * 86_400 * 1_000_000_000
     rows = deliver(subject, depth(5, 7, later_ns // 1_000_000), stamp_ns=later_ns)
-    assert [row["type"] for row in rows] == ["depth", "gap"]
+    assert [row["type"] for row in rows] == ["gap", "depth"]
 
 
 def test_repeats_are_counted() -> None:

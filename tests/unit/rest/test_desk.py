@@ -5,10 +5,11 @@ import json
 import pytest
 
 from services.rest.answers import Answer, AnswerError, Request, read_clock_sample, read_snapshot
-from services.rest.desk import Desk
+from services.rest.desk import Desk, Queues
 from services.rest.offset import SAMPLES, Sample
 from services.rest.pacing import Pace
 from services.rest.queue import SnapshotQueue
+from services.rest.repairs import RepairQueue
 
 NOW_MS = 1_790_000_000_000
 
@@ -21,7 +22,7 @@ def an_answer(status: int, body: bytes = b"", fault: str = "", **headers: str) -
 def a_desk() -> Desk:
     return Desk(
         Pace(limit=2400, share=0.5, spacing_s=2),
-        SnapshotQueue([], interval_s=3600, retry_s=5),
+        Queues(SnapshotQueue([], interval_s=3600, retry_s=5), RepairQueue(retry_s=5)),
         delays_s=(5.0, 60.0),
         intervals_s=(600.0, 60.0),
         jitter=lambda: 0.0,

@@ -29,7 +29,9 @@ def test_a_request_names_symbol_reason_and_the_least_id_that_helps() -> None:
 
 
 def test_a_long_reason_is_cut() -> None:
-    assert len(read_request([b"", a_frame(reason="x" * 1000)]).reason) == 60
+    request = read_request([b"", a_frame(reason="x" * 1000)])
+    assert isinstance(request, SnapshotRequest)
+    assert len(request.reason) == 60
 
 
 @pytest.mark.parametrize(

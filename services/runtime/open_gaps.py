@@ -1,0 +1,73 @@
+"""The gaps of one stream that may still be filled, as its journal tells of them. Pure.
+
+They stand in the head of each segment; gap rows and late rows behind it bring them up to date, so that a killed process
+knows exactly which ids it has and which not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class OpenGap(msgspec.Struct, frozen=True, array_like=True):
+    """Ids in (from_id, to_id] are missing, between the rows received at `from_ns` and `to_ns`; none where the two are
+    the same: it is filled, and nobody has been told.
+    """
+
+    gap_id: str
+    from_id: int
+    to_id: int
+    from_ns: int
+    to_ns: int
+    reason: str
+
+
+OpenGaps = tuple[OpenGap, ...]
+"""In the order of their ids; they do not overlap."""
+
+
+def with_gap(gaps: OpenGaps, fields: Mapping[str, Any]) -> OpenGaps:
+    """The gaps behind a gap message: it opens one, gives it other bounds, or closes it. Others give way to it."""
+    gap_id, from_id, to_id = fields.get("gap_id"), fields.get("from_id"), fields.get("to_id")
+    others = [gap for gap in gaps if gap.gap_id != gap_id]
+    is_open = fields.get("state") == "open" and type(from_id) is int and type(to_id) is int and from_id < to_id
+    if not is_open:
+        return tuple(others)
+    assert type(from_id) is int
+    assert type(to_id) is int
+    from_ns, to_ns = fields.get("from_ns"), fields.get("to_ns")
+    if type(gap_id) is not str or type(from_ns) is not int:
+        return tuple(others)
+    others = [part for gap in others for part in _outside(gap, from_id, to_id)]
+    opened = OpenGap(
+        gap_id, from_id, to_id, from_ns, to_ns if type(to_ns) is int else from_ns, str(fields.get("reason", ""))
+    )
+    return tuple(sorted([*others, opened], key=lambda gap: gap.from_id))
+
+
+def with_row(gaps: OpenGaps, previous_id: int, last_id: int) -> OpenGaps:
+    """The gaps behind a row that covers (previous_id, last_id].
+
+    Needed where a kill or a power cut came between the row and the gap rows that go with it. A gap of which nothing is
+    left stays, without ids, until a gap row has told of it.
+    """
+    if not gaps or previous_id >= gaps[-1].to_id:
+        return gaps
+    found: list[OpenGap] = []
+    for gap in gaps:
+        found += _outside(gap, previous_id, last_id) or [msgspec.structs.replace(gap, from_id=gap.to_id)]
+    return tuple(found)
+
+
+def _outside(gap: OpenGap, from_id: int, to_id: int) -> list[OpenGap]:
+    """What is left of a gap without the ids in (from_id, to_id]; the second of two parts has a name of its own."""
+    if to_id <= gap.from_id or gap.to_id <= from_id:
+        return [gap]
+    found = []
+    if gap.from_id < from_id:
+        found.append(msgspec.structs.replace(gap, to_id=from_id))
+    if to_id < gap.to_id:
+        name = f"{gap.gap_id}~{to_id}" if found else gap.gap_id
+        found.append(msgspec.structs.replace(gap, gap_id=name, from_id=to_id))
+    return found
