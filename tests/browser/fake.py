@@ -22,6 +22,7 @@ class FakeMonitor:
     def __init__(self, *, every_s: float = 0.3) -> None:
         self.silent = False
         self.refusing = False
+        self.refused = 0
         self._every_s = every_s
         self._snapshot: Callable[[], Any] = lambda: None
         self._ended = False
@@ -66,6 +67,7 @@ class FakeMonitor:
 
     def _stream(self, answer: BaseHTTPRequestHandler) -> None:
         if self.refusing:
+            self.refused += 1
             answer.send_error(503)
             return
         answer.send_response(200)

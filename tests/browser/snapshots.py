@@ -9,10 +9,10 @@ STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
 Snapshot = dict[str, Any]
 
 
-def a_stream(symbol: str, name: str, second: int) -> dict[str, Any]:
+def a_stream(name: str, second: int) -> dict[str, Any]:
     rates = [round(20 + 8 * math.sin((second + at) / 7) + len(name), 1) for at in range(60)]
     return {
-        "stream": f"{symbol.lower()}@{name}", "state": "live", "rate": rates[-1], "messages": 100 * second,
+        "stream": name, "state": "live", "why": "", "rate": rates[-1], "messages": 100 * second,
         "age_s": 0.1, "latency_ms": 12.5, "gaps": 0, "rates": rates,
     }  # fmt: skip
 
@@ -21,9 +21,9 @@ def a_symbol(symbol: str, second: int = 0, streams: Sequence[str] = STREAMS) -> 
     levels = [[f"{67_000 - at / 10:.1f}", f"{1.5 + at:.3f}"] for at in range(5)]
     return {
         "symbol": symbol, "status": "TRADING", "price": f"{67_000 + second:.2f}", "spread": "0.10",
-        "book": {"valid": True, "state": "synced", "since_ms": NOW_MS - 60_000, "resyncs": 1, "audits_passed": 12,
-                 "audits_failed": 0, "bids": levels, "asks": levels},
-        "gaps_today": 0, "missed_today": 0, "streams": [a_stream(symbol, name, second) for name in streams],
+        "book": {"valid": True, "state": "synced", "reason": "", "since_ms": NOW_MS - 60_000, "resyncs": 1,
+                 "audits_passed": 12, "audits_failed": 0, "bids": levels, "asks": levels},
+        "gaps_today": 0, "missed_today": 0, "streams": [a_stream(name, second) for name in streams],
     }  # fmt: skip
 
 
@@ -32,6 +32,10 @@ def a_process(name: str, state: str, **fields: Any) -> dict[str, Any]:
         "name": name, "kind": name.partition("-")[0], "up": True, "state": state, "pid": 4321, "uptime_s": 3700.0,
         "rss_bytes": 36_000_000, "cpu_percent": 3.4, "backlog_bytes": 1200, "backlog_s": 0.1, "detail": "", **fields,
     }  # fmt: skip
+
+
+def a_problem(what: str, why: str, since_ms: int = 0, severity: str = "failure") -> dict[str, Any]:
+    return {"what": what, "why": why, "since_ms": since_ms, "severity": severity}
 
 
 def a_snapshot(symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"), second: int = 0) -> Snapshot:
@@ -63,7 +67,7 @@ def without_writer(snapshot: Snapshot) -> Snapshot:
     """The same with a writer that was killed."""
     for process in snapshot["processes"]:
         if process["name"] == "writer":
-            process.update(up=False, state="no status", pid=None, uptime_s=None, rss_bytes=None, cpu_percent=None)
+            process.update(up=False, state="down", pid=None, uptime_s=None, rss_bytes=None, cpu_percent=None)
         if process["kind"] == "ingest":
             process.update(backlog_bytes=48_000_000, backlog_s=41.0)
     why = "no status for 12 s: is it running? `binance-streamer status`"

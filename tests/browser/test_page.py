@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from tests.browser.fake import FakeMonitor
-from tests.browser.snapshots import a_process, a_snapshot, a_symbol, without_writer
+from tests.browser.snapshots import a_problem, a_process, a_snapshot, a_symbol, without_writer
 from tests.support.browser import Browser
 from tests.support.waiting import eventually
 
@@ -63,7 +63,7 @@ def test_what_is_not_recorded_is_said_with_its_reason(browser: Browser, fake: Fa
     assert browser.text("#problems li").split("\n") == [
         "writer", "no status for 12 s: is it running? `binance-streamer status`", "for 12 s"
     ]  # fmt: skip
-    assert browser.title() == f"1 ▲ not recording {DASH} binance-streamer"
+    assert browser.title() == f"▲ Not everything is recorded {DASH} binance-streamer"
     assert browser.evaluate("document.querySelector('#announcement').textContent").startswith(
         "Not everything is recorded. writer: no status for 12 s"
     )
@@ -79,9 +79,31 @@ def test_what_is_not_recorded_is_said_with_its_reason(browser: Browser, fake: Fa
     assert browser.evaluate(f"{box}.dataset.tone") == "good"
 
 
+def test_a_warning_costs_nothing_and_is_shown_all_the_same(browser: Browser, fake: FakeMonitor) -> None:
+    snapshot = a_snapshot(second=400)
+    snapshot["problems"] = [a_problem("clock", "620 ms behind the exchange's", snapshot["time_ms"], "warning")]
+    opened(browser, fake, snapshot)
+    assert browser.text("#verdict") == "Recording"
+    assert browser.text("#summary").endswith("1 warning that cost nothing so far:")
+    assert browser.text("#problems li").split("\n") == ["clock", "620 ms behind the exchange's", "for 0 s"]
+    assert browser.count("#problems [data-tone=wait]") == 1
+
+
+def test_a_stream_that_is_not_recorded_says_why(browser: Browser, fake: FakeMonitor) -> None:
+    snapshot = a_snapshot(second=400)
+    snapshot["symbols"][1]["streams"][1].update(state="quiet", why="silent for 70 s, its connection may be dead")
+    snapshot["symbols"][2]["streams"][2].update(state="quiet")
+    opened(browser, fake, snapshot)
+    assert browser.text(".stream .why:not([hidden])") == "silent for 70 s, its connection may be dead"
+    assert browser.count(".stream .why") == 1
+    assert browser.count("tbody[data-tone=bad] .symbol") == 1
+    tones = "[...document.querySelectorAll('.stream .state')].map((one) => one.dataset.tone).join(' ')"
+    assert browser.evaluate(tones) == "good good good good bad good good good good"
+
+
 def test_what_comes_off_the_wire_is_text_and_nothing_else(browser: Browser, fake: FakeMonitor) -> None:
     snapshot = a_snapshot([HOSTILE, "BTCUSDT"], 400)
-    snapshot.update(mode=HOSTILE, healthy=False, problems=[{"what": HOSTILE, "why": HOSTILE, "since_ms": 0}])
+    snapshot.update(mode=HOSTILE, healthy=False, problems=[a_problem(HOSTILE, HOSTILE)])
     snapshot["symbols"][0].update(status=HOSTILE, price=HOSTILE, spread=HOSTILE)
     snapshot["symbols"][0]["book"].update(state=HOSTILE, bids=[[HOSTILE, HOSTILE]])
     snapshot["symbols"][0]["streams"][0].update(stream=HOSTILE, state=HOSTILE)
@@ -102,7 +124,7 @@ def test_what_comes_off_the_wire_is_text_and_nothing_else(browser: Browser, fake
 def test_two_hundred_symbols_are_folded_and_can_be_filtered(browser: Browser, fake: FakeMonitor) -> None:
     names = [f"C{number}USDT" for number in range(198)] + ["BTCUSDT", "BTCUSDT_260925"]
     snapshot = a_snapshot(names, 400)
-    snapshot.update(healthy=False, problems=[{"what": "C7USDT", "why": "stale", "since_ms": 0}])
+    snapshot.update(healthy=False, problems=[a_problem("C7USDT depth@0ms", "silent for 70 s")])
     opened(browser, fake, snapshot)
     assert browser.count(".symbol") == 200
     assert browser.count(".stream") == 0
@@ -149,7 +171,7 @@ def test_what_is_not_known_is_a_dash_and_no_error(browser: Browser, fake: FakeMo
     snapshot["weight"] = {"used": None, "limit": None, "stand_down_s": None}
     opened(browser, fake, snapshot)
     assert browser.text(".symbol").split() == ["BTCUSDT", DASH, DASH, "0.0", DASH, DASH, "0", DASH]
-    assert browser.text("#summary").endswith("0 of them with messages so far.")
+    assert browser.text("#summary").endswith("0 of them live.")
     for field in ("#messages", "#latency", "#weight", "#offset"):
         assert browser.text(field) == DASH
     page = browser.evaluate("document.body.innerText")
@@ -187,6 +209,7 @@ def test_a_lost_monitor_is_said_and_comes_back_by_itself(browser: Browser, fake:
     age = re.search(r" (\d+) s old", browser.text("#lost"))
     assert age
     shows(browser, "#lost", f" {int(age[1]) + 2} s old")
+    eventually(lambda: fake.refused, what="the browser gives up, as it does after an answer that is no stream")
     fake.refusing = False
     eventually(lambda: browser.count("#lost") == 0, what="the page is connected again")
     assert browser.text("#verdict") == "Recording"
@@ -204,7 +227,7 @@ def test_a_connection_that_says_nothing_counts_as_lost(browser: Browser, fake: F
 
 def test_a_phone_needs_no_sideways_scrolling(browser: Browser, fake: FakeMonitor) -> None:
     snapshot = without_writer(a_snapshot(["BTCUSDT", "1000000MOGUSDT_260925", HOSTILE.replace(" ", "")], 400))
-    snapshot["problems"].append({"what": "x" * 300, "why": "y" * 300, "since_ms": 0})
+    snapshot["problems"].append(a_problem("x" * 300, "y" * 300))
     for width in (320, 390, 700, 900):
         browser.resize(width, 800, mobile=True)
         opened(browser, fake, copy.deepcopy(snapshot))

@@ -69,18 +69,18 @@ export const plural = (number, word, words = `${word}s`) => `${count(number)} ${
 
 export const shortened = (value, length) => (value.length > length ? `${value.slice(0, length - 1)}…` : value);
 
-const GOOD = new Set(["live", "recording", "answered", "forwarding", "synced", "serving", "running", "repaired", "ok"]);
-const WAITING = new Set([
-  "waiting",
-  "starting",
-  "buffering",
-  "snapshot_requested",
-  "bridging",
+const GOOD = "live quiet recording answered forwarding synced serving running repaired".split(" ");
+const WAITING = [
+  ..."waiting starting buffering snapshot_requested bridging open".split(" "),
   "standing down",
-  "open",
-]);
+  "not trading",
+  "not heard yet",
+];
 
 /** good, wait or bad: the shape and the colour beside a state's own word. */
-export const toneOf = (state) => (GOOD.has(state) ? "good" : WAITING.has(state) ? "wait" : "bad");
+export const toneOf = (state) => (GOOD.includes(state) ? "good" : WAITING.includes(state) ? "wait" : "bad");
+
+/** A stream with a reason beside its state is not recorded; one without is, however quiet. */
+export const toneOfStream = ({ state, why }) => (why ? "bad" : toneOf(state));
 
 export const words = (state) => text(state).replaceAll("_", " ");

@@ -70,7 +70,7 @@ class Process {
   show(process) {
     setText(this.name, text(process.name));
     setAttribute(this.name, "title", process.pid ? `pid ${process.pid}` : "");
-    this.state.show(toneOfProcess(process), process.up ? words(process.state) : "down", text(process.detail));
+    this.state.show(toneOfProcess(process), words(process.state), text(process.detail));
     setText(this.up, age(process.uptime_s));
     setText(this.cpu, percent(process.cpu_percent));
     setText(this.memory, bytes(process.rss_bytes));

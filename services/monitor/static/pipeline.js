@@ -115,8 +115,7 @@ class Picture {
 function ofProcess(process) {
   if (!process) return null;
   const tone = toneOfProcess(process);
-  const state = process.up ? words(process.state) : "down";
-  const lines = [line(tone, state, "", process.detail)];
+  const lines = [line(tone, words(process.state), "", process.detail)];
   if (process.up) lines.push(line(null, `CPU ${percent(process.cpu_percent)}`, bytes(process.rss_bytes)));
   return { tone, down: !process.up, lines };
 }
@@ -127,7 +126,7 @@ function ofWorkers(workers) {
   sorted.sort((one, other) => RANK[one.tone] - RANK[other.tone]); // stable: what is wrong comes first
   const shown = sorted.slice(0, sorted.length > WORKERS + 1 ? WORKERS : WORKERS + 1);
   const lines = shown.map(({ process, tone }) =>
-    line(tone, process.name.replace(/^ingest-/, ""), process.up ? words(process.state) : "down", text(process.detail)),
+    line(tone, process.name.replace(/^ingest-/, ""), words(process.state), text(process.detail)),
   );
   const hidden = sorted.slice(shown.length);
   const wrong = hidden.filter(({ tone }) => tone === "bad").length;

@@ -1,7 +1,7 @@
 // A row per symbol, its streams and the top of its book below it.
 
 import { byId, element, Keyed, setAttribute, setHidden, setText, State } from "./dom.js";
-import { count, milliseconds, NONE, rate, shortAge, text, toneOf, words } from "./format.js";
+import { count, milliseconds, NONE, rate, shortAge, text, toneOf, toneOfStream, words } from "./format.js";
 import { Book } from "./book.js";
 import { added, Spark } from "./spark.js";
 
@@ -18,26 +18,17 @@ class Stream {
     this.state = new State();
     this.name = element("span", "stream-name");
     this.spark = new Spark();
-    this.rate = element("span", "num");
-    this.age = element("span", "num");
-    this.latency = element("span", "num");
-    this.gaps = element("span", "num");
-    this.node = element(
-      "li",
-      "stream",
-      this.name,
-      this.state.node,
-      this.spark.node,
-      this.rate,
-      this.age,
-      this.latency,
-      this.gaps,
-    );
+    [this.rate, this.age, this.latency, this.gaps] = Array.from({ length: 4 }, () => element("span", "num"));
+    this.why = element("span", "why");
+    const numbers = [this.rate, this.age, this.latency, this.gaps];
+    this.node = element("li", "stream", this.name, this.state.node, this.spark.node, ...numbers, this.why);
   }
 
   show(stream) {
     setText(this.name, text(stream.stream));
-    this.state.show(toneOf(stream.state), words(stream.state));
+    this.state.show(toneOfStream(stream), words(stream.state));
+    setText(this.why, stream.why ?? "");
+    setHidden(this.why, !stream.why);
     this.spark.show(stream.rates ?? []);
     setText(this.rate, `${rate(stream.rate)} /s`);
     setText(this.age, `${shortAge(stream.age_s)} ago`);
@@ -120,7 +111,12 @@ class Row {
 
   bookState(book) {
     if (!book) this.book.show("none", NONE, "no order book of this symbol");
-    else this.book.show(book.valid ? "good" : toneOf(book.state) === "bad" ? "bad" : "wait", words(book.state));
+    else
+      this.book.show(
+        book.valid ? "good" : toneOf(book.state) === "bad" ? "bad" : "wait",
+        words(book.state),
+        book.reason,
+      );
   }
 
   inside(symbol, now_ms) {
@@ -176,12 +172,13 @@ export class Symbols {
 
 /** The symbols that a problem names, themselves, by a stream or by their worker, or with a stream in a bad state. */
 function troubledOf(symbols, problems) {
-  const named = new Set(problems.map((problem) => problem.what));
-  const troubled = symbols.filter(
-    (symbol) =>
-      named.has(symbol.symbol) ||
-      named.has(`ingest-${symbol.symbol}`) ||
-      symbol.streams.some((stream) => named.has(stream.stream) || toneOf(stream.state) === "bad"),
+  const named = new Set(
+    problems.map(({ what }) =>
+      String(what)
+        .split(" ")[0]
+        .replace(/^ingest-/, ""),
+    ),
   );
-  return new Set(troubled.map((symbol) => symbol.symbol));
+  const bad = ({ symbol, streams }) => named.has(symbol) || streams.some((stream) => toneOfStream(stream) === "bad");
+  return new Set(symbols.filter(bad).map(({ symbol }) => symbol));
 }

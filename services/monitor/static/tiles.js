@@ -1,7 +1,7 @@
 // The six numbers on top.
 
 import { byId, setAttribute, setMeter, setText } from "./dom.js";
-import { age, bytes, count, days, last, milliseconds, NONE, plural, rate, signed, toneOf } from "./format.js";
+import { age, bytes, count, days, last, milliseconds, NONE, plural, rate, signed, toneOfStream } from "./format.js";
 
 const FULL_DAYS = 3;
 const OFFSET_MS = 500;
@@ -9,7 +9,7 @@ const OFFSET_MS = 500;
 export class Tiles {
   show({ symbols, series, gaps, disk, clock, weight }) {
     const streams = symbols.flatMap((symbol) => symbol.streams);
-    const live = streams.filter((stream) => toneOf(stream.state) === "good").length;
+    const live = streams.filter((stream) => toneOfStream(stream) === "good").length;
     setText(byId("messages"), rate(last(series.messages_per_s)));
     setText(byId("messages-note"), `${live} of ${plural(streams.length, "stream")} live`);
     setText(byId("latency"), milliseconds(last(series.latency_p50_ms)));

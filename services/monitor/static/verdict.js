@@ -1,19 +1,24 @@
 // Whether everything is recorded, in one look: headline, what is wrong and why, title and icon of the page.
 
 import { byId, element, Keyed, setAttribute, setHidden, setText } from "./dom.js";
-import { age, plural, text, toneOf } from "./format.js";
+import { age, plural, text, toneOfStream } from "./format.js";
 
 const SHOWN = 8;
+const RECORDING = "Recording";
+const NOT_RECORDING = "Not everything is recorded";
 
 class Problem {
   constructor() {
     this.what = element("strong");
     this.why = element("span", "why");
     this.since = element("span", "since");
-    this.node = element("li", "", this.what, this.why, this.since);
+    const shape = element("i", "shape");
+    shape.setAttribute("aria-hidden", "true");
+    this.node = element("li", "", shape, this.what, this.why, this.since);
   }
 
   show(problem, now_ms) {
+    setAttribute(this.node, "data-tone", problem.severity === "warning" ? "wait" : "bad");
     setText(this.what, text(problem.what));
     setText(this.why, text(problem.why));
     setText(this.since, Number.isFinite(problem.since_ms) ? `for ${age((now_ms - problem.since_ms) / 1000)}` : "");
@@ -34,22 +39,25 @@ export class Verdict {
   show(snapshot) {
     const problems = snapshot.problems;
     const streams = snapshot.symbols.flatMap((symbol) => symbol.streams);
-    const live = streams.filter((stream) => toneOf(stream.state) === "good").length;
-    const scope = `${plural(snapshot.symbols.length, "symbol")}, ${plural(streams.length, "stream")}`;
+    const live = streams.filter((stream) => toneOfStream(stream) === "good").length;
+    const warnings = problems.filter((problem) => problem.severity === "warning").length;
     if (snapshot.healthy) {
-      const quiet = live < streams.length ? `, ${live} of them with messages so far` : "";
-      this.say("good", "Recording", `Everything that is configured: ${scope}${quiet}.`);
+      const scope = `${plural(snapshot.symbols.length, "symbol")}, ${plural(streams.length, "stream")}`;
+      const quiet = live < streams.length ? `, ${live} of them live` : "";
+      const but = warnings ? ` ${plural(warnings, "warning")} that cost nothing so far:` : "";
+      this.say("good", RECORDING, `Everything that is configured: ${scope}${quiet}.${but}`);
     } else {
-      const wrong = problems.length ? plural(problems.length, "problem") : "The monitor did not say why";
-      this.say("bad", "Not everything is recorded", `${wrong}. ${live} of ${plural(streams.length, "stream")} live.`);
+      const failures = problems.length - warnings;
+      const wrong = failures ? plural(failures, "problem") : "The monitor did not say why";
+      this.say("bad", NOT_RECORDING, `${wrong}. ${live} of ${plural(streams.length, "stream")} live.`);
     }
     this.problems.show(problems.slice(0, SHOWN), snapshot.time_ms);
     setHidden(byId("problems"), problems.length === 0);
     setHidden(this.more, problems.length <= SHOWN);
     setText(this.more, `and ${problems.length - SHOWN} more`);
     const names = problems.slice(0, SHOWN).map((problem) => `${problem.what}: ${problem.why}`);
-    this.announce([snapshot.healthy ? "Recording" : "Not everything is recorded", ...names].join(". "));
-    const title = snapshot.healthy ? "Recording" : `${problems.length || "?"} ▲ not recording`;
+    this.announce([snapshot.healthy ? RECORDING : NOT_RECORDING, ...names].join(". "));
+    const title = snapshot.healthy ? RECORDING : `▲ ${NOT_RECORDING}`;
     this.label(title, snapshot.healthy ? "icon-good.svg" : "icon-bad.svg");
   }
 
