@@ -2,10 +2,8 @@
 ARG BASE_IMAGE=python:3.12-slim-bookworm
 
 FROM $BASE_IMAGE AS build
-# No default: pip's own. They do not get into the final image, but into the history of this stage: no passwords.
+# Where packages come from; pip has its own default. It stays in the history of this stage: no passwords in it.
 ARG PIP_INDEX_URL
-ARG PIP_EXTRA_INDEX_URL
-ARG PIP_TRUSTED_HOST
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 RUN python3 -m venv tools && python3 -m venv --without-pip /venv

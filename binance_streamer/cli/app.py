@@ -124,6 +124,12 @@ def tap(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
     count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many messages.")] = None,
+    bus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENDPOINT", callback=taps.endpoint, help="Where to listen, in place of endpoints.bus_subscribe."
+        ),
+    ] = None,
     config: ConfigFile = configuration.DEFAULT_PATH,
 ) -> None:
     """Show live messages off the bus.
@@ -135,8 +141,9 @@ def tap(
       binance-streamer tap
       binance-streamer tap depth.BTCUSDT. aggtrade. --count 10
       binance-streamer tap status. --json | jq .
+      binance-streamer tap --bus tcp://127.0.0.1:5702
     """
-    taps.show(configuration.load(config).endpoints, topics or [], as_json=as_json, count=count)
+    taps.show(configuration.load(config).endpoints, topics or [], as_json=as_json, count=count, bus=bus)
 
 
 @app.command()

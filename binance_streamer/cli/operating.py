@@ -6,7 +6,7 @@ import typer
 
 from binance_streamer import config as configuration
 from binance_streamer import supervision
-from binance_streamer.cli import applying, daemon, reading, sites
+from binance_streamer.cli import applying, composes, daemon, reading, sites
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, Names
 
@@ -80,6 +80,7 @@ def status(
 def apply(
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    compose: Annotated[bool, typer.Option("--compose", help="Generate docker-compose.yml, and nothing else.")] = False,
     config: ConfigFile = configuration.DEFAULT_PATH,
 ) -> None:
     """Take a changed configuration while everything else goes on recording.
@@ -94,8 +95,12 @@ def apply(
       binance-streamer apply --dry-run
       binance-streamer apply
       binance-streamer apply -c my.yaml
+      binance-streamer apply --compose && docker compose up -d --remove-orphans
     """
-    raise typer.Exit(applying.run(configuration.load(config), config, dry_run=dry_run))
+    loaded = configuration.load(config)
+    if compose:
+        raise typer.Exit(composes.run(config, dry_run=dry_run))
+    raise typer.Exit(applying.run(loaded, config, dry_run=dry_run))
 
 
 @app.command("supervisor-config")

@@ -75,13 +75,18 @@ def write(site: Site, texts: Mapping[Path, str]) -> None:
     site.include.mkdir(parents=True, exist_ok=True)
     for path, text in texts.items():
         if _text(path) != text:
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_text(text, encoding="utf-8")
-            draft.replace(path)
-            _log.debug("written: %s", path)
+            write_text(path, text)
     for path in _strays(site, texts):
         path.unlink()
         _log.debug("removed: %s", path)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A file with this text; whoever reads it meanwhile sees the old one."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+    _log.debug("written: %s", path)
 
 
 def _strays(site: Site, texts: Mapping[Path, str]) -> list[Path]:

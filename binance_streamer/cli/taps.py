@@ -11,8 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
+import typer
 
 from binance_streamer.config import EndpointsConfig
+from binance_streamer.endpoints import EXPECTED, is_endpoint
 from binance_streamer.tap import Tap, Tapped
 
 _SILENCE_S = 5.0
@@ -63,12 +65,22 @@ def _embedded(event: bytes) -> msgspec.Raw | str:
         return event.decode(errors="replace")
 
 
-def show(endpoints: EndpointsConfig, topics: Sequence[str], *, as_json: bool, count: int | None) -> None:
+def endpoint(given: str | None) -> str | None:
+    """What stands behind `--bus`, if it is an endpoint."""
+    if given is not None and not is_endpoint(given):
+        raise typer.BadParameter(f"{EXPECTED}, got {given!r}")
+    return given
+
+
+def show(
+    endpoints: EndpointsConfig, topics: Sequence[str], *, as_json: bool, count: int | None, bus: str | None = None
+) -> None:
     """Print messages until `count` is reached, the reader is gone, or Ctrl-C."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
+    source = bus or endpoints.bus_subscribe
     try:
-        with Tap(endpoints.bus_subscribe, topics, curve_directory=endpoints.curve_directory) as tap:
-            for message in itertools.islice(_messages(tap, endpoints.bus_subscribe), count):
+        with Tap(source, topics, curve_directory=endpoints.curve_directory) as tap:
+            for message in itertools.islice(_messages(tap, source), count):
                 line = json_line(message) if as_json else text_line(message, width)
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()

@@ -10,6 +10,7 @@ import yaml
 
 from binance_streamer import compose
 from binance_streamer import config as configuration
+from binance_streamer.cli import composes
 from binance_streamer.cli.composes import compose_path, compose_text
 from binance_streamer.cli.sites import built_services
 from binance_streamer.config import ConfigError
@@ -44,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def generated(folder: Path, services: set[str] = SERVICES) -> Services:
     record, demo = (
-        compose.Stack(profile, file, configuration.load(folder / file), services)
+        compose.Stack(profile, folder / file, configuration.load(folder / file), services)
         for profile, file in (("record", "compose.yaml"), ("demo", "demo.yaml"))
     )
     found: Services = yaml.safe_load(compose.text(record, demo, "./config"))["services"]
@@ -165,6 +166,15 @@ def test_any_symbol_has_a_service(folder: Path) -> None:
     assert not any("OLDUSDT" in service for service in services)
 
 
+def test_a_change_of_a_section_starts_again_who_reads_it(folder: Path) -> None:
+    before = generated(folder)
+    with (folder / "streamer.yaml").open("a", encoding="utf-8") as file:
+        file.write("network: {snapshot_interval: 60}\n")
+    after = generated(folder)
+    changed = {name for name in before if before[name] != after[name] and not name.startswith("demo-")}
+    assert changed == OF_ALL_SYMBOLS & set(before)
+
+
 def test_a_change_of_a_symbol_changes_its_services_alone(folder: Path) -> None:
     before = generated(folder)
     path = folder / "streamer.yaml"
@@ -181,6 +191,30 @@ def test_a_new_symbol_leaves_the_other_workers_alone(folder: Path) -> None:
     after = generated(folder)
     assert set(after) - set(before) == {"ingest-XRPUSDT"}
     assert {name for name in before if before[name] != after[name]} == OF_ALL_SYMBOLS & set(before)
+
+
+def test_what_up_will_do_is_said_and_a_dry_run_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder.parent / "docker-compose.yml"
+    composes.run(folder / "streamer.yaml", dry_run=False)
+    before = path.read_text(encoding="utf-8")
+    capsys.readouterr()
+    text = YAML.replace("BTCUSDT", "XRPUSDT").replace("streams: [aggTrade]", "streams: [trade]")
+    (folder / "streamer.yaml").write_text(text, encoding="utf-8")
+    composes.run(folder / "streamer.yaml", dry_run=True)
+    assert path.read_text(encoding="utf-8") == before
+    said = capsys.readouterr().out.splitlines()
+    again = [name for name in ("rest", "orderbook", "monitor") if f"\n  {name}:\n" in before]
+    assert sorted(said) == sorted([
+        "ingest-XRPUSDT: will be started",
+        "ingest-BTCUSDT: will be stopped",
+        "ingest-.24UMUSDT: will be started again",
+        *(f"{name}: will be started again" for name in again),
+        "dry run: nothing was done",
+    ])  # fmt: skip
+    composes.run(folder / "streamer.yaml", dry_run=False)
+    assert path.read_text(encoding="utf-8") == compose_text(folder / "streamer.yaml")
+    composes.run(folder / "streamer.yaml", dry_run=False)
+    assert capsys.readouterr().out.splitlines()[-1] == f"up to date: {path}"
 
 
 def test_the_simulator_has_the_symbols_and_the_certificate_of_the_demo(folder: Path) -> None:

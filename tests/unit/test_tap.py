@@ -129,6 +129,16 @@ def test_json_lines_hold_the_event_with_its_own_digits(place: Path, bus: Bus) ->
     assert second.endswith(b'"event":{"E":1,"p":"1.50","q":1.500}}')
 
 
+def test_another_bus_than_the_configured_one_can_be_named(place: Path, bus: Bus) -> None:
+    elsewhere = str(config_file(place, f"ipc://{place}/nobody"))
+    command = [sys.executable, "-m", "binance_streamer", "tap", "-c", elsewhere, "--bus", bus.endpoint, "--count", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tap:
+        bus.wait_for_subscription()
+        bus.publish(b"aggtrade.BTCUSDT.", encode_frame("aggtrade", DATA))
+        out, _ = tap.communicate(timeout=30)
+    assert (tap.returncode, out[:17]) == (0, b"aggtrade.BTCUSDT.")
+
+
 def test_an_event_that_is_no_json_is_shown_as_text(place: Path, bus: Bus) -> None:
     with tap_process(place, bus, "--json", "--count", "1") as tap:
         bus.wait_for_subscription()
