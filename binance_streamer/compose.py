@@ -157,13 +157,13 @@ def _ports(stack: Stack, kind: str) -> list[str]:
 
 
 def _volumes(stack: Stack, kind: str) -> list[str]:
-    """No more than a process needs; the monitor looks at the disks."""
+    """No more than a process needs; the monitor reads the listed gaps."""
     if stack.is_demo:
         return [_DEMO]
     return {
         "bus": [_STATE],
         "writer": [_STATE, _DATA],
-        "monitor": [_STATE, f"{_JOURNALS}:ro", f"{_DATA}:ro"],
+        "monitor": [_STATE, f"{_DATA}:ro"],
     }.get(kind, [_STATE, _JOURNALS])
 
 
