@@ -110,12 +110,15 @@ def audit(book: Book, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
     is_spanned = boundary < last_update_id and bool(steps)
     bid_changes = [_Changes(step.update.levels()[0], step.undo.bids) for step in steps]
     ask_changes = [_Changes(step.update.levels()[1], step.undo.asks) for step in steps]
-    bids = _compare(book, book.bids, snapshot.bids, bid_changes, is_spanned=is_spanned)
-    asks = _compare(book, book.asks, snapshot.asks, ask_changes, is_spanned=is_spanned)
+    bids = _compare(book.bids, snapshot.bids, bid_changes, is_spanned=is_spanned)
+    asks = _compare(book.asks, snapshot.asks, ask_changes, is_spanned=is_spanned)
     differences = (*bids.differences, *asks.differences)
     if differences:
         return Audit(Outcome.FAILED, last_update_id, "levels differ", differences, bids.compared + asks.compared)
-    book.learn(bids.unknown, asks.unknown, _wider(book, snapshot))
+    wider = _wider(book, snapshot)
+    if bids.unknown or asks.unknown or wider != book.trusted_range:
+        book.learn(bids.unknown, asks.unknown, wider)
+        trail.begin(book.update_id)  # what the book did not know before, an older snapshot may have
     return Audit(
         Outcome.PASSED,
         last_update_id,
@@ -129,7 +132,7 @@ class _Changes(NamedTuple):
     before: list[str | None]
 
 
-def _compare(book: Book, side: Side, theirs: list[Level], newest_first: list[_Changes], *, is_spanned: bool) -> _Found:
+def _compare(side: Side, theirs: list[Level], newest_first: list[_Changes], *, is_spanned: bool) -> _Found:
     ours = {Decimal(price): quantity for price, quantity in side.levels()}
     changed = set()
     for changes in newest_first:
@@ -153,7 +156,7 @@ def _compare(book: Book, side: Side, theirs: list[Level], newest_first: list[_Ch
         text, quantity = expected.get(price, (str(price), None))
         own = ours.get(price)
         if own is None or quantity is None or not same_number(own, quantity):
-            if own is None and quantity is not None and not book.trusts(side, text):
+            if own is None and quantity is not None and not side.trusts(text):
                 unknown.append((text, quantity))
             else:
                 differences.append(Difference("bid" if side.sign > 0 else "ask", text, own, quantity))
@@ -163,6 +166,6 @@ def _compare(book: Book, side: Side, theirs: list[Level], newest_first: list[_Ch
 def _wider(book: Book, snapshot: DepthSnapshot) -> TrustedRange:
     bid, ask = edge(snapshot.bids), edge(snapshot.asks)
     return TrustedRange(
-        bid if bid is None or book.trusts(book.bids, bid) is False else book.trusted_range.lowest_bid,
-        ask if ask is None or book.trusts(book.asks, ask) is False else book.trusted_range.highest_ask,
+        bid if bid is None or not book.bids.trusts(bid) else book.bids.edge,
+        ask if ask is None or not book.asks.trusts(ask) else book.asks.edge,
     )

@@ -36,14 +36,12 @@ class Book:
         self.update_id = -1
         self.bids = Side(1)
         self.asks = Side(-1)
-        self.trusted_range = TrustedRange(None, None)
 
     def load(self, snapshot: DepthSnapshot) -> None:
         """Begin anew with a snapshot."""
         self.update_id = snapshot.last_update_id
-        self.bids.load(snapshot.bids)
-        self.asks.load(snapshot.asks)
-        self.trusted_range = TrustedRange(edge(snapshot.bids), edge(snapshot.asks))
+        self.bids.load(snapshot.bids, edge(snapshot.bids))
+        self.asks.load(snapshot.asks, edge(snapshot.asks))
 
     def apply(self, update: DepthUpdate) -> Undo:
         """Apply an update that follows; whether it does, the caller knows.
@@ -89,24 +87,39 @@ class Book:
         """How many bids and asks there are."""
         return len(self.bids), len(self.asks)
 
-    def trusts(self, side: Side, price: str) -> bool:
-        """Whether a price of that side lies in the trusted range."""
-        worst = self.trusted_range.lowest_bid if side is self.bids else self.trusted_range.highest_ask
-        return worst is None or side.sign * Decimal(price) >= side.sign * Decimal(worst)
+    @property
+    def is_top_known(self) -> bool:
+        """Whether best bid and best ask lie in the trusted range: beyond it there may be better ones."""
+        return self.bids.is_best_known and self.asks.is_best_known
+
+    @property
+    def is_running_out(self) -> bool:
+        """Whether the price has gone half of the way from where the snapshot had it to where that ends."""
+        return self.bids.is_running_out or self.asks.is_running_out
+
+    @property
+    def trusted_range(self) -> TrustedRange:
+        """Up to where all levels are known."""
+        return TrustedRange(self.bids.edge, self.asks.edge)
 
     def trusted(self, number: int) -> tuple[int, int]:
         """How many of the best `number` bids and asks lie in the trusted range."""
         bids, asks = self.top(number)
         return (
-            sum(self.trusts(self.bids, price) for price, _ in bids),
-            sum(self.trusts(self.asks, price) for price, _ in asks),
+            sum(self.bids.trusts(price) for price, _ in bids),
+            sum(self.asks.trusts(price) for price, _ in asks),
         )
 
+    def knows(self, number: int) -> bool:
+        """Whether the best `number` levels of each side are the exchange's, with none missing among them."""
+        return self.bids.knows(number) and self.asks.knows(number)
+
     def learn(self, bids: Sequence[Level], asks: Sequence[Level], trusted_range: TrustedRange) -> None:
-        """Add levels that were missing beyond the trusted range, which is `trusted_range` from now on."""
+        """Add levels that were missing beyond the trusted range, and widen it."""
         self.bids.apply(bids)
         self.asks.apply(asks)
-        self.trusted_range = trusted_range
+        self.bids.trust(trusted_range.lowest_bid)
+        self.asks.trust(trusted_range.highest_ask)
 
     def check(self) -> None:
         """Walk through every invariant, and that the book is not crossed."""

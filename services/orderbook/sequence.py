@@ -24,6 +24,8 @@ _PATIENCE_S = 60.0
 MOST_BUFFERED = 1_000
 MOST_BUFFERED_MS = 20_000
 """A snapshot on its way is younger than this; older updates would be dropped behind it."""
+RANGE = "range"
+BEYOND = "beyond the levels of the snapshot"
 _STABLE_S = 60.0
 """A book that was valid for so long may ask for its next snapshot at once."""
 _MOST_DOUBLINGS = 4
@@ -54,8 +56,7 @@ class BookSequence:
     def __init__(self, *, retry_s: float, rng: Random) -> None:
         self.book = Book()
         self.state = State.BUFFERING
-        self.reason = "starting"
-        """Why it is not valid; empty where it is."""
+        self._reason = "starting"
         self.resyncs = 0
         """How often it was valid and is no more."""
         self.updates = 0
@@ -78,8 +79,19 @@ class BookSequence:
 
     @property
     def is_valid(self) -> bool:
-        """Whether the book is the exchange's at `book.update_id`."""
-        return self.state is State.SYNCED
+        """Whether the book is the exchange's at `book.update_id`, as far as it is known.
+
+        Best bid and ask are; whether n levels are, `book.knows(n)` says. Beyond the levels that the snapshot had the
+        book still follows its updates, but there may be others.
+        """
+        return self.state is State.SYNCED and self.book.is_top_known
+
+    @property
+    def reason(self) -> str:
+        """Why it is not valid; empty where it is."""
+        if self.state is not State.SYNCED:
+            return self._reason
+        return "" if self.book.is_top_known else BEYOND
 
     @property
     def buffered(self) -> int:
@@ -118,26 +130,32 @@ class BookSequence:
             if self.book.update_id - REBASED <= last_update_id <= self.book.update_id:
                 return None
         elif self._newest >= 0 and last_update_id < self._least():
-            self.reason = "snapshot older than the stream"
+            self._reason = "snapshot older than the stream"
             return self.tick(now_s)
         self._load(snapshot, now_s)
         self._proceed(now_s)
         return self.tick(now_s)
 
     def tick(self, now_s: float) -> Request | None:
-        """The request that is due, sent or repeated; call it at least every second."""
-        if not self._needs_snapshot() or now_s < self._next_request_s:
+        """The request that is due, sent or repeated; call it at least every second.
+
+        A valid book asks too, with the reason `range`, before its price leaves what its snapshot knew: give that
+        snapshot to `audit`.
+        """
+        if now_s < self._next_request_s or not self._needs_snapshot():
             return None
-        self.state = State.SNAPSHOT_REQUESTED
         self._next_request_s = now_s + self._jittered(self._retry_s)
-        return Request(self._least(), self.reason)
+        if self.state is State.SYNCED:
+            return Request(self.book.update_id, RANGE)
+        self.state = State.SNAPSHOT_REQUESTED
+        return Request(self._least(), self._reason)
 
     def audit(self, snapshot: DepthSnapshot, now_s: float) -> Audit | None:
-        """Compare a valid book with a snapshot; None: ask again after its next update.
+        """Compare a book that follows its stream with a snapshot; None: ask again after its next update.
 
         Where levels differ the book begins anew with the snapshot, and `resyncs` counts it.
         """
-        if not self.is_valid:
+        if self.state is not State.SYNCED:
             return Audit(Outcome.NOT_COMPARABLE, snapshot.last_update_id, f"not valid: {self.reason}")
         result = audit(self.book, self._trail, snapshot)
         if result is not None and result.outcome is Outcome.FAILED:
@@ -150,14 +168,14 @@ class BookSequence:
 
     def refute(self, reason: str, now_s: float) -> Request | None:
         """Something else shows that the book is wrong: it begins anew."""
-        if self.is_valid:
+        if self.state is State.SYNCED:
             self._fail(reason, now_s)
         return self.tick(now_s)
 
     def doubt(self, reason: str) -> None:
         """The stream may have stopped: not valid until the next update shows that nothing is missing."""
-        if self.is_valid:
-            self.state, self.reason = State.UNRELIABLE, reason
+        if self.state is State.SYNCED:
+            self.state, self._reason = State.UNRELIABLE, reason
             self._is_doubted = True
 
     def _apply(self, update: DepthUpdate) -> str:
@@ -219,7 +237,7 @@ class BookSequence:
         elif is_proven and self.book.is_crossed:
             self._fail("crossed", now_s)
         elif is_proven:
-            self.state, self.reason, self._is_doubted = State.SYNCED, "", False
+            self.state, self._reason, self._is_doubted = State.SYNCED, "", False
             self._synced_s = now_s
 
     def _drop_known(self, now_s: float) -> str:
@@ -249,10 +267,12 @@ class BookSequence:
             self._next_request_s = max(self._next_request_s, now_s + self._jittered(pause_s))
         self._failures += 1
         self._has_book, self._is_doubted = is_book_right, False
-        self.state, self.reason = State.UNRELIABLE, reason
+        self.state, self._reason = State.UNRELIABLE, reason
 
     def _needs_snapshot(self) -> bool:
-        if self.state in (State.SYNCED, State.BRIDGING):
+        if self.state is State.SYNCED:
+            return self.book.is_running_out
+        if self.state is State.BRIDGING:
             return False
         return bool(self._buffer) or (self._newest >= 0 and not self._has_book)
 

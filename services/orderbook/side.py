@@ -8,6 +8,7 @@ are many. When the ordered ones run out they are taken from the whole side again
 
 from bisect import insort
 from collections.abc import Iterable
+from decimal import Decimal
 
 from binance_streamer.depth import Level
 from binance_streamer.exchange import ExchangeError
@@ -15,7 +16,7 @@ from binance_streamer.exchange import ExchangeError
 _MOST_NEAR = 1024
 """Prices kept in order; beyond it those without a level are dropped, and the worse half if that is not enough."""
 _LEAST_REFILL = 256
-"""Levels in order after a refill, which costs a pass over the whole side: about a millisecond for 5,000 levels."""
+"""Prices in order after a refill, which costs a pass over the whole side: about a millisecond for 5,000 levels."""
 _ZEROS = frozenset({"0", *(f"0.{'0' * places}" for places in range(19))})
 
 
@@ -30,15 +31,19 @@ class Side:
         self._prices: dict[int, str] = {}  # of the keys in `_near`
         self._ordered: set[str] = set()  # the same prices
         self._floor: int | None = None  # the key of every level above it is in `_near`; None: of all levels
+        self._edge: str | None = None
+        self._edge_key: int | None = None
+        self._ask_key: int | None = None  # half way from the best price to the edge, when it was set
 
     def __len__(self) -> int:
         return len(self._quantities)
 
-    def load(self, levels: Iterable[Level]) -> None:
-        """Forget everything, and begin with these levels."""
+    def load(self, levels: Iterable[Level], edge: str | None = None) -> None:
+        """Forget everything, and begin with these levels; those worse than `edge` are not known."""
         self._quantities, self._places = {}, 0
         self._order([], {}, None)
         self.apply(levels)
+        self.trust(edge)
 
     def apply(self, changes: Iterable[Level]) -> list[str | None]:
         """Set quantities, zero removes. Returns for each change the quantity before, None where there was no level.
@@ -85,11 +90,6 @@ class Side:
         self._order_best(_LEAST_REFILL)
         return self._near[-1] if self._near else None
 
-    @property
-    def places(self) -> int:
-        """Decimals of the prices."""
-        return self._places
-
     def top(self, number: int) -> list[Level]:
         """The best levels, best first."""
         if number > _LEAST_REFILL:
@@ -108,6 +108,54 @@ class Side:
         """The quantity at a price, however it is spelt; None where there is no level."""
         return self._quantities.get(self._spelt(price))
 
+    @property
+    def edge(self) -> str | None:
+        """The worst price up to which all levels are known; None: all are."""
+        return self._edge
+
+    def trust(self, edge: str | None) -> None:
+        """All levels up to this price are known from now on."""
+        if edge is not None and _places_of(edge) > self._places:
+            self._widen(_places_of(edge))
+        self._edge = edge
+        self._edge_key = self._ask_key = None
+        if edge is not None:
+            self._edge_key = self.key_of(self._spelt(edge))
+            best = self.best_key()
+            self._ask_key = self._edge_key if best is None else (self._edge_key + best) // 2
+
+    def trusts(self, price: str) -> bool:
+        """Whether a price is not worse than the edge."""
+        return self._edge is None or self.sign * Decimal(price) >= self.sign * Decimal(self._edge)
+
+    def knows(self, number: int) -> bool:
+        """Whether the best `number` levels are the exchange's, with none missing among them."""
+        if self._edge_key is None:
+            return True
+        best = self.top(number)
+        return len(best) == number and self.key_of(best[-1][0]) >= self._edge_key
+
+    @property
+    def is_running_out(self) -> bool:
+        """Whether the best price has gone half of the way to the edge."""
+        if self._ask_key is None:
+            return False
+        best = self.best_key()
+        return best is None or best < self._ask_key
+
+    @property
+    def is_best_known(self) -> bool:
+        """Whether there can be no better level than the best one here."""
+        if self._edge_key is None:
+            return True
+        best = self.best_key()
+        return best is not None and best >= self._edge_key
+
+    @property
+    def places(self) -> int:
+        """Decimals of the prices."""
+        return self._places
+
     def key_of(self, price: str) -> int:
         """The price (of a level here) in units of its last decimal, negative for asks: the better, the higher."""
         return self.sign * int(price.replace(".", ""))
@@ -125,6 +173,8 @@ class Side:
         assert self._near == sorted(self._prices)
         assert self._ordered == set(self._prices.values())
         assert [self.key_of(self._prices[key]) for key in self._near] == self._near
+        best = max(self._quantities, key=self.key_of, default=None)
+        assert self.is_best_known == (self._edge is None or (best is not None and self.trusts(best)))
 
     def _enter(self, price: str, quantity: str) -> str | None:
         """A price that is not known by this text: a new level, unless its spelling is new."""
@@ -151,7 +201,7 @@ class Side:
             self._widen(_places_of(price))
         spelt = self._spelt(price)
         before = self._quantities.get(spelt)
-        if before is None:
+        if before is None and spelt not in self._ordered:
             return self._enter(spelt, quantity)
         self._quantities[spelt] = quantity
         return before
@@ -171,11 +221,13 @@ class Side:
         return price
 
     def _widen(self, places: int) -> None:
+        """Spell every price with more decimals."""
         self._places = places
         respelt = {_padded(price, places): quantity for price, quantity in self._quantities.items()}
         self._quantities.clear()  # the same dict, because `apply` holds it
         self._quantities.update(respelt)
         self._order_best(_LEAST_REFILL)
+        self.trust(self._edge)
 
     def _nearest(self, number: int) -> list[Level]:
         """As many of the best levels as are in order."""
@@ -207,7 +259,7 @@ class Side:
 
     def _order(self, near: list[int], prices: dict[int, str], floor: int | None) -> None:
         self._near, self._prices, self._floor = near, prices, floor
-        self._ordered.clear()
+        self._ordered.clear()  # the same set, because `apply` holds it
         self._ordered.update(prices.values())
 
 

@@ -14,7 +14,7 @@ from binance_streamer.depth import DepthSnapshot, DepthUpdate, read_quote, read_
 from binance_streamer.exchange import stream_from_name
 from services.orderbook.book import Book, Undo
 from services.orderbook.quotes import TopComparison, TopDifference
-from services.orderbook.sequence import BookSequence
+from services.orderbook.sequence import BookSequence, State
 from services.orderbook.side import Side
 from tests.support.books import GoldenBook
 from tests.support.data import Captured, captured, golden, market_data
@@ -55,7 +55,7 @@ class Followed:
         self.tops = TopComparison()
         self.differences: list[TopDifference] = []
         self.quoted: list[int] = []
-        self.valid_at: set[int] = set()
+        self.synced_at: set[int] = set()
 
     def take(self, message: Captured) -> None:
         now_s = message.recv_ns / 1e9
@@ -67,8 +67,8 @@ class Followed:
             self.sequence.snapshot(read_snapshot(message.event), now_s)
         else:
             self.sequence.update(read_update(message.event), now_s)
-            if self.sequence.is_valid:
-                self.valid_at.add(self.book.update_id)
+            if self.sequence.state is State.SYNCED:
+                self.synced_at.add(self.book.update_id)
                 self.note(self.tops.book(self.book))
 
     def note(self, difference: TopDifference | None) -> None:
@@ -106,7 +106,7 @@ def check_books(capture: Path, expected: dict[str, Any]) -> dict[str, int]:
         assert GoldenBook(0, levels_of(book.bids), levels_of(book.asks)).final_book == values["final_book"], symbol
         book.check()
         assert found.differences == [], symbol
-        assert found.tops.compared == sum(update_id in found.valid_at for update_id in found.quoted), symbol
+        assert found.tops.compared == sum(update_id in found.synced_at for update_id in found.quoted), symbol
     return {symbol: followed[symbol].tops.compared for symbol in expected}
 
 

@@ -164,3 +164,13 @@ def test_a_comparison_forgets_what_has_no_partner() -> None:
         tops.quote(quote(other, bid="1x1", ask="2x1"))
     assert tops.book(kept.book) is None
     assert tops.compared == 0
+
+
+def test_once_something_was_learnt_older_snapshots_are_not_comparable() -> None:
+    """The range was narrower then: a level that the book did not know would be taken for lost."""
+    kept = Kept(bids=a_thousand(5000, -1), asks="6000x1")
+    kept.update("100>110", bids="5000x0 4999x0").update("110>120", bids="4000x0")
+    newer, older = a_thousand(4998, -1).replace(" 4000x1", "") + " 3998x1", a_thousand(4998, -1)
+    assert outcome(kept.audit(120, bids=newer, asks="6000x1")) is Outcome.PASSED
+    assert outcome(kept.audit(110, bids=older, asks="6000x1")) is Outcome.NOT_COMPARABLE
+    assert outcome(kept.audit(120, bids=newer, asks="6000x1")) is Outcome.PASSED

@@ -56,6 +56,7 @@ def test_a_side_of_fewer_than_a_thousand_levels_is_known_as_a_whole() -> None:
     book = loaded()
     assert book.trusted_range == TrustedRange(None, None)
     assert book.trusted(5) == (2, 2)
+    assert book.knows(5)
 
 
 def test_beyond_a_thousand_levels_nothing_is_known() -> None:
@@ -65,8 +66,9 @@ def test_beyond_a_thousand_levels_nothing_is_known() -> None:
     book.load(snapshot(5, bids=bids, asks=asks))
     assert book.trusted_range == TrustedRange("1001.0", "3000.0")
     book.apply(update("5>6", bids=[("900.0", "1")], asks=[(price, "0.0") for price, _ in asks] + [("3000.1", "1")]))
-    assert [book.trusts(book.bids, price) for price in ("1001.0", "1000.9", "900.0")] == [True, False, False]
+    assert [book.bids.trusts(price) for price in ("1001.0", "1000.9", "900.0")] == [True, False, False]
     assert book.trusted(2000) == (1000, 0)
+    assert not book.is_top_known
     assert book.best_ask == ("3000.1", "1")
 
 

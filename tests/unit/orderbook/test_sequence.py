@@ -342,3 +342,40 @@ def test_an_invalid_book_is_not_audited() -> None:
     found = sequence.audit(snapshot(95), 1)
     assert found is not None
     assert found.outcome is Outcome.NOT_COMPARABLE
+
+
+def thousand(best: int, step: int) -> str:
+    return " ".join(f"{best + step * number}x1" for number in range(1000))
+
+
+def fallen(by: int) -> BookSequence:
+    """A book whose snapshot had bids from 5000 down to 4001, after the best `by` of them went."""
+    sequence = new()
+    sequence.update(update("90>100"), 0)
+    sequence.snapshot(snapshot(100, bids=thousand(5000, -1), asks="6000x1"), 1)
+    sequence.update(update("100>110", bids=" ".join(f"{price}x0" for price in range(5000, 5000 - by, -1))), 10)
+    return sequence
+
+
+def test_a_valid_book_asks_before_its_price_leaves_the_snapshot() -> None:
+    assert fallen(500).tick(20) is None
+    sequence = fallen(501)
+    assert (sequence.tick(20), sequence.tick(21)) == (Request(110, "range"), None)
+    assert sequence.is_valid
+    found = sequence.audit(snapshot(110, bids=thousand(4499, -1), asks="6000x1"), 22)
+    assert found is not None
+    assert (found.outcome, found.learnt) == (Outcome.PASSED, 501)
+    assert (sequence.is_valid, sequence.book.counts, sequence.tick(60)) == (True, (1000, 1), None)
+
+
+def test_beyond_the_levels_of_the_snapshot_a_book_follows_and_is_not_valid() -> None:
+    assert fallen(999).is_valid
+    sequence = fallen(1000)
+    assert (sequence.is_valid, sequence.reason) == (False, "beyond the levels of the snapshot")
+    sequence.update(update("110>120", bids="3900x7"), 20)
+    assert (sequence.is_valid, sequence.book.best_bid) == (False, ("3900", "7"))
+    assert sequence.tick(20) == Request(120, "range")
+    found = sequence.audit(snapshot(120, bids="3950x1 3900x7", asks="6000x1"), 21)
+    assert found is not None
+    assert (found.outcome, found.learnt) == (Outcome.PASSED, 1)
+    assert (sequence.is_valid, sequence.resyncs, sequence.book.best_bid) == (True, 0, ("3950", "1"))
