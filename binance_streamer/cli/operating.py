@@ -1,5 +1,6 @@
 """The commands that operate a recording under supervisord, and look at it."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,8 +8,10 @@ import typer
 from binance_streamer import config as configuration
 from binance_streamer import supervision
 from binance_streamer.cli import applying, composes, daemon, reading, sites
+from binance_streamer.cli import latency as latencies
+from binance_streamer.cli import logs as log_files
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.options import ConfigFile, Names
+from binance_streamer.cli.options import ConfigFile, Name, Names
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -101,6 +104,59 @@ def apply(
     if compose:
         raise typer.Exit(composes.run(config, dry_run=dry_run))
     raise typer.Exit(applying.run(loaded, config, dry_run=dry_run))
+
+
+@app.command()
+def logs(
+    process: Name = None,
+    *,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, help="So many of the last ones.")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the files.")] = False,
+    config: ConfigFile = configuration.DEFAULT_PATH,
+) -> None:
+    """Show the logs of the processes.
+
+    Without a name, those of all processes in the order of their time (UTC); `supervisord` is supervisord's own.
+
+    \b
+    Examples:
+      binance-streamer logs
+      binance-streamer logs writer -n 200
+      binance-streamer logs ingest-BTCUSDT -f
+      binance-streamer logs --json | jq 'select(.level == "warning")'
+    """
+    log_files.show(configuration.load(config), process, count=lines, follow=follow, as_json=as_json)
+
+
+@app.command()
+def latency(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help="Recorded files, or folders of them. [default: today's recording]"),
+    ] = None,
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Of messages that pass the bus now.")] = False,
+    duration: Annotated[float, typer.Option(metavar="S", min=0.1, help="How long to listen to the bus.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    config: ConfigFile = configuration.DEFAULT_PATH,
+) -> None:
+    """Show how late messages come.
+
+    Our receipt less the exchange's event time, per stream: count, min, mean, median, p95, p99, max and distribution,
+    and how far the two clocks were apart, which is in all of these numbers.
+
+    \b
+    Examples:
+      binance-streamer latency
+      binance-streamer latency --live --duration 60
+      binance-streamer latency data/BTCUSDT/depth_BTCUSDT_*.csv
+      binance-streamer latency data --json | jq '.streams[] | [.stream, .latency.p99_ms]'
+    """
+    loaded = configuration.load(config)
+    if live:
+        raise typer.Exit(latencies.live(loaded, duration_s=duration, as_json=as_json))
+    raise typer.Exit(latencies.of_files(loaded, places or [], as_json=as_json))
 
 
 @app.command("supervisor-config")

@@ -85,6 +85,13 @@ def test_start_status_restart_and_stop(site: Site) -> None:
     ]
     assert all(one["messages"] > 0 and one["last_message_s"] < 60 for one in told["streams"])
     assert told["disk"]["free_bytes"] > 0
+    late = json.loads(site.ours("latency", "--live", "--duration", "3", "--json").stdout)
+    assert {(one["symbol"], one["stream"]) for one in late["streams"]} <= {
+        (symbol, stream) for symbol, streams in SYMBOLS.items() for stream in streams
+    }
+    assert late["streams"]
+    assert late["clock_now"]["offset_ms"] is not None
+    assert "writer info started" in site.ours("logs", "writer").stdout
     table = site.ours("status").stdout
     assert "RECORDING everything" in table
     assert "龙虾USDT" in table

@@ -1,0 +1,74 @@
+"""Latencies as counts: percentiles and a histogram of any number of them in bounded memory. Pure."""
+
+import math
+from collections import Counter
+from itertools import accumulate
+
+import msgspec
+
+_STEPS_PER_MS = 100
+"""Percentiles are exact to 0.01 ms; event times are whole milliseconds."""
+EDGES_MS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Of one stream, in ms. `histogram` counts what lies below the first of EDGES_MS, between two, above the last."""
+
+    count: int
+    min_ms: float
+    mean_ms: float
+    median_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    histogram: tuple[int, ...]
+
+
+class Distribution:
+    """Takes latencies one by one."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum_ms = 0.0
+        self._min_ms, self._max_ms = math.inf, -math.inf
+        self._steps: Counter[int] = Counter()
+
+    def add(self, latency_ms: float) -> None:
+        """One more."""
+        self.count += 1
+        self._sum_ms += latency_ms
+        self._min_ms = min(self._min_ms, latency_ms)
+        self._max_ms = max(self._max_ms, latency_ms)
+        self._steps[round(latency_ms * _STEPS_PER_MS)] += 1
+
+    def summary(self) -> Summary:
+        """Of at least one."""
+        ordered = sorted(self._steps.items())
+        totals = list(accumulate(count for _, count in ordered))
+
+        def percentile(share: float) -> float:
+            """The least latency that at least this share does not exceed."""
+            needed = math.ceil(self.count * share)
+            place = next(number for number, total in enumerate(totals) if total >= needed)
+            return ordered[place][0] / _STEPS_PER_MS
+
+        histogram = [0] * (len(EDGES_MS) + 1)
+        for step, count in ordered:
+            histogram[sum(step >= edge * _STEPS_PER_MS for edge in EDGES_MS)] += count
+        return Summary(
+            self.count,
+            round(self._min_ms, 3),
+            round(self._sum_ms / self.count, 3),
+            percentile(0.5),
+            percentile(0.95),
+            percentile(0.99),
+            round(self._max_ms, 3),
+            tuple(histogram),
+        )
+
+
+def bars(histogram: tuple[int, ...]) -> str:
+    """A column per bin, the highest one full; a bin with anything in it is never empty."""
+    highest = max(histogram, default=0)
+    return "".join(_BARS[max(0, math.ceil(count / highest * len(_BARS)) - 1)] if count else " " for count in histogram)

@@ -1,0 +1,150 @@
+"""`logs`: what the processes wrote into their logs, in the order of its time, and what they write from now on."""
+
+import datetime
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.taps import printable
+from binance_streamer.config import Config
+from binance_streamer.names import decode_name
+from binance_streamer.supervision import program_name, state_directory
+
+SUPERVISORD = "supervisord"
+_LOOK_S = 0.3
+
+
+class Line(NamedTuple):
+    """A line of a log. `time` is empty where it has none."""
+
+    time: str
+    process: str
+    text: str
+
+
+class LogFile:
+    """A log that others write and rotate."""
+
+    def __init__(self, path: Path, process: str) -> None:
+        self.path = path
+        self._process = process
+        self._inode = 0
+        self._offset = 0
+        self._rest = b""
+
+    def tail(self, count: int) -> list[Line]:
+        """The last lines; `new` goes on behind them. A file that was rotated lately is looked into, too."""
+        lines: deque[bytes] = deque(maxlen=count)
+        for path in (self.path.with_name(f"{self.path.name}.1"), self.path):
+            try:
+                with path.open("rb") as file:
+                    found = file.readlines()
+                    if path == self.path:
+                        self._rest = found.pop() if found and not found[-1].endswith(b"\n") else b""
+                        self._offset, self._inode = file.tell(), os.fstat(file.fileno()).st_ino
+                    lines.extend(found)
+            except OSError:
+                continue
+        return [self._line(line) for line in lines]
+
+    def new(self) -> list[Line]:
+        """Whole lines that were written since the last look; of a rotated file what was left, too."""
+        lines: list[Line] = []
+        try:
+            status = self.path.stat()
+            if status.st_ino != self._inode or status.st_size < self._offset:
+                lines = self._left_behind()
+                self._inode, self._offset, self._rest = status.st_ino, 0, b""
+            lines += self._read(self.path)
+        except OSError:
+            pass  # it comes back with the process's next line
+        return lines
+
+    def _left_behind(self) -> list[Line]:
+        rotated = self.path.with_name(f"{self.path.name}.1")
+        if self._inode and rotated.exists() and rotated.stat().st_ino == self._inode:
+            return self._read(rotated)
+        return []
+
+    def _read(self, path: Path) -> list[Line]:
+        with path.open("rb") as file:
+            file.seek(self._offset)
+            found = file.read()
+        self._offset += len(found)
+        *whole, self._rest = (self._rest + found).split(b"\n")
+        return [self._line(line) for line in whole]
+
+    def _line(self, line: bytes) -> Line:
+        text = line.rstrip(b"\n").decode(errors="replace")
+        try:
+            fields = json.loads(text)
+            stamp = datetime.datetime.fromisoformat(fields["time"]).astimezone(datetime.UTC).isoformat()
+        except (ValueError, KeyError, TypeError):
+            return Line("", self._process, text)
+        return Line(stamp, self._process, text)
+
+
+def files(config: Config, process: str | None) -> list[LogFile]:
+    """The log of one process, or of all that have one."""
+    supervisord = LogFile(state_directory(config) / f"{SUPERVISORD}.log", SUPERVISORD)
+    if process == SUPERVISORD:
+        return [supervisord]
+    template = config.logging.file
+    if process is not None:
+        name = decode_name(program_name(process))
+        found = LogFile(config.log_file(name), name)
+        if not found.path.exists():
+            early = state_directory(config) / f"{program_name(process).replace('%', '=')}.log"
+            raise CommandError(
+                f"{found.path} is not there: has {process} run? What a process says before it has a log is in {early}",
+                Exit.INCOMPLETE,
+            )
+        return [found]
+    before, after = (part.rpartition("/")[2] for part in template.split("{process}", 1))
+    folder = Path(template.replace("{process}", "x")).parent
+    paths = sorted(folder.glob(f"{before}*{after}"))
+    if not paths:
+        raise CommandError(f"no logs in {folder}: nothing has run with this configuration", Exit.INCOMPLETE)
+    names = [path.name.removeprefix(before).removesuffix(after) for path in paths]
+    return [LogFile(path, decode_name(name)) for path, name in zip(paths, names, strict=True)]
+
+
+def show(config: Config, process: str | None, *, count: int, follow: bool, as_json: bool) -> None:
+    """Print the last lines, and new ones until Ctrl-C."""
+    found = files(config, process)
+    last = sorted((line for file in found for line in file.tail(count)), key=lambda line: line.time)[-count:]
+    _print(last, as_json=as_json)
+    try:
+        while follow:
+            for lines in _new(found):
+                _print(lines, as_json=as_json)
+            time.sleep(_LOOK_S)
+    except KeyboardInterrupt:
+        return
+
+
+def _new(found: Sequence[LogFile]) -> Iterator[list[Line]]:
+    yield sorted((line for file in found for line in file.new()), key=lambda line: line.time)
+
+
+def _print(lines: Sequence[Line], *, as_json: bool) -> None:
+    for line in lines:
+        sys.stdout.write((line.text if as_json else shown(line)) + "\n")
+    sys.stdout.flush()
+
+
+def shown(line: Line) -> str:
+    """`2026-11-26 17:00:00.123 writer warning disk full`, and the traceback where there is one."""
+    if not line.time:
+        return f"{line.process}: {printable(line.text)}"
+    fields = json.loads(line.text)
+    stamp = line.time.replace("T", " ").removesuffix("+00:00")[:23]
+    text = f"{stamp} {line.process} {fields.get('level', '')} {fields.get('message', '')}"
+    traceback = str(fields.get("traceback", ""))
+    return "\n    ".join(printable(part) for part in (text, *traceback.splitlines()))
