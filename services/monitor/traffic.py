@@ -12,8 +12,8 @@ from binance_streamer.exchange import EventReader, ExchangeError, Stream
 from binance_streamer.wire import WireError, decode_frame, encode_topic
 from services.monitor.picture import Latency, Series
 
-BUCKETS_S = (-0.1, 0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
-"""Upper bounds. Clocks differ, so that a latency may be negative; aggTrades take 150 ms at the exchange."""
+BUCKETS_S = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
+"""Upper bounds. The first is for negative ones, since clocks differ; aggTrades take 150 ms at the exchange."""
 RATES_S = 60
 SAMPLES_PER_S = 20
 """Of one stream; a sample takes about as long as ten messages that are only counted."""

@@ -70,7 +70,7 @@ class View:
         health = self.observer.health(now_s, now_ms)
         return Snapshot(
             picture=self._picture(health, now_s, now_ms),
-            statuses={name: told.status for name, told in self.observer.told.items()},
+            statuses=self.observer.present(now_s),
             gaps_seen=dict(self.gaps.seen),
             refused=self.observer.refused,
             sampled=sum(lane.sampled for lane in self._traffic.lanes.values()),
