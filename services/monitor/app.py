@@ -3,15 +3,18 @@
 import socket
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import zmq
 
 from binance_streamer.endpoints import host_and_port
 from binance_streamer.sockets import bus_pub, bus_sub
+from services.monitor.alerts import Alerts
 from services.monitor.gapfiles import GapFiles
 from services.monitor.server import Server, listening_socket
 from services.monitor.view import View
 from services.monitor.web import Board, application
+from services.monitor.webhooks import Webhook
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
@@ -57,6 +60,10 @@ class _Monitor:
             [symbol.symbol for symbol in config.symbols],
             self._view.gaps.day,
         )
+        self._alerts = Alerts(config.alerts)
+        self._webhooks = [
+            Webhook(webhook, socket.gethostname(), lambda: wall_ns() // 1_000_000) for webhook in config.alerts.webhooks
+        ]
         self._server: Server | None = None
         self._state = "starting"
         self._next_bind_s = self._next_second_s = monotonic_s()
@@ -74,15 +81,24 @@ class _Monitor:
                 self._next_bind_s = now_s + _RETRY_S
                 self._serve()
             if self._status.due(now_s):
-                self._status.publish({"state": self._state, "refused": self._view.observer.refused})
+                self._status.publish(self._fields())
 
     def close(self) -> None:
         """Let everybody go."""
         self._files.close()
+        for webhook in self._webhooks:
+            webhook.close()
         if self._server is not None:
             self._server.close()
         self._sub.close()
         self._pub.close(linger=0)
+
+    def _fields(self) -> dict[str, Any]:
+        return {
+            "state": self._state,
+            "refused": self._view.observer.refused,
+            "alerts": [{"posted": one.posted, "failed": one.failed, "dropped": one.dropped} for one in self._webhooks],
+        }
 
     def _hear(self, now_s: float) -> None:
         receive, take = self._sub.recv_multipart, self._view.take
@@ -101,7 +117,13 @@ class _Monitor:
             for gap in read.gaps:
                 gaps.take(gap)
             gaps.files_were_read()
-        self._board.put(self._view.second(now_s, wall_ns() // 1_000_000))
+        snapshot = self._view.second(now_s, wall_ns() // 1_000_000)
+        self._board.put(snapshot)
+        notices = self._alerts.look(snapshot, now_s)
+        for notice in notices:
+            self._shell.log.warning("%s %s: %s", notice.happening, notice.problem.what, notice.problem.why)
+        for webhook in self._webhooks:
+            webhook.tell(notices)
         self._files.of_day(gaps.day)
         if self._server is not None and not self._server.is_alive:
             raise RuntimeError("the HTTP server has ended")

@@ -62,7 +62,8 @@ class Gaps:
         self.since_ns = now_ns
         """Gaps are known from here on; the start of the day where its files could be read."""
         self.seen: dict[tuple[str, str], int] = {}
-        """By symbol and stream: the gaps that this process ever heard of."""
+        """By symbol and stream: the gaps that ended since this process runs."""
+        self._started_ns = now_ns
         self._names = {symbol: frozenset(stream.name for stream in streams[symbol]) for symbol in streams}
         self._day = now_ns // _DAY_NS
         self._gaps: dict[str, Gap] = {}
@@ -77,8 +78,9 @@ class Gaps:
         if known is None:
             if len(self._gaps) >= MAX_GAPS:
                 del self._gaps[next(iter(self._gaps))]
-            key = gap.symbol, self._label(gap)
-            self.seen[key] = self.seen.get(key, 0) + 1
+            if (gap.to_ns or gap.from_ns) >= self._started_ns:
+                key = gap.symbol, self._label(gap)
+                self.seen[key] = self.seen.get(key, 0) + 1
         self._gaps[gap.gap_id] = gap
         return known is None
 

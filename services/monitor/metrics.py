@@ -112,7 +112,7 @@ def _gaps(snapshot: Snapshot) -> Iterator[Metric]:
     seen = {(symbol, name.partition("@")[2] or name): count for (symbol, name), count in snapshot.gaps_seen.items()}
     for key, _ in streams:
         seen.setdefault(key, 0)
-    yield counter("gaps", "Gaps of a day that was today, since the start of the monitor", labels, seen.items())
+    yield counter("gaps", "Gaps that ended since the start of the monitor", labels, seen.items())
     yield gauge("gaps_today", "Gaps of today (UTC)", labels, [(key, one.gaps) for key, one in streams])
     yield gauge(
         "missed_messages_today",

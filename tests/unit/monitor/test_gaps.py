@@ -79,6 +79,13 @@ def test_strangers_and_other_days_leave_nothing_behind() -> None:
     assert (known.counts(), known.seen, known.newest()) == ({}, {}, ())
 
 
+def test_what_was_recorded_before_the_monitor_ran_is_of_today_and_not_new() -> None:
+    known = gaps()
+    known.take(gap(to_ns=NOW_NS - 1))
+    assert len(known.newest()) == 1
+    assert known.seen == {}
+
+
 def test_streams_that_are_not_configured_share_one_name() -> None:
     known = gaps()
     for number in range(50):

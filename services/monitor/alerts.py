@@ -1,0 +1,111 @@
+"""When somebody is told: a problem that lasts, that goes on lasting, and that is over. Pure.
+
+A gap and a failed audit are events: such a problem is over when none has come for `EVENT_S`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from binance_streamer.config import AlertsConfig
+from services.monitor.picture import ProblemPart, Snapshot
+
+EVENT_S = 600.0
+
+Happening = Literal["opened", "still", "closed"]
+_Key = tuple[str, str]
+
+
+class Notice(NamedTuple):
+    """What is told. `lasted_s` is None while nobody knows since when."""
+
+    happening: Happening
+    problem: ProblemPart
+    lasted_s: float | None
+
+
+class _Episode:
+    __slots__ = ("is_told", "problem", "seen_s", "since_s", "told_s")
+
+    def __init__(self, problem: ProblemPart, now_s: float) -> None:
+        self.problem = problem
+        self.since_s = self.seen_s = now_s
+        self.is_told = False
+        self.told_s = now_s
+
+
+class Alerts:
+    """Told of every snapshot; remembers what was told to whom reads it."""
+
+    def __init__(self, config: AlertsConfig) -> None:
+        self._config = config
+        self._episodes: dict[_Key, _Episode] = {}
+        self._events = Events()
+
+    def look(self, snapshot: Snapshot, now_s: float) -> list[Notice]:
+        """What is to be told now."""
+        time_ms = snapshot.picture.time_ms
+        present = {(one.condition, one.what): one for one in snapshot.picture.problems}
+        present |= {(one.condition, one.what): one for one in self._events.problems(snapshot, now_s)}
+        for key, problem in present.items():
+            episode = self._episodes.setdefault(key, _Episode(problem, now_s))
+            episode.problem, episode.seen_s = problem, now_s
+        notices = []
+        for key, episode in list(self._episodes.items()):
+            happening = self._happening(episode, now_s)
+            if happening is not None:
+                notices.append(_notice(happening, episode, time_ms))
+            if now_s - episode.seen_s >= self._config.delay and key not in present:
+                del self._episodes[key]
+        return notices
+
+    def _happening(self, episode: _Episode, now_s: float) -> Happening | None:
+        if episode.seen_s < now_s:
+            is_over = now_s - episode.seen_s >= self._config.delay
+            return "closed" if is_over and episode.is_told else None
+        if not episode.is_told:
+            is_event = episode.problem.condition == "gap"
+            if not is_event and now_s - episode.since_s < self._config.delay:
+                return None
+        elif now_s - episode.told_s < self._config.repeat_interval:
+            return None
+        was_told, episode.is_told, episode.told_s = episode.is_told, True, now_s
+        return "still" if was_told else "opened"
+
+
+class Events:
+    """What happens at a moment, as a problem that lasts for a while: gaps, and audits that a book failed."""
+
+    def __init__(self) -> None:
+        self._counts: dict[_Key, int] | None = None
+        self._open: dict[_Key, tuple[int, float, int]] = {}  # how many, the last one, when the first one
+
+    def problems(self, snapshot: Snapshot, now_s: float) -> Iterator[ProblemPart]:
+        """Those of which one came within `EVENT_S`."""
+        counts = dict(_counts(snapshot))
+        before = counts if self._counts is None else self._counts
+        for key, count in counts.items():
+            more = count - before.get(key, 0)
+            if more < 0:
+                continue  # counted anew: the process was restarted
+            if more:
+                known, _, since_ms = self._open.get(key, (0, now_s, snapshot.picture.time_ms))
+                self._open[key] = known + more, now_s, since_ms
+        self._counts = counts
+        self._open = {key: one for key, one in self._open.items() if now_s - one[1] < EVENT_S}
+        for (condition, what), (count, _, since_ms) in self._open.items():
+            why = f"{count} since then" if condition == "gap" else f"failed {count} audits since then"
+            yield ProblemPart(what=what, why=why, since_ms=since_ms, condition=condition, severity="warning")
+
+
+def _counts(snapshot: Snapshot) -> Iterator[tuple[_Key, int]]:
+    gaps: Mapping[tuple[str, str], int] = snapshot.gaps_seen
+    for (symbol, stream), count in gaps.items():
+        yield ("gap", f"{symbol} {stream.partition('@')[2] or stream} gaps"), count
+    for part in snapshot.picture.symbols:
+        if part.book is not None:
+            yield ("book", f"{part.symbol} order book audit"), part.book.audits_failed
+
+
+def _notice(happening: Happening, episode: _Episode, time_ms: int) -> Notice:
+    since_ms = episode.problem.since_ms
+    return Notice(happening, episode.problem, None if since_ms is None else max(0.0, (time_ms - since_ms) / 1000))

@@ -1,0 +1,140 @@
+"""A problem that lasts is told once, again after an interval, and when it is over; nothing else is."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from binance_streamer.config import AlertsConfig, WebhookConfig
+from services.monitor.alerts import EVENT_S, Alerts, Notice
+from services.monitor.picture import ProblemPart, Snapshot
+from services.monitor.posts import MOST_NOTICES, body_of, place_of
+from tests.unit.monitor import scene
+from tests.unit.monitor.scene import NOW_MS, NOW_S
+
+CONFIG = AlertsConfig(delay=10, repeat_interval=3600)
+FULL = ProblemPart(what="writer", why="disk full", since_ms=NOW_MS, condition="disk", severity="failure")
+
+
+def snapshot(*problems: ProblemPart, seconds: float = 0, **fields: Any) -> Snapshot:
+    whole = scene.view().second(NOW_S, NOW_MS)
+    picture = msgspec.structs.replace(whole.picture, problems=problems, time_ms=NOW_MS + int(seconds * 1000))
+    return msgspec.structs.replace(whole, picture=picture, **fields)
+
+
+class Watch:
+    """Snapshots one after the other, and what was told."""
+
+    def __init__(self) -> None:
+        self.alerts = Alerts(CONFIG)
+
+    def at(self, seconds: float, *problems: ProblemPart, **fields: Any) -> list[str]:
+        notices = self.alerts.look(snapshot(*problems, seconds=seconds, **fields), NOW_S + seconds)
+        return [f"{notice.happening} {notice.problem.what}" for notice in notices]
+
+
+def test_all_is_well_and_nothing_is_told() -> None:
+    watch = Watch()
+    assert [watch.at(second) for second in range(100)] == [[]] * 100
+
+
+def test_a_problem_that_lasts_is_told_when_it_opens_and_when_it_closes() -> None:
+    watch = Watch()
+    assert [watch.at(second, FULL) for second in range(10)] == [[]] * 10
+    assert watch.at(10, FULL) == ["opened writer"]
+    assert [watch.at(second, FULL) for second in range(11, 60)] == [[]] * 49
+    assert [watch.at(second) for second in range(60, 69)] == [[]] * 9
+    assert watch.at(69) == ["closed writer"]
+    assert watch.at(70) == []
+
+
+def test_a_problem_that_is_over_soon_is_not_told() -> None:
+    watch = Watch()
+    told = [watch.at(second, *([FULL] if second % 30 < 9 else [])) for second in range(300)]
+    assert told == [[]] * 300
+
+
+def test_a_problem_that_comes_and_goes_is_told_once() -> None:
+    watch = Watch()
+    told = [line for second in range(300) for line in watch.at(second, *([FULL] if second % 10 < 5 else []))]
+    assert told == ["opened writer"]
+
+
+def test_a_problem_that_goes_on_is_told_again_after_the_interval() -> None:
+    watch = Watch()
+    told = {second: watch.at(second, FULL) for second in range(0, 7300, 10)}
+    assert {second: lines for second, lines in told.items() if lines} == {
+        10: ["opened writer"],
+        3610: ["still writer"],
+        7210: ["still writer"],
+    }
+
+
+def test_gaps_are_told_at_once_and_are_over_when_none_came_for_a_while() -> None:
+    watch = Watch()
+    key = ("BTCUSDT", "btcusdt@depth@0ms")
+    assert watch.at(0, gaps_seen={key: 5}) == []  # before anybody looked
+    assert watch.at(1, gaps_seen={key: 6}) == ["opened BTCUSDT depth@0ms gaps"]
+    assert watch.at(2, gaps_seen={key: 9}) == []
+    told = [watch.at(2 + second, gaps_seen={key: 9}) for second in range(1, int(EVENT_S) + 20)]
+    assert [line for lines in told for line in lines] == ["closed BTCUSDT depth@0ms gaps"]
+    assert told[int(EVENT_S) + 8] == ["closed BTCUSDT depth@0ms gaps"]
+
+
+def test_an_audit_that_a_book_failed_is_told() -> None:
+    view, alerts = scene.view(), Alerts(AlertsConfig(delay=0))
+    for second, failed in enumerate((0, 0, 1)):
+        view.take(*scene.frame("orderbook", "BTCUSDT", valid=True, audits_failed=failed), NOW_S)
+        notices = alerts.look(view.second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second)
+    assert [(one.happening, one.problem.condition, one.problem.what) for one in notices] == [
+        ("opened", "book", "BTCUSDT order book audit")
+    ]
+
+
+OPENED = Notice("opened", FULL, 12.0)
+CLOSED = Notice("closed", FULL, 63.0)
+
+
+def body(form: str, *notices: Notice, chat_id: str = "") -> Any:
+    webhook = WebhookConfig(url="https://hooks.example/T0/secret", format=form, chat_id=chat_id)  # type: ignore[arg-type]
+    return msgspec.json.decode(body_of(webhook, notices, recorder="host1", time_ms=NOW_MS))
+
+
+def test_the_generic_form_has_everything() -> None:
+    assert body("json", OPENED) == {
+        "recorder": "host1",
+        "time_ms": NOW_MS,
+        "omitted": 0,
+        "alerts": [
+            {
+                "event": "opened",
+                "condition": "disk",
+                "severity": "failure",
+                "what": "writer",
+                "why": "disk full",
+                "since_ms": NOW_MS,
+                "lasted_s": 12.0,
+            }
+        ],
+    }
+
+
+def test_slack_gets_a_text_in_which_nothing_is_markup() -> None:
+    strange = msgspec.structs.replace(FULL, why="<!channel> & co")
+    assert body("slack", Notice("opened", strange, 1.0), CLOSED) == {
+        "text": "binance-streamer on host1\n"
+        "NEW failure: writer: &lt;!channel&gt; &amp; co, since 2026-11-26 12:00:00 UTC\n"
+        "OVER: writer (disk) after 63 s"
+    }
+
+
+def test_telegram_gets_a_chat_and_no_more_than_it_takes() -> None:
+    found = body("telegram", *[OPENED] * 500, chat_id="-100")
+    assert found["chat_id"] == "-100"
+    assert len(found["text"]) <= 4096
+    assert body("json", *[OPENED] * 500)["omitted"] == 500 - MOST_NOTICES
+
+
+@pytest.mark.parametrize("url", ["https://hooks.slack.com/services/T0/B0/secret", "https://u:secret@hooks.slack.com/x"])
+def test_of_a_url_only_the_host_is_shown(url: str) -> None:
+    assert place_of(WebhookConfig(url=url)) == "https://hooks.slack.com/…"
