@@ -6,7 +6,7 @@ Sources: the exchange's documentation and frames recorded live in 2026, collecte
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, cast
 
 import msgspec
 
@@ -38,6 +38,10 @@ _INTERVAL = "|".join(INTERVAL_MS)
 
 class ExchangeError(ValueError):
     """A stream that the exchange does not have, or a message that is not what the stream carries."""
+
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder of JSON raises."""
 
 
 class Stream(NamedTuple):
@@ -214,7 +218,7 @@ class EventReader:
         """Ids and event time; `ExchangeError` where the message is not one of this stream and this symbol."""
         try:
             message = self._decode(event)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             raise ExchangeError(f"expected {self._event}: {error}") from error
         if message.e != self._event:
             raise ExchangeError(f"expected the event {self._event}, got {message.e!r:.60}")
@@ -222,6 +226,62 @@ class EventReader:
         if symbol != self._symbol:
             raise ExchangeError(f"expected the symbol {self._symbol}, got {symbol!r:.60}")
         return Reading(previous_id, last_id, message.E)
+
+
+LARGEST_ID = 2**53
+"""The exchange's ids are for clients whose integers are doubles; the largest seen is 1.2e13."""
+_Plausible = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
+
+
+class Link(Protocol):
+    """What a message of a gapless stream covers, (previous_id, last_id], and its `E`."""
+
+    @property
+    def previous_id(self) -> int: ...
+    @property
+    def last_id(self) -> int: ...
+    @property
+    def event_time_ms(self) -> int: ...
+
+
+class _Counted(msgspec.Struct, gc=False):
+    """Of a stream whose messages have one id each."""
+
+    last_id: int
+
+    @property
+    def previous_id(self) -> int:
+        return self.last_id - 1
+
+
+class _Chained(msgspec.Struct, gc=False):
+    last_id: int
+    previous_id: int
+
+
+_LINK_KEYS: dict[str, tuple[type[msgspec.Struct], dict[str, str]]] = {
+    "aggtrade": (_Counted, {"last_id": "a"}),
+    "trade": (_Counted, {"last_id": "t"}),
+    "depth": (_Chained, {"last_id": "u", "previous_id": "pu"}),
+    "rpidepth": (_Chained, {"last_id": "u", "previous_id": "pu"}),
+}
+
+
+def link_reader(stream: Stream) -> Callable[[bytes], Link] | None:
+    """Reads, and checks as JSON, the messages of a stream whose ids prove that nothing is missing; None for others.
+
+    The same as `EventReader.read` at two thirds of the cost. It refuses what is implausible too, and does not say why.
+    """
+    if stream.stream_type not in _LINK_KEYS:
+        return None
+    base, keys = _LINK_KEYS[stream.stream_type]
+    literal: Any = Literal
+    renamed = {**keys, "event_time_ms": "E"}
+    numbers = [(name, _Plausible, msgspec.field(name=key)) for name, key in renamed.items()]
+    texts = [("e", literal[event_name(stream.stream_type)]), ("s", literal[stream.symbol])]
+    shape = msgspec.defstruct("Link", [*texts, *numbers], bases=(base,), gc=False)
+    decode: Any = msgspec.json.Decoder(shape).decode
+    return cast("Callable[[bytes], Link]", decode)
 
 
 _Ids = tuple[int | None, int | None, str | None]

@@ -14,7 +14,7 @@ from bisect import insort
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from binance_streamer.exchange import Reading
+from binance_streamer.exchange import Link, Reading
 from services.ingest.holes import RESTART, SEQUENCE, Holes
 from services.runtime.gaps import Gap
 from services.runtime.segments import LastRow
@@ -102,17 +102,30 @@ class Chain:
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""
-        connection, recv_ns, _, (previous, last, event_time_ms) = arrival
+        connection, recv_ns, _, reading = arrival
+        if self.follows(connection, recv_ns, reading):
+            return (arrival,)
+        previous, last, _ = reading
+        assert previous is not None
+        assert last is not None
+        return self._offer_unusual(arrival, max(-1, min(previous, last - 1)), last, now_s)
+
+    def follows(self, connection: int, recv_ns: int, link: Link | Reading) -> bool:
+        """Whether a message hangs on the newest one while nothing is held, as nearly all do; then it is taken.
+
+        Otherwise nothing has changed: `offer` it.
+        """
+        previous, last, event_time_ms = link.previous_id, link.last_id, link.event_time_ms
         assert previous is not None
         assert last is not None
         if previous != self.newest or last <= previous or self._held or connection not in self._reached:
-            return self._offer_unusual(arrival, max(-1, min(previous, last - 1)), last, now_s)
+            return False
         self.newest = self._reached[connection] = last
         self._newest_ns = recv_ns
         if event_time_ms > self._newest_event_ms:  # noqa: PLR1730 (max() costs 80 ns here)
             self._newest_event_ms = event_time_ms
         self._reason = SEQUENCE
-        return (arrival,)
+        return True
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
         """The connection has ended: nobody waits for it any more."""

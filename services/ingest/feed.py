@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from binance_streamer.exchange import EventReader, Reading, Stream, has_ids
+from binance_streamer.exchange import EventReader, Link, Reading, Stream, has_ids, link_reader
 from services.ingest.continuity import Arrival, Chain, Outcome
 from services.ingest.holes import Holes
 from services.ingest.repairs import Page
 from services.ingest.unlinked import Bars, Unlinked
+from services.runtime.events import EventRun, event_draft, reading_of
 from services.runtime.gaps import Draft, Gap, GapChange
 from services.runtime.open_gaps import OpenGap
 from services.runtime.segments import LastRow
@@ -41,9 +42,11 @@ class Feed:
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
         self.stream = stream
         self.read = EventReader(stream).read
+        self.read_link: Callable[[bytes], Link | None] = link_reader(stream) or _no_link
         self._holes = Holes(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.tracker = _tracker(stream, self._holes, last_row)
         self.offer = self.tracker.offer
+        self.follows = self.tracker.follows if isinstance(self.tracker, Chain) else _never_follows
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard_s: dict[int, float] = {}
         """By connection: when it last delivered a message of the stream, a repeat too."""
@@ -78,16 +81,16 @@ class Feed:
         self.recorded_s = now_s
         self.last = arrival
         connection, recv_ns, event, reading = arrival
-        name, symbol, stream_type, variant, _ = self.stream
-        data = {
-            "symbol": symbol,
-            "stream": name,
-            "recv_ns": recv_ns,
-            "source": "ws",
-            "connection": connection,
-            "event": event,
-        }
-        return Draft(stream_type, symbol, variant, data, reading if self._is_newest(reading) else None)
+        newest = reading if self._is_newest(reading) else None
+        return event_draft(self.stream, connection, recv_ns, event, newest)
+
+    def took(self, run: EventRun, now_s: float) -> None:
+        """Note a run of messages, each of which followed."""
+        count = len(run.events)
+        self.messages += count
+        self.rows += count
+        self.heard_s[run.connection] = self.recorded_s = now_s
+        self.last = Arrival(run.connection, run.stamps_ns[-1], run.events[-1], reading_of(run.links[-1]))
 
     def repair(self, page: Page) -> tuple[list[Draft], list[Gap]]:
         """Rows of REST for what is listed as missing, and what becomes of the gaps by them.
@@ -165,3 +168,11 @@ def _tracker(stream: Stream, holes: Holes, last_row: LastRow | None) -> Tracker:
     if stream.stream_type in _BARS:
         return Bars(holes, last_row=last_row)
     return Unlinked(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
+
+
+def _no_link(_event: bytes) -> None:
+    return None
+
+
+def _never_follows(_connection: int, _recv_ns: int, _link: Link) -> bool:
+    return False

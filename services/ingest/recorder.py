@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange import ExchangeError, Reading, Stream
+from binance_streamer.exchange import LARGEST_ID, UNREADABLE, ExchangeError, Reading, Stream
 from binance_streamer.exchange_rest import REPAIRABLE
 from services.ingest import routing
 from services.ingest.continuity import Arrival, Outcome
@@ -15,10 +15,10 @@ from services.ingest.feed import Feed
 from services.ingest.holes import REPAIRED
 from services.ingest.repairs import Page
 from services.ingest.reports import Delivered
+from services.runtime.events import EventRun, reading_of
 from services.runtime.gaps import Draft, Gap, GapChange, gap_draft
 from services.runtime.segments import LastRow
 
-_LARGEST_ID = 2**53  # the exchange's ids are for clients whose integers are doubles; the largest seen is 1.2e13
 _YEAR_2100_MS = 4_102_444_800_000
 _DAY_MS = 86_400_000
 _LONGEST_REASON = 200
@@ -57,7 +57,7 @@ class Recorder:
         self._symbol = symbol
         self._last_rows = last_rows
         self._new_gap_id = new_gap_id
-        self._drafts: list[Draft | Gap] = []
+        self._drafts: list[Draft | EventRun | Gap] = []
         self._changes: dict[str, GapChange] = {}
         for stream in streams:
             self.add(stream)
@@ -83,26 +83,34 @@ class Recorder:
         latest_ms = delivered.recv_ns // 1_000_000 + _DAY_MS
         known = self._by_name.get
         split = routing.split
+        run: EventRun | None = None
         for recv_ns, message in enumerate(delivered.messages, delivered.recv_ns):
             name, event = split(message)
             feed = known(name)
             if feed is None:
+                self._end_run(run, now_s)
+                run = None
                 self._deliver_unusual(Arrival(connection, recv_ns, message, _NO_READING), now_s)
                 continue
             try:
-                reading = feed.read(event)
-                if not 0 <= reading.event_time_ms <= latest_ms or not 0 <= (reading.last_id or 0) <= _LARGEST_ID:
-                    reading = _plausible(reading, latest_ms)
-            except ExchangeError as error:
-                self._take_raw(Arrival(connection, recv_ns, event, _NO_READING), feed.stream.name, str(error))
+                link = feed.read_link(event)
+            except UNREADABLE:
+                link = None
+            is_plain = link is not None and link.event_time_ms <= latest_ms and feed.is_anchored
+            if link is None or not is_plain or not feed.follows(connection, recv_ns, link):
+                self._end_run(run, now_s)
+                run = None
+                reading = _NO_READING if link is None else reading_of(link)
+                self._deliver_one(feed, Arrival(connection, recv_ns, event, reading), now_s)
                 continue
-            feed.messages += 1
-            feed.heard_s[connection] = now_s
-            outcomes = feed.offer(Arrival(connection, recv_ns, event, reading), now_s)
-            if outcomes:
-                self._take(feed, outcomes, now_s)
-            elif feed.last is not None and feed.last.event == event:
-                self.lag_ms[connection] = (recv_ns - feed.last.recv_ns) / 1e6
+            if run is None or run.stream is not feed.stream:
+                self._end_run(run, now_s)
+                run = EventRun(feed.stream, connection)
+                self._drafts.append(run)
+            run.stamps_ns.append(recv_ns)
+            run.events.append(event)
+            run.links.append(link)
+        self._end_run(run, now_s)
 
     def expire(self, now_s: float) -> None:
         """Give up what has been waited for long enough."""
@@ -127,7 +135,7 @@ class Recorder:
         """Whether the old connection may be closed: every stream has been handed over."""
         return all(feed.hands_over(old, new, now_s) for feed in self.feeds.values())
 
-    def collect(self, recv_ns: int) -> list[Draft]:
+    def collect(self, recv_ns: int) -> list[Draft | EventRun]:
         """What is to be journalled since the last call: a gap before the row that shows it, what rows leave of gaps
         behind them, and of that only the last state.
 
@@ -157,6 +165,29 @@ class Recorder:
         for name, feed in self.feeds.items():
             if name in rows and feed.stream.stream_type in REPAIRABLE:
                 feed.restore(rows[name], reason)
+
+    def _end_run(self, run: EventRun | None, now_s: float) -> None:
+        if run is not None:
+            self.feeds[run.stream.name].took(run, now_s)
+            self.first_arrivals[run.connection] += len(run.events)
+
+    def _deliver_one(self, feed: Feed, arrival: Arrival, now_s: float) -> None:
+        """A message about which there is something to decide."""
+        connection, recv_ns, event, reading = arrival
+        try:
+            reading = _plausible(
+                feed.read(event) if reading is _NO_READING else reading, recv_ns // 1_000_000 + _DAY_MS
+            )
+        except ExchangeError as error:
+            self._take_raw(arrival, feed.stream.name, str(error))
+            return
+        feed.messages += 1
+        feed.heard_s[connection] = now_s
+        outcomes = feed.offer(arrival._replace(reading=reading), now_s)
+        if outcomes:
+            self._take(feed, outcomes, now_s)
+        elif feed.last is not None and feed.last.event == event:
+            self.lag_ms[connection] = (recv_ns - feed.last.recv_ns) / 1e6
 
     def _of(self, route: str) -> list[Feed]:
         return [feed for feed in self.feeds.values() if feed.stream.route == route]
@@ -220,8 +251,8 @@ class Recorder:
 
 def _plausible(reading: Reading, latest_ms: int) -> Reading:
     """The reading, with an event time that does no harm to those behind it; a clock may be a day off."""
-    if not 0 <= (reading.last_id or 0) <= _LARGEST_ID:
+    if not 0 <= (reading.last_id or 0) <= LARGEST_ID:
         raise ExchangeError(f"expected an id up to 2**53, got {reading.last_id!r:.40}")
     if not 0 <= reading.event_time_ms <= _YEAR_2100_MS:
         raise ExchangeError(f"expected an event time before 2100, got {reading.event_time_ms!r:.40}")
-    return reading._replace(event_time_ms=min(reading.event_time_ms, latest_ms))
+    return reading if reading.event_time_ms <= latest_ms else reading._replace(event_time_ms=latest_ms)

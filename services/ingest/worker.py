@@ -22,6 +22,7 @@ from services.ingest.repairs import RepairRequests, Wish, read_page
 from services.ingest.reports import Report
 from services.ingest.snapshots import SnapshotRequests
 from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.events import MAX_ENVELOPE_BYTES
 from services.runtime.memory import settle
 from services.runtime.process import Shell
 from services.runtime.producer import Draft, Producer
@@ -35,7 +36,6 @@ _COLLECT_S = 0.003
 """Under load messages are taken together that came in so short a time: a bunch costs about as much as ten messages do.
 A message that comes alone is not held up."""
 _BUNCH_BYTES = 1024 * 1024  # of one journal write
-_ENVELOPE_BYTES = 1000  # of a frame around its event, with room to spare
 _DRAIN_S = 5.0
 _MOST_BUS_MESSAGES = 100
 
@@ -63,7 +63,7 @@ class Worker:
             new_gap_id=lambda: f"{shell.epoch}-{next(gap_numbers)}",
         )
         self._reader = Reader(
-            max_message_bytes=config.performance.max_frame_bytes - _ENVELOPE_BYTES,
+            max_message_bytes=config.performance.max_frame_bytes - MAX_ENVELOPE_BYTES,
             frame_timeout_s=config.network.frame_timeout,
         )
         self._network = Network(config, symbol.symbol, self._recorder, self._reader)

@@ -18,6 +18,12 @@ class Draft(NamedTuple):
     data: dict[str, Any]
     reading: Reading | None = None
 
+    @property
+    def stream_name(self) -> str:
+        """The exchange's name of the stream, or our word for it."""
+        name: str = self.data["stream"]
+        return name
+
 
 class Gap(NamedTuple):
     """A hole in one exchange stream, recorded as a row.
@@ -65,6 +71,10 @@ class Losses:
     def lost(self, stream: str, reason: str, last: LastRow | None) -> None:
         """A frame of the stream was not kept; `last` is the row before it."""
         self._open.setdefault(stream, (last, reason))
+
+    def is_open(self, stream: str) -> bool:
+        """Whether a loss of the stream waits for the next frame that is kept."""
+        return stream in self._open
 
     def closed_by(self, draft: Draft) -> Draft | None:
         """The gap that ends with this draft, which the journal takes."""

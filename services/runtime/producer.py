@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -14,6 +14,7 @@ from services.runtime.backlog import BacklogAge
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery import Delivery
 from services.runtime.disk import free_and_total_bytes
+from services.runtime.events import MAX_ENVELOPE_BYTES, EventFrames, EventRun
 from services.runtime.gaps import Draft, Losses
 from services.runtime.journal import Journal, JournalFullError
 from services.runtime.lock import FileLock, wait_for_lock
@@ -70,6 +71,7 @@ class Producer:
         self.last_rows: dict[str, LastRow] = dict(self._rows)
         self._losses = Losses(shell.epoch)
         self._topics: dict[tuple[str, str, str], _Topic] = {}
+        self._frames: dict[tuple[str, int], EventFrames] = {}  # by stream and connection
         self._pack = msgpack.Packer(autoreset=True).pack
         self._full_since_s: float | None = None
         self._counts = {"appended": 0, "pushed_frames": 0, "refused_frames": 0, "not_journalled": 0}
@@ -104,22 +106,28 @@ class Producer:
         """Whether the journal took nothing the last time."""
         return self._full_since_s is not None
 
-    def append(self, drafts: Sequence[Draft]) -> bool:
+    def append(self, drafts: Sequence[Draft | EventRun]) -> bool:
         """Journal the drafts with one write, then publish them; a journal that is full costs no live message.
 
         False where the journal does not hold just these now: it is full, or a gap of ours came in front of them.
         """
         self._raise_sync_error()
-        count = len(drafts)
-        drafts = self._with_closed_losses(drafts)
-        is_as_told = len(drafts) == count
+        singled = [one for draft in drafts for one in self._singled(draft)]
+        drafts = self._with_closed_losses(singled)
+        is_as_told = len(drafts) == len(singled)
         if self._stalled is not None:
             drafts.insert(0, self._stalled)
             self._stalled = None
-        rows_before = dict(self._rows) if self._rows else {}
+        rows_before = dict(self._rows)
         frames: list[bytes] = []
         live: list[tuple[bytes, bytes]] = []
         for draft in drafts:
+            if isinstance(draft, EventRun):
+                topic, encoded = self._encoded_run(draft)
+                live += [(topic, frame) for frame in encoded]
+                frames += encoded
+                self._note_run(draft)
+                continue
             topic, frame = self._encoded(draft)
             live.append((topic, frame))
             if len(frame) > self._max_frame_bytes:
@@ -133,7 +141,7 @@ class Producer:
             is_as_told = False
             self._rows = rows_before
             for draft in drafts:
-                self._losses.lost(draft.data["stream"], "journal full", rows_before.get(draft.data["stream"]))
+                self._losses.lost(draft.stream_name, "journal full", rows_before.get(draft.stream_name))
         self._publish(live)
         return is_as_told
 
@@ -227,27 +235,55 @@ class Producer:
         self._acks.close()
         self._lock.release()
 
-    def _with_closed_losses(self, drafts: Sequence[Draft]) -> list[Draft]:
+    def _singled(self, draft: Draft | EventRun) -> Iterable[Draft | EventRun]:
+        """A run as it is, unless one of its messages is to be looked at alone."""
+        if not isinstance(draft, EventRun):
+            return (draft,)
+        largest_bytes = max(map(len, draft.events)) + MAX_ENVELOPE_BYTES
+        if largest_bytes > self._max_frame_bytes or self._losses.is_open(draft.stream_name):
+            return draft.drafts()
+        return (draft,)
+
+    def _with_closed_losses(self, drafts: Sequence[Draft | EventRun]) -> list[Draft | EventRun]:
         """The drafts, behind the gaps that end with them."""
-        found: list[Draft] = []
+        found: list[Draft | EventRun] = []
         for draft in drafts:
-            gap = self._losses.closed_by(draft)
+            gap = None if isinstance(draft, EventRun) else self._losses.closed_by(draft)
             if gap is not None:
                 found.append(gap)
             found.append(draft)
         return found
 
+    def _encoded_run(self, run: EventRun) -> tuple[bytes, list[bytes]]:
+        name, symbol, stream_type, variant, _ = run.stream
+        topic = self._topic((stream_type, symbol, variant))
+        frames = self._frames.get((name, run.connection))
+        if frames is None:
+            frames = EventFrames(run.stream, run.connection, producer=self.name, epoch=self._journal.epoch)
+            self._frames[name, run.connection] = frames
+        encoded = frames.encode(topic.seq + 1, run.stamps_ns, run.events)
+        topic.seq += len(encoded)
+        return topic.encoded, encoded
+
     def _encoded(self, draft: Draft) -> tuple[bytes, bytes]:
-        key = draft[:3]
-        topic = self._topics.get(key)
-        if topic is None:
-            topic = self._topics[key] = _Topic(encode_topic(*key))
+        topic = self._topic(draft[:3])
         topic.seq += 1
         data = draft.data
         data["producer"] = self.name
         data["epoch"] = self._journal.epoch
         data["seq"] = topic.seq
         return topic.encoded, self._pack((draft.stream_type, data))
+
+    def _topic(self, key: tuple[str, str, str]) -> _Topic:
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = _Topic(encode_topic(*key))
+        return topic
+
+    def _note_run(self, run: EventRun) -> None:
+        name, symbol, stream_type, _, _ = run.stream
+        before = self._rows.get(name)
+        self._rows[name] = following_row(before, stream_type, symbol, run.reading, recv_ns=run.stamps_ns[-1])
 
     def _note_row(self, draft: Draft) -> None:
         if draft.stream_type == "gap":

@@ -11,9 +11,10 @@ import zmq
 
 from binance_streamer import config as configuration
 from binance_streamer import sockets
-from binance_streamer.exchange import Reading
+from binance_streamer.exchange import Reading, link_reader, stream_of
 from binance_streamer.wire import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
 from services.runtime.clock import monotonic_s
+from services.runtime.events import EventRun, singles
 from services.runtime.gaps import Draft
 from services.runtime.process import Shell
 from services.runtime.producer import Producer, StoppedWhileWaitingError
@@ -22,6 +23,8 @@ from tests.support.configs import write_config
 from tests.support.waiting import eventually
 
 NAME = "ingest-BTCUSDT"
+TRADES = stream_of("BTCUSDT", "trade")
+read_link = link_reader(TRADES) or pytest.fail("trades have ids")
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
@@ -130,6 +133,64 @@ def test_a_frame_over_the_limit_is_refused_and_listed_behind_the_next_row(shell:
         assert (gap["from_id"], gap["to_id"], gap["from_ns"], gap["to_ns"]) == (1, 2, 1001, 1003)
         assert gap["reason"] == "oversize"
         assert producer.status()["refused_frames"] == 1
+
+
+def run_of(first: int, count: int, *, padding: int = 0) -> EventRun:
+    run = EventRun(TRADES, 1)
+    for number in range(first, first + count):
+        run.stamps_ns.append(1000 + number)
+        run.events.append(b'{"e":"trade","E":5000,"s":"BTCUSDT","t":%d,"x":"%b"}' % (number, b"x" * padding))
+    run.links += map(read_link, run.events)
+    return run
+
+
+def test_a_run_arrives_like_its_messages_one_by_one(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        producer.append([run_of(1, 3)])
+        producer.append(list(singles([run_of(4, 3)])))
+        producer.append([run_of(7, 1)])
+        frames = writer.frames(producer, 7)
+        for number, (kind, data) in enumerate(frames, start=1):
+            assert (kind, data["seq"], data["recv_ns"]) == ("trade", number, 1000 + number)
+            assert data["event"] == run_of(number, 1).events[0]
+            assert data.keys() == frames[3][1].keys()
+
+
+def test_of_a_run_only_the_message_over_the_limit_is_refused(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        run = run_of(1, 4)
+        run.events[1] = run_of(2, 1, padding=3000).events[0]
+        producer.append([run])
+        producer.append([run_of(5, 1)])
+        found = writer.frames(producer, 5)
+        assert [data.get("event", b"")[36:41] for _, data in found] == [b'"t":1', b'"t":3', b'"t":4', b"", b'"t":5']
+        assert (found[3][1]["from_id"], found[3][1]["reason"]) == (1, "oversize")
+        assert producer.status()["refused_frames"] == 1
+
+
+def test_a_run_that_the_journal_does_not_take_becomes_a_gap_before_the_next(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        number = 1
+        while producer.status()["state"] == "recording":
+            producer.append([run_of(number, 1000, padding=900)])
+            number += 1000
+        kept = producer.status()["next_position"]
+        assert kept == number - 1001
+        producer.append([run_of(number, 2)])
+        (gap,) = [data for kind, data in writer.frames(producer, kept + 3) if kind == "gap"]
+        assert (gap["from_id"], gap["to_id"], gap["reason"]) == (kept, number - 1, "journal full")
 
 
 def test_a_full_journal_keeps_the_live_path_and_lists_what_it_could_not_keep(shell: Shell) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from binance_streamer.exchange import Stream, stream_of
 from services.ingest.recorder import Recorder
 from services.ingest.reports import Delivered
+from services.runtime.events import singles
 from services.runtime.gaps import Draft
 from services.runtime.segments import LastRow
 
@@ -126,7 +127,7 @@ class Exchange:
         self.tick(1)
 
     def collect(self) -> None:
-        for draft in self.recorder.collect(self.now_ns):
+        for draft in singles(self.recorder.collect(self.now_ns)):
             self.drafts.append(draft)
             if draft.reading is not None:
                 before = self.last_rows.get(self.stream.name)

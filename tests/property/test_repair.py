@@ -18,6 +18,7 @@ from binance_streamer.wire import decode_frame, encode_frame, split_frames
 from services.ingest.recorder import Recorder
 from services.ingest.repairs import Page, RepairRequests, Wish, read_page
 from services.ingest.reports import Delivered
+from services.runtime.events import singles
 from services.runtime.journal import Journal
 from services.runtime.segments import LastRow, following_row, note_gap
 
@@ -114,7 +115,7 @@ class World:
 
     def append(self) -> None:
         """As the producer does."""
-        drafts = self.recorder.collect(self.now_ns)
+        drafts = list(singles(self.recorder.collect(self.now_ns)))
         if not drafts:
             return
         before, frames = dict(self.rows), []

@@ -8,6 +8,7 @@ import pytest
 from binance_streamer.exchange import stream_of
 from services.ingest.recorder import Anchor, Recorder
 from services.ingest.reports import Delivered
+from services.runtime.events import singles
 from services.runtime.segments import LastRow
 
 SUFFIXES = ("aggTrade", "depth@0ms", "markPrice@1s")
@@ -37,7 +38,7 @@ def depth(previous: int, last: int, event_time_ms: int = 1_790_526_539_000) -> b
 def deliver(subject: Recorder, *messages: bytes, connection: int = 1, stamp_ns: int = STAMP_NS) -> list[dict[str, Any]]:
     """The data of what is to be journalled, with its stream type."""
     subject.deliver(Delivered(connection, stamp_ns, list(messages), 0), 100.0)
-    return [{"type": draft.stream_type, **draft.data} for draft in subject.collect(1)]
+    return [{"type": draft.stream_type, **draft.data} for draft in singles(subject.collect(1))]
 
 
 def test_an_event_is_a_row_with_its_own_bytes_and_stamp() -> None:
@@ -182,7 +183,7 @@ def test_repeats_are_counted() -> None:
 def test_a_straggler_is_not_where_the_next_run_goes_on() -> None:
     subject = recorder()
     subject.deliver(Delivered(1, STAMP_NS, [depth(0, 10), depth(30, 40), depth(10, 20)], 0), 100.0)
-    noted = [draft.reading.last_id for draft in subject.collect(1) if draft.reading is not None]
+    noted = [draft.reading.last_id for draft in singles(subject.collect(1)) if draft.reading is not None]
     assert noted == [10, 40]
 
 
@@ -191,3 +192,13 @@ def test_first_arrivals_and_lag_are_known_per_connection() -> None:
     deliver(subject, depth(0, 10), connection=1)
     deliver(subject, depth(0, 10), connection=2, stamp_ns=STAMP_NS + 3_000_000)
     assert (subject.first_arrivals[1], subject.first_arrivals[2], subject.lag_ms) == (1, 0, {2: 3.0})
+
+
+def test_a_lost_connection_asks_for_a_snapshot_even_where_the_next_row_follows() -> None:
+    subject = recorder()
+    deliver(subject, depth(0, 10), connection=1)
+    deliver(subject, depth(0, 10), connection=2)
+    subject.anchors.clear()
+    subject.ended(1, "public", {}, reason="disconnected", now_s=101.0)
+    deliver(subject, depth(10, 20), depth(20, 30), connection=2)
+    assert subject.anchors == [Anchor(10, "connected")]
