@@ -1,4 +1,4 @@
-"""One Chromium for all tests of a module; they are skipped where there is none."""
+"""One Chromium for all tests; they are skipped where there is none."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tests.browser.fake import FakeMonitor
 from tests.support.browser import Browser, chromium
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def chrome() -> Iterator[Browser]:
     if chromium() is None:
         pytest.skip("Chromium is not installed (Debian: apt-get install chromium)")

@@ -70,7 +70,7 @@ def test_what_is_not_recorded_is_said_with_its_reason(browser: Browser, fake: Fa
     box = "document.querySelector('.picture.wide .box-writer')"
     assert browser.evaluate(f"{box}.dataset.tone") == "bad"
     assert "down" in browser.evaluate(f"{box}.textContent")
-    assert "144 MB, 41 s" in browser.evaluate("document.querySelector('.picture.wide .box-journal').textContent")
+    assert "144 MB, 41 s" in browser.text(".picture.wide .box-journal")
     assert "down: writer" in browser.evaluate("document.querySelector('.picture.wide').getAttribute('aria-label')")
     assert browser.text("#processes-up") == "7 of 8 up"
     fake.send(a_snapshot(second=402))

@@ -104,9 +104,9 @@ class Browser:
         return answer["result"].get("value")
 
     def text(self, selector: str) -> str:
-        """The visible text of the first element; empty where there is none or it is not shown."""
-        shown = "(one) => (one?.getClientRects().length ? one.innerText : '')"
-        return str(self.evaluate(f"({shown})(document.querySelector({json.dumps(selector)}))"))
+        """The visible text of the first element, with plain spaces; empty where there is none or it is not shown."""
+        shown = "(one) => (one?.getClientRects().length ? one.innerText ?? one.textContent : '')"
+        return str(self.evaluate(f"({shown})(document.querySelector({json.dumps(selector)}))")).replace("\xa0", " ")
 
     def title(self) -> str:
         """The page's title."""

@@ -43,7 +43,7 @@ class Chart {
       {
         width: Math.max(200, this.place.clientWidth),
         height: HEIGHT,
-        padding: [8, 10, 0, 0],
+        padding: [8, 26, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),

@@ -26,7 +26,7 @@ export function bytes(value) {
     size /= 1000;
     unit += 1;
   }
-  return `${unit === 0 ? whole.format(size) : fit(size)} ${units[unit]}`;
+  return `${unit === 0 ? whole.format(size) : fit(size)}\u00a0${units[unit]}`; // never torn from its unit
 }
 
 export function milliseconds(value) {
@@ -34,7 +34,8 @@ export function milliseconds(value) {
   return Math.abs(value) < 9999.5 ? `${fit(value)} ms` : `${whole.format(value / 1000)} s`;
 }
 
-export const signed = (value) => (known(value) && value > 0 ? `+${milliseconds(value)}` : milliseconds(value));
+export const signed = (value) =>
+  known(value) && value > 0 ? `+${milliseconds(value)}` : milliseconds(value).replace("-", "−");
 
 /** A length of time in whole seconds, or in at most two larger units. */
 export function age(seconds) {

@@ -51,8 +51,8 @@ class Process {
     this.name = element("th", "long");
     this.name.scope = "row";
     this.state = new State();
-    this.up = element("td", "num");
-    this.cpu = element("td", "num");
+    this.up = element("td", "num spare");
+    this.cpu = element("td", "num spare");
     this.memory = element("td", "num");
     this.backlog = element("td", "num");
     this.node = element(
