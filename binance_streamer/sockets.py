@@ -17,6 +17,9 @@ from binance_streamer.endpoints import is_local, named_host
 from binance_streamer.wire import MAX_MESSAGE_BYTES
 
 MAX_CONTROL_BYTES = 4 * 1024
+MAX_QUERY_BYTES = 64 * 1024
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of the whole book: 30 bytes a level, and no end to the levels that the exchange may list."""
 MAX_IPC_PATH_BYTES = 107
 """sun_path of unix(7), less the final zero."""
 
@@ -97,6 +100,23 @@ def bus_xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.S
     xpub.setsockopt(zmq.SNDHWM, _PUBLISH_HWM)
     xpub.setsockopt(zmq.XPUB_NODROP, 0)
     return _bound(xpub, endpoint, max_bytes=MAX_CONTROL_BYTES)
+
+
+def query_router(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
+    """Where the order book service is asked, bound; who does not read its answers loses them."""
+    router = context.socket(zmq.ROUTER)
+    router.setsockopt(zmq.ROUTER_HANDOVER, 1)
+    router.setsockopt(zmq.SNDHWM, 16)  # an answer may have half a megabyte
+    router.setsockopt(zmq.RCVHWM, 100)
+    return _bound(router, endpoint, max_bytes=MAX_QUERY_BYTES)
+
+
+def query_dealer(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
+    """Who asks it; nothing is kept for a service that is away."""
+    dealer = context.socket(zmq.DEALER)
+    dealer.setsockopt(zmq.IMMEDIATE, 1)
+    dealer.setsockopt(zmq.MAXMSGSIZE, MAX_ANSWER_BYTES)
+    return _connected(dealer, endpoint)
 
 
 def steering_pair(

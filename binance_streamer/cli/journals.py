@@ -10,4 +10,4 @@ def ownerless_journals(config: Config) -> list[str]:
     """Producers that have a journal and are not configured."""
     owners = {"rest", "orderbook", *(f"ingest-{symbol.symbol}" for symbol in config.symbols)}
     found = {decode_name(path.parent.name) for path in Path(config.storage.journal_directory).glob("*/*.journal")}
-    return sorted(found - owners)
+    return sorted(name for name in found - owners if not name.startswith("orderbook-"))  # shares, which nothing lists

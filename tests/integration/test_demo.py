@@ -80,7 +80,7 @@ def test_a_killed_demo_leaves_no_process_behind(place: Path) -> None:
     with demo(place, "out", "--symbols", "1") as running:
         wait_for_rows(running)
         pids = family(running)
-        assert len(pids) >= 7  # supervisord, simulator, bus, writer, rest, ingest, monitor
+        assert len(pids) >= 8  # supervisord, simulator, bus, writer, rest, orderbook, ingest, monitor
         running.kill()
         eventually(lambda: not [pid for pid in pids if alive(pid)], 60, what="all of them end")
 

@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 SYMBOLS = {"BTCUSDT": ["aggTrade", "depth@0ms"], "龙虾USDT": ["aggTrade"]}
 LOBSTER = "ingest-%E9%BE%99%E8%99%BEUSDT"
-PROGRAMS = ["bus", LOBSTER, "ingest-BTCUSDT", "rest", "writer"]
+PROGRAMS = ["bus", LOBSTER, "ingest-BTCUSDT", "orderbook", "rest", "writer"]
 
 
 @pytest.fixture
@@ -101,6 +101,7 @@ def test_start_status_restart_and_stop(site: Site) -> None:
         "bus",
         "writer",
         "rest",
+        "orderbook",
         "ingest-BTCUSDT",
         LOBSTER,
     ]

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from binance_streamer.cli.sites import built_services
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, alive, command_line
 from tests.support.recorded import recorded_rows
@@ -98,7 +99,7 @@ def test_ctrl_c_ends_up_cleanly(place: Path, config: Path) -> None:
 
 def test_a_killed_up_leaves_no_process_behind(place: Path, config: Path) -> None:
     with up(place, config) as running:
-        eventually(lambda: len(family(running)) == 5, 60, what="supervisord, bus, writer, rest, ingest run")
+        eventually(lambda: len(family(running)) == 1 + len(built_services()), 60, what="everything runs")
         pids = family(running)
         running.kill()
         eventually(lambda: not [pid for pid in pids if alive(pid)], 60, what="all of them end")

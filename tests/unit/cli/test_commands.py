@@ -75,7 +75,7 @@ def test_a_run_directory_with_too_long_a_path_is_said(tmp_path: Path) -> None:
 
 def test_journals_of_removed_symbols_are_known(config: Path) -> None:
     loaded = configuration.load(config)
-    for name in ("ingest-BTCUSDT", "ingest-%E9%BE%99%E8%99%BEUSDT", "ingest-OLDUSDT", "rest"):
+    for name in ("ingest-BTCUSDT", "ingest-%E9%BE%99%E8%99%BEUSDT", "ingest-OLDUSDT", "orderbook-BTCUSDT", "rest"):
         directory = Path(loaded.storage.journal_directory) / name
         directory.mkdir(parents=True)
         (directory / "000000000001.journal").touch()

@@ -191,3 +191,24 @@ def test_a_clock_set_back_delays_no_periodic_snapshot_by_more_than_an_interval()
     answered(queue, "A", 1, 0.0, NOON_MS + DAY_MS)
     assert next_of(queue, 0.0, NOON_MS + 1) is None
     assert next_of(queue, 0.0, NOON_MS + HOUR_MS) == "A"
+
+
+def test_audits_come_behind_all_others() -> None:
+    queue = a_queue("P")
+    queue.ask("A", "audit", 7, 0.0)
+    queue.ask("B", "sequence", 5, 1.0)
+    later_ms = NOON_MS + HOUR_MS
+    order = []
+    while wanted := queue.next(2.0, later_ms):
+        order.append((wanted.symbol, wanted.reason))
+        answered(queue, wanted.symbol, 9, 2.0, later_ms)
+    assert order == [("B", "sequence"), ("P", "periodic"), ("A", "audit")]
+
+
+def test_somebody_who_waits_makes_an_audit_urgent() -> None:
+    queue = a_queue()
+    queue.ask("A", "audit", 7, 0.0)
+    queue.ask("B", "audit", 7, 0.0)
+    queue.ask("B", "sequence", 5, 1.0)
+    queue.ask("B", "audit", 8, 1.0)
+    assert queue.next(1.0, NOON_MS) == Wanted("B", "sequence", 8, 1.0)

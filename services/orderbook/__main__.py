@@ -1,0 +1,3 @@
+from services.orderbook.app import main
+
+raise SystemExit(main())

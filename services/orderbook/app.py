@@ -1,0 +1,67 @@
+"""Keeps the order books of all configured symbols from the live bus alone, shows them, and says when they are wrong."""
+
+from collections.abc import Sequence
+
+from binance_streamer import config as configuration
+from binance_streamer.config import Config, streams_of
+from binance_streamer.exchange import UPPER
+from binance_streamer.sockets import bus_pub, query_router
+from services.orderbook.service import Service, Sockets
+from services.runtime.lock import endpoint_lock_path, wait_for_lock
+from services.runtime.process import Shell, arguments_of, run_service
+from services.runtime.producer import Producer, StoppedWhileWaitingError
+
+NAME = "orderbook"
+_DRAIN_TIMEOUT_S = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The service's entry point; returns the exit code."""
+    parser = arguments_of(
+        "services.orderbook",
+        "Keeps the order books of all configured symbols that have a depth stream.",
+        "python -m services.orderbook -c config/streamer.yaml",
+    )
+    parser.add_argument(
+        "--symbols",
+        metavar="A,B",
+        help="only these: a share, whose process is named after the first of them, orderbook-A",
+    )
+    options = parser.parse_args(arguments)
+    chosen = tuple(options.symbols.split(",")) if options.symbols else ()
+    name = f"{NAME}-{chosen[0].translate(UPPER)}" if chosen else NAME
+    return run_service(name, options.config, lambda shell: keep(shell, chosen))
+
+
+def keep(shell: Shell, chosen: Sequence[str]) -> None:
+    """Keep the books until told to stop, then push what is recorded."""
+    symbols = _symbols(shell.config, chosen)
+    pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
+    try:
+        producer = Producer(shell, shell.name, pub)
+    except StoppedWhileWaitingError:
+        return
+    endpoint = shell.config.endpoints.orderbook_query
+    path = endpoint_lock_path(endpoint)
+    try:
+        lock = path and wait_for_lock(path, f"the endpoint {endpoint}", shell.stop)
+        if path and lock is None:
+            return
+        with query_router(shell.context, endpoint) as router:
+            Service(shell, producer, Sockets(pub, router), symbols).run()
+        producer.drain(_DRAIN_TIMEOUT_S)
+    finally:
+        producer.close()
+
+
+def _symbols(config: Config, chosen: Sequence[str]) -> dict[str, bool]:
+    """The symbols whose books are kept, and whether their bookTicker is on the bus."""
+    found = {}
+    for symbol in config.symbols:
+        types = {stream.stream_type for stream in streams_of(symbol)}
+        if "depth" in types:
+            found[symbol.symbol] = "bookticker" in types
+    unknown = [name for name in chosen if name not in found]
+    if unknown:
+        raise configuration.ConfigError(f"--symbols: {unknown[0]} is not configured with a depth stream")
+    return {name: found[name] for name in chosen or found}

@@ -1,0 +1,70 @@
+"""Messages off the bus, decoded, and counted where some are missing. Pure."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from binance_streamer.wire import WireError
+
+_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class Data(msgspec.Struct, frozen=True, gc=False):
+    """Of a market message, what a book needs."""
+
+    symbol: str
+    stream: str
+    recv_ns: _Number
+    producer: str
+    epoch: _Number
+    seq: _Number
+    event: bytes
+
+
+class Frame(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
+    """The pair of a message."""
+
+    stream_type: str
+    data: Data
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """The last message of a topic."""
+
+    producer: str
+    epoch: int
+    seq: int
+
+
+_decode = msgspec.msgpack.Decoder(Frame).decode
+
+
+class Inbox:
+    """Counts what a subscriber missed by the holes in `seq`, and the restarts of producers."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+        """Messages that the bus did not bring."""
+        self.restarts = 0
+        self._places: dict[bytes, Place] = {}
+
+    def read(self, parts: Sequence[bytes]) -> tuple[Data, int]:
+        """The data of a message, and how many of its topic were missed before it; `WireError` where it is none."""
+        if len(parts) != 2:
+            raise WireError(f"message: expected [topic, frame], got {len(parts)} parts")
+        topic, packed = parts
+        try:
+            data = _decode(packed).data
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise WireError(f"frame of {topic[:80]!r}: {error}") from error
+        before = self._places.get(topic)
+        self._places[topic] = Place(data.producer, data.epoch, data.seq)
+        if before is None:
+            return data, 0
+        if before.epoch != data.epoch or before.producer != data.producer:
+            self.restarts += 1
+            return data, 0
+        missed = max(0, data.seq - before.seq - 1)
+        self.missed += missed
+        return data, missed

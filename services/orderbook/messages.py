@@ -1,0 +1,169 @@
+"""What the service says: live books, summary rows, audit rows, requests, answers. Pure."""
+
+from decimal import Decimal
+from typing import Any
+
+from binance_streamer.books import Query, QueryError
+from binance_streamer.depth import Level
+from services.orderbook.asking import Wanted
+from services.orderbook.audit import Outcome
+from services.orderbook.keeper import Finding, Keeper
+from services.runtime.gaps import Draft
+
+SUMMARY = "summary"
+_MOST_DIFFERENCES = 50
+_MOST_NAMED = 10
+
+
+def live_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
+    """`orderbook.<symbol>.`: the top of a book."""
+    bids, asks = keeper.book.top(levels) if keeper.is_valid else ([], [])
+    data = {
+        "symbol": keeper.symbol,
+        "recv_ns": recv_ns,
+        "source": "local",
+        **_state(keeper),
+        "bids": bids,
+        "asks": asks,
+    }
+    return Draft("orderbook", keeper.symbol, "", data)
+
+
+def view(keeper: Keeper, depth: int | None, recv_ns: int) -> dict[str, Any]:
+    """The answer to a question, but for `producer` and `epoch`."""
+    bids: list[Level] = []
+    asks: list[Level] = []
+    trusted = (0, 0)
+    if keeper.is_valid:
+        book = keeper.book
+        bids, asks = book.levels() if depth is None else book.top(depth)
+        trusted = book.trusted(max(book.counts) if depth is None else depth)
+    return {
+        "symbol": keeper.symbol,
+        "recv_ns": recv_ns,
+        **_state(keeper),
+        "bids": bids,
+        "asks": asks,
+        "trusted_levels": trusted,
+    }
+
+
+def summary_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
+    """A row of `orderbook_<symbol>_<day>.csv`."""
+    data: dict[str, Any] = {
+        "symbol": keeper.symbol,
+        "stream": keeper.stream,
+        "recv_ns": recv_ns,
+        "source": "local",
+        "synchronised": keeper.is_valid,
+        "state": keeper.sequence.state.value,
+        "updates": keeper.updates,
+        "resyncs": keeper.resyncs,
+        "bids": [],
+        "asks": [],
+    }
+    if keeper.is_valid:
+        data |= _summary_of_levels(keeper, levels)
+    return Draft("orderbook", keeper.symbol, SUMMARY, data)
+
+
+def audit_draft(keeper: Keeper, finding: Finding, recv_ns: int) -> Draft:
+    """A row of `audit_<symbol>_<day>.csv`."""
+    data = {
+        "symbol": keeper.symbol,
+        "stream": keeper.stream,
+        "recv_ns": recv_ns,
+        "source": "local",
+        "kind": finding.kind,
+        "outcome": finding.outcome.value,
+        "last_update_id": finding.last_update_id,
+        "compared": finding.compared,
+        "learnt": finding.learnt,
+        "different": len(finding.differences),
+        "differences": [list(difference) for difference in finding.differences[:_MOST_DIFFERENCES]],
+    }
+    return Draft("audit", keeper.symbol, "", data)
+
+
+def request_draft(wanted: Wanted, recv_ns: int) -> Draft:
+    """A request for a depth snapshot."""
+    data = {
+        "symbol": wanted.symbol,
+        "stream": "depth_snapshot",
+        "recv_ns": recv_ns,
+        "source": "local",
+        "reason": wanted.reason,
+        "last_update_id": max(0, wanted.last_update_id),
+    }
+    return Draft("request", wanted.symbol, "", data)
+
+
+def status_of(keeper: Keeper) -> dict[str, Any]:
+    """One book in the status message."""
+    return {
+        "state": keeper.sequence.state.value,
+        "valid": keeper.is_valid,
+        "valid_since_ns": keeper.valid_since_ns,
+        "reason": keeper.sequence.reason,
+        "stream": keeper.stream,
+        "update_id": keeper.book.update_id if keeper.is_valid else None,
+        "levels": keeper.book.counts,
+        "updates": keeper.updates,
+        "resyncs": keeper.resyncs,
+        "missed": keeper.missed,
+        "buffered": keeper.sequence.buffered,
+        "audits_passed": keeper.audits[Outcome.PASSED],
+        "audits_failed": keeper.audits[Outcome.FAILED],
+        "audits_skipped": keeper.audits[Outcome.NOT_COMPARABLE],
+        "tops_compared": keeper.quotes.compared if keeper.quotes else 0,
+    }
+
+
+def unknown(query: Query, kept: list[str]) -> QueryError:
+    """To a question about a symbol without a book here."""
+    named = ", ".join(kept[:_MOST_NAMED]) + (f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else "")
+    return QueryError(
+        "unknown_symbol",
+        f"no book of {query.symbol[:64]!r} is kept, but of {named}: "
+        "a symbol needs a depth stream in the configuration, and the service a restart after a change",
+    )
+
+
+def _state(keeper: Keeper) -> dict[str, Any]:
+    stamps = keeper.stamps
+    is_told = keeper.is_valid and stamps is not None
+    return {
+        "stream": keeper.stream,
+        "update_id": keeper.book.update_id if keeper.is_valid else None,
+        "event_time_ms": stamps.event_time_ms if is_told and stamps else None,
+        "transact_time_ms": stamps.transact_time_ms if is_told and stamps else None,
+        "depth_recv_ns": stamps.recv_ns if is_told and stamps else None,
+        "valid": keeper.is_valid,
+        "valid_since_ns": keeper.valid_since_ns,
+        "state": keeper.sequence.state.value,
+        "reason": keeper.sequence.reason,
+        "levels": keeper.book.counts if keeper.is_valid else (0, 0),
+        "resyncs": keeper.resyncs,
+        "updates": keeper.updates,
+        "audits_passed": keeper.audits[Outcome.PASSED],
+        "audits_failed": keeper.audits[Outcome.FAILED],
+    }
+
+
+def _summary_of_levels(keeper: Keeper, levels: int) -> dict[str, Any]:
+    book, stamps = keeper.book, keeper.stamps
+    bid, ask = book.best_bid, book.best_ask
+    bids, asks = book.top(levels)
+    bid_levels, ask_levels = book.counts
+    return {
+        "last_update_id": book.update_id,
+        "transact_time": stamps.transact_time_ms if stamps else None,
+        "event_time": stamps.event_time_ms if stamps else None,
+        "best_bid": bid[0] if bid else None,
+        "best_ask": ask[0] if ask else None,
+        "spread": f"{Decimal(ask[0]) - Decimal(bid[0]):f}" if bid and ask else None,
+        "bid_levels": bid_levels,
+        "ask_levels": ask_levels,
+        "bids": bids,
+        "asks": asks,
+    }
