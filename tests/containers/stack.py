@@ -6,6 +6,8 @@ import re
 import signal
 import socket
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -118,6 +120,24 @@ class Stack:
                     if found(data):
                         return data
         raise AssertionError(f"{process} does not say what was expected; at last it said {data}")
+
+    def wait_health(self, status: int) -> str:
+        """Until the monitor answers so to `/healthz`, through the published port; the text of its answer."""
+        end_s = time.monotonic() + PATIENCE_S
+        while (answer := self._health())[0] != status and time.monotonic() < end_s:
+            time.sleep(1)
+        assert answer[0] == status, answer
+        return answer[1]
+
+    def _health(self) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"{self.page}/healthz", timeout=20) as answer:
+                return int(answer.status), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError as error:
+            return 0, str(error)
 
     def wait_recorded(self) -> None:
         """Until the files end with what was sent last; to be called while the market stands still."""

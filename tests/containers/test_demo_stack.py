@@ -71,6 +71,7 @@ def test_it_records_exactly_once_over_a_kill_and_a_restart(stack: Stack, tmp_pat
     )
     down = Down("BTCUSDT", down_ns, time.time_ns())
     stack.wait_healthy()
+    stack.wait_health(200)
 
     stack.simulate("pause")
     stack.wait_recorded()
@@ -81,6 +82,7 @@ def test_it_records_exactly_once_over_a_kill_and_a_restart(stack: Stack, tmp_pat
         what="a worker whose data stopped is not healthy",
         every_s=1,
     )
+    assert "ETHUSDT" in stack.wait_health(503)
 
     stack.compose("stop")
     containers = stack.containers()
