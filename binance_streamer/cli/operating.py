@@ -8,6 +8,7 @@ import typer
 from binance_streamer import config as configuration
 from binance_streamer import supervision
 from binance_streamer.cli import applying, composes, daemon, reading, sites
+from binance_streamer.cli import doctor as doctors
 from binance_streamer.cli import latency as latencies
 from binance_streamer.cli import logs as log_files
 from binance_streamer.cli.errors import CommandError, Exit
@@ -157,6 +158,33 @@ def latency(
     if live:
         raise typer.Exit(latencies.live(loaded, duration_s=duration, as_json=as_json))
     raise typer.Exit(latencies.of_files(loaded, places or [], as_json=as_json))
+
+
+@app.command()
+def doctor(
+    *,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, max=60, help="How long to wait for messages of each path.")
+    ] = 10,
+    offline: Annotated[bool, typer.Option("--offline", help="Send nothing to the exchange.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of JSON objects.")] = False,
+    config: ConfigFile = configuration.DEFAULT_PATH,
+) -> None:
+    """Check whether this machine can record what is configured.
+
+    Python, configuration, supervisord's files, disks, open files, keys, priority; then the exchange: its time and ours,
+    the request weight in use, and one message of every configured stream. That costs one request of weight 1 and one
+    connection per path, out of the budget that all processes share; nothing is sent during a ban. Each line says ok,
+    warn or fail, and what to do. Exits with 1 where anything fails.
+
+    \b
+    Examples:
+      binance-streamer doctor
+      binance-streamer doctor --offline
+      binance-streamer doctor --json | jq '.[] | select(.state == "fail")'
+    """
+    loaded = configuration.load(config)
+    raise typer.Exit(doctors.run(loaded, config, seconds=seconds, offline=offline, as_json=as_json))
 
 
 @app.command("supervisor-config")

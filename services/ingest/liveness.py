@@ -29,6 +29,11 @@ _SUSPICIOUS = 10.0
 _SLEPT_S = 5.0
 
 
+def is_busy(stream: Stream) -> bool:
+    """Whether something comes all the time while the symbol trades."""
+    return _PATIENCE.get(stream.stream_type) == 1.0
+
+
 class Stale(NamedTuple):
     """A transition: the stream has just been found silent."""
 

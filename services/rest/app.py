@@ -40,7 +40,7 @@ NAME = "rest"
 STATE_FILE = "rest.json"
 LISTING_FILE = "rest-exchange-info.json"
 
-_DEFAULT_WEIGHT_LIMIT = 2400
+DEFAULT_WEIGHT_LIMIT = 2400
 """Until exchangeInfo says it (live 2026-08-21)."""
 _DRAIN_TIMEOUT_S = 5.0
 _MOST_REQUESTS_A_ROUND = 1000
@@ -306,7 +306,7 @@ class _RestProcess:
 
 def _desk(config: Config) -> Desk:
     network = config.network
-    pace = Pace(limit=_DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
+    pace = Pace(limit=DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
     return Desk(
         pace,
         Queues(

@@ -1,0 +1,129 @@
+"""`python -m services.ingest.probe`: one connection per route, and one message of every stream; for `doctor`."""
+
+import argparse
+import select
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from binance_streamer import config as configuration
+from binance_streamer.checks import Check, line_of
+from binance_streamer.config import Config, streams_of
+from binance_streamer.exchange import ROUTES, Stream
+from services.ingest.dial import Connection, DialError, dial
+from services.ingest.dialler import budget_of, target_of
+from services.ingest.liveness import is_busy
+from services.ingest.reader import Reader
+from services.ingest.reports import Delivered, Ended
+from services.ingest.routing import parse, split
+from services.runtime.clock import monotonic_s, wall_ns
+
+_RESERVED = 1 / 3
+"""Of the budget of attempts: workers come first."""
+_MOST_STREAMS = 1000
+"""The exchange takes 1,024 streams on a connection (docs/exchange.md §3)."""
+_BUNCH_BYTES = 1 << 20
+_ADVICE = {
+    "dns": "is network.websocket_url right, and does the name server answer?",
+    "refused": "is network.websocket_url right, and does a firewall stand in the way?",
+    "timeout": "is network.websocket_url right, and does a firewall stand in the way?",
+    "tls": "are the system's certificates there, or is network.ca_file needed?",
+    "proxy": "look at the proxy that the environment names (https_proxy)",
+    "http": "403 and 451: the exchange does not serve this address or region; 429: connect less often",
+    "url": "network.websocket_url",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a line of JSON per check; 0, or 78 where the configuration is not valid."""
+    parser = argparse.ArgumentParser(prog="python -m services.ingest.probe", description=__doc__)
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.DEFAULT_PATH)
+    parser.add_argument("--seconds", metavar="S", type=float, default=10.0, help="to wait for messages of a route")
+    options = parser.parse_args(arguments)
+    try:
+        config = configuration.load(options.config)
+    except configuration.ConfigError as error:
+        sys.stderr.write(f"ingest: {error}\n")
+        return configuration.EXIT_CODE
+    for route in ROUTES:
+        streams = [stream for symbol in config.symbols for stream in streams_of(symbol) if stream.route == route]
+        for check in _probe(config, route, streams, options.seconds) if streams else ():
+            sys.stdout.write(line_of(check) + "\n")
+            sys.stdout.flush()
+    return 0
+
+
+def _probe(config: Config, route: str, streams: Sequence[Stream], seconds: float) -> Iterator[Check]:
+    what = f"{config.network.websocket_url}/{route}"
+    wait_s = budget_of(config).take(wall_ns(), reserve=int(config.network.connect_attempts * _RESERVED))
+    if wait_s > 0:
+        found = f"not tried: the connection attempts of the last 5 minutes are used up for another {wait_s:.0f} s"
+        yield Check(what, "warn", found, "find out why workers connect so often: `binance-streamer logs`")
+        return
+    asked = streams[:_MOST_STREAMS]
+    target = target_of(config.network.websocket_url, route, asked)
+    started_s = monotonic_s()
+    try:
+        connection = dial(
+            target.url,
+            connect_timeout_s=config.network.connect_timeout,
+            ca_file=config.network.ca_file or None,
+        )
+    except DialError as error:
+        yield Check(what, "fail", str(error), _ADVICE[error.kind])
+        return
+    yield Check(what, "ok", f"connected in {(monotonic_s() - started_s) * 1000:.0f} ms")
+    heard, end = _heard(config, connection, target.requests, {stream.name for stream in asked}, seconds)
+    if end:
+        yield Check(what, "warn", f"the connection ended: {end}", "once is no trouble; again and again is")
+    for stream in asked:
+        yield _verdict(stream, heard, is_silent=not heard, seconds=seconds)
+
+
+def _heard(
+    config: Config, connection: Connection, requests: Sequence[str], wanted: set[str], seconds: float
+) -> tuple[Mapping[str, float], str]:
+    """Seconds until the first message of each stream, and why the connection ended where it did."""
+    reader = Reader(max_message_bytes=config.performance.max_frame_bytes, frame_timeout_s=config.network.frame_timeout)
+    reader.start()
+    reader.add(1, connection, requests)
+    started_s = monotonic_s()
+    heard: dict[str, float] = {}
+    try:
+        while (left_s := started_s + seconds - monotonic_s()) > 0 and heard.keys() != wanted:
+            if reader.is_idle():
+                select.select([reader.fileno()], [], [], left_s)
+            for report in reader.take(_BUNCH_BYTES):
+                if isinstance(report, Delivered):
+                    for name in map(_name, report.messages):
+                        if name in wanted:
+                            heard.setdefault(name, monotonic_s() - started_s)
+                elif isinstance(report, Ended):
+                    return heard, report.detail
+    finally:
+        reader.stop()
+    return heard, ""
+
+
+def _name(message: bytes) -> str:
+    """The stream of a message, empty where it is none."""
+    name, _ = split(message)
+    if not name:
+        found = parse(message)
+        name = found[0] if found else b""
+    return name.decode(errors="replace")
+
+
+def _verdict(stream: Stream, heard: Mapping[str, float], *, is_silent: bool, seconds: float) -> Check:
+    if stream.name in heard:
+        return Check(stream.name, "ok", f"the first message after {heard[stream.name]:.1f} s")
+    found = f"no message in {seconds:g} s"
+    if is_silent and is_busy(stream):
+        return Check(stream.name, "fail", found, "nothing comes on this path: is network.websocket_url right?")
+    if is_busy(stream):
+        return Check(stream.name, "fail", found, "is the symbol trading, and does the stream exist?")
+    return Check(stream.name, "warn", found, "it may be quiet: nothing comes while nobody trades")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

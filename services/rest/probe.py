@@ -1,0 +1,92 @@
+"""`python -m services.rest.probe`: asks the exchange for its time, once, and says what came of it; for `doctor`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from binance_streamer import config as configuration
+from binance_streamer.checks import Check, line_of
+from binance_streamer.config import Config
+from services.rest import state
+from services.rest.answers import TIME, Answer, AnswerError, read_clock_sample, shown, used_weight, verdict
+from services.rest.app import DEFAULT_WEIGHT_LIMIT, STATE_FILE
+from services.rest.client import Client
+from services.runtime.clock import wall_ns
+
+_ADVICE = {
+    "banned": "this address has asked too often: wait, and find out who else uses it",
+    "forbidden": "the exchange does not serve this address or region",
+    "refused": "is network.rest_url right?",
+    "trouble": "is network.rest_url right, and does a firewall, a proxy or the name server stand in the way?",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a line of JSON per check; 0, or 78 where the configuration is not valid."""
+    parser = argparse.ArgumentParser(prog="python -m services.rest.probe", description=__doc__)
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.DEFAULT_PATH)
+    try:
+        config = configuration.load(parser.parse_args(arguments).config)
+    except configuration.ConfigError as error:
+        sys.stderr.write(f"rest: {error}\n")
+        return configuration.EXIT_CODE
+    for check in probe(config):
+        sys.stdout.write(line_of(check) + "\n")
+    return 0
+
+
+def probe(config: Config) -> list[Check]:
+    """One request of weight 1; none while the exchange wants to be left alone, which would lengthen a ban."""
+    url = config.network.rest_url
+    stand_down_s = _stand_down_s(config)
+    if stand_down_s > 0:
+        found = f"the exchange wants to be left alone for another {stand_down_s:.0f} s; nothing was sent"
+        return [Check(url, "fail", found, "wait; find out who else uses this address, or lower network.weight_share")]
+    client = Client(config.network, wall_ns)
+    try:
+        answer = client.get(TIME.path)
+    finally:
+        client.close()
+    found = verdict(answer)
+    if found != "good":
+        return [Check(url, "fail", shown(answer), _ADVICE[found])]
+    return [
+        Check(url, "ok", f"answers in {(answer.recv_ns - answer.requested_ns) / 1e6:.0f} ms"),
+        *_read(config, answer),
+    ]
+
+
+def _read(config: Config, answer: Answer) -> list[Check]:
+    try:
+        sample = read_clock_sample(answer)
+    except AnswerError as error:
+        return [Check("clock", "fail", str(error), "is network.rest_url right?")]
+    text = f"the exchange's is {sample.offset_ms:+.0f} ms ahead, known to ± {sample.error_ms:.0f} ms"
+    is_off = abs(sample.offset_ms) - sample.error_ms > config.alerts.clock * 1000
+    advice = "run chrony or another NTP client: receive stamps are this clock's" if is_off else ""
+    used = used_weight(answer)
+    share = "" if used is None else f"{used} of about {DEFAULT_WEIGHT_LIMIT} used by this address in this minute"
+    is_high = used is not None and used > DEFAULT_WEIGHT_LIMIT * config.network.weight_share
+    return [
+        Check("clock", "warn" if is_off else "ok", text, advice),
+        Check(
+            "request weight",
+            "warn" if is_high or used is None else "ok",
+            share or "the answer does not name the weight that is used",
+            "who else uses this address? Otherwise raise network.weight_share" if is_high else "",
+        ),
+    ]
+
+
+def _stand_down_s(config: Config) -> float:
+    """What the REST process, running or not, was told last."""
+    try:
+        loaded = state.load(Path(config.endpoints.run_directory) / STATE_FILE, wall_ns())
+    except state.StateError:
+        return 0.0
+    return 0.0 if loaded is None else loaded[0].pace.stand_down_s - loaded[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
