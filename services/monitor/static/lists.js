@@ -4,13 +4,14 @@ import { byId, element, Keyed, setAttribute, setHidden, setText, State } from ".
 import { age, bytes, clock, count, percent, text, toneOf, words } from "./format.js";
 
 const SHOWN = 200;
+export const LATE_S = 10; // twice the time in which a writer that is well makes everything durable
 
 class Gap {
   constructor() {
     this.time = element("td", "nowrap");
     this.stream = element("td", "long");
     this.reason = element("td", "long");
-    this.missed = element("td", "num");
+    this.missed = element("td", "num spare");
     this.state = new State();
     this.node = element("tr", "", this.time, this.stream, this.reason, this.missed, element("td", "", this.state.node));
   }
@@ -81,7 +82,7 @@ class Process {
 export const toneOfProcess = (process) => (process.up ? toneOf(process.state) : "bad");
 
 export function backlogOf({ backlog_bytes, backlog_s }) {
-  const late = backlog_s >= 2 ? `, ${age(backlog_s)}` : "";
+  const late = backlog_s >= LATE_S ? `, ${age(backlog_s)}` : "";
   return bytes(backlog_bytes) + late;
 }
 

@@ -3,7 +3,7 @@
 import { setAttribute, setText, svg } from "./dom.js";
 import { bytes, count, days, percent, plural, shortened, text, words } from "./format.js";
 import { TALL, WIDE } from "./layouts.js";
-import { backlogOf, toneOfProcess } from "./lists.js";
+import { backlogOf, LATE_S, toneOfProcess } from "./lists.js";
 
 const WORKERS = 4; // shown one by one; more are counted
 const LINE = 19;
@@ -142,12 +142,12 @@ function ofJournals(processes) {
   const producers = processes.filter((process) => ["ingest", "rest", "orderbook"].includes(process.kind));
   const waiting = producers.reduce((sum, process) => sum + (process.backlog_bytes ?? 0), 0);
   const behind = Math.max(0, ...producers.map((process) => process.backlog_s ?? 0));
-  const tone = behind >= 30 ? "bad" : behind >= 10 ? "wait" : "good";
+  const tone = behind >= 3 * LATE_S ? "bad" : behind >= LATE_S ? "wait" : "good";
   const words = [
-    line(tone, behind >= 10 ? "growing" : "keep up"),
+    line(tone, behind >= LATE_S ? "growing" : "keep up"),
     line(null, backlogOf({ backlog_bytes: waiting, backlog_s: behind })),
   ];
-  return { tone, lines: [...words, line(null, "not written yet")] };
+  return { tone, lines: [...words, line(null, "not durable yet")] };
 }
 
 function ofFiles({ free_bytes, days_left, path }) {

@@ -1,7 +1,7 @@
 // A row per symbol, its streams and the top of its book below it.
 
 import { byId, element, Keyed, setAttribute, setHidden, setText, State } from "./dom.js";
-import { count, milliseconds, NONE, rate, shortAge, text, toneOf, toneOfStream, words } from "./format.js";
+import { count, milliseconds, NONE, plural, rate, shortAge, text, toneOf, toneOfStream, words } from "./format.js";
 import { Book } from "./book.js";
 import { added, Spark } from "./spark.js";
 
@@ -33,7 +33,7 @@ class Stream {
     setText(this.rate, `${rate(stream.rate)} /s`);
     setText(this.age, `${shortAge(stream.age_s)} ago`);
     setText(this.latency, milliseconds(stream.latency_ms));
-    setText(this.gaps, stream.gaps ? `${count(stream.gaps)} gaps` : "no gap");
+    setText(this.gaps, stream.gaps ? plural(stream.gaps, "gap") : "no gap");
   }
 }
 
