@@ -60,6 +60,28 @@ class Drop(Fault):
         return [replace(item, is_lost=True)]
 
 
+class Hide(Fault):
+    """Drops updates of a diff depth stream, and hangs the one behind them on what was before: the chain fits."""
+
+    def __init__(self, left: int, only: Listener | None = None) -> None:
+        super().__init__(left, only)
+        self._hangs_on: int | None = None
+
+    def is_over(self) -> bool:
+        return super().is_over() and self._hangs_on is None
+
+    def change(self, item: Item) -> list[Item]:
+        message = json.loads(item.payload)
+        if self.left > 0:
+            self.left -= 1
+            self._hangs_on = message["data"]["pu"] if self._hangs_on is None else self._hangs_on
+            return [replace(item, is_lost=True)]
+        if self._hangs_on is None:
+            return [item]
+        message["data"]["pu"], self._hangs_on = self._hangs_on, None
+        return [replace(item, payload=json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode())]
+
+
 class Silence(Drop):
     """Drops all; lifted by a command."""
 

@@ -7,6 +7,7 @@ from simulator import faults
 from simulator.exchange import Exchange
 from simulator.faults import Fault, Item, Listener, noise
 from simulator.hub import Stream, Subscriber
+from simulator.names import family_of
 from simulator.synthetic import SyntheticMarket
 from simulator.wire import Encoder, fragmented_frames, masked_frame, reserved_bit_frame
 from simulator.words import CommandError, Words
@@ -25,6 +26,7 @@ class StreamCommands:
             "stall": self._stall,
             "silent": self._silent,
             "drop": lambda words: self._next(words, faults.Drop),
+            "hide": self._hide,
             "double": lambda words: self._next(words, faults.Double),
             "reorder": lambda words: self._next(words, faults.Reorder),
             "delay": self._delay,
@@ -79,6 +81,12 @@ class StreamCommands:
     def _next(self, words: Words, kind: Callable[[int, Listener | None], Fault]) -> str:
         count = words.count("N")
         return self._once(words, lambda only: kind(count, only))
+
+    def _hide(self, words: Words) -> str:
+        count, streams = words.count("N"), self._heard_streams(words.text("STREAM"))
+        if any(family_of(stream.name.partition("@")[2]) not in ("depth", "rpiDepth") for stream in streams):
+            raise CommandError("only diff depth streams have a chain to fit")
+        return self._lay(words, streams, lambda only: faults.Hide(count, only))
 
     def _rewrite_once(self, words: Words, edit: Callable[[dict[str, Any]], None], *, valid: bool = False) -> str:
         return self._once(words, lambda only: faults.Rewrite(edit, 1, only, valid=valid))

@@ -73,6 +73,11 @@ def test_drop(exchange: SimulatedExchange) -> None:
     assert [later - before for before, later in pairwise(_ids(frames))].count(4) == 1
 
 
+def test_only_diff_depth_has_a_chain_to_hide_in(exchange: SimulatedExchange) -> None:
+    exchange.market(AGG)
+    assert exchange.ask(f"hide 1 {AGG}") == "nack only diff depth streams have a chain to fit"
+
+
 def test_drop_on_one_of_two_connections(exchange: SimulatedExchange) -> None:
     clients = [exchange.market(AGG), exchange.market(AGG)]
     frames = [read(client, 3) for client in clients]

@@ -24,6 +24,22 @@ def test_drop_loses_the_next_n() -> None:
     assert _run(faults.Drop(2), 3) == [(b"0", True), (b"1", True), (b"2", False)]
 
 
+def _update(previous: int, final: int) -> Item:
+    return Item(b'{"stream":"a@depth@0ms","data":{"u":%d,"pu":%d,"b":[["1.0","2"]]}}' % (final, previous))
+
+
+def test_hide_loses_updates_and_the_chain_still_fits() -> None:
+    hide = faults.Hide(2)
+    sent = [_update(10, 20), _update(20, 30), _update(30, 40), _update(40, 50)]
+    out = [(each, hide.is_over()) for item in sent for each in hide.change(item)]
+    assert [(item.payload, item.is_lost, is_over) for item, is_over in out] == [
+        (sent[0].payload, True, False),
+        (sent[1].payload, True, False),
+        (_update(10, 40).payload, False, True),
+        (sent[3].payload, False, True),
+    ]
+
+
 def test_double_sends_the_next_n_twice() -> None:
     assert [payload for payload, _ in _run(faults.Double(1), 2)] == [b"0", b"0", b"1"]
 

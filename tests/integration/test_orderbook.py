@@ -1,0 +1,259 @@
+"""The order book service as a process: killed, cut off and lied to, it shows the true book or says that it does not."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import pytest
+
+from binance_streamer import sockets
+from binance_streamer.tap import Tap
+from tests.chaos.pipeline import PATIENCE_S, Pipeline
+from tests.support.recorded import levels_of, recorded_rows
+from tests.support.true_books import TrueBook, true_books
+from tests.support.waiting import eventually
+
+LEVELS = 5
+
+
+class Books(Pipeline):
+    """A pipeline with the order book service, and everything that it said."""
+
+    def __init__(
+        self, place: Path, *, rate: float, streams: tuple[str, ...] = ("depth@0ms",), **orderbook: Any
+    ) -> None:
+        settings = {"levels": LEVELS, "publish_interval": 0.01, "output_interval": 0.2, **orderbook}
+        super().__init__(
+            place, "--seed", "5", rate=rate, symbols=("BTCUSDT", "ETHUSDT"), streams=streams, orderbook=settings
+        )
+        self.said: list[dict[str, Any]] = []
+        """Live tops."""
+        self.summaries: list[dict[str, Any]] = []
+        self.audits: list[dict[str, Any]] = []
+        self.waited_ms: list[float] = []
+        """From the snapshot that was asked for to the valid book."""
+        self._snapshot_ns: dict[str, int] = {}
+        self._tap: Tap | None = None
+
+    def start_all(self) -> None:
+        """Everything but books that are valid."""
+        self.start()
+        self.wait_connected()
+        topics = ["orderbook.", "audit.", "depth_snapshot."]
+        self._tap = Tap(self.config.endpoints.bus_subscribe, topics)
+        self.start("orderbook")
+
+    def hear(self, timeout_s: float = 0.2) -> None:
+        """Take what has been said."""
+        assert self._tap is not None
+        while (message := self._tap.receive(timeout_s)) is not None:
+            timeout_s = 0
+            topic, stream_type, data = message
+            if stream_type == "audit":
+                self.audits.append(data)
+            elif stream_type == "depth_snapshot":
+                self._snapshot_ns[data["symbol"]] = data["recv_ns"]
+            elif topic.variant == "summary":
+                self.summaries.append(data)
+            else:
+                self.said.append(data)
+
+    def heard_audits(self, number: int) -> bool:
+        """Whether so many audits have been told of."""
+        self.hear()
+        return len(self.audits) >= number
+
+    def wait_valid(self, since_ns: int) -> None:
+        """Until every book has been said to be valid, in a message made after this."""
+
+        def all_valid() -> bool:
+            self.hear()
+            new = {said["symbol"]: said for said in self.said if said["recv_ns"] >= since_ns}
+            return len(new) == len(self.symbols) and all(said["valid"] for said in new.values())
+
+        eventually(all_valid, PATIENCE_S, what="every book is valid", every_s=0)
+
+    def wait_after(self, kill_ns: int) -> None:
+        """As `wait_valid`, of a service that was started after this; notes how long it took behind its snapshots."""
+        self.wait_valid(kill_ns)
+        for symbol in self.symbols:
+            first = next(
+                said for said in self.said if said["symbol"] == symbol and said["valid"] and said["recv_ns"] >= kill_ns
+            )
+            self.waited_ms.append((first["valid_since_ns"] - self._snapshot_ns[symbol]) / 1e6)
+
+    def ask(self, symbol: str, depth: int | None) -> dict[str, Any]:
+        """The service's answer."""
+        dealer = sockets.query_dealer(self._context, self.config.endpoints.orderbook_query)
+        try:
+            dealer.send(msgpack.packb({"symbol": symbol, "depth": depth}))
+            assert dealer.poll(20_000), "no answer"
+            answer: dict[str, Any] = msgpack.unpackb(dealer.recv())
+        finally:
+            dealer.close(linger=0)
+        return answer
+
+    def stop(self) -> None:
+        """The service first, like every producer."""
+        self.ask_to_end("orderbook")
+        assert self.programs["orderbook"].wait(PATIENCE_S) == 0
+        super().stop()
+
+    def check_all_that_was_said(self) -> int:
+        """Compare every top and every summary with the true book at its id; how many were compared."""
+        compared = 0
+        for symbol in self.symbols:
+            rows = recorded_rows(self.data, symbol, "orderbook")
+            tops = [_top(said) for said in self.said if said["symbol"] == symbol and said["valid"]]
+            tops += [_top_of_row(row) for row in rows if row["synchronised"] == "true"]
+            books = self._true_books(symbol, [top.update_id for top in tops])
+            for top in tops:
+                assert top.update_id in books, f"{symbol}: {top.update_id} is no id of the exchange"
+                book = books[top.update_id]
+                assert top == TrueBook(top.update_id, book.bids[:LEVELS], book.asks[:LEVELS]), symbol
+            compared += len(tops)
+        return compared
+
+    def check_summaries_once(self) -> None:
+        """Every summary that was published is in the files, none twice, and none in between is missing."""
+        for symbol in self.symbols:
+            rows = [(int(row["epoch"]), int(row["seq"])) for row in recorded_rows(self.data, symbol, "orderbook")]
+            assert len(rows) == len(set(rows))
+            assert {(one["epoch"], one["seq"]) for one in self.summaries if one["symbol"] == symbol} <= set(rows)
+            for epoch in {epoch for epoch, _ in rows}:
+                numbers = [seq for one, seq in rows if one == epoch]
+                assert numbers == list(range(1, len(numbers) + 1))
+
+    def check_whole_books(self) -> None:
+        """Of a market that stands still: what is answered is the whole true book."""
+        for symbol in self.symbols:
+            stream = f"{symbol.lower()}@depth@0ms"
+            last_id = max(int(row["final_update_id"]) for row in recorded_rows(self.data, symbol, "depth"))
+            answer = eventually(
+                lambda s=symbol, u=last_id: (found := self.ask(s, None))["update_id"] == u and found,  # type: ignore[misc]
+                PATIENCE_S,
+                what=f"the book of {stream} is at its last update",
+            )
+            book = self._true_books(symbol, [last_id])[last_id]
+            assert answer["valid"]
+            assert (_pairs(answer["bids"]), _pairs(answer["asks"])) == (book.bids, book.asks)
+            assert answer["levels"] == answer["trusted_levels"] == [len(book.bids), len(book.asks)]
+            shallow = self.ask(symbol, 3)
+            assert (_pairs(shallow["bids"]), _pairs(shallow["asks"])) == (book.bids[:3], book.asks[:3])
+
+    def _true_books(self, symbol: str, update_ids: list[int]) -> dict[int, TrueBook]:
+        stream = f"{symbol.lower()}@depth@0ms"
+        return {book.update_id: book for book in true_books(self.simulator.tape, symbol, stream, update_ids)}
+
+    def __exit__(self, *_: Any) -> None:
+        if self._tap is not None:
+            self._tap.close()
+        super().__exit__()
+
+
+@contextmanager
+def books(place: Path, *, rate: float, **options: Any) -> Iterator[Books]:
+    with Books(place, rate=rate, **options) as running:
+        running.start_all()
+        running.wait_valid(0)
+        yield running
+
+
+def _pairs(levels: list[list[str]]) -> list[tuple[str, str]]:
+    return [(price, quantity) for price, quantity in levels]
+
+
+def _top(said: dict[str, Any]) -> TrueBook:
+    return TrueBook(said["update_id"], _pairs(said["bids"]), _pairs(said["asks"]))
+
+
+def _top_of_row(row: dict[str, str]) -> TrueBook:
+    bids, asks = (
+        [(str(price), str(quantity)) for price, quantity in levels_of(row[side])] for side in ("bids", "asks")
+    )
+    assert (row["best_bid"], row["best_ask"]) == (bids[0][0], asks[0][0])
+    return TrueBook(int(row["last_update_id"]), bids, asks)
+
+
+def _killed(running: Books, names: tuple[str, ...]) -> None:
+    for name in names:
+        before_ns = running.kill(name)
+        running.hear(0.3)
+        running.restart(name, before_ns)
+        if name == "orderbook":
+            running.wait_after(before_ns)
+        running.wait_valid(time.time_ns())
+
+
+def test_killed_or_cut_off_it_says_no_wrong_top_and_every_summary_is_in_the_files(place: Path) -> None:
+    with books(place, rate=600, streams=("depth@0ms", "bookTicker"), audit_interval=2) as running:
+        _killed(running, ("orderbook", "bus", "ingest-BTCUSDT", "writer", "orderbook"))
+        running.settle()
+        running.hear()
+        running.check_whole_books()
+        running.stop()
+        running.check_nothing_is_left()
+        assert running.check_all_that_was_said() > 200
+        running.check_summaries_once()
+        assert not [audit for audit in running.audits if audit["outcome"] != "passed"]
+        print("valid so many ms behind the snapshot:", [round(ms, 1) for ms in running.waited_ms])
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_under_5000_updates_a_second(place: Path) -> None:
+    with books(place, rate=5000, audit_interval=5) as running:
+        _killed(running, ("orderbook", "ingest-ETHUSDT", "orderbook", "bus", "orderbook", "rest", "orderbook") * 2)
+        running.settle()
+        running.hear()
+        running.check_whole_books()
+        running.stop()
+        running.check_nothing_is_left()
+        assert running.check_all_that_was_said() > 300
+        running.check_summaries_once()
+        print("valid so many ms behind the snapshot:", [round(ms, 1) for ms in running.waited_ms])
+
+
+def test_the_next_audit_finds_an_update_that_was_lost_without_a_trace(place: Path) -> None:
+    with books(place, rate=100, audit_interval=1) as running:
+        eventually(lambda: running.heard_audits(1), PATIENCE_S, what="a first audit")
+        assert {audit["outcome"] for audit in running.audits} == {"passed"}
+        running.simulator.command("hide 30 btcusdt@depth@0ms")
+
+        def failed() -> list[dict[str, Any]]:
+            running.hear()
+            return [audit for audit in running.audits if audit["outcome"] == "failed"]
+
+        (audit,) = eventually(failed, PATIENCE_S, what="an audit fails")
+        assert (audit["symbol"], audit["kind"]) == ("BTCUSDT", "depth_snapshot")
+        assert audit["different"] == len(audit["differences"]) > 0
+        running.wait_valid(time.time_ns())
+        book = running.status("orderbook")["books"]["BTCUSDT"]
+        assert (book["audits_failed"], book["resyncs"], book["valid"]) == (1, 1, True)
+        since = len(running.audits)
+        eventually(lambda: running.heard_audits(since + 3), PATIENCE_S, what="more audits")
+        assert {audit["outcome"] for audit in running.audits[since:]} == {"passed"}
+        running.settle()
+        running.check_whole_books()
+        running.stop()
+        rows = recorded_rows(running.data, "BTCUSDT", "audit")
+        assert [row["outcome"] for row in rows].count("failed") == 1
+
+
+def test_questions_that_cannot_be_answered_say_what_to_do(place: Path) -> None:
+    with books(place, rate=50) as running:
+        refused = running.ask("SOLUSDT", 5)
+        assert refused["error"] == "unknown_symbol"
+        assert "but of BTCUSDT, ETHUSDT" in refused["message"]
+        dealer = sockets.query_dealer(running._context, running.config.endpoints.orderbook_query)
+        for wrong in (b"", b"\xc1", msgpack.packb([]), msgpack.packb({"symbol": "BTCUSDT", "depth": 0})):
+            dealer.send(wrong)
+            assert dealer.poll(20_000)
+            assert msgpack.unpackb(dealer.recv())["error"] == "bad_query"
+        dealer.send_multipart([b"too", b"many", b"parts"])
+        assert dealer.poll(20_000)
+        assert msgpack.unpackb(dealer.recv_multipart()[-1])["error"] == "bad_query"
+        dealer.close(linger=0)
+        assert running.ask("BTCUSDT", 1)["valid"]
