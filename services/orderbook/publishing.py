@@ -49,6 +49,8 @@ class Publisher:
 
     def held_back(self, now: Now) -> None:
         """Tell of the books whose time has come."""
+        if now.s < self.due_s():
+            return
         for keeper in [keeper for keeper, due_s in self._later.items() if now.s >= due_s]:
             self.changed(keeper, now)
 

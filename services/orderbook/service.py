@@ -1,6 +1,7 @@
 """The loop around the books: messages off the bus, requests for snapshots, questions, and the clock."""
 
 import math
+import time
 from collections.abc import Mapping
 from random import Random
 from typing import Any, NamedTuple
@@ -28,6 +29,7 @@ from services.runtime.status import StatusPublisher
 _TICK_S = 0.1
 _LOOK_S = 1.0
 """Between two looks at what each book waits for."""
+_COLLECT_S = 0.005
 _MOST_MESSAGES = 1000
 """Of the bus at a time."""
 _SNAPSHOT, _QUOTE, _STATUS = -1, -2, -3
@@ -80,35 +82,44 @@ class Service:
             poller.register(readable, zmq.POLLIN)
         self._producer.register(poller)
         self._shell.log.info("keeping books=%d", len(self._keepers))
-        has_more = False
         while not self._shell.stop.requested:
-            if not has_more:
-                poller.poll(math.ceil(self._timeout_s() * 1000))
+            ready = dict(poller.poll(self._timeout_ms()))
             now = Now(monotonic_s(), wall_ns())
-            has_more = self._hear(now)
-            self._answerer.answer(now)
+            if self._sub in ready:
+                self._hear(now)
+            if self._router in ready:
+                self._answerer.answer(now)
             if now.s >= self._next_tick_s:
                 self._tick(now)
             self._follow_up(now)
             self._producer.serve(now.s)
             if self._status.due(now.s):
                 self._status.publish(self._fields())
+            if self._sub in ready:
+                self._collect(now)
         self._sub.close()
 
-    def _timeout_s(self) -> float:
+    def _timeout_ms(self) -> int:
         now_s = monotonic_s()
         due_s = min(self._next_tick_s, self._publisher.due_s())
-        return max(0.0, min(due_s - now_s, self._producer.poll_timeout_s(now_s), self._status.wait_s(now_s)))
+        wait_s = min(due_s - now_s, self._producer.poll_timeout_s(now_s), self._status.wait_s(now_s))
+        return max(0, math.ceil(wait_s * 1000))
 
-    def _hear(self, now: Now) -> bool:
-        """Take what the bus has; whether it may have more."""
+    def _collect(self, began: Now) -> None:
+        """Let messages come together: a round costs as much as several of them. One that comes alone is not held up."""
+        ahead_s = began.s + _COLLECT_S - monotonic_s()
+        if ahead_s > 0:
+            time.sleep(ahead_s)
+
+    def _hear(self, now: Now) -> None:
+        """Take what the bus has."""
         receive = self._sub.recv_multipart
         route_of = self._routes.get
         for _ in range(_MOST_MESSAGES):
             try:
                 parts = receive(zmq.DONTWAIT)
             except zmq.Again:
-                return False
+                return
             route = route_of(parts[0])
             if route is None:
                 continue  # a longer name that begins alike
@@ -116,7 +127,6 @@ class Service:
                 self._take(*route, parts, now)
             except (WireError, ExchangeError) as error:
                 self._refuse(error)
-        return True
 
     def _take(self, keeper: Keeper, kind: int, parts: list[bytes], now: Now) -> None:
         if kind == _STATUS:
@@ -156,7 +166,7 @@ class Service:
             self._publisher.changed(keeper, now)
         self._touched.clear()
         self._publisher.held_back(now)
-        for wanted in self._desk.due(now.s):
+        for wanted in self._desk.due(now.s) if len(self._desk) else ():
             self._counts["requests"] += 1
             self._producer.publish_live(messages.request_draft(wanted, now.ns))
 
