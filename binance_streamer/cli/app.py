@@ -25,10 +25,10 @@ app = typer.Typer(
 app.callback()(before_the_command)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with one of the codes of `Exit`."""
     try:
-        app()
+        app(arguments)
     except configuration.ConfigError as error:
         _end(str(error), Exit.CONFIG)
     except CommandError as error:
