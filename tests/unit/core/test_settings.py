@@ -73,9 +73,9 @@ def test_the_same_file_has_the_same_settings_in_every_checkout(tmp_path: Path) -
 
 
 def sources(service: str) -> Iterator[Path]:
-    """Modules of a service, and those of the runtime that it reaches."""
+    """Modules that the process of a service reaches, of its own and of the runtime."""
     seen: set[Path] = set()
-    waiting = sorted((REPOSITORY / "services" / service).glob("*.py"))
+    waiting = [REPOSITORY / "services" / service / "app.py"]
     while waiting:
         path = waiting.pop()
         if path in seen:
@@ -83,7 +83,7 @@ def sources(service: str) -> Iterator[Path]:
         seen.add(path)
         yield path
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("services.runtime"):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("services."):
                 base = REPOSITORY / node.module.replace(".", "/")
                 candidates = [base.with_suffix(".py"), *(base / f"{alias.name}.py" for alias in node.names)]
                 waiting += [candidate for candidate in candidates if candidate.is_file()]
