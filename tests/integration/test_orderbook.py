@@ -66,6 +66,15 @@ class Books(Pipeline):
         self.hear()
         return len(self.audits) >= number
 
+    def wait_tops(self, number: int) -> None:
+        """Until so many valid tops have been said."""
+
+        def are_said() -> bool:
+            self.hear()
+            return len([said for said in self.said if said["valid"]]) >= number
+
+        eventually(are_said, PATIENCE_S, what=f"{number} tops")
+
     def wait_valid(self, since_ns: int) -> None:
         """Until every book has been said to be valid, in a message made after this."""
 
@@ -191,12 +200,13 @@ def _killed(running: Books, names: tuple[str, ...]) -> None:
 def test_killed_or_cut_off_it_says_no_wrong_top_and_every_summary_is_in_the_files(place: Path) -> None:
     with books(place, rate=600, streams=("depth@0ms", "bookTicker"), audit_interval=2) as running:
         _killed(running, ("orderbook", "bus", "ingest-BTCUSDT", "writer", "orderbook"))
+        running.wait_tops(200)
         running.settle()
         running.hear()
         running.check_whole_books()
         running.stop()
         running.check_nothing_is_left()
-        assert running.check_all_that_was_said() > 200
+        assert running.check_all_that_was_said() >= 200
         running.check_summaries_once()
         assert not [audit for audit in running.audits if audit["outcome"] != "passed"]
         print("valid so many ms behind the snapshot:", [round(ms, 1) for ms in running.waited_ms])
@@ -206,12 +216,13 @@ def test_killed_or_cut_off_it_says_no_wrong_top_and_every_summary_is_in_the_file
 def test_killed_again_and_again_under_5000_updates_a_second(place: Path) -> None:
     with books(place, rate=5000, audit_interval=5) as running:
         _killed(running, ("orderbook", "ingest-ETHUSDT", "orderbook", "bus", "orderbook", "rest", "orderbook") * 2)
+        running.wait_tops(1000)
         running.settle()
         running.hear()
         running.check_whole_books()
         running.stop()
         running.check_nothing_is_left()
-        assert running.check_all_that_was_said() > 300
+        assert running.check_all_that_was_said() >= 1000
         running.check_summaries_once()
         print("valid so many ms behind the snapshot:", [round(ms, 1) for ms in running.waited_ms])
 
@@ -220,18 +231,21 @@ def test_the_next_audit_finds_an_update_that_was_lost_without_a_trace(place: Pat
     with books(place, rate=100, audit_interval=1) as running:
         eventually(lambda: running.heard_audits(1), PATIENCE_S, what="a first audit")
         assert {audit["outcome"] for audit in running.audits} == {"passed"}
-        running.simulator.command("hide 30 btcusdt@depth@0ms")
-
-        def failed() -> list[dict[str, Any]]:
-            running.hear()
-            return [audit for audit in running.audits if audit["outcome"] == "failed"]
-
-        (audit,) = eventually(failed, PATIENCE_S, what="an audit fails")
+        # a hidden update may cross the book, which is noticed without an audit, or be undone by those behind it
+        for _ in range(20):
+            running.simulator.command("hide 2 btcusdt@depth@0ms")
+            seen = len(running.audits)
+            eventually(lambda n=seen: running.heard_audits(n + 5), PATIENCE_S, what="five audits")  # type: ignore[misc]
+            failed = [audit for audit in running.audits if audit["outcome"] == "failed"]
+            if failed:
+                break
+        (audit,) = failed
         assert (audit["symbol"], audit["kind"]) == ("BTCUSDT", "depth_snapshot")
-        assert audit["different"] == len(audit["differences"]) > 0
+        assert min(audit["different"], 50) == len(audit["differences"]) > 0
         running.wait_valid(time.time_ns())
         book = running.status("orderbook")["books"]["BTCUSDT"]
-        assert (book["audits_failed"], book["resyncs"], book["valid"]) == (1, 1, True)
+        assert (book["audits_failed"], book["valid"]) == (1, True)
+        assert book["resyncs"] >= 1
         since = len(running.audits)
         eventually(lambda: running.heard_audits(since + 3), PATIENCE_S, what="more audits")
         assert {audit["outcome"] for audit in running.audits[since:]} == {"passed"}
