@@ -17,22 +17,30 @@ _LATENESS_NS = 1_000_000_000
 
 
 class Message(NamedTuple):
-    """One message on the tape. `key` is its content, digit by digit; ids cover (previous_id, last_id]."""
+    """One message on the tape. `key` is its content, digit by digit; ids cover (previous_id, last_id].
+
+    `rest_key` is what REST says of it, None where REST does not have it.
+    """
 
     sent_ns: int
     copies: int
     key: bytes
     previous_id: int | None = None
     last_id: int | None = None
+    rest_key: bytes | None = None
 
 
 class Row(NamedTuple):
-    """One recorded row; epoch and seq number the rows of a stream, 1, 2, 3, … in each run of its producer."""
+    """One recorded row; epoch and seq number the rows of a stream, 1, 2, 3, … in each run of its producer.
+
+    `is_repaired`: REST brought it, and its key is a `rest_key`.
+    """
 
     key: bytes
     recv_ns: int
     epoch: int
     seq: int
+    is_repaired: bool = False
 
 
 class Gap(NamedTuple):
@@ -67,6 +75,8 @@ class Verdict:
 
     expected: int = 0
     recorded: int = 0
+    repaired: set[int] = field(default_factory=set)
+    """Recorded, from REST."""
     missing: list[int] = field(default_factory=list)
     """Not recorded, listed or not."""
     lost: list[int] = field(default_factory=list)
@@ -120,41 +130,65 @@ def judge(tape: Sequence[Message], rows: Sequence[Row], gaps: Iterable[Gap], rul
     verdict.misnumbered = _misnumbered(rows, verdict.gaps)
     verdict.missing = [index for index in range(len(tape)) if index not in recv_ns]
     verdict.gap_ns = sum(max(0, (gap.to_ns or gap.from_ns) - gap.from_ns) for gap in verdict.gaps)
-    places = sorted(recv_ns)
+    # what REST brought stands where it was missing; a time that nobody listened to stays one
+    places = sorted(recv_ns if has_ids else recv_ns.keys() - verdict.repaired)
     first, last = (places[0], places[-1]) if places else (len(tape), len(tape))
     own = [gap for gap in verdict.gaps if not has_ids or gap.from_id is not None]
     bare = [gap for gap in verdict.gaps if has_ids and gap.from_id is None]
-    listed = _Listed(tape, recv_ns, has_ids=has_ids, by_id=own if has_ids else [], by_time=bare if has_ids else own)
+    stamps = _Stamps(recv_ns, verdict.repaired)
+    listed = _Listed(tape, stamps, has_ids=has_ids, by_id=own if has_ids else [], by_time=bare if has_ids else own)
     outside = [index for index in verdict.missing if not first < index < last and tape[index].copies]
     verdict.lost += [index for index in outside if index > last or not listed.covers_beginning(index, first)]
     matched = listed.beginnings(first)
     for before, behind in pairwise(places):
         is_hole = tape[behind].previous_id != tape[before].last_id if has_ids else behind != before + 1
-        inside = range(before + 1, behind)
+        inside = [index for index in range(before + 1, behind) if index not in verdict.repaired]
         if not is_hole and not inside:
             continue
         verdict.true_gaps.append(behind)
         covering = listed.between(before, behind)
         matched.update(gap.gap_id for gap in covering)
         verdict.lost += [index for index in inside if not listed.covers(index, before, behind)]
-        verdict.misplaced += _misplaced(tape, recv_ns, (before, behind), covering, rules)
+        verdict.misplaced += _misplaced(tape, stamps, (before, behind), covering, rules)
     _check_unmatched(tape, verdict, listed, recv_ns, matched, rules)
     verdict.lost.sort()
     return verdict
+
+
+class _Stamps:
+    """When rows were received, by place; in place of those that REST brought, the rows of connections beside them:
+    these are what a gap names.
+    """
+
+    def __init__(self, recv_ns: dict[int, int], repaired: set[int]) -> None:
+        self._recv_ns = {index: stamp for index, stamp in recv_ns.items() if index not in repaired}
+        self._places = sorted(self._recv_ns)
+
+    def all(self) -> set[int]:
+        return set(self._recv_ns.values())
+
+    def up_to(self, place: int) -> int:
+        """Of the last row at or before the place."""
+        at = bisect_right(self._places, place)
+        return self._recv_ns[self._places[at - 1]] if at else 0
+
+    def from_on(self, place: int) -> int:
+        """Of the first row at or behind the place."""
+        at = bisect_left(self._places, place)
+        return self._recv_ns[self._places[at]] if at < len(self._places) else _END
 
 
 class _Listed:
     """The gaps, looked up by id or by the stamps of the rows beside them."""
 
     def __init__(
-        self, tape: Sequence[Message], recv_ns: dict[int, int], *, has_ids: bool, by_id: list[Gap], by_time: list[Gap]
+        self, tape: Sequence[Message], stamps: _Stamps, *, has_ids: bool, by_id: list[Gap], by_time: list[Gap]
     ) -> None:
         self.has_ids = has_ids
         self.by_id = [gap for gap in by_id if gap.to_id is not None]
         self.by_time = [gap for gap in by_time if gap.to_ns is not None]
         self._tape = tape
-        self._recv_ns = recv_ns
-        self._stamps = set(recv_ns.values())
+        self._stamps = stamps
 
     def between(self, before: int, behind: int) -> list[Gap]:
         """The gaps that lie between two rows, in the order of their ids or times."""
@@ -168,14 +202,14 @@ class _Listed:
             else:
                 found = [gap for gap in self.by_id if _overlap(gap, low, high)]
             found.sort(key=lambda gap: gap.from_id or 0)
-        low_ns, high_ns = self._recv_ns[before], self._recv_ns[behind]
+        low_ns, high_ns = self._stamps.up_to(before), self._stamps.from_on(behind)
         times = [gap for gap in self.by_time if gap.from_ns < high_ns and low_ns < (gap.to_ns or 0)]
         return found + sorted(times, key=lambda gap: gap.from_ns)
 
     def beginnings(self, first: int) -> set[str]:
         """The gaps that end at the first row that is left: of a file that was damaged or taken away."""
-        stamp = self._recv_ns.get(first)
-        return {gap.gap_id for gap in self.by_time if gap.to_ns == stamp and gap.from_ns not in self._stamps}
+        stamp, known = self._stamps.from_on(first), self._stamps.all()
+        return {gap.gap_id for gap in self.by_time if gap.to_ns == stamp and gap.from_ns not in known}
 
     def covers_beginning(self, index: int, first: int) -> bool:
         """Whether a message in front of the first row that is left is listed, by time."""
@@ -185,7 +219,7 @@ class _Listed:
 
     def covers(self, index: int, before: int, behind: int) -> bool:
         """Whether a message that was not recorded, between these rows, is listed."""
-        low_ns, high_ns = self._recv_ns[before], self._recv_ns[behind]
+        low_ns, high_ns = self._stamps.up_to(before), self._stamps.from_on(behind)
         if any(gap.from_ns <= low_ns and high_ns <= (gap.to_ns or 0) for gap in self.by_time):
             return True
         number = self._tape[index].last_id
@@ -199,22 +233,32 @@ class _Listed:
 
 def _placed(tape: Sequence[Message], rows: Sequence[Row], verdict: Verdict, rules: Rules) -> dict[int, int]:
     """Which message each row is; returns the receive stamps by place."""
-    waiting: dict[bytes, deque[int]] = defaultdict(deque)
+    places: dict[tuple[bytes, bool], deque[int]] = defaultdict(deque)
     for index, message in enumerate(tape):
-        waiting[message.key].append(index)
-    known = {key: places[0] for key, places in waiting.items()}
+        places[message.key, False].append(index)
+        if message.rest_key is not None:
+            places[message.rest_key, True].append(index)
+    known = {key: waiting[0] for key, waiting in places.items()}
     recv_ns: dict[int, int] = {}
     newest = -1
     for row in rows:
-        if row.key not in known:
+        key = row.key, row.is_repaired
+        if key not in known:
             verdict.foreign += 1
-        elif not waiting[row.key]:
-            verdict.doubled.append(known[row.key])
-        else:
-            index = waiting[row.key].popleft()
-            recv_ns[index] = row.recv_ns
-            verdict.disordered += index < newest and not rules.any_order
-            newest = max(newest, index)
+            continue
+        waiting = places[key]
+        while waiting and waiting[0] in recv_ns:
+            waiting.popleft()
+        if not waiting:
+            verdict.doubled.append(known[key])
+            continue
+        index = waiting.popleft()
+        recv_ns[index] = row.recv_ns
+        if row.is_repaired:
+            verdict.repaired.add(index)
+            continue
+        verdict.disordered += index < newest and not rules.any_order
+        newest = max(newest, index)
     return recv_ns
 
 
@@ -237,7 +281,7 @@ def _overlap(gap: Gap, low: int, high: int) -> bool:
 
 
 def _misplaced(
-    tape: Sequence[Message], recv_ns: dict[int, int], hole: tuple[int, int], covering: list[Gap], rules: Rules
+    tape: Sequence[Message], stamps: _Stamps, hole: tuple[int, int], covering: list[Gap], rules: Rules
 ) -> list[str]:
     """What is wrong with the bounds of the gaps in one hole."""
     before, behind = hole
@@ -250,7 +294,7 @@ def _misplaced(
         if bounds != (tape[before].last_id, tape[behind].previous_id):
             found.append(f"ids {bounds} of {ids[0].reason} for {(tape[before].last_id, tape[behind].previous_id)}")
     times = (covering[0].from_ns, covering[-1].to_ns)
-    exact = (recv_ns[before], recv_ns[behind])
+    exact = (stamps.up_to(before), stamps.from_on(behind))
     if not rules.times_may_differ and not rules.gaps_may_cover_rows and times != exact:
         found.append(f"times {times} of {covering[0].reason} for {exact}, places {hole}")
     return found
@@ -262,7 +306,7 @@ def _check_unmatched(
     """Nothing that is recorded may be listed; a gap that lists nothing is only excused where time is all it has."""
     if rules.gaps_may_cover_rows:
         return
-    stamps = sorted((stamp, index) for index, stamp in recv_ns.items())
+    stamps = sorted((stamp, index) for index, stamp in recv_ns.items() if index not in verdict.repaired)
     ids = sorted((number, index) for index in recv_ns if (number := tape[index].last_id) is not None)
     inside: set[int] = set()
     for gap in listed.by_time:

@@ -305,7 +305,9 @@ def _event_time(line: bytes) -> bytes:
 
 
 def _last_line(path: Path) -> bytes:
+    """Of what a connection brought."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 65_536))
-        return file.read().rstrip(b"\n").rpartition(b"\n")[2]
+        file.seek(max(0, size - 4 * 2**20))
+        lines = file.read().rstrip(b"\n").split(b"\n")
+    return next((line for line in reversed(lines) if b",rest," not in line), b"")

@@ -19,7 +19,8 @@ _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _STREAM = b'{"stream":"'
 _DATA = b'","data":'
 _IDS = {"aggTrade": ("a", None), "trade": ("t", None), "depth": ("u", "pu"), "rpiDepth": ("u", "pu")}
-_OURS = ("recv_ns", "epoch", "seq", "source")
+_REST_LACKS = ("event_time", "extra")
+_REST_LACKS_OF_BARS = ("first_trade_id", "last_trade_id")
 
 
 class Judged(NamedTuple):
@@ -85,10 +86,17 @@ def _rows_in(path: Path) -> Iterator[Row]:
         lines = csv.reader(file, strict=True)
         header = next(lines)
         end = header.index("recv_ns")
+        lacking = _REST_LACKS + (_REST_LACKS_OF_BARS if "open_time" in header else ())
+        absent = [header.index(column) for column in lacking if column in header]
         for cells in lines:
             assert len(cells) == len(header), f"{path}: half a row: {cells}"
             stamp, epoch, seq = map(int, cells[end : end + 3])
-            yield Row(_digest([*cells[:end], cells[-1]]), stamp, epoch, seq)
+            if cells[end + 3] == "rest" and absent:
+                assert not any(cells[number] for number in absent), f"{path}: REST does not say that: {cells}"
+                left = [cell for number, cell in enumerate(cells[:end]) if number not in absent]
+                yield Row(_digest(left), stamp, epoch, seq, is_repaired=True)
+            else:
+                yield Row(_digest([*cells[:end], cells[-1]]), stamp, epoch, seq)
 
 
 def gaps_of(data_directory: Path, stream: Stream, *, has_ids: bool) -> list[Gap]:
@@ -133,7 +141,18 @@ class _Content:
             inner = _decode(members.pop(self._inner))
             members |= {f"{self._inner}.{key}": value for key, value in inner.items()}
         previous_id, last_id = self._ids(members)
-        return Message(sent_ns, copies, _digest([*self._cells(members), self._extra(members)]), previous_id, last_id)
+        cells = list(self._cells(members))
+        key = _digest([*cells, self._extra(members)])
+        return Message(sent_ns, copies, key, previous_id, last_id, self._rest_key(cells))
+
+    def _rest_key(self, cells: list[str]) -> bytes | None:
+        """What REST says of it: of trades, and of bars once they are closed."""
+        row = dict(zip((column for column, _ in self._columns), cells, strict=True))
+        is_bar = "open_time" in row
+        if "agg_trade_id" not in row and row.get("is_closed") != "true":
+            return None
+        lacking = _REST_LACKS + (_REST_LACKS_OF_BARS if is_bar else ())
+        return _digest(cell for column, cell in row.items() if column not in lacking)
 
     def _ids(self, members: dict[str, msgspec.Raw]) -> tuple[int | None, int | None]:
         if self._id_keys is None:

@@ -173,3 +173,61 @@ def test_a_number_that_is_used_twice_or_left_out(has_ids: bool) -> None:
     left_out = [row._replace(seq=row.seq + (n > 5)) for n, row in enumerate(good)]
     new_run = [row._replace(epoch=8, seq=row.seq - 6) if n > 5 else row for n, row in enumerate(good)]
     assert [judge(sent, found, []).misnumbered for found in (good, again, left_out, new_run)] == [0, 1, 1, 0]
+
+
+def rest_tape(*, has_ids: bool = True) -> list[Message]:
+    return [message._replace(rest_key=b"rest " + message.key) for message in tape(has_ids=has_ids)]
+
+
+def with_rest(places: Sequence[int], rest: Sequence[int]) -> list[Row]:
+    """Rows of connections, and behind them, much later, those that REST brought."""
+    streamed = rows(*places)
+    return streamed + [
+        Row(b"rest %d" % n, 50_000 + n, 7, seq, is_repaired=True) for seq, n in enumerate(rest, len(streamed) + 1)
+    ]
+
+
+def test_what_rest_brought_is_recorded() -> None:
+    gaps = [gap(2, 6, has_ids=True, state="repaired")]
+    verdict = judge(rest_tape(), with_rest([0, 1, 2, 6, 7, 8, 9], [3, 4, 5]), gaps)
+    assert (verdict.faults, verdict.missing, verdict.repaired, verdict.true_gaps) == ([], [], {3, 4, 5}, [])
+
+
+@pytest.mark.parametrize("rest", [[3], [5], [4], [3, 5]])
+def test_what_rest_has_left_over_must_be_listed_exactly(rest: list[int]) -> None:
+    left = [n for n in (3, 4, 5) if n not in rest]
+    runs = [left] if left[-1] - left[0] == len(left) - 1 else [[n] for n in left]
+    gaps = [
+        gap(2, 6, has_ids=True, gap_id=f"g{run[0]}")._replace(from_id=10 * run[0], to_id=10 * (run[-1] + 1))
+        for run in runs
+    ]
+    recorded = with_rest([0, 1, 2, 6, 7, 8, 9], rest)
+    assert judge(rest_tape(), recorded, gaps).faults == []
+    assert judge(rest_tape(), recorded, []).lost == left
+    assert judge(rest_tape(), recorded, [gap(2, 6, has_ids=True)]).in_both == rest
+    wrong = [one._replace(to_ns=one.to_ns and one.to_ns + 1) for one in gaps]
+    assert judge(rest_tape(), recorded, wrong).misplaced
+
+
+def test_a_row_of_rest_beside_one_of_a_connection_is_doubled() -> None:
+    assert judge(rest_tape(), with_rest(range(10), [4]), []).doubled == [4]
+    assert judge(rest_tape(), [*with_rest([], [4]), *rows(*range(10))], []).doubled == [4]
+    assert judge(rest_tape(), with_rest([0, 1, 2, 4, 5, 6, 7, 8, 9], [3, 3]), []).doubled == [3]
+
+
+def test_a_row_that_rest_does_not_have_is_foreign() -> None:
+    assert judge(tape(has_ids=True), with_rest(range(9), [9]), []).foreign == 1
+    marked = [row._replace(is_repaired=True) for row in rows(9)]
+    assert judge(rest_tape(), [*rows(*range(9)), *marked], []).foreign == 1
+
+
+def test_a_time_that_nobody_listened_to_stays_listed_where_rest_brought_some_of_it() -> None:
+    recorded = with_rest([0, 1, 2, 6, 7, 8, 9], [4])
+    listed = [gap(2, 6, has_ids=False)]
+    assert judge(rest_tape(has_ids=False), recorded, listed).faults == []
+    assert judge(rest_tape(has_ids=False), recorded, []).lost == [3, 5]
+
+
+def test_rows_of_connections_must_stand_in_order_though_rest_brought_some_late() -> None:
+    recorded = with_rest([0, 1, 2, 7, 6, 8, 9], [3, 4, 5])
+    assert judge(rest_tape(), recorded, []).disordered == 1
