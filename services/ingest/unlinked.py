@@ -23,8 +23,8 @@ class Unlinked:
     """A stream without gapless ids, over all its connections.
 
     A connection is `joined` once it is proven that nothing was missed between its first message and the others': a
-    joined one has delivered that message too. Where the last joined one ends, what came between the last row of those
-    and the first of the next is a gap in time.
+    joined one has delivered that message too, or it has delivered the one with which the joined ones began. Where the
+    last joined one ends, what came between the last row of those and the first of the next is a gap in time.
 
     Known limit: after a kill within the moment in which a new connection is ahead of those it has yet to join, the gap
     begins at the row that was recorded last, though the others had not delivered all that was sent before it.
@@ -40,6 +40,7 @@ class Unlinked:
         self._ids_grow = ids_grow
         self._copies = Copies()
         self._joined: set[int] = set()
+        self._beginning = b""  # digest of the message with which the joined ones began
         self._entering: dict[int, _Entry] = {}
         self._last_ns: int | None = None  # of the newest row that a joined connection has delivered
         self._recorded_ns = 0  # of the newest row of all
@@ -73,6 +74,7 @@ class Unlinked:
         self._last_ns = max(since_ns, first.recv_ns)
         del self._entering[first.connection]
         self._joined.add(first.connection)
+        self._beginning = first.digest
         self._join_proven()
         return (self._holes.outage((since_ns, first.recv_ns), reason),)
 
@@ -116,6 +118,7 @@ class Unlinked:
             self._last_ns = max(self._last_ns or 0, seen.first_ns)  # it has come to what another one brought first
         elif not self._joined and not self._entering:
             self._joined.add(connection)
+            self._beginning = seen.digest
         elif connection not in self._entering:
             event_time_ms = arrival.reading.event_time_ms
             self._entering[connection] = _Entry(event_time_ms, seen.first_ns, connection, seen.digest)
@@ -125,7 +128,8 @@ class Unlinked:
         while proven := [
             entry
             for entry in self._entering.values()
-            if any(self._copies.has(entry.digest, other) for other in self._joined)
+            if self._copies.has(self._beginning, entry.connection)
+            or any(self._copies.has(entry.digest, other) for other in self._joined)
         ]:
             for entry in proven:
                 del self._entering[entry.connection]

@@ -92,6 +92,28 @@ def test_a_connection_joins_when_another_has_delivered_its_first_message() -> No
     assert feed.tracker.covers(2)
 
 
+def test_a_connection_joins_too_when_it_has_delivered_the_first_message_of_the_others() -> None:
+    feed = Feeding("markPrice@1s")
+    feed("b", 2, by=1)
+    assert feed("a", 3, by=2) == ["a"]  # began before the first one, which will never have this message
+    assert not feed.tracker.covers(2)
+    assert feed("b", 4, by=2) == []
+    assert feed.tracker.covers(2)
+
+
+def test_the_first_of_those_that_are_left_is_the_measure_of_the_next() -> None:
+    feed = Feeding("markPrice@1s")
+    feed("a", 10, by=1)
+    feed("c", 20, by=2)
+    feed.tracker.forget(1, 0)
+    feed.tracker.lost("disconnected")
+    feed("b", 30, by=3)
+    feed("a", 31, by=3)  # of the one that has ended: proves nothing beside the second
+    assert not feed.tracker.covers(3)
+    feed("c", 32, by=3)
+    assert feed.tracker.covers(3)
+
+
 def test_a_connection_that_copies_an_unproven_one_is_not_proven() -> None:
     feed = Feeding("markPrice@1s")
     feed("a", 1, by=1)
