@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from binance_streamer import config as configuration
-from binance_streamer.cli import demos, listing, operating, storms, taps, ups
+from binance_streamer.cli import books, demos, listing, operating, storms, taps, ups
 from binance_streamer.cli import keys as key_files
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, Duration, before_the_command
@@ -144,6 +144,29 @@ def tap(
       binance-streamer tap --bus tcp://127.0.0.1:5702
     """
     taps.show(configuration.load(config).endpoints, topics or [], as_json=as_json, count=count, bus=bus)
+
+
+@app.command()
+def book(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="BTCUSDT")],
+    *,
+    depth: Annotated[int, typer.Option(metavar="N", min=0, help="Levels of each side; 0: all.")] = 10,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    config: ConfigFile = configuration.DEFAULT_PATH,
+) -> None:
+    """Show the order book of a symbol as a ladder.
+
+    Asks the order book service, which must run. Exits with 1 where the book is not valid now, and says why.
+
+    \b
+    Examples:
+      binance-streamer book BTCUSDT
+      binance-streamer book BTCUSDT --depth 20 --watch
+      binance-streamer book BTCUSDT --depth 0 --json | jq '.bids | length'
+    """
+    loaded = configuration.load(config)
+    raise typer.Exit(books.show(loaded, symbol, depth or None, is_watching=watch, as_json=as_json))
 
 
 @app.command()

@@ -12,6 +12,7 @@ import pytest
 from binance_streamer import sockets
 from binance_streamer.tap import Tap
 from tests.chaos.pipeline import PATIENCE_S, Pipeline
+from tests.support.processes import command_line
 from tests.support.recorded import levels_of, recorded_rows
 from tests.support.true_books import TrueBook, true_books
 from tests.support.waiting import eventually
@@ -271,3 +272,17 @@ def test_questions_that_cannot_be_answered_say_what_to_do(place: Path) -> None:
         assert msgpack.unpackb(dealer.recv_multipart()[-1])["error"] == "bad_query"
         dealer.close(linger=0)
         assert running.ask("BTCUSDT", 1)["valid"]
+
+        def shown(*arguments: str, code: int) -> list[str]:
+            output = place / "book.out"
+            output.unlink(missing_ok=True)
+            with command_line("book", *arguments, "-c", running.config_path, output=output) as program:
+                assert program.wait() == code, program.text()
+                return program.text().splitlines()
+
+        ladder = shown("btcusdt", "--depth", "2", code=0)
+        assert ladder[0].startswith("BTCUSDT  valid  update ")
+        assert len(ladder) == 7
+        assert "no book of 'SOLUSDT' is kept" in shown("SOLUSDT", code=1)[0]
+        running.programs["orderbook"].kill()
+        assert "does the order book service run?" in shown("BTCUSDT", code=1)[0]
