@@ -60,6 +60,11 @@ class _Demo:
         timer = Timer(duration_s, self._overview)
         typer.echo(f"recording a simulated exchange into {self._data}; from elsewhere: "
                    f"binance-streamer tap -c {self._config_path}")  # fmt: skip
+        if self._market.spare:
+            typer.echo(
+                f"{self._market.spare} is traded, too: name it in that file, then binance-streamer apply -c "
+                f"{self._config_path}"
+            )
         typer.echo(f"look at it: http://{self._config.monitor.address}/")
         with (
             Interruption() as interruption,

@@ -15,6 +15,7 @@ from binance_streamer.supervision import SIMULATOR, Program
 
 _LEASH = Path(__file__).with_name("leash.py")
 _LISTEN_S = 30.0
+_LEAST_WITH_SPARE = 3
 _SYMBOLS = (
     "BTCUSDT",
     "ETHUSDT",
@@ -36,15 +37,24 @@ class Synthetic(NamedTuple):
     rate: float
     seed: int
 
+    @property
+    def spare(self) -> str | None:
+        """A symbol that is traded and not recorded, for whoever wants to add one; a small market has none."""
+        return self._names[self.symbols] if self.symbols >= _LEAST_WITH_SPARE else None
+
     def contents(self) -> Contents:
-        """Its symbols and streams."""
-        names = [*_SYMBOLS, *(f"SYM{number:03}USDT" for number in range(len(_SYMBOLS), self.symbols))]
-        return Contents(dict.fromkeys(names[: self.symbols], DEFAULT_STREAMS), {})
+        """The symbols that are recorded, and their streams."""
+        return Contents(dict.fromkeys(self._names[: self.symbols], DEFAULT_STREAMS), {})
 
     def arguments(self) -> list[str]:
-        """For the simulator."""
-        symbols = ",".join(self.contents().symbols)
-        return ["--symbols", symbols, "--rate", str(self.rate), "--seed", str(self.seed)]
+        """For the simulator; `rate` is that of the symbols that are recorded."""
+        names = self._names[: self.symbols + (self.spare is not None)]
+        rate = self.rate * len(names) / self.symbols
+        return ["--symbols", ",".join(names), "--rate", str(rate), "--seed", str(self.seed)]
+
+    @property
+    def _names(self) -> list[str]:
+        return [*_SYMBOLS, *(f"SYM{number:03}USDT" for number in range(len(_SYMBOLS), self.symbols + 1))]
 
 
 class Replay(NamedTuple):
@@ -52,6 +62,7 @@ class Replay(NamedTuple):
 
     capture: Path
     speed: str
+    spare: str | None = None
 
     def contents(self) -> Contents:
         """Its symbols and streams."""

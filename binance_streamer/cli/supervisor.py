@@ -118,7 +118,8 @@ class Supervisor:
         self._call("shutdown")
 
     def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
-        _log.debug("supervisord: %s %s", method, _shown(arguments))
+        if not method.startswith("get"):
+            _log.debug("supervisord: %s %s", method, _shown(arguments))
         try:
             return getattr(self._proxy.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
