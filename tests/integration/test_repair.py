@@ -12,6 +12,7 @@ from tests.support.tape import read_tape
 from tests.support.waiting import eventually
 
 TRADES = "btcusdt@aggTrade"
+BARS = "btcusdt@kline_1m"
 
 
 @contextmanager
@@ -111,3 +112,71 @@ def test_a_worker_that_was_down_gets_what_it_missed(place: Path) -> None:
         pipeline.end()
         check_complete(pipeline)
         assert [gap["reason"] for gap in gaps(pipeline).values()] == ["restart"]
+
+
+def sent_bars(pipeline: Pipeline) -> list[dict[str, Any]]:
+    """Closed ones, each once."""
+    bars = [json.loads(sent.event)["k"] for sent in read_tape(pipeline.simulator.tape) if sent.stream == BARS]
+    return list({bar["t"]: bar for bar in bars if bar["x"]}.values())
+
+
+def closed_bars(pipeline: Pipeline) -> list[dict[str, str]]:
+    rows = recorded_rows(pipeline.data, "BTCUSDT", "kline_1m")
+    return sorted((row for row in rows if row["is_closed"] == "true"), key=lambda row: row["open_time"])
+
+
+def test_closed_klines_that_were_missed_come_from_rest(place: Path) -> None:
+    """The exchange's clock is set on, so that bars close without a minute's wait."""
+    with recording(place, streams=("kline_1m",)) as pipeline:
+        pipeline.simulator.command("clock 60000")
+        eventually(lambda: closed_bars(pipeline))
+        pipeline.simulator.command(f"silent {BARS}")
+        seen = len(sent_bars(pipeline))
+        pipeline.simulator.command("clock 180000")
+        eventually(lambda: len(sent_bars(pipeline)) >= seen + 3)
+        pipeline.simulator.command(f"silent off {BARS}")
+        pipeline.simulator.command("clock 60000")
+        eventually(all_repaired(pipeline), 60)
+        pipeline.end()
+        rows = closed_bars(pipeline)
+        bars = [bar for bar in sent_bars(pipeline) if bar["t"] >= int(rows[0]["open_time"])]
+    names = "open_time open high low close volume close_time quote_volume count taker_buy_volume"
+    assert [tuple(row[name] for name in names.split()) for row in rows] == [
+        tuple(str(bar[key]) for key in "tohlcvTqnV") for bar in bars
+    ]
+    repaired = [row for row in rows if row["source"] == "rest"]
+    assert len(repaired) >= 3
+    lacking = ("event_time", "first_trade_id", "last_trade_id", "extra")
+    assert {row[name] for row in repaired for name in lacking} == {""}
+
+
+def test_what_rest_no_longer_has_is_unrepairable_and_the_rest_is_repaired(place: Path) -> None:
+    with recording(place) as pipeline:
+        down_ns = pipeline.kill("ingest-BTCUSDT")
+        pipeline.simulator.command("history 2")
+        count = len(sent_trades(pipeline))
+        eventually(lambda: len(sent_trades(pipeline)) >= count + 250)
+        pipeline.restart("ingest-BTCUSDT", down_ns)
+        eventually(lambda: gaps(pipeline) and all(gap["state"] != "open" for gap in gaps(pipeline).values()), 60)
+        pipeline.end()
+        lost, repaired = sorted(gaps(pipeline).values(), key=lambda gap: int(gap["from_id"]))
+        assert (lost["state"], lost["reason"]) == ("unrepairable", "restart")
+        assert json.loads(lost["extra"]) == {"why": "the exchange has nothing there"}
+        assert (repaired["state"], repaired["repaired_by"]) == ("repaired", "rest")
+        ids = [int(row["agg_trade_id"]) for row in trades(pipeline)]
+        missing = range(int(lost["from_id"]) + 1, int(lost["to_id"]) + 1)
+        assert len(missing) > 0
+        assert sorted([*ids, *missing]) == list(range(min(ids), max(ids) + 1))
+
+
+def test_gaps_of_a_symbol_that_is_no_longer_traded_say_so(place: Path) -> None:
+    with recording(place, snapshot_retry=0.3) as pipeline:
+        down_ns = pipeline.kill("rest")
+        lose(pipeline, 20)
+        pipeline.simulator.command("symbol BTCUSDT SETTLING")
+        pipeline.restart("rest", down_ns)
+        (gap,) = eventually(
+            lambda: [gap for gap in gaps(pipeline).values() if gap["state"] == "unrepairable"], 60, what="given up"
+        )
+        pipeline.stop()
+    assert json.loads(gap["extra"]) == {"why": "-1122 Invalid symbol status."}
