@@ -144,9 +144,10 @@ class Stack:
         eventually(lambda: self._ends_of_tape() and not self._missing_ends(), PATIENCE_S, every_s=1)
 
     def _missing_ends(self) -> dict[str, str]:
-        code, text = self.execute("demo-writer", "sh", "-c", "cd demo/data && tail -n 1 */*.csv")
+        script = "cd demo/data && for file in */*.csv; do echo == $file; grep -v ,rest, $file | tail -n 1; done"
+        code, text = self.execute("demo-writer", "sh", "-c", script)
         assert code == 0, text
-        ends = dict(re.findall(r"^==> \S+/(\S+)_\d{8}\.csv <==\n(.*)$", text, re.M))
+        ends = dict(re.findall(r"^== \S+/(\S+)_\d{8}\.csv\n(.*)$", text, re.M))
         return {name: time_ms for name, time_ms in self._ends_of_tape().items() if time_ms not in ends.get(name, "")}
 
     def _ends_of_tape(self) -> dict[str, str]:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.exchange import file_stem
 from tests.chaos.oracle import Rules
 from tests.chaos.pipeline import Down
-from tests.chaos.recording import Judged, judged
+from tests.chaos.recording import judged
 from tests.chaos.runs import wrongs
 from tests.containers.stack import PATIENCE_S, Stack, exit_codes
 from tests.support.data import REPOSITORY
@@ -104,24 +103,12 @@ def test_it_records_exactly_once_over_a_kill_and_a_restart(stack: Stack, tmp_pat
     assert {stream.stream.symbol for stream in streams} == {symbol.symbol for symbol in stack.symbols}
     assert len(streams) == sum(len(symbol.streams) for symbol in stack.symbols)
     assert all(stream.verdict.recorded > 10 for stream in streams)
-    wrong = {stream.stream.name: texts for stream in streams if (texts := wrong_beside_repairs(stream, data, down))}
+    wrong = {stream.stream.name: texts for stream in streams if (texts := wrongs(stream, [down]))}
     assert not wrong, wrong
-    assert any(stream.verdict.gaps for stream in streams if stream.stream.symbol == "BTCUSDT")
+    of_btc = [stream.verdict for stream in streams if stream.stream.symbol == "BTCUSDT"]
+    assert any(verdict.gaps for verdict in of_btc)
+    assert any(verdict.repaired for verdict in of_btc)
     assert recorded_rows(data, "ETHUSDT", "gap") == []
-
-
-def wrong_beside_repairs(stream: Judged, data: Path, down: Down) -> list[str]:
-    """What is wrong with a stream; rows of REST have a form of their own, of trades their ids are compared instead."""
-    symbol, verdict = stream.stream.symbol, stream.verdict
-    rows = recorded_rows(data, symbol, file_stem(stream.stream.stream_type, stream.stream.variant))
-    repaired = [row for row in rows if row["source"] == "rest"]
-    verdict.foreign -= len(repaired)
-    if repaired and stream.stream.stream_type == "aggtrade":
-        ids = sorted(int(row["agg_trade_id"]) for row in rows)
-        assert ids == list(range(ids[0], ids[-1] + 1)), "a trade is missing, or there twice"
-        assert ids[-1] == stream.tape[-1].last_id
-        verdict.lost.clear()
-    return wrongs(stream, [down])
 
 
 def unwritten(config: Path) -> str:
