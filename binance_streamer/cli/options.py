@@ -16,14 +16,13 @@ from binance_streamer.config import LEVEL_VARIABLE
 def _chosen(ctx: typer.Context, value: Path) -> Path:
     """`-c` behind the command, else the one before it."""
     source = ctx.get_parameter_source("config")
-    before = ctx.find_root().obj
-    return before if source is not None and source.name == "DEFAULT" and isinstance(before, Path) else value
+    before = ctx.find_root().params.get("config")
+    return before if (source is None or source.name == "DEFAULT") and isinstance(before, Path) else value
 
 
 def _programs(ctx: typer.Context, incomplete: str) -> list[str]:
     """For the shell's completion; a configuration that cannot be read completes nothing."""
-    given = ctx.params.get("config") or ctx.find_root().params.get("config")
-    path = given if isinstance(given, Path) else configuration.DEFAULT_PATH
+    path = _chosen(ctx, ctx.params.get("config") or configuration.DEFAULT_PATH)
     try:
         found = sites.wanted_programs(configuration.load(path), path)
     except configuration.ConfigError:
@@ -47,11 +46,10 @@ Duration = Annotated[
 
 
 def before_the_command(
-    ctx: typer.Context,
+    *,
     config: Annotated[
         Path | None, typer.Option("-c", "--config", metavar="FILE", help="The configuration, for any command.")
     ] = None,
-    *,
     verbose: Annotated[
         bool,
         typer.Option(
@@ -60,7 +58,7 @@ def before_the_command(
     ] = False,
 ) -> None:
     """Record every message of Binance USDⓈ-M futures market data, lose nothing that was received, and prove it."""
-    ctx.obj = config
+    del config  # commands look for it themselves
     if verbose:
         os.environ[LEVEL_VARIABLE] = "debug"  # supervisord hands it on
         logging.basicConfig(level=logging.DEBUG, stream=sys.stderr, format="%(relativeCreated)6.0f ms  %(message)s")

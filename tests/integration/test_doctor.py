@@ -58,16 +58,16 @@ def test_what_fails_is_said_and_the_exchange_is_left_alone_where_it_wants_that(
     for stream in ("depth@0ms", "forceOrder"):
         simulator.command(f"silent btcusdt@{stream}")
     simulator.command("rest 403 1")
-    code, found = doctor(config, "--seconds", "2")
+    code, found = doctor(config, "--seconds", "4")
     assert code == 1
     assert found[simulator.urls["rest_url"]][0] == "fail"
-    assert found["btcusdt@depth@0ms"] == ("fail", "no message in 2 s")
+    assert found["btcusdt@depth@0ms"] == ("fail", "no message in 4 s")
     assert found["btcusdt@forceOrder"][0] == "warn"
     assert found["btcusdt@aggTrade"][0] == "ok"
 
     pace = SavedPace(stand_down_s=500, sent=[], reported=[])
     state.save(place / "run" / "rest.json", state.State(pace, {}), time.time_ns())
-    code, found = doctor(config, "--seconds", "2")
+    code, found = doctor(config, "--seconds", "4")
     assert code == 1
     assert "nothing was sent" in found[simulator.urls["rest_url"]][1]
     assert "not tried" in found[f"{simulator.urls['websocket_url']}/public"][1]
