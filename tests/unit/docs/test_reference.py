@@ -1,7 +1,9 @@
 """Commands, options and keys are documented as they are; command lines in the documentation are ones that are taken."""
 
+import configparser
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,3 +145,19 @@ def test_every_command_line_in_the_documentation_is_taken(page: str, line: str) 
     parser = command.make_parser(typer.Context(command))
     parser.parse_args(list(rest))
     assert name in COMMANDS
+
+
+def test_the_unit_for_systemd_runs_commands_that_there_are() -> None:
+    page = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```ini\n(\[Unit\].*?)```", page, flags=re.DOTALL)
+    unit = configparser.RawConfigParser()
+    unit.optionxform = str  # type: ignore[assignment, method-assign]
+    unit.read_string(text)
+    root = unit["Service"]["WorkingDirectory"]
+    commands = [shlex.split(unit["Service"][key]) for key in ("ExecStart", "ExecReload", "ExecStop")]
+    for program, *_ in commands:
+        assert program.startswith(f"{root}/.venv/bin/")
+        assert (Path(sys.executable).parent / Path(program).name).is_file()
+    assert commands[0][1:] == ["-n", "-c", "supervisord.conf"]
+    assert (REPOSITORY / "supervisord.conf").is_file()
+    assert [words[1:] for words in commands[1:]] == [["apply"], ["stop"]]
