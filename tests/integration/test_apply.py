@@ -4,6 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
 from tests.support.processes import Simulator
 from tests.support.site import Site, supervised
 from tests.support.tape import ids_of, sent_events
@@ -85,3 +87,32 @@ def test_symbols_come_change_and_go_while_the_others_are_recorded(place: Path) -
         recorded = ids(site, "ETHUSDT")
         assert len(recorded) == len(set(recorded))
         assert set(sent(simulator, "ETHUSDT")) <= set(recorded) | listed
+
+
+@pytest.mark.slow
+def test_the_journal_of_a_removed_symbol_is_kept_while_the_writer_is_away(place: Path) -> None:
+    with (
+        Simulator(place, "--symbols", ",".join(BEFORE), "--rate", "100") as simulator,
+        supervised(place, simulator, BEFORE, **SECTIONS) as site,
+    ):
+        assert site.ours("start").returncode == 0
+        site.wait_for_rows(BEFORE)
+        assert site.ours("stop", "writer").returncode == 0
+        written = len(ids(site, "龙虾USDT"))
+        eventually(lambda: len(sent(simulator, "龙虾USDT")) > written + 20, 60, what="more is sent")
+        site.change_symbols({symbol: streams for symbol, streams in BEFORE.items() if symbol != "龙虾USDT"})
+
+        refused = site.ours("apply")
+        assert refused.returncode == 1
+        assert "its journal is kept" in refused.stderr
+        assert list((site.root / "config/journal" / LOBSTER).glob("*.journal"))
+        assert "journal without an owner: ingest-龙虾USDT" in site.ours("status").stdout
+
+        assert site.ours("start", "writer").returncode == 0
+        applied = site.ours("apply")
+        assert applied.returncode == 0, applied
+        assert not list((site.root / "config/journal" / LOBSTER).glob("*.journal"))
+        recorded = ids(site, "龙虾USDT")
+        assert len(recorded) > written + 10
+        assert recorded == sent(simulator, "龙虾USDT")[: len(recorded)]
+        assert not site.rows("龙虾USDT", "gap")
