@@ -50,6 +50,8 @@ class Feed:
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard_s: dict[int, float] = {}
         """By connection: when it last delivered a message of the stream, a repeat too."""
+        self._noted_id = last_row.last_id if last_row else None
+        """Of the newest row so far; the tracker is further where it has released several."""
         self.recorded_s = self.told_s = 0.0
         self.last: Arrival | None = None
         self.is_anchored = stream.stream_type != "depth"
@@ -91,6 +93,7 @@ class Feed:
         self.rows += count
         self.heard_s[run.connection] = self.recorded_s = now_s
         self.last = Arrival(run.connection, run.stamps_ns[-1], run.events[-1], reading_of(run.links[-1]))
+        self._noted_id = run.links[-1].last_id
 
     def repair(self, page: Page) -> tuple[list[Draft], list[Gap]]:
         """Rows of REST for what is listed as missing, and what becomes of the gaps by them.
@@ -158,8 +161,13 @@ class Feed:
 
     def _is_newest(self, reading: Reading) -> bool:
         """Whether the next run is to go on behind this row; a straggler is not where the stream ended."""
-        last_id, newest = reading.last_id, self.tracker.newest
-        return last_id is None or newest is None or last_id >= newest or reading.previous_id is None
+        last_id, newest, noted_id = reading.last_id, self.tracker.newest, self._noted_id
+        if last_id is None or newest is None or reading.previous_id is None:
+            return True
+        is_newest = last_id >= newest or (noted_id is not None and last_id > noted_id)
+        if is_newest:
+            self._noted_id = last_id
+        return is_newest
 
 
 def _tracker(stream: Stream, holes: Holes, last_row: LastRow | None) -> Tracker:

@@ -165,6 +165,7 @@ class Recorder:
         for name, feed in self.feeds.items():
             if name in rows and feed.stream.stream_type in REPAIRABLE:
                 feed.restore(rows[name], reason)
+                self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
 
     def _end_run(self, run: EventRun | None, now_s: float) -> None:
         if run is not None:

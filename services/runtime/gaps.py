@@ -1,5 +1,6 @@
 """Gaps as data: what is missing from a stream, between which rows, and why."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange import Reading, has_ids
@@ -85,6 +86,10 @@ class Losses:
         if last is not None and draft.reading is None:
             return None  # a late row, which does not say where the stream goes on
         del self._open[stream]
+        from_id = last.last_id if last else None
+        to_id = draft.reading.previous_id if draft.reading and has_ids(draft.stream_type) else None
+        if from_id is not None and from_id == to_id:
+            return None  # only late rows were lost: their hole is listed still
         self._count += 1
         recv_ns = draft.data["recv_ns"]
         gap = Gap(
@@ -92,10 +97,26 @@ class Losses:
             symbol=draft.symbol,
             stream=stream,
             state="open",
-            from_id=last.last_id if last else None,
-            to_id=draft.reading.previous_id if draft.reading and has_ids(draft.stream_type) else None,
+            from_id=from_id,
+            to_id=to_id,
             from_ns=last.recv_ns if last else recv_ns,
             to_ns=recv_ns,
             reason=reason,
         )
         return gap_draft(gap, recv_ns)
+
+    def closed_by_any(self, drafts: Sequence[Draft]) -> tuple[list[Draft], set[str]]:
+        """The gaps that end with these drafts, and the ids of gaps among the drafts that lie in them.
+
+        Whoever follows the stream did not know that its rows were lost; what it lists between them is listed already.
+        """
+        own = [gap for draft in drafts if (gap := self.closed_by(draft)) is not None]
+        listed = [draft for draft in drafts if draft.stream_type == "gap" and draft.data["from_id"] is not None]
+        inside = {draft.data["gap_id"] for draft in listed for gap in own if _lies_in(draft.data, gap.data)}
+        return own, inside
+
+
+def _lies_in(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    if one["stream"] != other["stream"] or None in (one["to_id"], other["from_id"], other["to_id"]):
+        return False
+    return bool(other["from_id"] <= one["from_id"] < one["to_id"] <= other["to_id"])

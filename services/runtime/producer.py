@@ -19,7 +19,7 @@ from services.runtime.gaps import Draft, Losses
 from services.runtime.journal import Journal, JournalFullError
 from services.runtime.lock import FileLock, wait_for_lock
 from services.runtime.process import EXIT_IO_ERROR, Shell
-from services.runtime.segments import LastRow, following_row, note_gap
+from services.runtime.segments import LastRow, following_row, note_gap, note_late_row
 
 __all__ = ["Draft", "LastRow", "Producer", "StoppedWhileWaitingError"]
 
@@ -114,7 +114,7 @@ class Producer:
         self._raise_sync_error()
         singled = [one for draft in drafts for one in self._singled(draft)]
         drafts = self._with_closed_losses(singled)
-        is_as_told = len(drafts) == len(singled)
+        is_as_told = drafts == singled
         if self._stalled is not None:
             drafts.insert(0, self._stalled)
             self._stalled = None
@@ -245,14 +245,16 @@ class Producer:
         return (draft,)
 
     def _with_closed_losses(self, drafts: Sequence[Draft | EventRun]) -> list[Draft | EventRun]:
-        """The drafts, behind the gaps that end with them."""
-        found: list[Draft | EventRun] = []
-        for draft in drafts:
-            gap = None if isinstance(draft, EventRun) else self._losses.closed_by(draft)
-            if gap is not None:
-                found.append(gap)
-            found.append(draft)
-        return found
+        """The drafts, behind the gaps that end with them.
+
+        In front of all, because late rows among them may lie in what was lost, and fill that again.
+        """
+        own, inside = self._losses.closed_by_any([draft for draft in drafts if not isinstance(draft, EventRun)])
+        if inside:
+            drafts = [
+                draft for draft in drafts if isinstance(draft, EventRun) or draft.data.get("gap_id") not in inside
+            ]
+        return [*own, *drafts]
 
     def _encoded_run(self, run: EventRun) -> tuple[bytes, list[bytes]]:
         name, symbol, stream_type, variant, _ = run.stream
@@ -291,6 +293,7 @@ class Producer:
             return
         reading = draft.reading
         if reading is None:
+            note_late_row(self._rows, draft.stream_type, draft.data)
             return
         data = draft.data
         before = self._rows.get(data["stream"])

@@ -107,6 +107,23 @@ def note_gap(rows: dict[str, LastRow], fields: Mapping[str, Any]) -> None:
     rows[stream] = msgspec.structs.replace(row, open_gaps=open_gaps, last_id=last_id)
 
 
+def note_late_row(rows: dict[str, LastRow], stream_type: str, data: Mapping[str, Any]) -> None:
+    """Take a row out of the gap that it fills, whoever brought it."""
+    name, event = data["stream"], data.get("event")
+    row = rows.get(name)
+    if row is None or not row.open_gaps or row.stream_type != stream_type or event is None:
+        return
+    try:
+        stream = stream_from_name(name)
+        previous_id, last_id = (
+            rest_row(stream, event)[:2] if data["source"] == "rest" else EventReader(stream).read(event)[:2]
+        )
+    except ExchangeError:
+        return
+    if previous_id is not None and last_id is not None:
+        rows[name] = msgspec.structs.replace(row, open_gaps=with_row(row.open_gaps, previous_id, last_id))
+
+
 def inspect(path: Path) -> Segment | None:
     """What a segment holds, by its first good record; None where it has none."""
     with path.open("rb") as file:
@@ -179,22 +196,13 @@ def _take_row(frame: bytes, rows: dict[str, LastRow]) -> None:
     if stream_type == "gap":
         note_gap(rows, data)
         return
-    event, source = data.get("event"), data["source"]
-    if event is None or source not in ("ws", "rest") or stream_type == "raw":
+    event, name = data.get("event"), data["stream"]
+    if event is None or stream_type == "raw":
         return
-    name = data["stream"]
-    row = rows.get(name)
-    try:
-        stream = stream_from_name(name)
-        previous_id: int | None
-        last_id: int | None
-        if source == "rest":
-            previous_id, last_id, _ = rest_row(stream, event)
-        else:
-            reading = EventReader(stream).read(event)
-            previous_id, last_id = reading.previous_id, reading.last_id
-            row = rows[name] = following_row(row, stream_type, data["symbol"], reading, recv_ns=data["recv_ns"])
-    except ExchangeError:
-        return
-    if row is not None and row.open_gaps and previous_id is not None and last_id is not None:
-        rows[name] = msgspec.structs.replace(row, open_gaps=with_row(row.open_gaps, previous_id, last_id))
+    if data["source"] == "ws":
+        try:
+            reading = EventReader(stream_from_name(name)).read(event)
+        except ExchangeError:
+            return
+        rows[name] = following_row(rows.get(name), stream_type, data["symbol"], reading, recv_ns=data["recv_ns"])
+    note_late_row(rows, stream_type, data)

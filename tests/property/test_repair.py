@@ -19,8 +19,9 @@ from services.ingest.recorder import Recorder
 from services.ingest.repairs import Page, RepairRequests, Wish, read_page
 from services.ingest.reports import Delivered
 from services.runtime.events import singles
+from services.runtime.gaps import Draft, Losses
 from services.runtime.journal import Journal
-from services.runtime.segments import LastRow, following_row, note_gap
+from services.runtime.segments import LastRow, following_row, note_gap, note_late_row
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 START_NS = 1_790_000_000_000_000_000
@@ -51,6 +52,8 @@ class World:
         self.rows: dict[str, LastRow] = dict(self.journal.last_rows)
         self.recorder = Recorder("BTCUSDT", [TRADES], last_rows=self.rows, new_gap_id=self.new_gap_id)
         self.requests = RepairRequests(5.0, self.rng)
+        self.losses = Losses(self.epoch)
+        self.is_full = False
         self.feed = self.recorder.feeds[TRADES.name]
 
     def new_gap_id(self) -> str:
@@ -84,6 +87,8 @@ class World:
         self.now_s += seconds
         self.recorder.expire(self.now_s)
         self.append()
+        if self.is_full:
+            return
         wish = self.requests.due(TRADES, self.feed.open_gaps, self.now_s)
         if wish is not None and self.rng.random() < 0.8:
             self.answers.append(self.answer(wish))
@@ -107,6 +112,8 @@ class World:
         self.take(page)
 
     def take(self, page: Page) -> None:
+        if self.is_full and self.rng.random() < 0.8:  # the worker knows it, but for the first time
+            return
         if page.rows:
             self.recorder.repair(page)
         elif self.requests.is_final(page, self.now_s):
@@ -114,23 +121,39 @@ class World:
         self.append()
 
     def append(self) -> None:
-        """As the producer does."""
+        """As the producer does: gaps of its own in front of what ends them; nothing kept while the journal is full."""
         drafts = list(singles(self.recorder.collect(self.now_ns)))
         if not drafts:
             return
-        before, frames = dict(self.rows), []
+        own, inside = self.losses.closed_by_any(drafts)
+        drafts = [*own, *(draft for draft in drafts if draft.data.get("gap_id") not in inside)]
+        before = dict(self.rows)
         for draft in drafts:
-            data = {**draft.data, "producer": "p", "epoch": self.epoch, "seq": 1}
-            frames.append(encode_frame(draft.stream_type, data))
-            if draft.stream_type == "gap":
-                note_gap(self.rows, draft.data)
-            elif draft.reading is not None:
-                last = self.rows.get(TRADES.name)
-                self.rows[TRADES.name] = following_row(
-                    last, draft.stream_type, draft.symbol, draft.reading, recv_ns=draft.data["recv_ns"]
-                )
+            self.note(draft)
+        if self.is_full:
+            self.rows = before
+            for draft in drafts:
+                self.losses.lost(draft.data["stream"], "journal full", before.get(draft.data["stream"]))
+        else:
+            self.write(drafts, before)
+        if self.is_full or any(draft.data.get("reason") == "journal full" for draft in drafts):
+            self.recorder.restore(self.rows, "journal full")
+
+    def note(self, draft: Draft) -> None:
+        if draft.stream_type == "gap":
+            note_gap(self.rows, draft.data)
+        elif draft.reading is not None:
+            last = self.rows.get(TRADES.name)
+            self.rows[TRADES.name] = following_row(
+                last, draft.stream_type, draft.symbol, draft.reading, recv_ns=draft.data["recv_ns"]
+            )
+        else:
+            note_late_row(self.rows, draft.stream_type, draft.data)
+
+    def write(self, drafts: list[Draft], before: dict[str, LastRow]) -> None:
+        envelope = {"producer": "p", "epoch": self.epoch, "seq": 1}
         sizes = self.sizes()
-        self.journal.append(frames, before)
+        self.journal.append([encode_frame(draft.stream_type, {**draft.data, **envelope}) for draft in drafts], before)
         path, size = list(self.sizes().items())[-1]
         self.written = path, sizes.get(path, 0), size
 
@@ -152,6 +175,7 @@ class World:
 
     def finish(self) -> None:
         """Everybody delivers, REST answers, until nothing is open."""
+        self.is_full = False
         self.trade()
         for inbox in self.lines.values():
             inbox.append(self.last_id)
@@ -177,7 +201,8 @@ class World:
         return found
 
 
-def run(world: World, steps: int, *, kills: float, forgets: float) -> None:
+def run(world: World, steps: int, *, kills: float, forgets: float, fulls: float = 0) -> None:
+    """The journal is full only behind its first row: before that nobody knows where a hole begins."""
     rng = world.rng
     for _ in range(steps):
         chance = rng.random()
@@ -193,6 +218,8 @@ def run(world: World, steps: int, *, kills: float, forgets: float) -> None:
             world.kill()
         elif chance < 0.9 + kills + forgets:
             world.forgotten_id = rng.randint(world.forgotten_id, world.last_id)
+        elif chance < 0.9 + kills + forgets + fulls and world.rows:
+            world.is_full = not world.is_full
     world.finish()
 
 
@@ -234,5 +261,15 @@ def test_what_rest_has_is_never_missing(seed: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bs-") as folder:
         world = World(Path(folder), Random(seed), nothings=0)
         run(world, 150, kills=0.03, forgets=0)
+        check(world, may_be_missing=False)
+        world.journal.close()
+
+
+@given(seed=st.integers(0, 2**63))
+@thorough
+def test_what_came_while_the_journal_was_full_is_fetched_too(seed: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="bs-") as folder:
+        world = World(Path(folder), Random(seed), nothings=0)
+        run(world, 150, kills=0.01, forgets=0, fulls=0.03)
         check(world, may_be_missing=False)
         world.journal.close()
