@@ -88,7 +88,7 @@ def test_no_container_may_more_than_it_must() -> None:
         assert service["tmpfs"] == ["/tmp:size=64m"], name
         assert {"privileged", "user", "cap_add", "network_mode", "pid", "ipc", "devices"}.isdisjoint(service), name
         assert "docker.sock" not in str(service["volumes"]), name
-        assert all(volume.endswith(":/app/config:ro") for volume in service["volumes"] if volume.startswith(".")), name
+        assert all(volume.endswith(":ro") for volume in service["volumes"] if volume.startswith(".")), name
 
 
 def test_ports_are_published_to_this_machine_only() -> None:
@@ -117,7 +117,7 @@ def test_a_stop_has_more_time_than_a_commit_needs(folder: Path) -> None:
     with (folder / "streamer.yaml").open("a", encoding="utf-8") as file:
         file.write("storage: {commit_interval: 60}\n")
     for name, service in generated(folder).items():
-        if name != "simulator":
+        if name not in ("simulator", "prometheus"):
             assert int(service["stop_grace_period"].removesuffix("s")) > 60, name
 
 
@@ -130,15 +130,27 @@ def test_producers_stop_before_the_writer_and_the_bus_last(folder: Path) -> None
         assert set(services[f"demo-{name}"]["depends_on"]) == {"demo-bus", "demo-writer", "simulator"}
 
 
+def test_the_service_on_which_all_others_depend_builds_the_image_once(folder: Path) -> None:
+    services = generated(folder)
+    building = {name for name, service in services.items() if "build" in service}
+    assert building == {"bus", "simulator"}
+    for name, service in services.items():
+        if name not in (*building, "prometheus"):
+            root = "bus" if service["profiles"] == ["record"] else "simulator"
+            assert root in service["depends_on"], name
+    images = {service["image"] for name, service in services.items() if name != "prometheus"}
+    assert images == {"${STREAMER_IMAGE:-localhost/binance-streamer}"}
+
+
 def test_the_stacks_share_no_volume_and_no_network(folder: Path) -> None:
     services = generated(folder)
     for name, service in services.items():
-        volumes = {volume.rpartition(":/app/")[0] for volume in service["volumes"]} - {"./config"}
+        volumes = {volume.partition(":/")[0] for volume in service["volumes"]} - {"./config"}
         if service["profiles"] == ["demo"]:
-            assert volumes == {"${STREAMER_DEMO:-demo}"}, name
+            assert volumes == {"demo"}, name
             assert set(service["networks"]) == {"demo"}, name
         else:
-            assert "${STREAMER_DEMO:-demo}" not in volumes, name
+            assert "demo" not in volumes, name
             assert "networks" not in service, name
 
 
@@ -215,6 +227,12 @@ def test_what_up_will_do_is_said_and_a_dry_run_writes_nothing(folder: Path, caps
     assert path.read_text(encoding="utf-8") == compose_text(folder / "streamer.yaml")
     composes.run(folder / "streamer.yaml", dry_run=False)
     assert capsys.readouterr().out.splitlines()[-1] == f"up to date: {path}"
+
+
+def test_prometheus_scrapes_the_monitor_by_its_name() -> None:
+    scraped = yaml.safe_load((REPOSITORY / "ops" / "prometheus" / "compose.yml").read_text())["scrape_configs"][0]
+    port = configuration.load(REPOSITORY / "config" / "compose.yaml").monitor.address.rpartition(":")[2]
+    assert scraped["static_configs"] == [{"targets": [f"monitor:{port}"]}]
 
 
 def test_the_simulator_has_the_symbols_and_the_certificate_of_the_demo(folder: Path) -> None:
