@@ -59,9 +59,11 @@ def _symbols(config: Config, chosen: Sequence[str]) -> dict[str, bool]:
     found = {}
     for symbol in config.symbols:
         types = {stream.stream_type for stream in streams_of(symbol)}
-        if "depth" in types:
+        if "depth" in types and symbol.depth_snapshot:
             found[symbol.symbol] = "bookticker" in types
     unknown = [name for name in chosen if name not in found]
     if unknown:
-        raise configuration.ConfigError(f"--symbols: {unknown[0]} is not configured with a depth stream")
+        raise configuration.ConfigError(
+            f"--symbols: {unknown[0]} is not configured with a depth stream and depth_snapshot: a book needs both"
+        )
     return {name: found[name] for name in chosen or found}

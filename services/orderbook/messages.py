@@ -125,7 +125,7 @@ def unknown(query: Query, kept: list[str]) -> QueryError:
     return QueryError(
         "unknown_symbol",
         f"no book of {query.symbol[:64]!r} is kept, but of {named}: "
-        "a symbol needs a depth stream in the configuration, and the service a restart after a change",
+        "a symbol needs a depth stream and depth_snapshot in the configuration, the service a restart after a change",
     )
 
 

@@ -140,6 +140,8 @@ class Service:
             keeper.missed += missed
             if keeper.follows(kind, data.stream, now):
                 keeper.take_update(read_update(data.event), data.recv_ns, now)
+                if missed:
+                    self._audit_s[keeper.symbol] = now.s  # if the chain still fits, something else is strange
         elif kind == _QUOTE:
             keeper.take_quote(read_quote(data.event), now)
         else:

@@ -41,7 +41,9 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.mark.parametrize("bound", [sockets.intake_pull, sockets.bus_xsub, sockets.bus_xpub, sockets.acks_xpub])
+@pytest.mark.parametrize(
+    "bound", [sockets.intake_pull, sockets.bus_xsub, sockets.bus_xpub, sockets.acks_xpub, sockets.query_router]
+)
 def test_random_bytes_never_become_a_message(
     context: Context, kept: Kept, port: int, bound: Callable[[Context, str], "zmq.Socket[bytes]"]
 ) -> None:
