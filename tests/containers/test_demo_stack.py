@@ -21,7 +21,8 @@ from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(1800)]
 
-TWO_CONNECTIONS = Rules(any_order=True)
+TWO_CONNECTIONS = Rules(any_order=True, times_may_differ=True)
+"""The one that began first may deliver later: what it has of a hole's end comes as a straggler."""
 
 
 @pytest.fixture(scope="module")
