@@ -90,7 +90,9 @@ def test_an_outage_of_many_symbols_is_repaired_without_a_ban(place: Path, count:
     distance between pages is as much shorter; the weight counts as always, so that it is what bounds the pace.
     """
     symbols = tuple(f"S{number:02}USDT" for number in range(count))
-    network = {**NETWORK, "connections": 1, "snapshot_spacing": 0.05, "weight_share": 0.8}
+    # all dial again and again while they are refused; attempts are not what is looked at
+    pace = {"snapshot_spacing": 0.05, "weight_share": 0.8, "connect_attempts": 100_000}
+    network = {**NETWORK, "connections": 1, **pace}
     options = ("--weight-limit", "1000")
     with running(
         place, *options, rate=1500, symbols=symbols, streams=("aggTrade", "kline_1m"), network=network
