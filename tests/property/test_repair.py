@@ -161,14 +161,16 @@ class World:
         return {path: path.stat().st_size for path in sorted(self.directory.glob("*.journal"))}
 
     def kill(self) -> None:
-        """SIGKILL, perhaps in the middle of the last write; connections and answers on their way are lost to us."""
+        """SIGKILL, perhaps in the middle of the last write. What was on its way is lost, or comes over the next
+        connection, as late messages do.
+        """
         self.journal.close()
         if self.written is not None and self.rng.random() < 0.7:
             path, before, behind = self.written
             with path.open("r+b") as file:
                 file.truncate(self.rng.randint(before, behind))
         self.written = None
-        self.lines = {number + 2: [] for number in self.lines}
+        self.lines = {number + 2: inbox if self.rng.random() < 0.3 else [] for number, inbox in self.lines.items()}
         if self.rng.random() < 0.5:
             self.answers = []
         self.start()
