@@ -24,6 +24,8 @@ MAX_IPC_PATH_BYTES = 107
 """sun_path of unix(7), less the final zero."""
 
 _PUBLISH_HWM = 10_000
+_ANY_NUMBER = 0
+"""Of subscriptions on their way: libzmq drops those beyond SNDHWM (1000) without a word."""
 # after 10 s of silence 4 probes 5 s apart; 20 s for what was sent and is not acknowledged
 _KEEPALIVE = (
     (zmq.TCP_KEEPALIVE, 1),
@@ -81,6 +83,7 @@ def bus_sub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, *topics: b
     """A SUB from the bus for these topic prefixes (b"" for everything)."""
     sub = context.socket(zmq.SUB)
     sub.setsockopt(zmq.RCVHWM, _PUBLISH_HWM)
+    sub.setsockopt(zmq.SNDHWM, _ANY_NUMBER)
     sub.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
     for topic in topics:
         sub.setsockopt(zmq.SUBSCRIBE, topic)
@@ -91,6 +94,7 @@ def bus_xsub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.S
     """Where everybody publishes, bound."""
     xsub = context.socket(zmq.XSUB)
     xsub.setsockopt(zmq.RCVHWM, _PUBLISH_HWM)
+    xsub.setsockopt(zmq.SNDHWM, _ANY_NUMBER)
     return _bound(xsub, endpoint, max_bytes=MAX_MESSAGE_BYTES)
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import zmq
 
+from binance_streamer.config import Config
 from binance_streamer.depth import read_quote, read_snapshot, read_update
 from binance_streamer.exchange import ExchangeError
 from binance_streamer.sockets import bus_sub
@@ -58,7 +59,7 @@ class Service:
             for symbol, with_quotes in symbols.items()
         }
         self._routes = _routes(self._keepers)
-        self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *self._routes)
+        self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *_topics(config, self._keepers))
         self._inbox = Inbox()
         self._workers = Workers()
         self._desk = RequestDesk(retry_s=retry_s, rng=rng, activity=lambda symbol: self._keepers[symbol].activity)
@@ -217,6 +218,15 @@ class Service:
             "restarts": self._inbox.restarts,
             "journal": self._producer.status(),
         }
+
+
+def _topics(config: Config, keepers: Mapping[str, Keeper]) -> set[bytes]:
+    """What to subscribe to: everything of a kind, unless these are a share of all symbols."""
+    topics = _routes(keepers)
+    if len(keepers) <= len(config.symbols) / 2:
+        return {topic.rpartition(b".")[0] + b"." for topic in topics}
+    kinds = {topic.partition(b".")[0] + b"." for topic in topics}
+    return {b"status.ingest-" if kind == b"status." else kind for kind in kinds}
 
 
 def _routes(keepers: Mapping[str, Keeper]) -> dict[bytes, tuple[Keeper, int]]:

@@ -135,6 +135,24 @@ def test_publishers_and_subscribers_outlive_a_killed_bus(place: Path, config: Pa
         received(sub)
 
 
+def test_no_subscription_is_lost_however_many_there_are(place: Path, config: Path, sockets: Sockets) -> None:
+    endpoints = endpoints_of(config)
+    topics = [f"depth.S{number:04}USDT.".encode() for number in range(5000)]
+    pub, sub = sockets(bus_pub, endpoints.bus_publish), sockets(bus_sub, endpoints.bus_subscribe, *topics, b"hello.")
+    for name in ("first", "second"):
+        with a_bus(place, config, name):
+            connected(pub, sub)
+            for topic in topics:
+                pub.send_multipart([topic, b""])
+            missing = set(topics)
+
+            def all_came(missing: set[bytes] = missing) -> bool:
+                missing.difference_update(message[0] for message in received(sub))
+                return not missing
+
+            eventually(all_came, what="a message of every topic")
+
+
 def test_a_second_bus_waits_and_takes_over_when_the_first_is_killed(
     place: Path, config: Path, sockets: Sockets
 ) -> None:
