@@ -201,6 +201,8 @@ def stranger_sends(dice: random.Random, config: Config, held: ExitStack, context
     endpoints = config.endpoints
     push = held.enter_context(closing(sockets.intake_push(context, endpoints.writer_intake)))
     pub = held.enter_context(closing(sockets.bus_pub(context, endpoints.bus_publish)))
+    dealer = held.enter_context(closing(sockets.query_dealer(context, endpoints.orderbook_query)))
+    assert dealer.poll(10_000, zmq.POLLOUT)
     subs = [
         held.enter_context(closing(sockets.bus_sub(context, endpoints.bus_subscribe))),
         held.enter_context(closing(sockets.acks_sub(context, endpoints.writer_acks, "x"))),
@@ -211,9 +213,14 @@ def stranger_sends(dice: random.Random, config: Config, held: ExitStack, context
         stream_type = ("depth_snapshot", "symbol_status", "request", "status")[number % 4]
         frame = hostile_frame(dice, "x", 1)
         pub.send_multipart([f"{stream_type}.BTCUSDT.".encode(), *[frame] * dice.randrange(4)])
+        pub.send_multipart([b"depth.BTCUSDT.0ms", *[frame] * dice.randrange(4)])
+        dealer.send_multipart([frame] * dice.randrange(1, 4))
         for sub in subs:
             sub.setsockopt(zmq.SUBSCRIBE, dice.randbytes(dice.randrange(1, 3000)))
-    for endpoint in (endpoints.writer_intake, endpoints.writer_acks, endpoints.bus_publish, endpoints.bus_subscribe):
+    for endpoint in (
+        endpoints.writer_intake, endpoints.writer_acks, endpoints.bus_publish, endpoints.bus_subscribe,
+        endpoints.orderbook_query,
+    ):  # fmt: skip
         for _ in range(20):
             with socket.socket(socket.AF_UNIX) as raw:
                 raw.connect(endpoint.removeprefix("ipc://"))
@@ -229,7 +236,10 @@ def test_every_process_outlives_a_stranger_on_every_socket(
     path = write_config(place, {"BTCUSDT": ["aggTrade", "depth@0ms"]}, simulator.urls)
     config = load(path)
     programs: dict[str, Program] = {}
-    for name, more in (("bus", ()), ("writer", ()), ("rest", ()), ("ingest", ("--symbol", "BTCUSDT"))):
+    names: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("bus", ()), ("writer", ()), ("rest", ()), ("orderbook", ()), ("ingest", ("--symbol", "BTCUSDT")),
+    )  # fmt: skip
+    for name, more in names:
         programs[name] = held.enter_context(service(name, path, *more, output=place / f"{name}.out"))
     tap = held.enter_context(Tap(config.endpoints.bus_subscribe, ["status.", "aggtrade."]))
     status: dict[str, dict[str, Any]] = {}
@@ -244,14 +254,18 @@ def test_every_process_outlives_a_stranger_on_every_socket(
         return len(recorded_rows(place / "data", "BTCUSDT", "aggtrade"))
 
     eventually(lambda: rows() > 100, 60, what="rows are recorded")
+    eventually(lambda: newest("orderbook").get("valid"), 60, what="the book is valid")
     stranger_sends(random.Random(seed), config, held, context)
     eventually(lambda: newest("ingest-BTCUSDT").get("bus_refused", 0) > 0, what="ingest counts what it refused")
     eventually(lambda: newest("rest").get("refused_requests", 0) > 0, what="REST counts what it refused")
     eventually(lambda: newest("writer").get("refused", {}).get("not a batch", 0) > 0, what="the writer counts, too")
+    eventually(lambda: newest("orderbook").get("refused", 0) > 0, what="the order books, too")
+    eventually(lambda: newest("orderbook").get("refused_questions", 0) > 0, what="questions that are none are counted")
+    eventually(lambda: newest("orderbook").get("valid"), 60, what="the book is valid again, or still")
     at_least = rows() + 200
     eventually(lambda: rows() >= at_least, 60, what="recording goes on")
     assert {name: program.exit_code for name, program in programs.items()} == dict.fromkeys(programs)
-    for name in ("ingest", "rest", "writer", "bus"):
+    for name in ("ingest", "orderbook", "rest", "writer", "bus"):
         assert programs[name].stop() == 0, name
     check_logs(place)
 
