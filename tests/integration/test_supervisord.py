@@ -24,7 +24,7 @@ PROGRAMS = ["bus", LOBSTER, "ingest-BTCUSDT", "orderbook", "rest", "writer"]
 def site(place: Path) -> Iterator[Site]:
     with (
         Simulator(place, "--symbols", ",".join(SYMBOLS), "--rate", "100") as simulator,
-        supervised(place, simulator, SYMBOLS, orderbook={"enabled": False}, monitor={"enabled": False}) as made,
+        supervised(place, simulator, SYMBOLS, monitor={"enabled": False}) as made,
     ):
         yield made
 
