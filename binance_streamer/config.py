@@ -259,6 +259,15 @@ def dump(config: Config) -> str:
     return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, allow_unicode=True)
 
 
+def shown(config: Config) -> str:
+    """YAML for eyes: what is secret, the path of a webhook, is left out."""
+    webhooks = tuple(
+        msgspec.structs.replace(webhook, url=f"https://{urlsplit(webhook.url).hostname}/HIDDEN")
+        for webhook in config.alerts.webhooks
+    )
+    return dump(msgspec.structs.replace(config, alerts=msgspec.structs.replace(config.alerts, webhooks=webhooks)))
+
+
 def _key_first(message: str) -> str:
     """`Expected `int`, got `str` - at `$.network.connections`` → `network.connections: expected …`."""
     message = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)  # keys may be bait

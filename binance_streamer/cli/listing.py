@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from binance_streamer.config import Config, dump, streams_of
+from binance_streamer.config import Config, shown, streams_of
 
 
 def symbols(config: Config) -> None:
@@ -19,8 +19,8 @@ def symbols(config: Config) -> None:
 
 
 def configuration(config: Config, path: Path) -> None:
-    """The effective YAML, the verdict above it as a comment: the whole is a configuration again."""
+    """The effective YAML, the verdict above it as a comment: a configuration again, but for the webhooks' secrets."""
     typer.echo(f"# valid: {path}")
     if config.selected.run_duration:
         typer.echo(f"# run_duration {config.selected.run_duration:g} s ends `up`; a supervisord that stays ignores it")
-    typer.echo(dump(config), nl=False)
+    typer.echo(shown(config), nl=False)

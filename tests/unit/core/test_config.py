@@ -188,3 +188,41 @@ def test_what_is_wrong_with_layers_is_said_with_their_files(tmp_path: Path, uppe
     (tmp_path / "upper.yaml").write_text(upper)
     with pytest.raises(config.ConfigError, match=complaint):
         config.load(tmp_path / "upper.yaml")
+
+
+@pytest.mark.parametrize(
+    ("extra", "complaint"),
+    [
+        ("monitor: {address: 0.0.0.0:8787}\n", "monitor.address: '0.0.0.0:8787' is open to other machines"),
+        ("monitor: {address: 'monitor:8787'}\n", "open to other machines"),
+        ("monitor: {address: '8787'}\n", "monitor.address: expected HOST:PORT"),
+        ("monitor: {address: 127.0.0.1:0}\n", "monitor.address: expected HOST:PORT"),
+        ("alerts: {backlog: 0}\n", "alerts.backlog"),
+        ("alerts: {clock: .inf}\n", "alerts.clock"),
+        ("alerts: {webhooks: [{url: hooks.example}]}\n", r"alerts.webhooks\[0\].url: expected https://HOST"),
+        ("alerts: {webhooks: [{url: 'http://hooks.example/SECRET'}]}\n", "is not encrypted"),
+        ("alerts: {webhooks: [{url: 'https://x/SECRET', format: telegram}]}\n", "chat_id: is needed for Telegram"),
+        ("alerts: {webhooks: [{url: 'https://x/SECRET', format: mail}]}\n", r"alerts.webhooks.*format"),
+        ("alerts: {webhooks: [{url: 'https://x/SECRET', conditions: [weather]}]}\n", "conditions"),
+    ],
+)
+def test_monitor_and_alerts_are_checked_and_no_secret_is_said(extra: str, complaint: str) -> None:
+    with pytest.raises(config.ConfigError, match=complaint) as raised:
+        parsed(extra)
+    assert "SECRET" not in str(raised.value)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:8787", "localhost:1", "'[::1]:65535'"])
+def test_the_monitor_listens_on_this_machine_alone(address: str) -> None:
+    parsed(f"monitor: {{address: {address}}}\n")
+
+
+def test_the_monitor_may_listen_elsewhere_where_that_is_said() -> None:
+    parsed("monitor: {address: 0.0.0.0:8787}\nendpoints: {insecure: true}\n")
+
+
+def test_what_is_shown_hides_the_path_of_webhooks() -> None:
+    found = parsed("alerts: {webhooks: [{url: 'https://user:SECRET@hooks.example/T0/SECRET', format: slack}]}\n")
+    assert "SECRET" in config.dump(found)
+    assert "SECRET" not in config.shown(found)
+    assert config.parse(config.shown(found), FILE).alerts.webhooks[0].url == "https://hooks.example/HIDDEN"

@@ -1,0 +1,135 @@
+"""The monitor over a whole recorder: health as processes come and go, and metrics that are the truth."""
+
+import contextlib
+import math
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.configs import write_config
+from tests.support.processes import Program, Simulator, service
+from tests.support.recorded import recorded_rows
+from tests.support.waiting import eventually
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+class Recorder:
+    """All processes of a recorder of one symbol; each may be killed and started again."""
+
+    def __init__(self, place: Path, running: contextlib.ExitStack) -> None:
+        self._place = place
+        self._running = running
+        self.simulator = running.enter_context(Simulator(place, "--symbols", "BTCUSDT", "--rate", "100"))
+        self._port = free_port()
+        self._config = write_config(
+            place,
+            {"BTCUSDT": ["aggTrade", "depth@0ms", "forceOrder"]},
+            self.simulator.urls,
+            orderbook={"enabled": False},
+            monitor={"enabled": True, "address": f"127.0.0.1:{self._port}"},
+        )
+        self.processes: dict[str, Program] = {}
+        for name in ("bus", "writer", "rest", "ingest", "monitor"):
+            self.start(name)
+
+    def start(self, name: str) -> None:
+        """A process of this name."""
+        arguments = ("--symbol", "BTCUSDT") if name == "ingest" else ()
+        program = service(name, self._config, *arguments, output=self._place / f"{name}.out")
+        self.processes[name] = self._running.enter_context(program)
+
+    def health(self) -> tuple[int, dict[str, Any]]:
+        """Status and body of /healthz; 0 where nobody answers."""
+        try:
+            answer = requests.get(f"http://127.0.0.1:{self._port}/healthz", timeout=20)
+        except requests.ConnectionError:
+            return 0, {}
+        return answer.status_code, answer.json()
+
+    def until_healthy(self) -> dict[str, Any]:
+        """The body of a 200."""
+        return eventually(
+            lambda: found[1] if (found := self.health())[0] == 200 else None, 120, what=f"healthy: {self.health()}"
+        )
+
+    def until_named(self, what: str) -> dict[str, Any]:
+        """The problem of a 503 that names this."""
+
+        def named() -> dict[str, Any] | None:
+            status, body = self.health()
+            found = [problem for problem in body.get("problems", ()) if problem["what"] == what]
+            return found[0] if status == 503 and found else None
+
+        return eventually(named, 120, what=f"{what} is named: {self.health()}")
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Its value; NaN where it is absent."""
+        text = requests.get(f"http://127.0.0.1:{self._port}/metrics", timeout=20).text
+        found = [
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == f"binance_streamer_{name}" and sample.labels == labels
+        ]
+        assert len(found) <= 1, (name, labels)
+        return found[0] if found else math.nan
+
+    def rows_of_newest_run(self, kind: str) -> int:
+        """In the files, what the worker recorded since it was started last."""
+        epochs = [row["epoch"] for row in recorded_rows(self._place / "data", "BTCUSDT", kind) if row["source"] == "ws"]
+        return epochs.count(epochs[-1])
+
+
+@pytest.fixture
+def recorder(place: Path) -> Iterator[Recorder]:
+    with contextlib.ExitStack() as running:
+        yield Recorder(place, running)
+
+
+def of(stream: str) -> dict[str, str]:
+    return {"symbol": "BTCUSDT", "stream": stream}
+
+
+def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
+    body = recorder.until_healthy()
+    assert body["streams"]["BTCUSDT"] == {"aggTrade": "live", "depth@0ms": "live", "forceOrder": "quiet"}
+
+    recorder.processes["writer"].kill()
+    problem = recorder.until_named("writer")
+    assert (problem["condition"], problem["severity"]) == ("process", "failure")
+    recorder.start("writer")
+    recorder.until_healthy()
+
+    recorder.processes["ingest"].kill()
+    recorder.start("ingest")
+    recorder.until_healthy()
+    eventually(lambda: recorder.metric("symbol_gaps_today", symbol="BTCUSDT") >= 2, 60,
+               what="the worker's absence is a gap of each stream with ids")  # fmt: skip
+
+    def is_counted(kind: str, stream: str) -> bool:
+        return recorder.metric("messages_total", **of(stream)) == recorder.rows_of_newest_run(kind) > 10
+
+    recorder.simulator.command("pause")
+    eventually(lambda: is_counted("aggtrade", "aggTrade") and is_counted("depth", "depth@0ms"), 60,
+               what="metrics say how many rows there are")  # fmt: skip
+    assert recorder.metric("messages_total", **of("forceOrder")) == 0
+    assert recorder.metric("bus_messages_in_total") > 0
+    gaps = recorder.metric("gaps_today", **of("aggTrade"))
+    assert gaps >= 1
+
+    recorder.processes["monitor"].kill()
+    recorder.start("monitor")
+    eventually(lambda: recorder.health()[0], 60, what="the monitor is back")
+    eventually(lambda: recorder.metric("gaps_today", **of("aggTrade")) == gaps, 60,
+               what="today's gaps are known to the next monitor")  # fmt: skip
