@@ -138,7 +138,12 @@ def _disk(disk: DiskPart | None) -> Iterator[Metric]:
         return
     yield gauge("disk_free_bytes", "Room on the data disk", (), [((), disk.free_bytes)])
     yield gauge("disk_size_bytes", "Its size", (), [((), disk.total_bytes)])
-    yield gauge("disk_days_left", "Until it is full, at the present rate", (), [((), disk.days_left)])
+    yield gauge(
+        "disk_seconds_left",
+        "Until it is full, at the present rate",
+        (),
+        [((), None if disk.days_left is None else disk.days_left * 86_400)],
+    )
 
 
 def _rest(status: Status | None) -> Iterator[Metric]:

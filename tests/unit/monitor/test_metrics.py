@@ -92,7 +92,7 @@ def scrape() -> Scrape:
         ("clock_offset_seconds", {}, -0.003),
         ("clock_error_seconds", {}, 0.0005),
         ("disk_free_bytes", {}, 864e9),
-        ("disk_days_left", {}, 10),
+        ("disk_seconds_left", {}, 864_000),
         ("problems", {"condition": "backlog", "severity": "failure"}, 0),
     ],
 )
