@@ -1,4 +1,4 @@
-"""The monitor over a whole recorder: health as processes come and go, and metrics that are the truth."""
+"""The monitor over a whole recorder: health and alerts as processes come and go, metrics that are the truth."""
 
 import contextlib
 import math
@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
+from tests.support.receiver import Receiver
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
 
@@ -31,12 +32,14 @@ class Recorder:
         self._place = place
         self._running = running
         self.simulator = running.enter_context(Simulator(place, "--symbols", "BTCUSDT", "--rate", "100"))
+        self.receiver = running.enter_context(Receiver())
         self._port = free_port()
         self._config = write_config(
             place,
             {"BTCUSDT": ["aggTrade", "depth@0ms", "forceOrder"]},
             self.simulator.urls,
             orderbook={"enabled": False},
+            alerts={"delay": 1, "webhooks": [{"url": self.receiver.url}]},
             monitor={"enabled": True, "address": f"127.0.0.1:{self._port}"},
         )
         self.processes: dict[str, Program] = {}
@@ -123,6 +126,12 @@ def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
     recorder.simulator.command("pause")
     eventually(lambda: is_counted("aggtrade", "aggTrade") and is_counted("depth", "depth@0ms"), 60,
                what="metrics say how many rows there are")  # fmt: skip
+
+    def told_of_writer() -> list[str]:
+        happenings = zip(recorder.receiver.told(), recorder.receiver.told("event"), strict=True)
+        return [event for what, event in happenings if what == "writer"]
+
+    eventually(lambda: told_of_writer()[-2:] == ["opened", "closed"], 60, what=f"alerts: {told_of_writer()}")
     assert recorder.metric("messages_total", **of("forceOrder")) == 0
     assert recorder.metric("bus_messages_in_total") > 0
     gaps = recorder.metric("gaps_today", **of("aggTrade"))
