@@ -1,0 +1,46 @@
+"""The programs of the documentation that listen and ask, on a real bus and a real order book service."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from binance_streamer import config as configuration
+from tests.support.data import REPOSITORY
+from tests.support.processes import command_line
+from tests.support.waiting import eventually
+
+
+def programs(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (REPOSITORY / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def pointed(program: str, endpoints: configuration.EndpointsConfig) -> str:
+    """The program with a demo's addresses in place of the default ones, and an end."""
+    for default, address in (
+        ("ipc://var/run/bus.subscribe", endpoints.bus_subscribe),
+        ("ipc://var/run/orderbook.query", endpoints.orderbook_query),
+    ):
+        program = program.replace(default, address)
+    return program.replace("while True:", "for _ in range(5):")
+
+
+def test_programs_of_the_documentation_hear_trades_and_get_a_book(place: Path) -> None:
+    found = [text for page in ("README.md", "docs/wire.md") for text in programs(page) if "zmq" in text]
+    assert len(found) == 3
+    with command_line("demo", "--symbols", "1", "--data-dir", place / "out", output=place / "out.txt") as demo:
+        eventually(lambda: re.search(r" [1-9]\d* rows,", demo.text()), 60, what="rows are recorded")
+        endpoints = configuration.load(place / "out" / "streamer.yaml").endpoints
+        for program in found:
+            done = subprocess.run(
+                [sys.executable, "-c", pointed(program, endpoints)],
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+            assert done.returncode == 0, done.stderr
+            if "orderbook" in program:
+                assert re.fullmatch(r"True \d+ \['[\d.]+', '[\d.]+'\] \['[\d.]+', '[\d.]+'\]\n", done.stdout)
+            else:
+                assert re.fullmatch(r"(\d{19} [\d.]+\n){5}", done.stdout)
