@@ -27,6 +27,8 @@ _REST_ANSWERED = ("answered", "starting")
 _MIN_RATE_S = 60.0
 """Of writing, before it says how fast the disk fills."""
 _DAY_S = 86_400.0
+_BOOK_PATIENCE_S = 60.0
+"""Of a service that has just started, beside twice the time that the snapshots of all symbols take."""
 _UNDOCUMENTED, _FALLBACK = "depth@0ms", "depth@100ms"
 
 Severity = Literal["failure", "warning"]
@@ -232,9 +234,11 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
 def _book_problems(config: Config, orderbook: Status | None) -> Iterator[Problem]:
     if not isinstance(orderbook, OrderbookStatus):
         return
+    patience_s = _BOOK_PATIENCE_S + 2 * config.network.snapshot_spacing * len(config.symbols)
+    is_starting = orderbook.recv_ns - orderbook.started_ns < patience_s * 1e9
     for symbol in config.symbols:
         book = orderbook.books.get(symbol.symbol)
-        if book is not None and not book.valid and book.state == "unreliable":
+        if book is not None and not book.valid and (book.state == "unreliable" or not is_starting):
             yield Problem("book", "warning", f"{symbol.symbol} order book", f"{book.state}: {book.reason}")
 
 

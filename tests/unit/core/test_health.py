@@ -250,3 +250,24 @@ def test_strangers_and_strange_words_are_not_taken() -> None:
     assert observer.take(frame("writer", rows="many"), NOW_S) is None
     assert observer.told == {}
     assert observer.refused == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "up_s", "is_told"),
+    [
+        ("snapshot_requested", 30, False),
+        ("snapshot_requested", 300, True),
+        ("buffering", 300, True),
+        ("unreliable", 1, True),
+        ("synced", 300, False),
+    ],
+)
+def test_a_book_that_is_not_valid_is_told_once_its_service_had_time(state: str, up_s: int, is_told: bool) -> None:
+    book = {"state": state, "valid": state == "synced", "reason": "why"}
+    text = configuration.dump(CONFIG).replace("orderbook:\n  enabled: false", "orderbook:\n  enabled: true")
+    found = health(
+        configuration.parse(text, Path("/x.yaml")),
+        orderbook={"started_ns": NOW_NS - up_s * 10**9, "books": {"BTCUSDT": book}},
+    )
+    assert found.healthy
+    assert [problem.why for problem in found.problems] == [f"{state}: why"] * is_told
