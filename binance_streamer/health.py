@@ -91,8 +91,8 @@ def judge(config: Config, told: Mapping[str, Told], now_s: float) -> Health:
         why = f"no process has been heard for {SILENT_S:.0f} s: the bus is away, or all of them are"
         return Health((Problem("process", "failure", "bus", why, since_ms),))
     problems = [_silent(name, told.get(name)) for name in expected if name not in present and name != "monitor"]
-    if config.monitor.enabled and "monitor" not in present:
-        problems.append(_silent("monitor", told.get("monitor"))._replace(severity="warning"))
+    if config.monitor.enabled:
+        problems += _monitor_problems(present.get("monitor"), told.get("monitor"))
     for name in expected:
         status = present.get(name)
         if status is not None and status.journal is not None:
@@ -188,6 +188,14 @@ def _silent(name: str, told: Told | None) -> Problem:
         return Problem("process", "failure", name, "no status: it does not run, or does not reach the bus")
     why = f"no status for {SILENT_S:.0f} s or more: it does not run, stands still, or does not reach the bus"
     return Problem("process", "failure", name, why, told.status.recv_ns // 1_000_000)
+
+
+def _monitor_problems(monitor: Status | None, told: Told | None) -> Iterator[Problem]:
+    """Nothing is recorded by the monitor."""
+    if monitor is None:
+        yield _silent("monitor", told)._replace(severity="warning")
+    elif monitor.state.startswith("cannot"):
+        yield Problem("process", "warning", "monitor", monitor.state)
 
 
 def _journal_problems(alerts: AlertsConfig, name: str, journal: JournalStatus) -> Iterator[Problem]:

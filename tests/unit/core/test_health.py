@@ -271,3 +271,10 @@ def test_a_book_that_is_not_valid_is_told_once_its_service_had_time(state: str, 
     )
     assert found.healthy
     assert [problem.why for problem in found.problems] == [f"{state}: why"] * is_told
+
+
+def test_a_monitor_that_cannot_listen_is_a_warning() -> None:
+    text = configuration.dump(CONFIG).replace("monitor:\n  enabled: false", "monitor:\n  enabled: true")
+    found = health(configuration.parse(text, Path("/x.yaml")), monitor={"state": "cannot listen on 127.0.0.1:8787: …"})
+    assert found.healthy
+    assert only(found)[:3] == ("process", "warning", "monitor")

@@ -31,6 +31,13 @@ def metric_names() -> set[str]:
     return found
 
 
+def test_every_metric_is_documented() -> None:
+    documented = set(re.findall(r"^\| `([a-z0-9_]+)` \|", (REPOSITORY / "docs" / "monitoring.md").read_text(), re.M))
+    for name in metric_names():
+        plain = name.removeprefix("binance_streamer_")
+        assert {plain, re.sub("_(bucket|sum|count)$", "", plain)} & documented, name
+
+
 def alert_rules() -> list[dict[str, Any]]:
     return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
