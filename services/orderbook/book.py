@@ -114,7 +114,7 @@ class Book:
         """Whether the best `number` levels of each side are the exchange's, with none missing among them."""
         return self.bids.knows(number) and self.asks.knows(number)
 
-    def learn(self, bids: Sequence[Level], asks: Sequence[Level], trusted_range: TrustedRange) -> None:
+    def learn(self, bids: list[Level], asks: list[Level], trusted_range: TrustedRange) -> None:
         """Add levels that were missing beyond the trusted range, and widen it."""
         self.bids.apply(bids)
         self.asks.apply(asks)

@@ -7,7 +7,6 @@ are many. When the ordered ones run out they are taken from the whole side again
 """
 
 from bisect import insort
-from collections.abc import Iterable
 from decimal import Decimal
 
 from binance_streamer.depth import Level
@@ -38,29 +37,29 @@ class Side:
     def __len__(self) -> int:
         return len(self._quantities)
 
-    def load(self, levels: Iterable[Level], edge: str | None = None) -> None:
+    def load(self, levels: list[Level], edge: str | None = None) -> None:
         """Forget everything, and begin with these levels; those worse than `edge` are not known."""
         self._quantities, self._places = {}, 0
         self._order([], {}, None)
         self.apply(levels)
         self.trust(edge)
 
-    def apply(self, changes: Iterable[Level]) -> list[str | None]:
+    def apply(self, changes: list[Level]) -> list[str | None]:
         """Set quantities, zero removes. Returns for each change the quantity before, None where there was no level.
 
         `ExchangeError` at a price that is none; the changes before it are made.
         """
-        quantities, ordered = self._quantities, self._ordered
+        quantities, ordered, zeros = self._quantities, self._ordered, _ZEROS
         quantity_of = quantities.get
         before: list[str | None] = []
         note = before.append
         for price, quantity in changes:
             old = quantity_of(price)
-            if quantity in _ZEROS:
+            if quantity in zeros:
                 if old is not None:
                     del quantities[price]
                 else:
-                    old = self._remove_respelt(price)
+                    old = self._remove_unknown(price)
             elif old is not None or price in ordered:
                 quantities[price] = quantity
             else:
@@ -177,7 +176,7 @@ class Side:
         assert self.is_best_known == (self._edge is None or (best is not None and self.trusts(best)))
 
     def _enter(self, price: str, quantity: str) -> str | None:
-        """A price that is not known by this text: a new level, unless its spelling is new."""
+        """A price that is not known by this text: a new level, unless its spelling is new. Its quantity before."""
         whole, _, fraction = price.partition(".")
         if len(fraction) != self._places:
             return self._enter_respelt(price, quantity)
@@ -206,9 +205,12 @@ class Side:
         self._quantities[spelt] = quantity
         return before
 
-    def _remove_respelt(self, price: str) -> str | None:
-        _digits_of(price)
-        return self._quantities.pop(self._spelt(price), None)
+    def _remove_unknown(self, price: str) -> str | None:
+        """A zero for a price that is not known by this text: nothing to remove, unless its spelling is new."""
+        whole, _, fraction = price.partition(".")
+        if not (whole + fraction).isdecimal():
+            raise ExchangeError(f"expected a price, got {price!r:.60}")
+        return self._quantities.pop(price if len(fraction) == self._places else self._spelt(price), None)
 
     def _spelt(self, price: str) -> str:
         """The price with this side's number of decimals, where it can be written so."""
