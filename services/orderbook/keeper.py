@@ -120,8 +120,8 @@ class Keeper:
         self._note(now)
 
     def take_snapshot(self, snapshot: DepthSnapshot, now: Now) -> None:
-        """A depth snapshot: a valid book is compared with it, another one may begin with it."""
-        if self.is_valid:
+        """A depth snapshot: a book that follows its stream is compared with it, another one may begin with it."""
+        if self.sequence.state is State.SYNCED:
             self._pending = snapshot
             self._compare(now)
         else:
@@ -171,7 +171,7 @@ class Keeper:
         snapshot = self._pending
         if snapshot is None:
             return
-        if not self.is_valid:
+        if self.sequence.state is not State.SYNCED:
             self._pending = None
             self._begin_with(snapshot, now)
             return
@@ -215,7 +215,7 @@ class Keeper:
 
     def _note(self, now: Now) -> None:
         sequence = self.sequence
-        mark = (sequence.state is State.SYNCED, self._earlier[1] + sequence.resyncs)
+        mark = (sequence.is_valid, self._earlier[1] + sequence.resyncs)
         if mark == self._mark:
             return
         self._mark = mark

@@ -174,3 +174,10 @@ def test_once_something_was_learnt_older_snapshots_are_not_comparable() -> None:
     assert outcome(kept.audit(120, bids=newer, asks="6000x1")) is Outcome.PASSED
     assert outcome(kept.audit(110, bids=older, asks="6000x1")) is Outcome.NOT_COMPARABLE
     assert outcome(kept.audit(120, bids=newer, asks="6000x1")) is Outcome.PASSED
+
+
+@pytest.mark.parametrize(("bid", "ask"), [("98x1", "101x1"), ("99x2", "101x1"), ("99x1", "102x1"), ("99x1", "101x2")])
+def test_price_and_quantity_of_both_sides_of_a_top_are_compared(bid: str, ask: str) -> None:
+    tops, kept = TopComparison(), Kept()
+    tops.book(kept.book)
+    assert tops.quote(quote(100, bid=bid, ask=ask)) is not None

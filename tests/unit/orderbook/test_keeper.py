@@ -161,3 +161,25 @@ def test_an_empty_side_has_no_best_price_and_no_spread() -> None:
     keeper.take_snapshot(snapshot(95, bids=BIDS, asks=""), at(2))
     data = messages.summary_draft(keeper, 1, 9).data
     assert (data["best_bid"], data["best_ask"], data["spread"]) == ("99", None, None)
+
+
+def test_a_book_beyond_its_snapshot_is_valid_again_with_a_wider_one() -> None:
+    keeper = new()
+    bids = " ".join(f"{price}x1" for price in range(5000, 4000, -1))
+    take(keeper, update("90>100", at_ms=1), 1)
+    keeper.take_snapshot(snapshot(100, bids=bids, asks="6000x1"), at(2))
+    keeper.is_urgent = False
+    gone = " ".join(f"{price}x0" for price in range(5000, 4000, -1))
+    take(keeper, update("100>110", bids=f"{gone} 3900x7", at_ms=2), 10)
+    assert (keeper.is_valid, keeper.is_urgent, keeper.valid_since_ns) == (False, True, None)
+    data = messages.live_draft(keeper, 20, 7).data
+    assert (data["valid"], data["reason"], data["bids"]) == (False, "beyond the levels of the snapshot", [])
+    keeper.is_urgent = False
+    keeper.tick(at(11))
+    assert keeper.wish is not None
+    assert keeper.wish.reason == "range"
+    keeper.take_snapshot(snapshot(115, bids="3950x1 3900x7", asks="6000x1"), at(12))
+    assert not keeper.is_valid
+    take(keeper, update("110>120", at_ms=3), 13)
+    assert (keeper.is_valid, keeper.is_urgent, keeper.valid_since_ns) == (True, True, 13 * 10**9)
+    assert (keeper.book.best_bid, keeper.resyncs) == (("3950", "1"), 0)

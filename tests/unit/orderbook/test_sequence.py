@@ -379,3 +379,12 @@ def test_beyond_the_levels_of_the_snapshot_a_book_follows_and_is_not_valid() -> 
     assert found is not None
     assert (found.outcome, found.learnt) == (Outcome.PASSED, 1)
     assert (sequence.is_valid, sequence.resyncs, sequence.book.best_bid) == (True, 0, ("3950", "1"))
+
+
+def test_a_stale_snapshot_does_not_replace_a_book_that_waits_for_a_straggler() -> None:
+    sequence = synced()
+    sequence.update(update("110>120", bids="97x2", at_ms=3), 10)
+    sequence.snapshot(snapshot(95, bids="50x1", asks="51x1"), 11)
+    sequence.update(update("100>110", bids="97x1", at_ms=2), 12)
+    assert sequence.is_valid
+    assert sequence.book.bids.levels() == pairs("99x1 98x1 97x2")
