@@ -36,45 +36,71 @@ class Verdict(NamedTuple):
     is_equal: bool
 
 
+class Recorded:
+    """The rows of one stream: those that came live, and by their first cell those that REST brought later."""
+
+    def __init__(self, data_directory: Path, stream: Stream) -> None:
+        self.live = Sum(0, 0)
+        self.repaired: dict[str, list[list[str]]] = defaultdict(list)
+        self.form = ROW_FORMS.get(stream.stream_type)
+        columns = [column for column, _ in self.form.columns] if self.form else ["event"]
+        for path in _files(data_directory, stream):
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file, strict=True):
+                    found = [row[column] for column in columns]
+                    if row["source"] == "rest" and stream.stream_type in ("aggtrade", "kline"):
+                        self.repaired[found[0]].append(found)
+                    else:
+                        self.live = _added(self.live, found)
+
+    def take_repaired(self, sent: list[str]) -> bool:
+        """Whether REST brought this message: equal in every cell that REST has."""
+        rows = self.repaired.get(sent[0], [])
+        for row in rows:
+            if all(mine in ("", theirs) for mine, theirs in zip(row, sent, strict=True)):
+                rows.remove(row)
+                return True
+        return False
+
+
 def verdicts(tape: Path, data_directory: Path) -> list[Verdict]:
-    """All streams of the tape."""
-    found = []
-    for name, sent in sent_sums(tape).items():
-        stream = stream_from_name(name)
-        rows = recorded_sum(data_directory, stream)
-        found.append(Verdict(stream.symbol, name.partition("@")[2], sent.rows, rows.rows, rows == sent))
-    return sorted(found)
-
-
-def sent_sums(tape: Path) -> dict[str, Sum]:
-    """Per stream what was handed to at least one connection."""
-    sums: dict[str, Sum] = defaultdict(lambda: Sum(0, 0))
-    forms: dict[str, RowForm | None] = {}
+    """All streams of the tape: what was handed to at least one connection, and what REST brought of the rest."""
+    recorded: dict[str, Recorded] = {}
+    sums: dict[str, Sum] = {}
+    repaired: dict[str, int] = defaultdict(int)
     with (tape / "tape.txt").open("rb") as file:
         for line in file:
             _, copies, frame = line.rstrip(b"\n").split(b" ", 2)
             end = frame.index(_DATA)
             name = frame[len(_STREAM) : end].decode()
-            if copies == b"0":
-                continue
-            if name not in forms:
-                forms[name] = ROW_FORMS.get(stream_from_name(name).stream_type)
-            sums[name] = _added(sums[name], cells(frame[end + len(_DATA) : -1], forms[name]))
-    return dict(sums)
+            if name not in recorded:
+                recorded[name] = Recorded(data_directory, stream_from_name(name))
+            sent = cells(frame[end + len(_DATA) : -1], recorded[name].form)
+            if recorded[name].take_repaired(sent):
+                repaired[name] += 1
+            elif copies != b"0":
+                sums[name] = _added(sums.get(name, Sum(0, 0)), sent)
+    found = []
+    for name in {*sums, *repaired}:
+        stream, rows, sent_live = stream_from_name(name), recorded[name], sums.get(name, Sum(0, 0))
+        stray = sum(map(len, rows.repaired.values()))
+        found.append(
+            Verdict(
+                stream.symbol,
+                name.partition("@")[2],
+                sent_live.rows + repaired[name],
+                rows.live.rows + repaired[name] + stray,
+                rows.live == sent_live and not stray,
+            )
+        )
+    return sorted(found)
 
 
-def recorded_sum(data_directory: Path, stream: Stream) -> Sum:
+def _files(data_directory: Path, stream: Stream) -> list[Path]:
     """All days of one stream."""
     folder = encode_name(stream.symbol)
     stem = file_stem(stream.stream_type, stream.variant)
-    form = ROW_FORMS.get(stream.stream_type)
-    columns = [column for column, _ in form.columns] if form else ["event"]
-    total = Sum(0, 0)
-    for path in sorted((data_directory / folder).glob(f"{stem}_{folder}_{'[0-9]' * 8}.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file, strict=True):
-                total = _added(total, [row[column] for column in columns])
-    return total
+    return sorted((data_directory / folder).glob(f"{stem}_{folder}_{'[0-9]' * 8}.csv"))
 
 
 def cells(event: bytes, form: RowForm | None) -> list[str]:

@@ -72,3 +72,26 @@ def test_the_inside_of_a_kline_is_found() -> None:
     )
     expected = ["1", "3", "4", "5", "6", "7", "2", "8", "9", "10", "11", "0", "false", "12", "13", "9"]
     assert cells(event, ROW_FORMS["kline"]) == expected
+
+
+def repaired(number: int, price: str = "1.50") -> str:
+    return f"{number},{price},2,1,2,4,true,,,9,9,{number},rest,\n"
+
+
+def test_what_rest_brought_is_the_same(tmp_path: Path) -> None:
+    """One was lost on its way to a killed worker, another (99) was never handed to anybody."""
+    days = row(1) + row(3) + repaired(2) + repaired(99)
+    assert record(tmp_path, [1, 2, 3], days) == [Verdict("BTCUSDT", "aggTrade", 4, 4, is_equal=True)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(row(1) + row(2) + repaired(2), id="it was there already"),
+        pytest.param(row(1) + repaired(2) + repaired(2), id="it came twice"),
+        pytest.param(row(1) + repaired(2, price="1.5"), id="a digit is missing"),
+        pytest.param(row(1) + row(2) + repaired(7), id="nobody sent it"),
+    ],
+)
+def test_a_wrong_row_of_rest_is_a_difference(tmp_path: Path, text: str) -> None:
+    assert [verdict.is_equal for verdict in record(tmp_path, [1, 2], text)] == [False]
