@@ -3,9 +3,10 @@
     ./run --with order-book==0.6.1 python benchmarks/book_cost.py   # needs the data: $MARKET_DATA or ../shared/data
 
 Input: depth@0ms of BTCUSDT in usdm-btceth-20240808 behind its snapshot, 6,547 messages of 68 levels on average. Each
-design decodes the exchange's JSON (with the same msgspec decoder, but for one), applies the levels, and looks at best bid and
-best ask after every message; numbers stay exact in all of them. Designs take turns within each round of one run, and
-the CPU is that of this process. Ours is what the service does with a message: sequence, book, trail and all checks.
+design decodes the exchange's JSON (with the same msgspec decoder, but for one), applies the levels, and looks at best
+bid and best ask after every message; numbers stay exact in all of them. Designs take turns within each round of one
+run, and the CPU is that of this process. Ours is what the service does with a message: sequence, book, trail and all
+checks.
 
 - sorted: sortedcontainers.SortedDict of Decimal, the usual choice; sorted+json: the same behind `json.loads`, as it is
   usually written
