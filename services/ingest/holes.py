@@ -127,6 +127,8 @@ class Holes:
         return rows
 
     def _listed(self, low: int, high: int) -> list[_Hole]:
+        if low >= high:
+            return []
         return [hole for hole in self._holes if hole.gap_id is not None and hole.low < high and low < hole.high]
 
     def _taken_out(self, touched: list[_Hole], previous: int, last: int, by: str) -> list[Gap]:

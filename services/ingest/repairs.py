@@ -18,6 +18,8 @@ _JITTER = 0.2
 _MOST_REFUSALS = 3
 """So many answers in a row that have nothing are believed; the pauses between them double. What has just been traded
 may not be there yet."""
+_LAST_NS = 2**63 - 1
+_LONGEST_WHY = 200
 _NOTHING = "the exchange has nothing there"
 _TOO_OLD = "older than the exchange keeps"
 
@@ -65,7 +67,10 @@ def read_page(stream: Stream, data: Mapping[str, Any]) -> Page:
     event, requested_ns = data.get("event", b"[]"), data.get("requested_ns", 0)
     if type(from_id) is not int or type(to_id) is not int or type(refusal) is not str or data["source"] != "rest":
         raise WireError(f"repair: expected ids and rows of REST, got {from_id!r:.40}, {to_id!r:.40}, {refusal!r:.40}")
-    return Page(stream.name, from_id, to_id, rest_rows(stream, event), data["recv_ns"], requested_ns, refusal)
+    recv_ns = data["recv_ns"]
+    if from_id >= to_id or not 0 <= recv_ns <= _LAST_NS or not 0 <= requested_ns <= _LAST_NS:
+        raise WireError(f"repair: expected ids that grow and stamps, got {from_id}, {to_id}, {recv_ns}, {requested_ns}")
+    return Page(stream.name, from_id, to_id, rest_rows(stream, event), recv_ns, requested_ns, refusal[:_LONGEST_WHY])
 
 
 @dataclass(slots=True)

@@ -181,3 +181,28 @@ def test_a_gap_that_is_given_up_says_why(refusal: str, why: str) -> None:
     (gap,) = feed.give_up(a_page(10, 20, [], refusal=refusal))
     assert (gap.gap_id, gap.state, gap.reason, gap.why) == ("g", "unrepairable", "sequence", why)
     assert feed.open_gaps == []
+
+
+@pytest.mark.parametrize(("from_id", "to_id", "ids"), [(30, 60, [15, 16]), (30, 20, [31, 32])])
+def test_a_page_that_ends_before_it_begins_changes_nothing(from_id: int, to_id: int, ids: list[int]) -> None:
+    feed = a_feed(a_gap(10, 60))
+    try:
+        page = a_page(from_id, to_id, ids)
+    except WireError:
+        assert from_id > to_id
+    else:
+        assert told(feed, page) == ([], [])
+    assert bounds(feed) == [("g", 10, 60)]
+
+
+@pytest.mark.parametrize("key", ["recv_ns", "requested_ns"])
+@pytest.mark.parametrize("value", [-1, 2**64 - 1])
+def test_a_page_with_an_impossible_stamp_is_refused(key: str, value: int) -> None:
+    """The rows of a page have a stamp each, one behind the other: the last one would not go into 64 bits."""
+    data = {"from_id": 1, "to_id": 3, "event": b'[{"a":2},{"a":3}]', "source": "rest", "recv_ns": 2, "requested_ns": 1}
+    with pytest.raises(WireError):
+        read_page(TRADES, {**data, key: value})
+
+
+def test_a_long_refusal_is_cut() -> None:
+    assert len(a_page(1, 3, [], refusal="x" * 100_000).refusal) <= 200
