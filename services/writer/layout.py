@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from binance_streamer.exchange import RowForm
 
-_WHOLE_NUMBER = b"(0|[1-9][0-9]*)"
+_WHOLE_NUMBER = b"(0|[1-9][0-9]{0,18})"
+"""Longer ones are left to the decoder too: Python refuses to convert a text of some thousand digits."""
 
 
 class Parts(NamedTuple):

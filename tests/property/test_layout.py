@@ -51,6 +51,7 @@ def _changed(draw: st.DrawFn) -> bytes:
 @example(_USUAL.replace(b'["84551.10"', b'[8"84551.10"'))
 @example(_USUAL.replace(b'],["84551.00"', b']1,["84551.00"'))
 @example(_USUAL.replace(b'"b":[["84551.10"', b'"b":1[["84551.10"'))
+@example(_USUAL.replace(b"1790526538981", b"9" * 5000))
 @example(_USUAL[:-1])
 @example(_USUAL + b" ")
 def test_a_message_reads_the_same_behind_another_one(event: bytes) -> None:
