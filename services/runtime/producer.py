@@ -32,6 +32,8 @@ costs the writer as much as ten frames do. A whole batch does not wait, nor does
 _TRIM_INTERVAL_S = 5.0
 _DRAIN_QUESTION_S = 0.2
 _STALL_S = 1.0
+_MOST_REMEMBERED = 256
+"""Streams times connections; numbers of connections are never used twice, and a process runs for months."""
 _TOPIC_FLAGS, _FRAME_FLAGS = int(zmq.SNDMORE | zmq.DONTWAIT), int(zmq.DONTWAIT)
 
 
@@ -261,6 +263,8 @@ class Producer:
         topic = self._topic((stream_type, symbol, variant))
         frames = self._frames.get((name, run.connection))
         if frames is None:
+            if len(self._frames) >= _MOST_REMEMBERED:
+                self._frames.clear()
             frames = EventFrames(run.stream, run.connection, producer=self.name, epoch=self._journal.epoch)
             self._frames[name, run.connection] = frames
         encoded = frames.encode(topic.seq + 1, run.stamps_ns, run.events)

@@ -135,8 +135,8 @@ def test_a_frame_over_the_limit_is_refused_and_listed_behind_the_next_row(shell:
         assert producer.status()["refused_frames"] == 1
 
 
-def run_of(first: int, count: int, *, padding: int = 0) -> EventRun:
-    run = EventRun(TRADES, 1)
+def run_of(first: int, count: int, *, padding: int = 0, connection: int = 1) -> EventRun:
+    run = EventRun(TRADES, connection)
     for number in range(first, first + count):
         run.stamps_ns.append(1000 + number)
         run.events.append(b'{"e":"trade","E":5000,"s":"BTCUSDT","t":%d,"x":"%b"}' % (number, b"x" * padding))
@@ -158,6 +158,16 @@ def test_a_run_arrives_like_its_messages_one_by_one(shell: Shell) -> None:
             assert (kind, data["seq"], data["recv_ns"]) == ("trade", number, 1000 + number)
             assert data["event"] == run_of(number, 1).events[0]
             assert data.keys() == frames[3][1].keys()
+
+
+def test_connections_that_are_gone_leave_nothing_behind(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        for number in range(1, 1000):
+            producer.append([run_of(number, 1, connection=number)])
+        assert len(producer._frames) < 500
 
 
 def test_of_a_run_only_the_message_over_the_limit_is_refused(shell: Shell) -> None:
