@@ -301,9 +301,12 @@ def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
         if not url.startswith(schemes):
             raise refuse(f"network.{key}", f"expected {' or '.join(schemes)}…, got {url!r}")
         try:
-            host = urlsplit(url).hostname or ""
+            parts = urlsplit(url)
+            host, _ = parts.hostname or "", parts.port
         except ValueError as error:
             raise refuse(f"network.{key}", f"{url!r}: {error}") from error
+        if not host:
+            raise refuse(f"network.{key}", f"{url!r} names no host")
         if url.startswith(schemes[0]) and not is_loopback(host):
             raise refuse(f"network.{key}", f"{url!r} is not encrypted, and {host!r} is not this machine: {schemes[1]}")
 
