@@ -133,7 +133,10 @@ class Supervisor:
                 f"supervisord: {method} {_shown(arguments)}: {fault.faultString}", Exit.INCOMPLETE
             ) from fault
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
-            raise CommandError(f"no supervisord answers at {self._control}: {error}") from error
+            raise CommandError(
+                f"no supervisord answers at {self._control}: {error}; `binance-streamer start` starts it, "
+                "and -c FILE names the configuration of another recording"
+            ) from error
 
 
 class _Connection(http.client.HTTPConnection):

@@ -58,6 +58,8 @@ def test_without_a_supervisord_there_is_nothing_to_control(command: str, config:
     refused = run(command, "-c", config)
     assert refused.returncode == 69
     assert "no supervisord answers" in refused.stderr
+    assert "`binance-streamer start` starts it" in refused.stderr
+    assert "-c FILE" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
