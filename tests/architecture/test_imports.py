@@ -70,3 +70,9 @@ def test_pure_modules_do_no_input_or_output() -> None:
     outside = {"zmq", "socket", "time", "requests", "websocket", "sqlite3", "threading", "subprocess"}
     for name in ("binance_streamer/wire.py", "binance_streamer/exchange.py", "services/runtime/records.py"):
         assert {module.split(".")[0] for module in imports(ROOT / name)}.isdisjoint(outside), name
+
+
+def test_every_folder_of_tests_is_a_package() -> None:
+    """Two modules of one name are mistaken for each other otherwise."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []

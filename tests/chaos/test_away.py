@@ -77,6 +77,7 @@ def _writer_away(place: Path, *, seconds: float, rate: float, symbols: int) -> N
     assert drain_s * _DRAIN <= seconds
 
 
+@pytest.mark.alone
 def test_a_writer_away_loses_nothing_and_catches_up(place: Path) -> None:
     _writer_away(place, seconds=10, rate=1500, symbols=2)
 
