@@ -14,6 +14,7 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import Screen
 from binance_streamer.cli.supervisor import Supervisor
+from binance_streamer.cli.taps import printable
 from binance_streamer.supervision import MAX_SOCKET_PATH_BYTES, Program, Site, control_socket, files
 from binance_streamer.tap import Tap
 
@@ -163,10 +164,10 @@ def watch(  # the one loop of `up` and `demo`
             continue
         next_s = time.monotonic() + 1
         foreground.check()
-        troubles = foreground.troubles()
+        troubles = foreground.troubles() + overview.not_connected
         for trouble in troubles:
             if trouble not in known:
-                screen.say(trouble)
+                screen.say(printable(trouble))
         known = troubles
         screen.show(overview)
     screen.show(overview)

@@ -55,6 +55,12 @@ class Overview:
         return str(self.newest.get("writer", {}).get("state", "unknown"))
 
     @property
+    def not_connected(self) -> list[str]:
+        """Why workers have no connection, each reason once."""
+        reasons = {str(why) for data in self.newest.values() for why in _map(data, "failing").values()}
+        return [f"not connected: {why}; `binance-streamer doctor` looks closer" for why in sorted(reasons)]
+
+    @property
     def backlog_bytes(self) -> int:
         """What the producers hold that is not yet durable in the files."""
         return sum(_count(_map(data, "journal"), "unacknowledged_bytes") for data in self.newest.values())

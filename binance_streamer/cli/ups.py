@@ -32,5 +32,8 @@ def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
     faults = audit.unwritten(config_path)
     for fault in faults:
         typer.echo(fault, err=True)
+    if overview.not_connected and not overview.messages:
+        typer.echo("nothing was received from the exchange; `binance-streamer doctor` says what this machine reaches")
+        return Exit.INCOMPLETE
     typer.echo(f"recorded: {config.storage.output_directory}")
     return Exit.INCOMPLETE if faults else Exit.OK

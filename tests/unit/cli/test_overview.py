@@ -84,3 +84,13 @@ def test_sizes_are_short() -> None:
         "1.2 MB",
         "5.0 GB",
     ]
+
+
+def test_why_workers_have_no_connection_is_told_once_for_all() -> None:
+    overview = Overview()
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        overview.take({"producer": f"ingest-{symbol}", "failing": {"public": "dns: no host", "market": "dns: no host"}})
+    assert overview.not_connected == ["not connected: dns: no host; `binance-streamer doctor` looks closer"]
+    overview.take({"producer": "ingest-BTCUSDT", "failing": {}})
+    overview.take({"producer": "ingest-ETHUSDT", "failing": {}})
+    assert overview.not_connected == []
