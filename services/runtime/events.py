@@ -4,8 +4,9 @@ Messages of one stream that hang on one another go through together, and what is
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from typing import TypeVar
 
 import msgpack
 
@@ -16,11 +17,13 @@ _KEYS_IN_HEAD = ("symbol", "stream", "source", "producer", "epoch", "connection"
 _SEQ = b"\xa3seq\xcf"  # a key of msgpack, and the mark of an unsigned integer of 64 bits
 _RECV_NS = b"\xa7recv_ns\xcf"
 _EVENT = b"\xa5event\xc6"  # bytes, with a length of 32 bits
-_NUMBERS = struct.Struct(f">Q{len(_RECV_NS)}sQ{len(_EVENT)}sI").pack
+_NUMBERS = struct.Struct(f">Q{len(_RECV_NS)}sQ{len(_EVENT)}sI")
 MAX_ENVELOPE_BYTES = 1000
 """Of a frame around its event, with room to spare."""
 _MAP_OF_9 = b"\x89"
 _PAIR = b"\x92"
+
+Known = TypeVar("Known")
 
 
 class EventRun:
@@ -88,15 +91,46 @@ def event_draft(stream: Stream, connection: int, recv_ns: int, event: bytes, rea
 class EventFrames:
     """Frames of one stream, connection and epoch. They decode to what `wire.encode_frame` makes of the same values."""
 
-    def __init__(self, stream: Stream, connection: int, *, producer: str, epoch: int) -> None:
-        values = (stream.symbol, stream.name, "ws", producer, epoch, connection)
+    def __init__(self, topic: tuple[str, str, str], connection: int, *, producer: str, epoch: int) -> None:
+        """`topic`: stream type, symbol, and the exchange's name of the stream."""
+        stream_type, symbol, stream = topic
+        values = (symbol, stream, "ws", producer, epoch, connection)
         members = [msgpack.packb(item) for pair in zip(_KEYS_IN_HEAD, values, strict=True) for item in pair]
-        self._head = b"".join((_PAIR, msgpack.packb(stream.stream_type), _MAP_OF_9, *members, _SEQ))
+        self.head = b"".join((_PAIR, msgpack.packb(stream_type), _MAP_OF_9, *members, _SEQ))
+        """What all of them begin with."""
 
     def encode(self, first_seq: int, stamps_ns: Sequence[int], events: Sequence[bytes]) -> list[bytes]:
         """The frames of consecutive messages."""
-        head, numbers, join = self._head, _NUMBERS, b"".join
+        head, numbers, join = self.head, _NUMBERS.pack, b"".join
         return [
             join((head, numbers(seq, _RECV_NS, recv_ns, _EVENT, len(event)), event))
             for seq, recv_ns, event in zip(count(first_seq), stamps_ns, events, strict=False)
         ]
+
+
+def head_of(frames: bytes, at: int = 0) -> bytes:
+    """What the frame at this place begins with, if `EventFrames` made it."""
+    return frames[at : frames.find(_SEQ, at, at + MAX_ENVELOPE_BYTES) + len(_SEQ)]
+
+
+def read_frames(frames: bytes, heads: Mapping[bytes, Known]) -> list[tuple[Known, int, int, bytes]] | None:
+    """What the head stands for, seq, recv_ns and event of each frame of a batch.
+
+    None where a frame is spelt otherwise than by `EventFrames`, or its head is not among these.
+    """
+    found = []
+    head, known = b"", None
+    at, end = 0, len(frames)
+    while at < end:
+        if known is None or not frames.startswith(head, at):
+            head = head_of(frames, at)
+            known = heads.get(head)
+        begin = at + len(head) + _NUMBERS.size
+        if known is None or begin > end:
+            return None
+        seq, recv_ns_key, recv_ns, event_key, length = _NUMBERS.unpack_from(frames, at + len(head))
+        at = begin + length
+        if recv_ns_key != _RECV_NS or event_key != _EVENT or at > end:
+            return None
+        found.append((known, seq, recv_ns, frames[begin:at]))
+    return found

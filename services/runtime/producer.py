@@ -261,12 +261,7 @@ class Producer:
     def _encoded_run(self, run: EventRun) -> tuple[bytes, list[bytes]]:
         name, symbol, stream_type, variant, _ = run.stream
         topic = self._topic((stream_type, symbol, variant))
-        frames = self._frames.get((name, run.connection))
-        if frames is None:
-            if len(self._frames) >= _MOST_REMEMBERED:
-                self._frames.clear()
-            frames = EventFrames(run.stream, run.connection, producer=self.name, epoch=self._journal.epoch)
-            self._frames[name, run.connection] = frames
+        frames = self._frames_of((stream_type, symbol, name), run.connection)
         encoded = frames.encode(topic.seq + 1, run.stamps_ns, run.events)
         topic.seq += len(encoded)
         return topic.encoded, encoded
@@ -275,10 +270,22 @@ class Producer:
         topic = self._topic(draft[:3])
         topic.seq += 1
         data = draft.data
+        if data["source"] == "ws" and draft.stream_type != "raw":
+            frames = self._frames_of((draft.stream_type, draft.symbol, data["stream"]), data["connection"])
+            return topic.encoded, frames.encode(topic.seq, (data["recv_ns"],), (data["event"],))[0]
         data["producer"] = self.name
         data["epoch"] = self._journal.epoch
         data["seq"] = topic.seq
         return topic.encoded, self._pack((draft.stream_type, data))
+
+    def _frames_of(self, topic: tuple[str, str, str], connection: int) -> EventFrames:
+        frames = self._frames.get((topic[2], connection))
+        if frames is None:
+            if len(self._frames) >= _MOST_REMEMBERED:
+                self._frames.clear()
+            frames = EventFrames(topic, connection, producer=self.name, epoch=self._journal.epoch)
+            self._frames[topic[2], connection] = frames
+        return frames
 
     def _topic(self, key: tuple[str, str, str]) -> _Topic:
         topic = self._topics.get(key)

@@ -89,7 +89,7 @@ class CellReader:
         if layout is None or parts is None:
             return None
         levels = _plain_level_cells(parts.levels, layout.middle)
-        if levels is None:
+        if levels is None or not _is_json(event):  # a digit beside the quotes is no JSON
             return None
         return Cells([parts.scalars, b',"', levels[0], b'","', levels[1], _QUOTE], self._layout_extra, parts.day_ms)
 
@@ -199,18 +199,26 @@ def _plain_level_cell(levels: bytes) -> bytes | None:
 
 
 def _plain_level_cells(levels: bytes, middle: bytes) -> tuple[bytes, bytes] | None:
-    """The same of two lists with something between them: one pass over long texts is cheaper than two over short."""
+    """The same of two lists with something between them: one pass over long texts is cheaper than two over short.
+
+    What stands between, `middle`, has no digits, and a colon at its end only. That the whole is JSON is left to check.
+    """
     skeletons = levels.translate(None, _NUMBER_BYTES).partition(middle)
     if skeletons[0] != _skeleton(len(skeletons[0])) or skeletons[2] != _skeleton(len(skeletons[2])):
         return None
-    bids, _, asks = levels.translate(None, _QUOTE).partition(middle.translate(None, _QUOTE))
-    quoted_bids, _, quoted_asks = levels.partition(middle)
+    bare = levels.translate(None, _QUOTE)
+    asks_at = bare.rfind(b":") + 1
+    bids = bare[: asks_at - len(middle) + middle.count(_QUOTE)]
+    asks = bare[asks_at:]
+    return (bids, asks) if _is_json(bids) and _is_json(asks) else None
+
+
+def _is_json(text: bytes) -> bool:
     try:
-        for text in (bids, asks, quoted_bids, quoted_asks):  # quoted too: a digit beside the quotes is no JSON
-            _decode_raw(text)
-    except msgspec.DecodeError:
-        return None
-    return bids, asks
+        _decode_raw(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 _skeletons: dict[int, bytes] = {}

@@ -8,7 +8,7 @@ from binance_streamer import exchange
 from binance_streamer.names import encode_name, symbol_fault
 
 DAY_NS = 86_400 * 10**9
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FIRST_DAY = date(2019, 1, 1).toordinal() - _EPOCH_DAY
 _LAST_DAY = date(2100, 1, 1).toordinal() - _EPOCH_DAY - 1
@@ -40,7 +40,7 @@ def day_text(day_number: int) -> str:
 
 def day_of(day_ms: int | None, recv_ns: int) -> int:
     """Days since the epoch: of the exchange's time if it is one, else of the receipt, else 0."""
-    number = day_ms // _DAY_MS if day_ms is not None else -1
+    number = day_ms // DAY_MS if day_ms is not None else -1
     if not _FIRST_DAY <= number <= _LAST_DAY:
         number = recv_ns // DAY_NS
     return number if _FIRST_DAY <= number <= _LAST_DAY else 0

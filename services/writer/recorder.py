@@ -18,13 +18,14 @@ from binance_streamer.wire import (
     encode_topic,
     split_frames,
 )
+from services.writer.bunches import bunches
 from services.writer.files import DataFile, DataFiles, SyncWork
 from services.writer.ledger import Entry, FileRecord
 from services.writer.own import MAX_NUMBER
 from services.writer.places import Target
 from services.writer.positions import Loss, Moved, Positions, Verdict
 from services.writer.recovery import adopt, open_ledger, repair
-from services.writer.rows import Row, RowMaker, Run
+from services.writer.rows import Event, Row, RowMaker, Run
 from services.writer.streams import Hole, Streams
 
 NAME = "writer"
@@ -88,6 +89,10 @@ class Recorder:
         if batch.producer == NAME or max(batch.epoch, batch.first + len(batch.frames)) > MAX_NUMBER:
             self._refuse("no position")
             return None
+        run = Run(batch.producer, batch.epoch)
+        events = None if self._rebuilt else self._maker.events(run, batch.frames)
+        if events is not None:
+            return self._take_events(run, batch, events, now_ns)
         try:
             return self._take_frames(batch, split_frames(batch.frames), now_ns, fault=None)
         except BrokenBatchError as error:
@@ -155,38 +160,61 @@ class Recorder:
     def _refuse(self, reason: str) -> None:
         self.counts.refused[reason] = self.counts.refused.get(reason, 0) + 1
 
+    def _take_events(self, run: Run, batch: Batch, events: list[Event], now_ns: int) -> Word | None:
+        """A batch of nothing but the exchange's messages: the same as `_take_frames`, by the bunch."""
+        skip = self._skipped(run, batch, len(events))
+        if isinstance(skip, Word):
+            return skip
+        found = bunches(self._maker, run, events[skip:] if skip else events)
+        noted = [row for bunch in found for row in ((bunch,) if isinstance(bunch, Row) else (bunch.first, bunch.last))]
+        for hole in self._streams.note(run.producer, noted):
+            self._record_gap(hole, now_ns)
+        for bunch in found:
+            lines = [bunch.line] if isinstance(bunch, Row) else bunch.lines
+            first = bunch if isinstance(bunch, Row) else bunch.first
+            self._buffer(bunch.target, lines, first.recv_ns, now_ns)
+        return None
+
     def _take_frames(
         self, batch: Batch, frames: list[bytes], now_ns: int, *, fault: BrokenBatchError | None
     ) -> Word | None:
         """A batch that breaks off is taken up to there; where nothing precedes, the rest is one unreadable frame."""
-        offer = self._positions.offer(batch, len(frames) or 1)
-        if offer.verdict is not Verdict.TAKE:
-            return self.word(batch.producer, "misfit" if offer.verdict is Verdict.MISFIT else "known")
         run = Run(batch.producer, batch.epoch)
-        if offer.loss is not Loss.NONE:
-            self._streams.lost_positions(run, any_stream=offer.loss is Loss.WIPED)
+        skip = self._skipped(run, batch, len(frames) or 1)
+        if isinstance(skip, Word):
+            return skip
         if frames:
-            rows = self._maker.rows(run, batch.first + offer.skip, frames[offer.skip :], now_ns=now_ns)
+            rows = self._maker.rows(run, batch.first + skip, frames[skip:], now_ns=now_ns)
         else:
             rows = [self._maker.unreadable(run, batch.first, batch.frames, reason=str(fault), now_ns=now_ns)]
         self._record(run.producer, rows, now_ns)
         return self.word(batch.producer, "misfit") if fault else None
+
+    def _skipped(self, run: Run, batch: Batch, count: int) -> int | Word:
+        """How many of a batch's frames are known already, or what its producer has to be told where it is not taken."""
+        offer = self._positions.offer(batch, count)
+        if offer.verdict is not Verdict.TAKE:
+            return self.word(batch.producer, "misfit" if offer.verdict is Verdict.MISFIT else "known")
+        if offer.loss is not Loss.NONE:
+            self._streams.lost_positions(run, any_stream=offer.loss is Loss.WIPED)
+        return offer.skip
 
     def _record(self, producer: str, rows: list[Row], now_ns: int) -> None:
         if self._rebuilt:
             rows = [row for row in rows if not self._rebuilt.has(row.identity, row.epoch, row.seq)]
         for hole in self._streams.note(producer, rows):
             self._record_gap(hole, now_ns)
-        buffers = self._buffers
         for row in rows:
-            target = row.target
-            buffer = buffers.get(target.path)
-            if buffer is None:
-                buffer = buffers[target.path] = _Buffer(target, row.recv_ns)
-            buffer.lines.append(row.line)
-            buffer.size_bytes += len(row.line)
-            if buffer.size_bytes > _MAX_BUFFER_BYTES or len(buffer.lines) >= self._batch_rows:
-                self._write([buffer], now_ns)
+            self._buffer(row.target, [row.line], row.recv_ns, now_ns)
+
+    def _buffer(self, target: Target, lines: list[bytes], first_ns: int, now_ns: int) -> None:
+        buffer = self._buffers.get(target.path)
+        if buffer is None:
+            buffer = self._buffers[target.path] = _Buffer(target, first_ns)
+        buffer.lines += lines
+        buffer.size_bytes += sum(map(len, lines))
+        if buffer.size_bytes > _MAX_BUFFER_BYTES or len(buffer.lines) >= self._batch_rows:
+            self._write([buffer], now_ns)
 
     def _record_gap(self, hole: Hole, now_ns: int) -> None:
         symbol = hole.symbol if symbol_fault(hole.symbol) is None else "_unknown"

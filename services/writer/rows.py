@@ -14,8 +14,10 @@ from binance_streamer import exchange
 from binance_streamer.exchange_rest import REST_ROW_FORMS
 from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import Topic
+from services.runtime.events import EventFrames, head_of, read_frames
 from services.writer.cells import CellReader, RowFault, quoted, text_cell
 from services.writer.own import (
+    MAX_NUMBER,
     OWN_COLUMNS,
     TAIL,
     Data,
@@ -31,6 +33,8 @@ from services.writer.places import Target, daily_file, day_of, is_free_stem, raw
 _EVENT_HEADER = b"recv_ns,epoch,seq,source,event\n"
 RAW_HEADER = b"stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source\n"
 _MAX_REMEMBERED = 20_000
+_MAX_REMEMBERED_HEADS = 20_000
+"""Streams times connections, of all runs; both come and go for months."""
 _has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
 
 EXCHANGE_INFO = "exchange_info"
@@ -64,7 +68,7 @@ class Row(NamedTuple):
     event: bytes | None
 
 
-class _Route:
+class Route:
     """What is the same for all frames of one stream type, symbol and stream."""
 
     __slots__ = (
@@ -75,12 +79,14 @@ class _Route:
         "is_of_all_symbols",
         "rest_cells",
         "stem",
+        "stream",
         "targets",
         "topic",
         "with_request",
     )
 
     def __init__(self, stream_type: str, symbol: str, stream: str) -> None:
+        self.stream = stream
         self.fault: str | None = None
         self.cells: CellReader | None = None
         self.rest_cells: CellReader | None = None
@@ -119,12 +125,17 @@ class _Route:
         return found
 
 
+Event = tuple[Route, int, int, bytes]
+"""Route, seq, recv_ns and bytes of an exchange's message."""
+
+
 class RowMaker:
     """Makes the rows of frames; remembers routes, and counts what was new or had no form."""
 
     def __init__(self) -> None:
         self.raw_counts: dict[str, int] = {}
-        self._routes: dict[tuple[str, str, str], _Route] = {}
+        self._routes: dict[tuple[str, str, str], Route] = {}
+        self._heads: dict[Run, dict[bytes, Route]] = {}  # what frames of one connection and route begin with
         self._decode = msgspec.msgpack.Decoder(tuple[str, Data]).decode
 
     @property
@@ -152,6 +163,24 @@ class RowMaker:
                 rows.append(self._raw(run, frame, stream_type, data, reason=str(fault)))
         return rows
 
+    def events(self, run: Run, frames: bytes) -> list[Event] | None:
+        """The exchange's messages in the frames of a batch, where it holds nothing else, as nearly all do.
+
+        None otherwise, and where the first ones of a kind have not been through `rows` yet: each frame begins like one
+        of the same run that had a row.
+        """
+        found = read_frames(frames, self._heads.get(run, {}))
+        if found is None or not all(0 < seq <= MAX_NUMBER and recv_ns <= MAX_NUMBER for _, seq, recv_ns, _ in found):
+            return None
+        return found
+
+    def raw_event(self, run: Run, event: Event, *, reason: str) -> Row:
+        """What is not the message of its route."""
+        route, seq, recv_ns, message = event
+        stream_type, symbol, _ = route.topic
+        data = Data(symbol, route.stream, recv_ns, run.producer, run.epoch, seq, "ws", None, message)
+        return self._raw(run, b"", stream_type, data, reason=reason)
+
     def unreadable(self, run: Run, number: int, frame: bytes, *, reason: str, now_ns: int) -> Row:
         """What is not a frame, named by its position, as raw bytes below its producer's name."""
         data = Data("", "", now_ns, run.producer, run.epoch, number + 1, "")
@@ -178,6 +207,8 @@ class RowMaker:
             )
             line = b"".join(cells.pieces)
             day = day_of(cells.day_ms, data.recv_ns)
+            if data.source == "ws" and not route.with_request:
+                self._learn(run, frame, data, route)
         elif stream_type == EXCHANGE_INFO and data.symbol == EXCHANGE_SYMBOL and event is not None:
             return self._exchange_info(data, event, route.topic)
         elif stream_type == "raw":
@@ -194,7 +225,26 @@ class RowMaker:
         target = route.target(day)
         return Row(target, line, target.series, epoch, data.seq, route.topic, data.stream, data.recv_ns, event)
 
-    def _route(self, stream_type: str, data: Data) -> _Route:
+    def _learn(self, run: Run, frame: bytes, data: Data, route: Route) -> None:
+        """Remember what a frame begins with, if it is spelt as most are."""
+        heads = self._heads.get(run, {})
+        head = head_of(frame)
+        if head in heads or data.event is None or _has_control(route.stream):
+            return
+        try:
+            connection = whole_frame(frame).get("connection")
+        except RowFault:
+            return
+        topic = (route.topic.stream_type, route.topic.symbol, route.stream)
+        if type(connection) is not int:
+            return
+        frames = EventFrames(topic, connection, producer=run.producer, epoch=run.epoch)
+        if frames.encode(data.seq, (data.recv_ns,), (data.event,)) == [frame]:
+            if sum(map(len, self._heads.values())) >= _MAX_REMEMBERED_HEADS:
+                self._heads.clear()
+            self._heads.setdefault(run, {})[head] = route
+
+    def _route(self, stream_type: str, data: Data) -> Route:
         key = (stream_type, data.symbol, data.stream)
         route = self._routes.get(key)
         if route is None:
@@ -203,7 +253,8 @@ class RowMaker:
                 raise RowFault(f"the symbol {fault}")
             if len(self._routes) >= _MAX_REMEMBERED:
                 self._routes.clear()
-            route = self._routes[key] = _Route(stream_type, data.symbol, data.stream)
+                self._heads.clear()
+            route = self._routes[key] = Route(stream_type, data.symbol, data.stream)
         elif len(route.targets) > 1000:
             route.targets.clear()
         return route

@@ -70,7 +70,7 @@ def test_a_frame_by_template_decodes_like_any_other(
     symbol: str, epoch: int, connection: int, received: Sequence[tuple[int, bytes]]
 ) -> None:
     stream = STREAMS[0]._replace(symbol=symbol)
-    frames = EventFrames(stream, connection, producer="ingest-X", epoch=epoch)
+    frames = EventFrames(("depth", symbol, stream.name), connection, producer="ingest-X", epoch=epoch)
     stamps_ns, events = zip(*received, strict=True)
     for seq, (frame, (recv_ns, event)) in enumerate(
         zip(frames.encode(7, stamps_ns, events), received, strict=True), start=7
