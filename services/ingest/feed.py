@@ -86,9 +86,8 @@ class Feed:
         newest = reading if self._is_newest(reading) else None
         return event_draft(self.stream, connection, recv_ns, event, newest)
 
-    def took(self, run: EventRun, now_s: float) -> None:
-        """Note a run of messages, each of which followed."""
-        count = len(run.events)
+    def took(self, run: EventRun, count: int, now_s: float) -> None:
+        """Note the last `count` messages of a run, each of which followed."""
         self.messages += count
         self.rows += count
         self.heard_s[run.connection] = self.recorded_s = now_s

@@ -55,9 +55,10 @@ class Network:
         match report:
             case Delivered(connection, _, messages, _):
                 self._recorder.deliver(report, now_s)
+                is_first = not self._messages[connection]
                 self._messages[connection] += len(messages)
                 route = self._route_of[connection]
-                if self._routes[route].delivered(connection, now_s):
+                if is_first and self._routes[route].delivered(connection, now_s):
                     _log.info("delivering route=%s connection=%d", route, connection)
             case Opened(connection, _):
                 self._dialler.ended(connection)

@@ -19,7 +19,7 @@ from services.runtime.clock import monotonic_s, wall_ns
 
 MOST_QUEUED_BYTES = 64 * 1024 * 1024
 """Then the reader stops and leaves the rest to the kernel and the exchange: what is not read is not lost yet."""
-_AHEAD_BYTES = 1024 * 1024
+_AHEAD_BYTES = 512 * 1024
 """While the recorder makes progress, further ahead is no gain: the messages would drop out of the processor's cache."""
 _STUCK_S = 0.1
 _PAUSE_S = 0.001

@@ -83,7 +83,7 @@ class Recorder:
         latest_ms = delivered.recv_ns // 1_000_000 + _DAY_MS
         known = self._by_name.get
         split = routing.split
-        run: EventRun | None = None
+        run = self._run_of(connection)
         for recv_ns, message in enumerate(delivered.messages, delivered.recv_ns):
             name, event = split(message)
             feed = known(name)
@@ -167,10 +167,17 @@ class Recorder:
                 feed.restore(rows[name], reason)
                 self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
 
+    def _run_of(self, connection: int) -> EventRun | None:
+        """The run that the connection's last message before belongs to, if nothing has come since."""
+        last = self._drafts[-1] if self._drafts else None
+        return last if isinstance(last, EventRun) and last.connection == connection else None
+
     def _end_run(self, run: EventRun | None, now_s: float) -> None:
-        if run is not None:
-            self.feeds[run.stream.name].took(run, now_s)
-            self.first_arrivals[run.connection] += len(run.events)
+        count = len(run.events) - run.noted if run is not None else 0
+        if run is not None and count:
+            run.noted += count
+            self.feeds[run.stream.name].took(run, count, now_s)
+            self.first_arrivals[run.connection] += count
 
     def _deliver_one(self, feed: Feed, arrival: Arrival, now_s: float) -> None:
         """A message about which there is something to decide."""

@@ -30,12 +30,12 @@ from services.runtime.status import StatusPublisher
 
 _log = logging.getLogger(__name__)
 
-_TICK_S = 0.1
+_TICK_S = 0.2
 _HOLDING_TICK_S = 0.02
 _COLLECT_S = 0.003
 """Under load messages are taken together that came in so short a time: a bunch costs about as much as ten messages do.
 A message that comes alone is not held up."""
-_BUNCH_BYTES = 1024 * 1024  # of one journal write
+_BUNCH_BYTES = 256 * 1024  # of one journal write
 _DRAIN_S = 5.0
 _MOST_BUS_MESSAGES = 100
 
@@ -97,6 +97,8 @@ class Worker:
                 self._wait()
                 now_s = monotonic_s()
                 self._record(self._reader.take(_BUNCH_BYTES), now_s)
+                if sockets.is_readable(self._sub):
+                    self._hear_bus(now_s)
                 if now_s >= self._next_tick_s:
                     self._tick(now_s)
                 self._producer.serve(now_s)
@@ -112,13 +114,13 @@ class Worker:
 
     def _wait(self) -> None:
         now_s = monotonic_s()
-        ahead_s = self._took_s + _COLLECT_S - now_s
-        if ahead_s > 0:
-            time.sleep(ahead_s)
-            now_s += ahead_s
         timeout_s = min(self._next_tick_s - now_s, self._producer.poll_timeout_s(now_s))
         if self._reader.is_idle() and timeout_s > 0:
             self._poller.poll(math.ceil(timeout_s * 1000))
+            now_s = monotonic_s()
+        ahead_s = self._took_s + _COLLECT_S - now_s
+        if ahead_s > 0:
+            time.sleep(ahead_s)
 
     def _record(self, reports: list[Report], now_s: float) -> None:
         if reports:
@@ -142,7 +144,6 @@ class Worker:
         if is_holding:
             self._recorder.expire(now_s)
             self._append()
-        self._hear_bus(now_s)
         self._network.tick(now_s)
         self._ask_for_snapshot(now_s)
         self._ask_for_repairs(now_s)

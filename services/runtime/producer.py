@@ -26,7 +26,7 @@ __all__ = ["Draft", "LastRow", "Producer", "StoppedWhileWaitingError"]
 _log = logging.getLogger(__name__)
 
 _SYNC_INTERVAL_S = 1.0
-_PUSH_INTERVAL_S = 0.1
+_PUSH_INTERVAL_S = 0.25
 """Frames are collected so long before they are pushed: rows are readable after `flush_interval` anyway, and a message
 costs the writer as much as ten frames do. A whole batch does not wait, nor does the live path."""
 _TRIM_INTERVAL_S = 5.0
@@ -360,11 +360,8 @@ class Producer:
             send(frame, _FRAME_FLAGS)
 
     def _hear(self, now_s: float) -> None:
-        while True:
-            try:
-                topic, *parts = self._acks.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                return
+        while sockets.is_readable(self._acks):
+            topic, *parts = self._acks.recv_multipart(zmq.DONTWAIT)
             if topic.decode(errors="replace") != self.name or len(parts) != 1:
                 continue  # of a producer whose name begins like ours
             try:
@@ -380,7 +377,7 @@ class Producer:
         self._next_push_s = now_s + _PUSH_INTERVAL_S
         self._waiting_bytes = 0
         while True:
-            if not self._push.poll(0, zmq.POLLOUT):
+            if not sockets.is_writable(self._push):
                 return  # a chunk would be read for nothing
             chunk = self._delivery.next_chunk()
             if chunk is None:

@@ -109,9 +109,10 @@ def test_runs_are_what_is_recorded_one_by_one(
             recorder.ended(ended, "public", {}, reason="disconnected", now_s=float(number))
         for connection in (1, 2):
             frames = [frame_of(*message) for message in bunch if message[1] == connection]
-            delivered = Delivered(connection, NOW_NS + number * 1000, frames, 0)
-            for recorder in (hot, plain):
-                recorder.deliver(delivered, float(number))
+            for part, some in enumerate((frames[:2], frames[2:])):  # two reads before one collect
+                delivered = Delivered(connection, NOW_NS + number * 1000 + part * 100, some, 0)
+                for recorder in (hot, plain):
+                    recorder.deliver(delivered, float(number))
         assert list(singles(hot.collect(NOW_NS))) == plain.collect(NOW_NS)
         assert hot.anchors == plain.anchors
         assert (hot.first_arrivals, hot.lag_ms, hot.refused) == (plain.first_arrivals, plain.lag_ms, plain.refused)
