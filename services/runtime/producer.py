@@ -91,6 +91,8 @@ class Producer:
         self._next_push_s = now_s
         self._next_trim_s = now_s
         self._has_more = True
+        self._is_blocked = False  # the writer has not taken all that waits
+        self._poller: zmq.Poller | None = None
         self._waiting_bytes = 0  # appended since the last push
         self._sync_error: OSError | None = None
         self._closing = threading.Event()
@@ -152,8 +154,9 @@ class Producer:
         self._publish([self._encoded(draft)])
 
     def register(self, poller: zmq.Poller) -> None:
-        """Have the poller wake for acknowledgements."""
+        """Have the poller wake for acknowledgements, and for the writer's readiness while something waits for it."""
         poller.register(self._acks, zmq.POLLIN)
+        self._poller = poller
 
     def poll_timeout_s(self, now_s: float) -> float:
         """How long a poll may sleep before `serve` is due again."""
@@ -169,7 +172,7 @@ class Producer:
         """Hear the writer, push what it does not have, ask what it leaves open, and trim."""
         self._raise_sync_error()
         self._hear(now_s)
-        if now_s >= self._next_push_s:
+        if now_s >= self._next_push_s or (self._is_blocked and sockets.is_writable(self._push)):
             self._push_pending(now_s)
         question_s = self._delivery.question_due_s(now_s)
         if question_s is not None and question_s <= 0:
@@ -377,18 +380,30 @@ class Producer:
         self._next_push_s = now_s + _PUSH_INTERVAL_S
         self._waiting_bytes = 0
         while True:
-            if not sockets.is_writable(self._push):
-                return  # a chunk would be read for nothing
+            if not sockets.is_writable(self._push):  # a chunk would be read for nothing
+                self._set_blocked(is_blocked=True)
+                return
             chunk = self._delivery.next_chunk()
             if chunk is None:
                 break
             try:
                 self._push.send_multipart(encode_batch(chunk.batch), zmq.DONTWAIT)
             except zmq.Again:
+                self._set_blocked(is_blocked=True)
                 return
             self._delivery.pushed(chunk, now_s)
             self._counts["pushed_frames"] += chunk.frame_count
         self._has_more = False
+        self._set_blocked(is_blocked=False)
+
+    def _set_blocked(self, *, is_blocked: bool) -> None:
+        """A writer that catches up takes batch upon batch: the timer alone would let it wait for each."""
+        if is_blocked != self._is_blocked and self._poller is not None:
+            if is_blocked:
+                self._poller.register(self._push, zmq.POLLOUT)
+            else:
+                self._poller.unregister(self._push)
+        self._is_blocked = is_blocked
 
     def _ask(self, now_s: float) -> None:
         chunk = self._delivery.question()

@@ -203,6 +203,35 @@ def test_a_run_that_the_journal_does_not_take_becomes_a_gap_before_the_next(shel
         assert (gap["from_id"], gap["to_id"], gap["reason"]) == (kept, number - 1, "journal full")
 
 
+def test_a_writer_that_catches_up_waits_for_no_timer(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        poller = zmq.Poller()
+        producer.register(poller)
+        writer.hello()
+        number = 4000
+        producer.append([run_of(1, number, padding=900)])  # many times what is in flight
+        now_s = monotonic_s() + 10
+        producer.serve(now_s)
+        assert producer.status()["pushed_frames"] < number
+
+        def has_all() -> bool:
+            assert poller.poll(20_000), "nothing says that the writer has room"
+            producer.serve(now_s)  # time stands still: no timer is due
+            if writer.pull.poll(0):
+                writer.batches.append(decode_batch(writer.pull.recv_multipart()))
+            return bool(producer.status()["pushed_frames"] >= number)
+
+        while writer.pull.poll(1000):
+            writer.batches.append(decode_batch(writer.pull.recv_multipart()))
+        eventually(has_all)
+        producer.serve(now_s)
+        assert not poller.poll(0), "nothing is left to wait for"
+
+
 def test_a_full_journal_keeps_the_live_path_and_lists_what_it_could_not_keep(shell: Shell) -> None:
     with (
         closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
