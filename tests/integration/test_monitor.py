@@ -88,6 +88,11 @@ class Recorder:
         assert len(found) <= 1, (name, labels)
         return found[0] if found else math.nan
 
+    def alerts_of(self, what: str) -> list[str]:
+        """The events of its alerts that the receiver got, in order."""
+        happenings = zip(self.receiver.told(), self.receiver.told("event"), strict=True)
+        return [event for name, event in happenings if name == what]
+
     def rows_of_newest_run(self, kind: str) -> int:
         """In the files, what the worker recorded since it was started last."""
         epochs = [row["epoch"] for row in recorded_rows(self._place / "data", "BTCUSDT", kind) if row["source"] == "ws"]
@@ -111,6 +116,7 @@ def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
     recorder.processes["writer"].kill()
     problem = recorder.until_named("writer")
     assert (problem["condition"], problem["severity"]) == ("process", "failure")
+    eventually(lambda: recorder.alerts_of("writer")[-1:] == ["opened"], 60, what="the absence outlives alerts.delay")
     recorder.start("writer")
     recorder.until_healthy()
 
@@ -127,11 +133,7 @@ def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
     eventually(lambda: is_counted("aggtrade", "aggTrade") and is_counted("depth", "depth@0ms"), 60,
                what="metrics say how many rows there are")  # fmt: skip
 
-    def told_of_writer() -> list[str]:
-        happenings = zip(recorder.receiver.told(), recorder.receiver.told("event"), strict=True)
-        return [event for what, event in happenings if what == "writer"]
-
-    eventually(lambda: told_of_writer()[-2:] == ["opened", "closed"], 60, what=f"alerts: {told_of_writer()}")
+    eventually(lambda: recorder.alerts_of("writer")[-2:] == ["opened", "closed"], 60, what="the alert is closed")
     assert recorder.metric("messages_total", **of("forceOrder")) == 0
     assert recorder.metric("bus_messages_in_total") > 0
     gaps = recorder.metric("gaps_today", **of("aggTrade"))
