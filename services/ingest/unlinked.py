@@ -42,6 +42,7 @@ class Unlinked:
         self._joined: set[int] = set()
         self._beginning = b""  # digest of the message with which the joined ones began
         self._entering: dict[int, _Entry] = {}
+        self._reached_ns: dict[int, int] = {}  # of the newest row that each of those has delivered
         self._last_ns: int | None = None  # of the newest row that a joined connection has delivered
         self._recorded_ns = 0  # of the newest row of all
         self._lost: str | None = None
@@ -71,9 +72,7 @@ class Unlinked:
             self._last_ns = self._recorded_ns  # of a connection that had not joined: another gap begins behind it
             return (self._holes.outage((since_ns, self._recorded_ns), reason),)
         first = min(self._entering.values())
-        self._last_ns = max(since_ns, first.recv_ns)
-        del self._entering[first.connection]
-        self._joined.add(first.connection)
+        self._join(first.connection)
         self._beginning = first.digest
         self._join_proven()
         return (self._holes.outage((since_ns, first.recv_ns), reason),)
@@ -82,6 +81,7 @@ class Unlinked:
         """The connection has ended."""
         self._joined.discard(connection)
         self._entering.pop(connection, None)
+        self._reached_ns.pop(connection, None)
         return ()
 
     def expire(self, now_s: float) -> Sequence[Outcome]:
@@ -122,7 +122,14 @@ class Unlinked:
         elif connection not in self._entering:
             event_time_ms = arrival.reading.event_time_ms
             self._entering[connection] = _Entry(event_time_ms, seen.first_ns, connection, seen.digest)
+        if connection in self._entering:
+            self._reached_ns[connection] = max(self._reached_ns.get(connection, 0), seen.first_ns)
         self._join_proven()
+
+    def _join(self, connection: int) -> None:
+        del self._entering[connection]
+        self._joined.add(connection)
+        self._last_ns = max(self._last_ns or 0, self._reached_ns.pop(connection))
 
     def _join_proven(self) -> None:
         while proven := [
@@ -132,8 +139,7 @@ class Unlinked:
             or any(self._copies.has(entry.digest, other) for other in self._joined)
         ]:
             for entry in proven:
-                del self._entering[entry.connection]
-                self._joined.add(entry.connection)
+                self._join(entry.connection)
 
     def _is_last_of_last_run(self, arrival: Arrival) -> bool:
         """Whether the exchange repeats, to this run, what the last run recorded last."""

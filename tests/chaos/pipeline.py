@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import msgpack
+import yaml
 import zmq
 
 from binance_streamer import config as configuration
@@ -82,6 +83,13 @@ class Pipeline:
     def names(self) -> list[str]:
         """All processes of ours, in the order of their start."""
         return ["bus", "writer", "rest", *self.ingests]
+
+    def reach_exchange_at(self, address: str, *, encrypted: bool = False) -> None:
+        """From the next start on: `host:port` instead of the simulator's own."""
+        letter = "s" if encrypted else ""
+        values = yaml.safe_load(self.config_path.read_text(encoding="utf-8"))
+        values["network"] |= {"websocket_url": f"ws{letter}://{address}", "rest_url": f"http{letter}://{address}"}
+        self.config_path.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
     def start(self, *names: str) -> None:
         """Start these, or all."""

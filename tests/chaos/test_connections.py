@@ -167,10 +167,7 @@ def test_a_wrong_certificate_is_never_connected_to(place: Path, names: str) -> N
     trusted = {"ca_file": str(place / "ca.pem")} if names != "127.0.0.1" else {}
     tls = ("--tls-cert", place / "cert.pem", "--tls-key", place / "key.pem")
     with Pipeline(place, *tls, symbols=SYMBOLS[:1], network=trusted) as pipeline:
-        text = (
-            pipeline.config_path.read_text(encoding="utf-8").replace("ws://", "wss://").replace("http://", "https://")
-        )
-        pipeline.config_path.write_text(text, encoding="utf-8")
+        pipeline.reach_exchange_at(f"127.0.0.1:{pipeline.simulator.port}", encrypted=True)
         pipeline.start("bus", "writer", "rest", "ingest-BTCUSDT")
         eventually(lambda: pipeline.log("ingest-BTCUSDT").lower().count("certificate"), PATIENCE_S, what="it says why")
         pipeline.status("ingest-BTCUSDT")

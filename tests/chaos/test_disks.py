@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.namespace import Namespace, require_namespaces
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline, running
 from tests.chaos.recording import Judged
 from tests.chaos.runs import check, seeded, sleep
 from tests.chaos.table import Fault
 from tests.support.data import REPOSITORY
-from tests.support.processes import Program
 from tests.support.waiting import eventually
 
 LEDGER = ".writer.sqlite"
@@ -30,14 +30,13 @@ class Mounted(Pipeline):
             f"mkdir -p {self._outside[name]} && mount -t tmpfs -o size={size} tmpfs {self._outside[name]}"
             for name, size in (("data", data), ("journal", journal))
         )
-        self._holder = Program(["unshare", "-Urm", "sh", "-c", f"{mounts} && echo ready && exec sleep 1d"], place / "h")
-        eventually(lambda: "ready" in self._holder.text(), 20, what="the disks are mounted")
-        self.enter = ["nsenter", "-t", str(self._holder.pid), "-U", "-m", "--preserve-credentials"]
+        self._namespace = Namespace(place, mounts)
+        self.enter = self._namespace.enter
         self.data = self.inside("data")
 
     def inside(self, name: str) -> Path:
         """What the processes see there."""
-        return Path(f"/proc/{self._holder.pid}/root{self._outside[name]}")
+        return self._namespace.inside(self._outside[name])
 
     def fill(self, name: str) -> None:
         """Leave no room on a disk."""
@@ -58,14 +57,12 @@ class Mounted(Pipeline):
 
     def __exit__(self, *arguments: Any) -> None:
         super().__exit__(*arguments)
-        self._holder.__exit__()
+        self._namespace.__exit__()
 
 
 @pytest.fixture
 def mounted(place: Path) -> Iterator[Mounted]:
-    probe = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", str(place)]
-    if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
-        pytest.skip("NOT RUN: no mount namespaces here")
+    require_namespaces(place)
     with Mounted(place, data="64m", journal="24m", rate=600, symbols=SYMBOLS[:2]) as pipeline:
         pipeline.start()
         pipeline.wait_recording()

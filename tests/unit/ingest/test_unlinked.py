@@ -135,6 +135,32 @@ def test_where_an_unproven_connection_is_all_that_is_left_the_gap_ends_with_its_
     assert feed.tracker.covers(2)
 
 
+def test_rows_of_the_one_that_was_left_are_in_no_gap_when_it_ends_too() -> None:
+    """A half-open connection ends, and the one that replaced it before another message came."""
+    feed = Feeding("markPrice@1s")
+    feed("a", 10, by=1)
+    feed("c", 20, by=2)
+    feed("d", 30, by=2)
+    feed.tracker.forget(1, 0)
+    assert [told(one) for one in feed.tracker.lost("stall")] == ["gap 10..20 stall unrepairable"]
+    feed.tracker.forget(2, 0)
+    assert feed.tracker.lost("disconnected") == ()
+    assert feed("f", 60, by=3) == ["gap 30..60 disconnected unrepairable", "f"]
+
+
+def test_rows_of_one_that_joined_behind_them_are_in_no_gap() -> None:
+    feed = Feeding("markPrice@1s")
+    feed("a", 10, by=1)
+    feed("c", 20, by=2)
+    feed("d", 30, by=2)
+    assert feed("c", 40, by=1) == []
+    feed.tracker.forget(1, 0)
+    assert feed.tracker.covers(2)
+    feed.tracker.forget(2, 0)
+    assert feed.tracker.lost("disconnected") == ()
+    assert feed("f", 60, by=3) == ["gap 30..60 disconnected unrepairable", "f"]
+
+
 def bar(at_ms: int, *, closed: bool) -> Reading:
     return Reading(at_ms - 60, at_ms, at_ms + 60) if closed else Reading(None, None, at_ms + 1)
 

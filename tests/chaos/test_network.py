@@ -1,0 +1,145 @@
+"""What lies between us and the exchange: packets that are dropped without a word, names that no longer resolve."""
+
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.chaos.namespace import Namespace, require_namespaces
+from tests.chaos.oracle import Rules
+from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline
+from tests.chaos.relay import Link, Relay
+from tests.chaos.runs import check, seeded, sleep
+from tests.chaos.table import Fault
+from tests.support.recorded import recorded_rows
+from tests.support.waiting import eventually
+
+HOST = "exchange.test"
+
+
+def _twins(relay: Relay) -> dict[str, list[Link]]:
+    """The open websocket connections of each worker and route."""
+    links: dict[str, list[Link]] = defaultdict(list)
+    for link in relay.links:
+        if link.is_open and "streams=" in link.target:
+            links[link.target].append(link)
+    return links
+
+
+def _wait_growing(pipeline: Pipeline) -> None:
+    """Until every stream has rows that it does not have now."""
+    sizes = {path: path.stat().st_size for symbol in pipeline.symbols for suffix in pipeline.streams
+             for path in pipeline.files_of(symbol, suffix)}  # fmt: skip
+    eventually(
+        lambda: all(path.stat().st_size > size for path, size in sizes.items()),
+        PATIENCE_S,
+        what="every stream goes on",
+        every_s=0.1,
+    )
+
+
+@pytest.mark.slow
+def test_packets_dropped_on_one_of_two_connections_leave_no_hole(place: Path) -> None:
+    random = seeded()
+    network = {"connections": 2, "stale_timeout": 2, "connect_timeout": 2}
+    with (
+        Pipeline(place, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,
+        Relay(pipeline.simulator.port) as relay,
+    ):
+        pipeline.reach_exchange_at(f"127.0.0.1:{relay.port}")
+        pipeline.start()
+        pipeline.wait_recording()
+        workers_and_routes = 2 * len(pipeline.symbols)
+
+        def all_twice() -> bool:
+            return [len(links) for links in _twins(relay).values()] == [2] * workers_and_routes
+
+        eventually(all_twice, PATIENCE_S, what="two connections everywhere")
+        sleep(1.5)  # a connection counts as proven once it has overlapped with the other one for a second
+        fault = Fault("packets of one dropped", time.time_ns())
+        relay.cut(random.choice(links) for links in _twins(relay).values())
+        eventually(all_twice, PATIENCE_S, what="who is silent is replaced")
+        sleep(1.5)
+        streams = pipeline.finish(Rules(any_order=True))
+    check(streams, [fault])
+    gaps = {stream.stream.name: stream.verdict.gaps for stream in streams if stream.verdict.gaps}
+    assert not gaps, gaps
+
+
+def test_packets_dropped_everywhere_leave_exact_gaps(place: Path) -> None:
+    """Websockets and REST at once: no peer closes, what dials meanwhile gets no answer, and all of it heals."""
+    network = {"stale_timeout": 1.5, "connect_timeout": 1, "request_timeout": 2}
+    with (
+        Pipeline(place, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,
+        Relay(pipeline.simulator.port) as relay,
+    ):
+        pipeline.reach_exchange_at(f"127.0.0.1:{relay.port}")
+        pipeline.start()
+        pipeline.wait_recording()
+        _wait_growing(pipeline)
+        from_ns = time.time_ns()
+        relay.drop_all()
+        for name in pipeline.ingests:
+            eventually(lambda n=name: "no connection within" in pipeline.log(n), PATIENCE_S, what="it dials")  # type: ignore[misc]
+        pipeline.alive()
+        relay.pass_again()
+        _wait_growing(pipeline)
+        pipeline.downs.append(Down(None, from_ns, time.time_ns()))
+        for symbol in pipeline.symbols:
+            eventually(
+                lambda s=symbol: any(  # type: ignore[misc]
+                    int(row["recv_ns"]) > from_ns for row in recorded_rows(pipeline.data, s, "depth_snapshot")
+                ),
+                PATIENCE_S,
+                what="REST answers again",
+            )
+        streams = pipeline.finish()
+    check(streams, [Fault("packets of all dropped", from_ns)], pipeline.downs)
+    assert all(stream.verdict.true_gaps for stream in streams if stream.stream.stream_type in ("aggtrade", "depth"))
+
+
+def test_a_name_that_no_longer_resolves(place: Path) -> None:
+    """Connections that are open go on; who must dial tries again, says why, and is back when the name is."""
+    require_namespaces(place)
+    authority = trustme.CA()
+    certificate = authority.issue_cert(HOST)
+    authority.cert_pem.write_to_path(place / "ca.pem")
+    certificate.cert_chain_pems[0].write_to_path(place / "cert.pem")
+    certificate.private_key_pem.write_to_path(place / "key.pem")
+    hosts = place / "hosts"
+    known = f"127.0.0.1 localhost {HOST}\n"
+    hosts.write_text(known, encoding="utf-8")
+    tls = ("--tls-cert", place / "cert.pem", "--tls-key", place / "key.pem")
+    network = {"ca_file": str(place / "ca.pem"), "connect_timeout": 2, "request_timeout": 2}
+    with (
+        Namespace(place, f"mount --bind {hosts} /etc/hosts") as names,
+        Pipeline(place, *tls, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,
+    ):
+        pipeline.enter = names.enter
+        pipeline.reach_exchange_at(f"{HOST}:{pipeline.simulator.port}", encrypted=True)
+        pipeline.start()
+        pipeline.wait_recording()
+        hosts.write_text("127.0.0.1 localhost\n", encoding="utf-8")
+        _wait_growing(pipeline)
+        lost = SYMBOLS[0]
+        from_ns = time.time_ns()
+        attempts = pipeline.simulator.stats()["attempts"]
+        pipeline.simulator.command(f"close rst {lost.lower()}@*")
+        eventually(lambda: pipeline.log(f"ingest-{lost}").count(f"{HOST}: "), PATIENCE_S, what="it says why")
+        kept = pipeline.files_of(SYMBOLS[1], "aggTrade")[0]
+        size = kept.stat().st_size
+        eventually(lambda: kept.stat().st_size > size, PATIENCE_S, what="the other symbol goes on")
+        sleep(2)
+        assert pipeline.simulator.stats()["attempts"] == attempts
+        pipeline.alive()
+        hosts.write_text(known, encoding="utf-8")
+        pipeline.wait_connected(lost)
+        _wait_growing(pipeline)
+        pipeline.downs.append(Down(lost, from_ns, time.time_ns()))
+        streams = pipeline.finish()
+        tries = pipeline.log(f"ingest-{lost}").count(f"{HOST}: ")
+    check(streams, [Fault("name gone", from_ns, lost)], pipeline.downs)
+    assert 1 <= tries < 40, "paced"
+    assert not any(stream.verdict.true_gaps for stream in streams if stream.stream.symbol != lost)
