@@ -7,8 +7,9 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
-_BACKLOG = 64
-_MAX_CONNECTIONS = 128
+from services.monitor.connections import MAX_CONNECTIONS, Connection
+
+_BACKLOG = 256
 _USER_TIMEOUT_MS = 20_000
 """What a client does not take for so long is not sent any more, and its connection is gone."""
 _CLOSE_S = 2
@@ -38,7 +39,7 @@ class Server:
     """Serves until it is closed."""
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
-        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a warning is a line for what any client may send
         self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -47,11 +48,11 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http="h11",
+                http=Connection,
                 loop="asyncio",
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=_MAX_CONNECTIONS,
+                limit_concurrency=MAX_CONNECTIONS + 1,
                 timeout_graceful_shutdown=_CLOSE_S,
             )
         )

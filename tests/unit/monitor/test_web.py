@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from services.monitor import connections
+from services.monitor.connections import MAX_CONNECTIONS
 from services.monitor.server import Server, listening_socket
 from services.monitor.web import MAX_CLIENTS, Board, application
 from tests.support.waiting import eventually
@@ -128,6 +130,53 @@ def test_clients_that_do_not_read_or_never_ask_hold_nobody(site: Site) -> None:
     assert site.get("/metrics").status_code == 200
     for connection in stuck:
         connection.close()
+
+
+def test_200_connections_that_ask_nothing_keep_nobody_out(site: Site) -> None:
+    site.board.put(view().second(NOW_S, NOW_MS))
+    page = site.listener()
+    idle = [site.connection() for _ in range(200)]
+    asked_once = requests.Session()
+    for _ in range(3):
+        assert site.get("/healthz").status_code == 200
+        assert asked_once.get(f"http://127.0.0.1:{site.port}/healthz", timeout=20).status_code == 200
+    assert b"data: " in _read_until(page, b"data: "), "a page that is open is not closed for them"
+    closed = [connection for connection in idle if _is_closed(connection)]
+    assert len(closed) >= len(idle) - MAX_CONNECTIONS
+    for connection in (*idle, page):
+        connection.close()
+    asked_once.close()
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET /healthz HT"])
+def test_a_request_that_does_not_come_has_a_deadline(
+    site: Site, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    monkeypatch.setattr(connections, "REQUEST_S", 0.2)
+    with site.connection() as connection, site.listener() as page:
+        connection.sendall(beginning)
+        eventually(lambda: _is_closed(connection), what="the connection is closed")
+        site.board.put(view().second(NOW_S, NOW_MS))
+        assert b"data: " in _read_until(page, b"data: "), "an answer under way has no such deadline"
+
+
+def _is_closed(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        while connection.recv(1 << 16):
+            pass
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+    return True
+
+
+def _read_until(connection: socket.socket, wanted: bytes) -> bytes:
+    found = b""
+    while wanted not in found and (more := connection.recv(1 << 16)):
+        found += more
+    return found
 
 
 def test_every_answer_keeps_other_sites_out(site: Site) -> None:
