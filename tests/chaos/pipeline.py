@@ -42,7 +42,7 @@ class Down(NamedTuple):
 
 
 class Pipeline:
-    """Simulator, bus, writer, rest and one ingest per symbol, below one directory."""
+    """Simulator, bus, writer, rest, one ingest per symbol and, if wanted, order books, below one directory."""
 
     def __init__(
         self,
@@ -52,12 +52,14 @@ class Pipeline:
         symbols: Sequence[str] = SYMBOLS[:3],
         streams: Sequence[str] = STREAMS,
         environment: Mapping[str, str] | None = None,
+        with_books: bool = False,
         **sections: Mapping[str, Any],
     ) -> None:
         self.place = place
         self.symbols = tuple(symbols)
         self.streams = tuple(streams)
         self.environment = dict(environment or {})
+        self._beside = ("orderbook",) if with_books else ()
         self.downs: list[Down] = []
         self.programs: dict[str, Program] = {}
         self.enter: Sequence[str] = ()
@@ -82,7 +84,7 @@ class Pipeline:
     @property
     def names(self) -> list[str]:
         """All processes of ours, in the order of their start."""
-        return ["bus", "writer", "rest", *self.ingests]
+        return ["bus", "writer", "rest", *self._beside, *self.ingests]
 
     def reach_exchange_at(self, address: str, *, encrypted: bool = False) -> None:
         """From the next start on: `host:port` instead of the simulator's own."""
@@ -235,7 +237,7 @@ class Pipeline:
 
     def stop(self) -> None:
         """Producers first, the writer after them, the bus at last; each must end by itself with 0."""
-        for names in (["rest", *self.ingests], ["writer"], ["bus"]):
+        for names in (["rest", *self._beside, *self.ingests], ["writer"], ["bus"]):
             running = [name for name in names if name in self.programs]
             for name in running:
                 self.ask_to_end(name)

@@ -12,6 +12,7 @@ from tests.chaos.recording import Judged, judged
 from tests.chaos.runs import sleep, wrongs
 from tests.chaos.samples import Samples, slope
 from tests.chaos.table import Fault, Table
+from tests.support.summaries import recorded_tops, wrong_numbers, wrong_tops
 
 STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
 _SAMPLE_S = 5.0
@@ -19,6 +20,9 @@ _LAG_GROWTH_MS = 200.0
 """Of all symbols together from the beginning to the end of a run; a queue that is not emptied grows by seconds."""
 _ATTEMPTS_A_SYMBOL = 300
 """A storm cuts all connections every few minutes; what the budget then holds back is the subject of test_budget."""
+_LEVELS = 5
+_SYMBOLS_WITH_TRUE_BOOKS = 3
+"""Each needs the whole tape once more."""
 _OVER_MESSAGES = (
     "close fin {}",
     "close rst {}",
@@ -60,7 +64,15 @@ def run(place: Path, plan: Plan, tell: Callable[[str], None]) -> Outcome:
     samples = Samples()
     network = {"connect_attempts": _ATTEMPTS_A_SYMBOL * plan.symbols}
     with running(
-        place, "--seed", str(plan.seed), rate=plan.rate, symbols=symbols, streams=STREAMS, network=network
+        place,
+        "--seed",
+        str(plan.seed),
+        rate=plan.rate,
+        symbols=symbols,
+        streams=STREAMS,
+        network=network,
+        with_books=True,
+        orderbook={"levels": _LEVELS, "output_interval": 1},
     ) as pipeline:
         storm = _Storm(pipeline, Random(plan.seed), samples, tell)
         storm.blow(plan)
@@ -72,6 +84,7 @@ def run(place: Path, plan: Plan, tell: Callable[[str], None]) -> Outcome:
             table.add(stream)
             wrong += [f"{stream.stream.name}: {text}" for text in wrongs(stream, storm.downs)]
             lags += _lags(stream)
+        wrong += _wrong_books(pipeline)
         growth_ms = slope(lags) * (max(at for at, _ in lags) - min(at for at, _ in lags))
         if growth_ms > _LAG_GROWTH_MS:
             wrong.append(f"the lag grew by {growth_ms:.0f} ms")
@@ -167,6 +180,15 @@ class _Storm:
     def _note(self, kind: str, symbol: str | None) -> None:
         self.faults.append(Fault(kind, time.time_ns(), symbol))
         self._tell(f"{len(self.faults)} {kind} {symbol or ''}")
+
+
+def _wrong_books(pipeline: Pipeline) -> list[str]:
+    """Summary rows twice or missing; of some symbols, those that are not the true book."""
+    wrong = [text for symbol in pipeline.symbols for text in wrong_numbers(pipeline.data, symbol)]
+    for symbol in pipeline.symbols[:_SYMBOLS_WITH_TRUE_BOOKS]:
+        tops = recorded_tops(pipeline.data, symbol)
+        wrong += wrong_tops(pipeline.simulator.tape, symbol, tops, _LEVELS) or ([] if tops else [f"{symbol}: no book"])
+    return wrong
 
 
 def _lags(stream: Judged) -> Iterator[tuple[float, float]]:

@@ -37,7 +37,7 @@ def _away(pipeline: Pipeline, name: str, seconds: float) -> Fault:
     return Fault(f"{name} away", from_ns)
 
 
-def _drain(pipeline: Pipeline) -> float:
+def _drain(pipeline: Pipeline, deadline_s: float) -> float:
     """Seconds from the first new row to the one that was sent when the writer was started again."""
     suffix = "aggTrade"
     sizes = {path: path.stat().st_size for symbol in pipeline.symbols for path in pipeline.files_of(symbol, suffix)}
@@ -51,7 +51,7 @@ def _drain(pipeline: Pipeline) -> float:
     began_s = time.monotonic()
     eventually(
         lambda: all(_newest_event_ms(path) >= started_ms for path in sizes),
-        PATIENCE_S,
+        deadline_s,
         what="the backlog is gone",
         every_s=0.02,
     )
@@ -69,7 +69,7 @@ def _writer_away(place: Path, *, seconds: float, rate: float, symbols: int) -> N
     with running(place, rate=rate, symbols=SYMBOLS[:symbols]) as pipeline:
         sleep(3)
         fault = _away(pipeline, "writer", seconds)
-        drain_s = _drain(pipeline)
+        drain_s = _drain(pipeline, max(PATIENCE_S, seconds))
         print(f"a backlog of {seconds} s was written in {drain_s:.2f} s while recording went on")
         streams = pipeline.finish()
     check(streams, [fault], [])
@@ -85,6 +85,12 @@ def test_a_writer_away_loses_nothing_and_catches_up(place: Path) -> None:
 @pytest.mark.slow
 def test_a_writer_away_for_a_minute_under_5000_messages_a_second(place: Path) -> None:
     _writer_away(place, seconds=60, rate=5000, symbols=5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_writer_away_for_ten_minutes(place: Path) -> None:
+    _writer_away(place, seconds=600, rate=1500, symbols=2)
 
 
 @pytest.mark.slow

@@ -10,24 +10,25 @@ from tests.support.waiting import eventually
 
 
 @pytest.mark.slow
-def test_all_workers_together_keep_the_budget_of_connection_attempts(place: Path) -> None:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("workers", "budget"), [(12, 60), (200, 500)])
+def test_all_workers_together_keep_the_budget_of_connection_attempts(place: Path, workers: int, budget: int) -> None:
     random = seeded()
-    symbols = [f"SYM{number:02}USDT" for number in range(12)]
-    network = {"connect_attempts": 60, "reconnect_delay": 0.1, "reconnect_delay_max": 0.3}
+    symbols = [f"SYM{number:03}USDT" for number in range(workers)]
+    network = {"connect_attempts": budget, "reconnect_delay": 0.1, "reconnect_delay_max": 0.3}
     with Pipeline(place, rate=120, symbols=symbols, streams=("aggTrade", "depth@0ms"), network=network) as pipeline:
         pipeline.start("bus", *pipeline.ingests)
-        pipeline.wait_connected()  # 24 attempts
+        pipeline.wait_connected()  # two attempts each
         pipeline.simulator.command("refuse 3")
         pipeline.simulator.command("close rst *")
         victim = random.choice(pipeline.ingests)
         pipeline.kill(victim)
         pipeline.start(victim)  # a new process is bound by what the others did
-        eventually(lambda: pipeline.simulator.stats()["attempts"] >= 60, PATIENCE_S, what="the budget is used up")
+        eventually(lambda: pipeline.simulator.stats()["attempts"] >= budget, PATIENCE_S, what="the budget is used up")
         pipeline.simulator.command("close fin *")
-        sleep(3)
-        stats = pipeline.simulator.stats()
-        assert (stats["attempts"], stats["attempts_in_last_300_s"]) == (60, 60)
-        status = [pipeline.status(name)["attempts_exhausted"] for name in pipeline.ingests]
-        assert any(status)
+        for _ in range(6):
+            sleep(0.5)
+            assert pipeline.simulator.stats()["attempts_in_last_300_s"] <= budget
+        assert any(pipeline.status(name)["attempts_exhausted"] for name in pipeline.ingests)
         pipeline.alive()
         pipeline.stop()

@@ -13,7 +13,8 @@ from binance_streamer import sockets
 from binance_streamer.tap import Tap
 from tests.chaos.pipeline import PATIENCE_S, Pipeline
 from tests.support.processes import command_line
-from tests.support.recorded import levels_of, recorded_rows
+from tests.support.recorded import recorded_rows
+from tests.support.summaries import recorded_tops, wrong_numbers, wrong_tops
 from tests.support.true_books import TrueBook, true_books
 from tests.support.waiting import eventually
 
@@ -116,26 +117,18 @@ class Books(Pipeline):
         """Compare every top and every summary with the true book at its id; how many were compared."""
         compared = 0
         for symbol in self.symbols:
-            rows = recorded_rows(self.data, symbol, "orderbook")
             tops = [_top(said) for said in self.said if said["symbol"] == symbol and said["valid"]]
-            tops += [_top_of_row(row) for row in rows if row["synchronised"] == "true"]
-            books = self._true_books(symbol, [top.update_id for top in tops])
-            for top in tops:
-                assert top.update_id in books, f"{symbol}: {top.update_id} is no id of the exchange"
-                book = books[top.update_id]
-                assert top == TrueBook(top.update_id, book.bids[:LEVELS], book.asks[:LEVELS]), symbol
+            tops += recorded_tops(self.data, symbol)
+            assert wrong_tops(self.simulator.tape, symbol, tops, LEVELS) == []
             compared += len(tops)
         return compared
 
     def check_summaries_once(self) -> None:
         """Every summary that was published is in the files, none twice, and none in between is missing."""
         for symbol in self.symbols:
-            rows = [(int(row["epoch"]), int(row["seq"])) for row in recorded_rows(self.data, symbol, "orderbook")]
-            assert len(rows) == len(set(rows))
-            assert {(one["epoch"], one["seq"]) for one in self.summaries if one["symbol"] == symbol} <= set(rows)
-            for epoch in {epoch for epoch, _ in rows}:
-                numbers = [seq for one, seq in rows if one == epoch]
-                assert numbers == list(range(1, len(numbers) + 1))
+            assert wrong_numbers(self.data, symbol) == []
+            rows = {(int(row["epoch"]), int(row["seq"])) for row in recorded_rows(self.data, symbol, "orderbook")}
+            assert {(one["epoch"], one["seq"]) for one in self.summaries if one["symbol"] == symbol} <= rows
 
     def check_whole_books(self) -> None:
         """Of a market that stands still: what is answered is the whole true book."""
@@ -178,14 +171,6 @@ def _pairs(levels: list[list[str]]) -> list[tuple[str, str]]:
 
 def _top(said: dict[str, Any]) -> TrueBook:
     return TrueBook(said["update_id"], _pairs(said["bids"]), _pairs(said["asks"]))
-
-
-def _top_of_row(row: dict[str, str]) -> TrueBook:
-    bids, asks = (
-        [(str(price), str(quantity)) for price, quantity in levels_of(row[side])] for side in ("bids", "asks")
-    )
-    assert (row["best_bid"], row["best_ask"]) == (bids[0][0], asks[0][0])
-    return TrueBook(int(row["last_update_id"]), bids, asks)
 
 
 def _killed(running: Books, names: tuple[str, ...]) -> None:

@@ -1,0 +1,46 @@
+"""Rows that the order book service has recorded, compared with the true book of the tape."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.support.recorded import levels_of, recorded_rows
+from tests.support.true_books import TrueBook, true_books
+
+
+def recorded_tops(data: Path, symbol: str) -> list[TrueBook]:
+    """What the summary rows of a valid book say; their best prices are those of the levels."""
+    tops = []
+    for row in recorded_rows(data, symbol, "orderbook"):
+        if row["synchronised"] == "true":
+            bids, asks = (
+                [(str(price), str(quantity)) for price, quantity in levels_of(row[side])] for side in ("bids", "asks")
+            )
+            assert (row["best_bid"], row["best_ask"]) == (bids[0][0], asks[0][0])
+            tops.append(TrueBook(int(row["last_update_id"]), bids, asks))
+    return tops
+
+
+def wrong_tops(tape: Path, symbol: str, tops: Iterable[TrueBook], levels: int) -> list[str]:
+    """Those that are not the true book's first `levels`; an id at which no update ended is wrong too."""
+    tops = list(tops)
+    ids = [top.update_id for top in tops]
+    true = {book.update_id: book for book in true_books(tape, symbol, f"{symbol.lower()}@depth@0ms", ids)}
+    found = []
+    for top in tops:
+        book = true.get(top.update_id)
+        if book is None:
+            found.append(f"{symbol}: {top.update_id} is no id of the exchange")
+        elif top != TrueBook(top.update_id, book.bids[:levels], book.asks[:levels]):
+            found.append(f"{symbol}: wrong book at {top.update_id}: {top}")
+    return found
+
+
+def wrong_numbers(data: Path, symbol: str) -> list[str]:
+    """Summary rows that are there twice, or missing between others of their run."""
+    rows = [(int(row["epoch"]), int(row["seq"])) for row in recorded_rows(data, symbol, "orderbook")]
+    found = [f"{symbol}: summary rows twice"] if len(rows) != len(set(rows)) else []
+    for epoch in {epoch for epoch, _ in rows}:
+        numbers = [seq for one, seq in rows if one == epoch]
+        if numbers != list(range(1, len(numbers) + 1)):
+            found.append(f"{symbol}: summary rows of run {epoch} are not 1 to {len(numbers)}: {numbers}")
+    return found
