@@ -57,6 +57,8 @@ class Journal:
         self.damaged_bytes = 0
         self.torn_bytes = 0
         self.last_rows: dict[str, LastRow] = {}
+        self.fsync = True
+        """Whether somebody calls `sync` all the time; else a full segment is left to the kernel."""
         self._directory = directory
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
@@ -242,9 +244,12 @@ class Journal:
             path.unlink()
             raise
         with self._unsynced_lock:
-            if self._descriptor is not None:
-                self._unsynced.append((self._descriptor, self._segments[-1].path, False))
-            self._unsynced.append((os.dup(descriptor), path, True))
+            if self.fsync:
+                if self._descriptor is not None:
+                    self._unsynced.append((self._descriptor, self._segments[-1].path, False))
+                self._unsynced.append((os.dup(descriptor), path, True))
+            elif self._descriptor is not None:
+                os.close(self._descriptor)
             self._segments.append(Segment(path, number, self.epoch, self.next_position, len(content)))
             self._descriptor = descriptor
         return 0, len(content) - len(records)

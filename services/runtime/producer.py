@@ -67,6 +67,7 @@ class Producer:
         self._max_frame_bytes = shell.config.performance.max_frame_bytes
         self._retention_s = shell.config.storage.journal_retention
         self._journal = Journal(directory, name, shell.epoch, max_bytes=shell.config.performance.journal_max_bytes)
+        self._journal.fsync = shell.config.storage.fsync
         if self._journal.torn_bytes:
             _log.warning("cut a torn tail bytes=%d journal=%s", self._journal.torn_bytes, directory)
         self._rows: dict[str, LastRow] = dict(self._journal.last_rows)
@@ -97,7 +98,7 @@ class Producer:
         self._sync_error: OSError | None = None
         self._closing = threading.Event()
         self._syncing = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
-        if shell.config.storage.fsync:
+        if self._journal.fsync:
             self._syncing.start()
 
     @property

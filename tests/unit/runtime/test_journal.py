@@ -262,3 +262,18 @@ def test_finding_an_acknowledged_position_reads_little_of_a_large_segment(tmp_pa
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
     journal.close()
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_descriptors_do_not_become_more_with_the_segments(tmp_path: Path, fsync: bool) -> None:
+    journal = Journal(tmp_path, "ingest-BTCUSDT", 1, max_bytes=1 << 20, segment_bytes=200)
+    journal.fsync = fsync
+    counts = []
+    for number in range(20):
+        journal.append([b"%d" % number * 150], {})
+        if fsync:
+            journal.sync()
+        counts.append(sum(1 for _ in Path("/proc/self/fd").iterdir()))
+    assert counts[-1] <= counts[1]
+    assert len(everything(journal)) == 20
+    journal.close()
