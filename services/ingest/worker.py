@@ -12,7 +12,7 @@ import zmq
 
 from binance_streamer import sockets
 from binance_streamer.config import SymbolConfig, streams_of
-from binance_streamer.exchange import ExchangeError
+from binance_streamer.exchange import UNREADABLE, ExchangeError
 from binance_streamer.wire import WireError, decode_frame, encode_topic
 from services.ingest.feed import Feed
 from services.ingest.network import Network
@@ -165,7 +165,7 @@ class Worker:
                     self._snapshots.seen(_decode_snapshot(data.get("event", b"")).last_update_id)
                 elif stream_type == "repair":
                     self._take_page(data, now_s)
-            except (WireError, ExchangeError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (WireError, ExchangeError, *UNREADABLE) as error:
                 self._bus_refused += 1
                 if self._bus_refused == 1:
                     _log.warning("bus message refused, further ones are counted in status: %.200s", error)
@@ -225,6 +225,7 @@ class Worker:
         before, before_s = self._counted.get(name, (0, now_s))
         self._counted[name] = feed.messages, now_s
         last = feed.last
+        event_time_ms = last.reading.event_time_ms if last else 0
         return {
             "messages": feed.messages,
             "rate": (feed.messages - before) / (now_s - before_s) if now_s > before_s else 0.0,
@@ -235,7 +236,7 @@ class Worker:
             "repaired": feed.repaired,
             "repeats": feed.repeats,
             "raw": feed.raw,
-            "latency_ms": last.recv_ns / 1e6 - last.reading.event_time_ms if last else None,
+            "latency_ms": last.recv_ns / 1e6 - event_time_ms if last and event_time_ms else None,
             "last_recv_ns": last.recv_ns if last else None,
             "state": self._network.liveness.state(name),
             "silent_s": self._network.liveness.silent_s(name, now_s),

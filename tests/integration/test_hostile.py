@@ -217,6 +217,12 @@ def stranger_sends(dice: random.Random, config: Config, held: ExitStack, context
         dealer.send_multipart([frame] * dice.randrange(1, 4))
         for sub in subs:
             sub.setsockopt(zmq.SUBSCRIBE, dice.randbytes(dice.randrange(1, 3000)))
+    nested = {
+        "symbol": "BTCUSDT", "stream": "x", "recv_ns": 1, "producer": "x", "epoch": 1, "seq": 1, "source": "rest",
+        "event": b'{"x":' + b"[" * 200_000,
+    }  # fmt: skip
+    pub.send_multipart([b"depth_snapshot.BTCUSDT.", pack(("depth_snapshot", nested))])
+    pub.send_multipart([b"depth.BTCUSDT.0ms", pack(("depth", nested))])
     for endpoint in (
         endpoints.writer_intake, endpoints.writer_acks, endpoints.bus_publish, endpoints.bus_subscribe,
         endpoints.orderbook_query,
