@@ -187,7 +187,11 @@ class Recorder:
                 feed.read(event) if reading is _NO_READING else reading, recv_ns // 1_000_000 + _DAY_MS
             )
         except ExchangeError as error:
-            self._take_raw(arrival, feed.stream.name, str(error))
+            inner = routing.inner_event(feed.stream.name.encode(), event)
+            if inner is None:
+                self._take_raw(arrival, feed.stream.name, str(error))
+            else:
+                self._deliver_one(feed, arrival._replace(event=inner), now_s)
             return
         feed.messages += 1
         feed.heard_s[connection] = now_s
@@ -217,6 +221,7 @@ class Recorder:
         if isinstance(gap, GapChange):
             self._changes[gap.gap_id] = gap
         else:
+            self._changes.pop(gap.gap_id, None)  # this one is final, and is told before changes are
             self._drafts.append(gap)
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
@@ -231,7 +236,7 @@ class Recorder:
         if name not in self._by_name:
             self._take_raw(arrival, "", f"unknown stream: {name.decode(errors='replace')!r:.80}")
             return
-        respelt = b'{"stream":"' + name + b'","data":' + event + b"}"
+        respelt = routing.joined(name, event)
         self.deliver(Delivered(arrival.connection, arrival.recv_ns, [respelt], 0), now_s)
 
     def _take_raw(self, arrival: Arrival, name: str, reason: str) -> None:
@@ -258,9 +263,12 @@ class Recorder:
 
 
 def _plausible(reading: Reading, latest_ms: int) -> Reading:
-    """The reading, with an event time that does no harm to those behind it; a clock may be a day off."""
+    """The reading; an event time more than a day ahead of our clock says nothing, whichever of the two is wrong.
+
+    0 and not the latest plausible one: copies of a message would have different times, and look like a new count.
+    """
     if not 0 <= (reading.last_id or 0) <= LARGEST_ID:
         raise ExchangeError(f"expected an id up to 2**53, got {reading.last_id!r:.40}")
     if not 0 <= reading.event_time_ms <= _YEAR_2100_MS:
         raise ExchangeError(f"expected an event time before 2100, got {reading.event_time_ms!r:.40}")
-    return reading if reading.event_time_ms <= latest_ms else reading._replace(event_time_ms=latest_ms)
+    return reading if reading.event_time_ms <= latest_ms else reading._replace(event_time_ms=0)

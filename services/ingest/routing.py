@@ -57,6 +57,17 @@ def parse(message: bytes) -> tuple[bytes, bytes] | None:
     return wrapper.stream.encode("utf-8", "replace"), bytes(wrapper.data)
 
 
+def joined(name: bytes, event: bytes) -> bytes:
+    """The message that `split` makes these two of."""
+    return _PREFIX + name + _DATA + event + b"}"
+
+
+def inner_event(name: bytes, rest: bytes) -> bytes | None:
+    """The event of a message that has more members behind it, `split` into its name and all the rest; else None."""
+    parsed = parse(joined(name, rest))
+    return parsed[1] if parsed is not None and parsed[0] == name and parsed[1] != rest else None
+
+
 def is_shutdown(message: bytes) -> bool:
     """Whether it is `serverShutdown`: the exchange closes this connection in about ten minutes.
 

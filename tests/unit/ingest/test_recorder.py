@@ -173,6 +173,39 @@ def test_an_event_a_day_ahead_of_our_clock_does_not_hide_that_ids_went_back() ->
     assert [row["type"] for row in rows] == ["gap", "depth"]
 
 
+@pytest.mark.parametrize("clock_is_behind_days", [0, 2, 3000])
+def test_a_copy_is_a_copy_however_wrong_our_clock_is(clock_is_behind_days: int) -> None:
+    subject = recorder()
+    stamp_ns = STAMP_NS - clock_is_behind_days * 86_400 * 1_000_000_000
+    rows = []
+    for number in range(10):
+        for connection in (1, 2):  # the second one is 3 ms slower
+            stamp_ns += 3_000_000
+            rows += deliver(subject, depth(number, number + 1), connection=connection, stamp_ns=stamp_ns)
+    assert [row["type"] for row in rows] == ["depth"] * 10
+
+
+@pytest.mark.parametrize("member", [b',"ts":1', b',"x":{"data":[]}', b', "e": "}" '])
+def test_what_the_exchange_adds_behind_the_event_costs_no_row(member: bytes) -> None:
+    subject = recorder()
+    rows = deliver(subject, *(message[:-1] + member + b"}" for message in (depth(0, 1), depth(1, 2))))
+    assert [(row["type"], row["event"]) for row in rows] == [
+        ("depth", message.partition(b'"data":')[2][:-1]) for message in (depth(0, 1), depth(1, 2))
+    ]
+
+
+def test_of_a_gap_that_is_given_up_no_older_state_is_told_behind() -> None:
+    subject = recorder()
+    trade = frame("btcusdt@aggTrade", AGG_TRADE)
+    numbered = {number: trade.replace(b'"a":7', b'"a":%d' % number) for number in (1, 3, 5, 10)}
+    deliver(subject, numbered[1])
+    deliver(subject, numbered[10])  # 2 to 9 are missing
+    went_back = numbered[3].replace(b"1790526539033", b"1790526539999")
+    rows = deliver(subject, numbered[5], went_back)
+    last_states = {row["gap_id"]: row["state"] for row in rows if row["type"] == "gap"}
+    assert last_states == {"g1": "unrepairable", "g2": "unrepairable", "g3": "unrepairable"}
+
+
 def test_repeats_are_counted() -> None:
     subject = recorder()
     deliver(subject, depth(0, 10), depth(0, 10), depth(10, 20))
