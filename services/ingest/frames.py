@@ -234,3 +234,7 @@ class FrameDeadline:
         elif parser.message_number != self._number:
             self._number, self._since_s = parser.message_number, now_s
         return self._number >= 0 and now_s - self._since_s > self._limit_s
+
+    def restart(self) -> None:
+        """The message under way begins anew at the next update: it was us who did not read."""
+        self._number = -1

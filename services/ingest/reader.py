@@ -42,6 +42,7 @@ class _Line:
         self.has_been_heard = False
         self.heard_s = self.pinged_s = monotonic_s()
         self.owed_pong: bytes | None = None
+        self.received_bytes = 0  # since the last message
 
 
 class Reader(threading.Thread):
@@ -61,6 +62,8 @@ class Reader(threading.Thread):
         self._commands: deque[Callable[[], None]] = deque()
         self._command = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._is_stopping = False
+        self._fault: Exception | None = None  # what has ended the thread
+        self._did_not_listen = False  # since the last tick, for want of room
         self._stamper = Stamper()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._lines: dict[int, _Line] = {}  # by descriptor
@@ -83,7 +86,7 @@ class Reader(threading.Thread):
         return not self._queue
 
     def take(self, most_bytes: int) -> list[Report]:
-        """The oldest reports, of about so many bytes together."""
+        """The oldest reports, of about so many bytes together; RuntimeError behind the last where the thread died."""
         self._is_awaited = False
         reports: list[Report] = []
         taken = 0
@@ -94,6 +97,8 @@ class Reader(threading.Thread):
             if type(report) is Delivered:
                 taken += report.size_bytes
         self._out_bytes += taken
+        if self._fault is not None and not reports:
+            raise RuntimeError("the reader has ended") from self._fault
         return reports
 
     def add(self, number: int, connection: Connection, requests: Sequence[str] = ()) -> None:
@@ -121,7 +126,13 @@ class Reader(threading.Thread):
         self._close_all()
 
     def run(self) -> None:
-        """The thread."""
+        """The thread. It does not end unnoticed: nothing else would be missed but the data."""
+        try:
+            self._read_all()
+        except Exception as error:  # raised again by `take`
+            self._fault = error
+
+    def _read_all(self) -> None:
         self._poll.register(self._command, select.EPOLLIN)
         while not self._is_stopping:
             is_far_ahead = self._is_far_ahead()
@@ -147,8 +158,7 @@ class Reader(threading.Thread):
             self._progress = taken, since_s = self._out_bytes, now_s
         is_stuck = now_s - since_s > _STUCK_S
         if queued > self._most_bytes:
-            for line in self._lines.values():
-                line.has_been_heard = True  # it is us who do not listen
+            self._did_not_listen = True
             return True
         return not is_stuck
 
@@ -217,17 +227,19 @@ class Reader(threading.Thread):
                 self._close(line, DISCONNECTED, "end of stream")
                 return
             line.has_been_heard = True
+            line.received_bytes += received
             events = line.parser.feed(buffer[:received])
-            if not self._deliver(line, events, now_ns, received) or received < _BUFFER_BYTES:
+            if not self._deliver(line, events, now_ns) or received < _BUFFER_BYTES:
                 return
             if self.queued_bytes > _AHEAD_BYTES:
                 return
 
-    def _deliver(self, line: _Line, events: list[Event], now_ns: int, size_bytes: int) -> bool:
+    def _deliver(self, line: _Line, events: list[Event], now_ns: int) -> bool:
         """Whether the connection goes on."""
         messages = [event for event in events if type(event) is bytes]
         if messages:
             first_ns = self._stamper.first_of(now_ns, len(messages))
+            size_bytes, line.received_bytes = line.received_bytes, 0
             self._in_bytes += size_bytes
             self._report(Delivered(line.number, first_ns, messages, size_bytes))
         if len(messages) != len(events) and not self._control(line, events):
@@ -261,15 +273,18 @@ class Reader(threading.Thread):
         self._close(line, reason, str(error), close_code=error.close_code)
 
     def _tick(self, now_s: float) -> None:
-        has_slept = now_s - self._ticked_s > _SLEPT_S  # stopped by a signal, say: then it is us who did not listen
+        is_our_silence = self._did_not_listen or now_s - self._ticked_s > _SLEPT_S  # stopped by a signal, say
         self._ticked_s = now_s
+        self._did_not_listen = False
         for line in list(self._lines.values()):
-            if line.has_been_heard or has_slept:
+            if is_our_silence:
+                line.deadline.restart()
+            if line.has_been_heard or is_our_silence:
                 line.heard_s = now_s
                 line.has_been_heard = False
             if now_s - line.heard_s > _SILENCE_S:
                 self._close(line, STALL, "neither data nor a pong")
-            elif line.deadline.update(line.parser, now_s) and not has_slept:
+            elif line.deadline.update(line.parser, now_s):
                 self._close(line, STALL, "a message took too long", close_code=1002)
             else:
                 self._keep_alive(line, now_s)

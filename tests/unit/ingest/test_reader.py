@@ -2,6 +2,7 @@
 
 import select
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -41,6 +42,10 @@ def reports_until(reader: Reader, last: type[Report], found: list[Report] | None
 
     eventually(has_come, what=f"{last.__name__} in {found}")
     return found
+
+
+def delivered_by(reports: list[Report]) -> list[bytes]:
+    return [message for report in reports if isinstance(report, Delivered) for message in report.messages]
 
 
 def received(peer: socket.socket) -> bytes:
@@ -184,3 +189,60 @@ def test_stamps_grow_unless_the_clock_is_set_back_by_more_than_a_second() -> Non
     assert stamper.first_of(999_500_000_000, 2) == 1_000_000_000_004
     assert stamper.first_of(998_000_000_000, 1) == 998_000_000_000
     assert stamper.first_of(1_000_000_000_000, 1) == 1_000_000_000_000
+
+
+def test_a_recorder_that_stands_still_for_long_makes_no_message_late() -> None:
+    with reading(most_bytes=1000, frame_timeout_s=0.5) as (reader, exchange):
+        reports_until(reader, Opened)
+        half = text(b"b" * 600)
+        exchange.sendall(text(b"a" * 1200) + half[:300])
+        eventually(lambda: reader.queued_bytes > 1000)
+        exchange.sendall(half[300:])
+        time.sleep(1.5)  # nobody takes anything, so it does not read: longer than a message may take
+        found: list[Report] = []
+
+        def has_everything() -> bool:
+            found.extend(reader.take(1 << 30))
+            return delivered_by(found) == [b"a" * 1200, b"b" * 600]
+
+        eventually(has_everything)
+        assert not [report for report in found if isinstance(report, Ended)]
+
+
+def test_all_bytes_of_a_message_that_came_in_pieces_are_counted_as_queued() -> None:
+    message = text(b"a" * 60_000)
+    with reading() as (reader, exchange):
+        reports_until(reader, Opened)
+        for at in range(0, len(message), 1000):
+            exchange.sendall(message[at : at + 1000])
+            time.sleep(0.0005)
+        eventually(lambda: reader.queued_bytes > 0)
+        assert reader.queued_bytes == len(message)
+        reports_until(reader, Delivered)
+        assert reader.queued_bytes == 0
+
+
+class Broken(Connection):
+    """Fails in a way that nobody expects, once."""
+
+    has_failed = False
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        if self.has_failed:
+            return None
+        self.has_failed = True
+        raise ValueError("no such thing")
+
+
+def test_a_reader_that_has_ended_is_no_secret_behind_what_it_had_received() -> None:
+    with reading() as (reader, exchange):
+        reports_until(reader, Opened)
+        exchange.sendall(text(b"a"))
+        eventually(lambda: reader.queued_bytes > 0)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader.add(2, Broken(ours))
+            found: list[Report] = []
+            with pytest.raises(RuntimeError, match="reader"):
+                reports_until(reader, Failed, found)
+            assert delivered_by(found) == [b"a"]
