@@ -30,6 +30,8 @@ _SOCKET_OPTIONS = [
 ]
 # The library reads http_no_proxy only beside a proxy's host; no proxy reaches this machine's own loopback.
 _NO_PROXY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}
+_LONGEST_STAY_AWAY_S = 4 * 86_400.0
+"""The exchange's bans last three days at most (docs/exchange.md): whatever says more is wrong."""
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 DialErrorKind = Literal["url", "dns", "refused", "timeout", "tls", "proxy", "http"]
@@ -224,8 +226,8 @@ def _translated(error: Exception, host: str, client: websocket.WebSocket) -> Dia
 def _retry_after_s(value: str, now_s: float) -> float | None:
     """Seconds or a date (RFC 9110 §10.2.3)."""
     if value.isascii() and value.isdigit() and len(value) < 10:
-        return float(value)
+        return min(float(value), _LONGEST_STAY_AWAY_S)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now_s)
+        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now_s), _LONGEST_STAY_AWAY_S)
     except (ValueError, OverflowError):
         return None

@@ -126,6 +126,8 @@ class Dialler:
             connection = dial(target.url, connect_timeout_s=network.connect_timeout, ca_file=network.ca_file or None)
         except DialError as error:
             self._reader.failed(Failed(number, str(error), error.retry_after_s or 0.0))
+        except RuntimeError as error:  # no more threads: an attempt without an end would be waited for for ever
+            self._reader.failed(Failed(number, str(error), 0.0))
         else:
             self._reader.add(number, connection, target.requests)
 

@@ -10,6 +10,7 @@ from services.ingest.budget import ConnectBudget
 from services.ingest.dial import DialError
 from services.ingest.dialler import Dialler, Target
 from services.ingest.reader import Reader
+from services.ingest.reports import Failed, Report
 from tests.support.waiting import eventually
 
 LIMIT = 9  # a third of it is for routes without a connection
@@ -25,6 +26,7 @@ class Dials:
 
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.urls: list[str] = []
+        self.error: Exception = DialError("refused", "nobody")
         self.connected: set[str] = set()
         self.reader = Reader(max_message_bytes=1000, frame_timeout_s=1)
         self.numbers = iter(range(1000))
@@ -35,7 +37,7 @@ class Dials:
 
     def _dial(self, url: str, **_: object) -> None:
         self.urls.append(url)
-        raise DialError("refused", "nobody")
+        raise self.error
 
     def ask(self, route: str) -> int:
         number = next(self.numbers)
@@ -81,3 +83,19 @@ def test_a_route_whose_attempt_failed_is_without_a_connection_again(dials: Dials
     dials.ask("public")
     dials.dialler.tick(1.0)
     assert list(dials.dialler._under_way.values()) == ["public", "market"]
+
+
+def test_an_attempt_for_which_there_is_no_thread_has_failed_and_is_made_again(dials: Dials) -> None:
+    dials.error = RuntimeError("can't start new thread")
+    number = dials.ask("public")
+    dials.dialled(1)
+    found: list[Report] = []
+
+    def has_failed() -> bool:
+        found.extend(dials.reader.take(1000))
+        return bool(found)
+
+    eventually(has_failed, what="the attempt's end")
+    (failed,) = found
+    assert isinstance(failed, Failed)
+    assert (failed.connection, failed.retry_after_s) == (number, 0.0)
