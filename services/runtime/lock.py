@@ -1,5 +1,6 @@
 """One owner at a time, for a journal, a data directory or an endpoint; the kernel forgets the owner when it dies."""
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -28,8 +29,9 @@ class FileLock:
         except BlockingIOError:
             os.close(descriptor)
             return False
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pid {os.getpid()}\n".encode(), 0)
+        with contextlib.suppress(OSError):  # a full disk: the lock is what counts, not what is told of its holder
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"pid {os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
         return True
 

@@ -408,15 +408,15 @@ class Producer:
 
     def _ask(self, now_s: float) -> None:
         chunk = self._delivery.question()
+        self._delivery.asked(now_s)
         if chunk is None:
-            return
+            return  # the disk has lost what is open; what was pushed of it may still become durable
         try:
             self._push.send_multipart(encode_batch(chunk.batch), zmq.DONTWAIT)
         except zmq.Again:
             pass  # the writer is away or behind: asking later is soon enough
         else:
             self._counts["pushed_frames"] += chunk.frame_count
-        self._delivery.asked(now_s)
 
     def _sync_loop(self) -> None:
         while not self._closing.wait(_SYNC_INTERVAL_S):

@@ -256,6 +256,21 @@ def test_a_full_journal_keeps_the_live_path_and_lists_what_it_could_not_keep(she
         assert producer.status()["state"] == "recording", "acknowledged segments made room"
 
 
+def test_what_cannot_be_asked_because_the_disk_has_spoilt_it_keeps_no_process_busy(shell: Shell) -> None:
+    with (
+        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
+        closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
+        closing(Producer(shell, NAME, pub)) as producer,
+    ):
+        producer.append([trade(number) for number in range(10)])
+        writer.frames(producer, 10)  # out of memory, not yet durable
+        (segment,) = shell.config.journal_of(NAME).glob("*.journal")
+        segment.write_bytes(bytes(segment.stat().st_size))
+        now_s = monotonic_s() + 60
+        producer.serve(now_s)
+        assert producer.poll_timeout_s(now_s) > 0
+
+
 def test_acks_for_others_and_garbage_move_nothing(shell: Shell) -> None:
     with (
         closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
