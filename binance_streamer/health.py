@@ -4,13 +4,14 @@ A *failure* means that something configured is not being recorded, or that nobod
 costs no recorded message so far: a ban of REST, a clock that is off, a disk that will be full in days.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from binance_streamer.config import AlertsConfig, Condition, Config, SymbolConfig, streams_of
 from binance_streamer.exchange import Stream, stream_of
 from binance_streamer.statuses import (
     RECORDING,
+    ConnectionStatus,
     IngestStatus,
     JournalStatus,
     OrderbookStatus,
@@ -23,6 +24,8 @@ from binance_streamer.statuses import (
 SILENT_S = 10.0
 """A process that has said nothing for so long does not run, stands still, or does not reach the bus."""
 TRADING = "TRADING"
+OFF_SESSION = "OFF SESSION"
+"""Our word for a contract that is TRADING while the market that it follows is closed."""
 _REST_ANSWERED = ("answered", "starting")
 _MIN_RATE_S = 60.0
 """Of writing, before it says how fast the disk fills."""
@@ -52,7 +55,7 @@ class Problem(NamedTuple):
 
 
 class StreamState(NamedTuple):
-    """`live`, `quiet` (nothing is overdue), `not trading`, or why it is not recorded.
+    """`live`, `quiet` (nothing is overdue), `off session`, `not trading`, or why it is not recorded.
 
     `why` is empty where the stream counts as recorded.
     """
@@ -122,7 +125,9 @@ def trading_status(symbol: str, present: Mapping[str, Status]) -> str:
     found = rest.symbols.get(symbol, TRADING) if isinstance(rest, RestStatus) else TRADING
     if found == TRADING and isinstance(ingest, IngestStatus) and not ingest.is_trading:
         return "NOT TRADING"  # told to the worker by a REST process that is away now
-    return found
+    is_off = symbol in rest.off_session if isinstance(rest, RestStatus) else False
+    is_off = is_off or (isinstance(ingest, IngestStatus) and ingest.is_off_session)
+    return OFF_SESSION if is_off and found == TRADING else found
 
 
 def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iterator[Problem]:
@@ -155,9 +160,10 @@ def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamSt
     """Whether a stream is being recorded, as its worker says.
 
     A quiet stream is recorded while a connection of its route delivers, and it is not overdue for its type; one that
-    is never overdue (forceOrder) while a connection is open.
+    is never overdue (forceOrder) while a connection is open. Outside of the hours of its market silence of any length
+    is well, but not the lack of a connection.
     """
-    if trading != TRADING:
+    if trading not in (TRADING, OFF_SESSION):
         return StreamState("not trading", "")
     told = ingest.streams.get(stream.name)
     if told is None:
@@ -166,6 +172,13 @@ def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamSt
     links = [link for link in ingest.connections if link.route == stream.route and link.is_open]
     if not links:
         return StreamState("disconnected", _not_connected(stream.route, ingest), since_ms)
+    if trading == OFF_SESSION:
+        return StreamState("live" if _is_fresh(told, ingest) else "off session", "")
+    return _heard(told, links, since_ms)
+
+
+def _heard(told: StreamStatus, links: Sequence[ConnectionStatus], since_ms: int | None) -> StreamState:
+    """Of a stream with an open connection, from which something may be expected."""
     if told.state == "stale" or _is_overdue(told):
         silent = "" if told.silent_s is None else f" for {told.silent_s:.0f} s"
         return StreamState("stale", f"silent{silent}, expected every {told.patience_s:.0f} s", since_ms)
@@ -259,6 +272,11 @@ def _not_connected(route: str, ingest: IngestStatus) -> str:
 def _is_overdue(told: StreamStatus) -> bool:
     """Also where the worker does not say so: connections that end and come back give it new patience each time."""
     return bool(told.patience_s) and told.silent_s is not None and told.silent_s > told.patience_s * 1.5
+
+
+def _is_fresh(told: StreamStatus, ingest: IngestStatus) -> bool:
+    """Whether a message came within the patience for its type."""
+    return told.last_recv_ns is not None and ingest.recv_ns - told.last_recv_ns <= told.patience_s * 1e9
 
 
 def _suffix(stream: Stream) -> str:

@@ -115,6 +115,7 @@ class IngestStatus(Status, frozen=True):
     queued_bytes: int = 0
     raw: dict[str, int] = {}
     is_trading: bool = True
+    is_off_session: bool = False
 
 
 class WrittenStatus(_Part, frozen=True):
@@ -153,6 +154,7 @@ class RestStatus(Status, frozen=True):
     clock_error_ms: float | None = None
     clock_steps: int = 0
     symbols: dict[str, str] = {}
+    off_session: tuple[str, ...] = ()
 
 
 class BusStatus(Status, frozen=True):

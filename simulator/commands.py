@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from simulator.exchange import Exchange
 from simulator.rest_faults import Kind, RestFault
+from simulator.sessions import MARKETS
 from simulator.stream_commands import Command, StreamCommands, nth_subscriber
 from simulator.synthetic import SyntheticMarket
 from simulator.websocket import WebSocket
@@ -37,6 +38,7 @@ class Commands:
             "history": self._history,
             "rest": self._rest,
             "symbol": self._symbol,
+            "session": self._session,
             "rate": self._rate,
             "pause": lambda words: self._set_paused(words, paused=True),
             "resume": lambda words: self._set_paused(words, paused=False),
@@ -155,6 +157,15 @@ class Commands:
         if feed is None or status not in _STATUSES:
             raise CommandError(f"no symbol {symbol}" if feed is None else f"{status} is none of {' '.join(_STATUSES)}")
         feed.status = status
+        return ""
+
+    def _session(self, words: Words) -> str:
+        market, seconds, later_s = words.text("MARKET"), words.number("SECONDS"), words.number("LATER", 0.0)
+        words.end()
+        if market not in MARKETS:
+            raise CommandError(f"{market} is none of {' '.join(MARKETS)}")
+        start_ms = self._exchange.clock.now_ms() + int(later_s * 1000)
+        self._synthetic().sessions.close(market, start_ms, start_ms + int(seconds * 1000))
         return ""
 
     def _rate(self, words: Words) -> str:

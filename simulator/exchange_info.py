@@ -34,7 +34,7 @@ def _symbol(contract: Contract, status: str) -> dict[str, Any]:
     return {
         "symbol": contract.symbol,
         "pair": contract.symbol,
-        "contractType": "PERPETUAL",
+        "contractType": "PERPETUAL" if contract.market == "COIN" else "TRADIFI_PERPETUAL",
         "deliveryDate": _NO_DELIVERY_MS,
         "onboardDate": 1_569_398_400_000,
         "status": status,
@@ -47,7 +47,7 @@ def _symbol(contract: Contract, status: str) -> dict[str, Any]:
         "quantityPrecision": contract.quantity_digits,
         "baseAssetPrecision": 8,
         "quotePrecision": 8,
-        "underlyingType": "COIN",
+        "underlyingType": contract.market,
         "underlyingSubType": [],
         "triggerProtect": "0.0500",
         "filters": [

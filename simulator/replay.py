@@ -14,6 +14,7 @@ from simulator.hub import Hub
 from simulator.market.contract import contract_of
 from simulator.names import family_of
 from simulator.replay_book import ReplayBook
+from simulator.sessions import Sessions
 
 _TURN = 64  # messages between two looks at the sockets
 _HIGH_WATER_BYTES = 1 << 20
@@ -103,6 +104,9 @@ class Replay:
             return self.contents.exchange_info
         contracts = {symbol: contract_of(symbol) for symbol in self._books}
         return exchange_info(contracts, dict.fromkeys(contracts, "TRADING"), self._first_ms, 2400)
+
+    def trading_schedule(self) -> bytes:
+        return Sessions().body(self._first_ms)
 
     async def depth(self, symbol: str, limit: int) -> bytes:
         """First the capture's own body, once the replay has come to it; then the book of the moment."""

@@ -29,6 +29,9 @@ class Market(Protocol):
 
     def exchange_info(self) -> bytes: ...
 
+    def trading_schedule(self) -> bytes:
+        """The hours of the markets behind TradFi contracts."""
+
     async def depth(self, symbol: str, limit: int) -> bytes: ...
 
     def stale_depth(self, symbol: str) -> bytes:
@@ -104,6 +107,8 @@ class Rest:
             return b'{"serverTime":%d}' % self._clock.now_ms()
         if name == "exchangeInfo":
             return self._market.exchange_info()
+        if name == "tradingSchedule":
+            return self._market.trading_schedule()
         if name not in _DEFAULT_LIMITS or not path.startswith(_PREFIX):
             raise RestError(-5000, f"Path {path}, Method GET is invalid")
         symbol = self._symbol(parameters)

@@ -16,6 +16,7 @@ from simulator.market.feed import Action, SymbolFeed
 from simulator.market.rates import DEFAULT_MIX, SUFFIXES, stream_rates
 from simulator.market.schedule import Schedule
 from simulator.names import stream_name
+from simulator.sessions import Sessions
 
 _EVENTS_A_TURN = 100  # then what was made is written, and sockets are read
 _LEAST_SLEEP_S = 0.002
@@ -34,6 +35,7 @@ class SyntheticOptions:
 class SyntheticMarket:
     def __init__(self, options: SyntheticOptions, hub: Hub, clock: ExchangeClock, weight_limit: int) -> None:
         self.is_paused = False
+        self.sessions = Sessions()
         self._options = options
         self._hub = hub
         self._clock = clock
@@ -64,8 +66,19 @@ class SyntheticMarket:
         for feed in self._feeds.values():
             for suffix, (events_a_second, action) in feed.actions(rates).items():
                 self._schedule.add(
-                    events_a_second, _event(feed, action, self._clock), now_s, is_random=suffix in _RANDOM_EVENTS
+                    events_a_second, self._event(feed, action), now_s, is_random=suffix in _RANDOM_EVENTS
                 )
+
+    def _event(self, feed: SymbolFeed, action: Action) -> Callable[[float], None]:
+        market = feed.engine.contract.market
+
+        def happen(now_s: float) -> None:
+            now_ms = self._clock.now_ms()
+            if feed.status == "TRADING" and self.sessions.is_open(market, now_ms):
+                feed.push_due(now_s)
+                action(now_ms, now_s)
+
+        return happen
 
     async def run(self) -> None:
         """Makes the market; ends only by being cancelled."""
@@ -99,6 +112,9 @@ class SyntheticMarket:
         statuses = {symbol: feed.status for symbol, feed in self._feeds.items()}
         return exchange_info(contracts, statuses, self._first_ms, self._weight_limit)
 
+    def trading_schedule(self) -> bytes:
+        return self.sessions.body(self._clock.now_ms())
+
     async def depth(self, symbol: str, limit: int) -> bytes:
         return self._feeds[symbol].snapshot(limit, self._clock.now_ms()).encode()
 
@@ -127,12 +143,3 @@ class SyntheticMarket:
         # with a start the oldest are given, else the newest
         chosen = chosen[:limit] if span_ms[0] else chosen[-limit:]
         return [feed.messages.kline_row(bar) for bar in chosen]
-
-
-def _event(feed: SymbolFeed, action: Action, clock: ExchangeClock) -> Callable[[float], None]:
-    def happen(now_s: float) -> None:
-        if feed.status == "TRADING":
-            feed.push_due(now_s)
-            action(clock.now_ms(), now_s)
-
-    return happen

@@ -16,6 +16,8 @@ def request_weight(path: str, limit: int) -> int:
         return 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
     if name == "klines":
         return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
+    if name == "tradingSchedule":
+        return 5
     return 20 if name in ("aggTrades", "rpiDepth") else 1
 
 

@@ -34,8 +34,8 @@ class Words:
         word = self.text("RETRY_AFTER", "none" if default is None else str(default))
         return None if word == "none" else _integer(word, "RETRY_AFTER")
 
-    def number(self, what: str) -> float:
-        word = self.text(what)
+    def number(self, what: str, default: float | None = None) -> float:
+        word = self.text(what, None if default is None else str(default))
         try:
             number = float(word)
         except ValueError:

@@ -56,6 +56,12 @@ class _Expectation:
     def restart(self, now_s: float) -> None:
         self.silent_from_s = self.asked_s = now_s
 
+    def pardon(self, now_s: float) -> None:
+        self.restart(now_s)
+        self.nagging = 1
+        if self.state == STALE:
+            self.state = WAITING
+
 
 class Liveness:
     """The state of each stream of one symbol. One that stays silent is reported again at growing intervals."""
@@ -68,6 +74,8 @@ class Liveness:
         self._checked_s: float | None = None
         self.is_trading = True
         """While the symbol is not TRADING, nothing is expected."""
+        self.is_off_session = False
+        """While the market that it follows is closed, silence is to be expected."""
 
     def add(self, stream: Stream) -> None:
         """Expect this stream too."""
@@ -117,6 +125,11 @@ class Liveness:
         """Whether the stream ever delivered a row to this process."""
         return self._streams[name].has_been_heard
 
+    @property
+    def is_expecting(self) -> bool:
+        """Whether silence says something."""
+        return self.is_trading and not self.is_off_session
+
     def check(self, now_s: float) -> list[Stale]:
         """The streams that want a new connection now."""
         slept = self._checked_s is not None and now_s - self._checked_s > _SLEPT_S
@@ -125,7 +138,9 @@ class Liveness:
         for one in self._streams.values():
             if one.silent_from_s is None or not one.patience_s:
                 continue
-            if slept or not self.is_trading:  # it was us who did not listen, or there is nothing to hear
+            if not self.is_expecting:  # there is nothing to hear
+                one.pardon(now_s)
+            elif slept:  # it was us who did not listen
                 one.restart(now_s)
             elif now_s - one.asked_s > one.patience_s * one.nagging:
                 found.append(Stale(one.stream, now_s - one.silent_from_s))
@@ -138,7 +153,7 @@ class Liveness:
         """aggTrade streams that are silent for very long while depth moves."""
         limit_s = _SUSPICIOUS * self._stale_timeout_s
         streams = self._streams.values()
-        if not any(one.state == LIVE for one in streams if one.stream.stream_type == "depth"):
+        if not self.is_expecting or not any(one.state == LIVE for one in streams if one.stream.stream_type == "depth"):
             return []
         return [
             one.stream.name

@@ -94,6 +94,7 @@ class Network:
             "opened": dict(self._opened_count),
             "lost": dict(self._lost_count),
             "is_trading": self.liveness.is_trading,
+            "is_off_session": self.liveness.is_off_session,
             "suspicious": self._suspicious,
             "attempts_exhausted": self._dialler.is_exhausted,
             "queued_bytes": self._reader.queued_bytes,

@@ -20,6 +20,7 @@ from services.ingest.reader import Reader
 from services.ingest.recorder import Recorder
 from services.ingest.repairs import RepairRequests, Wish, read_page
 from services.ingest.reports import Report
+from services.ingest.sessions import OffSession
 from services.ingest.snapshots import SnapshotRequests
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.events import MAX_ENVELOPE_BYTES
@@ -73,6 +74,7 @@ class Worker:
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
         self._bus_refused = 0
+        self._off_session = OffSession()
         self._next_tick_s = 0.0
         self._took_s = 0.0
         self._sub = sockets.bus_sub(
@@ -144,6 +146,7 @@ class Worker:
         if is_holding:
             self._recorder.expire(now_s)
             self._append()
+        self._network.liveness.is_off_session = self._off_session.covers(wall_ns() // 1_000_000)
         self._network.tick(now_s)
         self._ask_for_snapshot(now_s)
         self._ask_for_repairs(now_s)
@@ -161,6 +164,8 @@ class Worker:
                 stream_type, data = decode_frame(parts[-1])
                 if stream_type == "symbol_status":
                     self._network.liveness.is_trading = data.get("status") == "TRADING"
+                    if "off_session" in data:
+                        self._off_session.learn(data["off_session"])
                 elif stream_type == "depth_snapshot":
                     self._snapshots.seen(_decode_snapshot(data.get("event", b"")).last_update_id)
                 elif stream_type == "repair":

@@ -61,7 +61,7 @@ def _recorder(snapshot: Snapshot) -> Iterator[Metric]:
     yield counter("refused_messages", "Messages on the bus that broke the contract", (), [((), snapshot.refused)])
     yield gauge(
         "symbol_trading",
-        "1 if the exchange has the symbol TRADING; nothing is expected of one that is not",
+        "1 if the exchange has the symbol TRADING and its market is open; else its silence is expected",
         ("symbol",),
         [((symbol.symbol,), symbol.status == "TRADING") for symbol in picture.symbols],
     )

@@ -14,7 +14,7 @@ from services.rest.pacing import HEAVY_WEIGHT
 from services.rest.queue import Wanted
 from services.rest.repairs import RepairWish
 
-Kind = Literal["time", "exchange_info", "depth", "repair"]
+Kind = Literal["time", "exchange_info", "trading_schedule", "depth", "repair"]
 Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]
 """refused: this request is wrong, others are welcome. banned: send nothing for a while. forbidden: this address is not
 served. trouble: try again later."""
@@ -36,6 +36,7 @@ class Request(NamedTuple):
 
 TIME = Request("time", "/fapi/v1/time", 1)
 EXCHANGE_INFO = Request("exchange_info", "/fapi/v1/exchangeInfo", 1)
+TRADING_SCHEDULE = Request("trading_schedule", "/fapi/v1/tradingSchedule", 5)
 
 
 def depth_path(symbol: str) -> str:

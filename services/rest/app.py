@@ -167,9 +167,12 @@ class _RestProcess:
                 self._producer.append([offset_draft(measured)])
         elif request.kind == "exchange_info":
             weight_limit = self._listing.take(answer, now_s)
-            self._desk.took_exchange_info(weight_limit, now_s)
+            self._desk.took_exchange_info(weight_limit, now_s, follows_sessions=self._listing.follows_sessions)
             self._desk.snapshots.set_idle(self._listing.idle)
             self._desk.snapshots.interval_s = _interval_s(self._shell.config, self._desk.pace)
+        elif request.kind == "trading_schedule":
+            self._listing.take_schedule(answer, now_s)
+            self._desk.took_schedule(now_s)
         elif request.repair is not None:
             self._take_repair(request.repair, request, answer)
         else:
@@ -288,6 +291,7 @@ class _RestProcess:
             "snapshot_interval_s": desk.snapshots.interval_s,
             **self._clock_fields(),
             "symbols": self._listing.statuses(),
+            "off_session": self._listing.off_session(self._exchange_ms()),
             "save_fault": self._save_fault,
             "journal": self._producer.status(),
         }

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from services.rest.answers import (
     EXCHANGE_INFO,
     TIME,
+    TRADING_SCHEDULE,
     Answer,
     Request,
     Verdict,
@@ -34,8 +35,8 @@ class Queues(NamedTuple):
 
 
 class Desk:
-    """One request at a time: the clock first, then what the exchange lists, then what somebody waits for: snapshots,
-    then rows that are missing; then periodic snapshots, and audits at last."""
+    """One request at a time: the clock first, then what the exchange lists and the hours of markets, then what somebody
+    waits for: snapshots, then rows that are missing; then periodic snapshots, and audits at last."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Desk:
         self._jitter = jitter
         self._failures = 0
         self._exchange_info_due_s = float("-inf")
+        self._schedule_due_s = float("inf")
 
     def next(self, now_s: float, now_ms: int) -> Request | None:
         """The request that may leave now, counted as sent; None when there is none, or it is too early."""
@@ -78,7 +80,8 @@ class Desk:
         if used is not None:
             self.pace.reported(used, now_s)
         found = verdict(answer)
-        if answer.status == 404 and request.repair is not None:
+        is_schedule = request.kind == "trading_schedule"
+        if answer.status == 404 and (is_schedule or request.repair is not None):
             found = "refused"
         if found == "banned":
             self._failures = 0
@@ -86,6 +89,8 @@ class Desk:
             self.pace.stand_down(now_s + stand_down_s(answer.status, answer.headers, answer.body, now_ms))
         elif found == "forbidden":
             self._back_off("forbidden", now_s, self._longest_delay_s, self._longest_delay_s * _FORBIDDEN_CEILING)
+        elif found == "refused" and is_schedule:
+            self._schedule_due_s = now_s + self._interval_s
         elif found == "refused" and request.wanted is not None:
             self.snapshots.refused(request.wanted, now_s, now_ms)
         elif found != "good" and (found != "refused" or request.repair is None):
@@ -103,6 +108,8 @@ class Desk:
             self.repairs.failed(request.repair)
         elif request.kind == "exchange_info":
             self._exchange_info_due_s = now_s + min(self._interval_s, self._longest_delay_s)
+        elif request.kind == "trading_schedule":
+            self._schedule_due_s = now_s + min(self._interval_s, self._longest_delay_s)
 
     def succeeded(self) -> None:
         """An answer that was what it should be."""
@@ -114,18 +121,29 @@ class Desk:
         self.succeeded()
         return self.clock.take(sample, now_s)
 
-    def took_exchange_info(self, weight_limit: int | None, now_s: float) -> None:
-        """What the exchange lists is known, and how much weight it allows."""
+    def took_exchange_info(self, weight_limit: int | None, now_s: float, *, follows_sessions: bool = False) -> None:
+        """What the exchange lists is known, how much weight it allows, and whether the hours of markets matter."""
         self.succeeded()
         self._exchange_info_due_s = now_s + self._interval_s
         if weight_limit is not None:
             self.pace.limit = weight_limit
+        if not follows_sessions:
+            self._schedule_due_s = float("inf")
+        elif self._schedule_due_s == float("inf"):
+            self._schedule_due_s = now_s
+
+    def took_schedule(self, now_s: float) -> None:
+        """The hours of the markets are known, days ahead."""
+        self.succeeded()
+        self._schedule_due_s = now_s + self._interval_s
 
     def _wanted(self, now_s: float, now_ms: int) -> Request | None:
         if now_s >= self.clock.due_s:
             return TIME
         if now_s >= self._exchange_info_due_s:
             return EXCHANGE_INFO
+        if now_s >= self._schedule_due_s:
+            return TRADING_SCHEDULE
         wanted = self.snapshots.next_asked(now_s)
         if wanted is None and (missing := self.repairs.next(now_s)) is not None:
             return repair_request(missing)

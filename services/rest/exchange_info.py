@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from services.rest.sessions import CONTRACT_TYPE
+
 SUSPICIOUS_LOSS = 0.25
 """An answer that loses more of the universe at once is taken for an error of the exchange until it comes twice
 (facts page §5.2.15)."""
@@ -21,6 +23,8 @@ class ExchangeInfoError(ValueError):
 class _Listed(msgspec.Struct):
     symbol: str
     status: str
+    contractType: str = ""  # noqa: N815 (the exchange's names)
+    underlyingType: str = ""  # noqa: N815
 
 
 class _RateLimit(msgspec.Struct):
@@ -37,6 +41,8 @@ class Universe(NamedTuple):
     statuses: dict[str, str]
     other: dict[str, bytes]
     weight_limit: int | None
+    markets: dict[str, str]
+    """Of the contracts that follow the hours of one: its name in the trading schedule."""
 
 
 class Change(NamedTuple):
@@ -70,6 +76,7 @@ def read_exchange_info(body: bytes) -> Universe:
         statuses={item.symbol: item.status for item in listed},
         other={key: bytes(raw) for key, raw in members.items() if key not in _VOLATILE},
         weight_limit=_weight_limit(limits),
+        markets={item.symbol: item.underlyingType for item in listed if item.contractType == CONTRACT_TYPE},
     )
 
 

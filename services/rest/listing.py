@@ -14,7 +14,8 @@ from services.rest.exchange_info import (
     Universe,
     read_exchange_info,
 )
-from services.rest.messages import exchange_info_draft, symbol_status_draft
+from services.rest.messages import exchange_info_draft, symbol_status_draft, trading_schedule_draft
+from services.rest.sessions import Range, Schedule, read_schedule
 from services.rest.state import StateError, read_whole, write_whole
 from services.runtime.clock import wall_ns
 from services.runtime.producer import Producer
@@ -34,12 +35,27 @@ class ListingRecorder:
         self._producer = producer
         self._listing = _loaded(path)
         self._statuses: dict[str, str] = {}
+        self._markets: dict[str, str] = {}
+        self._schedule: Schedule | None = None
         self._next_tell_s = float("inf")
 
     @property
     def idle(self) -> frozenset[str]:
         """Configured symbols that are not trading."""
         return frozenset(symbol for symbol, status in self.statuses().items() if status != TRADING)
+
+    @property
+    def follows_sessions(self) -> bool:
+        """Whether a configured symbol has the hours of another market."""
+        return any(symbol in self._markets for symbol in self._configured)
+
+    def off_session(self, now_ms: int) -> list[str]:
+        """Configured symbols whose market is closed."""
+        return [
+            symbol
+            for symbol in self._configured
+            if self._schedule is not None and self._schedule.is_closed(self._markets.get(symbol, ""), now_ms)
+        ]
 
     def knows(self, symbol: str) -> bool:
         """Whether the exchange lists the symbol; before it has said so, every symbol may be."""
@@ -60,9 +76,18 @@ class ListingRecorder:
                 "believed when it comes a second time"
             )
         self._record(answer, universe)
+        self._markets = universe.markets
         self._tell_changes(universe)
         self._next_tell_s = now_s
         return universe.weight_limit
+
+    def take_schedule(self, answer: Answer, now_s: float) -> None:
+        """Record the hours of the markets where they changed; raises `AnswerError`."""
+        schedule = read_schedule(answer)
+        if self._schedule is None or schedule.closed != self._schedule.closed:
+            self._producer.append([trading_schedule_draft(answer)])
+            self._next_tell_s = now_s
+        self._schedule = schedule
 
     def tell(self, now_s: float) -> None:
         """Say the statuses of the configured symbols on the bus, when it is time."""
@@ -70,7 +95,13 @@ class ListingRecorder:
             return
         self._next_tell_s = now_s + _TELL_INTERVAL_S
         for symbol, status in self.statuses().items():
-            self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns()))
+            self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), self._closed(symbol)))
+
+    def _closed(self, symbol: str) -> list[Range] | None:
+        """None while it is not known: what was told by an earlier run holds."""
+        if self._schedule is None:
+            return None if symbol in self._markets else []
+        return self._schedule.closed.get(self._markets.get(symbol, ""), [])
 
     def _record(self, answer: Answer, universe: Universe) -> None:
         if self._listing is None:
@@ -95,7 +126,7 @@ class ListingRecorder:
         for symbol, status in universe.statuses.items():
             is_change = before.get(symbol, status) != status
             if is_change and symbol not in self._configured and symbol_fault(symbol) is None:
-                self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns()))
+                self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), None))
 
 
 def _loaded(path: Path) -> Listing | None:

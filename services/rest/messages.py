@@ -7,9 +7,10 @@ from binance_streamer.exchange import ExchangeError, Reading, stream_from_name
 from binance_streamer.exchange_rest import step_of
 from binance_streamer.names import symbol_fault
 from binance_streamer.wire import WireError, decode_frame
-from services.rest.answers import EXCHANGE_INFO, TIME, Answer, Snapshot, depth_path
+from services.rest.answers import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, Answer, Snapshot, depth_path
 from services.rest.offset import Measurement, Step
 from services.rest.repairs import RepairWish
+from services.rest.sessions import Range
 from services.runtime.gaps import Draft
 
 EXCHANGE = "EXCHANGE"
@@ -97,6 +98,11 @@ def exchange_info_draft(answer: Answer, event: bytes) -> Draft:
     return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, EXCHANGE_INFO.path, answer, event))
 
 
+def trading_schedule_draft(answer: Answer) -> Draft:
+    """The hours of the markets behind TradFi contracts, the body byte for byte, among what the exchange lists."""
+    return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, TRADING_SCHEDULE.path, answer, answer.body))
+
+
 def offset_draft(measured: Measurement) -> Draft:
     """How far the exchange's clock is ahead of ours, and how well that is known."""
     best = measured.best
@@ -120,9 +126,16 @@ def _clock_draft(source: str, recv_ns: int, fields: Mapping[str, object]) -> Dra
     return Draft("clock", EXCHANGE, "", data)
 
 
-def symbol_status_draft(symbol: str, status: str, recv_ns: int) -> Draft:
-    """Whether a symbol is TRADING, or what else."""
-    data = {"symbol": symbol, "stream": EXCHANGE_INFO.path, "recv_ns": recv_ns, "source": "rest", "status": status}
+def symbol_status_draft(symbol: str, status: str, recv_ns: int, off_session: Sequence[Range] | None) -> Draft:
+    """Whether a symbol is TRADING, or what else, and when the market that it follows is closed."""
+    data = {
+        "symbol": symbol,
+        "stream": EXCHANGE_INFO.path,
+        "recv_ns": recv_ns,
+        "source": "rest",
+        "status": status,
+        **({} if off_session is None else {"off_session": list(off_session)}),
+    }
     return Draft("symbol_status", symbol, "", data)
 
 

@@ -11,6 +11,7 @@ class Contract:
     quantity_digits: int
     tick: int  # in units of the last price digit
     first_price: int  # in units of the last price digit, a multiple of tick
+    market: str = "COIN"  # whose hours it follows: that of a TradFi contract has sessions
 
     @property
     def quote_digits(self) -> int:
@@ -26,12 +27,19 @@ _KNOWN = {
     "XRPUSDT": (4, 1, 1, 28_655),
     "DOGEUSDT": (5, 0, 1, 24_212),
 }
+_TRADFI = {
+    "TSLAUSDT": ("EQUITY", (2, 2, 1, 43_120)),
+    "XAUUSDT": ("COMMODITY", (2, 3, 1, 412_050)),
+}
 
 
 def contract_of(symbol: str) -> Contract:
     """A known contract, else one made up from the symbol's name, the same in every run."""
     if symbol in _KNOWN:
         return Contract(symbol, *_KNOWN[symbol])
+    if symbol in _TRADFI:
+        market, known = _TRADFI[symbol]
+        return Contract(symbol, *known, market)
     name = zlib.crc32(symbol.encode())
     return Contract(symbol, 4 + name % 3, name // 3 % 4, 1, 20_000 + name // 12 % 80_000)
 

@@ -28,16 +28,17 @@ def free_port() -> int:
 class Recorder:
     """All processes of a recorder of one symbol; each may be killed and started again."""
 
-    def __init__(self, place: Path, running: contextlib.ExitStack) -> None:
+    def __init__(self, place: Path, running: contextlib.ExitStack, symbol: str = "BTCUSDT", **network: Any) -> None:
         self._place = place
         self._running = running
-        self.simulator = running.enter_context(Simulator(place, "--symbols", "BTCUSDT", "--rate", "100"))
+        self._symbol = symbol
+        self.simulator = running.enter_context(Simulator(place, "--symbols", symbol, "--rate", "100"))
         self.receiver = running.enter_context(Receiver())
         self._port = free_port()
         self._config = write_config(
             place,
-            {"BTCUSDT": ["aggTrade", "depth@0ms", "forceOrder"]},
-            self.simulator.urls,
+            {symbol: ["aggTrade", "depth@0ms", "forceOrder"]},
+            {**self.simulator.urls, **network},
             orderbook={"enabled": False},
             alerts={"delay": 1, "webhooks": [{"url": self.receiver.url}]},
             monitor={"enabled": True, "address": f"127.0.0.1:{self._port}"},
@@ -48,7 +49,7 @@ class Recorder:
 
     def start(self, name: str) -> None:
         """A process of this name."""
-        arguments = ("--symbol", "BTCUSDT") if name == "ingest" else ()
+        arguments = ("--symbol", self._symbol) if name == "ingest" else ()
         program = service(name, self._config, *arguments, output=self._place / f"{name}.out")
         self.processes[name] = self._running.enter_context(program)
 
@@ -144,3 +145,20 @@ def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
     eventually(lambda: recorder.health()[0], 60, what="the monitor is back")
     eventually(lambda: recorder.metric("gaps_today", **of("aggTrade")) == gaps, 60,
                what="today's gaps are known to the next monitor")  # fmt: skip
+
+
+def test_a_contract_whose_market_is_closed_is_healthy_but_not_without_a_connection(place: Path) -> None:
+    with contextlib.ExitStack() as running:
+        recorder = Recorder(place, running, "TSLAUSDT", stale_timeout=3, exchange_info_interval=1)
+        assert recorder.until_healthy()["symbols"] == {"TSLAUSDT": "TRADING"}
+        recorder.simulator.command("session EQUITY 86400")
+
+        def is_shown() -> bool:
+            status, body = recorder.health()
+            streams = body["streams"]["TSLAUSDT"]
+            return (status, body["symbols"]["TSLAUSDT"], streams["depth@0ms"]) == (200, "OFF SESSION", "off session")
+
+        eventually(is_shown, 60, what="the depth stream has nothing to say, and that is well")
+        recorder.simulator.command("refuse 60")
+        recorder.simulator.command("close fin *")
+        recorder.until_named("TSLAUSDT depth@0ms")

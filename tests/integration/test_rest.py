@@ -349,6 +349,28 @@ def test_periodic_snapshots_need_no_request_and_leave_out_what_does_not_trade(
     assert change["changed"]["ETHUSDT"]["status"] == "TRADING"
 
 
+def test_the_hours_of_a_tradfi_contract_are_recorded_and_told_days_ahead(place: Path) -> None:
+    with Simulator(place, "--symbols", "BTCUSDT,TSLAUSDT", "--rate", "100") as simulator:
+        simulator.command("session EQUITY 3600 86400")
+        config = write_config(place, {"BTCUSDT": ["aggTrade"], "TSLAUSDT": ["aggTrade"]}, simulator.urls)
+        with service("bus", config, output=place / "bus.out"):
+            bus = Bus(config)
+            eventually(lambda: bus.of("status", "bus"), what="the bus is up")
+            with rest_process(place, config) as rest:
+                eventually(lambda: any(data.get("off_session") for data in bus.of("symbol_status", "TSLAUSDT")))
+                assert rest.stop() == 0
+            ((start_ms, end_ms),) = bus.of("symbol_status", "TSLAUSDT")[-1]["off_session"]
+            assert (end_ms - start_ms, bus.status()["off_session"]) == (3_600_000, [])
+            assert not any(data["off_session"] for data in bus.of("symbol_status", "BTCUSDT"))
+            listed, hours = bus.of("exchange_info", "EXCHANGE")
+            bus.close()
+        simulator.stop()
+    assert "symbols" in json.loads(listed["event"])
+    found = json.loads(hours["event"])["marketSchedules"]["EQUITY"]["sessions"]
+    assert {"startTime": start_ms, "endTime": end_ms, "type": "NO_TRADING"} in found
+    assert [path for _, _, path in answers(place)].count("/fapi/v1/tradingSchedule") == 1
+
+
 def _asked(bus: Bus, pid: int) -> None:
     eventually(lambda: bus.status().get("pid") == pid and bus.status()["symbols"])
     rounds(bus, 1)

@@ -75,6 +75,7 @@ const WAITING = [
   ..."waiting starting buffering snapshot_requested bridging open".split(" "),
   "standing down",
   "not trading",
+  "off session",
   "not heard yet",
 ];
 

@@ -7,6 +7,7 @@ import pytest
 
 from binance_streamer import config as configuration
 from binance_streamer.config import Config
+from binance_streamer.exchange import stream_of
 from binance_streamer.health import Health, Problem, disk_of, stream_state, trading_status
 from binance_streamer.observer import Observer
 from binance_streamer.statuses import IngestStatus, WriterStatus, read_status
@@ -176,6 +177,39 @@ def test_a_symbol_that_does_not_trade_is_shown_as_such_and_is_healthy() -> None:
 def test_a_worker_remembers_that_its_symbol_does_not_trade() -> None:
     told = read_status(frame("ingest-BTCUSDT", **ingest(is_trading=False)))
     assert trading_status("BTCUSDT", {"ingest-BTCUSDT": told}) == "NOT TRADING"
+
+
+def off_session(*, connected: bool = True, **fields: Any) -> dict[str, Any]:
+    """A worker whose depth stream has said nothing for an hour."""
+    whole = ingest(connections=[link("public"), link("market")] if connected else [], is_off_session=True)
+    whole["streams"]["btcusdt@depth@0ms"] = stream(state="stale", last_recv_ns=NOW_NS - 3600 * 10**9, **fields)
+    return whole
+
+
+def state_of(name: str, whole: dict[str, Any]) -> str:
+    status = read_status(frame("ingest-BTCUSDT", **whole))
+    assert isinstance(status, IngestStatus)
+    trading = trading_status("BTCUSDT", {"ingest-BTCUSDT": status})
+    return stream_state(stream_of("BTCUSDT", name), status, trading).state
+
+
+def test_silence_outside_of_a_market_s_hours_is_shown_as_such_and_is_healthy() -> None:
+    assert health(ingest=off_session()).healthy
+    assert not health(ingest={**off_session(), "is_off_session": False}).healthy
+    assert state_of("depth@0ms", off_session()) == "off session"
+    assert state_of("aggTrade", off_session()) == "live"
+
+
+def test_a_worker_that_has_just_started_is_off_session_by_the_word_of_rest() -> None:
+    told = {**off_session(), "is_off_session": False}
+    rest = {"state": "answered", "symbols": {"BTCUSDT": "TRADING"}, "off_session": ["BTCUSDT"]}
+    assert health(ingest=told, rest=rest).healthy
+    assert not health(ingest=told, rest={**rest, "off_session": []}).healthy
+
+
+def test_outside_of_a_market_s_hours_a_connection_is_needed_even_so() -> None:
+    found = health(ingest=off_session(connected=False))
+    assert "BTCUSDT depth@0ms" in [problem.what for problem in found.problems if problem.severity == "failure"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,11 @@
 """Silence, judged by the type of the stream."""
 
+import pytest
+
 from binance_streamer.exchange import stream_of
+from binance_streamer.wire import WireError
 from services.ingest.liveness import Liveness
+from services.ingest.sessions import OffSession
 
 DEPTH = "btcusdt@depth@0ms"
 AGG_TRADE = "btcusdt@aggTrade"
@@ -64,6 +68,29 @@ def test_a_symbol_that_does_not_trade_is_not_nagged() -> None:
     liveness = connected()
     liveness.is_trading = False
     assert stale(liveness, 0, 500) == []
+
+
+def test_a_symbol_whose_market_is_closed_is_stale_no_more_and_gets_new_patience_when_it_opens() -> None:
+    liveness = connected()
+    stale(liveness, 0, 20)
+    assert liveness.state(DEPTH) == "stale"
+    liveness.is_off_session = True
+    assert stale(liveness, 20, 500) == []
+    assert liveness.state(DEPTH) == "waiting"
+    assert liveness.suspicious(500) == []
+    liveness.is_off_session = False
+    assert [now_s for now_s, name in stale(liveness, 500, 520) if name == DEPTH] == [510]
+
+
+def test_hours_that_are_none_are_refused_and_change_nothing() -> None:
+    hours = OffSession()
+    assert not hours.covers(1500)
+    hours.learn([[1000, 2000], [5000, 6000]])
+    assert [now_ms for now_ms in (999, 1000, 1999, 2000, 5500) if hours.covers(now_ms)] == [1000, 1999, 5500]
+    for wrong in (7, None, [[1000]], [["a", "b"]], [[-1, 5]], [[0, 1 << 60]]):
+        with pytest.raises(WireError, match="off_session"):
+            hours.learn(wrong)
+    assert hours.covers(1500)
 
 
 def test_a_process_that_was_stopped_does_not_blame_the_exchange() -> None:

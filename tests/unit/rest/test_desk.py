@@ -48,6 +48,30 @@ def leaving(desk: Desk, now_s: float) -> Request:
     return request
 
 
+def test_the_hours_of_markets_are_asked_for_where_they_matter() -> None:
+    desk = a_running_desk()
+    assert desk.next(1.0, NOW_MS) is None
+    desk.took_exchange_info(2400, 1.0, follows_sessions=True)
+    assert leaving(desk, 1.0).path == "/fapi/v1/tradingSchedule"
+    desk.took_schedule(1.0)
+    desk.took_exchange_info(2400, 300.0, follows_sessions=True)
+    assert desk.next(600.0, NOW_MS) is None
+    assert leaving(desk, 601.0).path == "/fapi/v1/tradingSchedule"
+    desk.took_exchange_info(2400, 601.0)
+    assert desk.next(650.0, NOW_MS) is None
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_exchange_without_hours_of_markets_is_no_trouble(status: int) -> None:
+    desk = a_running_desk()
+    desk.took_exchange_info(2400, 1.0, follows_sessions=True)
+    assert desk.judge(leaving(desk, 1.0), an_answer(status), 1.0, NOW_MS) == "refused"
+    assert desk.condition == "answered"
+    assert desk.next(600.0, NOW_MS) is None
+    desk.took_exchange_info(2400, 600.0, follows_sessions=True)
+    assert leaving(desk, 601.0).path == "/fapi/v1/tradingSchedule"
+
+
 def test_first_the_time_then_the_list_then_snapshots() -> None:
     desk = a_desk()
     desk.snapshots.ask("BTCUSDT", "sequence", 1, 0.0)

@@ -454,6 +454,24 @@ def test_a_settling_symbol_is_quiet(start: Start) -> None:
     read_until(client, lambda frame: "ethusdt" in frame)
 
 
+def test_a_contract_whose_market_has_no_session_is_quiet_and_trading(start: Start) -> None:
+    exchange = start("--symbols", "BTCUSDT,TSLAUSDT", "--rate", "200")
+    client = exchange.public(TRADE, "tslausdt@trade")
+    read_until(client, lambda frame: "tslausdt" in frame)
+    exchange.command("session EQUITY 3600")
+    frames = read(client, 100)[50:]
+    assert {json.loads(frame)["stream"] for frame in frames} == {TRADE}
+    listed = {item["symbol"]: item for item in exchange.get("/fapi/v1/exchangeInfo").json()["symbols"]}
+    assert [(listed[name]["contractType"], listed[name]["underlyingType"], listed[name]["status"])
+            for name in ("BTCUSDT", "TSLAUSDT")] == [
+        ("PERPETUAL", "COIN", "TRADING"), ("TRADIFI_PERPETUAL", "EQUITY", "TRADING"),
+    ]  # fmt: skip
+    markets = exchange.get("/fapi/v1/tradingSchedule").json()["marketSchedules"]
+    closed = [one for one in markets["EQUITY"]["sessions"] if one["type"] == "NO_TRADING"]
+    assert sum(one["endTime"] - one["startTime"] for one in closed) == 3_600_000
+    assert {one["type"] for one in markets["COMMODITY"]["sessions"]} == {"REGULAR"}
+
+
 def test_pause_and_resume(exchange: SimulatedExchange) -> None:
     client = exchange.market(AGG)
     read(client, 5)
@@ -468,7 +486,7 @@ REFUSED = (
     "", "dance", "drop", "drop x *", "drop 0 *", "drop 1 nonsense@trade", "drop 1 *", f"drop 1 {AGG} on 3", "close",
     "close 999", "close fin nonsense", "stall *", "rest", "rest 42 1", "rest 429", "symbol X TRADING", "rate 0",
     "symbol BTCUSDT NONSENSE", "clock x", "pause now", "hang -1", f"trickle {AGG} 0", "rest 418 1 x",
-    "reject 429 1 soon", "rest 429 1 soon", "rest html 1 more",
+    "reject 429 1 soon", "rest 429 1 soon", "rest html 1 more", "session COIN 5", "session EQUITY",
 )  # fmt: skip
 
 

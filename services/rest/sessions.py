@@ -1,0 +1,72 @@
+"""When the markets behind TradFi contracts are closed. Pure.
+
+Such a contract follows another market's hours: outside of them its streams may be silent while it stays TRADING
+(docs/exchange.md §5.3).
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from services.rest.answers import Answer, AnswerError
+
+CONTRACT_TYPE = "TRADIFI_PERPETUAL"
+_CLOSED = "NO_TRADING"
+_MOST_RANGES = 100
+"""A week has 8 of them."""
+
+Range = tuple[int, int]
+"""In ms of the exchange's clock; the end is no part of it."""
+_Time = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
+class _Session(msgspec.Struct):
+    startTime: _Time  # noqa: N815 (the exchange's names)
+    endTime: _Time  # noqa: N815
+    type: str
+
+
+class _Market(msgspec.Struct):
+    sessions: list[_Session]
+
+
+class _Schedule(msgspec.Struct):
+    marketSchedules: dict[str, _Market]  # noqa: N815
+
+
+class Schedule:
+    """One answer: a week of sessions by market, from the day before on."""
+
+    def __init__(self, closed: dict[str, list[Range]]) -> None:
+        self.closed = closed
+        """The ranges in which a market is closed, in order; neighbours are one."""
+
+    def is_closed(self, market: str, now_ms: int) -> bool:
+        """Whether the market is known to be closed; one without a session now is not."""
+        return any(start_ms <= now_ms < end_ms for start_ms, end_ms in self.closed.get(market, []))
+
+
+def read_schedule(answer: Answer) -> Schedule:
+    """The answer to `/fapi/v1/tradingSchedule`, checked as JSON; raises `AnswerError`."""
+    try:
+        found = msgspec.json.decode(answer.body, type=_Schedule)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerError(f"expected a trading schedule: {error}; got {answer.body[:200]!r}") from error
+    return Schedule(
+        {name: list(_closed(market.sessions))[-_MOST_RANGES:] for name, market in found.marketSchedules.items()}
+    )
+
+
+def _closed(sessions: list[_Session]) -> Iterator[Range]:
+    ranges = sorted((one.startTime, one.endTime) for one in sessions if one.type == _CLOSED)
+    current: Range | None = None
+    for start_ms, end_ms in ranges:
+        if current is not None and start_ms <= current[1]:
+            current = current[0], max(current[1], end_ms)
+            continue
+        if current is not None:
+            yield current
+        current = start_ms, end_ms
+    if current is not None:
+        yield current

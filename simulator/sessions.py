@@ -1,0 +1,38 @@
+"""The hours of the markets behind TradFi contracts: a made-up /fapi/v1/tradingSchedule. Open but for its breaks."""
+
+import json
+from itertools import pairwise
+
+MARKETS = ("EQUITY", "COMMODITY")
+_DAY_MS = 86_400_000
+
+
+class Sessions:
+    def __init__(self) -> None:
+        self._breaks: dict[str, list[tuple[int, int]]] = {market: [] for market in MARKETS}
+
+    def close(self, market: str, start_ms: int, end_ms: int) -> None:
+        """No trading in that time."""
+        self._breaks[market].append((start_ms, end_ms))
+
+    def is_open(self, market: str, now_ms: int) -> bool:
+        return not any(start_ms <= now_ms < end_ms for start_ms, end_ms in self._breaks.get(market, ()))
+
+    def body(self, now_ms: int) -> bytes:
+        """A week from the day before on."""
+        first_ms = (now_ms // _DAY_MS - 1) * _DAY_MS
+        schedules = {market: {"sessions": self._sessions(market, first_ms)} for market in MARKETS}
+        return json.dumps({"updateTime": now_ms, "marketSchedules": schedules}, separators=(",", ":")).encode()
+
+    def _sessions(self, market: str, first_ms: int) -> list[dict[str, object]]:
+        last_ms = first_ms + 7 * _DAY_MS
+        edges = {first_ms + day * _DAY_MS for day in range(8)}
+        edges.update(ms for one in self._breaks[market] for ms in one if first_ms < ms < last_ms)
+        return [
+            {
+                "startTime": start_ms,
+                "endTime": end_ms,
+                "type": "REGULAR" if self.is_open(market, start_ms) else "NO_TRADING",
+            }
+            for start_ms, end_ms in pairwise(sorted(edges))
+        ]
