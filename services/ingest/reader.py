@@ -67,6 +67,7 @@ class Reader(threading.Thread):
         self._stamper = Stamper()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._lines: dict[int, _Line] = {}  # by descriptor
+        self._unread: set[_Line] = set()  # whose TLS layer may hold bytes, which wake no poll
         self._poll = select.epoll()
         self._ticked_s = monotonic_s()
 
@@ -138,7 +139,9 @@ class Reader(threading.Thread):
             is_far_ahead = self._is_far_ahead()
             if is_far_ahead:
                 time.sleep(_PAUSE_S)
-            for descriptor, _ in self._poll.poll(0 if is_far_ahead else _TICK_S):
+            elif self._unread:
+                self._read_on()
+            for descriptor, _ in self._poll.poll(0 if is_far_ahead or self._unread else _TICK_S):
                 if descriptor == self._command:
                     self._obey()
                 elif descriptor in self._lines and not is_far_ahead:
@@ -232,7 +235,14 @@ class Reader(threading.Thread):
             if not self._deliver(line, events, now_ns) or received < _BUFFER_BYTES:
                 return
             if self.queued_bytes > _AHEAD_BYTES:
+                self._unread.add(line)
                 return
+
+    def _read_on(self) -> None:
+        lines, self._unread = self._unread, set()
+        for line in lines:
+            if line in self._lines.values():
+                self._read(line)
 
     def _deliver(self, line: _Line, events: list[Event], now_ns: int) -> bool:
         """Whether the connection goes on."""

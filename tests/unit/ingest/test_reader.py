@@ -246,3 +246,32 @@ def test_a_reader_that_has_ended_is_no_secret_behind_what_it_had_received() -> N
             with pytest.raises(RuntimeError, match="reader"):
                 reports_until(reader, Failed, found)
             assert delivered_by(found) == [b"a"]
+
+
+class Decrypted(Connection):
+    """Holds bytes that wake no poll, as the TLS layer does with the rest of a record."""
+
+    def __init__(self, sock: socket.socket, held: bytes) -> None:
+        super().__init__(sock)
+        self.held = held
+
+    def recv_into(self, buffer: memoryview) -> int | None:
+        part, self.held = self.held[: len(buffer)], self.held[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part) or None
+
+
+def test_what_waits_in_the_tls_layer_is_read_once_the_recorder_has_caught_up() -> None:
+    sent = [b"%04d" % number * 250 for number in range(1500)]
+    with reading(most_bytes=1 << 30) as (reader, _):
+        reports_until(reader, Opened)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader.add(2, Decrypted(ours, b"".join(text(payload) for payload in sent)))
+            found: list[Report] = []
+
+            def has_everything() -> bool:
+                found.extend(reader.take(1 << 30))
+                return delivered_by(found) == sent
+
+            eventually(has_everything)
