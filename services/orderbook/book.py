@@ -110,9 +110,9 @@ class Book:
             sum(self.asks.trusts(price) for price, _ in asks),
         )
 
-    def knows(self, number: int) -> bool:
-        """Whether the best `number` levels of each side are the exchange's, with none missing among them."""
-        return self.bids.knows(number) and self.asks.knows(number)
+    def known_top(self, number: int) -> tuple[list[Level], list[Level]]:
+        """As many of the best `number` bids and asks as none is missing among, best first."""
+        return self.bids.known_top(number), self.asks.known_top(number)
 
     def learn(self, bids: list[Level], asks: list[Level], trusted_range: TrustedRange) -> None:
         """Add levels that were missing beyond the trusted range, and widen it."""

@@ -17,7 +17,7 @@ _MOST_NAMED = 10
 
 def live_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
     """`orderbook.<symbol>.`: the top of a book."""
-    bids, asks = keeper.book.top(levels) if keeper.is_valid else ([], [])
+    bids, asks = keeper.book.known_top(levels) if keeper.is_valid else ([], [])
     data = {
         "symbol": keeper.symbol,
         "recv_ns": recv_ns,
@@ -153,7 +153,7 @@ def _state(keeper: Keeper) -> dict[str, Any]:
 def _summary_of_levels(keeper: Keeper, levels: int) -> dict[str, Any]:
     book, stamps = keeper.book, keeper.stamps
     bid, ask = book.best_bid, book.best_ask
-    bids, asks = book.top(levels)
+    bids, asks = book.known_top(levels)
     bid_levels, ask_levels = book.counts
     return {
         "last_update_id": book.update_id,

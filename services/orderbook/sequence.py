@@ -81,7 +81,7 @@ class BookSequence:
     def is_valid(self) -> bool:
         """Whether the book is the exchange's at `book.update_id`, as far as it is known.
 
-        Best bid and ask are; whether n levels are, `book.knows(n)` says. Beyond the levels that the snapshot had the
+        Best bid and ask are; how many levels are, `book.known_top` says. Beyond the levels that the snapshot had the
         book still follows its updates, but there may be others.
         """
         return self.state is State.SYNCED and self.book.is_top_known

@@ -127,12 +127,13 @@ class Side:
         """Whether a price is not worse than the edge."""
         return self._edge is None or self.sign * Decimal(price) >= self.sign * Decimal(self._edge)
 
-    def knows(self, number: int) -> bool:
-        """Whether the best `number` levels are the exchange's, with none missing among them."""
-        if self._edge_key is None:
-            return True
+    def known_top(self, number: int) -> list[Level]:
+        """As many of the best `number` levels as none is missing among: those that are not worse than the edge."""
         best = self.top(number)
-        return len(best) == number and self.key_of(best[-1][0]) >= self._edge_key
+        edge_key = self._edge_key
+        if edge_key is None or not best or self.key_of(best[-1][0]) >= edge_key:
+            return best
+        return [level for level in best if self.key_of(level[0]) >= edge_key]
 
     @property
     def is_running_out(self) -> bool:

@@ -114,7 +114,9 @@ class SymbolFeed:
 
     def _churn(self, now_ms: int, now_s: float) -> None:
         bits = self.engine.rng.getrandbits(8)
-        self.engine.churn(70 if bits >= 252 else 2 + (bits & 7))  # 68 levels are usual in a busy real message
+        has_changed = self._chains["depth@0ms"].position < len(self.engine.book.changed)
+        if bits & 24 or not has_changed:  # the others end with a trade or quote, whose id bookTicker has had
+            self.engine.churn(70 if bits >= 252 else 2 + (bits & 7))  # 68 levels are usual in a busy real message
         self._depth("depth@0ms", now_ms, now_s)
 
     def _depth(self, suffix: str, now_ms: int, _now_s: float) -> None:

@@ -190,6 +190,8 @@ def test_killed_or_cut_off_it_says_no_wrong_top_and_every_summary_is_in_the_file
         running.settle()
         running.hear()
         running.check_whole_books()
+        books_said = running.status("orderbook")["books"]
+        assert min(books_said[symbol]["tops_compared"] for symbol in running.symbols) > 10, books_said
         running.stop()
         running.check_nothing_is_left()
         assert running.check_all_that_was_said() >= 200
@@ -240,6 +242,23 @@ def test_the_next_audit_finds_an_update_that_was_lost_without_a_trace(place: Pat
         running.stop()
         rows = recorded_rows(running.data, "BTCUSDT", "audit")
         assert [row["outcome"] for row in rows].count("failed") == 1
+
+
+def test_a_best_quote_finds_an_update_that_was_lost_without_a_trace(place: Path) -> None:
+    with books(place, rate=200, streams=("depth@0ms", "bookTicker"), audit_interval=0) as running:
+        for _ in range(50):
+            running.simulator.command("hide 2 btcusdt@depth@0ms")
+            running.wait_tops(len(running.said) + 100)
+            failed = [audit for audit in running.audits if audit["kind"] == "bookticker"]
+            if failed:
+                break
+        assert {(audit["symbol"], audit["outcome"]) for audit in failed} == {("BTCUSDT", "failed")}
+        difference = failed[0]["differences"][0]
+        assert difference[2] != difference[3]
+        running.wait_valid(time.time_ns())
+        running.settle()
+        running.check_whole_books()
+        running.stop()
 
 
 def test_questions_that_cannot_be_answered_say_what_to_do(place: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_side_of_fewer_than_a_thousand_levels_is_known_as_a_whole() -> None:
     book = loaded()
     assert book.trusted_range == TrustedRange(None, None)
     assert book.trusted(5) == (2, 2)
-    assert book.knows(5)
+    assert book.known_top(5) == book.top(5) == book.levels()
 
 
 def test_beyond_a_thousand_levels_nothing_is_known() -> None:
@@ -70,6 +70,18 @@ def test_beyond_a_thousand_levels_nothing_is_known() -> None:
     assert book.trusted(2000) == (1000, 0)
     assert not book.is_top_known
     assert book.best_ask == ("3000.1", "1")
+
+
+def test_a_known_top_ends_where_levels_may_be_missing() -> None:
+    book = Book()
+    bids = [(f"{price}.0", "1") for price in range(2000, 1000, -1)]
+    asks = [(f"{price}.0", "1") for price in range(2001, 3001)]
+    book.load(snapshot(5, bids=bids, asks=asks))
+    gone = [(price, "0.0") for price, _ in bids[2:]]
+    book.apply(update("5>6", bids=[*gone, ("999.5", "3"), ("900.0", "1")], asks=[("3000.1", "1")]))
+    assert book.top(3)[0] == [*bids[:2], ("999.5", "3")]
+    assert book.known_top(3) == (bids[:2], asks[:3])
+    assert book.known_top(1001) == (bids[:2], asks)
 
 
 def test_an_update_that_cannot_be_read_changes_nothing() -> None:
