@@ -6,7 +6,10 @@ A gap and a failed audit are events: such a problem is over when none has come f
 from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from binance_streamer.config import AlertsConfig
+from binance_streamer.health import SILENT_S
 from services.monitor.picture import ProblemPart, Snapshot
 
 EVENT_S = 600.0
@@ -23,14 +26,39 @@ class Notice(NamedTuple):
     lasted_s: float | None
 
 
+class ToldEpisode(msgspec.Struct, frozen=True):
+    """A problem that was told and is not over; when it was told last, and how often."""
+
+    problem: ProblemPart
+    told_ms: int
+    times: int
+
+
+class ToldEvents(msgspec.Struct, frozen=True):
+    """Events that are not over: how many, the last one, and the first one."""
+
+    condition: str
+    what: str
+    count: int
+    last_ms: int
+    since_ms: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the next run must know, by the wall clock."""
+
+    episodes: tuple[ToldEpisode, ...] = ()
+    events: tuple[ToldEvents, ...] = ()
+
+
 class _Episode:
-    __slots__ = ("is_told", "problem", "seen_s", "since_s", "told_s")
+    __slots__ = ("problem", "seen_s", "since_s", "times", "told_s")
 
     def __init__(self, problem: ProblemPart, now_s: float) -> None:
         self.problem = problem
         self.since_s = self.seen_s = now_s
-        self.is_told = False
         self.told_s = now_s
+        self.times = 0
 
 
 class Alerts:
@@ -61,15 +89,37 @@ class Alerts:
     def _happening(self, episode: _Episode, now_s: float) -> Happening | None:
         if episode.seen_s < now_s:
             is_over = now_s - episode.seen_s >= self._config.delay
-            return "closed" if is_over and episode.is_told else None
-        if not episode.is_told:
+            return "closed" if is_over and episode.times else None
+        if not episode.times:
             is_event = episode.problem.condition == "gap"
             if not is_event and now_s - episode.since_s < self._config.delay:
                 return None
         elif now_s - episode.told_s < self._config.repeat_interval:
             return None
-        was_told, episode.is_told, episode.told_s = episode.is_told, True, now_s
-        return "still" if was_told else "opened"
+        episode.times += 1
+        episode.told_s = now_s
+        return "still" if episode.times > 1 else "opened"
+
+    def told(self, now_s: float, now_ms: int) -> Told:
+        """For the next run."""
+        return Told(
+            tuple(
+                ToldEpisode(one.problem, now_ms - int((now_s - one.told_s) * 1000), one.times)
+                for one in self._episodes.values()
+                if one.times
+            ),
+            self._events.told(now_s, now_ms),
+        )
+
+    def restore(self, told: Told, now_s: float, now_ms: int) -> None:
+        """What an earlier run told. None of it is over before every process had the time to say something."""
+        for one in told.episodes:
+            episode = _Episode(one.problem, now_s)
+            episode.seen_s = now_s + SILENT_S
+            episode.told_s = now_s - max(0, now_ms - one.told_ms) / 1000
+            episode.times = one.times
+            self._episodes[one.problem.condition, one.problem.what] = episode
+        self._events.restore(told.events, now_s, now_ms)
 
 
 class Events:
@@ -77,7 +127,20 @@ class Events:
 
     def __init__(self) -> None:
         self._counts: dict[_Key, int] | None = None
-        self._open: dict[_Key, tuple[int, float, int]] = {}  # how many, the last one, when the first one
+        self._open: dict[_Key, tuple[int, float, int]] = {}  # how many, the last, when the first
+
+    def told(self, now_s: float, now_ms: int) -> tuple[ToldEvents, ...]:
+        """For the next run."""
+        return tuple(
+            ToldEvents(*key, count, now_ms - int((now_s - last_s) * 1000), since_ms)
+            for key, (count, last_s, since_ms) in self._open.items()
+        )
+
+    def restore(self, told: tuple[ToldEvents, ...], now_s: float, now_ms: int) -> None:
+        """Those of an earlier run."""
+        for one in told:
+            last_s = now_s - max(0, now_ms - one.last_ms) / 1000
+            self._open[one.condition, one.what] = one.count, last_s, one.since_ms
 
     def problems(self, snapshot: Snapshot, now_s: float) -> Iterator[ProblemPart]:
         """Those of which one came within `EVENT_S`."""

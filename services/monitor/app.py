@@ -11,6 +11,7 @@ from binance_streamer.endpoints import host_and_port
 from binance_streamer.sockets import bus_pub, bus_sub
 from services.monitor.alerts import Alerts
 from services.monitor.gapfiles import GapFiles
+from services.monitor.memory import FILE, Memory
 from services.monitor.server import Server, listening_socket
 from services.monitor.view import View
 from services.monitor.web import Board, application
@@ -61,6 +62,9 @@ class _Monitor:
             self._view.gaps.day,
         )
         self._alerts = Alerts(config.alerts)
+        self._memory = Memory(
+            Path(config.endpoints.run_directory) / FILE, self._alerts, monotonic_s(), wall_ns() // 1_000_000
+        )
         self._webhooks = [
             Webhook(webhook, socket.gethostname(), lambda: wall_ns() // 1_000_000) for webhook in config.alerts.webhooks
         ]
@@ -120,6 +124,7 @@ class _Monitor:
         snapshot = self._view.second(now_s, wall_ns() // 1_000_000)
         self._board.put(snapshot)
         notices = self._alerts.look(snapshot, now_s)
+        self._memory.keep(now_s, snapshot.picture.time_ms)
         for notice in notices:
             self._shell.log.warning("%s %s: %s", notice.happening, notice.problem.what, notice.problem.why)
         for webhook in self._webhooks:

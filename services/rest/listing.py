@@ -16,9 +16,10 @@ from services.rest.exchange_info import (
 )
 from services.rest.messages import exchange_info_draft, symbol_status_draft, trading_schedule_draft
 from services.rest.sessions import Range, Schedule, read_schedule
-from services.rest.state import StateError, read_whole, write_whole
+from services.rest.state import StateError, read_whole
 from services.runtime.clock import wall_ns
 from services.runtime.producer import Producer
+from services.runtime.whole import write_whole
 
 _log = logging.getLogger(__name__)
 

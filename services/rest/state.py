@@ -1,12 +1,12 @@
 """What survives a restart, in the run directory: the pace, and the symbols that were recorded last."""
 
-import os
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
 
 from services.rest.pacing import SavedPace
+from services.runtime.whole import write_whole
 
 
 class StateError(ValueError):
@@ -61,13 +61,3 @@ def read_whole(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise StateError(f"{path}: {error}") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replace the file in one step, so that a kill leaves the old one or the new one."""
-    new = path.with_name(f"{path.name}.new")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
-        file.write(content)
-    new.replace(path)

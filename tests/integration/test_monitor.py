@@ -114,10 +114,15 @@ def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
     body = recorder.until_healthy()
     assert body["streams"]["BTCUSDT"] == {"aggTrade": "live", "depth@0ms": "live", "forceOrder": "quiet"}
 
+    earlier = recorder.alerts_of("writer")
+    assert earlier[-1:] in ([], ["closed"])
     recorder.processes["writer"].kill()
     problem = recorder.until_named("writer")
     assert (problem["condition"], problem["severity"]) == ("process", "failure")
     eventually(lambda: recorder.alerts_of("writer")[-1:] == ["opened"], 60, what="the absence outlives alerts.delay")
+    recorder.processes["monitor"].kill()
+    recorder.start("monitor")
+    recorder.until_named("writer")
     recorder.start("writer")
     recorder.until_healthy()
 
@@ -134,8 +139,9 @@ def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
     eventually(lambda: is_counted("aggtrade", "aggTrade") and is_counted("depth", "depth@0ms"), 60,
                what="metrics say how many rows there are")  # fmt: skip
 
-    eventually(lambda: recorder.alerts_of("writer")[-2:] == ["opened", "closed"], 60, what="the alert is closed")
-    assert recorder.metric("messages_total", **of("forceOrder")) == 0
+    eventually(lambda: recorder.alerts_of("writer")[-1:] == ["closed"], 60, what="the alert is closed")
+    assert recorder.alerts_of("writer") == [*earlier, "opened", "closed"], "a restarted monitor knows what it told"
+    assert recorder.metric("stream_recorded", **of("forceOrder")) == 1
     assert recorder.metric("bus_messages_in_total") > 0
     gaps = recorder.metric("gaps_today", **of("aggTrade"))
     assert gaps >= 1

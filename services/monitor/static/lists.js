@@ -40,6 +40,7 @@ export class Gaps {
     this.rows.show(newest);
     setHidden(byId("gaps-table"), gaps.length === 0);
     setHidden(byId("no-gaps"), gaps.length !== 0);
+    setText(byId("no-gaps"), "None.");
     setText(
       byId("gaps-shown"),
       gaps.length > SHOWN ? `the newest ${SHOWN} of ${count(gaps.length)}` : gaps.length ? count(gaps.length) : "",

@@ -1,5 +1,6 @@
 """A problem that lasts is told once, again after an interval, and when it is over; nothing else is."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 
 from binance_streamer.config import AlertsConfig, WebhookConfig
 from services.monitor.alerts import EVENT_S, Alerts, Notice
+from services.monitor.memory import Memory
 from services.monitor.picture import ProblemPart, Snapshot
 from services.monitor.posts import MOST_NOTICES, body_of, place_of
 from tests.unit.monitor import scene
@@ -79,6 +81,63 @@ def test_gaps_are_told_at_once_and_are_over_when_none_came_for_a_while() -> None
     told = [watch.at(2 + second, gaps_seen={key: 9}) for second in range(1, int(EVENT_S) + 20)]
     assert [line for lines in told for line in lines] == ["closed BTCUSDT depth@0ms gaps"]
     assert told[int(EVENT_S) + 8] == ["closed BTCUSDT depth@0ms gaps"]
+
+
+class Restarted(Watch):
+    """The monitor after a kill: what it knows is in the file."""
+
+    def __init__(self, path: Path, seconds: float = 0) -> None:
+        super().__init__()
+        self.memory = Memory(path, self.alerts, NOW_S + seconds, NOW_MS + int(seconds * 1000))
+
+    def at(self, seconds: float, *problems: ProblemPart, **fields: Any) -> list[str]:
+        told = super().at(seconds, *problems, **fields)
+        self.memory.keep(NOW_S + seconds, NOW_MS + int(seconds * 1000))
+        return told
+
+
+def test_a_restarted_monitor_repeats_no_alert_and_closes_what_an_earlier_run_opened(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "alerts.json"
+    first = Restarted(path)
+    assert [line for second in range(21) for line in first.at(second, FULL)] == ["opened writer"]
+    second_run = Restarted(path, 30)
+    told = [line for second in range(30, 60) for line in second_run.at(second, FULL)]
+    assert told == []
+    third = Restarted(path, 70)
+    told_at = {second: lines for second in range(70, 120) if (lines := third.at(second))}
+    assert told_at == {90: ["closed writer"]}
+    assert [line for second in range(130, 160) for line in Restarted(path, 130).at(second)] == []
+
+
+def test_a_restarted_monitor_repeats_after_the_interval_as_if_it_had_run(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    first = Restarted(path)
+    for second in range(21):
+        first.at(second, FULL)
+    later = Restarted(path, 3000)
+    told = {second: lines for second in range(3000, 3700, 10) if (lines := later.at(second, FULL))}
+    assert told == {3610: ["still writer"]}
+
+
+def test_gaps_that_an_earlier_run_told_are_over_in_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    key = ("BTCUSDT", "btcusdt@depth@0ms")
+    first = Restarted(path)
+    assert [first.at(second, gaps_seen={key: 5 + (second > 0)}) for second in range(3)][1] == [
+        "opened BTCUSDT depth@0ms gaps"
+    ]
+    later = Restarted(path, 60)
+    told = {second: lines for second in range(60, 700) if (lines := later.at(second, gaps_seen={}))}
+    assert told == {int(EVENT_S) + 10: ["closed BTCUSDT depth@0ms gaps"]}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"episodes":[{}]}', b"\xff"])
+def test_a_damaged_memory_is_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "alerts.json"
+    path.write_bytes(content)
+    watch = Restarted(path)
+    assert [line for second in range(12) for line in watch.at(second, FULL)] == ["opened writer"]
+    assert b"disk full" in path.read_bytes()
 
 
 def test_an_audit_that_a_book_failed_is_told() -> None:
