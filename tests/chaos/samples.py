@@ -1,5 +1,6 @@
 """What processes hold, over time, and whether it grows."""
 
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -18,6 +19,7 @@ class Sample(NamedTuple):
     at_s: float
     rss_bytes: int
     descriptors: int
+    """Without the first one of each recorded file: the writer opens those when they get their first row."""
     threads: int
 
 
@@ -41,13 +43,17 @@ class Samples:
     def __init__(self) -> None:
         self._by_run: dict[tuple[str, int], list[Sample]] = defaultdict(list)
 
-    def take(self, pids: Iterable[tuple[str, int]]) -> None:
+    def take(self, pids: Iterable[tuple[str, int]]) -> list[Sample]:
         """Look at these processes now."""
+        taken = []
         for name, pid in pids:
             try:
-                self._by_run[name, pid].append(_look(pid))
+                sample = _look(pid)
             except (FileNotFoundError, ProcessLookupError):
                 continue  # has just been killed
+            self._by_run[name, pid].append(sample)
+            taken.append(sample)
+        return taken
 
     def grown(self) -> list[str]:
         """What grew in a process that ran long enough to tell."""
@@ -85,5 +91,12 @@ def _look(pid: int) -> Sample:
     process = Path(f"/proc/{pid}")
     pages = int((process / "statm").read_text(encoding="ascii").split()[1])
     threads = sum(1 for _ in (process / "task").iterdir())
-    descriptors = sum(1 for _ in (process / "fd").iterdir())
-    return Sample(time.monotonic(), pages * 4096, descriptors, threads)
+    return Sample(time.monotonic(), pages * 4096, _descriptors(process / "fd"), threads)
+
+
+def _descriptors(folder: Path) -> int:
+    targets = []
+    for entry in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            targets.append(entry.readlink().name)
+    return len(targets) - len({name for name in targets if name.endswith(".csv")})
