@@ -15,6 +15,7 @@ import yaml
 from msgspec import Meta
 
 from binance_streamer import exchange, layers
+from binance_streamer.choices import choices_of
 from binance_streamer.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import MAX_FRAME_BYTES
@@ -275,6 +276,9 @@ def _key_first(message: str) -> str:
     if not text:
         return message[0].lower() + message[1:]
     key = place.strip("`").removeprefix("$").lstrip(".")
+    words = choices_of(Config, key) if text.startswith("Invalid enum value") else ()
+    if words:
+        return f"{key}: expected {' or '.join(words)}, got{text.removeprefix('Invalid enum value')}"
     return f"{key or 'top level'}: {text[0].lower()}{text[1:]}"
 
 

@@ -26,7 +26,7 @@ def text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise LayerError(f"{path}: cannot be read: {error}") from error
+        raise LayerError(f"{path}: {_why(error)}") from error
 
 
 def merged(text: str, path: Path) -> tuple[dict[str, Any], str]:
@@ -62,10 +62,27 @@ def _map_in(text: str, path: Path) -> dict[str, Any]:
     try:
         plain = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derived from SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
-        raise LayerError(f"{path}: not valid YAML: {error}") from error
+        raise LayerError(f"{path}: not valid YAML: {_where(error)}") from error
     if not isinstance(plain, dict):
         raise LayerError(f"{path}: expected a map with the key 'mode', got {type(plain).__name__}")
     return plain
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "it is a folder"
+    return f"cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
+def _where(error: Exception) -> str:
+    """What is wrong in one line, and in which."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        context = f" {error.context}" if error.context else ""
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}{context}"
+    return str(error) or type(error).__name__
 
 
 class _StrictLoader(yaml.SafeLoader):

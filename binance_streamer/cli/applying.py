@@ -62,7 +62,9 @@ def run(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
         plan = plan_of(wanted, _running(supervisor), outdated, supervisor.reread().changed)
     faults = sites.outdated(site, texts)
     journals = ownerless_journals(config)
-    _tell(plan, faults, journals)
+    _tell(plan, journals)
+    if faults and not any(plan):
+        typer.echo(f"generated files in {site.root}: {len(faults)} to be written or removed")
     if not (any(plan) or faults or journals):
         typer.echo("nothing to do")
         return Exit.OK
@@ -165,9 +167,7 @@ def _refuse_a_second_supervisord(site: Site) -> None:
         )
 
 
-def _tell(plan: Plan, faults: Sequence[str], journals: Sequence[str]) -> None:
-    for fault in faults:
-        typer.echo(f"  {fault}")
+def _tell(plan: Plan, journals: Sequence[str]) -> None:
     for name in plan.free:
         typer.echo(f"~ {name}: restart, which loses nothing")
     for name in plan.removed:

@@ -26,6 +26,8 @@ __all__ = ["Market", "Replay", "Synthetic", "run"]
 
 _SETTLE_S = 20.0
 """What was sent is received long before; a demo on a machine under load gets the time it needs."""
+_QUIET_S = 3.0
+"""Three times the interval of status messages."""
 
 
 def run(market: Market, data_directory: Path | None, duration_s: float | None) -> Exit:
@@ -58,8 +60,8 @@ class _Demo:
     def record(self, duration_s: float) -> None:
         """Everything from the start of supervisord to its end."""
         timer = Timer(duration_s, self._overview)
-        typer.echo(f"recording a simulated exchange into {self._data}; from elsewhere: "
-                   f"binance-streamer tap -c {self._config_path}")  # fmt: skip
+        what = f"what {self._market.capture} plays" if isinstance(self._market, Replay) else "a simulated exchange"
+        typer.echo(f"recording {what} into {self._data}; from elsewhere: binance-streamer tap -c {self._config_path}")
         if self._market.spare:
             typer.echo(
                 f"{self._market.spare} is traded, too: name it in that file, then binance-streamer apply -c "
@@ -117,12 +119,17 @@ class _Demo:
         """Have the market stand still until everything that was sent is received, so that no message is cut off."""
         self._simulator.command("pause")
         deadline_s = time.monotonic() + _SETTLE_S
+        quiet = _Quiet()
         watch(
             foreground,
             tap,
             shown,
             self._overview,
-            is_over=lambda: self._has_everything() or time.monotonic() > deadline_s,
+            is_over=lambda: (
+                self._has_everything()
+                or time.monotonic() > deadline_s
+                or (self._overview.restarts > 0 and quiet.lasts(self._overview.messages))
+            ),
         )
 
     def _has_everything(self) -> bool:
@@ -136,6 +143,20 @@ class _Demo:
 
     def _wants_snapshots(self) -> bool:
         return any(data.get("snapshot_wanted") is not None for data in self._overview.newest.values())
+
+
+class _Quiet:
+    """Whether nothing comes any more: what a worker that was killed had taken is counted by nobody."""
+
+    def __init__(self) -> None:
+        self._messages = -1
+        self._since_s = 0.0
+
+    def lasts(self, messages: int) -> bool:
+        """To be asked often."""
+        if messages != self._messages:
+            self._messages, self._since_s = messages, time.monotonic()
+        return time.monotonic() - self._since_s > _QUIET_S
 
 
 def _demo_config(found: Contents, data: Path, run_directory: Path, path: Path) -> Config:

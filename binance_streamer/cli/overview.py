@@ -23,31 +23,32 @@ class Overview:
 
     def __init__(self) -> None:
         self.newest: dict[str, dict[str, Any]] = {}
+        self.restarts = 0
+        self._earlier_messages = self._earlier_rows = 0
 
     def take(self, data: dict[str, Any]) -> None:
         """A status message."""
+        before = self.newest.get(data["producer"])
+        if before is not None and before.get("epoch") != data.get("epoch"):
+            self.restarts += 1
+            self._earlier_messages += sum(stream.messages for stream in _stream_states(before))
+            self._earlier_rows += _count(before, "rows")
         self.newest[data["producer"]] = data
 
     @property
     def streams(self) -> list[StreamState]:
         """All streams of all workers, by symbol and stream."""
-        found = [
-            _stream_state(name, values)
-            for data in self.newest.values()
-            for name, values in _map(data, "streams").items()
-            if isinstance(values, dict) and "messages" in values
-        ]
-        return sorted(found)
+        return sorted(stream for data in self.newest.values() for stream in _stream_states(data))
 
     @property
     def messages(self) -> int:
-        """Market messages that the workers have taken since their start."""
-        return sum(stream.messages for stream in self.streams)
+        """Market messages that the workers have taken while we looked, those of workers that are gone too."""
+        return self._earlier_messages + sum(stream.messages for stream in self.streams)
 
     @property
     def rows(self) -> int:
-        """Rows that the writer has written since its start."""
-        return _count(self.newest.get("writer", {}), "rows")
+        """Rows that the writer has written while we looked, over its restarts."""
+        return self._earlier_rows + _count(self.newest.get("writer", {}), "rows")
 
     @property
     def writer_state(self) -> str:
@@ -64,6 +65,14 @@ class Overview:
     def backlog_bytes(self) -> int:
         """What the producers hold that is not yet durable in the files."""
         return sum(_count(_map(data, "journal"), "unacknowledged_bytes") for data in self.newest.values())
+
+
+def _stream_states(data: dict[str, Any]) -> list[StreamState]:
+    return [
+        _stream_state(name, values)
+        for name, values in _map(data, "streams").items()
+        if isinstance(values, dict) and "messages" in values
+    ]
 
 
 def _stream_state(name: str, values: dict[str, Any]) -> StreamState:

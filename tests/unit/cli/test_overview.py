@@ -39,6 +39,14 @@ def test_the_newest_status_of_a_process_counts() -> None:
     assert found.rows == 150
 
 
+def test_counts_do_not_shrink_when_a_process_is_started_again() -> None:
+    found = overview({**WRITER, "epoch": 1}, {**INGEST, "epoch": 1}, {**WRITER, "epoch": 2, "rows": 5})
+    assert (found.rows, found.messages, found.restarts) == (145, 150, 1)
+    found.take({**WRITER, "epoch": 2, "rows": 25})
+    found.take({**INGEST, "epoch": 7})
+    assert (found.rows, found.messages, found.restarts) == (165, 300, 2)
+
+
 def test_the_summary_adds_up_all_streams() -> None:
     assert summary(overview(INGEST, WRITER)) == (
         "150 messages, 20/s, 140 rows, 1 gaps, latency -3.2 ms, backlog 2.5 MB, writer recording"

@@ -55,7 +55,13 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
     [
         ("", "expected a map"),
         ("- 1", "expected a map"),
-        ("mode: [", "not valid YAML"),
+        ("mode: [", "not valid YAML: line 1, column 8: expected the node content"),
+        (MINIMAL.replace("mode: production", "mode: nosuch"), "mode: expected development or production, got 'nosuch'"),
+        (MINIMAL + "logging: {level: LOUD}\n", "logging.level: expected debug or error or info or warning, got 'LOUD'"),
+        (
+            MINIMAL + "alerts: {webhooks: [{url: 'https://x/', format: teams}]}\n",
+            r"alerts.webhooks\[0\].format: expected json or slack or telegram, got 'teams'",
+        ),
         ("mode: production", "missing required field `modes`"),
         (MINIMAL + "mode: production\n", "duplicate key 'mode'"),
         (MINIMAL + "x: &a {b: 1}\ny: *a\n", "aliases are not supported"),
@@ -109,8 +115,10 @@ def test_a_fault_is_named_with_its_file_and_key(text: str, complaint: str) -> No
 
 
 def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:
-    with pytest.raises(config.ConfigError, match="-c FILE"):
+    with pytest.raises(config.ConfigError, match=r"none.yaml: there is no such file; .*-c FILE"):
         config.load(tmp_path / "none.yaml")
+    with pytest.raises(config.ConfigError, match=r"it is a folder; .*-c FILE"):
+        config.load(tmp_path)
 
 
 @pytest.mark.parametrize("symbol", ["币安人生USDT", "1000SHIBUSDT", "BTCUSDT_260925", "0GUSDT"])
@@ -175,7 +183,7 @@ def test_lists_are_replaced_and_bases_have_bases(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("upper", "complaint"),
     [
-        ("base: none.yaml", r"none\.yaml: cannot be read"),
+        ("base: none.yaml", r"none\.yaml: there is no such file"),
         ("base: ../streamer.yaml", "upper.yaml: base: expected the name of a file in the same folder"),
         ("base: [streamer.yaml]", "base: expected the name"),
         ("base:", "base: expected the name"),
