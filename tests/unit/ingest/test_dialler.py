@@ -1,8 +1,10 @@
-"""Which connection is dialled next when the budget is short."""
+"""Which connection is dialled next when the budget is short, and what attempts leave behind."""
 
+import gc
 from pathlib import Path
 
 import pytest
+import websocket
 
 from binance_streamer import config as configuration
 from services.ingest import dialler
@@ -99,3 +101,26 @@ def test_an_attempt_for_which_there_is_no_thread_has_failed_and_is_made_again(di
     (failed,) = found
     assert isinstance(failed, Failed)
     assert (failed.connection, failed.retry_after_s) == (number, 0.0)
+
+
+def test_attempts_leave_nothing_behind_where_garbage_is_seldom_collected(tmp_path: Path) -> None:
+    config = configuration.parse(TEXT, tmp_path)
+    reader = Reader(max_message_bytes=1000, frame_timeout_s=1)
+    made = Dialler(config, ConnectBudget(tmp_path / "attempts", limit=LIMIT, window_s=300), reader, lambda _: False)
+
+    def left_behind() -> int:
+        return sum(isinstance(one, websocket.WebSocket) for one in gc.get_objects())
+
+    reports: list[Report] = []
+    gc.collect()
+    before = left_behind()
+    gc.disable()
+    try:
+        for number in range(LIMIT):
+            made.ask(number, f"route {number}", Target("wss://127.0.0.1:1/"))
+            made.tick(float(number))
+            while len(reports) <= number:
+                reports.append(eventually(lambda: reader.take(1000), what="it failed")[0])
+        eventually(lambda: left_behind() <= before + 2, 10, what="all but the last ones are gone")
+    finally:
+        gc.enable()
