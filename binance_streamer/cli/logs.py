@@ -13,6 +13,7 @@ from typing import NamedTuple
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.taps import printable
 from binance_streamer.config import Config
+from binance_streamer.health import processes
 from binance_streamer.names import decode_name
 from binance_streamer.supervision import program_name, state_directory
 
@@ -100,19 +101,27 @@ def files(config: Config, process: str | None) -> list[LogFile]:
         name = decode_name(program_name(process))
         found = LogFile(config.log_file(name), name)
         if not found.path.exists():
+            names = [decode_name(name) for name in _names(template)]
+            if names and name not in processes(config):
+                raise CommandError(f"{process} has no log; these have one: {', '.join(names)}", Exit.INCOMPLETE)
             early = state_directory(config) / f"{program_name(process).replace('%', '=')}.log"
             raise CommandError(
                 f"{found.path} is not there: has {process} run? What a process says before it has a log is in {early}",
                 Exit.INCOMPLETE,
             )
         return [found]
-    before, after = (part.rpartition("/")[2] for part in template.split("{process}", 1))
-    folder = Path(template.replace("{process}", "x")).parent
-    paths = sorted(folder.glob(f"{before}*{after}"))
-    if not paths:
+    names = _names(template)
+    if not names:
+        folder = Path(template).parent
         raise CommandError(f"no logs in {folder}: nothing has run with this configuration", Exit.INCOMPLETE)
-    names = [path.name.removeprefix(before).removesuffix(after) for path in paths]
-    return [LogFile(path, decode_name(name)) for path, name in zip(paths, names, strict=True)]
+    return [LogFile(Path(template.replace("{process}", name)), decode_name(name)) for name in names]
+
+
+def _names(template: str) -> list[str]:
+    """Of the processes that have a log, as file names spell them."""
+    before, after = (part.rpartition("/")[2] for part in template.split("{process}", 1))
+    paths = sorted(Path(template).parent.glob(f"{before}*{after}"))
+    return [path.name.removeprefix(before).removesuffix(after) for path in paths]
 
 
 def show(config: Config, process: str | None, *, count: int, follow: bool, as_json: bool) -> None:

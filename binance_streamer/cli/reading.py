@@ -29,15 +29,18 @@ _WIDTH = 200
 
 def status(config: Config, *, as_json: bool) -> Exit:
     """0 only if everything configured is being recorded."""
-    report = _gathered(config)
+    report, absence = _gathered(config)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
-    else:
+    if absence is not None:
+        raise absence
+    if not as_json:
         _print(report)
     return Exit.OK if report.recording else Exit.INCOMPLETE
 
 
-def _gathered(config: Config) -> Report:
+def _gathered(config: Config) -> tuple[Report, CommandError | None]:
+    """With the error where neither a supervisord nor a process answers: nothing runs here."""
     supervisor = Supervisor(control_socket(state_directory(config)))
     pid: int | None = None
     processes: list[Process] = []
@@ -47,11 +50,9 @@ def _gathered(config: Config) -> Report:
     except CommandError as error:
         absence = error
     observer = _listened(config)
-    if absence is not None and not observer.told:
-        raise absence  # neither a supervisord nor a process: nothing runs here
     data = Path(config.storage.output_directory)
     day = day_text(time.time())
-    return report_of(
+    report = report_of(
         config,
         observer.told,
         observer.health(time.monotonic(), time.time_ns() // 1_000_000),
@@ -61,6 +62,7 @@ def _gathered(config: Config) -> Report:
         ownerless_journals=ownerless_journals(config),
         now_ns=time.time_ns(),
     )
+    return report, None if observer.told else absence
 
 
 def _listened(config: Config) -> Observer:
@@ -93,6 +95,8 @@ def _print(report: Report) -> None:
     for problem in report.problems:
         style = "red" if problem.severity == "failure" else "yellow"
         console.print(Text(printable(f"{problem.severity}: {problem.what}: {problem.why}"), style=style))
+    if any(problem.severity == "failure" for problem in report.problems):
+        console.print("`binance-streamer logs PROCESS` shows what one said, `doctor` looks around")
     verdict = ("RECORDING everything that is configured", "green") if report.recording else ("NOT RECORDING", "red")
     console.print(Text(*verdict))
 

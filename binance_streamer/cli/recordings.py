@@ -50,7 +50,7 @@ def found(places: Sequence[Path]) -> list[Recorded]:
         elif place.is_file():
             paths.add(place)
         else:
-            raise CommandError(f"{place} is not there", Exit.INCOMPLETE)
+            raise CommandError(f"{place} is not there: was anything recorded?", Exit.INCOMPLETE)
     return [_recorded(path) for path in sorted(paths)]
 
 

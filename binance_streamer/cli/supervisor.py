@@ -133,8 +133,9 @@ class Supervisor:
                 f"supervisord: {method} {_shown(arguments)}: {fault.faultString}", Exit.INCOMPLETE
             ) from fault
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            why = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
             raise CommandError(
-                f"no supervisord answers at {self._control}: {error}; `binance-streamer start` starts it, "
+                f"no supervisord answers at {self._control}{why}; `binance-streamer start` starts it, "
                 "and -c FILE names the configuration of another recording"
             ) from error
 
