@@ -5,7 +5,9 @@ One ungrouped program per process: adding one to a group, or raising `numprocs`,
 supervisorctl takes, and no two symbols share one: `ingest-BTCUSDT`, `ingest-%E5%B8%81…`.
 """
 
+import glob
 import os.path
+import re
 import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -150,7 +152,7 @@ supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 serverurl=unix://{at(control_socket(site.state))}
 
 [include]
-files={at(site.include)}/*.conf
+files={_pattern(site)}/*.conf
 """
 
 
@@ -198,6 +200,12 @@ def _place(path: Path, folder: Path, site: Site) -> str:
         return _doubled(str(path))
     relative = os.path.relpath(path, folder)
     return "%(here)s" if relative == "." else f"%(here)s/{_doubled(relative)}"
+
+
+def _pattern(site: Site) -> str:
+    """The include folder as supervisor takes it: split at white space, relative to the file; `?` is any character."""
+    folder = site.include.relative_to(site.root) if site.include.is_relative_to(site.root) else site.include
+    return _doubled(re.sub(r"\s", "?", glob.escape(str(folder))))
 
 
 def _doubled(text: str) -> str:

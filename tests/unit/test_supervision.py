@@ -146,7 +146,22 @@ def test_supervisord_listens_on_a_private_socket_alone(yaml: Path) -> None:
     assert main["unix_http_server"]["chmod"] == "0700"
     assert "inet_http_server" not in main
     assert main["supervisord"]["umask"] == "027"
-    assert main["include"]["files"] == "%(here)s/config/supervisor.d/*.conf"
+    assert main["include"]["files"] == "config/supervisor.d/*.conf"
+
+
+def test_programs_are_found_in_a_folder_with_a_space(tmp_path: Path) -> None:
+    path = tmp_path / "my checkout" / "my config" / "streamer.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("mode: development\nmodes: {development: {symbols: [{symbol: BTCUSDT}]}}\n")
+    config = configuration.load(path)
+    texts = files(checkout_site(config, path), [Program("bus", ("-m", "services.bus"), 10)])
+    for file, text in texts.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    (main,) = [file for file in texts if file.name == "supervisord.conf"]
+    patterns = parsed(texts[main])["include"]["files"].split()  # as supervisor 4.3 does, and joins them to the folder
+    found = [program for pattern in patterns for program in main.parent.glob(pattern)]
+    assert found == [path.parent / "supervisor.d" / "bus.conf"]
 
 
 def test_what_lies_outside_the_site_is_named_absolutely() -> None:
