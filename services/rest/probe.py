@@ -1,6 +1,7 @@
 """`python -m services.rest.probe`: asks the exchange for its time, once, and says what came of it; for `doctor`."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from services.rest.client import Client
 from services.runtime.clock import wall_ns
 
 _ADVICE = {
+    "standing back": "`binance-streamer logs rest` says why: a ban, or nobody answered; wait",
     "banned": "this address has asked too often: wait, and find out who else uses it",
     "forbidden": "the exchange does not serve this address or region",
     "refused": "is network.rest_url right?",
@@ -41,8 +43,8 @@ def probe(config: Config) -> list[Check]:
     url = config.network.rest_url
     stand_down_s = _stand_down_s(config)
     if stand_down_s > 0:
-        found = f"the exchange wants to be left alone for another {stand_down_s:.0f} s; nothing was sent"
-        return [Check(url, "fail", found, "wait; find out who else uses this address, or lower network.weight_share")]
+        found = f"nothing was sent: the REST process stands back for another {math.ceil(stand_down_s)} s"
+        return [Check(url, "fail", found, _ADVICE["standing back"])]
     client = Client(config.network, wall_ns)
     try:
         answer = client.get(TIME.path)
