@@ -90,8 +90,10 @@ class DataFiles:
         """The work is done: descriptors may be closed, and what is durable and closed may be forgotten."""
         for file in work.files:
             file.is_syncing = False
+        for file in [file for file in self._open.values() if _is_idle(file) and not os.fstat(file.descriptor).st_nlink]:
+            self._close(file)  # its owner removed it: while it is open here, the disk keeps its bytes
         while len(self._open) > _MAX_OPEN:
-            idle = next((file for file in self._open.values() if not file.is_dirty and not file.is_syncing), None)
+            idle = next(filter(_is_idle, self._open.values()), None)
             if idle is None:
                 break
             self._close(idle)
@@ -186,6 +188,10 @@ class DataFiles:
         self._open.pop(file.path, None)
         os.close(file.descriptor)
         file.descriptor = -1
+
+
+def _is_idle(file: DataFile) -> bool:
+    return not file.is_dirty and not file.is_syncing
 
 
 def make_durable(root: Path, work: SyncWork) -> None:

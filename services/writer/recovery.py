@@ -67,15 +67,16 @@ def repair(files: DataFiles, ledger: Ledger, suspects: frozenset[str] = frozense
         if size is not None and size > record.length:
             files.cut(record.path, record.length)
             _log.info("cut back file=%s from=%d to=%d", record.path, size, record.length)
+        elif size is None and record.length and record.written_ns < last_ns - _STILL_WRITTEN_NS:
+            if record.path in suspects:  # a late row has come for it
+                repaired.files.append(record._replace(length=0))
+                _log.warning("file begun anew, the one before was moved away file=%s", record.path)
         elif size != record.length and record.length:
-            is_expected = record.path in suspects or record.written_ns >= last_ns - _STILL_WRITTEN_NS
-            _repair_one(files, record, repaired, is_there=size is not None, is_expected=is_expected)
+            _repair_one(files, record, repaired, is_there=size is not None)
     return repaired
 
 
-def _repair_one(files: DataFiles, record: FileRecord, repaired: Repair, *, is_there: bool, is_expected: bool) -> None:
-    if not is_there and not is_expected:
-        return
+def _repair_one(files: DataFiles, record: FileRecord, repaired: Repair, *, is_there: bool) -> None:
     length, last_row = 0, b""
     if is_there:
         length, last_row = files.whole_rows(record.path)
@@ -148,11 +149,17 @@ def _first_ns(file: Path, otherwise_ns: int) -> int:
 
 
 def _recent_files(root: Path, now_ns: int) -> Iterator[tuple[str, int]]:
-    for pattern in ("*/*.csv", f"{CLOCK}_*.csv", f"{EXCHANGE_INFO}_*.jsonl"):
-        for file in sorted(root.glob(pattern)):
-            modified_ns = file.lstat().st_mtime_ns
-            if file.is_file() and not file.is_symlink() and modified_ns >= now_ns - _CHECKED_NS:
-                yield str(file.relative_to(root)), modified_ns
+    """Those of the last two days of recording: when it stood still since, journals bring rows of then."""
+    found = [
+        (file, file.lstat().st_mtime_ns)
+        for pattern in ("*/*.csv", f"{CLOCK}_*.csv", f"{EXCHANGE_INFO}_*.jsonl")
+        for file in sorted(root.glob(pattern))
+        if file.is_file() and not file.is_symlink()
+    ]
+    last_ns = min(now_ns, max((modified_ns for _, modified_ns in found), default=now_ns))
+    for file, modified_ns in found:
+        if modified_ns >= last_ns - _CHECKED_NS:
+            yield str(file.relative_to(root)), modified_ns
 
 
 def _sequences_in(file: Path, path: str) -> Iterator[Interval]:

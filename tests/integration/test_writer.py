@@ -303,6 +303,53 @@ def test_days_moved_away_are_no_damage(bench: Bench) -> None:
     assert writer.stop() == 0
 
 
+def test_late_rows_of_a_day_moved_away_begin_a_file_and_are_no_damage(bench: Bench) -> None:
+    peer = bench.peer()
+    peer.emit_both(range(1, 11))
+    writer = bench.writer()
+    peer.deliver()
+    assert writer.stop() == 0
+    _age(bench, "aggtrade", 3)
+    bench.file().rename(bench.place / "archive.csv")
+    writer = bench.writer()
+    peer.emit_both(range(11, 21))
+    peer.deliver()
+    assert bench.ids() == list(range(11, 21))
+    assert not bench.rows("gap")
+    assert writer.stop() == 0
+
+
+def test_the_room_of_a_file_moved_away_is_given_back(bench: Bench) -> None:
+    peer = bench.peer()
+    writer = bench.writer()
+    peer.emit_both(range(1, 11))
+    peer.deliver()
+    bench.file().unlink()
+    peer.emit("depth", "BTCUSDT", "btcusdt@depth@0ms", depth(11))
+    peer.deliver()
+    open_files = [str(link.readlink()) for link in Path(f"/proc/{writer.pid}/fd").iterdir()]
+    assert str(bench.file("depth")) in open_files
+    assert [path for path in open_files if path.endswith(" (deleted)") and ".csv" in path] == []
+    assert writer.stop() == 0
+
+
+def test_a_database_lost_while_nothing_ran_for_days_repeats_no_row(bench: Bench) -> None:
+    peer = bench.peer()
+    peer.emit_both(range(1, 51))
+    writer = bench.writer()
+    peer.deliver()
+    assert writer.stop() == 0
+    (bench.data / ".writer.sqlite").unlink()
+    long_ago_s = time.time() - 5 * 86_400
+    for path in bench.data.rglob("*.csv"):
+        os.utime(path, (long_ago_s, long_ago_s))
+    writer = bench.writer()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert bench.ids() == list(range(1, 61))
+    assert writer.stop() == 0
+
+
 @pytest.mark.parametrize("harm", ["delete", "damage", "empty", "delete all"])
 def test_without_its_database_the_writer_repeats_no_row(bench: Bench, harm: str) -> None:
     peer = bench.peer()
