@@ -42,7 +42,7 @@ class Line {
     const left = content?.tone ? 18 : 0;
     setAttribute(this.left, "x", this.x + left);
     const right = content?.right ?? "";
-    const room = Math.floor((this.width - left) / 6.6) - (right ? right.length + 1 : 0);
+    const room = Math.floor((this.width - left) / 7.2) - (right ? right.length + 1 : 0);
     setText(this.left, shortened(content?.left ?? "", Math.max(3, room)));
     setText(this.right, right);
     setText(this.title, content ? [content.left, content.title].filter(Boolean).join(": ") : "");
