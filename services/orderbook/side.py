@@ -14,7 +14,7 @@ from binance_streamer.exchange import ExchangeError
 
 _MOST_NEAR = 1024
 """Prices kept in order; beyond it those without a level are dropped, and the worse half if that is not enough."""
-_LEAST_REFILL = 256
+_LEAST_REFILL = 512
 """Prices in order after a refill, which costs a pass over the whole side: about a millisecond for 5,000 levels."""
 _ZEROS = frozenset({"0", *(f"0.{'0' * places}" for places in range(19))})
 

@@ -133,3 +133,19 @@ def test_many_levels_near_the_best_push_the_worst_out_of_order(monkeypatch: pyte
     for price in range(159, 100, -1):
         applied(side, f"{price}x0")
         assert side.best() == (str(price - 1), "1")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_prices_of_other_lengths_beyond_the_floor_are_ordered_as_numbers(
+    monkeypatch: pytest.MonkeyPatch, sign: int
+) -> None:
+    monkeypatch.setattr(module, "_MOST_NEAR", 4)
+    monkeypatch.setattr(module, "_LEAST_REFILL", 2)
+    side = Side(sign)
+    for price in (98, 99, 100, 101, 102, 9, 8, 1000, 1001, 10, 97, 103):
+        applied(side, f"{price}.5x1")
+    applied(side, "98.50x2 9.5x3 1000.5x4 7.5x0")
+    assert [price for price, _ in side.levels()][::-sign] == [
+        *("8.50", "9.50", "10.50", "97.50", "98.50", "99.50", "100.50", "101.50", "102.50", "103.50"),
+        *("1000.50", "1001.50"),
+    ]
