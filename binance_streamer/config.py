@@ -247,7 +247,10 @@ def parse(text: str, path: Path) -> Config:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_key_first(str(error))}") from error
     _check(config, source)
-    return _resolved(config, path.resolve().parent)
+    config = _resolved(config, path.resolve().parent)
+    if config.storage.output_directory == config.storage.journal_directory:
+        raise ConfigError(f"{source}: storage.journal_directory: must not be the output_directory")
+    return config
 
 
 def default_of(config: Config, path: Path) -> Config:
@@ -375,8 +378,6 @@ def _check_directories(storage: StorageConfig, refuse: _Refusal) -> None:
     for key in ("output_directory", "journal_directory"):
         if not getattr(storage, key):
             raise refuse(f"storage.{key}", "expected a directory, got nothing")
-    if Path(storage.output_directory) == Path(storage.journal_directory):
-        raise refuse("storage.journal_directory", "must not be the output_directory")
 
 
 def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:

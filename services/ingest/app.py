@@ -75,10 +75,19 @@ def _drain(shell: Shell, symbol: str) -> None:
     _with_producer(shell, push_all)
 
 
+def _is_configured(shell: Shell, symbol: str) -> bool:
+    """By the file as it is now: a symbol that was added again goes on behind the last row of its journal."""
+    config = configuration.load(shell.config_path)
+    return any(one.symbol == symbol for one in config.symbols)
+
+
 def _drain_and_forget(shell: Shell, symbol: str) -> None:
     def push_all(producer: Producer, _: "zmq.Socket[bytes]") -> None:
         while not shell.stop.requested:
             if producer.drain(1.0, until_durable=True):
+                if _is_configured(shell, symbol):
+                    shell.log.warning("drained, and not forgotten: symbol=%s is configured again", symbol)
+                    return
                 producer.forget()
                 shell.log.info("drained and forgotten symbol=%s", symbol)
                 return

@@ -53,6 +53,11 @@ class Page(NamedTuple):
         """Up to this id of those asked for the answer says everything."""
         return min(self.to_id, self.rows[-1].last_id) if self.rows else self.from_id
 
+    @property
+    def says_nothing(self) -> bool:
+        """No row of it is behind the first id asked for: there is none, or a wrong clock looked up only older ones."""
+        return self.reached <= self.from_id
+
     def why_missing(self, gap: OpenGap) -> str:
         """Why nobody will bring ids of this gap."""
         if self.refusal:
@@ -104,7 +109,7 @@ class RepairRequests:
         return Wish(oldest, oldest.from_id, max([oldest.to_id, *within]))
 
     def is_final(self, page: Page, now_s: float) -> bool:
-        """Whether an answer without rows has come so often that it is believed; else it is asked again, later."""
+        """Whether an answer that says nothing has come so often that it is believed; else it is asked again, later."""
         asked = self._asked.get(page.stream)
         if asked is None or asked.from_id != page.from_id:
             return False

@@ -180,7 +180,7 @@ class Worker:
         if feed is None or self._repairs is None or self._producer.is_full:
             return
         page = read_page(feed.stream, data)
-        if page.rows:
+        if not page.says_nothing:
             self._recorder.repair(page)
         elif self._repairs.is_final(page, now_s):
             for gap in self._recorder.give_up(page):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import zmq
 
+from binance_streamer import config as configuration
 from binance_streamer.names import encode_name
 from binance_streamer.wire import decode_frame, encode_frame
 from services.runtime.records import Record, scan
@@ -395,6 +396,26 @@ def test_a_journal_without_a_worker_is_drained_to_the_writer(place: Path, record
         assert writer.stop() == 0
     rows = recorded_rows(place / "data", "BTCUSDT", "aggtrade")
     assert [int(row["agg_trade_id"]) for row in rows] == expected
+
+
+def test_a_drained_journal_is_kept_where_its_symbol_was_added_again(
+    place: Path, record: Callable[..., Recording]
+) -> None:
+    recording = record(suffixes=("aggTrade",))
+    recording.has_grown(AGG_TRADE, 50)
+    recording.worker.kill()
+    journal = configuration.load(recording.config).journal_of("ingest-BTCUSDT")
+    drain = ("--symbol", "BTCUSDT", "--drain", "--forget")
+    with service("writer", recording.config, output=place / "writer.out") as writer:
+        with service("ingest", recording.config, *drain, output=place / "kept.out") as kept:
+            assert kept.wait() == 0
+            assert "not forgotten" in kept.text()
+        assert list(journal.glob("*.journal"))
+        recording.config.write_text(recording.config.read_text().replace("BTCUSDT", "ETHUSDT"))
+        with service("ingest", recording.config, *drain, output=place / "forgotten.out") as forgotten:
+            assert forgotten.wait() == 0
+        assert not list(journal.glob("*.journal"))
+        assert writer.stop() == 0
 
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "../x", "A.B", ""])

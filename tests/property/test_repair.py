@@ -114,7 +114,7 @@ class World:
     def take(self, page: Page) -> None:
         if self.is_full and self.rng.random() < 0.8:  # the worker knows it, but for the first time
             return
-        if page.rows:
+        if not page.says_nothing:
             self.recorder.repair(page)
         elif self.requests.is_final(page, self.now_s):
             self.recorder.give_up(page)

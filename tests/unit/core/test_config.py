@@ -77,6 +77,10 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
         (MINIMAL + "storage: {file_format: parquet}\n", "storage.file_format"),
         (MINIMAL + "storage: {fsync: NO}\n", "storage.fsync: expected `bool`"),
         (MINIMAL + "storage: {journal_directory: ../data}\n", "journal_directory: must not be the output_directory"),
+        (
+            MINIMAL + "storage: {journal_directory: ../x/../data}\n",
+            "journal_directory: must not be the output_directory",
+        ),
         (MINIMAL + "storage: {output_directory: ''}\n", "output_directory: expected a directory"),
         (MINIMAL + "endpoints: {bus_publish: 'ipc:///x', bus_subscribe: 'ipc:///x'}\n", "endpoints.bus_subscribe"),
         (MINIMAL + "performance: {process_priority: 20}\n", "performance.process_priority"),

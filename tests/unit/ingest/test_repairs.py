@@ -168,6 +168,11 @@ def test_nothing_is_believed_at_the_third_time_and_asked_less_often_before() -> 
     assert asked_s == [0.0, 10.0, 30.0]
 
 
+@pytest.mark.parametrize(("ids", "nothing"), [([], True), ([5, 9, 10], True), ([9, 10, 11], False), ([21], False)])
+def test_rows_in_front_of_what_was_asked_for_say_nothing(ids: list[int], nothing: bool) -> None:
+    assert a_page(10, 20, ids).says_nothing == nothing
+
+
 def test_an_answer_to_another_wish_is_not_counted() -> None:
     subject = requests()
     subject.due(TRADES, [a_gap(10, 20)], 0.0)
