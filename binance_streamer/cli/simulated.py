@@ -107,10 +107,16 @@ class Simulator:
                 with connection.makefile("r", encoding="utf-8") as answers:
                     word, _, answer = answers.readline().rstrip("\n").partition(" ")
         except OSError as error:
-            raise CommandError(f"the simulator does not answer: {error}", Exit.INCOMPLETE) from error
+            found = self._why_it_ended() or error
+            raise CommandError(f"the simulator does not answer: {found}", Exit.INCOMPLETE) from error
         if word != "ack":
             raise CommandError(f"simulator: {line}: {answer or 'no answer'}", Exit.INCOMPLETE)
         return answer
+
+    def _why_it_ended(self) -> str:
+        """The last line of its traceback, a full disk perhaps; "" where it left none."""
+        text = self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
+        return text.strip().splitlines()[-1] if "Traceback" in text else ""
 
     def stats(self) -> dict[str, Any]:
         """What it counts."""
