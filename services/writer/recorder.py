@@ -90,7 +90,7 @@ class Recorder:
             self._refuse("no position")
             return None
         run = Run(batch.producer, batch.epoch)
-        events = None if self._rebuilt else self._maker.events(run, batch.frames)
+        events = None if self._rebuilt.has_epoch(run.epoch) else self._maker.events(run, batch.frames)
         if events is not None:
             return self._take_events(run, batch, events, now_ns)
         try:

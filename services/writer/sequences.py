@@ -19,12 +19,14 @@ class Sequences:
 
     def __init__(self) -> None:
         self._intervals: dict[tuple[str, int], list[list[int]]] = {}
+        self._epochs: set[int] = set()
 
     def __bool__(self) -> bool:
         return bool(self._intervals)
 
     def add(self, interval: Interval) -> None:
         """Add numbers; cheap where they follow each other, and right where they do not."""
+        self._epochs.add(interval.epoch)
         intervals = self._intervals.setdefault((interval.identity, interval.epoch), [])
         if intervals and intervals[-1][0] <= interval.first <= intervals[-1][1] + 1:
             intervals[-1][1] = max(intervals[-1][1], interval.last)
@@ -33,6 +35,10 @@ class Sequences:
         intervals.append([interval.first, interval.last])
         if not in_order:
             _merge(intervals)
+
+    def has_epoch(self, epoch: int) -> bool:
+        """Whether there are numbers of this epoch at all."""
+        return epoch in self._epochs
 
     def has(self, identity: str, epoch: int, number: int) -> bool:
         """Whether the number is in the set."""

@@ -1,5 +1,6 @@
 """Rows made by the bunch are those that are made one by one: lines, files, positions in the sequence, holes."""
 
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -177,3 +178,31 @@ def test_files_are_the_same_by_the_bunch_and_one_by_one(
         recorder.close()
     assert written[0] == written[1]
     assert written[0]
+
+
+def test_runs_after_a_lost_ledger_are_taken_by_the_bunch_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = configuration.load(write_config(tmp_path, {"BTCUSDT": ["trade"]}, {}))
+    root = Path(config.storage.output_directory)
+    root.mkdir()
+
+    def take(recorder: Recorder, epoch: int, first: int, count: int) -> None:
+        encoder = EventFrames(("aggtrade", "BTCUSDT", "btcusdt@aggTrade"), 1, producer=RUN.producer, epoch=epoch)
+        events = tuple(EVENTS["aggtrade"] % (NOON_MS, NOON_MS) for _ in range(count))
+        stamps = tuple(range(NOON_MS * 10**6, NOON_MS * 10**6 + count))
+        frames = b"".join(encoder.encode(first + 1, stamps, events))
+        recorder.take(encode_batch(Batch(RUN.producer, epoch, first, None, frames)), 9)
+
+    recorder = Recorder(config, 1, time.time_ns())
+    take(recorder, 7, 0, 3)
+    recorder.flush(10)
+    recorder.close()
+    (root / ".writer.sqlite").unlink()
+    recorder = Recorder(config, 2, time.time_ns())
+    take(recorder, 7, 0, 4)
+    take(recorder, 8, 0, 1)
+    monkeypatch.setattr(recorder._maker, "rows", None)
+    take(recorder, 8, 1, 3)
+    recorder.flush(10)
+    recorder.close()
+    (lines,) = [text for path, text in contents(root).items() if "/aggtrade_" in path]
+    assert lines.count(b"\n") == 1 + 4 + 4

@@ -26,3 +26,5 @@ def test_other_names_and_epochs_are_other_sets() -> None:
     assert sequences.has("x", 1, 9)
     assert not sequences.has("y", 1, 9)
     assert not sequences.has("x", 2, 9)
+    assert sequences.has_epoch(1)
+    assert not sequences.has_epoch(2)
