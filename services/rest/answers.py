@@ -79,13 +79,16 @@ class AnswerError(ValueError):
     """A body that is not what was asked for."""
 
 
-class Snapshot(msgspec.Struct):
-    """What we need of a depth answer; the levels are only checked to be there."""
+_Number = Annotated[int, msgspec.Meta(ge=-1, lt=1 << 53)]
 
-    lastUpdateId: int  # noqa: N815 (the exchange's name)
+
+class Snapshot(msgspec.Struct):
+    """What we need of a depth answer; the levels are only checked to be there. The id of a fresh listing may be -1."""
+
+    lastUpdateId: _Number  # noqa: N815 (the exchange's name)
     bids: list[msgspec.Raw]
     asks: list[msgspec.Raw]
-    E: int = 0
+    E: _Number = 0
 
 
 class _Time(msgspec.Struct):

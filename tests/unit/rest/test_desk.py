@@ -201,3 +201,14 @@ def test_every_truncated_snapshot_is_refused() -> None:
     for size in range(len(body)):
         with pytest.raises(AnswerError):
             read_snapshot(an_answer(200, body[:size]))
+
+
+@pytest.mark.parametrize("numbers", [(1 << 70, 1), (1, 10**30), (-(1 << 64), 1)])
+def test_a_snapshot_whose_numbers_no_journal_takes_is_none(numbers: tuple[int, int]) -> None:
+    body = b'{"lastUpdateId":%d,"E":%d,"bids":[],"asks":[]}' % numbers
+    with pytest.raises(AnswerError, match="expected a depth snapshot"):
+        read_snapshot(an_answer(200, body))
+
+
+def test_a_fresh_listing_has_the_id_minus_one() -> None:
+    assert read_snapshot(an_answer(200, b'{"lastUpdateId":-1,"bids":[],"asks":[]}')).lastUpdateId == -1
