@@ -1,5 +1,6 @@
 """The order book service as a process: killed, cut off and lied to, it shows the true book or says that it does not."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,17 +9,22 @@ from typing import Any
 
 import msgpack
 import pytest
+import yaml
 
+from binance_streamer import config as configuration
 from binance_streamer import sockets
+from binance_streamer.bookclient import BookClient
+from binance_streamer.books import QueryError
 from binance_streamer.tap import Tap
 from tests.chaos.pipeline import PATIENCE_S, Pipeline
-from tests.support.processes import command_line
+from tests.support.processes import Program, command_line
 from tests.support.recorded import recorded_rows
 from tests.support.summaries import recorded_tops, wrong_numbers, wrong_tops
 from tests.support.true_books import TrueBook, true_books
 from tests.support.waiting import eventually
 
 LEVELS = 5
+SHARE = {"enabled": False, "levels": LEVELS, "output_interval": 0.2}
 
 
 class Books(Pipeline):
@@ -259,6 +265,42 @@ def test_a_best_quote_finds_an_update_that_was_lost_without_a_trace(place: Path)
         running.settle()
         running.check_whole_books()
         running.stop()
+
+
+def test_two_shares_keep_their_books_beside_each_other(place: Path) -> None:
+    """Each with a file that gives it an address of its own for questions; names, journals and rows are apart."""
+    with Pipeline(place, rate=200, symbols=("BTCUSDT", "ETHUSDT"), streams=("depth@0ms",), orderbook=SHARE) as running:
+        running.start()
+        running.wait_connected()
+        for symbol in running.symbols:
+            endpoint = f"ipc://{{run}}/{symbol}.query"
+            path = place / f"{symbol}.yaml"
+            path.write_text(yaml.safe_dump({"base": "streamer.yaml", "endpoints": {"orderbook_query": endpoint}}))
+            command: list[str | Path] = [sys.executable, "-m", "services.orderbook", "-c", path, "--symbols", symbol]
+            running.programs[f"orderbook-{symbol}"] = Program(command, place / f"{symbol}.out", {})
+        for symbol, other in (running.symbols, running.symbols[::-1]):
+            told = running.until(f"orderbook-{symbol}", lambda status: status["valid"] == 1, "its book is valid")
+            assert list(told["books"]) == [symbol]
+            with BookClient(configuration.load(place / f"{symbol}.yaml").endpoints.orderbook_query) as client:
+                answer = client.ask(symbol, 3, timeout_s=20)
+                assert (answer.valid, answer.producer) == (True, f"orderbook-{symbol}")
+                with pytest.raises(QueryError, match=f"no book of '{other}' is kept, but of {symbol}"):
+                    client.ask(other, 3, timeout_s=20)
+        for symbol in running.symbols:
+            eventually(
+                lambda s=symbol: recorded_rows(running.data, s, "orderbook"),  # type: ignore[misc]
+                PATIENCE_S,
+                what=f"summaries of {symbol}",
+            )
+            running.ask_to_end(f"orderbook-{symbol}")
+            assert running.programs[f"orderbook-{symbol}"].wait(PATIENCE_S) == 0
+        running.stop()
+        for symbol in running.symbols:
+            assert len({row["epoch"] for row in recorded_rows(running.data, symbol, "orderbook")}) == 1
+            assert wrong_numbers(running.data, symbol) == []
+            tops = recorded_tops(running.data, symbol)
+            assert wrong_tops(running.simulator.tape, symbol, tops, LEVELS) == []
+            assert tops
 
 
 def test_questions_that_cannot_be_answered_say_what_to_do(place: Path) -> None:
