@@ -15,6 +15,7 @@ from binance_streamer.cli import audit, sites, truth
 from binance_streamer.cli.captures import Contents
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.foreground import Foreground, Interruption, Timer, watch
+from binance_streamer.cli.gaplists import Gaps, gaps_of_all_days
 from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import Screen, screen
 from binance_streamer.cli.simulated import Market, Replay, Simulator, Synthetic
@@ -89,14 +90,14 @@ class _Demo:
         """Compare, print the comparison, and where everything is."""
         faults = audit.unwritten(self._config_path)
         streams = truth.verdicts(self._tape, self._data)
-        gaps = {(stream.symbol, stream.stream): stream.gaps for stream in self._overview.streams}
+        gaps = gaps_of_all_days(self._data)
         width = max((len(verdict.symbol) for verdict in streams), default=6)
         typer.echo(f"{'symbol':<{width}}  {'stream':<24} {'sent':>9} {'rows':>9} {'gaps':>5}  rows and messages")
         for verdict in streams:
             same = "are the same" if verdict.is_equal else "DIFFER"
             typer.echo(
                 f"{verdict.symbol:<{width}}  {verdict.stream:<24} {verdict.sent:>9} {verdict.rows:>9} "
-                f"{gaps.get((verdict.symbol, verdict.stream), 0):>5}  {same}"
+                f"{gaps.get((verdict.symbol, verdict.stream), Gaps()).listed:>5}  {same}"
             )
         if not streams:
             faults.append("nothing was recorded")
@@ -104,7 +105,16 @@ class _Demo:
             typer.echo(fault, err=True)
         typer.echo(f"recorded: {self._data}    sent: {self._tape}    logs: {self._data / 'log'}")
         is_complete = not faults and all(verdict.is_equal for verdict in streams)
-        typer.echo("everything that was sent is in the files" if is_complete else "the files are NOT complete")
+        missing = sum(found.listed - found.repaired for found in gaps.values())
+        if not is_complete:
+            typer.echo("the files are NOT complete")
+        elif missing:
+            typer.echo(
+                "everything that was received is in the files; what was sent while nobody received is listed as "
+                f"{missing} gap{'s' if missing > 1 else ''}: {self._data}/*/gap_*.csv"
+            )
+        else:
+            typer.echo("everything that was sent is in the files")
         return Exit.OK if is_complete else Exit.INCOMPLETE
 
     def _point_at(self, port: int) -> None:

@@ -51,7 +51,7 @@ class Distribution:
             """The least latency that at least this share does not exceed."""
             needed = math.ceil(self.count * share)
             place = next(number for number, total in enumerate(totals) if total >= needed)
-            return ordered[place][0] / _STEPS_PER_MS
+            return min(ordered[place][0] / _STEPS_PER_MS, round(self._max_ms, 3))
 
         histogram = [0] * (len(EDGES_MS) + 1)
         for step, count in ordered:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from binance_streamer.names import encode_name
+from binance_streamer.names import decode_name, encode_name
 
 DAY_S = 86_400
 
@@ -40,6 +40,20 @@ def gaps_of(data_directory: Path, symbol: str, day: str) -> dict[str, Gaps]:
             before.repaired + is_repaired,
             before.missing_ids + (0 if is_repaired else _ids(row)),
         )
+    return found
+
+
+def gaps_of_all_days(data_directory: Path) -> dict[tuple[str, str], Gaps]:
+    """By symbol and stream (`depth@0ms`)."""
+    found: dict[tuple[str, str], Gaps] = {}
+    for path in sorted(data_directory.glob("*/gap_*.csv")):
+        symbol = decode_name(path.parent.name)
+        for stream, gaps in gaps_of(data_directory, symbol, path.stem[-8:]).items():
+            key = symbol, stream.partition("@")[2]
+            before = found.get(key, Gaps())
+            found[key] = Gaps(
+                before.listed + gaps.listed, before.repaired + gaps.repaired, before.missing_ids + gaps.missing_ids
+            )
     return found
 
 

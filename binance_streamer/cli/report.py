@@ -101,7 +101,7 @@ def report_of(  # noqa: PLR0913 (all that there is)
         health.healthy,
         tuple(ProblemReport(one.severity, one.condition, one.what, one.why, one.since_ms) for one in health.problems),
         supervisord_pid,
-        tuple(_processes(processes, said)),
+        tuple(_processes(processes, said, config)),
         tuple(streams),
         _sum(all_gaps),
         sum(journal.unacknowledged_bytes for journal in journals),
@@ -112,7 +112,7 @@ def report_of(  # noqa: PLR0913 (all that there is)
     )
 
 
-def _processes(processes: Sequence[Process], said: Mapping[str, Status]) -> list[ProcessReport]:
+def _processes(processes: Sequence[Process], said: Mapping[str, Status], config: Config) -> list[ProcessReport]:
     by_program = {_program(name): status for name, status in said.items()}
     if not processes:
         processes = [Process(name, "", one.pid, "", one.uptime_s) for name, one in sorted(by_program.items())]
@@ -122,7 +122,7 @@ def _processes(processes: Sequence[Process], said: Mapping[str, Status]) -> list
             one.state,
             one.pid,
             one.uptime_s,
-            _says(by_program.get(one.name)),
+            _says(by_program.get(one.name), config),
             by_program[one.name].rss_bytes if one.name in by_program else None,
             by_program[one.name].cpu_s if one.name in by_program else None,
             one.description,
@@ -136,12 +136,13 @@ def _program(producer: str) -> str:
     return producer if symbol == producer else ingest_name(symbol)
 
 
-def _says(status: Status | None) -> str | None:
+def _says(status: Status | None, config: Config) -> str | None:
     if status is None:
         return None
     if isinstance(status, IngestStatus):
         is_open = sum(link.is_open for link in status.connections)
-        return f"{is_open} of {len(status.connections)} connections"
+        routes = {stream.route for stream in streams_of(config.symbol(status.producer.removeprefix("ingest-")))}
+        return f"{is_open} of {max(len(status.connections), len(routes) * config.connections)} connections"
     rows = f", {status.rows} rows" if isinstance(status, WriterStatus) else ""
     return f"{status.state}{rows}"
 

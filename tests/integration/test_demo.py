@@ -96,18 +96,34 @@ def test_a_killed_supervisord_ends_the_demo_and_its_processes(place: Path) -> No
         eventually(lambda: not [pid for pid in pids if alive(pid)], 60, what="all of them end")
 
 
+def kill_process(running: Program, module: str) -> None:
+    processes = psutil.Process(running.pid).children(recursive=True)
+    next(process for process in processes if module in process.cmdline()).kill()
+
+
 def test_a_process_that_is_killed_is_replaced_and_costs_no_row(place: Path) -> None:
     with demo(place, "out", "--symbols", "1", "--duration", "6") as running:
         wait_for_rows(running)
-        writer = next(
-            process
-            for process in psutil.Process(running.pid).children(recursive=True)
-            if "services.writer" in process.cmdline()
-        )
-        writer.kill()
+        kill_process(running, "services.writer")
         assert running.wait(120) == 0, running.text()
 
     assert_recorded(place / "out", ["BTCUSDT"])
+    assert running.text().endswith("everything that was sent is in the files\n")
+
+
+def test_what_nobody_received_is_told_as_gaps(place: Path) -> None:
+    with demo(place, "out", "--symbols", "1", "--duration", "6") as running:
+        wait_for_rows(running)
+        kill_process(running, "services.ingest")
+        assert running.wait(120) == 0, running.text()
+
+    last = running.text().splitlines()[-1]
+    found = re.search(r"while nobody received is listed as (\d+) gaps?: (\S+)$", last)
+    assert found is not None, last
+    (path,) = place.glob(found[2].removeprefix(f"{place}/"))
+    rows = {row["gap_id"]: row["state"] for row in recorded_rows(place / "out", "BTCUSDT", "gap")}
+    assert path.name.startswith("gap_BTCUSDT_")
+    assert int(found[1]) == len([state for state in rows.values() if state != "repaired"]) >= 1
 
 
 def test_a_folder_with_something_in_it_is_refused(place: Path) -> None:

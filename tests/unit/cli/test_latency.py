@@ -122,5 +122,12 @@ def test_percentiles_are_those_of_the_sorted_list(hundredths: list[int]) -> None
     assert found.mean_ms == pytest.approx(sum(ordered) / len(ordered), abs=0.001)
 
 
+def test_no_percentile_is_above_the_maximum() -> None:
+    distribution = Distribution()
+    distribution.add(2.4961)
+    found = distribution.summary()
+    assert found.median_ms == found.p99_ms == found.max_ms == 2.496
+
+
 def test_a_bin_with_anything_in_it_is_seen() -> None:
     assert bars((0, 1, 10_000, 5000)) == " ▁█▄"
