@@ -156,28 +156,47 @@ def test_files_are_the_same_by_the_bunch_and_one_by_one(
 ) -> None:
     """Whatever the batches are, with positions that are missing and such that come twice."""
     frames = frames_of(found)
-    edges = sorted({0, len(frames), *[cut for cut in cuts if cut < len(frames)]})
-    written = []
-    for is_bunched in (True, False):
-        place = tmp_path_factory.mktemp("data")
-        config = configuration.load(write_config(place, {"BTCUSDT": ["trade"]}, {}))
-        root = Path(config.storage.output_directory)
-        root.mkdir()
-        recorder = Recorder(config, 1, 5)
-        if not is_bunched:
-            recorder._maker.events = lambda *_: None  # type: ignore[method-assign]
-        skipped = 1 if begins_late and len(edges) > 2 else 0
-        for number, (start, stop) in enumerate(pairwise(edges)):
-            if number == skipped and skipped:
-                continue  # lost: the next batch says that nothing is before it
-            batch = Batch(RUN.producer, RUN.epoch, start, None, b"".join(frames[start:stop]))
-            recorder.take(encode_batch(batch), 9)
-            recorder.take(encode_batch(batch), 9)
-        recorder.flush(10)
-        written.append(contents(root))
-        recorder.close()
-    assert written[0] == written[1]
-    assert written[0]
+    ranges = list(pairwise(sorted({0, len(frames), *[cut for cut in cuts if cut < len(frames)]})))
+    if begins_late and len(ranges) > 1:
+        del ranges[1]  # lost: the next batch says that nothing is before it
+    twice = [one for one in ranges for _ in range(2)]
+    by_the_bunch, one_by_one = (
+        recorded(tmp_path_factory.mktemp("data"), frames, twice, is_bunched=is_bunched) for is_bunched in (True, False)
+    )
+    assert by_the_bunch == one_by_one
+    assert by_the_bunch
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(messages, st.lists(st.tuples(st.integers(1, 6), st.integers(1, 12)), max_size=4), st.booleans())
+def test_of_a_batch_that_begins_with_what_is_known_the_rest_is_taken(
+    tmp_path_factory: Any, found: list[Message], steps: list[tuple[int, int]], is_bunched: bool
+) -> None:
+    """Each batch goes so many frames beyond the one before it, and begins so many before its end."""
+    frames = frames_of(found)
+    ranges, stop = [], 0
+    for further, overlap in [(1, 0), *steps, (len(frames), 3)]:
+        start, stop = max(0, stop - overlap), min(len(frames), stop + further)
+        ranges.append((start, stop))
+    expected = recorded(tmp_path_factory.mktemp("data"), frames, [(0, len(frames))], is_bunched=False)
+    assert recorded(tmp_path_factory.mktemp("data"), frames, ranges, is_bunched=is_bunched) == expected
+
+
+def recorded(place: Path, frames: list[bytes], ranges: list[tuple[int, int]], *, is_bunched: bool) -> dict[str, bytes]:
+    """The files, after these batches."""
+    config = configuration.load(write_config(place, {"BTCUSDT": ["trade"]}, {}))
+    root = Path(config.storage.output_directory)
+    root.mkdir()
+    recorder = Recorder(config, 1, 5)
+    if not is_bunched:
+        recorder._maker.events = lambda *_: None  # type: ignore[method-assign]
+    for start, stop in ranges:
+        batch = Batch(RUN.producer, RUN.epoch, start, None, b"".join(frames[start:stop]))
+        recorder.take(encode_batch(batch), 9)
+    recorder.flush(10)
+    found = contents(root)
+    recorder.close()
+    return found
 
 
 def test_runs_after_a_lost_ledger_are_taken_by_the_bunch_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
