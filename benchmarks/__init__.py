@@ -1,0 +1,1 @@
+"""What things cost, measured; RESULTS.md has the numbers."""

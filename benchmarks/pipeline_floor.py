@@ -1,0 +1,201 @@
+"""What ingest and writer would cost if they did nothing but what the contract makes unavoidable.
+
+    ./run python -m benchmarks.pipeline_floor      # needs the recorded data: $MARKET_DATA or ../shared/data
+
+Two processes of one thread each, beside the real bus and a tap, on the input of pipeline_cpu.py and in alternation with
+its plain loop. The first one reads the socket in bulk, splits frames, reads the ids of each message, builds its frame,
+checksums it, writes the journal, and sends on PUB (each) and PUSH (a batch a read). The second one receives batches,
+checks the JSON of each message, makes its CSV row, and writes. Left out: every check, fragmentation, continuity, gaps,
+copies, acks, fdatasync, the ledger, status, day changes, other streams, other processes' pace. So no design of this
+kind, in Python and over ZeroMQ, costs less; what ours costs beside it is the price of what is left out.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+
+import msgspec
+import psutil
+import websocket
+import zmq
+
+from benchmarks.pipeline_cpu import ROOT, Server, cpu_s, free_port, messages, round_of_plain
+from binance_streamer.sockets import bus_pub, intake_pull, intake_push
+
+PREFIX = b'{"stream":"btcusdt@depth@0ms","data":'
+TOPIC = b"depth.BTCUSDT.0ms"
+HEAD = b"\x92\xa5depth\x89" + b"h" * 150
+"""As long as the fixed part of a real frame."""
+CONFIG = """
+mode: development
+modes: {{development: {{symbols: [{{symbol: BTCUSDT, streams: [depth@0ms]}}]}}}}
+storage: {{output_directory: data, journal_directory: journal}}
+logging: {{file: "log/{{process}}.log"}}
+endpoints: {{run_directory: {run}}}
+"""
+
+
+class Ids(msgspec.Struct):
+    u: int
+    pu: int
+
+
+class Update(msgspec.Struct):
+    U: int
+    u: int
+    pu: int
+    T: int
+    E: int
+    b: msgspec.Raw
+    a: msgspec.Raw
+
+
+def ingest(port: int, folder: Path, count: int) -> None:
+    context = zmq.Context()
+    pub, push = bus_pub(context, f"ipc://{folder}/run/bus.publish"), intake_push(context, f"ipc://{folder}/run/intake")
+    url = f"ws://127.0.0.1:{port}/public/stream?streams=btcusdt@depth@0ms"
+    sock = websocket.create_connection(url).sock
+    assert sock is not None
+    journal = os.open(folder / "journal", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    ids_of = msgspec.json.Decoder(Ids).decode
+    buffer = bytearray(1 << 20)
+    view = memoryview(buffer)
+    end = seq = last_id = 0
+    sock.settimeout(None)
+    while seq < count:
+        end += sock.recv_into(view[end:])
+        stamp_ns = time.time_ns()
+        at = 0
+        batch: list[bytes] = []
+        records: list[bytes] = []
+        while end - at >= 4:
+            size, begin = buffer[at + 1], at + 2
+            if size == 126:
+                size, begin = buffer[at + 2] << 8 | buffer[at + 3], at + 4
+            if begin + size > end:
+                break
+            event = bytes(view[begin + len(PREFIX) : begin + size - 1])
+            at = begin + size
+            found = ids_of(event)
+            assert found.pu == last_id or not last_id
+            last_id = found.u
+            seq += 1
+            frame = b"%s%019d%08d\xc5%s%s" % (HEAD, stamp_ns, seq, len(event).to_bytes(2, "big"), event)
+            records += (zlib.crc32(frame).to_bytes(4, "big"), len(frame).to_bytes(4, "big"), frame)
+            batch.append(frame)
+            pub.send_multipart((TOPIC, frame))
+        view[: end - at] = view[at:end]
+        end -= at
+        if batch:
+            os.write(journal, b"".join(records))
+            push.send_multipart((b"ingest-BTCUSDT", b"header", b"".join(batch)))
+    time.sleep(2)
+    print(time.process_time(), flush=True)
+    context.destroy(linger=0)
+
+
+def writer(folder: Path, count: int) -> None:
+    context = zmq.Context()
+    pull = intake_pull(context, f"ipc://{folder}/run/intake")
+    print("ready", flush=True)
+    file = os.open(folder / "depth.csv", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    decode = msgspec.json.Decoder(Update).decode
+    rows, length = 0, len(HEAD)
+    while rows < count:
+        frames = pull.recv_multipart()[2]
+        at, lines = 0, []
+        while at < len(frames):
+            body = at + length + 30
+            size = int.from_bytes(frames[body - 2 : body], "big")
+            stamp, seq = frames[at + length : at + length + 19], frames[at + length + 19 : at + length + 27]
+            at = body + size
+            found = decode(frames[body:at])
+            bids, asks = bytes(found.b).replace(b'"', b""), bytes(found.a).replace(b'"', b"")
+            lines.append(
+                b'%d,%d,%d,%d,%d,"%s","%s",%s,1790000000000000001,%s,ws,\n'
+                % (found.U, found.u, found.pu, found.T, found.E, bids, asks, stamp, seq)
+            )
+        rows += len(lines)
+        os.write(file, b"".join(lines))
+    print(time.process_time(), flush=True)
+    context.destroy(linger=0)
+
+
+def round_of_floor(server: Server, port: int, count: int, folder: Path) -> tuple[float, float]:
+    folder.mkdir()
+    config = folder / "streamer.yaml"
+    config.write_text(CONFIG.format(run=folder / "run"))
+    with ExitStack() as stack:
+
+        def start(*command: str) -> "subprocess.Popen[str]":
+            words = [sys.executable, "-m", *command]
+            process = stack.enter_context(subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+            stack.callback(process.terminate)
+            return process
+
+        def seconds(process: "subprocess.Popen[str]") -> float:
+            assert process.stdout is not None
+            return float(process.stdout.readline())
+
+        start("services.bus", "-c", str(config))
+        start("benchmarks.pipeline_cpu", "--tap", f"ipc://{folder}/run/bus.subscribe")
+        time.sleep(3)
+        me = ("benchmarks.pipeline_floor", "--count", str(count), "--folder", str(folder))
+        to_files = start(*me, "--part", "writer")
+        assert to_files.stdout is not None
+        assert to_files.stdout.readline() == "ready\n"
+        from_socket = start(*me, "--part", "ingest", "--port", str(port))
+        server.expect("connected")
+        time.sleep(1)
+        begun = [cpu_s(psutil.Process(process.pid)) for process in (from_socket, to_files)]
+        server.go()
+        server.expect("sent")
+        used = [seconds(process) for process in (from_socket, to_files)]
+        server.go()
+    return used[0] - begun[0], used[1] - begun[1]
+
+
+def compare(repeats: int, rounds: int, rate: float) -> None:
+    count, port = len(messages(repeats)), free_port()
+    server = Server(port, repeats, rate)
+    pace = f"{rate:.0f} messages a second" if rate else "as fast as they are taken"
+    print(f"{count} depth messages, {pace}; {os.cpu_count()} cores, Python {sys.version.split()[0]}")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        for number in range(rounds):
+            plain_s = round_of_plain(server, port, count, Path(folder))
+            first_s, second_s = round_of_floor(server, port, count, Path(folder) / str(number))
+            each = [seconds / count * 1e6 for seconds in (plain_s, first_s, second_s)]
+            print(
+                f"round {number + 1}: plain={each[0]:.1f} ingest={each[1]:.1f} writer={each[2]:.1f} µs a message; "
+                f"ratio {(first_s + second_s) / plain_s:.3f}",
+                flush=True,
+            )
+    server.process.terminate()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=0.0)
+    for hidden in ("--count", "--port"):
+        parser.add_argument(hidden, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--part", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part == "ingest":
+        ingest(options.port, options.folder, options.count)
+    elif options.part == "writer":
+        writer(options.folder, options.count)
+    else:
+        compare(options.repeats, options.rounds, options.rate)
+
+
+if __name__ == "__main__":
+    main()
