@@ -106,15 +106,15 @@ class _Demo:
         typer.echo(f"recorded: {self._data}    sent: {self._tape}    logs: {self._data / 'log'}")
         is_complete = not faults and all(verdict.is_equal for verdict in streams)
         missing = sum(found.listed - found.repaired for found in gaps.values())
-        if not is_complete:
-            typer.echo("the files are NOT complete")
-        elif missing:
-            typer.echo(
-                "everything that was received is in the files; what was sent while nobody received is listed as "
-                f"{missing} gap{'s' if missing > 1 else ''}: {self._data}/*/gap_*.csv"
-            )
-        else:
+        listed = f"listed as {missing} gap{'s' if missing > 1 else ''}: {self._data}/*/gap_*.csv"
+        if is_complete and missing:
+            typer.echo(f"everything that was received is in the files; what was sent while nobody received is {listed}")
+        elif is_complete:
             typer.echo("everything that was sent is in the files")
+        else:
+            typer.echo(
+                "the files are NOT complete" + (f"; what was on its way to a worker is {listed}" if missing else "")
+            )
         return Exit.OK if is_complete else Exit.INCOMPLETE
 
     def _point_at(self, port: int) -> None:

@@ -81,7 +81,8 @@ def encode_last_rows(rows: Mapping[str, LastRow]) -> bytes:
 def following_row(before: LastRow | None, stream_type: str, symbol: str, reading: Reading, *, recv_ns: int) -> LastRow:
     """Where a stream stands behind one more row.
 
-    A straggler does not set it back; an id that is lower at a newer event time does: the exchange counts anew.
+    A straggler does not set it back; an id that is lower at a newer event time does: the exchange counts anew. The row
+    may end a gap that is open: a kill had cut it off behind the gap, and it came again.
     """
     last_id, event_time_ms = reading.last_id, reading.event_time_ms
     if before is not None and before.last_id is not None and before.event_time_ms is not None:
@@ -90,6 +91,8 @@ def following_row(before: LastRow | None, stream_type: str, symbol: str, reading
             last_id = before.last_id
         event_time_ms = max(event_time_ms, before.event_time_ms)
     open_gaps = before.open_gaps if before is not None else ()
+    if open_gaps and reading.previous_id is not None and reading.last_id is not None:
+        open_gaps = with_row(open_gaps, reading.previous_id, reading.last_id)
     return LastRow(stream_type, symbol, last_id, event_time_ms, recv_ns, open_gaps)
 
 

@@ -53,7 +53,7 @@ def test_the_configuration_may_be_named_before_and_behind_the_command(
 
 def test_a_configuration_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ended("-c", tmp_path / "nothing.yaml", "symbols") == 78
-    assert "nothing.yaml: cannot be read" in capsys.readouterr().err
+    assert "nothing.yaml: there is no such file" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
