@@ -3,7 +3,7 @@
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,8 +55,8 @@ class Samples:
             taken.append(sample)
         return taken
 
-    def grown(self) -> list[str]:
-        """What grew in a process that ran long enough to tell."""
+    def grown(self, allowed_bytes: Mapping[str, float] | None = None) -> list[str]:
+        """What grew in a process that ran long enough to tell; memory by more than its kind has good reason for."""
         found = []
         for (name, pid), samples in self._by_run.items():
             settled = [sample for sample in samples if sample.at_s - samples[0].at_s > _WARM_UP_S]
@@ -66,7 +66,8 @@ class Samples:
                 values = [(sample.at_s, float(getattr(sample, key))) for sample in settled]
                 mean = sum(value for _, value in values) / len(values)
                 growth = slope(values) * (values[-1][0] - values[0][0])
-                if growth > tolerance.part * mean + tolerance.beside:
+                reason = (allowed_bytes or {}).get(name.partition("-")[0], 0.0) if key == "rss_bytes" else 0.0
+                if growth > tolerance.part * mean + tolerance.beside + reason:
                     found.append(f"{name} ({pid}): {key} grew by {growth:.0f} from a mean of {mean:.0f}")
         return found
 

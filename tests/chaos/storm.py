@@ -12,7 +12,8 @@ from tests.chaos.recording import Judged, judged
 from tests.chaos.runs import sleep, wrongs
 from tests.chaos.samples import Samples, slope
 from tests.chaos.table import Fault, Table
-from tests.support.summaries import recorded_tops, wrong_numbers, wrong_tops
+from tests.support.recorded import recorded_rows
+from tests.support.summaries import levels_gained, recorded_tops, wrong_numbers, wrong_tops
 
 STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
 _SAMPLE_S = 5.0
@@ -21,6 +22,8 @@ _LAG_GROWTH_MS = 200.0
 _ATTEMPTS_A_SYMBOL = 300
 """A storm cuts all connections every few minutes; what the budget then holds back is the subject of test_budget."""
 _LEVELS = 5
+_BYTES_A_LEVEL = 300
+"""Of an order book: the market's books grow, from 500 to 1,800 levels in an hour at 20 messages a second."""
 _SYMBOLS_WITH_TRUE_BOOKS = 3
 """Each needs the whole tape once more."""
 _OVER_MESSAGES = (
@@ -78,7 +81,7 @@ def run(place: Path, plan: Plan, tell: Callable[[str], None]) -> Outcome:
         storm.blow(plan)
         pipeline.end()
         table = Table(storm.faults)
-        wrong = samples.grown()
+        wrong = samples.grown({"orderbook": _BYTES_A_LEVEL * sum(map(levels_gained, _summaries(pipeline)))})
         lags: list[tuple[float, float]] = []
         for stream in judged(pipeline.simulator.tape, pipeline.data):
             table.add(stream)
@@ -189,6 +192,11 @@ def _wrong_books(pipeline: Pipeline) -> list[str]:
         tops = recorded_tops(pipeline.data, symbol)
         wrong += wrong_tops(pipeline.simulator.tape, symbol, tops, _LEVELS) or ([] if tops else [f"{symbol}: no book"])
     return wrong
+
+
+def _summaries(pipeline: Pipeline) -> Iterator[list[dict[str, str]]]:
+    for symbol in pipeline.symbols:
+        yield recorded_rows(pipeline.data, symbol, "orderbook")
 
 
 def _lags(stream: Judged) -> Iterator[tuple[float, float]]:

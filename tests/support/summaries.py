@@ -1,6 +1,6 @@
 """Rows that the order book service has recorded, compared with the true book of the tape."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.recorded import levels_of, recorded_rows
@@ -33,6 +33,12 @@ def wrong_tops(tape: Path, symbol: str, tops: Iterable[TrueBook], levels: int) -
         elif top != TrueBook(top.update_id, book.bids[:levels], book.asks[:levels]):
             found.append(f"{symbol}: wrong book at {top.update_id}: {top}")
     return found
+
+
+def levels_gained(rows: Sequence[Mapping[str, str]]) -> int:
+    """By how many levels the book of these rows has grown, from its first valid one to its last."""
+    counts = [int(row["bid_levels"]) + int(row["ask_levels"]) for row in rows if row["synchronised"] == "true"]
+    return max(0, counts[-1] - counts[0]) if counts else 0
 
 
 def wrong_numbers(data: Path, symbol: str) -> list[str]:
