@@ -101,6 +101,10 @@ class Dialler:
             self._tell(exhausted=False)
             self._waiting.remove(wish)
             self._under_way[wish.number] = wish.route
+            # What is left of the attempts before is a cycle that holds certificates, 0.8 MB: an hour without a network
+            # would be hundreds of them, since a worker's collections are rare (runtime/memory.py). Not in the threads
+            # that dial: one that collects while the process ends can bring it down with SIGSEGV.
+            gc.collect()
             threading.Thread(target=self._dial, args=wish, name=f"dial-{wish.number}", daemon=True).start()
 
     def _is_first(self, wish: _Wish) -> bool:
@@ -131,9 +135,6 @@ class Dialler:
             self._reader.failed(Failed(number, str(error), 0.0))
         else:
             self._reader.add(number, connection, target.requests)
-        # The library's object is a cycle that holds its certificates, 0.8 MB: an hour without a network would be
-        # hundreds of them, since a worker's collections are rare (runtime/memory.py).
-        gc.collect()
 
 
 def budget_of(config: Config) -> ConnectBudget:

@@ -107,7 +107,7 @@ class Writer:
         self._commits = 0
         self._commit_s = 0.0
         now_s = monotonic_s()
-        self._next_flush_s = now_s
+        self._next_flush_s = now_s + self._config.storage.flush_interval
         self._next_commit_s = now_s + self._config.storage.commit_interval
         self._next_retry_s = now_s
 

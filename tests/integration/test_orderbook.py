@@ -236,12 +236,13 @@ def test_the_next_audit_finds_an_update_that_was_lost_without_a_trace(place: Pat
             failed = [audit for audit in running.audits if audit["outcome"] == "failed"]
             if failed:
                 break
-        (audit,) = failed
-        assert (audit["symbol"], audit["kind"]) == ("BTCUSDT", "depth_snapshot")
-        assert min(audit["different"], 50) == len(audit["differences"]) > 0
+        for audit in failed:  # two, where an audit came between the two hidden updates
+            assert (audit["symbol"], audit["kind"]) == ("BTCUSDT", "depth_snapshot")
+            assert min(audit["different"], 50) == len(audit["differences"]) > 0
         running.wait_valid(time.time_ns())
         book = running.status("orderbook")["books"]["BTCUSDT"]
-        assert (book["audits_failed"], book["valid"]) == (1, True)
+        assert (book["audits_failed"], book["valid"]) == (len(failed), True)
+        assert 1 <= len(failed) <= 2
         assert book["resyncs"] >= 1
         since = len(running.audits)
         eventually(lambda: running.heard_audits(since + 3), PATIENCE_S, what="more audits")
@@ -250,7 +251,7 @@ def test_the_next_audit_finds_an_update_that_was_lost_without_a_trace(place: Pat
         running.check_whole_books()
         running.stop()
         rows = recorded_rows(running.data, "BTCUSDT", "audit")
-        assert [row["outcome"] for row in rows].count("failed") == 1
+        assert [row["outcome"] for row in rows].count("failed") == len(failed)
 
 
 def test_a_best_quote_finds_an_update_that_was_lost_without_a_trace(place: Path) -> None:
