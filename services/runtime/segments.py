@@ -208,4 +208,5 @@ def _take_row(frame: bytes, rows: dict[str, LastRow]) -> None:
         except ExchangeError:
             return
         rows[name] = following_row(rows.get(name), stream_type, data["symbol"], reading, recv_ns=data["recv_ns"])
-    note_late_row(rows, stream_type, data)
+    else:
+        note_late_row(rows, stream_type, data)
