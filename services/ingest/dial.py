@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from email.utils import parsedate_to_datetime
 from http.cookies import CookieError
 from typing import Literal
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ import websocket
 from websocket import ABNF
 
 from binance_streamer.endpoints import is_loopback
+from services.runtime.stand_down import LONGEST_STAND_DOWN_S, http_date_s
 
 # A peer that is gone is noticed after 10 s of silence and 4 probes of 5 s, or 20 s after something we sent.
 # SO_RCVBUF is left alone: setting it would switch off the kernel's autotuning.
@@ -30,8 +30,6 @@ _SOCKET_OPTIONS = [
 ]
 # The library reads http_no_proxy only beside a proxy's host; no proxy reaches this machine's own loopback.
 _NO_PROXY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}
-_LONGEST_STAY_AWAY_S = 4 * 86_400.0
-"""The exchange's bans last three days at most (docs/exchange.md): whatever says more is wrong."""
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 DialErrorKind = Literal["url", "dns", "refused", "timeout", "tls", "proxy", "http"]
@@ -226,8 +224,6 @@ def _translated(error: Exception, host: str, client: websocket.WebSocket) -> Dia
 def _retry_after_s(value: str, now_s: float) -> float | None:
     """Seconds or a date (RFC 9110 §10.2.3)."""
     if value.isascii() and value.isdigit() and len(value) < 10:
-        return min(float(value), _LONGEST_STAY_AWAY_S)
-    try:
-        return min(max(0.0, parsedate_to_datetime(value).timestamp() - now_s), _LONGEST_STAY_AWAY_S)
-    except (ValueError, OverflowError):
-        return None
+        return min(float(value), LONGEST_STAND_DOWN_S)
+    date_s = http_date_s(value)
+    return None if date_s is None else min(max(0.0, date_s - now_s), LONGEST_STAND_DOWN_S)

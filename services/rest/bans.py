@@ -6,10 +6,8 @@ error -1003 names the end of a ban in exchange milliseconds. A request during a 
 
 import re
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
-from services.rest.pacing import LONGEST_STAND_DOWN_S
+from services.runtime.stand_down import LONGEST_STAND_DOWN_S, http_date_s
 
 TOO_MANY = 429
 BANNED = 418
@@ -26,7 +24,8 @@ def stand_down_s(status: int, headers: Mapping[str, str], body: bytes, exchange_
 
     `exchange_ms` is the exchange's clock as we know it; the answer's own `Date`, where there is one, is better.
     """
-    now_ms = _date_ms(headers.get("Date", "")) or exchange_ms
+    date_s = http_date_s(headers.get("Date", ""))
+    now_ms = date_s * 1000 if date_s else exchange_ms
     named_s = [
         seconds
         for seconds in (_retry_after_s(headers.get("Retry-After", ""), now_ms), _banned_for_s(body, now_ms))
@@ -47,16 +46,8 @@ def _retry_after_s(text: str, now_ms: float) -> float | None:
     """Seconds or a date (RFC 9110 §10.2.3)."""
     if text.isascii() and text.strip().isdigit() and len(text) < 12:
         return float(text)
-    date_ms = _date_ms(text)
-    return None if date_ms is None else (date_ms - now_ms) / 1000
-
-
-def _date_ms(text: str) -> float | None:
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() * 1000
+    date_s = http_date_s(text)
+    return None if date_s is None else date_s - now_ms / 1000
 
 
 def _banned_for_s(body: bytes, now_ms: float) -> float | None:

@@ -7,11 +7,11 @@ this can be saved and restored. Times are passed in, monotonic seconds.
 from collections import deque
 from typing import NamedTuple
 
+from services.runtime.stand_down import LONGEST_STAND_DOWN_S
+
 WINDOW_S = 60.0
 HEAVY_WEIGHT = 20
 """Weight of a depth snapshot of 1000 levels; between two requests of this weight `spacing_s` must pass."""
-LONGEST_STAND_DOWN_S = 4 * 86_400.0
-"""Bans last three days at most (facts page §4): whatever says more is wrong."""
 
 
 class Sent(NamedTuple):

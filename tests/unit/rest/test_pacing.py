@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.rest.pacing import LONGEST_STAND_DOWN_S, Pace
+from services.rest.pacing import Pace
+from services.runtime.stand_down import LONGEST_STAND_DOWN_S
 
 
 def a_pace(limit: int = 2400, share: float = 0.5, spacing_s: float = 2) -> Pace:
