@@ -104,11 +104,8 @@ class Book:
 
     def trusted(self, number: int) -> tuple[int, int]:
         """How many of the best `number` bids and asks lie in the trusted range."""
-        bids, asks = self.top(number)
-        return (
-            sum(self.bids.trusts(price) for price, _ in bids),
-            sum(self.asks.trusts(price) for price, _ in asks),
-        )
+        bids, asks = self.known_top(number)
+        return len(bids), len(asks)
 
     def known_top(self, number: int) -> tuple[list[Level], list[Level]]:
         """As many of the best `number` bids and asks as none is missing among, best first."""
