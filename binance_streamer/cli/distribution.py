@@ -45,25 +45,26 @@ class Distribution:
     def summary(self) -> Summary:
         """Of at least one."""
         ordered = sorted(self._steps.items())
+        least_ms, most_ms = round(self._min_ms, 3), round(self._max_ms, 3)
         totals = list(accumulate(count for _, count in ordered))
 
         def percentile(share: float) -> float:
             """The least latency that at least this share does not exceed."""
             needed = math.ceil(self.count * share)
             place = next(number for number, total in enumerate(totals) if total >= needed)
-            return min(ordered[place][0] / _STEPS_PER_MS, round(self._max_ms, 3))
+            return min(max(least_ms, ordered[place][0] / _STEPS_PER_MS), most_ms)
 
         histogram = [0] * (len(EDGES_MS) + 1)
         for step, count in ordered:
             histogram[sum(step >= edge * _STEPS_PER_MS for edge in EDGES_MS)] += count
         return Summary(
             self.count,
-            round(self._min_ms, 3),
+            least_ms,
             round(self._sum_ms / self.count, 3),
             percentile(0.5),
             percentile(0.95),
             percentile(0.99),
-            round(self._max_ms, 3),
+            most_ms,
             tuple(histogram),
         )
 

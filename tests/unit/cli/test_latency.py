@@ -122,11 +122,12 @@ def test_percentiles_are_those_of_the_sorted_list(hundredths: list[int]) -> None
     assert found.mean_ms == pytest.approx(sum(ordered) / len(ordered), abs=0.001)
 
 
-def test_no_percentile_is_above_the_maximum() -> None:
+@pytest.mark.parametrize(("latency_ms", "told_ms"), [(2.4961, 2.496), (2.5041, 2.504)])
+def test_no_percentile_is_beyond_minimum_and_maximum(latency_ms: float, told_ms: float) -> None:
     distribution = Distribution()
-    distribution.add(2.4961)
+    distribution.add(latency_ms)
     found = distribution.summary()
-    assert found.median_ms == found.p99_ms == found.max_ms == 2.496
+    assert found.min_ms == found.median_ms == found.p99_ms == found.max_ms == told_ms
 
 
 def test_a_bin_with_anything_in_it_is_seen() -> None:
