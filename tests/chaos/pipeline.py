@@ -190,6 +190,14 @@ class Pipeline:
     def settle(self) -> None:
         """Let every stream go on, have the market stand still, and wait until what was sent last is in the files."""
         self.wait_connected()
+        self.wait_growing()
+        self.simulator.command("pause")
+        self.wait_tape_quiet()
+        last = self._sent_last()
+        eventually(lambda: self._have_ended_with(last), PATIENCE_S, what="what was sent last is recorded", every_s=0.3)
+
+    def wait_growing(self) -> None:
+        """Until every stream has rows that it does not have now."""
         marks = self._sizes()
         eventually(
             lambda: all(self._sizes()[stream] > mark for stream, mark in marks.items()),
@@ -197,10 +205,6 @@ class Pipeline:
             what="every stream goes on",
             every_s=0.3,
         )
-        self.simulator.command("pause")
-        self.wait_tape_quiet()
-        last = self._sent_last()
-        eventually(lambda: self._have_ended_with(last), PATIENCE_S, what="what was sent last is recorded", every_s=0.3)
 
     def wait_tape_quiet(self) -> None:
         """Until nothing has been added to the tape for a while."""

@@ -39,6 +39,12 @@ def check(streams: Iterable[Judged], faults: Sequence[Fault], downs: Iterable[Do
     assert not wrong, wrong
 
 
+def check_without_gaps(streams: Iterable[Judged]) -> None:
+    """Nobody lists anything as missing."""
+    gaps = {stream.stream.name: stream.verdict.gaps for stream in streams if stream.verdict.gaps}
+    assert not gaps, gaps
+
+
 def wrongs(stream: Judged, downs: Iterable[Down] | None) -> list[str]:
     """What is wrong with the recording of one stream."""
     texts = stream.verdict.faults

@@ -81,13 +81,13 @@ def run(place: Path, plan: Plan, tell: Callable[[str], None]) -> Outcome:
         storm.blow(plan)
         pipeline.end()
         table = Table(storm.faults)
-        wrong = samples.grown({"orderbook": _BYTES_A_LEVEL * sum(map(levels_gained, _summaries(pipeline)))})
+        gained, wrong = _books(pipeline)
+        wrong += samples.grown({"orderbook": _BYTES_A_LEVEL * gained})
         lags: list[tuple[float, float]] = []
         for stream in judged(pipeline.simulator.tape, pipeline.data):
             table.add(stream)
             wrong += [f"{stream.stream.name}: {text}" for text in wrongs(stream, storm.downs)]
             lags += _lags(stream)
-        wrong += _wrong_books(pipeline)
         growth_ms = slope(lags) * (max(at for at, _ in lags) - min(at for at, _ in lags))
         if growth_ms > _LAG_GROWTH_MS:
             wrong.append(f"the lag grew by {growth_ms:.0f} ms")
@@ -185,18 +185,19 @@ class _Storm:
         self._tell(f"{len(self.faults)} {kind} {symbol or ''}")
 
 
-def _wrong_books(pipeline: Pipeline) -> list[str]:
-    """Summary rows twice or missing; of some symbols, those that are not the true book."""
-    wrong = [text for symbol in pipeline.symbols for text in wrong_numbers(pipeline.data, symbol)]
-    for symbol in pipeline.symbols[:_SYMBOLS_WITH_TRUE_BOOKS]:
-        tops = recorded_tops(pipeline.data, symbol)
-        wrong += wrong_tops(pipeline.simulator.tape, symbol, tops, _LEVELS) or ([] if tops else [f"{symbol}: no book"])
-    return wrong
-
-
-def _summaries(pipeline: Pipeline) -> Iterator[list[dict[str, str]]]:
-    for symbol in pipeline.symbols:
-        yield recorded_rows(pipeline.data, symbol, "orderbook")
+def _books(pipeline: Pipeline) -> tuple[int, list[str]]:
+    """By how many levels all books have grown, and what is wrong with their summary rows: twice or missing; of some
+    symbols, not the true book."""
+    gained, wrong = 0, []
+    for number, symbol in enumerate(pipeline.symbols):
+        rows = recorded_rows(pipeline.data, symbol, "orderbook")
+        gained += levels_gained(rows)
+        wrong += wrong_numbers(symbol, rows)
+        if number < _SYMBOLS_WITH_TRUE_BOOKS:
+            tops = recorded_tops(rows)
+            wrong += wrong_tops(pipeline.simulator.tape, symbol, tops, _LEVELS)
+            wrong += [] if tops else [f"{symbol}: no book"]
+    return gained, wrong
 
 
 def _lags(stream: Judged) -> Iterator[tuple[float, float]]:

@@ -4,12 +4,11 @@ import time
 from pathlib import Path
 
 import pytest
-import trustme
 
+from tests.chaos.certificates import certified
 from tests.chaos.oracle import Rules
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline, running
-from tests.chaos.recording import Judged
-from tests.chaos.runs import check, seeded, sleep
+from tests.chaos.runs import check, check_without_gaps, seeded, sleep
 from tests.chaos.table import Fault
 from tests.support.waiting import eventually
 
@@ -37,11 +36,6 @@ def broken(pipeline: Pipeline, commands: tuple[str, ...]) -> Fault:
     pipeline.downs.append(Down(None, from_ns, time.time_ns()))
     pipeline.alive()
     return Fault(" + ".join(commands), from_ns)
-
-
-def _without_gaps(streams: list[Judged]) -> None:
-    gaps = {stream.stream.name: stream.verdict.gaps for stream in streams if stream.verdict.gaps}
-    assert not gaps, gaps
 
 
 @pytest.mark.parametrize("count", [5, pytest.param(len(BREAKS), marks=pytest.mark.slow)])
@@ -77,7 +71,7 @@ def test_a_planned_replacement_writes_no_gap(place: Path) -> None:
         sleep(2)
         streams = pipeline.finish()
     check(streams, faults)
-    _without_gaps(streams)
+    check_without_gaps(streams)
 
 
 ONE_OF_TWO = (
@@ -110,7 +104,7 @@ def test_whatever_happens_to_one_of_two_connections_leaves_no_hole(place: Path, 
             _wait_for_two(pipeline)
         streams = pipeline.finish(Rules(any_order=True))
     check(streams, faults)
-    _without_gaps(streams)
+    check_without_gaps(streams)
 
 
 def _wait_for_two(pipeline: Pipeline) -> None:
@@ -159,13 +153,8 @@ def test_an_acknowledged_stream_that_is_silent_is_reported_and_heals(place: Path
 
 @pytest.mark.parametrize("names", ["elsewhere.example", "127.0.0.1"], ids=["wrong host", "unknown issuer"])
 def test_a_wrong_certificate_is_never_connected_to(place: Path, names: str) -> None:
-    authority = trustme.CA()
-    certificate = authority.issue_cert(names)
-    authority.cert_pem.write_to_path(place / "ca.pem")
-    certificate.cert_chain_pems[0].write_to_path(place / "cert.pem")
-    certificate.private_key_pem.write_to_path(place / "key.pem")
-    trusted = {"ca_file": str(place / "ca.pem")} if names != "127.0.0.1" else {}
-    tls = ("--tls-cert", place / "cert.pem", "--tls-key", place / "key.pem")
+    tls, ca_file = certified(place, names)
+    trusted = {"ca_file": str(ca_file)} if names != "127.0.0.1" else {}
     with Pipeline(place, *tls, symbols=SYMBOLS[:1], network=trusted) as pipeline:
         pipeline.reach_exchange_at(f"127.0.0.1:{pipeline.simulator.port}", encrypted=True)
         pipeline.start("bus", "writer", "rest", "ingest-BTCUSDT")

@@ -2,16 +2,18 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import trustme
 
+from tests.chaos.certificates import certified
 from tests.chaos.namespace import Namespace, require_namespaces
 from tests.chaos.oracle import Rules
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline
 from tests.chaos.relay import Link, Relay
-from tests.chaos.runs import check, seeded, sleep
+from tests.chaos.runs import check, check_without_gaps, seeded, sleep
 from tests.chaos.table import Fault
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
@@ -28,22 +30,9 @@ def _twins(relay: Relay) -> dict[str, list[Link]]:
     return links
 
 
-def _wait_growing(pipeline: Pipeline) -> None:
-    """Until every stream has rows that it does not have now."""
-    sizes = {path: path.stat().st_size for symbol in pipeline.symbols for suffix in pipeline.streams
-             for path in pipeline.files_of(symbol, suffix)}  # fmt: skip
-    eventually(
-        lambda: all(path.stat().st_size > size for path, size in sizes.items()),
-        PATIENCE_S,
-        what="every stream goes on",
-        every_s=0.1,
-    )
-
-
-@pytest.mark.slow
-def test_packets_dropped_on_one_of_two_connections_leave_no_hole(place: Path) -> None:
-    random = seeded()
-    network = {"connections": 2, "stale_timeout": 2, "connect_timeout": 2}
+@contextmanager
+def _relayed(place: Path, **network: float) -> Iterator[tuple[Pipeline, Relay]]:
+    """A pipeline that records through a relay."""
     with (
         Pipeline(place, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,
         Relay(pipeline.simulator.port) as relay,
@@ -51,6 +40,13 @@ def test_packets_dropped_on_one_of_two_connections_leave_no_hole(place: Path) ->
         pipeline.reach_exchange_at(f"127.0.0.1:{relay.port}")
         pipeline.start()
         pipeline.wait_recording()
+        yield pipeline, relay
+
+
+@pytest.mark.slow
+def test_packets_dropped_on_one_of_two_connections_leave_no_hole(place: Path) -> None:
+    random = seeded()
+    with _relayed(place, connections=2, stale_timeout=2, connect_timeout=2) as (pipeline, relay):
         workers_and_routes = 2 * len(pipeline.symbols)
 
         def all_twice() -> bool:
@@ -64,28 +60,20 @@ def test_packets_dropped_on_one_of_two_connections_leave_no_hole(place: Path) ->
         sleep(1.5)
         streams = pipeline.finish(Rules(any_order=True))
     check(streams, [fault])
-    gaps = {stream.stream.name: stream.verdict.gaps for stream in streams if stream.verdict.gaps}
-    assert not gaps, gaps
+    check_without_gaps(streams)
 
 
 def test_packets_dropped_everywhere_leave_exact_gaps(place: Path) -> None:
     """Websockets and REST at once: no peer closes, what dials meanwhile gets no answer, and all of it heals."""
-    network = {"stale_timeout": 1.5, "connect_timeout": 1, "request_timeout": 2}
-    with (
-        Pipeline(place, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,
-        Relay(pipeline.simulator.port) as relay,
-    ):
-        pipeline.reach_exchange_at(f"127.0.0.1:{relay.port}")
-        pipeline.start()
-        pipeline.wait_recording()
-        _wait_growing(pipeline)
+    with _relayed(place, stale_timeout=1.5, connect_timeout=1, request_timeout=2) as (pipeline, relay):
+        pipeline.wait_growing()
         from_ns = time.time_ns()
         relay.drop_all()
         for name in pipeline.ingests:
             eventually(lambda n=name: "no connection within" in pipeline.log(n), PATIENCE_S, what="it dials")  # type: ignore[misc]
         pipeline.alive()
         relay.pass_again()
-        _wait_growing(pipeline)
+        pipeline.wait_growing()
         pipeline.downs.append(Down(None, from_ns, time.time_ns()))
         for symbol in pipeline.symbols:
             eventually(
@@ -103,16 +91,11 @@ def test_packets_dropped_everywhere_leave_exact_gaps(place: Path) -> None:
 def test_a_name_that_no_longer_resolves(place: Path) -> None:
     """Connections that are open go on; who must dial tries again, says why, and is back when the name is."""
     require_namespaces(place)
-    authority = trustme.CA()
-    certificate = authority.issue_cert(HOST)
-    authority.cert_pem.write_to_path(place / "ca.pem")
-    certificate.cert_chain_pems[0].write_to_path(place / "cert.pem")
-    certificate.private_key_pem.write_to_path(place / "key.pem")
+    tls, ca_file = certified(place, HOST)
     hosts = place / "hosts"
     known = f"127.0.0.1 localhost {HOST}\n"
     hosts.write_text(known, encoding="utf-8")
-    tls = ("--tls-cert", place / "cert.pem", "--tls-key", place / "key.pem")
-    network = {"ca_file": str(place / "ca.pem"), "connect_timeout": 2, "request_timeout": 2}
+    network = {"ca_file": str(ca_file), "connect_timeout": 2, "request_timeout": 2}
     with (
         Namespace(place, f"mount --bind {hosts} /etc/hosts") as names,
         Pipeline(place, *tls, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,
@@ -122,7 +105,7 @@ def test_a_name_that_no_longer_resolves(place: Path) -> None:
         pipeline.start()
         pipeline.wait_recording()
         hosts.write_text("127.0.0.1 localhost\n", encoding="utf-8")
-        _wait_growing(pipeline)
+        pipeline.wait_growing()
         lost = SYMBOLS[0]
         from_ns = time.time_ns()
         attempts = pipeline.simulator.stats()["attempts"]
@@ -136,7 +119,7 @@ def test_a_name_that_no_longer_resolves(place: Path) -> None:
         pipeline.alive()
         hosts.write_text(known, encoding="utf-8")
         pipeline.wait_connected(lost)
-        _wait_growing(pipeline)
+        pipeline.wait_growing()
         pipeline.downs.append(Down(lost, from_ns, time.time_ns()))
         streams = pipeline.finish()
         tries = pipeline.log(f"ingest-{lost}").count(f"{HOST}: ")

@@ -124,7 +124,7 @@ class Books(Pipeline):
         compared = 0
         for symbol in self.symbols:
             tops = [_top(said) for said in self.said if said["symbol"] == symbol and said["valid"]]
-            tops += recorded_tops(self.data, symbol)
+            tops += recorded_tops(recorded_rows(self.data, symbol, "orderbook"))
             assert wrong_tops(self.simulator.tape, symbol, tops, LEVELS) == []
             compared += len(tops)
         return compared
@@ -132,9 +132,10 @@ class Books(Pipeline):
     def check_summaries_once(self) -> None:
         """Every summary that was published is in the files, none twice, and none in between is missing."""
         for symbol in self.symbols:
-            assert wrong_numbers(self.data, symbol) == []
-            rows = {(int(row["epoch"]), int(row["seq"])) for row in recorded_rows(self.data, symbol, "orderbook")}
-            assert {(one["epoch"], one["seq"]) for one in self.summaries if one["symbol"] == symbol} <= rows
+            rows = recorded_rows(self.data, symbol, "orderbook")
+            assert wrong_numbers(symbol, rows) == []
+            places = {(int(row["epoch"]), int(row["seq"])) for row in rows}
+            assert {(one["epoch"], one["seq"]) for one in self.summaries if one["symbol"] == symbol} <= places
 
     def check_whole_books(self) -> None:
         """Of a market that stands still: what is answered is the whole true book."""
@@ -300,9 +301,10 @@ def test_two_shares_keep_their_books_beside_each_other(place: Path) -> None:
             assert running.programs[f"orderbook-{symbol}"].wait(PATIENCE_S) == 0
         running.stop()
         for symbol in running.symbols:
-            assert len({row["epoch"] for row in recorded_rows(running.data, symbol, "orderbook")}) == 1
-            assert wrong_numbers(running.data, symbol) == []
-            tops = recorded_tops(running.data, symbol)
+            rows = recorded_rows(running.data, symbol, "orderbook")
+            assert len({row["epoch"] for row in rows}) == 1
+            assert wrong_numbers(symbol, rows) == []
+            tops = recorded_tops(rows)
             assert wrong_tops(running.simulator.tape, symbol, tops, LEVELS) == []
             assert tops
 

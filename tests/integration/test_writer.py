@@ -49,6 +49,13 @@ class Bench:
         self.peers.append(peer)
         return peer
 
+    def recording(self, count: int) -> tuple[Peer, Program]:
+        """A producer and a writer, which has made so many trades and depth updates durable."""
+        writer, peer = self.writer(), self.peer()
+        peer.emit_both(range(1, count + 1))
+        peer.deliver()
+        return peer, writer
+
     def rows(self, stem: str, symbol: str = "BTCUSDT") -> list[dict[str, str]]:
         return recorded_rows(self.data, symbol, stem)
 
@@ -74,10 +81,7 @@ def bench(place: Path) -> Iterator[Bench]:
 
 
 def test_everything_pushed_is_recorded_once_and_acknowledged(bench: Bench) -> None:
-    writer = bench.writer()
-    peer = bench.peer()
-    peer.emit_both(range(1, 501))
-    peer.deliver()
+    peer, writer = bench.recording(500)
     assert bench.ids() == list(range(1, 501))
     assert bench.ids("depth", "final_update_id") == list(range(10, 5001, 10))
     assert bench.rows("aggtrade")[0] == {
@@ -149,10 +153,7 @@ def test_the_end_of_a_run_is_recorded_before_the_next_run(bench: Bench) -> None:
 
 @pytest.mark.parametrize("tail", [b"17", b'1,2,3,"4', b"1,2\n3,4\n" * 50])
 def test_a_torn_or_longer_file_is_cut_back(bench: Bench, tail: bytes) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 51))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(50)
     writer.kill()
     with bench.file().open("ab") as file:
         file.write(tail)
@@ -165,10 +166,7 @@ def test_a_torn_or_longer_file_is_cut_back(bench: Bench, tail: bytes) -> None:
 
 
 def test_a_torn_file_is_cut_at_the_start_before_any_row_comes(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 51))
-    writer = bench.writer()
-    peer.deliver()
+    _, writer = bench.recording(50)
     writer.kill()
     whole = bench.file().read_bytes()
     with bench.file().open("ab") as file:
@@ -186,10 +184,7 @@ def _age(bench: Bench, stem: str, hours: int) -> None:
 
 
 def test_a_late_row_for_a_file_of_last_week_follows_its_whole_rows(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 51))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(50)
     assert writer.stop() == 0
     _age(bench, "aggtrade", 7 * 24)
     with bench.file().open("ab") as file:
@@ -203,10 +198,7 @@ def test_a_late_row_for_a_file_of_last_week_follows_its_whole_rows(bench: Bench)
 
 
 def test_a_late_row_for_a_shortened_file_of_last_week_lists_the_gap(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 51))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(50)
     assert writer.stop() == 0
     _age(bench, "aggtrade", 7 * 24)
     os.truncate(bench.file(), bench.file().stat().st_size - 10)
@@ -219,10 +211,7 @@ def test_a_late_row_for_a_shortened_file_of_last_week_lists_the_gap(bench: Bench
 
 
 def test_a_shortened_file_is_cut_to_whole_rows_and_listed(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 51))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(50)
     writer.kill()
     lines = bench.file().read_bytes().splitlines(keepends=True)
     bench.file().write_bytes(b"".join(lines[:31]) + lines[31][:20])  # the header, 30 rows, a piece of the 31st
@@ -241,10 +230,7 @@ def test_a_shortened_file_is_cut_to_whole_rows_and_listed(bench: Bench) -> None:
 
 
 def test_a_file_deleted_between_runs_is_listed(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 51))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(50)
     first_ns = bench.rows("aggtrade")[0]["recv_ns"]
     writer.kill()
     bench.file().unlink()
@@ -259,10 +245,7 @@ def test_a_file_deleted_between_runs_is_listed(bench: Bench) -> None:
 
 @pytest.mark.parametrize("harm", ["delete", "truncate", "replace", "delete folder"])
 def test_a_file_harmed_under_a_running_writer_is_listed(bench: Bench, harm: str) -> None:
-    peer = bench.peer()
-    writer = bench.writer()
-    peer.emit_both(range(1, 51))
-    peer.deliver()
+    peer, writer = bench.recording(50)
     path = bench.file()
     if harm == "delete":
         path.unlink()
@@ -289,10 +272,7 @@ def test_a_file_harmed_under_a_running_writer_is_listed(bench: Bench, harm: str)
 
 
 def test_days_moved_away_are_no_damage(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 11))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(10)
     assert writer.stop() == 0
     _age(bench, "aggtrade", 3)
     bench.file().rename(bench.place / "archive.csv")
@@ -304,10 +284,7 @@ def test_days_moved_away_are_no_damage(bench: Bench) -> None:
 
 
 def test_late_rows_of_a_day_moved_away_begin_a_file_and_are_no_damage(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 11))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(10)
     assert writer.stop() == 0
     _age(bench, "aggtrade", 3)
     bench.file().rename(bench.place / "archive.csv")
@@ -320,10 +297,7 @@ def test_late_rows_of_a_day_moved_away_begin_a_file_and_are_no_damage(bench: Ben
 
 
 def test_the_room_of_a_file_moved_away_is_given_back(bench: Bench) -> None:
-    peer = bench.peer()
-    writer = bench.writer()
-    peer.emit_both(range(1, 11))
-    peer.deliver()
+    peer, writer = bench.recording(10)
     bench.file().unlink()
     peer.emit("depth", "BTCUSDT", "btcusdt@depth@0ms", depth(11))
     peer.deliver()
@@ -334,10 +308,7 @@ def test_the_room_of_a_file_moved_away_is_given_back(bench: Bench) -> None:
 
 
 def test_a_database_lost_while_nothing_ran_for_days_repeats_no_row(bench: Bench) -> None:
-    peer = bench.peer()
-    peer.emit_both(range(1, 51))
-    writer = bench.writer()
-    peer.deliver()
+    peer, writer = bench.recording(50)
     assert writer.stop() == 0
     (bench.data / ".writer.sqlite").unlink()
     long_ago_s = time.time() - 5 * 86_400
@@ -462,10 +433,7 @@ def test_a_wiped_journal_is_one_gap_per_stream(bench: Bench) -> None:
 
 
 def test_records_quarantined_in_the_journal_are_a_gap_of_their_stream_alone(bench: Bench) -> None:
-    writer = bench.writer()
-    peer = bench.peer()
-    peer.emit_both(range(1, 11))
-    peer.deliver()
+    peer, writer = bench.recording(10)
     peer.emit_both(range(11, 31))
     # aggTrades 13 and 14 are lost, no depth update is
     peer.journal = [entry for entry in peer.journal if entry[1] not in (24, 26)]
@@ -497,10 +465,7 @@ def test_a_suspicion_survives_a_kill(bench: Bench) -> None:
 
 
 def test_garbage_costs_only_itself(bench: Bench) -> None:
-    writer = bench.writer()
-    peer = bench.peer()
-    peer.emit_both(range(1, 11))
-    peer.deliver()
+    peer, writer = bench.recording(10)
     garbage: list[list[bytes]] = [
         [b"x"],
         [b"", b"", b""],
@@ -573,10 +538,7 @@ def test_status_is_published_every_second(bench: Bench) -> None:
 
 
 def test_files_are_private_to_the_group(bench: Bench) -> None:
-    writer = bench.writer()
-    peer = bench.peer()
-    peer.emit_both(range(1, 3))
-    peer.deliver()
+    _, writer = bench.recording(2)
     assert writer.stop() == 0
     modes = {path: path.stat().st_mode & 0o777 for path in bench.data.rglob("*")}
     assert {modes[path] for path in modes if path.is_dir()} == {0o750}
@@ -584,10 +546,7 @@ def test_files_are_private_to_the_group(bench: Bench) -> None:
 
 
 def test_a_stopped_writer_leaves_a_readable_ledger(bench: Bench) -> None:
-    writer = bench.writer()
-    peer = bench.peer()
-    peer.emit_both(range(1, 3))
-    peer.deliver()
+    peer, writer = bench.recording(2)
     writer.send(signal.SIGTERM)
     assert writer.wait() == 0
     with closing(sqlite3.connect(bench.data / ".writer.sqlite")) as ledger:

@@ -1,16 +1,18 @@
 """Rows that the order book service has recorded, compared with the true book of the tape."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tests.support.recorded import levels_of, recorded_rows
+from tests.support.recorded import levels_of
 from tests.support.true_books import TrueBook, true_books
 
+Row = Mapping[str, str]
 
-def recorded_tops(data: Path, symbol: str) -> list[TrueBook]:
+
+def recorded_tops(rows: Iterable[Row]) -> list[TrueBook]:
     """What the summary rows of a valid book say; their best prices are those of the levels."""
     tops = []
-    for row in recorded_rows(data, symbol, "orderbook"):
+    for row in rows:
         if row["synchronised"] == "true":
             bids, asks = (
                 [(str(price), str(quantity)) for price, quantity in levels_of(row[side])] for side in ("bids", "asks")
@@ -35,18 +37,18 @@ def wrong_tops(tape: Path, symbol: str, tops: Iterable[TrueBook], levels: int) -
     return found
 
 
-def levels_gained(rows: Sequence[Mapping[str, str]]) -> int:
+def levels_gained(rows: Iterable[Row]) -> int:
     """By how many levels the book of these rows has grown, from its first valid one to its last."""
     counts = [int(row["bid_levels"]) + int(row["ask_levels"]) for row in rows if row["synchronised"] == "true"]
     return max(0, counts[-1] - counts[0]) if counts else 0
 
 
-def wrong_numbers(data: Path, symbol: str) -> list[str]:
+def wrong_numbers(symbol: str, rows: Iterable[Row]) -> list[str]:
     """Summary rows that are there twice, or missing between others of their run."""
-    rows = [(int(row["epoch"]), int(row["seq"])) for row in recorded_rows(data, symbol, "orderbook")]
-    found = [f"{symbol}: summary rows twice"] if len(rows) != len(set(rows)) else []
-    for epoch in {epoch for epoch, _ in rows}:
-        numbers = [seq for one, seq in rows if one == epoch]
+    places = [(int(row["epoch"]), int(row["seq"])) for row in rows]
+    found = [f"{symbol}: summary rows twice"] if len(places) != len(set(places)) else []
+    for epoch in {epoch for epoch, _ in places}:
+        numbers = [seq for one, seq in places if one == epoch]
         if numbers != list(range(1, len(numbers) + 1)):
             found.append(f"{symbol}: summary rows of run {epoch} are not 1 to {len(numbers)}: {numbers}")
     return found
