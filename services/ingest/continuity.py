@@ -72,9 +72,6 @@ class Chain:
         if last_row is not None and last_row.last_id is not None:
             self.newest, self._newest_ns = last_row.last_id, last_row.recv_ns
             self._newest_event_ms = last_row.event_time_ms or 0
-            if last_row.open_gaps and last_row.open_gaps[-1].to_id == last_row.last_id:
-                # a kill has cut off the row behind that gap: what comes late for the gap is not newer than that row was
-                self._newest_event_ms = max(self._newest_event_ms, last_row.open_gaps[-1].to_ns // 1_000_000)
             self._reason = RESTART
 
     @property

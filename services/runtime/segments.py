@@ -106,8 +106,11 @@ def note_gap(rows: dict[str, LastRow], fields: Mapping[str, Any]) -> None:
     if row is None or row.stream_type not in REPAIRABLE:
         return
     open_gaps = with_gap(row.open_gaps, fields)
-    last_id = max([gap.to_id for gap in open_gaps] + ([] if row.last_id is None else [row.last_id]), default=None)
-    rows[stream] = msgspec.structs.replace(row, open_gaps=open_gaps, last_id=last_id)
+    last_id, event_time_ms = row.last_id, row.event_time_ms
+    for gap in open_gaps:
+        if last_id is None or gap.to_id > last_id:  # what comes late for the gap is not newer than the row behind it
+            last_id, event_time_ms = gap.to_id, max(event_time_ms or 0, gap.to_ns // 1_000_000)
+    rows[stream] = msgspec.structs.replace(row, open_gaps=open_gaps, last_id=last_id, event_time_ms=event_time_ms)
 
 
 def note_late_row(rows: dict[str, LastRow], stream_type: str, data: Mapping[str, Any]) -> None:

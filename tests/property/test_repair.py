@@ -249,6 +249,7 @@ thorough = settings(max_examples=100, deadline=None, suppress_health_check=[Heal
 
 @given(seed=st.integers(0, 2**63))
 @example(seed=341)  # a kill between a gap and the row that ends it, which comes again
+@example(seed=39644)  # the same, and a straggler of the gap comes after it and after one more kill
 @thorough
 def test_each_trade_is_one_row_or_listed_as_what_nobody_has(seed: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bs-") as folder:
@@ -259,6 +260,7 @@ def test_each_trade_is_one_row_or_listed_as_what_nobody_has(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**63))
+@example(seed=9147727484104771949)
 @thorough
 def test_what_rest_has_is_never_missing(seed: int) -> None:
     with tempfile.TemporaryDirectory(prefix="bs-") as folder:
