@@ -79,6 +79,10 @@ class Webhook:
         delay_s = self._delays.first_s
         while not self._closing.is_set():
             pending += self._collect(wait=not pending)
+            surplus = len(pending) - _MOST_WAITING
+            if surplus > 0:
+                self.dropped += surplus
+                pending = pending[surplus:]
             if not pending:
                 continue
             if self._post(pending):
@@ -87,20 +91,17 @@ class Webhook:
             else:
                 self._closing.wait(delay_s)
                 delay_s = min(delay_s * 2, self._delays.longest_s)
-            surplus = len(pending) - _MOST_WAITING
-            if surplus > 0:
-                self.dropped += surplus
-                pending = pending[surplus:]
 
     def _collect(self, *, wait: bool) -> list[Notice]:
         found = []
         try:
             if wait:
                 found.append(self._waiting.get(timeout=1))
-            while True:
+            while len(found) < _MOST_WAITING:  # a flood does not end while it is collected
                 found.append(self._waiting.get_nowait())
         except queue.Empty:
-            return found
+            pass
+        return found
 
     def _post(self, notices: Sequence[Notice]) -> bool:
         """Whether that is done with: taken, or refused for good."""
