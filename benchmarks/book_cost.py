@@ -5,8 +5,8 @@
 Input: depth@0ms of BTCUSDT in usdm-btceth-20240808 behind its snapshot, 6,547 messages of 68 levels on average. Each
 design decodes the exchange's JSON (with the same msgspec decoder, but for one), applies the levels, and looks at best
 bid and best ask after every message; numbers stay exact in all of them. Designs take turns within each round of one
-run, and the CPU is that of this process. Ours is what the service does with a message: sequence, book, trail and all
-checks.
+run, and the CPU is that of this process. Ours is what the service does with a message: sequence, book and all checks;
+`awaiting` is the same while a snapshot to compare with is awaited, which is when updates are kept too.
 
 - sorted: sortedcontainers.SortedDict of Decimal, the usual choice; sorted+json: the same behind `json.loads`, as it is
   usually written
@@ -63,6 +63,15 @@ def ours(snapshot: DepthSnapshot, events: list[bytes]) -> BookSequence:
     sequence.snapshot(snapshot, 0.0)
     for event in events:
         sequence.update(read_update(event), 0.0)
+    return sequence
+
+
+def awaiting(snapshot: DepthSnapshot, events: list[bytes]) -> BookSequence:
+    sequence = BookSequence(retry_s=5.0, rng=Random(1))
+    sequence.snapshot(snapshot, 0.0)
+    for event in events:
+        sequence.update(read_update(event), 0.0)
+        sequence.expect_snapshot()
     return sequence
 
 
@@ -132,6 +141,7 @@ Design = Callable[[DepthSnapshot, list[bytes]], object]
 def designs() -> dict[str, Design]:
     found: dict[str, Design] = {
         "ours": ours,
+        "awaiting": awaiting,
         "sorted": lambda snapshot, events: follow(sorted_book, sorted_best, snapshot, events),
         "sorted+json": lambda snapshot, events: follow(sorted_book, sorted_best, snapshot, events, loaded),
         "plain": lambda snapshot, events: follow(plain_book, plain_best, snapshot, events),

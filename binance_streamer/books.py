@@ -38,7 +38,7 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     """Best first; prices and quantities in the exchange's digits."""
     asks: tuple[Level, ...]
     levels: tuple[int, int]
-    """How many bids and asks the book has."""
+    """How many bids and asks the book has; (0, 0) while it is not valid."""
     trusted_levels: tuple[int, int]
     """So many of `bids` and `asks`, the best ones, are known to be complete: between those behind them, levels that
     have not changed since the service started may be missing."""

@@ -1,65 +1,63 @@
 """Whether a book is what a later snapshot says.
 
-A snapshot has an id L of its own, which is seldom the end of an update. So the book is taken back to the last update
-with `u <= L`, and the levels of the update that spans L are left out: some of its changes are in the snapshot.
+A snapshot has an id L of its own, which is seldom the end of an update. So it is compared with the book after the last
+update with `u <= L`, and the levels of the update that spans L are left out: some of its changes are in the snapshot.
 """
 
-from collections import deque
+from bisect import bisect_right
 from decimal import Decimal
 from enum import StrEnum
+from operator import attrgetter
 from typing import NamedTuple
 
 from binance_streamer.depth import DepthSnapshot, DepthUpdate, Level
-from services.orderbook.book import Book, TrustedRange, Undo, edge
+from services.orderbook.book import Book, TrustedRange, edge
 from services.orderbook.quotes import same_number
 from services.orderbook.side import Side
 
-MOST_LEVELS = 3_000
-MOST_MS = 10_000
-"""What a trail keeps: a snapshot that was longer on its way cannot be compared. 3,000 levels are 0.2 MB, and 2.3 s of
-BTCUSDT at 19 messages a second."""
-
-
-class Step(NamedTuple):
-    """An applied update, and what it replaced."""
-
-    update: DepthUpdate
-    undo: Undo
+_final_update_id = attrgetter("final_update_id")
+MOST_BYTES = 500_000
+MOST_MS = 30_000
+"""What a trail keeps: a snapshot that comes later than this cannot be compared. BTCUSDT makes 30 KB a second."""
+_UPDATE_BYTES = 200
+"""Of an update, beside its levels."""
 
 
 class Trail:
-    """The last updates of a book, from the state after `begins_at` on."""
+    """A copy of a book, and the updates since: what the book was after each of them.
 
-    def __init__(self) -> None:
-        self.begins_at = -1
-        self._steps: deque[Step] = deque()
-        self._levels = 0
+    Kept only while a snapshot is awaited, so that a book costs nothing for it at other times.
+    """
 
-    def begin(self, update_id: int) -> None:
-        """Forget everything; the book is at this id."""
-        self.begins_at = update_id
-        self._steps.clear()
-        self._levels = 0
+    def __init__(self, book: Book) -> None:
+        self._start = book.copy()
+        self._updates: list[DepthUpdate] = []
+        self._bytes = 0
 
-    def record(self, update: DepthUpdate, undo: Undo) -> None:
-        """Remember an update that was applied."""
-        steps = self._steps
-        steps.append(Step(update, undo))
-        self._levels += len(undo.bids) + len(undo.asks)
-        since_ms = update.event_time_ms - MOST_MS
-        while steps and (self._levels > MOST_LEVELS or steps[0].update.event_time_ms < since_ms):
-            first = steps.popleft()
-            self._levels -= len(first.undo.bids) + len(first.undo.asks)
-            self.begins_at = first.update.final_update_id
+    @property
+    def begins_at(self) -> int:
+        """The id of the book as it was copied."""
+        return self._start.update_id
 
-    def after(self, update_id: int) -> tuple[int, list[Step]]:
-        """The last end of an update that is not behind an id, and the updates from there on, the newest first."""
-        newest_first: list[Step] = []
-        for step in reversed(self._steps):
-            if step.update.final_update_id <= update_id:
-                return step.update.final_update_id, newest_first
-            newest_first.append(step)
-        return self.begins_at, newest_first
+    @property
+    def is_full(self) -> bool:
+        """Whether no snapshot was there in time."""
+        updates = self._updates
+        is_old = bool(updates) and updates[-1].event_time_ms > updates[0].event_time_ms + MOST_MS
+        return is_old or self._bytes > MOST_BYTES
+
+    def record(self, update: DepthUpdate) -> None:
+        """Remember an update that was applied to the book."""
+        self._updates.append(update)
+        self._bytes += _UPDATE_BYTES + sum(len(memoryview(side)) for side in (update.bids_json, update.asks_json))
+
+    def after(self, update_id: int) -> tuple[Book, list[DepthUpdate]]:
+        """The book after the last update that is not behind an id from `begins_at` on, and the updates behind that."""
+        known = bisect_right(self._updates, update_id, key=_final_update_id)
+        book = self._start.copy()
+        for update in self._updates[:known]:
+            book.apply(update)
+        return book, self._updates[known:]
 
 
 class Outcome(StrEnum):
@@ -107,19 +105,17 @@ def audit(book: Book, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
         return None
     if last_update_id < trail.begins_at:
         return Audit(Outcome.NOT_COMPARABLE, last_update_id, "older than the updates that are kept")
-    boundary, steps = trail.after(last_update_id)
-    is_spanned = boundary < last_update_id and bool(steps)
-    bid_changes = [_Changes(step.update.levels()[0], step.undo.bids) for step in steps]
-    ask_changes = [_Changes(step.update.levels()[1], step.undo.asks) for step in steps]
-    bids = _compare(book.bids, snapshot.bids, bid_changes, is_spanned=is_spanned)
-    asks = _compare(book.asks, snapshot.asks, ask_changes, is_spanned=is_spanned)
+    then, later = trail.after(last_update_id)
+    is_spanned = then.update_id < last_update_id and bool(later)
+    changes = [update.levels() for update in later]
+    bids = _compare(then.bids, snapshot.bids, [bids for bids, _ in changes], is_spanned=is_spanned)
+    asks = _compare(then.asks, snapshot.asks, [asks for _, asks in changes], is_spanned=is_spanned)
     differences = (*bids.differences, *asks.differences)
     if differences:
         return Audit(Outcome.FAILED, last_update_id, "levels differ", differences, bids.compared + asks.compared)
     wider = _wider(book, snapshot)
     if bids.unknown or asks.unknown or wider != book.trusted_range:
         book.learn(bids.unknown, asks.unknown, wider)
-        trail.begin(book.update_id)  # what the book did not know before, an older snapshot may have
     return Audit(
         Outcome.PASSED,
         last_update_id,
@@ -128,39 +124,26 @@ def audit(book: Book, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
     )
 
 
-class _Changes(NamedTuple):
-    levels: list[Level]
-    before: list[str | None]
-
-
-def _compare(side: Side, theirs: list[Level], newest_first: list[_Changes], *, is_spanned: bool) -> _Found:
-    ours = {Decimal(price): quantity for price, quantity in side.levels()}
-    changed = set()
-    for changes in newest_first:
-        for (text, _), before in zip(reversed(changes.levels), reversed(changes.before), strict=True):
-            price = Decimal(text)
-            changed.add(price)
-            if before is None:
-                ours.pop(price, None)
-            else:
-                ours[price] = before
-    left_out = {Decimal(text) for text, _ in newest_first[-1].levels} if is_spanned else set()
+def _compare(then: Side, theirs: list[Level], later: list[list[Level]], *, is_spanned: bool) -> _Found:
+    ours = {Decimal(price): quantity for price, quantity in then.levels()}
+    changed = {Decimal(price) for levels in later for price, _ in levels}
+    left_out = {Decimal(price) for price, _ in later[0]} if is_spanned else set()
     expected = {Decimal(text): (text, quantity) for text, quantity in theirs}
     worst = edge(theirs)
     compared = [
         price
         for price in (ours.keys() | expected.keys()) - left_out
-        if worst is None or side.sign * price >= side.sign * Decimal(worst)
+        if worst is None or then.sign * price >= then.sign * Decimal(worst)
     ]
     differences, unknown = [], []
     for price in sorted(compared):
         text, quantity = expected.get(price, (str(price), None))
         own = ours.get(price)
         if own is None or quantity is None or not same_number(own, quantity):
-            if own is None and quantity is not None and not side.trusts(text):
+            if own is None and quantity is not None and not then.trusts(text):
                 unknown.append((text, quantity))
             else:
-                differences.append(Difference("bid" if side.sign > 0 else "ask", text, own, quantity))
+                differences.append(Difference("bid" if then.sign > 0 else "ask", text, own, quantity))
     return _Found(differences, [level for level in unknown if Decimal(level[0]) not in changed], len(compared))
 
 

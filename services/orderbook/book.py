@@ -11,13 +11,6 @@ SNAPSHOT_LEVELS = 1000
 """Levels of a side in a REST snapshot, at most. A side with fewer is there as a whole."""
 
 
-class Undo(NamedTuple):
-    """For each level of an update, in its order, the quantity before; None where there was no level."""
-
-    bids: list[str | None]
-    asks: list[str | None]
-
-
 class TrustedRange(NamedTuple):
     """Prices between these are known, also that there is no level; None: no bound on that side.
 
@@ -43,15 +36,21 @@ class Book:
         self.bids.load(snapshot.bids, edge(snapshot.bids))
         self.asks.load(snapshot.asks, edge(snapshot.asks))
 
-    def apply(self, update: DepthUpdate) -> Undo:
+    def copy(self) -> "Book":
+        """One that goes its own way from here on."""
+        other = Book()
+        other.update_id, other.bids, other.asks = self.update_id, self.bids.copy(), self.asks.copy()
+        return other
+
+    def apply(self, update: DepthUpdate) -> None:
         """Apply an update that follows; whether it does, the caller knows.
 
         `ExchangeError` where it cannot be read: the book is then to be loaded again.
         """
         bids, asks = update.levels()
-        undo = Undo(self.bids.apply(bids), self.asks.apply(asks))
+        self.bids.apply(bids)
+        self.asks.apply(asks)
         self.update_id = update.final_update_id
-        return undo
 
     @property
     def best_bid(self) -> Level | None:
@@ -84,7 +83,7 @@ class Book:
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many bids and asks there are."""
+        """How many bids and asks there are; all of them are counted for it."""
         return len(self.bids), len(self.asks)
 
     @property

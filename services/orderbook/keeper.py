@@ -75,6 +75,7 @@ class Keeper:
         self._earlier = (0, 0)  # updates and resyncs of the streams before
         self._pending: DepthSnapshot | None = None
         self._waiting: dict[int, Stamps] = {}  # of updates that the book has not taken
+        self._levels = (0, 0)
         self._mark = (False, 0)
         self._counted = (0, -1.0)
 
@@ -97,6 +98,16 @@ class Keeper:
     def resyncs(self) -> int:
         """How often it was valid and then no more."""
         return self._earlier[1] + self.sequence.resyncs
+
+    @property
+    def levels(self) -> tuple[int, int]:
+        """How many bids and asks there were when they were counted last; none while the book is not valid."""
+        return self._levels if self.is_valid else (0, 0)
+
+    def count_levels(self) -> tuple[int, int]:
+        """Count them: a pass over the whole book, too much for each message that has `levels`."""
+        self._levels = self.book.counts
+        return self.levels
 
     def take_update(self, update: DepthUpdate, recv_ns: int, now: Now) -> None:
         """An update of the stream that the book is built from: see `follows`."""
@@ -177,6 +188,9 @@ class Keeper:
             return
         if snapshot.last_update_id > self.book.update_id:
             return
+        if self.sequence.comparable_from is None:  # somebody else had asked
+            self._pending = None
+            return
         result = self.sequence.audit(snapshot, now.s)
         if result is None:
             return
@@ -223,6 +237,7 @@ class Keeper:
         self.valid_since_ns = now.ns if mark[0] else None
         self.stamps = self._waiting.get(sequence.book.update_id, self.stamps)
         if mark[0]:
+            self.count_levels()
             self._waiting.clear()
         if self.quotes is not None and not mark[0]:
             self.quotes.forget()

@@ -37,7 +37,7 @@ def view(keeper: Keeper, depth: int | None, recv_ns: int) -> dict[str, Any]:
     if keeper.is_valid:
         book = keeper.book
         bids, asks = book.levels() if depth is None else book.top(depth)
-        trusted = book.trusted(max(book.counts) if depth is None else depth)
+        trusted = book.trusted(max(keeper.count_levels()) if depth is None else depth)
     return {
         "symbol": keeper.symbol,
         "recv_ns": recv_ns,
@@ -107,7 +107,7 @@ def status_of(keeper: Keeper) -> dict[str, Any]:
         "reason": keeper.sequence.reason,
         "stream": keeper.stream,
         "update_id": keeper.book.update_id if keeper.is_valid else None,
-        "levels": keeper.book.counts,
+        "levels": keeper.levels,
         "updates": keeper.updates,
         "resyncs": keeper.resyncs,
         "missed": keeper.missed,
@@ -142,7 +142,7 @@ def _state(keeper: Keeper) -> dict[str, Any]:
         "valid_since_ns": keeper.valid_since_ns,
         "state": keeper.sequence.state.value,
         "reason": keeper.sequence.reason,
-        "levels": keeper.book.counts if keeper.is_valid else (0, 0),
+        "levels": keeper.levels,
         "resyncs": keeper.resyncs,
         "updates": keeper.updates,
         "audits_passed": keeper.audits[Outcome.PASSED],
@@ -154,7 +154,7 @@ def _summary_of_levels(keeper: Keeper, levels: int) -> dict[str, Any]:
     book, stamps = keeper.book, keeper.stamps
     bid, ask = book.best_bid, book.best_ask
     bids, asks = book.known_top(levels)
-    bid_levels, ask_levels = book.counts
+    bid_levels, ask_levels = keeper.count_levels()
     return {
         "last_update_id": book.update_id,
         "transact_time": stamps.transact_time_ms if stamps else None,

@@ -65,7 +65,7 @@ class BookSequence:
         """Updates that the book had already."""
         self._retry_s = retry_s
         self._rng = rng
-        self._trail = Trail()
+        self._trail: Trail | None = None
         self._buffer: list[DepthUpdate] = []  # by final_update_id, not all of them hang together
         self._has_book = False
         self._is_anchored = False  # the book's id is the end of an update: the next one hangs on exactly it
@@ -139,8 +139,8 @@ class BookSequence:
     def tick(self, now_s: float) -> Request | None:
         """The request that is due, sent or repeated; call it at least every second.
 
-        A valid book asks too, with the reason `range`, before its price leaves what its snapshot knew: give that
-        snapshot to `audit`.
+        A valid book asks too, with the reason `range`, before its price leaves what its snapshot knew:
+        `expect_snapshot`, and give it to `audit`.
         """
         if now_s < self._next_request_s or not self._needs_snapshot():
             return None
@@ -150,18 +150,34 @@ class BookSequence:
         self.state = State.SNAPSHOT_REQUESTED
         return Request(self._least(), self._reason)
 
+    def expect_snapshot(self) -> None:
+        """A snapshot is asked for: from here on a book that follows its stream can be compared with one."""
+        if self.state is State.SYNCED and self._trail is None:
+            self._trail = Trail(self.book)
+
+    @property
+    def comparable_from(self) -> int | None:
+        """The least id of a snapshot that the book can be compared with; None: `expect_snapshot` first."""
+        return None if self._trail is None else self._trail.begins_at
+
     def audit(self, snapshot: DepthSnapshot, now_s: float) -> Audit | None:
         """Compare a book that follows its stream with a snapshot; None: ask again after its next update.
 
+        Needs `expect_snapshot` before the snapshot was taken, each time.
         Where levels differ the book begins anew with the snapshot, and `resyncs` counts it.
         """
         if self.state is not State.SYNCED:
             return Audit(Outcome.NOT_COMPARABLE, snapshot.last_update_id, f"not valid: {self.reason}")
-        result = audit(self.book, self._trail, snapshot)
+        trail = self._trail
+        if trail is None:
+            return Audit(Outcome.NOT_COMPARABLE, snapshot.last_update_id, "not asked for")
+        result = audit(self.book, trail, snapshot)
+        if result is not None and result.outcome is not Outcome.NOT_COMPARABLE:
+            self._trail = None
         if result is not None and result.outcome is Outcome.FAILED:
-            later = self._trail.after(snapshot.last_update_id)[1]
+            _, later = trail.after(snapshot.last_update_id)
             self._fail("audit failed", now_s)
-            self._buffer = [step.update for step in reversed(later)]
+            self._buffer = later
             self._load(snapshot, now_s)
             self._proceed(now_s)
         return result
@@ -181,10 +197,13 @@ class BookSequence:
     def _apply(self, update: DepthUpdate) -> str:
         """What is wrong then; empty: nothing."""
         try:
-            undo = self.book.apply(update)
+            self.book.apply(update)
         except ExchangeError as error:
             return f"unreadable update: {error}"
-        self._trail.record(update, undo)
+        if self._trail is not None:
+            self._trail.record(update)
+            if self._trail.is_full:
+                self._trail = None
         self.updates += 1
         return "crossed" if self.book.is_crossed else ""
 
@@ -211,7 +230,7 @@ class BookSequence:
 
     def _load(self, snapshot: DepthSnapshot, now_s: float) -> None:
         self.book.load(snapshot)
-        self._trail.begin(snapshot.last_update_id)
+        self._trail = None
         self._has_book, self._is_anchored, self._is_doubted = True, False, False
         self._loaded_s = now_s
         self.state = State.BRIDGING
@@ -268,6 +287,12 @@ class BookSequence:
         self._failures += 1
         self._has_book, self._is_doubted = is_book_right, False
         self.state, self._reason = State.UNRELIABLE, reason
+
+    def needs_snapshot_for(self, reason: str) -> bool:
+        """Whether the book still needs what was asked for for a reason of `Request`."""
+        if reason == RANGE:
+            return self.state is State.SYNCED and self.book.is_running_out
+        return self.state not in (State.SYNCED, State.BRIDGING)
 
     def _needs_snapshot(self) -> bool:
         if self.state is State.SYNCED:

@@ -19,7 +19,6 @@ from services.orderbook.asking import AUDIT, RequestDesk, Wanted
 from services.orderbook.inbox import Inbox
 from services.orderbook.keeper import SPEEDS, Keeper, Now
 from services.orderbook.publishing import Publisher
-from services.orderbook.sequence import State
 from services.orderbook.silence import Workers
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.memory import settle
@@ -147,15 +146,18 @@ class Service:
             keeper.take_quote(read_quote(data.event), now)
         else:
             snapshot = read_snapshot(data.event)
+            self._settle_audit(keeper, snapshot.last_update_id, now)
             keeper.take_snapshot(snapshot, now)
-            self._seen(keeper, snapshot.last_update_id, now)
 
-    def _seen(self, keeper: Keeper, last_update_id: int, now: Now) -> None:
-        """A snapshot is an audit too, whoever asked for it."""
-        wanted = self._desk.wants(keeper.symbol)
-        if wanted and wanted.reason == AUDIT and last_update_id >= wanted.last_update_id:
-            self._desk.settle(keeper.symbol)
+    def _settle_audit(self, keeper: Keeper, last_update_id: int, now: Now) -> None:
+        """A snapshot for the book is an audit, whatever it was asked for."""
+        least = keeper.sequence.comparable_from
+        if least is None or last_update_id < least:
+            return
         self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
+        wanted = self._desk.wants(keeper.symbol)
+        if wanted and wanted.reason == AUDIT:
+            self._desk.settle(keeper.symbol)
 
     def _refuse(self, error: Exception) -> None:
         self._counts["refused"] += 1
@@ -171,16 +173,21 @@ class Service:
         self._publisher.held_back(now)
         for wanted in self._desk.due(now.s) if len(self._desk) else ():
             self._counts["requests"] += 1
-            self._producer.publish_live(messages.request_draft(wanted, now.ns))
+            sequence = self._keepers[wanted.symbol].sequence
+            sequence.expect_snapshot()
+            least = max(wanted.last_update_id, sequence.comparable_from or 0)
+            self._producer.publish_live(messages.request_draft(wanted._replace(last_update_id=least), now.ns))
 
     def _revise_wish(self, keeper: Keeper) -> None:
-        is_served = keeper.sequence.state in (State.SYNCED, State.BRIDGING)
+        sequence = keeper.sequence
         wish, keeper.wish = keeper.wish, None
-        if wish is not None and not is_served:
+        if wish is not None and sequence.needs_snapshot_for(wish.reason):
             self._desk.want(Wanted(keeper.symbol, *wish))
             return
         wanted = self._desk.wants(keeper.symbol)
-        if wanted is not None and (is_served if wanted.reason != AUDIT else not keeper.is_valid):
+        if wanted is None:
+            return
+        if not (keeper.is_valid if wanted.reason == AUDIT else sequence.needs_snapshot_for(wanted.reason)):
             self._desk.settle(keeper.symbol)
 
     def _tick(self, now: Now) -> None:
@@ -201,7 +208,8 @@ class Service:
             keeper.doubt(why, now)
         elif self._audit_interval_s and now.s >= self._audit_s[keeper.symbol]:
             self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
-            self._desk.want(Wanted(keeper.symbol, keeper.book.update_id, AUDIT))
+            if self._desk.wants(keeper.symbol) is None:
+                self._desk.want(Wanted(keeper.symbol, keeper.book.update_id, AUDIT))
 
     def _fields(self) -> dict[str, Any]:
         books = {symbol: messages.status_of(keeper) for symbol, keeper in self._keepers.items()}

@@ -1,13 +1,15 @@
 """One side of a book: every level by its price, and the best of them in order.
 
-Quantities are found by the price's own text, so that an update of a known level, which most are, is one look-up and
-parses nothing. Only prices near the best one are kept in order, as integers. A level that goes leaves its price there,
-because levels near the market come back within moments; prices without a level are passed over, and dropped when they
-are many. When the ordered ones run out they are taken from the whole side again.
+Quantities are found by the price's own text, so that an update is one `dict.update`, and only prices that are new to
+the side are parsed: they are the last ones of the dict. Only prices near the best one are kept in order, as integers. A
+level that goes leaves its price with a quantity of zero, because levels near the market come back within moments; such
+prices are passed over, and dropped when they are many. When the ordered ones run out they are taken from the whole side
+again.
 """
 
 from bisect import insort
 from decimal import Decimal
+from itertools import islice
 
 from binance_streamer.depth import Level
 from binance_streamer.exchange import ExchangeError
@@ -16,6 +18,8 @@ _MOST_NEAR = 1024
 """Prices kept in order; beyond it those without a level are dropped, and the worse half if that is not enough."""
 _LEAST_REFILL = 512
 """Prices in order after a refill, which costs a pass over the whole side: about a millisecond for 5,000 levels."""
+_LEAST_GONE = 256
+"""Prices without a level are dropped when they are a quarter of the others and this more."""
 _ZEROS = frozenset({"0", *(f"0.{'0' * places}" for places in range(19))})
 
 
@@ -24,48 +28,43 @@ class Side:
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
-        self._quantities: dict[str, str] = {}
+        self._quantities: dict[str, str] = {}  # zero: a level that has gone
+        self._most = _LEAST_GONE  # prices there; beyond it those without a level are dropped
         self._places = 0  # decimals of every price here
         self._near: list[int] = []  # keys of the best prices, the best one last; some have no level
         self._prices: dict[int, str] = {}  # of the keys in `_near`
-        self._ordered: set[str] = set()  # the same prices
-        self._floor: int | None = None  # the key of every level above it is in `_near`; None: of all levels
+        self._floor: int | None = None  # the key of every price above it is in `_near`; None: of all prices
         self._edge: str | None = None
         self._edge_key: int | None = None
         self._ask_key: int | None = None  # half way from the best price to the edge, when it was set
 
     def __len__(self) -> int:
-        return len(self._quantities)
+        return len(self._quantities) - sum(map(_ZEROS.__contains__, self._quantities.values()))
+
+    def copy(self) -> "Side":
+        """One that goes its own way from here on."""
+        other = Side(self.sign)
+        other.__dict__.update(self.__dict__)
+        other._quantities, other._near, other._prices = dict(self._quantities), list(self._near), dict(self._prices)
+        return other
 
     def load(self, levels: list[Level], edge: str | None = None) -> None:
         """Forget everything, and begin with these levels; those worse than `edge` are not known."""
-        self._quantities, self._places = {}, 0
-        self._order([], {}, None)
-        self.apply(levels)
+        self._places = max((_places_of(price) for price, _ in levels), default=0)
+        self._quantities = {self._spelt(price): quantity for price, quantity in levels}
+        self._order_best(_LEAST_REFILL)
         self.trust(edge)
 
-    def apply(self, changes: list[Level]) -> list[str | None]:
-        """Set quantities, zero removes. Returns for each change the quantity before, None where there was no level.
+    def apply(self, changes: list[Level]) -> None:
+        """Set quantities, zero removes.
 
-        `ExchangeError` at a price that is none; the changes before it are made.
+        `ExchangeError` at a price that is none; the changes of known prices are made.
         """
-        quantities, ordered, zeros = self._quantities, self._ordered, _ZEROS
-        quantity_of = quantities.get
-        before: list[str | None] = []
-        note = before.append
-        for price, quantity in changes:
-            old = quantity_of(price)
-            if quantity in zeros:
-                if old is not None:
-                    del quantities[price]
-                else:
-                    old = self._remove_unknown(price)
-            elif old is not None or price in ordered:
-                quantities[price] = quantity
-            else:
-                old = self._enter(price, quantity)
-            note(old)
-        return before
+        quantities = self._quantities
+        known = len(quantities)
+        quantities.update(changes)
+        if len(quantities) != known:
+            self._enter(changes, len(quantities) - known)
 
     def best(self) -> Level | None:
         """The best level, None where the side is empty."""
@@ -80,10 +79,9 @@ class Side:
         near, prices, quantities = self._near, self._prices, self._quantities
         while near:
             price = prices[near[-1]]
-            if price in quantities:
+            if quantities[price] not in _ZEROS:
                 return near[-1]
-            del prices[near.pop()]
-            self._ordered.remove(price)
+            del quantities[price], prices[near.pop()]
         if self._floor is None:
             return None
         self._order_best(_LEAST_REFILL)
@@ -101,11 +99,13 @@ class Side:
 
     def levels(self) -> list[Level]:
         """All levels, best first."""
-        return sorted(self._quantities.items(), key=lambda level: self.key_of(level[0]), reverse=True)
+        there = [level for level in self._quantities.items() if level[1] not in _ZEROS]
+        return sorted(there, key=lambda level: self.key_of(level[0]), reverse=True)
 
     def quantity(self, price: str) -> str | None:
         """The quantity at a price, however it is spelt; None where there is no level."""
-        return self._quantities.get(self._spelt(price))
+        quantity = self._quantities.get(self._spelt(price))
+        return None if quantity in _ZEROS else quantity
 
     @property
     def edge(self) -> str | None:
@@ -164,54 +164,62 @@ class Side:
         """Walk through every invariant."""
         for price, quantity in self._quantities.items():
             assert _places_of(price) == self._places, f"{price} is spelt otherwise"
-            assert _digits_of(quantity) > 0, f"{price} has the quantity {quantity}"
+            assert _digits_of(quantity) > 0 or quantity in _ZEROS, f"{price} has the quantity {quantity}"
             assert _digits_of(price) >= 0
         keys = sorted(self.key_of(price) for price in self._quantities)
         assert len(set(keys)) == len(keys), "two levels of one price"
-        near = [key for key in self._near if self._prices[key] in self._quantities]
-        assert near == [key for key in keys if self._floor is None or key > self._floor]
+        assert self._near == [key for key in keys if self._floor is None or key > self._floor]
         assert self._near == sorted(self._prices)
-        assert self._ordered == set(self._prices.values())
         assert [self.key_of(self._prices[key]) for key in self._near] == self._near
-        best = max(self._quantities, key=self.key_of, default=None)
+        there = [price for price, quantity in self._quantities.items() if _digits_of(quantity)]
+        assert len(there) == len(self)
+        best = max(there, key=self.key_of, default=None)
         assert self.is_best_known == (self._edge is None or (best is not None and self.trusts(best)))
 
-    def _enter(self, price: str, quantity: str) -> str | None:
-        """A price that is not known by this text: a new level, unless its spelling is new. Its quantity before."""
-        whole, _, fraction = price.partition(".")
-        if len(fraction) != self._places:
-            return self._enter_respelt(price, quantity)
-        digits = whole + fraction
-        if not digits.isdecimal():
-            raise ExchangeError(f"expected a price, got {price!r:.60}")
-        self._quantities[price] = quantity
-        key = self.sign * int(digits)
-        if self._floor is None or key > self._floor:
-            insort(self._near, key)
-            self._prices[key] = price
-            self._ordered.add(price)
-            if len(self._near) > _MOST_NEAR:
-                self._shed()
-        return None
+    def _enter(self, changes: list[Level], number: int) -> None:
+        """The last `number` prices were not known by this text: new levels, unless their spelling is new."""
+        quantities, places, floor = self._quantities, self._places, self._floor
+        found = []
+        is_respelt = False
+        new = list(islice(reversed(quantities), number))
+        for price in new:
+            whole, _, fraction = price.partition(".")
+            digits = whole + fraction
+            if not digits.isdecimal():
+                self._forget(new)
+                raise ExchangeError(f"expected a price, got {price!r:.60}")
+            if len(fraction) != places:
+                is_respelt = True
+            elif quantities[price] in _ZEROS:
+                del quantities[price]
+            else:
+                found.append((self.sign * int(digits), price))
+        if is_respelt:
+            self._forget(new)
+            self._apply_respelt(changes)
+            return
+        for key, price in found:
+            if floor is None or key > floor:
+                insort(self._near, key)
+                self._prices[key] = price
+        if len(quantities) > self._most:
+            self._drop_gone()
+            self._near = [key for key in self._near if self._prices[key] in self._quantities]
+            self._prices = {key: self._prices[key] for key in self._near}
+        elif len(self._near) > _MOST_NEAR:
+            self._shed()
 
-    def _enter_respelt(self, price: str, quantity: str) -> str | None:
-        """Its decimals are not as many as this side's: the tick has changed."""
-        _digits_of(price)
-        if _places_of(price) > self._places:
-            self._widen(_places_of(price))
-        spelt = self._spelt(price)
-        before = self._quantities.get(spelt)
-        if before is None and spelt not in self._ordered:
-            return self._enter(spelt, quantity)
-        self._quantities[spelt] = quantity
-        return before
+    def _forget(self, prices: list[str]) -> None:
+        for price in prices:
+            self._quantities.pop(price, None)
 
-    def _remove_unknown(self, price: str) -> str | None:
-        """A zero for a price that is not known by this text: nothing to remove, unless its spelling is new."""
-        whole, _, fraction = price.partition(".")
-        if not (whole + fraction).isdecimal():
-            raise ExchangeError(f"expected a price, got {price!r:.60}")
-        return self._quantities.pop(price if len(fraction) == self._places else self._spelt(price), None)
+    def _apply_respelt(self, changes: list[Level]) -> None:
+        """Decimals of some are not as many as this side's: the tick has changed."""
+        places = max((_places_of(price) for price, quantity in changes if quantity not in _ZEROS), default=0)
+        if places > self._places:
+            self._widen(places)
+        respelt = [(self._spelt(price), quantity) for price, quantity in changes]
+        self.apply([level for level in respelt if _places_of(level[0]) == self._places])  # the others remove nothing
 
     def _spelt(self, price: str) -> str:
         """The price with this side's number of decimals, where it can be written so."""
@@ -226,9 +234,7 @@ class Side:
     def _widen(self, places: int) -> None:
         """Spell every price with more decimals."""
         self._places = places
-        respelt = {_padded(price, places): quantity for price, quantity in self._quantities.items()}
-        self._quantities.clear()  # the same dict, because `apply` holds it
-        self._quantities.update(respelt)
+        self._quantities = {_padded(price, places): quantity for price, quantity in self._quantities.items()}
         self._order_best(_LEAST_REFILL)
         self.trust(self._edge)
 
@@ -237,33 +243,36 @@ class Side:
         found: list[Level] = []
         for key in reversed(self._near):
             price = self._prices[key]
-            quantity = self._quantities.get(price)
-            if quantity is not None:
+            quantity = self._quantities[price]
+            if quantity not in _ZEROS:
                 found.append((price, quantity))
                 if len(found) == number:
                     break
         return found
 
     def _order_best(self, number: int) -> None:
-        """Take the best levels of the whole side into order."""
+        """Take the best levels of the whole side into order; prices without a level go."""
+        self._drop_gone()
         prices = {self.key_of(price): price for price in self._quantities}
         keys = sorted(prices)
-        best = keys[-number:]
-        self._order(best, {key: prices[key] for key in best}, keys[-number - 1] if len(keys) > number else None)
+        self._near, self._floor = keys[-number:], keys[-number - 1] if len(keys) > number else None
+        self._prices = {key: prices[key] for key in self._near}
+
+    def _drop_gone(self) -> None:
+        """Forget the prices without a level."""
+        self._quantities = {price: quantity for price, quantity in self._quantities.items() if quantity not in _ZEROS}
+        self._most = len(self._quantities) * 5 // 4 + _LEAST_GONE
 
     def _shed(self) -> None:
-        keys = [key for key in self._near if self._prices[key] in self._quantities]
-        floor = self._floor
+        """Keep fewer prices in order: those that have a level, and of them the better half if that is not enough."""
+        gone = [key for key in self._near if self._quantities[self._prices[key]] in _ZEROS]
+        self._forget([self._prices.pop(key) for key in gone])
+        self._near = sorted(self._prices)
         half = _MOST_NEAR // 2
-        if len(keys) > half:
-            floor = keys[-half - 1]
-            keys = keys[-half:]
-        self._order(keys, {key: self._prices[key] for key in keys}, floor)
-
-    def _order(self, near: list[int], prices: dict[int, str], floor: int | None) -> None:
-        self._near, self._prices, self._floor = near, prices, floor
-        self._ordered.clear()  # the same set, because `apply` holds it
-        self._ordered.update(prices.values())
+        if len(self._near) > half:
+            self._floor = self._near[-half - 1]
+            self._near = self._near[-half:]
+            self._prices = {key: self._prices[key] for key in self._near}
 
 
 def _places_of(number: str) -> int:

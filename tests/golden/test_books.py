@@ -12,7 +12,7 @@ import pytest
 
 from binance_streamer.depth import DepthSnapshot, DepthUpdate, read_quote, read_snapshot, read_update
 from binance_streamer.exchange import stream_from_name
-from services.orderbook.book import Book, Undo
+from services.orderbook.book import Book
 from services.orderbook.quotes import TopComparison, TopDifference
 from services.orderbook.sequence import BookSequence, State
 from services.orderbook.side import Side
@@ -33,8 +33,8 @@ class WatchedBook(Book):
         super().load(snapshot)
         self.digests = GoldenBook(self.update_id, levels_of(self.bids), levels_of(self.asks))
 
-    def apply(self, update: DepthUpdate) -> Undo:
-        undo = super().apply(update)
+    def apply(self, update: DepthUpdate) -> None:
+        super().apply(update)
         changed = zip((self.bids, self.asks), update.levels(), strict=True)
         bids, asks = (
             [(Decimal(price), Decimal(side.quantity(price) or 0)) for price, _ in levels] for side, levels in changed
@@ -43,7 +43,6 @@ class WatchedBook(Book):
         assert self.best_bid is not None
         assert self.best_ask is not None
         assert Decimal(self.best_bid[0]) < Decimal(self.best_ask[0])
-        return undo
 
 
 class Followed:

@@ -1,7 +1,9 @@
 """The order book service as a process: killed, cut off and lied to, it shows the true book or says that it does not."""
 
+import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -270,6 +272,58 @@ def test_a_best_quote_finds_an_update_that_was_lost_without_a_trace(place: Path)
         running.settle()
         running.check_whole_books()
         running.stop()
+
+
+def test_a_book_asks_for_a_wider_snapshot_before_its_price_leaves_the_one_that_it_has(place: Path) -> None:
+    """This test is the worker and REST: half of the bids of the first snapshot go, then the other half."""
+    with Pipeline(place, symbols=("BTCUSDT",), streams=("depth@0ms",), orderbook={"audit_interval": 0}) as running:
+        running.start("bus", "orderbook")
+        endpoints = running.config.endpoints
+        pub = sockets.bus_pub(running._context, endpoints.bus_publish)
+        seqs: Counter[str] = Counter()
+
+        def publish(stream_type: str, stream: str, event: dict[str, Any], variant: str = "") -> None:
+            topic = f"{stream_type}.BTCUSDT.{variant}"
+            seqs[topic] += 1
+            data = {"symbol": "BTCUSDT", "stream": stream, "recv_ns": time.time_ns(), "source": "ws", "connection": 1}
+            data |= {"producer": "test", "epoch": 1, "seq": seqs[topic], "event": json.dumps(event).encode()}
+            pub.send_multipart([topic.encode(), msgpack.packb((stream_type, data))])
+
+        def update(previous: int, **sides: Any) -> None:
+            ids = {"U": previous + 1, "u": previous + 10, "pu": previous}
+            event = {"e": "depthUpdate", "E": previous, "T": previous, "s": "BTCUSDT", "b": [], "a": [], **ids, **sides}
+            publish("depth", "btcusdt@depth@0ms", event, "0ms")
+
+        def snapshot(last_update_id: int, best: int) -> None:
+            bids = [[f"{price}.0", "1"] for price in range(best, best - 1000, -1)]
+            sides = {"bids": bids, "asks": [["6000.0", "1"]]}
+            publish("depth_snapshot", "/fapi/v1/depth", {"lastUpdateId": last_update_id, "E": 1, "T": 1, **sides})
+
+        with Tap(endpoints.bus_subscribe, ["request."]) as tap:
+
+            def request(reason: str) -> dict[str, Any]:
+                def asked() -> Any:
+                    update(0)  # heard when both subscriptions have come to the bus
+                    told = tap.receive(0.2)
+                    return told if told is not None and told[2]["reason"] == reason else None
+
+                return eventually(asked, PATIENCE_S, what=f"a request: {reason}")[2]  # type: ignore[no-any-return]
+
+            request("starting")
+            snapshot(5, 5000)
+            with BookClient(endpoints.orderbook_query) as client:
+                eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).valid, PATIENCE_S, what="the book is valid")
+                update(10, b=[[f"{price}.0", "0"] for price in range(4400, 5001)])
+                assert request("range")["last_update_id"] == 20
+                snapshot(25, 4399)
+                update(20)
+                update(30, b=[[f"{price}.0", "0"] for price in range(3900, 4400)])
+                eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).update_id == 40, PATIENCE_S, what="update 40")
+                answer = client.ask("BTCUSDT", None, timeout_s=20)
+                assert answer.valid
+                assert answer.bids[0] == ("3899.0", "1")
+                assert len(answer.bids) == 500
+        pub.close(linger=0)
 
 
 def test_two_shares_keep_their_books_beside_each_other(place: Path) -> None:

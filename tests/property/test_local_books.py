@@ -29,7 +29,7 @@ def small() -> Iterator[None]:
     """Bounds of the size of these books, so that all of them are met."""
     with (
         patch.multiple(book_module, SNAPSHOT_LEVELS=SNAPSHOT_LEVELS),
-        patch.multiple(side_module, _MOST_NEAR=6, _LEAST_REFILL=3),
+        patch.multiple(side_module, _MOST_NEAR=6, _LEAST_REFILL=3, _LEAST_GONE=2),
     ):
         yield
 
@@ -70,6 +70,8 @@ class Run:
             self.stream()
             self.rest()
             self.take(self.sequence.tick(self.now_s))
+            if self.rng.random() < 0.5:
+                self.sequence.expect_snapshot()
         return self
 
     def move(self) -> None:
@@ -154,6 +156,7 @@ class Run:
         if request is None:
             return
         self.cases["request"] += 1
+        self.sequence.expect_snapshot()
         if self.happens(0.2):
             self.cases["request unanswered"] += 1
         elif self.happens(0.3) and self.taken:

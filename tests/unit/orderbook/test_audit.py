@@ -14,13 +14,14 @@ class Kept:
     """A book with its trail."""
 
     def __init__(self, *, at: int = 100, bids: str = BIDS, asks: str = ASKS) -> None:
-        self.book, self.trail = Book(), Trail()
+        self.book = Book()
         self.book.load(snapshot(at, bids=bids, asks=asks))
-        self.trail.begin(at)
+        self.trail = Trail(self.book)
 
     def update(self, ids: str, *, bids: str = "", asks: str = "", at_ms: int = 0) -> "Kept":
         change = update(ids, bids=bids, asks=asks, at_ms=at_ms)
-        self.trail.record(change, self.book.apply(change))
+        self.book.apply(change)
+        self.trail.record(change)
         return self
 
     def audit(self, last_update_id: int, *, bids: str = BIDS, asks: str = ASKS) -> Audit | None:
@@ -90,20 +91,14 @@ def test_a_snapshot_from_before_the_book_is_not_comparable() -> None:
     assert found == Audit(Outcome.NOT_COMPARABLE, 99, "older than the updates that are kept")
 
 
-def test_only_updates_of_ten_seconds_are_kept() -> None:
-    kept = Kept().update("100>110", at_ms=0).update("110>120", at_ms=5_000).update("120>130", at_ms=10_001)
-    assert outcome(kept.audit(109)) is Outcome.NOT_COMPARABLE
-    assert outcome(kept.audit(110)) is Outcome.PASSED
-
-
-def test_a_trail_is_bounded_in_levels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.orderbook.audit.MOST_LEVELS", 6)
-    kept = Kept()
-    for first in range(100, 200, 10):
-        kept.update(f"{first}>{first + 10}", bids="97x1", asks="103x1")
-    asks = ASKS + " 103x1"
-    assert outcome(kept.audit(169, bids=BIDS + " 97x1", asks=asks)) is Outcome.NOT_COMPARABLE
-    assert outcome(kept.audit(170, bids=BIDS + " 97x1", asks=asks)) is Outcome.PASSED
+def test_a_trail_is_full_after_thirty_seconds_and_with_half_a_megabyte(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept().update("100>110", at_ms=0).update("110>120", at_ms=30_000)
+    assert not kept.trail.is_full
+    assert kept.update("120>130", at_ms=30_001).trail.is_full
+    monkeypatch.setattr("services.orderbook.audit.MOST_BYTES", 500)
+    assert not Kept().update("100>110").update("110>120").trail.is_full
+    assert Kept().update("100>110").update("110>120").update("120>130").trail.is_full
+    assert Kept().update("100>110", bids=" ".join(f"{price}x1" for price in range(30, 60))).trail.is_full
 
 
 def a_thousand(best: int, step: int) -> str:
@@ -164,16 +159,6 @@ def test_a_comparison_forgets_what_has_no_partner() -> None:
         tops.quote(quote(other, bid="1x1", ask="2x1"))
     assert tops.book(kept.book) is None
     assert tops.compared == 0
-
-
-def test_once_something_was_learnt_older_snapshots_are_not_comparable() -> None:
-    """The range was narrower then: a level that the book did not know would be taken for lost."""
-    kept = Kept(bids=a_thousand(5000, -1), asks="6000x1")
-    kept.update("100>110", bids="5000x0 4999x0").update("110>120", bids="4000x0")
-    newer, older = a_thousand(4998, -1).replace(" 4000x1", "") + " 3998x1", a_thousand(4998, -1)
-    assert outcome(kept.audit(120, bids=newer, asks="6000x1")) is Outcome.PASSED
-    assert outcome(kept.audit(110, bids=older, asks="6000x1")) is Outcome.NOT_COMPARABLE
-    assert outcome(kept.audit(120, bids=newer, asks="6000x1")) is Outcome.PASSED
 
 
 @pytest.mark.parametrize(("bid", "ask"), [("98x1", "101x1"), ("99x2", "101x1"), ("99x1", "102x1"), ("99x1", "101x2")])

@@ -17,14 +17,24 @@ def loaded(*, bids: str = "99.0x1 98.0x2", asks: str = "101.0x3 102.0x4") -> Boo
 
 def test_a_book_is_its_snapshot_and_then_its_updates() -> None:
     book = loaded()
-    undo = book.apply(update("5>9", bids="99.0x0.0 98.5x7", asks="101.0x8 103.0x9"))
+    book.apply(update("5>9", bids="99.0x0.0 98.5x7", asks="101.0x8 103.0x9"))
     book.check()
     assert book.update_id == 9
-    assert undo == (["1", None], ["3", None])
     assert book.levels() == (pairs("98.5x7 98.0x2"), pairs("101.0x8 102.0x4 103.0x9"))
     assert (book.best_bid, book.best_ask) == (("98.5", "7"), ("101.0", "8"))
     assert book.top(1) == (pairs("98.5x7"), pairs("101.0x8"))
     assert book.counts == (2, 3)
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    book = loaded()
+    copy = book.copy()
+    book.apply(update("5>9", bids="98.55x7", asks="101.0x0"))
+    copy.apply(update("5>8", bids="99.0x0"))
+    book.check()
+    copy.check()
+    assert (copy.update_id, copy.levels()) == (8, (pairs("98.0x2"), pairs("101.0x3 102.0x4")))
+    assert (book.update_id, book.levels()) == (9, (pairs("99.00x1 98.55x7 98.00x2"), pairs("102.0x4")))
 
 
 def test_loading_forgets_what_was_there() -> None:

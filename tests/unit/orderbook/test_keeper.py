@@ -27,12 +27,14 @@ def take(keeper: Keeper, one: DepthUpdate, now_s: float, speed: int = 0) -> None
 
 
 def synced(*, with_quotes: bool = False) -> Keeper:
+    """One that expects a snapshot to compare with."""
     keeper = new(with_quotes=with_quotes)
     take(keeper, update("90>100", at_ms=1), 1)
     keeper.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), at(2))
     assert keeper.is_valid
     assert keeper.is_urgent
     keeper.is_urgent = False
+    keeper.sequence.expect_snapshot()
     return keeper
 
 
@@ -70,6 +72,16 @@ def test_a_snapshot_that_is_ahead_waits_for_the_book() -> None:
     take(keeper, update("100>110", bids="99x5", at_ms=2), 4)
     assert keeper.findings == [Finding("depth_snapshot", Outcome.PASSED, 110, 4)]
     assert (keeper.resyncs, keeper.is_urgent) == (0, False)
+
+
+def test_a_snapshot_that_somebody_else_asked_for_is_not_compared() -> None:
+    keeper = new()
+    take(keeper, update("90>100", at_ms=1), 1)
+    keeper.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), at(2))
+    keeper.take_snapshot(snapshot(100, bids="99x7 98x1", asks=ASKS), at(3))
+    keeper.take_snapshot(snapshot(110, bids="99x7 98x1", asks=ASKS), at(3))
+    take(keeper, update("100>110", at_ms=2), 4)
+    assert (keeper.findings, keeper.is_valid) == ([], True)
 
 
 def test_a_failed_audit_is_a_resync_with_the_snapshot() -> None:
@@ -178,6 +190,7 @@ def test_a_book_beyond_its_snapshot_is_valid_again_with_a_wider_one() -> None:
     keeper.tick(at(11))
     assert keeper.wish is not None
     assert keeper.wish.reason == "range"
+    keeper.sequence.expect_snapshot()
     keeper.take_snapshot(snapshot(115, bids="3950x1 3900x7", asks="6000x1"), at(12))
     assert not keeper.is_valid
     take(keeper, update("110>120", at_ms=3), 13)

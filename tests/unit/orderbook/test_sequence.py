@@ -8,7 +8,7 @@ import pytest
 from binance_streamer.depth import read_update
 from services.orderbook import sequence as module
 from services.orderbook.audit import Outcome
-from services.orderbook.sequence import BookSequence, Request, State
+from services.orderbook.sequence import RANGE, BookSequence, Request, State
 from tests.support.depth import pairs, snapshot, update
 
 BIDS, ASKS = "99x1 98x1", "101x1 102x1"
@@ -327,6 +327,7 @@ def test_a_doubted_book_that_missed_something_asks() -> None:
 
 def test_a_failed_audit_begins_anew_with_the_snapshot() -> None:
     sequence = synced()
+    sequence.expect_snapshot()
     sequence.update(update("100>110", bids="97x1", at_ms=2), 1)
     sequence.update(update("110>120", bids="96x1", at_ms=3), 2)
     found = sequence.audit(snapshot(110, bids="99x1 98x5 97x1", asks=ASKS), 3)
@@ -342,6 +343,42 @@ def test_an_invalid_book_is_not_audited() -> None:
     found = sequence.audit(snapshot(95), 1)
     assert found is not None
     assert found.outcome is Outcome.NOT_COMPARABLE
+
+
+def test_a_snapshot_is_compared_only_where_it_was_expected() -> None:
+    sequence = synced()
+    unexpected = sequence.audit(snapshot(100, bids=BIDS, asks=ASKS), 1)
+    sequence.update(update("100>110", at_ms=2), 1)
+    sequence.expect_snapshot()
+    sequence.update(update("110>120", at_ms=3), 2)
+    sequence.expect_snapshot()
+    assert sequence.comparable_from == 110
+    early = sequence.audit(snapshot(109, bids=BIDS, asks=ASKS), 3)
+    assert sequence.comparable_from == 110
+    right = sequence.audit(snapshot(110, bids=BIDS, asks=ASKS), 3)
+    assert sequence.comparable_from is None
+    found = [one.outcome for one in (unexpected, early, right) if one is not None]
+    assert found == [Outcome.NOT_COMPARABLE, Outcome.NOT_COMPARABLE, Outcome.PASSED]
+
+
+def test_a_snapshot_that_does_not_come_is_expected_for_half_a_minute() -> None:
+    sequence = synced()
+    sequence.expect_snapshot()
+    sequence.update(update("100>110", at_ms=1), 1)
+    sequence.update(update("110>120", at_ms=30_001), 31)
+    assert sequence.comparable_from == 100
+    sequence.update(update("120>130", at_ms=30_002), 32)
+    assert sequence.comparable_from is None
+
+
+def test_what_was_asked_for_is_needed_until_the_book_has_it() -> None:
+    sequence = new()
+    sequence.update(update("90>100"), 0)
+    assert (sequence.needs_snapshot_for("starting"), sequence.needs_snapshot_for(RANGE)) == (True, False)
+    sequence = fallen(500)
+    assert (sequence.needs_snapshot_for("starting"), sequence.needs_snapshot_for(RANGE)) == (False, False)
+    sequence = fallen(501)
+    assert (sequence.needs_snapshot_for("starting"), sequence.needs_snapshot_for(RANGE)) == (False, True)
 
 
 def thousand(best: int, step: int) -> str:
@@ -362,6 +399,8 @@ def test_a_valid_book_asks_before_its_price_leaves_the_snapshot() -> None:
     sequence = fallen(501)
     assert (sequence.tick(20), sequence.tick(21)) == (Request(110, "range"), None)
     assert sequence.is_valid
+    assert sequence.comparable_from is None
+    sequence.expect_snapshot()
     found = sequence.audit(snapshot(110, bids=thousand(4499, -1), asks="6000x1"), 22)
     assert found is not None
     assert (found.outcome, found.learnt) == (Outcome.PASSED, 501)
@@ -375,6 +414,7 @@ def test_beyond_the_levels_of_the_snapshot_a_book_follows_and_is_not_valid() -> 
     sequence.update(update("110>120", bids="3900x7"), 20)
     assert (sequence.is_valid, sequence.book.best_bid) == (False, ("3900", "7"))
     assert sequence.tick(20) == Request(120, "range")
+    sequence.expect_snapshot()
     found = sequence.audit(snapshot(120, bids="3950x1 3900x7", asks="6000x1"), 21)
     assert found is not None
     assert (found.outcome, found.learnt) == (Outcome.PASSED, 1)

@@ -20,10 +20,9 @@ def asks(levels: str) -> Side:
     return side
 
 
-def applied(side: Side, changes: str) -> list[str | None]:
-    before = side.apply(pairs(changes))
+def applied(side: Side, changes: str) -> None:
+    side.apply(pairs(changes))
     side.check()
-    return before
 
 
 def test_the_best_bid_is_the_highest_and_the_best_ask_the_lowest() -> None:
@@ -40,26 +39,26 @@ def test_prices_are_ordered_as_numbers() -> None:
 
 def test_digits_stay_as_they_came() -> None:
     side = bids("84551.00x2.000")
-    assert applied(side, "84551.10x0.010") == [None]
+    applied(side, "84551.10x0.010")
     assert side.levels() == pairs("84551.10x0.010 84551.00x2.000")
 
 
 def test_a_quantity_is_absolute_and_a_zero_of_any_scale_removes() -> None:
     side = bids("10x1 9x2 8x3 7x4")
-    assert applied(side, "10x5 9x0 8x0.000 7x0.00000000") == ["1", "2", "3", "4"]
+    applied(side, "10x5 9x0 8x0.000 7x0.00000000")
     assert side.levels() == pairs("10x5")
 
 
 def test_removing_an_unknown_level_is_normal() -> None:
     side = bids("10.0x1")
-    assert applied(side, "9.0x0 9x0 9.00x0") == [None, None, None]
+    applied(side, "9.0x0 9x0 9.00x0")
     assert side.levels() == pairs("10.0x1")
 
 
 def test_an_empty_side_has_no_best_level() -> None:
     side = bids("")
     assert (side.best(), side.best_key(), side.top(5), side.levels(), len(side)) == (None, None, [], [], 0)
-    assert applied(side, "10x1 10x0") == [None, "1"]
+    applied(side, "10x1 10x0")
     assert side.best() is None
     side.check()
 
@@ -80,23 +79,23 @@ def test_a_level_that_comes_back_is_there_once() -> None:
 
 def test_one_price_spelt_two_ways_is_one_level() -> None:
     side = bids("1.0x5 0.9x6")
-    assert applied(side, "1.00x7") == ["5"]
+    applied(side, "1.00x7")
     assert side.levels() == pairs("1.00x7 0.90x6")
-    assert applied(side, "0.9x0 1x8") == ["6", "7"]
+    applied(side, "0.9x0 1x8")
     assert side.levels() == pairs("1.00x8")
-    assert applied(side, "1.000x0") == ["8"]
+    applied(side, "1.000x0")
     assert len(side) == 0
 
 
 def test_a_finer_tick_within_one_update() -> None:
     side = asks("1.0x5 1.1x6 1.2x7")
-    assert applied(side, "1.1x8 1.15x1 1.2x0 1.1x0") == ["6", None, "7", "8"]
+    applied(side, "1.1x8 1.15x1 1.2x0 1.1x0")
     assert side.levels() == pairs("1.00x5 1.15x1")
 
 
 def test_whole_numbers_are_prices_too() -> None:
     side = bids("27000x1")
-    assert applied(side, "27000.5x2 27000x0") == [None, "1"]
+    applied(side, "27000.5x2 27000x0")
     assert side.levels() == pairs("27000.5x2")
 
 
@@ -109,6 +108,28 @@ def test_quantities_are_found_however_the_price_is_spelt() -> None:
 def test_a_price_that_is_none_is_refused(price: str) -> None:
     with pytest.raises(ExchangeError):
         bids("10.0x1").apply([(price, "1")])
+
+
+def test_what_is_behind_a_price_that_is_none_leaves_the_side_whole() -> None:
+    side = bids("10.0x1 9.0x1")
+    with pytest.raises(ExchangeError):
+        side.apply([("11.0", "5"), ("10.0", "7"), ("x", "1"), ("12.0", "1"), ("9.0", "0")])
+    side.check()
+    assert side.best() == ("10.0", "7")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_prices_without_a_level_are_forgotten_when_they_are_many(sign: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LEAST_GONE", 4)
+    side = Side(sign)
+    side.load([(f"{price}.0", "1") for price in range(100, 120)])
+    for price in range(1000, 1100):
+        side.apply([(f"{price}.0", "1")])
+        side.apply([(f"{price}.0", "0.000")])
+        side.check()
+        assert len(side) == 20
+        assert len(side._quantities) <= 21 * 5 // 4 + 4
+    assert side.best() == (("119.0", "1") if sign > 0 else ("100.0", "1"))
 
 
 def test_levels_beyond_the_ordered_ones_come_up_when_those_are_gone() -> None:
