@@ -1,17 +1,24 @@
-"""Making files durable, in one place, so that a test can see what a power cut would have spared."""
+"""Making files durable, in one place: a test can see what a power cut would have spared, and what an error leads to."""
 
+import errno
 import os
 from pathlib import Path
 
 TEST_SYNC_LOG_VARIABLE = "BINANCE_STREAMER_TEST_SYNC_LOG"
 """Test mode: names a file that gets a line `<length> <path>` after every fdatasync."""
 
+TEST_SYNC_FAULT_VARIABLE = "BINANCE_STREAMER_TEST_SYNC_FAULT"
+"""Test mode: names a file; while it is there, no file below the directory that it holds can be made durable (EIO)."""
+
 _sync_log = os.environ.get(TEST_SYNC_LOG_VARIABLE)
+_sync_fault = os.environ.get(TEST_SYNC_FAULT_VARIABLE)
 
 
 def sync_file(descriptor: int, path: Path) -> None:
     """Make the file's bytes durable. An OSError is final: what the kernel could not write it may have forgotten."""
     length = os.fstat(descriptor).st_size
+    if _sync_fault and Path(_sync_fault).exists() and path.is_relative_to(Path(_sync_fault).read_text("utf-8")):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
     os.fdatasync(descriptor)
     _note(length, path)
 

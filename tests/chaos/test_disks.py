@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.runtime.disk import TEST_SYNC_FAULT_VARIABLE
 from tests.chaos.namespace import Namespace, require_namespaces
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline, running
 from tests.chaos.recording import Judged
@@ -116,6 +117,30 @@ def test_a_full_journal_lists_what_it_could_not_keep(mounted: Mounted) -> None:
     check(streams, faults)
     reasons = {gap.reason for stream in streams for gap in stream.verdict.gaps}
     assert reasons == {"journal full"}
+
+
+def test_who_cannot_make_a_file_durable_ends_and_goes_on_from_the_disk(place: Path) -> None:
+    """It does not try the same file again: what the kernel could not write it may have forgotten."""
+    fault = place / "fault"
+    environment = {TEST_SYNC_FAULT_VARIABLE: str(fault)}
+    with running(place, environment=environment, rate=600, symbols=SYMBOLS[:2]) as pipeline:
+        faults = []
+        journals = Path(pipeline.config.storage.journal_directory)
+        for name, directory in (("writer", pipeline.data), ("ingest-BTCUSDT", journals / "ingest-BTCUSDT")):
+            from_ns = time.time_ns()
+            fault.write_text(str(directory), encoding="utf-8")
+            assert pipeline.programs[name].wait(PATIENCE_S) == 74
+            pipeline.alive(name)
+            pipeline.start(name)  # while it lasts, it ends again
+            assert pipeline.programs[name].wait(PATIENCE_S) == 74
+            assert "Input/output error" in pipeline.log(name)
+            fault.unlink()
+            pipeline.restart(name, from_ns)
+            pipeline.until("writer", lambda data: data["state"] == "recording", "it goes on")
+            faults.append(Fault(f"fdatasync of {name} fails", from_ns))
+        streams = pipeline.finish()
+        check(streams, faults)
+        assert {gap.reason for stream in streams for gap in stream.verdict.gaps} <= {"restart"}
 
 
 @pytest.mark.slow
