@@ -142,7 +142,8 @@ def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iter
         found = stream_state(stream, ingest, trading)
         if found.why:
             yield Problem("recording", "failure", what, found.why, found.since_ms)
-        elif stream != configured:
+            continue
+        if stream != configured:
             yield Problem("recording", "warning", what, f"never delivered; {_suffix(stream)} is recorded instead")
         if stream.name in ingest.suspicious:
             yield Problem("recording", "warning", what, "silent for very long while the order book moves")

@@ -17,7 +17,7 @@ class Observer:
         """Status messages that could not be read."""
         self._config = config
         self._expected = frozenset(processes(config))
-        self._since_ms: dict[tuple[str, str], int] = {}
+        self._since_ms: dict[tuple[str, str, str], int] = {}
 
     def take(self, data: dict[str, Any], now_s: float) -> Status | None:
         """A status message; None where it is a stranger's, or cannot be read."""
@@ -43,5 +43,5 @@ class Observer:
         return Health(tuple(one._replace(since_ms=since_ms[_key(one)]) for one in found.problems))
 
 
-def _key(problem: Problem) -> tuple[str, str]:
-    return problem.condition, problem.what
+def _key(problem: Problem) -> tuple[str, str, str]:
+    return problem.condition, problem.severity, problem.what

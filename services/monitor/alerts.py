@@ -15,7 +15,8 @@ from services.monitor.picture import ProblemPart, Snapshot
 EVENT_S = 600.0
 
 Happening = Literal["opened", "still", "closed"]
-_Key = tuple[str, str]
+_Key = tuple[str, str, str]
+_EventKey = tuple[str, str]
 
 
 class Notice(NamedTuple):
@@ -72,8 +73,8 @@ class Alerts:
     def look(self, snapshot: Snapshot, now_s: float) -> list[Notice]:
         """What is to be told now."""
         time_ms = snapshot.picture.time_ms
-        present = {(one.condition, one.what): one for one in snapshot.picture.problems}
-        present |= {(one.condition, one.what): one for one in self._events.problems(snapshot, now_s)}
+        present = {_key(one): one for one in snapshot.picture.problems}
+        present |= {_key(one): one for one in self._events.problems(snapshot, now_s)}
         for key, problem in present.items():
             episode = self._episodes.setdefault(key, _Episode(problem, now_s))
             episode.problem, episode.seen_s = problem, now_s
@@ -118,7 +119,7 @@ class Alerts:
             episode.seen_s = now_s + SILENT_S
             episode.told_s = now_s - max(0, now_ms - one.told_ms) / 1000
             episode.times = one.times
-            self._episodes[one.problem.condition, one.problem.what] = episode
+            self._episodes[_key(one.problem)] = episode
         self._events.restore(told.events, now_s, now_ms)
 
 
@@ -126,8 +127,8 @@ class Events:
     """What happens at a moment, as a problem that lasts for a while: gaps, and audits that a book failed."""
 
     def __init__(self) -> None:
-        self._counts: dict[_Key, int] | None = None
-        self._open: dict[_Key, tuple[int, float, int]] = {}  # how many, the last, when the first
+        self._counts: dict[_EventKey, int] | None = None
+        self._open: dict[_EventKey, tuple[int, float, int]] = {}  # how many, the last, when the first
 
     def told(self, now_s: float, now_ms: int) -> tuple[ToldEvents, ...]:
         """For the next run."""
@@ -160,7 +161,12 @@ class Events:
             yield ProblemPart(what=what, why=why, since_ms=since_ms, condition=condition, severity="warning")
 
 
-def _counts(snapshot: Snapshot) -> Iterator[tuple[_Key, int]]:
+def _key(problem: ProblemPart) -> _Key:
+    """A failure is told though a warning of the same is open."""
+    return problem.condition, problem.severity, problem.what
+
+
+def _counts(snapshot: Snapshot) -> Iterator[tuple[_EventKey, int]]:
     gaps: Mapping[tuple[str, str], int] = snapshot.gaps_seen
     for (symbol, stream), count in gaps.items():
         yield ("gap", f"{symbol} {stream.partition('@')[2] or stream} gaps"), count

@@ -42,7 +42,7 @@ class Memory:
 
 def _essence(told: Told) -> object:
     """What makes it worth writing: reasons and times of open problems change all the time."""
-    episodes = {(one.problem.condition, one.problem.what, one.times) for one in told.episodes}
+    episodes = {(one.problem.condition, one.problem.severity, one.problem.what, one.times) for one in told.episodes}
     return episodes, [(one.condition, one.what, one.count) for one in told.events]
 
 

@@ -165,6 +165,12 @@ def test_a_speed_that_the_exchange_never_sent_is_replaced_with_a_warning() -> No
     assert not health(ingest=whole).healthy
 
 
+def test_silence_that_is_a_failure_is_not_suspicious_too() -> None:
+    whole = ingest(suspicious=["btcusdt@aggTrade"])
+    whole["streams"]["btcusdt@aggTrade"] = stream(state="stale", silent_s=700.0, patience_s=300.0)
+    assert only(health(ingest=whole)).severity == "failure"
+
+
 def test_a_symbol_that_does_not_trade_is_shown_as_such_and_is_healthy() -> None:
     whole = ingest(connections=[])
     rest = {"state": "answered", "symbols": {"BTCUSDT": "SETTLING"}}
@@ -276,6 +282,21 @@ def test_a_problem_is_as_old_as_it_was_first_seen() -> None:
     assert observer.health(NOW_S + 1, 1005).healthy
     observer.take(frame("writer", state="disk full"), NOW_S + 2)
     assert only(observer.health(NOW_S + 2, 2005)).since_ms == 2005
+
+
+def test_a_failure_is_not_as_old_as_the_warning_before_it() -> None:
+    whole = ingest()
+    whole["streams"]["btcusdt@depth@100ms"] = stream(last_recv_ns=None)
+    del whole["streams"]["btcusdt@depth@0ms"]
+    observer = Observer(CONFIG)
+    for name, fields in statuses(ingest=whole).items():
+        assert fields is not None
+        observer.take(frame(name, **fields), NOW_S)
+    warning = only(observer.health(NOW_S, 5))
+    assert (warning.severity, warning.since_ms) == ("warning", 5)
+    observer.take(frame("ingest-BTCUSDT", **{**whole, "connections": [link("market")]}), NOW_S + 1)
+    failure = only(observer.health(NOW_S + 1, 1005))
+    assert (failure.severity, failure.since_ms) == ("failure", 1005)
 
 
 def test_strangers_and_strange_words_are_not_taken() -> None:

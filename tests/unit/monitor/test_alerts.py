@@ -119,6 +119,16 @@ def test_a_restarted_monitor_repeats_after_the_interval_as_if_it_had_run(tmp_pat
     assert told == {3610: ["still writer"]}
 
 
+def test_a_failure_is_told_though_a_warning_of_the_same_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    warning = msgspec.structs.replace(FULL, why="never delivered", severity="warning")
+    first = Restarted(path)
+    assert [line for second in range(20) for line in first.at(second, warning)] == ["opened writer"]
+    later = Restarted(path, 20)
+    told = {second: lines for second in range(20, 60) if (lines := later.at(second, FULL))}
+    assert told == {30: ["opened writer"], 40: ["closed writer"]}
+
+
 def test_gaps_that_an_earlier_run_told_are_over_in_the_next(tmp_path: Path) -> None:
     path = tmp_path / "alerts.json"
     key = ("BTCUSDT", "btcusdt@depth@0ms")
