@@ -5,6 +5,7 @@ Pure. A day is UTC, and that of `from_ns`, as in the files' names. The newest ro
 
 import csv
 from collections.abc import Iterable, Mapping
+from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +15,8 @@ from services.monitor.picture import GapPart
 
 MAX_GAPS = 10_000
 """Of a day; beyond it the oldest ones are counted, and not kept."""
+MAX_COUNTED = 2 * MAX_GAPS
+"""Of which it is known by name that they were counted."""
 SHOWN = 200
 OTHER = "other"
 """The stream of a gap in what is no configured stream: rows of our own, or one that is configured no more."""
@@ -55,6 +58,28 @@ class GapCount(NamedTuple):
     missed: int = 0
 
 
+class _Counted:
+    """Which gaps were counted. Beyond `MAX_COUNTED` those that ended first count as such, and all that ended before."""
+
+    def __init__(self, now_ns: int) -> None:
+        self._before_ns = now_ns
+        self._ids: set[str] = set()
+        self._ends: list[tuple[int, str]] = []
+
+    def is_new(self, gap: Gap) -> bool:
+        """Once for each that ended since the start."""
+        end_ns = gap.to_ns or gap.from_ns
+        if end_ns < self._before_ns or gap.gap_id in self._ids:
+            return False
+        self._ids.add(gap.gap_id)
+        heappush(self._ends, (end_ns, gap.gap_id))
+        if len(self._ids) > MAX_COUNTED:
+            first_ns, first = heappop(self._ends)
+            self._ids.remove(first)
+            self._before_ns = first_ns + 1
+        return True
+
+
 class Gaps:
     """What is known of the gaps of a day, of the configured symbols."""
 
@@ -63,24 +88,25 @@ class Gaps:
         """Gaps are known from here on; the start of the day where its files could be read."""
         self.seen: dict[tuple[str, str], int] = {}
         """By symbol and stream: the gaps that ended since this process runs."""
-        self._started_ns = now_ns
+        self._counted = _Counted(now_ns)
         self._names = {symbol: frozenset(stream.name for stream in streams[symbol]) for symbol in streams}
         self._day = now_ns // _DAY_NS
         self._gaps: dict[str, Gap] = {}
 
     def take(self, gap: Gap) -> bool:
         """A gap, or a change of one; whether it is one of today that was not known."""
-        if gap.symbol not in self._names or gap.from_ns // _DAY_NS != self._day:
+        if gap.symbol not in self._names:
+            return False
+        if self._counted.is_new(gap):
+            key = gap.symbol, self._label(gap)
+            self.seen[key] = self.seen.get(key, 0) + 1
+        if gap.from_ns // _DAY_NS != self._day:
             return False
         known = self._gaps.get(gap.gap_id)
         if known is not None and _RANK.get(gap.state, 0) < _RANK.get(known.state, 0):
             return False
-        if known is None:
-            if len(self._gaps) >= MAX_GAPS:
-                del self._gaps[next(iter(self._gaps))]
-            if (gap.to_ns or gap.from_ns) >= self._started_ns:
-                key = gap.symbol, self._label(gap)
-                self.seen[key] = self.seen.get(key, 0) + 1
+        if known is None and len(self._gaps) >= MAX_GAPS:
+            del self._gaps[next(iter(self._gaps))]
         self._gaps[gap.gap_id] = gap
         return known is None
 

@@ -7,7 +7,7 @@ import pytest
 
 from binance_streamer.exchange import stream_of
 from services.monitor.gapfiles import GapFiles
-from services.monitor.gaps import MAX_GAPS, Gap, GapCount, Gaps, gap_of, gaps_of_rows
+from services.monitor.gaps import MAX_COUNTED, MAX_GAPS, Gap, GapCount, Gaps, gap_of, gaps_of_rows
 
 DAY_NS = 86_400 * 10**9
 DAY = 20_783  # 2026-11-26
@@ -73,7 +73,7 @@ def test_what_is_missing_is_known_where_ids_count_messages(
 def test_strangers_and_other_days_leave_nothing_behind() -> None:
     known = gaps()
     assert not known.take(gap(symbol="EVILUSDT"))
-    assert not known.take(gap(from_ns=NOW_NS - DAY_NS))
+    assert not known.take(gap(from_ns=NOW_NS - 2 * DAY_NS, to_ns=NOW_NS - DAY_NS))
     assert gap_of({"gap_id": "1-1", "symbol": "BTCUSDT"}) is None
     assert gap_of(message(from_ns="soon")) is None
     assert (known.counts(), known.seen, known.newest()) == ({}, {}, ())
@@ -111,6 +111,36 @@ def test_midnight_begins_a_new_day() -> None:
     assert known.newest() == ()
     assert known.since_ns == (DAY + 1) * DAY_NS
     assert known.take(gap(from_ns=NOW_NS + 12 * 3600 * 10**9))
+
+
+def test_a_gap_over_midnight_is_one_of_yesterday_and_new() -> None:
+    known = gaps()
+    midnight_ns = (DAY + 1) * DAY_NS
+    known.roll(midnight_ns)
+    assert not known.take(gap(from_ns=midnight_ns - 1, to_ns=midnight_ns + 1))
+    assert not known.take(gap(from_ns=midnight_ns - 1, to_ns=midnight_ns + 1, state="repaired"))
+    assert known.seen == {("BTCUSDT", "btcusdt@aggTrade"): 1}
+    assert (known.counts(), known.newest()) == ({}, ())
+
+
+def test_a_clock_that_is_set_back_over_midnight_counts_no_gap_again() -> None:
+    known = gaps()
+    known.take(gap())
+    known.roll(NOW_NS + DAY_NS)
+    known.roll(NOW_NS)
+    assert known.take(gap())  # from the file
+    assert known.seen == {("BTCUSDT", "btcusdt@aggTrade"): 1}
+
+
+@pytest.mark.parametrize("many", [MAX_GAPS + 5, MAX_COUNTED + 5])
+def test_gaps_are_counted_once_however_often_their_file_is_read(many: int) -> None:
+    known = gaps()
+    first = gap()
+    rows = [first._replace(gap_id=str(number), to_ns=NOW_NS + number) for number in range(many)]
+    for _ in range(3):
+        for one in rows:
+            known.take(one)
+    assert known.seen == {("BTCUSDT", "btcusdt@aggTrade"): many}
 
 
 def row(gap_id: str = "1-1", state: str = "open") -> str:
