@@ -148,13 +148,12 @@ class Events:
         counts = dict(_counts(snapshot))
         before = counts if self._counts is None else self._counts
         for key, count in counts.items():
-            more = count - before.get(key, 0)
-            if more < 0:
-                continue  # counted anew: the process was restarted
-            if more:
+            at_first = 0 if key[0] == "gap" else count  # audits of before the monitor heard of the book
+            more = count - before.get(key, at_first)
+            if more > 0:  # below 0 the process was restarted, and counts anew
                 known, _, since_ms = self._open.get(key, (0, now_s, snapshot.picture.time_ms))
                 self._open[key] = known + more, now_s, since_ms
-        self._counts = counts
+        self._counts = before | counts
         self._open = {key: one for key, one in self._open.items() if now_s - one[1] < EVENT_S}
         for (condition, what), (count, _, since_ms) in self._open.items():
             why = f"{count} since then" if condition == "gap" else f"failed {count} audits since then"

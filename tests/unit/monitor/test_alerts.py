@@ -160,6 +160,16 @@ def test_an_audit_that_a_book_failed_is_told() -> None:
     ]
 
 
+def test_audits_that_a_book_failed_before_the_monitor_heard_of_it_are_not_told() -> None:
+    view, alerts = scene.view(), Alerts(AlertsConfig(delay=0))
+    assert alerts.look(view.second(NOW_S, NOW_MS), NOW_S) == []
+    told = []
+    for second, failed in ((1, 3), (2, 3), (3, 4)):
+        view.take(*scene.frame("orderbook", "BTCUSDT", valid=True, audits_failed=failed), NOW_S)
+        told.append(alerts.look(view.second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second))
+    assert [[one.problem.why for one in notices] for notices in told] == [[], [], ["failed 1 audits since then"]]
+
+
 OPENED = Notice("opened", FULL, 12.0)
 CLOSED = Notice("closed", FULL, 63.0)
 
