@@ -50,6 +50,8 @@ class Link:
     opened_s: float | None = None
     delivering_s: float | None = None
     """When its first message came."""
+    replace_reason: str | None = None
+    """Why there shall be another one in its place; of a successor it waits until that has taken over."""
 
 
 @dataclass(slots=True)
@@ -60,7 +62,10 @@ class _Slot:
     current: Link | None = None
     successor: Link | None = None
     retry_at_s: float = 0.0
-    replace_reason: str | None = None
+    stand_down_s: float = 0.0
+    """Until then the exchange wants no attempt, whatever else happens."""
+    replace_at_s: float = 0.0
+    """Not before: where all servers announce their end, each replacement would call for the next."""
 
 
 class RouteConnections:
@@ -106,16 +111,16 @@ class RouteConnections:
                 continue
             if slot.current is not None and slot.current.number == number:
                 slot.current, slot.successor = slot.successor, None
-                slot.replace_reason = None
             else:
                 slot.successor = None
-            slot.retry_at_s = now_s + max(slot.delay.next_delay_s(), retry_after_s)
+            slot.retry_at_s = now_s + slot.delay.next_delay_s()
+            slot.stand_down_s = max(slot.stand_down_s, now_s + retry_after_s)
 
     def replace(self, reason: str, *numbers: int) -> None:
         """Open successors of these connections, then close them."""
-        for slot in self._slots:
-            if slot.current is not None and slot.current.number in numbers and slot.replace_reason is None:
-                slot.replace_reason = reason
+        for link in self.links():
+            if link.number in numbers and link.replace_reason is None:
+                link.replace_reason = reason
 
     def replace_all(self, reason: str) -> list[Retire]:
         """Open other successors of all connections, because those that are on their way are not what is wanted."""
@@ -124,7 +129,8 @@ class RouteConnections:
             if slot.successor is not None:
                 retired.append(Retire(slot.successor.number, reason, is_proven=True))
                 slot.successor = None
-            slot.replace_reason = reason
+            if slot.current is not None:
+                slot.current.replace_reason = reason
         return retired
 
     def tick(self, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
@@ -140,7 +146,7 @@ class RouteConnections:
     def _retirements(self, slot: _Slot, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
         current, successor = slot.current, slot.successor
         if current is not None and current.opened_s is not None and now_s - current.opened_s > slot.lifetime_s:
-            slot.replace_reason = slot.replace_reason or EXPIRED
+            current.replace_reason = current.replace_reason or EXPIRED
         if current is None or successor is None or successor.opened_s is None:
             return []
         proven = is_proven(current.number, successor.number)
@@ -149,8 +155,10 @@ class RouteConnections:
         has_overlapped = heard_s is not None and now_s - heard_s >= _OVERLAP_S
         is_late = heard_s is not None and now_s - heard_s > HANDOVER_S
         if (proven and (has_overlapped or is_quiet)) or is_late:
-            reason = slot.replace_reason or EXPIRED
-            slot.current, slot.successor, slot.replace_reason = successor, None, None
+            reason = current.replace_reason or EXPIRED
+            slot.current, slot.successor = successor, None
+            if successor.replace_reason is not None:
+                slot.replace_at_s = now_s + HANDOVER_S
             return [Retire(current.number, reason, proven)]
         if heard_s is None and not proven and now_s - successor.opened_s > self._silent_s:
             slot.successor = None
@@ -159,12 +167,12 @@ class RouteConnections:
         return []
 
     def _dial(self, slot: _Slot, now_s: float) -> Dial | None:
-        if now_s < slot.retry_at_s:
+        if now_s < max(slot.retry_at_s, slot.stand_down_s):
             return None
         link = Link(0, slot.ordinal)
         if slot.current is None:
             slot.current = link
-        elif slot.successor is None and slot.replace_reason is not None:
+        elif slot.successor is None and slot.current.replace_reason is not None and now_s >= slot.replace_at_s:
             slot.successor = link
         else:
             return None

@@ -87,6 +87,15 @@ def test_retry_after_is_honoured() -> None:
     assert decisions(links, 0, 40, never) == [(30, Dial(2))]
 
 
+def test_retry_after_is_honoured_whatever_happens_to_the_connection_that_was_to_be_replaced() -> None:
+    links = delivering()
+    links.replace("lifetime", 1)
+    assert links.tick(1.0, never) == [Dial(2)]
+    links.ended(2, 2.0, retry_after_s=60.0)
+    links.ended(1, 10.0)
+    assert decisions(links, 10, 100, never) == [(62, Dial(3))]
+
+
 def test_a_connection_is_replaced_before_its_lifetime_is_over_and_closed_after_it_was_proven() -> None:
     links = delivering(lifetime_s=100.0)
     (dialled_s, dial), *rest = decisions(links, 0, 101, always)
@@ -163,3 +172,23 @@ def test_successors_on_their_way_are_given_up_where_others_are_wanted() -> None:
     assert links.tick(1.0, never) == [Dial(3)]
     assert links.opened(2, 2.0) is False
     assert links.opened(3, 2.0) is True
+
+
+def test_a_shutdown_that_is_announced_to_a_successor_is_heeded_once_that_has_taken_over() -> None:
+    links = delivering()
+    links.replace("serverShutdown", 1)
+    links.tick(0.0, always)
+    links.opened(2, 1.0)
+    links.delivered(2, 1.0)
+    links.replace("serverShutdown", 2)
+    assert decisions(links, 1, 100, always) == [(2, Retire(1, "serverShutdown", is_proven=True)), (32, Dial(3))]
+
+
+def test_a_shutdown_that_is_announced_to_a_successor_is_heeded_where_the_old_one_ends_first() -> None:
+    links = delivering()
+    links.replace("stale", 1)
+    links.tick(0.0, never)
+    links.opened(2, 1.0)
+    links.replace("serverShutdown", 2)
+    links.ended(1, 2.0)
+    assert decisions(links, 2, 10, never) == [(3, Dial(3))]
