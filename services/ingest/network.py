@@ -2,7 +2,9 @@
 
 import itertools
 import logging
+import math
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -17,6 +19,7 @@ from services.ingest.liveness import LIVE, Liveness
 from services.ingest.reader import Reader
 from services.ingest.recorder import Recorder
 from services.ingest.reports import Delivered, Ended, Failed, Opened, Report
+from services.ingest.stalls import Heard, Stall, Stalls
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class Network:
         self._failing: dict[str, str] = {}  # by route: what the last attempt failed with
         self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
         self._suspicious: list[str] = []
+        self._stalls = Stalls()
+        self._stalled: set[Stall] = set()
         self._opened_count: Counter[str] = Counter()  # by route: connections since the start
         self._lost_count: Counter[str] = Counter()  # likewise: those that ended, planned or not
 
@@ -72,6 +77,7 @@ class Network:
     def tick(self, now_s: float) -> None:
         """Dial, retire and replace, as time goes by."""
         self._listen(now_s)
+        self._find_stalled(now_s)
         self._replace_announced()
         for route, links in self._routes.items():
             decisions = links.tick(now_s, lambda old, new: self._recorder.takes_over(old, new, now_s))
@@ -136,8 +142,16 @@ class Network:
     def _is_connected(self, route: str) -> bool:
         return any(link.opened_s is not None for link in self._routes[route].links())
 
-    def _delivering(self, route: str) -> dict[int, float]:
-        return {link.number: link.delivering_s for link in self._routes[route].links() if link.delivering_s is not None}
+    def _others(self, route: str, connection: int) -> dict[int, float]:
+        """Since when the other connections of the route have been delivering; of one that has stalled not even a quiet
+        stream may be expected.
+        """
+        stalled = {stall.connection for stall in self._stalled}
+        return {
+            link.number: math.inf if link.number in stalled else link.delivering_s
+            for link in self._routes[route].links()
+            if link.delivering_s is not None and link.number != connection
+        }
 
     def _retire(self, retired: Retire) -> None:
         _log.info("retired connection=%d reason=%s proven=%s", retired.number, retired.reason, retired.is_proven)
@@ -159,8 +173,7 @@ class Network:
         links = self._routes[route]
         links.ended(connection, now_s)
         self._lost_count[route] += 1
-        others = {number: since_s for number, since_s in self._delivering(route).items() if number != connection}
-        self._recorder.ended(connection, route, others, reason=reason, now_s=now_s)
+        self._recorder.ended(connection, route, self._others(route, connection), reason=reason, now_s=now_s)
         self._messages.pop(connection)
         if all(link.opened_s is None for link in links.links()):
             self.liveness.closed(route)
@@ -193,6 +206,33 @@ class Network:
         if suspicious != self._suspicious:
             _log.warning("silent while depth moves streams=%s", suspicious)
             self._suspicious = suspicious
+
+    def _find_stalled(self, now_s: float) -> None:
+        stalled = self._stalls.check(self._heard(), now_s)
+        begun, self._stalled = stalled - self._stalled, stalled
+        for name, connection in sorted(begun):
+            _log.warning("stalled stream=%s connection=%d", name, connection)
+            stream = self._recorder.feeds[name].stream
+            doubtful = [name, *(one.name for one in self._streams_of(stream.route) if not self._patience_s(one))]
+            others = self._others(stream.route, connection)
+            self._recorder.stalled(connection, doubtful, others, reason=STALL, now_s=now_s)
+        for name, connection in sorted(stalled):
+            stream = self._recorder.feeds[name].stream
+            links = self._routes[stream.route]
+            is_asked = any(link.number == connection and link.replace_reason is not None for link in links.links())
+            if not is_asked and self._stalls.may_ask(name, self._patience_s(stream), now_s):
+                links.replace(connections.STALE, connection)
+
+    def _heard(self) -> Iterator[Heard]:
+        for route, links in self._routes.items():
+            opened_s = {link.number: link.opened_s for link in links.links() if link.opened_s is not None}
+            for stream in self._streams_of(route):
+                feed = self._recorder.feeds[stream.name]
+                heard_s = {number: max(at_s, feed.heard_s.get(number, at_s)) for number, at_s in opened_s.items()}
+                yield Heard(stream.name, self._patience_s(stream), feed.recorded_s, heard_s)
+
+    def _patience_s(self, stream: Stream) -> float:
+        return self.liveness.patience_s(stream.name)
 
     def _replace_announced(self) -> None:
         for connection in self._recorder.shutdowns:

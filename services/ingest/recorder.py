@@ -123,13 +123,17 @@ class Recorder:
         A stream that none of them is known to have had without a break gets a gap, where its next row shows one.
         """
         for feed in self._of(route):
-            is_covered = feed.is_covered(connection, others, now_s)
-            self._take(feed, feed.tracker.forget(connection, now_s), now_s)
+            self._leave(feed, connection, others, reason, now_s)
             feed.heard_s.pop(connection, None)
-            if not is_covered:
-                self._take(feed, feed.lose(reason), now_s)
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
+
+    def stalled(
+        self, connection: int, streams: Iterable[str], others: Mapping[int, float], *, reason: str, now_s: float
+    ) -> None:
+        """A connection is open, but does not deliver these streams any more: as if it had ended; it may come back."""
+        for name in streams:
+            self._leave(self.feeds[name], connection, others, reason, now_s)
 
     def takes_over(self, old: int, new: int, now_s: float) -> bool:
         """Whether the old connection may be closed: every stream has been handed over."""
@@ -166,6 +170,12 @@ class Recorder:
             if name in rows and feed.stream.stream_type in REPAIRABLE:
                 feed.restore(rows[name], reason)
                 self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
+
+    def _leave(self, feed: Feed, connection: int, others: Mapping[int, float], reason: str, now_s: float) -> None:
+        is_covered = feed.is_covered(connection, others, now_s)
+        self._take(feed, feed.tracker.forget(connection, now_s), now_s)
+        if not is_covered:
+            self._take(feed, feed.lose(reason), now_s)
 
     def _run_of(self, connection: int) -> EventRun | None:
         """The run that the connection's last message before belongs to, if nothing has come since."""
