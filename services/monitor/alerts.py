@@ -10,12 +10,12 @@ import msgspec
 
 from binance_streamer.config import AlertsConfig
 from binance_streamer.health import SILENT_S
+from binance_streamer.observer import Key, is_hidden
 from services.monitor.picture import ProblemPart, Snapshot
 
 EVENT_S = 600.0
 
 Happening = Literal["opened", "still", "closed"]
-_Key = tuple[str, str, str]
 _EventKey = tuple[str, str]
 
 
@@ -67,7 +67,7 @@ class Alerts:
 
     def __init__(self, config: AlertsConfig) -> None:
         self._config = config
-        self._episodes: dict[_Key, _Episode] = {}
+        self._episodes: dict[Key, _Episode] = {}
         self._events = Events()
 
     def look(self, snapshot: Snapshot, now_s: float) -> list[Notice]:
@@ -80,6 +80,9 @@ class Alerts:
             episode.problem, episode.seen_s = problem, now_s
         notices = []
         for key, episode in list(self._episodes.items()):
+            if episode.times and key not in present and is_hidden(key, present):
+                episode.seen_s = max(episode.seen_s, now_s)
+                continue
             happening = self._happening(episode, now_s)
             if happening is not None:
                 notices.append(_notice(happening, episode, time_ms))
@@ -160,8 +163,7 @@ class Events:
             yield ProblemPart(what=what, why=why, since_ms=since_ms, condition=condition, severity="warning")
 
 
-def _key(problem: ProblemPart) -> _Key:
-    """A failure is told though a warning of the same is open."""
+def _key(problem: ProblemPart) -> Key:
     return problem.condition, problem.severity, problem.what
 
 

@@ -9,7 +9,7 @@ from binance_streamer import config as configuration
 from binance_streamer.config import Config
 from binance_streamer.exchange import stream_of
 from binance_streamer.health import Health, Problem, disk_of, stream_state, trading_status
-from binance_streamer.observer import Observer
+from binance_streamer.observer import Observer, is_hidden
 from binance_streamer.statuses import IngestStatus, WriterStatus, read_status
 
 NOW_S = 1000.0
@@ -282,6 +282,48 @@ def test_a_problem_is_as_old_as_it_was_first_seen() -> None:
     assert observer.health(NOW_S + 1, 1005).healthy
     observer.take(frame("writer", state="disk full"), NOW_S + 2)
     assert only(observer.health(NOW_S + 2, 2005)).since_ms == 2005
+
+
+def test_a_problem_is_as_old_as_before_when_it_can_be_told_again() -> None:
+    observer = Observer(CONFIG)
+
+    def hear(at_s: float) -> None:
+        for name, fields in statuses(writer={"state": "disk full"}).items():
+            assert fields is not None
+            observer.take(frame(name, **fields), at_s)
+
+    hear(NOW_S)
+    assert only(observer.health(NOW_S, 5)).since_ms == 5
+    assert only(observer.health(NOW_S + 60, 60_005)).what == "bus"
+    hear(NOW_S + 61)
+    assert only(observer.health(NOW_S + 61, 61_005)).since_ms == 5
+
+
+@pytest.mark.parametrize(
+    ("condition", "what", "process"),
+    [
+        ("recording", "BTCUSDT depth@0ms", "ingest-BTCUSDT"),
+        ("recording", "ingest-BTCUSDT", "ingest-BTCUSDT"),
+        ("backlog", "rest", "rest"),
+        ("disk", "ingest-BTCUSDT journal", "ingest-BTCUSDT"),
+        ("gap", "BTCUSDT depth@0ms gaps", "ingest-BTCUSDT"),
+        ("disk", "writer", "writer"),
+        ("disk", "data disk", "writer"),
+        ("rest", "rest", "rest"),
+        ("clock", "clock", "rest"),
+        ("book", "BTCUSDT order book", "orderbook"),
+    ],
+)
+def test_a_problem_is_hidden_while_who_would_tell_of_it_is_away(condition: str, what: str, process: str) -> None:
+    for away in ("bus", "writer", "rest", "orderbook", "monitor", "ingest-BTCUSDT", "ingest-ETHUSDT"):
+        found = is_hidden((condition, "warning", what), {("process", "failure", away)})
+        assert found == (away in ("bus", process)), away
+
+
+def test_a_warning_is_hidden_by_a_failure_of_the_same() -> None:
+    key = ("recording", "warning", "BTCUSDT depth@0ms")
+    assert is_hidden(key, {("recording", "failure", "BTCUSDT depth@0ms")})
+    assert not is_hidden(key, {("recording", "failure", "BTCUSDT aggTrade")})
 
 
 def test_a_failure_is_not_as_old_as_the_warning_before_it() -> None:

@@ -72,6 +72,29 @@ def test_a_problem_that_goes_on_is_told_again_after_the_interval() -> None:
     }
 
 
+def test_a_failure_is_told_though_a_warning_of_the_same_is_open() -> None:
+    watch = Watch()
+    warning = msgspec.structs.replace(FULL, why="never delivered", severity="warning")
+    assert [line for second in range(20) for line in watch.at(second, warning)] == ["opened writer"]
+    told = {second: lines for second in range(20, 60) if (lines := watch.at(second, FULL))}
+    assert told == {30: ["opened writer"]}
+    told = {second: lines for second in range(60, 100) if (lines := watch.at(second, warning))}
+    assert told == {69: ["closed writer"]}
+
+
+@pytest.mark.parametrize("away", ["bus", "writer"])
+def test_a_problem_is_not_over_while_nobody_can_tell(away: str) -> None:
+    watch = Watch()
+    absence = ProblemPart(what=away, why="no status", since_ms=None, condition="process", severity="failure")
+    assert [line for second in range(20) for line in watch.at(second, FULL)] == ["opened writer"]
+    told = [line for second in range(20, 100) for line in watch.at(second, absence)]
+    assert told == [f"opened {away}"]
+    told_at = {second: lines for second in range(100, 150) if (lines := watch.at(second, FULL))}
+    assert told_at == {109: [f"closed {away}"]}
+    told_at = {second: lines for second in range(150, 200) if (lines := watch.at(second))}
+    assert told_at == {159: ["closed writer"]}
+
+
 def test_gaps_are_told_at_once_and_are_over_when_none_came_for_a_while() -> None:
     watch = Watch()
     key = ("BTCUSDT", "btcusdt@depth@0ms")
@@ -119,14 +142,14 @@ def test_a_restarted_monitor_repeats_after_the_interval_as_if_it_had_run(tmp_pat
     assert told == {3610: ["still writer"]}
 
 
-def test_a_failure_is_told_though_a_warning_of_the_same_is_open(tmp_path: Path) -> None:
+def test_a_restarted_monitor_knows_whether_a_failure_or_a_warning_was_told(tmp_path: Path) -> None:
     path = tmp_path / "alerts.json"
-    warning = msgspec.structs.replace(FULL, why="never delivered", severity="warning")
     first = Restarted(path)
-    assert [line for second in range(20) for line in first.at(second, warning)] == ["opened writer"]
+    for second in range(20):
+        first.at(second, msgspec.structs.replace(FULL, severity="warning"))
     later = Restarted(path, 20)
     told = {second: lines for second in range(20, 60) if (lines := later.at(second, FULL))}
-    assert told == {30: ["opened writer"], 40: ["closed writer"]}
+    assert told == {30: ["opened writer"]}
 
 
 def test_gaps_that_an_earlier_run_told_are_over_in_the_next(tmp_path: Path) -> None:
