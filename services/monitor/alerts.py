@@ -53,12 +53,11 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class _Episode:
-    __slots__ = ("problem", "seen_s", "since_s", "times", "told_s")
+    __slots__ = ("due_s", "problem", "seen_s", "times", "told_s")
 
-    def __init__(self, problem: ProblemPart, now_s: float) -> None:
+    def __init__(self, problem: ProblemPart, due_s: float) -> None:
         self.problem = problem
-        self.since_s = self.seen_s = now_s
-        self.told_s = now_s
+        self.due_s = self.seen_s = self.told_s = due_s
         self.times = 0
 
 
@@ -69,36 +68,39 @@ class Alerts:
         self._config = config
         self._episodes: dict[Key, _Episode] = {}
         self._events = Events()
+        self._heard_s: float | None = None
 
     def look(self, snapshot: Snapshot, now_s: float) -> list[Notice]:
         """What is to be told now."""
-        time_ms = snapshot.picture.time_ms
+        if self._heard_s is None:
+            self._heard_s = now_s + SILENT_S  # by then every process has said something
+        delay_s = self._config.delay
         present = {_key(one): one for one in snapshot.picture.problems}
-        present |= {_key(one): one for one in self._events.problems(snapshot, now_s)}
         for key, problem in present.items():
-            episode = self._episodes.setdefault(key, _Episode(problem, now_s))
-            episode.problem, episode.seen_s = problem, now_s
+            self._see(key, problem, now_s, due_s=max(now_s + delay_s, self._heard_s))
+        for problem in self._events.problems(snapshot, now_s):
+            present[_key(problem)] = problem
+            self._see(_key(problem), problem, now_s, due_s=now_s + (0 if problem.condition == "gap" else delay_s))
         notices = []
         for key, episode in list(self._episodes.items()):
-            if episode.times and key not in present and is_hidden(key, present):
+            happening: Happening | None = None
+            if key in present:
+                happening = self._going_on(episode, now_s)
+            elif episode.times and is_hidden(key, present):
                 episode.seen_s = max(episode.seen_s, now_s)
-                continue
-            happening = self._happening(episode, now_s)
-            if happening is not None:
-                notices.append(_notice(happening, episode, time_ms))
-            if now_s - episode.seen_s >= self._config.delay and key not in present:
+            elif now_s - episode.seen_s >= delay_s:
+                happening = "closed" if episode.times else None
                 del self._episodes[key]
+            if happening is not None:
+                notices.append(_notice(happening, episode, snapshot.picture.time_ms))
         return notices
 
-    def _happening(self, episode: _Episode, now_s: float) -> Happening | None:
-        if episode.seen_s < now_s:
-            is_over = now_s - episode.seen_s >= self._config.delay
-            return "closed" if is_over and episode.times else None
-        if not episode.times:
-            is_event = episode.problem.condition == "gap"
-            if not is_event and now_s - episode.since_s < self._config.delay:
-                return None
-        elif now_s - episode.told_s < self._config.repeat_interval:
+    def _see(self, key: Key, problem: ProblemPart, now_s: float, *, due_s: float) -> None:
+        episode = self._episodes.setdefault(key, _Episode(problem, due_s))
+        episode.problem, episode.seen_s = problem, now_s
+
+    def _going_on(self, episode: _Episode, now_s: float) -> Happening | None:
+        if now_s < (episode.told_s + self._config.repeat_interval if episode.times else episode.due_s):
             return None
         episode.times += 1
         episode.told_s = now_s

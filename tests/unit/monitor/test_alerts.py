@@ -7,12 +7,14 @@ import msgspec
 import pytest
 
 from binance_streamer.config import AlertsConfig, WebhookConfig
+from binance_streamer.health import SILENT_S
 from services.monitor.alerts import EVENT_S, Alerts, Notice
 from services.monitor.memory import Memory
 from services.monitor.picture import ProblemPart, Snapshot
 from services.monitor.posts import MOST_NOTICES, body_of, place_of
+from services.monitor.view import View
 from tests.unit.monitor import scene
-from tests.unit.monitor.scene import NOW_MS, NOW_S
+from tests.unit.monitor.scene import NOW_MS, NOW_NS, NOW_S
 
 CONFIG = AlertsConfig(delay=10, repeat_interval=3600)
 FULL = ProblemPart(what="writer", why="disk full", since_ms=NOW_MS, condition="disk", severity="failure")
@@ -142,6 +144,16 @@ def test_a_restarted_monitor_repeats_after_the_interval_as_if_it_had_run(tmp_pat
     assert told == {3610: ["still writer"]}
 
 
+def test_a_restarted_monitor_repeats_nothing_that_may_be_over(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    first = Restarted(path)
+    for second in range(21):
+        first.at(second, FULL)
+    later = Restarted(path, 4000)
+    told = {second: lines for second in range(4000, 4040) if (lines := later.at(second))}
+    assert told == {4020: ["closed writer"]}
+
+
 def test_a_restarted_monitor_knows_whether_a_failure_or_a_warning_was_told(tmp_path: Path) -> None:
     path = tmp_path / "alerts.json"
     first = Restarted(path)
@@ -171,6 +183,19 @@ def test_a_damaged_memory_is_none(tmp_path: Path, content: bytes) -> None:
     watch = Restarted(path)
     assert [line for second in range(12) for line in watch.at(second, FULL)] == ["opened writer"]
     assert b"disk full" in path.read_bytes()
+
+
+def test_without_a_delay_a_start_tells_of_no_process_that_was_not_heard_yet() -> None:
+    view, alerts = View(scene.config(), NOW_NS), Alerts(AlertsConfig(delay=0))
+    told = []
+    for second in range(30):
+        if second:
+            for name, fields in scene.statuses().items():
+                if name != "rest":
+                    view.take(*scene.frame("status", name, **fields), NOW_S + second)
+        notices = alerts.look(view.second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second)
+        told += [(second, one.happening, one.problem.what) for one in notices]
+    assert told == [(int(SILENT_S), "opened", "rest")]
 
 
 def test_an_audit_that_a_book_failed_is_told() -> None:
