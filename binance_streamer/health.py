@@ -26,7 +26,6 @@ SILENT_S = 10.0
 TRADING = "TRADING"
 OFF_SESSION = "OFF SESSION"
 """Our word for a contract that is TRADING while the market that it follows is closed."""
-_REST_ANSWERED = ("answered", "starting")
 _MIN_RATE_S = 60.0
 """Of writing, before it says how fast the disk fills."""
 _DAY_S = 86_400.0
@@ -245,8 +244,10 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
     """Trouble of REST costs snapshots, not what the streams deliver."""
     if not isinstance(rest, RestStatus):
         return
-    if rest.state not in _REST_ANSWERED:
-        wait = f" for {rest.stand_down_s:.0f} s" if rest.stand_down_s else ""
+    wait = f" for {rest.stand_down_s:.0f} s" if rest.stand_down_s else ""
+    if rest.state == "starting" and wait:
+        yield Problem("rest", "warning", "rest", f"standing down{wait}, no snapshots: since before its start")
+    elif rest.state not in ("answered", "starting"):
         yield Problem("rest", "warning", "rest", f"{rest.state}{wait}, no snapshots: {rest.fault}")
     offset_ms = rest.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) - (rest.clock_error_ms or 0) > alerts.clock * 1000:

@@ -237,6 +237,7 @@ def test_what_keeps_messages_out_of_the_files_is_a_failure(changed: dict[str, An
     ("changed", "condition"),
     [
         ({"rest": {"state": "standing down", "stand_down_s": 60.0, "fault": "418"}}, "rest"),
+        ({"rest": {"state": "starting", "stand_down_s": 60.0}}, "rest"),
         ({"rest": {"state": "answered", "clock_offset_ms": -501.0}}, "clock"),
         ({"writer": {"state": "recording", "disk_free_bytes": 10**9, "disk_total_bytes": 10**12}}, "disk"),
         ({"ingest": ingest(journal={"disk_free_bytes": 1})}, "disk"),
@@ -247,6 +248,10 @@ def test_what_costs_no_message_is_a_warning(changed: dict[str, Any], condition: 
     found = health(**changed)
     assert found.healthy
     assert only(found)[:2] == (condition, "warning")
+
+
+def test_rest_that_has_just_started_is_no_problem() -> None:
+    assert health(rest={"state": "starting"}) == Health(())
 
 
 def test_the_disk_fills_as_fast_as_the_writer_writes() -> None:
