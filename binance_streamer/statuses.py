@@ -76,6 +76,7 @@ class BookStatus(_Part, frozen=True):
     """One symbol of the order book service."""
 
     valid: bool = False
+    valid_since_ns: int | None = None
     state: str = ""
     reason: str = ""
     resyncs: int = 0

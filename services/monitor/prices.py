@@ -1,5 +1,6 @@
 """Price, spread and order book of a symbol, out of its newest frames; decoded once a second, not per message. Pure."""
 
+import math
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 
 from binance_streamer.exchange import ROW_FORMS
+from binance_streamer.statuses import BookStatus
 from binance_streamer.wire import WireError, decode_frame
 from services.monitor.picture import BookPart
 from services.monitor.traffic import Lane
@@ -23,43 +25,45 @@ _PRICE_COLUMNS = {
 _SHOWN_LEVELS = 5
 
 
-class _Book(msgspec.Struct, frozen=True, kw_only=True):
+class _Top(BookStatus, frozen=True, kw_only=True):
     """An `orderbook` message; see docs/wire.md."""
 
     recv_ns: int
-    valid: bool = False
-    valid_since_ns: int | None = None
-    state: str = ""
-    reason: str = ""
     bids: tuple[tuple[str, str], ...] = ()
     asks: tuple[tuple[str, str], ...] = ()
-    resyncs: int = 0
-    audits_passed: int = 0
-    audits_failed: int = 0
 
 
 class BookLane:
-    """The newest order book of a symbol, and since when it is what it is."""
+    """The newest top of a symbol's order book, and since when the book is what it is."""
 
     def __init__(self) -> None:
         self.newest: bytes | None = None
+        self.heard_s = -math.inf
+        """When a message came, a summary too: a book that does not change has no other."""
+        self._top = _Top(recv_ns=0)
         self._state: tuple[bool, str] | None = None
         self._since_ms: int | None = None
-        self._part: BookPart | None = None
 
-    def part(self) -> BookPart | None:
-        """The book; None where none came, or none that can be read."""
+    def of_service(self, book: BookStatus, recv_ns: int) -> BookPart:
+        """As the status of its service has it."""
+        self._read()
+        return self._shown(book, recv_ns)
+
+    def of_share(self, silent_s: float, now_s: float) -> BookPart | None:
+        """As the newest message has it; None where none came for so long, or none that can be read."""
+        self._read()
+        is_gone = now_s - self.heard_s > silent_s or not self._top.recv_ns
+        return None if is_gone else self._shown(self._top, self._top.recv_ns)
+
+    def _read(self) -> None:
         if self.newest is not None:
-            book = _book(self.newest)
+            self._top = _top(self.newest) or self._top
             self.newest = None
-            if book is not None:
-                self._part = self._shown(book)
-        return self._part
 
-    def _shown(self, book: _Book) -> BookPart:
+    def _shown(self, book: BookStatus, recv_ns: int) -> BookPart:
         if self._state != (book.valid, book.state):
             self._state = book.valid, book.state
-            since_ns = book.valid_since_ns if book.valid and book.valid_since_ns else book.recv_ns
+            since_ns = book.valid_since_ns if book.valid and book.valid_since_ns else recv_ns
             self._since_ms = since_ns // 1_000_000
         return BookPart(
             valid=book.valid,
@@ -69,8 +73,8 @@ class BookLane:
             resyncs=book.resyncs,
             audits_passed=book.audits_passed,
             audits_failed=book.audits_failed,
-            bids=book.bids[:_SHOWN_LEVELS],
-            asks=book.asks[:_SHOWN_LEVELS],
+            bids=self._top.bids[:_SHOWN_LEVELS] if book.valid else (),
+            asks=self._top.asks[:_SHOWN_LEVELS] if book.valid else (),
         )
 
 
@@ -111,8 +115,8 @@ def _difference(larger: str | None, smaller: str | None) -> str | None:
         return None
 
 
-def _book(frame: bytes) -> _Book | None:
+def _top(frame: bytes) -> _Top | None:
     try:
-        return msgspec.convert(decode_frame(frame)[1], _Book)
+        return msgspec.convert(decode_frame(frame)[1], _Top)
     except (WireError, msgspec.ValidationError):
         return None

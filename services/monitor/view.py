@@ -4,12 +4,13 @@ from typing import Any
 
 from binance_streamer.config import Config, streams_of
 from binance_streamer.exchange import Stream, stream_of
-from binance_streamer.health import Disk, Health, disk_of, recorded_stream, stream_state, trading_status
+from binance_streamer.health import SILENT_S, Disk, Health, disk_of, recorded_stream, stream_state, trading_status
 from binance_streamer.observer import Observer
-from binance_streamer.statuses import IngestStatus, RestStatus, Status, StreamStatus, WriterStatus
+from binance_streamer.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, StreamStatus, WriterStatus
 from binance_streamer.wire import WireError, decode_frame, encode_topic
 from services.monitor.gaps import GapCount, Gaps, gap_of
 from services.monitor.picture import (
+    BookPart,
     ClockPart,
     DiskPart,
     Picture,
@@ -47,9 +48,11 @@ class View:
         """A message off the bus."""
         if self._traffic.take(topic, frame):
             return
-        book = self._books.get(topic)
+        book = self._books.get(topic.removesuffix(b"summary"))
         if book is not None:
-            book.newest = frame
+            book.heard_s = now_s
+            if topic.endswith(b"."):
+                book.newest = frame
             return
         try:
             stream_type, data = decode_frame(frame)
@@ -94,7 +97,7 @@ class View:
                 )
                 for one in health.problems
             ),
-            symbols=self._symbols(present, now_ms),
+            symbols=self._symbols(present, now_s, now_ms),
             processes=self.processes.parts(present),
             series=self._traffic.series,
             gaps=self.gaps.newest(),
@@ -104,20 +107,41 @@ class View:
             weight=_weight(rest if isinstance(rest, RestStatus) else None),
         )
 
-    def _symbols(self, present: dict[str, Status], now_ms: int) -> tuple[SymbolPart, ...]:
+    def _symbols(self, present: dict[str, Status], now_s: float, now_ms: int) -> tuple[SymbolPart, ...]:
         counts = self.gaps.counts()
         return tuple(
-            self._symbol(symbol, present, {key[1]: count for key, count in counts.items() if key[0] == symbol}, now_ms)
+            self._symbol(
+                symbol,
+                present,
+                {key[1]: count for key, count in counts.items() if key[0] == symbol},
+                self._book(symbol, present.get("orderbook"), now_s),
+                now_ms=now_ms,
+            )
             for symbol in self._streams
         )
 
-    def _symbol(self, symbol: str, present: dict[str, Status], counts: dict[str, GapCount], now_ms: int) -> SymbolPart:
+    def _book(self, symbol: str, service: Status | None, now_s: float) -> BookPart | None:
+        """None where nobody who keeps it is heard."""
+        lane = self._books[encode_topic("orderbook", symbol)]
+        if not self._config.orderbook.enabled:
+            return lane.of_share(2 * self._config.orderbook.output_interval + SILENT_S, now_s)
+        told = service.books.get(symbol) if isinstance(service, OrderbookStatus) else None
+        return None if service is None or told is None else lane.of_service(told, service.recv_ns)
+
+    def _symbol(
+        self,
+        symbol: str,
+        present: dict[str, Status],
+        counts: dict[str, GapCount],
+        book: BookPart | None,
+        *,
+        now_ms: int,
+    ) -> SymbolPart:
         trading = trading_status(symbol, present)
         told = present.get(f"ingest-{symbol}")
         ingest = told if isinstance(told, IngestStatus) else None
         recorded = [recorded_stream(stream, ingest) if ingest else stream for stream in self._streams[symbol]]
         lanes = [self._traffic.lanes[topic_of(stream)] for stream in recorded]
-        book = self._books[encode_topic("orderbook", symbol)].part()
         return SymbolPart(
             symbol=symbol,
             status=trading,

@@ -110,7 +110,7 @@ class Row {
   }
 
   bookState(book) {
-    if (!book) this.book.show("none", NONE, "no order book of this symbol");
+    if (!book) this.book.show("none", NONE, "no order book of this symbol is heard");
     else
       this.book.show(
         book.valid ? "good" : toneOf(book.state) === "bad" ? "bad" : "wait",

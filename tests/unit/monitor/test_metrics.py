@@ -114,6 +114,12 @@ def test_a_process_that_is_down_has_no_stale_numbers() -> None:
     assert "disk_free_bytes" not in names
 
 
+def test_a_book_that_was_not_valid_when_the_monitor_started_has_its_metric() -> None:
+    seen = view(scene.YAML.replace("orderbook: {enabled: false}", "orderbook: {enabled: true}"))
+    seen.take(*frame("status", "orderbook", books={"BTCUSDT": {"valid": False, "state": "unreliable"}}), NOW_S)
+    assert Scrape(seen.second(NOW_S, NOW_MS)).value("book_valid", **BTC) == 0
+
+
 def test_before_anything_is_heard_there_are_no_series_but_the_age() -> None:
     assert list(Scrape(None, 3).series()) == [("binance_streamer_snapshot_age_seconds", ())]
 

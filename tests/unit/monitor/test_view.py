@@ -93,6 +93,41 @@ def test_a_book_that_is_not_valid_has_no_spread_and_a_time_since_when() -> None:
     assert again.since_ms == NOW_MS + 5000
 
 
+def service(at_s: float, **fields: Any) -> View:
+    """A view that has heard a top, and then the status of the service that keeps the book."""
+    seen = view(scene.YAML.replace("orderbook: {enabled: false}", "orderbook: {enabled: true}"))
+    seen.take(*book(), NOW_S)
+    status = {"valid": True, "valid_since_ns": NOW_NS - 10**9, "state": "synced", "audits_passed": 3, **fields}
+    seen.take(*frame("status", "orderbook", state="synced", books={"BTCUSDT": status}), at_s)
+    return seen
+
+
+def test_the_service_s_status_says_whether_a_book_is_valid_and_the_newest_message_its_levels() -> None:
+    symbol = picture(service(NOW_S)).symbols[0]
+    assert symbol.book is not None
+    assert (symbol.book.valid, symbol.book.since_ms, symbol.book.audits_passed) == (True, NOW_MS - 1000, 3)
+    assert (symbol.book.bids[0], symbol.spread) == (("84551.10", "1.5"), "0.20")
+    symbol = picture(service(NOW_S, valid=False, state="buffering", reason="gap")).symbols[0]
+    assert symbol.book is not None
+    assert (symbol.book.valid, symbol.book.reason, symbol.book.bids, symbol.spread) == (False, "gap", (), None)
+
+
+def test_the_book_of_a_service_that_is_not_heard_is_not_known() -> None:
+    symbol = picture(service(NOW_S), 11).symbols[0]
+    assert (symbol.book, symbol.spread) == (None, None)
+
+
+def test_the_book_of_a_share_is_not_known_once_nothing_of_it_comes() -> None:
+    seen = view()
+    seen.take(*book(), NOW_S)
+    assert picture(seen, 29).symbols[0].book is not None
+    seen.take(*frame("orderbook", "BTCUSDT", variant="summary", bids=[]), NOW_S + 25)
+    found = picture(seen, 54).symbols[0].book
+    assert found is not None
+    assert found.bids[0] == ("84551.10", "1.5")
+    assert picture(seen, 56).symbols[0].book is None
+
+
 def test_the_spread_comes_from_book_tickers_where_there_is_no_book() -> None:
     seen = view(scene.YAML.replace("depth@0ms", "bookTicker"))
     event = {"e": "bookTicker", "s": "BTCUSDT", "E": NOW_MS, "u": 1, "b": "0.001", "a": "0.0031"}
