@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,14 @@ def test_what_is_refused_for_good_is_not_repeated(receiver: Receiver) -> None:
     eventually(lambda: hook.posted == 1)
     assert receiver.told() == ["second"]
     assert hook.dropped == 1
+    hook.close()
+
+
+def test_a_post_that_cannot_even_be_tried_is_a_failed_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    hook = Webhook(WebhookConfig(url="https://127.0.0.1:9/alerts"), "host1", lambda: 7, QUICK)
+    hook.tell([notice()])
+    eventually(lambda: hook.failed >= 2)
     hook.close()
 
 
