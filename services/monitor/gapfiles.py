@@ -1,5 +1,6 @@
 """Reads the recorded gap files again and again, in a thread: the disk may stand still, the bus does not wait for it."""
 
+import csv
 import logging
 import queue
 import threading
@@ -19,10 +20,11 @@ _log = logging.getLogger(__name__)
 
 
 class Read(NamedTuple):
-    """What the files of a day hold, as far as they changed since the last time."""
+    """What the files of a day hold, as far as they changed since the last time; why one could not be read."""
 
     day: int
     gaps: list[Gap]
+    fault: str = ""
 
 
 class GapFiles:
@@ -59,14 +61,17 @@ class GapFiles:
 
     def _run(self) -> None:
         while True:
+            fault = ""
             try:
                 if self._root.is_dir():
-                    self._read.put(self.read())
-                self._fault = ""
+                    read = self.read()
+                    self._read.put(read)
+                    fault = read.fault
             except OSError as error:
-                if not self._fault:
-                    _log.warning("gap files cannot be read: %s", error)
-                self._fault = str(error)
+                fault = str(error)
+            if fault and not self._fault:
+                _log.warning("gap files cannot be read: %s", fault)
+            self._fault = fault
             if self._closing.wait(_INTERVAL_S):
                 return
 
@@ -77,15 +82,19 @@ class GapFiles:
         paths = {symbol: self._path(symbol, stamp) for symbol in self._symbols}
         found: list[Gap] = []
         sizes: dict[Path, int] = {}
+        fault = ""
         for symbol, path in paths.items():
             try:
-                sizes[path] = path.stat().st_size
+                size = path.stat().st_size
+                if size != self._sizes.get(path):
+                    found += gaps_of_rows(symbol, _lines(path))
+                sizes[path] = size
             except FileNotFoundError:
                 continue
-            if sizes[path] != self._sizes.get(path):
-                found += gaps_of_rows(symbol, _lines(path))
+            except (OSError, csv.Error) as error:
+                fault = f"{path}: {error}"
         self._sizes = sizes
-        return Read(day, found)
+        return Read(day, found, fault)
 
     def _path(self, symbol: str, stamp: str) -> Path:
         name = encode_name(symbol)
