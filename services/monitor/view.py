@@ -56,10 +56,11 @@ class View:
             return
         try:
             stream_type, data = decode_frame(frame)
+            is_status = stream_type == "status" and topic == encode_topic("status", data["producer"])
         except WireError:
             self.observer.refused += 1
             return
-        if stream_type == "status" and topic == encode_topic("status", data["producer"]):
+        if is_status:
             self._take_status(data, now_s)
         elif stream_type == "gap":
             gap = gap_of(data)
@@ -140,7 +141,9 @@ class View:
         trading = trading_status(symbol, present)
         told = present.get(f"ingest-{symbol}")
         ingest = told if isinstance(told, IngestStatus) else None
-        recorded = [recorded_stream(stream, ingest) if ingest else stream for stream in self._streams[symbol]]
+        recorded = dict.fromkeys(
+            recorded_stream(stream, ingest) if ingest else stream for stream in self._streams[symbol]
+        )
         lanes = [self._traffic.lanes[topic_of(stream)] for stream in recorded]
         return SymbolPart(
             symbol=symbol,

@@ -4,10 +4,13 @@ from typing import Any
 
 import msgspec
 
+from binance_streamer.wire import encode_frame
 from services.monitor.picture import Picture, as_json
 from services.monitor.view import View
 from tests.unit.monitor import scene
 from tests.unit.monitor.scene import NOW_MS, NOW_NS, NOW_S, frame, market, stream_status, view
+
+STRANGE = {"symbol": "x", "stream": "status", "recv_ns": NOW_NS, "epoch": 1, "seq": 1, "source": "local"}
 
 
 def picture(seen: View, seconds: float = 0) -> Picture:
@@ -173,6 +176,8 @@ def test_a_stream_that_is_replaced_is_shown_by_what_replaces_it() -> None:
     found = picture(view(ingest={"streams": streams}))
     assert [stream.stream for stream in found.symbols[0].streams] == ["aggTrade", "depth@100ms"]
     assert found.healthy
+    both = view(scene.YAML.replace("depth@0ms", "depth@0ms, depth@100ms"), ingest={"streams": streams})
+    assert [stream.stream for stream in picture(both).symbols[0].streams] == ["aggTrade", "depth@100ms"]
 
 
 def test_what_strangers_publish_is_not_shown() -> None:
@@ -182,6 +187,8 @@ def test_what_strangers_publish_is_not_shown() -> None:
     seen.take(*frame("gap", "EVILUSDT", gap_id="1", stream="x", state="open", from_ns=NOW_NS), NOW_S)
     seen.take(*frame("orderbook", "EVILUSDT"), NOW_S)
     seen.take(b"status.bus.", frame("status", "writer", **fields)[1], NOW_S)
+    for stranger in ("", "a.b"):
+        seen.take(b"status.bus.", encode_frame("status", {**STRANGE, "producer": stranger}), NOW_S)
     seen.take(b"status.bus.", b"\xc1", NOW_S)
     seen.take(b"\xff", b"", NOW_S)
     assert as_json(picture(seen)) == as_json(picture(view()))
