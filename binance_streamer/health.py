@@ -26,8 +26,8 @@ SILENT_S = 10.0
 TRADING = "TRADING"
 OFF_SESSION = "OFF SESSION"
 """Our word for a contract that is TRADING while the market that it follows is closed."""
-_MIN_RATE_S = 60.0
-"""Of writing, before it says how fast the disk fills."""
+_MIN_RATE_S = 3600.0
+"""Of writing, before it says how fast the disk fills: what a restarted writer catches up with is no rate."""
 _DAY_S = 86_400.0
 _BOOK_PATIENCE_S = 60.0
 """Of a service that has just started, beside twice the time that the snapshots of all symbols take."""
@@ -103,7 +103,7 @@ def judge(config: Config, told: Mapping[str, Told], now_s: float) -> Health:
         problems += symbol_problems(symbol, present)
     problems += _writer_problems(config.alerts, present.get("writer"))
     problems += _rest_problems(config.alerts, present.get("rest"))
-    problems += _book_problems(config, present.get("orderbook"))
+    problems += _book_problems(config, present)
     return Health(tuple(sorted(problems, key=lambda problem: problem.severity)))
 
 
@@ -191,7 +191,7 @@ def disk_of(writer: WriterStatus | None) -> Disk | None:
     """The disk of the recorded files, as the writer sees it."""
     if writer is None or writer.disk_free_bytes is None or writer.disk_total_bytes is None:
         return None
-    per_day = writer.bytes / writer.uptime_s * _DAY_S if writer.uptime_s >= _MIN_RATE_S else None
+    per_day = writer.bytes / writer.up_s * _DAY_S if writer.up_s >= _MIN_RATE_S else None
     days_left = writer.disk_free_bytes / per_day if per_day else None
     return Disk(writer.disk_free_bytes, writer.disk_total_bytes, per_day, days_left)
 
@@ -254,15 +254,27 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
         yield Problem("clock", "warning", "clock", f"the exchange's is {offset_ms:+.0f} ms ahead of ours")
 
 
-def _book_problems(config: Config, orderbook: Status | None) -> Iterator[Problem]:
+def _book_problems(config: Config, present: Mapping[str, Status]) -> Iterator[Problem]:
+    """Of symbols that do not trade nothing is expected: an update that would make their books valid does not come."""
+    orderbook = present.get("orderbook")
     if not isinstance(orderbook, OrderbookStatus):
         return
     patience_s = _BOOK_PATIENCE_S + 2 * config.network.snapshot_spacing * len(config.symbols)
-    is_starting = orderbook.recv_ns - orderbook.started_ns < patience_s * 1e9
+    is_starting = orderbook.up_s < patience_s
     for symbol in config.symbols:
-        book = orderbook.books.get(symbol.symbol)
-        if book is not None and not book.valid and (book.state == "unreliable" or not is_starting):
-            yield Problem("book", "warning", f"{symbol.symbol} order book", f"{book.state}: {book.reason}")
+        if trading_status(symbol.symbol, present) != TRADING:
+            continue
+        what, book = f"{symbol.symbol} order book", orderbook.books.get(symbol.symbol)
+        if book is None:
+            if _has_book(symbol):
+                why = "the service does not keep it: restart it after a change of the configuration"
+                yield Problem("book", "warning", what, why)
+        elif not book.valid and (book.state == "unreliable" or not is_starting):
+            yield Problem("book", "warning", what, f"{book.state}: {book.reason}")
+
+
+def _has_book(symbol: SymbolConfig) -> bool:
+    return symbol.depth_snapshot and any(stream.stream_type == "depth" for stream in streams_of(symbol))
 
 
 def _not_connected(route: str, ingest: IngestStatus) -> str:

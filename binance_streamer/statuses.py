@@ -92,15 +92,12 @@ class Status(_Part, frozen=True):
     recv_ns: int
     pid: int = 0
     started_ns: int = 0
+    up_s: float = 0.0
+    """Since its start, by a monotonic clock."""
     rss_bytes: int = 0
     cpu_s: float = 0.0
     state: str = ""
     journal: JournalStatus | None = None
-
-    @property
-    def uptime_s(self) -> float:
-        """Until this status."""
-        return max(0.0, (self.recv_ns - self.started_ns) / 1e9) if self.started_ns else 0.0
 
 
 class IngestStatus(Status, frozen=True):

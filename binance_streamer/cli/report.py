@@ -115,7 +115,7 @@ def report_of(  # noqa: PLR0913 (all that there is)
 def _processes(processes: Sequence[Process], said: Mapping[str, Status], config: Config) -> list[ProcessReport]:
     by_program = {_program(name): status for name, status in said.items()}
     if not processes:
-        processes = [Process(name, "", one.pid, "", one.uptime_s) for name, one in sorted(by_program.items())]
+        processes = [Process(name, "", one.pid, "", one.up_s) for name, one in sorted(by_program.items())]
     return [
         ProcessReport(
             one.name,

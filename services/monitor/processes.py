@@ -44,7 +44,7 @@ class Processes:
             up=True,
             state=_state(status),
             pid=status.pid,
-            uptime_s=status.uptime_s,
+            uptime_s=status.up_s,
             rss_bytes=status.rss_bytes,
             cpu_percent=self._cpu_percent.get(name),
             backlog_bytes=journal.unacknowledged_bytes if journal else 0,

@@ -31,6 +31,7 @@ class StatusPublisher:
         self._pub = pub
         self._topic = encode_topic("status", shell.name)
         self._started_ns = wall_ns()
+        self._started_s = monotonic_s()
         self._seq = 0
         self._next_s = 0.0
 
@@ -57,6 +58,7 @@ class StatusPublisher:
             "wire_version": WIRE_VERSION,
             "pid": os.getpid(),
             "started_ns": self._started_ns,
+            "up_s": round(monotonic_s() - self._started_s, 3),
             "rss_bytes": rss_bytes(),
             "cpu_s": cpu_s(),
             **bounded(fields),

@@ -32,7 +32,7 @@ monitor: {enabled: false}
 
 
 def a_status(producer: str, **fields: Any) -> dict[str, Any]:
-    return {"producer": producer, "epoch": 1, "recv_ns": NOW_NS, "pid": 7, "started_ns": NOW_NS - 100 * S, **fields}
+    return {"producer": producer, "epoch": 1, "recv_ns": NOW_NS, "pid": 7, "up_s": 3600.0, **fields}
 
 
 def a_stream(**fields: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def all_statuses() -> list[dict[str, Any]]:
     return [
         a_status("bus"),
         a_status(
-            "writer", state="recording", rows=5, bytes=10**9, disk_free_bytes=864 * 10**9, disk_total_bytes=10**12
+            "writer", state="recording", rows=5, bytes=36 * 10**9, disk_free_bytes=864 * 10**9, disk_total_bytes=10**12
         ),
         a_status("rest", state="answered", clock_offset_ms=-3.0, clock_error_ms=2.0),
         a_status(

@@ -52,7 +52,7 @@ def ingest(**fields: Any) -> dict[str, Any]:
 
 
 def frame(producer: str, **fields: Any) -> dict[str, Any]:
-    return {"producer": producer, "epoch": 1, "recv_ns": NOW_NS, "started_ns": NOW_NS - 3600 * 10**9, **fields}
+    return {"producer": producer, "epoch": 1, "recv_ns": NOW_NS, "up_s": 3600.0, **fields}
 
 
 def statuses(**changed: Any) -> dict[str, dict[str, Any] | None]:
@@ -265,6 +265,7 @@ def test_the_disk_fills_as_fast_as_the_writer_writes() -> None:
     assert found.days_left == 1.0
     fields = {"bytes": 3600 * 10**6, "disk_free_bytes": 864 * 10**8, "disk_total_bytes": 10**12}
     assert only(health(writer={"state": "recording", **fields})).why == "full in 1.0 days"
+    assert health(writer={"state": "recording", "up_s": 3599.0, **fields}) == Health(())  # it may be catching up
 
 
 def test_the_processes_that_are_switched_on_are_expected() -> None:
@@ -354,6 +355,13 @@ def test_strangers_and_strange_words_are_not_taken() -> None:
     assert observer.refused == 1
 
 
+def with_orderbook(*, depth_snapshot: str = "true") -> Config:
+    text = configuration.dump(CONFIG).replace("orderbook:\n  enabled: false", "orderbook:\n  enabled: true")
+    return configuration.parse(
+        text.replace("depth_snapshot: true", f"depth_snapshot: {depth_snapshot}"), Path("/x.yaml")
+    )
+
+
 @pytest.mark.parametrize(
     ("state", "up_s", "is_told"),
     [
@@ -366,13 +374,22 @@ def test_strangers_and_strange_words_are_not_taken() -> None:
 )
 def test_a_book_that_is_not_valid_is_told_once_its_service_had_time(state: str, up_s: int, is_told: bool) -> None:
     book = {"state": state, "valid": state == "synced", "reason": "why"}
-    text = configuration.dump(CONFIG).replace("orderbook:\n  enabled: false", "orderbook:\n  enabled: true")
-    found = health(
-        configuration.parse(text, Path("/x.yaml")),
-        orderbook={"started_ns": NOW_NS - up_s * 10**9, "books": {"BTCUSDT": book}},
-    )
+    found = health(with_orderbook(), orderbook={"up_s": up_s, "books": {"BTCUSDT": book}})
     assert found.healthy
     assert [problem.why for problem in found.problems] == [f"{state}: why"] * is_told
+
+
+@pytest.mark.parametrize("rest", [{"symbols": {"BTCUSDT": "SETTLING"}}, {"off_session": ["BTCUSDT"]}])
+def test_the_book_of_a_symbol_that_does_not_trade_is_not_expected(rest: dict[str, Any]) -> None:
+    book = {"state": "buffering", "reason": "starting"}
+    orderbook = {"up_s": 3600.0, "books": {"BTCUSDT": book}}
+    assert health(with_orderbook(), rest={"state": "answered", **rest}, orderbook=orderbook) == Health(())
+
+
+def test_a_book_that_its_service_does_not_keep_is_told() -> None:
+    assert only(health(with_orderbook(), orderbook={"books": {}}))[:3] == ("book", "warning", "BTCUSDT order book")
+    without = with_orderbook(depth_snapshot="false")
+    assert health(without, orderbook={"books": {}}) == Health(())
 
 
 def test_a_monitor_that_cannot_listen_is_a_warning() -> None:

@@ -73,7 +73,7 @@ def link(number: int, route: str, **fields: Any) -> dict[str, Any]:
 
 
 def statuses() -> dict[str, dict[str, Any]]:
-    common = {"pid": 4711, "started_ns": NOW_NS - 3600 * 10**9, "rss_bytes": 30_000_000, "cpu_s": 36.0}
+    common = {"pid": 4711, "up_s": 3600.0, "rss_bytes": 30_000_000, "cpu_s": 36.0}
     return {
         "bus": {**common, "state": "forwarding", "messages_in": 7, "messages_out": 8},
         "writer": {

@@ -155,7 +155,7 @@ def test_cpu_is_the_difference_of_two_statuses() -> None:
     fields = scene.statuses()["bus"]
     seen.take(*frame("status", "bus", **{**fields, "cpu_s": 36.5, "recv_ns": NOW_NS + 2 * 10**9}), NOW_S)
     bus = picture(seen).processes[0]
-    assert (bus.name, bus.cpu_percent, bus.uptime_s) == ("bus", 25.0, 3602.0)
+    assert (bus.name, bus.cpu_percent, bus.uptime_s) == ("bus", 25.0, 3600.0)
 
 
 def test_a_gap_on_the_bus_is_shown_and_counted() -> None:
