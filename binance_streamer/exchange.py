@@ -124,11 +124,19 @@ def stream_from_name(name: str) -> Stream:
     """The stream of a full name (`btcusdt@depth@0ms`), as it stands in the combined form."""
     if name.startswith("!"):
         return stream_of("", name)
-    lower, _, suffix = name.partition("@")
-    if suffix.startswith("continuousKline_"):
-        lower, _, contract = _CONTRACT.sub(r"@\1", lower).partition("@")
-        suffix = f"{contract}@{suffix}"
+    lower, suffix = _split(name)
     return stream_of(lower.translate(UPPER), suffix)
+
+
+def suffix_of(name: str) -> str:
+    """The stream of a full name as a configuration names it (`depth@0ms`); another name as it is."""
+    return _split(name)[1] or name
+
+
+def _split(name: str) -> tuple[str, str]:
+    lower, _, suffix = name.partition("@")
+    contract = _CONTRACT.search(lower) if suffix.startswith("continuousKline_") else None
+    return (lower[: contract.start()], f"{contract[1]}@{suffix}") if contract else (lower, suffix)
 
 
 class Reading(NamedTuple):

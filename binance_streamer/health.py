@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from binance_streamer.config import AlertsConfig, Condition, Config, SymbolConfig, streams_of
-from binance_streamer.exchange import Stream, stream_of
+from binance_streamer.exchange import Stream, stream_of, suffix_of
 from binance_streamer.statuses import (
     RECORDING,
     ConnectionStatus,
@@ -137,13 +137,15 @@ def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iter
     trading = trading_status(symbol.symbol, present)
     for configured in streams_of(symbol):
         stream = recorded_stream(configured, ingest)
-        what = f"{symbol.symbol} {_suffix(configured)}"
+        what = f"{symbol.symbol} {suffix_of(configured.name)}"
         found = stream_state(stream, ingest, trading)
         if found.why:
             yield Problem("recording", "failure", what, found.why, found.since_ms)
             continue
         if stream != configured:
-            yield Problem("recording", "warning", what, f"never delivered; {_suffix(stream)} is recorded instead")
+            yield Problem(
+                "recording", "warning", what, f"never delivered; {suffix_of(stream.name)} is recorded instead"
+            )
         if stream.name in ingest.suspicious:
             yield Problem("recording", "warning", what, "silent for very long while the order book moves")
 
@@ -291,8 +293,3 @@ def _is_overdue(told: StreamStatus) -> bool:
 def _is_fresh(told: StreamStatus, ingest: IngestStatus) -> bool:
     """Whether a message came within the patience for its type."""
     return told.last_recv_ns is not None and ingest.recv_ns - told.last_recv_ns <= told.patience_s * 1e9
-
-
-def _suffix(stream: Stream) -> str:
-    """The stream without its symbol, as the configuration names it."""
-    return stream.name.partition("@" if "@" in stream.name else "_")[2]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from binance_streamer.exchange import suffix_of
 from binance_streamer.names import decode_name, encode_name
 
 DAY_S = 86_400
@@ -49,7 +50,7 @@ def gaps_of_all_days(data_directory: Path) -> dict[tuple[str, str], Gaps]:
     for path in sorted(data_directory.glob("*/gap_*.csv")):
         symbol = decode_name(path.parent.name)
         for stream, gaps in gaps_of(data_directory, symbol, path.stem[-8:]).items():
-            key = symbol, stream.partition("@")[2]
+            key = symbol, suffix_of(stream)
             before = found.get(key, Gaps())
             found[key] = Gaps(
                 before.listed + gaps.listed, before.repaired + gaps.repaired, before.missing_ids + gaps.missing_ids

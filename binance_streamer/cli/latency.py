@@ -20,6 +20,7 @@ from binance_streamer.cli.recordings import ClockDay
 from binance_streamer.cli.report import ClockReport
 from binance_streamer.cli.taps import latency_of, printable
 from binance_streamer.config import Config
+from binance_streamer.exchange import suffix_of
 from binance_streamer.tap import Tap
 
 _WIDTH = 200
@@ -86,7 +87,7 @@ def live(config: Config, *, duration_s: float, as_json: bool) -> Exit:
                 if message.stream_type == "status" and data["producer"] == "rest":
                     clock = _clock(data)
                 elif data["source"] == "ws" and (latency_ms := latency_of(data)) is not None:
-                    key = (data["symbol"], data["stream"].partition("@")[2] or data["stream"])
+                    key = (data["symbol"], suffix_of(data["stream"]))
                     found.setdefault(key, Distribution()).add(latency_ms)
     except KeyboardInterrupt:
         pass

@@ -5,13 +5,14 @@ from pathlib import Path
 import typer
 
 from binance_streamer.config import Config, shown, streams_of
+from binance_streamer.exchange import suffix_of
 
 
 def symbols(config: Config) -> None:
     """A line per symbol, its streams and whether it is recorded."""
     width = max(len(symbol.symbol) for symbol in config.selected.symbols)
     for symbol in config.selected.symbols:
-        streams = " ".join(stream.name.partition("@")[2] for stream in streams_of(symbol))
+        streams = " ".join(suffix_of(stream.name) for stream in streams_of(symbol))
         snapshots = " + depth snapshots" if symbol.depth_snapshot else ""
         state = "" if symbol.enabled else " (not enabled)"
         typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange import ExchangeError, stream_from_name
+from binance_streamer.exchange import ExchangeError, stream_from_name, suffix_of
 
 
 class StreamState(NamedTuple):
@@ -77,7 +77,7 @@ def _stream_states(data: dict[str, Any]) -> list[StreamState]:
 
 def _stream_state(name: str, values: dict[str, Any]) -> StreamState:
     try:
-        symbol, suffix = stream_from_name(name).symbol, name.partition("@")[2]
+        symbol, suffix = stream_from_name(name).symbol, suffix_of(name)
     except ExchangeError:
         symbol, suffix = "", name
     last_id = values.get("last_id")

@@ -7,6 +7,7 @@ import msgspec
 from binance_streamer.cli.gaplists import Gaps
 from binance_streamer.cli.supervisor import Process
 from binance_streamer.config import Config, streams_of
+from binance_streamer.exchange import suffix_of
 from binance_streamer.health import Health, Told, disk_of, recorded_stream, stream_state, trading_status
 from binance_streamer.statuses import IngestStatus, RestStatus, Status, WriterStatus
 from binance_streamer.supervision import ingest_name
@@ -159,7 +160,7 @@ def _streams(
     trading = trading_status(symbol, said)
     for configured in streams_of(config.symbol(symbol)):
         of_stream = gaps.get(symbol, {}).get(configured.name, Gaps())
-        suffix = configured.name.partition("@")[2] or configured.name
+        suffix = suffix_of(configured.name)
         if not isinstance(ingest, IngestStatus):
             state, why, told = "unknown", "its worker says nothing", None
         else:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from binance_streamer.exchange import ROW_FORMS, RowForm, Stream, file_stem, stream_from_name
+from binance_streamer.exchange import ROW_FORMS, RowForm, Stream, file_stem, stream_from_name, suffix_of
 from binance_streamer.names import encode_name
 
 _STREAM = b'{"stream":"'
@@ -87,7 +87,7 @@ def verdicts(tape: Path, data_directory: Path) -> list[Verdict]:
         found.append(
             Verdict(
                 stream.symbol,
-                name.partition("@")[2],
+                suffix_of(name),
                 sent_live.rows + repaired[name],
                 rows.live.rows + repaired[name] + stray,
                 rows.live == sent_live and not stray,

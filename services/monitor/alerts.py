@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from binance_streamer.config import AlertsConfig
+from binance_streamer.exchange import suffix_of
 from binance_streamer.health import SILENT_S
 from binance_streamer.observer import Key, is_hidden
 from services.monitor.picture import ProblemPart, Snapshot
@@ -172,7 +173,7 @@ def _key(problem: ProblemPart) -> Key:
 def _counts(snapshot: Snapshot) -> Iterator[tuple[_EventKey, int]]:
     gaps: Mapping[tuple[str, str], int] = snapshot.gaps_seen
     for (symbol, stream), count in gaps.items():
-        yield ("gap", f"{symbol} {stream.partition('@')[2] or stream} gaps"), count
+        yield ("gap", f"{symbol} {suffix_of(stream)} gaps"), count
     for part in snapshot.picture.symbols:
         if part.book is not None:
             yield ("book", f"{part.symbol} order book audit"), part.book.audits_failed

@@ -12,6 +12,7 @@ from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from binance_streamer.config import CONDITIONS
+from binance_streamer.exchange import suffix_of
 from services.monitor.families import PREFIX, counter, gauge
 from services.monitor.picture import Latency, Picture, Snapshot, StreamPart, SymbolPart
 from services.monitor.process_metrics import process_metrics
@@ -109,7 +110,7 @@ def _buckets(latency: Latency) -> list[tuple[str, float]]:
 def _gaps(snapshot: Snapshot) -> Iterator[Metric]:
     labels = ("symbol", "stream")
     streams = list(_each_stream(snapshot.picture))
-    seen = {(symbol, name.partition("@")[2] or name): count for (symbol, name), count in snapshot.gaps_seen.items()}
+    seen = {(symbol, suffix_of(name)): count for (symbol, name), count in snapshot.gaps_seen.items()}
     for key, _ in streams:
         seen.setdefault(key, 0)
     yield counter("gaps", "Gaps that ended since the start of the monitor", labels, seen.items())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from binance_streamer.config import Config, streams_of
-from binance_streamer.exchange import Stream, stream_of
+from binance_streamer.exchange import Stream, stream_of, suffix_of
 from binance_streamer.health import SILENT_S, Disk, Health, disk_of, recorded_stream, stream_state, trading_status
 from binance_streamer.observer import Observer
 from binance_streamer.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, StreamStatus, WriterStatus
@@ -167,7 +167,7 @@ def _with_fallbacks(streams: tuple[Stream, ...]) -> dict[Stream, None]:
     """The streams, and those that a worker may record in their place; each once."""
     found = dict.fromkeys(streams)
     for stream in streams:
-        fallback = _FALLBACKS.get(stream.name.partition("@")[2])
+        fallback = _FALLBACKS.get(suffix_of(stream.name))
         if fallback is not None:
             found[stream_of(stream.symbol, fallback)] = None
     return found
@@ -179,7 +179,7 @@ def _stream(lane: Lane, ingest: IngestStatus | None, trading: str, count: GapCou
     found = stream_state(stream, ingest, trading) if ingest else None
     age_s = None if told.last_recv_ns is None else max(0.0, round(now_ms / 1000 - told.last_recv_ns / 1e9, 3))
     return StreamPart(
-        stream=stream.name.partition("@")[2],
+        stream=suffix_of(stream.name),
         state=found.state if found else "unknown",
         why=found.why if found else "its worker says nothing",
         rate=sum(list(lane.rates)[-5:]) / 5,

@@ -42,12 +42,19 @@ KLINE = (
 def test_a_suffix_names_a_stream_and_back(suffix: str, expected: Stream) -> None:
     assert stream_of("BTCUSDT", suffix) == expected
     assert exchange.stream_from_name(expected.name) == expected
+    assert exchange.suffix_of(expected.name) == suffix
 
 
 def test_a_delivery_contract_keeps_its_underscore() -> None:
     stream = stream_of("BTCUSDT_260925", "next_quarter@continuousKline_1m")
     assert stream.name == "btcusdt_260925_next_quarter@continuousKline_1m"
     assert exchange.stream_from_name(stream.name) == stream
+    assert exchange.suffix_of(stream.name) == "next_quarter@continuousKline_1m"
+
+
+@pytest.mark.parametrize("name", ["gap.BTCUSDT.", "other", "", "continuousKline_1m"])
+def test_a_name_that_is_not_the_exchange_s_stays_as_it_is(name: str) -> None:
+    assert exchange.suffix_of(name) == name
 
 
 def test_only_ascii_letters_are_put_into_lower_case() -> None:

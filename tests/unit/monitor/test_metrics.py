@@ -8,8 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.monitor.metrics import registry_of
 from services.monitor.picture import Snapshot
+from services.monitor.verdict import verdict_of
 from tests.unit.monitor import scene
-from tests.unit.monitor.scene import NOW_MS, NOW_NS, NOW_S, frame, market, view
+from tests.unit.monitor.scene import NOW_MS, NOW_NS, NOW_S, frame, market, stream_status, view
 
 BTC = {"symbol": "BTCUSDT"}
 TRADES = {**BTC, "stream": "aggTrade"}
@@ -122,6 +123,26 @@ def test_a_book_that_was_not_valid_when_the_monitor_started_has_its_metric() -> 
 
 def test_before_anything_is_heard_there_are_no_series_but_the_age() -> None:
     assert list(Scrape(None, 3).series()) == [("binance_streamer_snapshot_age_seconds", ())]
+
+
+def test_klines_of_two_contracts_are_two_streams() -> None:
+    suffixes = ("perpetual@continuousKline_1m", "current_quarter@continuousKline_1m")
+    names = ("btcusdt_perpetual@continuousKline_1m", "btcusdt_current_quarter@continuousKline_1m")
+    streams = {
+        names[0]: stream_status(rows=11, patience_s=300.0, silent_s=900.0, state="stale"),
+        names[1]: stream_status(rows=22, patience_s=300.0),
+    }
+    seen = view(scene.YAML.replace("aggTrade, depth@0ms", ", ".join(suffixes)), ingest={"streams": streams})
+    for number, name in enumerate((*names, names[0])):
+        gap_id = f"1-{number}"
+        gap = frame("gap", "BTCUSDT", gap_id=gap_id, stream=name, state="open", from_ns=NOW_NS, to_ns=NOW_NS)
+        seen.take(*gap, NOW_S)
+    snapshot = seen.second(NOW_S, NOW_MS)
+    assert [problem.what for problem in snapshot.picture.problems] == [f"BTCUSDT {suffixes[0]}"]
+    assert verdict_of(snapshot, 0).streams == {"BTCUSDT": {suffixes[0]: "stale", suffixes[1]: "live"}}
+    scraped = Scrape(snapshot)
+    for name, values in {"messages_total": (11, 22), "stream_recorded": (0, 1), "gaps_total": (2, 1)}.items():
+        assert tuple(scraped.value(name, **BTC, stream=suffix) for suffix in suffixes) == values
 
 
 def test_strangers_on_the_bus_never_become_labels() -> None:
