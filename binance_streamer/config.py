@@ -110,7 +110,7 @@ class OrderbookConfig(_Section, frozen=True):
     """Of the order book service: `levels` a side are published and in summaries; times in seconds."""
 
     enabled: bool = True
-    levels: Annotated[int, Meta(ge=1, le=1000)] = 20
+    levels: Annotated[int, Meta(ge=1, le=500)] = 20
     publish_interval: Seconds = 0.1
     output_interval: Seconds = 10
     audit_interval: Annotated[float, Meta(ge=0)] = 600

@@ -4,6 +4,7 @@ Beside `exchange.py` the second place that knows Binance's letters, for those wh
 """
 
 import re
+from collections.abc import Iterable
 from typing import Annotated
 
 import msgspec
@@ -16,7 +17,8 @@ Level = tuple[str, str]
 _Id = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
 """A snapshot of a symbol that has not traded yet can have the id -1."""
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_is_number = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
+_is_number = re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,19})?").fullmatch
+_OF_LEVELS = b'0123456789.,"[]'
 _levels = msgspec.json.Decoder(list[Level]).decode
 
 
@@ -36,10 +38,7 @@ class DepthUpdate(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="dep
 
     def levels(self) -> tuple[list[Level], list[Level]]:
         """Changed bids and asks; quantities are absolute, zero removes. `ExchangeError` where they are no levels."""
-        try:
-            return _levels(self.bids_json), _levels(self.asks_json)
-        except _ERRORS as error:
-            raise ExchangeError(f"expected lists of [price, quantity]: {error}") from error
+        return _read_levels(self.bids_json), _read_levels(self.asks_json)
 
 
 class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
@@ -68,6 +67,22 @@ _decode_snapshot = msgspec.json.Decoder(DepthSnapshot).decode
 _decode_quote = msgspec.json.Decoder(BestQuote).decode
 
 
+def _read_levels(json: msgspec.Raw) -> list[Level]:
+    try:
+        levels = _levels(json)
+    except _ERRORS as error:
+        raise ExchangeError(f"expected a list of [price, quantity]: {error}") from error
+    if bytes(json).translate(None, _OF_LEVELS):  # a number in another notation; looking at each costs a lot more
+        _check(levels)
+    return levels
+
+
+def _check(levels: Iterable[Level]) -> None:
+    for price, quantity in levels:
+        if not (_is_number(price) and _is_number(quantity)):
+            raise ExchangeError(f"expected levels of decimal numbers, got {price!r:.60}, {quantity!r:.60}")
+
+
 def read_update(event: bytes) -> DepthUpdate:
     """The depth update in the exchange's JSON; `ExchangeError` where it is none."""
     try:
@@ -82,9 +97,8 @@ def read_snapshot(body: bytes) -> DepthSnapshot:
         snapshot = _decode_snapshot(body)
     except _ERRORS as error:
         raise ExchangeError(f"expected a depth snapshot: {error}") from error
-    for price, quantity in (*snapshot.bids, *snapshot.asks):
-        if not (_is_number(price) and _is_number(quantity)):
-            raise ExchangeError(f"expected levels of decimal numbers, got {price!r:.60}, {quantity!r:.60}")
+    _check(snapshot.bids)
+    _check(snapshot.asks)
     return snapshot
 
 

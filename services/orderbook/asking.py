@@ -1,13 +1,16 @@
 """Which snapshots are asked for now. Pure.
 
 The REST process serves requests in their order, at a pace that the exchange sets. So few are outstanding at a time:
-those of the busiest symbols, and an audit only while nobody waits for a book. Whoever is not served within a few
-repetitions lets the others pass; REST may be away, or refuse this symbol.
+those of the busiest symbols, and one audit only while nobody has just begun to wait for a book. Whoever is not served
+within a few repetitions lets the others pass; REST may be away, or refuse this symbol. An audit is then given up: the
+next one is wanted soon enough.
 """
 
 from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
+
+from services.orderbook.sequence import RANGE
 
 MOST_OUTSTANDING = 4
 _REPETITIONS = 3
@@ -32,6 +35,14 @@ class _Entry:
         self.turn = 0
         self.next_s = 0.0
 
+    @property
+    def is_audit(self) -> bool:
+        return self.wanted.reason == AUDIT
+
+    @property
+    def is_of_a_right_book(self) -> bool:
+        return self.wanted.reason in (AUDIT, RANGE)
+
 
 class RequestDesk:
     """The wishes of all symbols, one each."""
@@ -49,7 +60,7 @@ class RequestDesk:
     def want(self, wanted: Wanted) -> None:
         """Ask for this, in its turn, until `settle`; it takes the place of what was wanted of the symbol before."""
         entry = self._entries.get(wanted.symbol)
-        if entry is None:
+        if entry is None or (entry.is_of_a_right_book and wanted.reason not in (AUDIT, RANGE)):
             self._entries[wanted.symbol] = _Entry(wanted)
         else:
             entry.wanted = wanted
@@ -65,24 +76,26 @@ class RequestDesk:
 
     def due(self, now_s: float) -> list[Wanted]:
         """What to ask for now, first or again."""
-        entries = self._entries.values()
-        for entry in entries:
+        for entry in list(self._entries.values()):
             if entry.asked >= _REPETITIONS and now_s >= entry.next_s:
                 entry.asked, entry.turn = 0, entry.turn + 1
-        outstanding = [entry for entry in entries if entry.asked]
+                if entry.is_audit:
+                    del self._entries[entry.wanted.symbol]
+        outstanding = [entry for entry in self._entries.values() if entry.asked]
         free = MOST_OUTSTANDING - len(outstanding)
         if free > 0 and len(outstanding) < len(self._entries):
-            outstanding += self._next(free, is_busy=bool(outstanding))
+            outstanding += self._next(free, outstanding)
         asked = [entry for entry in outstanding if now_s >= entry.next_s]
         for entry in asked:
             entry.asked += 1
             entry.next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
         return [entry.wanted for entry in asked]
 
-    def _next(self, number: int, *, is_busy: bool) -> list[_Entry]:
+    def _next(self, number: int, outstanding: list[_Entry]) -> list[_Entry]:
         waiting = [entry for entry in self._entries.values() if not entry.asked]
-        books = [entry for entry in waiting if entry.wanted.reason != AUDIT]
-        if not books:
-            return [] if is_busy else waiting[:1]
+        books = [entry for entry in waiting if not entry.is_audit]
         books.sort(key=lambda entry: (entry.turn, -self._activity(entry.wanted.symbol)))
+        before_audits = [entry for entry in outstanding if entry.is_audit or not entry.turn]
+        if not before_audits and not any(not entry.turn for entry in books):
+            books = [entry for entry in waiting if entry.is_audit][:1] + books
         return books[:number]

@@ -16,9 +16,10 @@ from services.orderbook.quotes import same_number
 from services.orderbook.side import Side
 
 _final_update_id = attrgetter("final_update_id")
-MOST_BYTES = 500_000
+MOST_BYTES = 5_000_000
 MOST_MS = 30_000
-"""What a trail keeps: a snapshot that comes later than this cannot be compared. BTCUSDT makes 30 KB a second."""
+"""What a trail keeps: a snapshot that comes later than this cannot be compared. BTCUSDT makes 30 KB a second, and
+many times that when the market moves; few snapshots are awaited at a time."""
 _UPDATE_BYTES = 200
 """Of an update, beside its levels."""
 
@@ -114,7 +115,7 @@ def audit(book: Book, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
     if differences:
         return Audit(Outcome.FAILED, last_update_id, "levels differ", differences, bids.compared + asks.compared)
     wider = _wider(book, snapshot)
-    if bids.unknown or asks.unknown or wider != book.trusted_range:
+    if bids.unknown or asks.unknown or wider != book.trusted_range or book.is_running_out:
         book.learn(bids.unknown, asks.unknown, wider)
     return Audit(
         Outcome.PASSED,

@@ -101,14 +101,13 @@ class Book:
         """Up to where all levels are known."""
         return TrustedRange(self.bids.edge, self.asks.edge)
 
-    def trusted(self, number: int) -> tuple[int, int]:
-        """How many of the best `number` bids and asks lie in the trusted range."""
-        bids, asks = self.known_top(number)
-        return len(bids), len(asks)
+    def trusted(self, bids: list[Level], asks: list[Level]) -> tuple[int, int]:
+        """How many of these, the best bids and asks, lie in the trusted range."""
+        return len(self.bids.known(bids)), len(self.asks.known(asks))
 
     def known_top(self, number: int) -> tuple[list[Level], list[Level]]:
         """As many of the best `number` bids and asks as none is missing among, best first."""
-        return self.bids.known_top(number), self.asks.known_top(number)
+        return self.bids.known(self.bids.top(number)), self.asks.known(self.asks.top(number))
 
     def learn(self, bids: list[Level], asks: list[Level], trusted_range: TrustedRange) -> None:
         """Add levels that were missing beyond the trusted range, and widen it."""

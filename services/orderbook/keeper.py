@@ -90,6 +90,11 @@ class Keeper:
         return self.sequence.is_valid
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether its stream may have stopped."""
+        return self.sequence.is_doubted
+
+    @property
     def updates(self) -> int:
         """Updates applied."""
         return self._earlier[0] + self.sequence.updates
@@ -133,6 +138,8 @@ class Keeper:
     def take_snapshot(self, snapshot: DepthSnapshot, now: Now) -> None:
         """A depth snapshot: a book that follows its stream is compared with it, another one may begin with it."""
         if self.sequence.state is State.SYNCED:
+            if snapshot.last_update_id >= self.book.update_id:
+                self.sequence.expect_snapshot()
             self._pending = snapshot
             self._compare(now)
         else:
@@ -232,6 +239,7 @@ class Keeper:
         mark = (sequence.is_valid, self._earlier[1] + sequence.resyncs)
         if mark == self._mark:
             return
+        is_new_book = mark[1] != self._mark[1]
         self._mark = mark
         self.is_urgent = True
         self.valid_since_ns = now.ns if mark[0] else None
@@ -239,5 +247,5 @@ class Keeper:
         if mark[0]:
             self.count_levels()
             self._waiting.clear()
-        if self.quotes is not None and not mark[0]:
+        if self.quotes is not None and (is_new_book or not mark[0]):
             self.quotes.forget()

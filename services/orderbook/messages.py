@@ -37,7 +37,8 @@ def view(keeper: Keeper, depth: int | None, recv_ns: int) -> dict[str, Any]:
     if keeper.is_valid:
         book = keeper.book
         bids, asks = book.levels() if depth is None else book.top(depth)
-        trusted = book.trusted(max(keeper.count_levels()) if depth is None else depth)
+        trusted = book.trusted(bids, asks)
+        keeper.count_levels()
     return {
         "symbol": keeper.symbol,
         "recv_ns": recv_ns,

@@ -25,6 +25,7 @@ MOST_BUFFERED = 1_000
 MOST_BUFFERED_MS = 20_000
 """A snapshot on its way is younger than this; older updates would be dropped behind it."""
 RANGE = "range"
+DOUBT = "doubt"
 BEYOND = "beyond the levels of the snapshot"
 _STABLE_S = 60.0
 """A book that was valid for so long may ask for its next snapshot at once."""
@@ -69,13 +70,14 @@ class BookSequence:
         self._buffer: list[DepthUpdate] = []  # by final_update_id, not all of them hang together
         self._has_book = False
         self._is_anchored = False  # the book's id is the end of an update: the next one hangs on exactly it
-        self._is_doubted = False
+        self._is_doubted = self._is_doubt_over = False
         self._loaded_s = 0.0
         self._newest = -1
         self._newest_event_ms = 0
         self._next_request_s = 0.0
+        self._next_range_s = 0.0
         self._synced_s = 0.0
-        self._failures = 0
+        self._reloads = -1  # snapshots that a book began anew with since it was stable; the first one does not count
 
     @property
     def is_valid(self) -> bool:
@@ -92,6 +94,11 @@ class BookSequence:
         if self.state is not State.SYNCED:
             return self._reason
         return "" if self.book.is_top_known else BEYOND
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether it is right if nothing is missing since its last update, which is not known."""
+        return self._is_doubted
 
     @property
     def buffered(self) -> int:
@@ -126,6 +133,9 @@ class BookSequence:
         last_update_id = snapshot.last_update_id
         if self.state is State.SYNCED:
             return None
+        if self._is_doubted and not self._buffer and last_update_id == self.book.update_id:
+            self._trust(now_s)  # the exchange has nothing newer
+            return None
         if self._has_book and not self._buffer:
             if self.book.update_id - REBASED <= last_update_id <= self.book.update_id:
                 return None
@@ -142,11 +152,16 @@ class BookSequence:
         A valid book asks too, with the reason `range`, before its price leaves what its snapshot knew:
         `expect_snapshot`, and give it to `audit`.
         """
+        if self.state is State.SYNCED:
+            if now_s < self._next_range_s or not self.book.is_running_out:
+                return None
+            self._next_range_s = now_s + self._jittered(self._retry_s)
+            return Request(self.book.update_id, RANGE)
         if now_s < self._next_request_s or not self._needs_snapshot():
             return None
         self._next_request_s = now_s + self._jittered(self._retry_s)
-        if self.state is State.SYNCED:
-            return Request(self.book.update_id, RANGE)
+        if self._is_doubted:
+            return Request(self.book.update_id, DOUBT)
         self.state = State.SNAPSHOT_REQUESTED
         return Request(self._least(), self._reason)
 
@@ -193,6 +208,11 @@ class BookSequence:
         if self.state is State.SYNCED:
             self.state, self._reason = State.UNRELIABLE, reason
             self._is_doubted = True
+        self._is_doubt_over = False
+
+    def end_doubt(self) -> None:
+        """What may have stopped the stream is over: a snapshot shows whether anything is missing, if no update does."""
+        self._is_doubt_over = True
 
     def _apply(self, update: DepthUpdate) -> str:
         """What is wrong then; empty: nothing."""
@@ -201,11 +221,15 @@ class BookSequence:
         except ExchangeError as error:
             return f"unreadable update: {error}"
         if self._trail is not None:
-            self._trail.record(update)
-            if self._trail.is_full:
-                self._trail = None
+            self._follow(self._trail, update)
         self.updates += 1
         return "crossed" if self.book.is_crossed else ""
+
+    def _follow(self, trail: Trail, update: DepthUpdate) -> None:
+        if not trail.is_full:
+            trail.record(update)
+        else:  # a book that runs out of what it knows goes on waiting
+            self._trail = Trail(self.book) if self.book.is_running_out else None
 
     def _went_back(self, update: DepthUpdate) -> bool:
         """Whether the exchange counts anew: copies and stragglers have a lower id too, but no later time."""
@@ -231,6 +255,7 @@ class BookSequence:
     def _load(self, snapshot: DepthSnapshot, now_s: float) -> None:
         self.book.load(snapshot)
         self._trail = None
+        self._reloads += 1
         self._has_book, self._is_anchored, self._is_doubted = True, False, False
         self._loaded_s = now_s
         self.state = State.BRIDGING
@@ -256,13 +281,17 @@ class BookSequence:
         elif is_proven and self.book.is_crossed:
             self._fail("crossed", now_s)
         elif is_proven:
-            self.state, self._reason, self._is_doubted = State.SYNCED, "", False
-            self._synced_s = now_s
+            self._trust(now_s)
+
+    def _trust(self, now_s: float) -> None:
+        self.state, self._reason, self._is_doubted = State.SYNCED, "", False
+        self._synced_s = now_s
 
     def _drop_known(self, now_s: float) -> str:
         """Drop what the book has already; what is wrong with that, if anything."""
         known = bisect_right(self._buffer, self.book.update_id, key=_final_update_id)
         if not known:
+            self._is_anchored = self._is_anchored or self._newest == self.book.update_id >= 0
             return ""
         if self._buffer[known - 1].final_update_id == self.book.update_id:
             self._is_anchored = True
@@ -280,11 +309,12 @@ class BookSequence:
         if self.state is State.SYNCED or self._is_doubted:
             self.resyncs += 1
             if now_s - self._synced_s >= _STABLE_S:
-                self._failures = 0
-        if self._failures:
-            pause_s = self._retry_s * 2 ** min(self._failures - 1, _MOST_DOUBLINGS)
+                self._reloads = 0
+        if self._reloads > 0:
+            pause_s = self._retry_s * 2 ** min(self._reloads - 1, _MOST_DOUBLINGS)
             self._next_request_s = max(self._next_request_s, now_s + self._jittered(pause_s))
-        self._failures += 1
+        if not is_book_right:
+            self._trail = None
         self._has_book, self._is_doubted = is_book_right, False
         self.state, self._reason = State.UNRELIABLE, reason
 
@@ -295,10 +325,10 @@ class BookSequence:
         return self.state not in (State.SYNCED, State.BRIDGING)
 
     def _needs_snapshot(self) -> bool:
-        if self.state is State.SYNCED:
-            return self.book.is_running_out
         if self.state is State.BRIDGING:
             return False
+        if self._is_doubted and self._is_doubt_over:
+            return True
         return bool(self._buffer) or (self._newest >= 0 and not self._has_book)
 
     def _least(self) -> int:

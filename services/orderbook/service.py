@@ -146,17 +146,17 @@ class Service:
             keeper.take_quote(read_quote(data.event), now)
         else:
             snapshot = read_snapshot(data.event)
-            self._settle_audit(keeper, snapshot.last_update_id, now)
+            self._settle(keeper, snapshot.last_update_id, now)
             keeper.take_snapshot(snapshot, now)
 
-    def _settle_audit(self, keeper: Keeper, last_update_id: int, now: Now) -> None:
-        """A snapshot for the book is an audit, whatever it was asked for."""
+    def _settle(self, keeper: Keeper, last_update_id: int, now: Now) -> None:
+        """What was asked for is there; a book that it does not help wishes again. For a right book it is an audit."""
         least = keeper.sequence.comparable_from
-        if least is None or last_update_id < least:
-            return
-        self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
+        is_audit = least is not None and last_update_id >= least
+        if is_audit:
+            self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
         wanted = self._desk.wants(keeper.symbol)
-        if wanted and wanted.reason == AUDIT:
+        if wanted and last_update_id >= wanted.last_update_id and (is_audit or wanted.reason != AUDIT):
             self._desk.settle(keeper.symbol)
 
     def _refuse(self, error: Exception) -> None:
@@ -199,13 +199,16 @@ class Service:
         for keeper in self._keepers.values():
             keeper.tick(now)
             self._touched.add(keeper)
-            if keeper.is_valid:
-                self._look_at_valid(keeper, now)
+            if keeper.is_valid or keeper.is_doubted:
+                self._look_at(keeper, now)
 
-    def _look_at_valid(self, keeper: Keeper, now: Now) -> None:
+    def _look_at(self, keeper: Keeper, now: Now) -> None:
+        """At a book that is right, unless its stream has stopped."""
         why = self._workers.fault(keeper.symbol, keeper.stream, keeper.heard_s, now.s)
         if why:
             keeper.doubt(why, now)
+        elif keeper.is_doubted:
+            keeper.sequence.end_doubt()
         elif self._audit_interval_s and now.s >= self._audit_s[keeper.symbol]:
             self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
             if self._desk.wants(keeper.symbol) is None:

@@ -20,6 +20,7 @@ _LEAST_REFILL = 512
 """Prices in order after a refill, which costs a pass over the whole side: about a millisecond for 5,000 levels."""
 _LEAST_GONE = 256
 """Prices without a level are dropped when they are a quarter of the others and this more."""
+_MOST_DIGITS = 40
 _ZEROS = frozenset({"0", *(f"0.{'0' * places}" for places in range(19))})
 
 
@@ -127,9 +128,8 @@ class Side:
         """Whether a price is not worse than the edge."""
         return self._edge is None or self.sign * Decimal(price) >= self.sign * Decimal(self._edge)
 
-    def known_top(self, number: int) -> list[Level]:
-        """As many of the best `number` levels as none is missing among: those that are not worse than the edge."""
-        best = self.top(number)
+    def known(self, best: list[Level]) -> list[Level]:
+        """As many of the best levels as none is missing among: those that are not worse than the edge."""
         edge_key = self._edge_key
         if edge_key is None or not best or self.key_of(best[-1][0]) >= edge_key:
             return best
@@ -183,9 +183,10 @@ class Side:
         is_respelt = False
         new = list(islice(reversed(quantities), number))
         for price in new:
-            whole, _, fraction = price.partition(".")
+            whole, point, fraction = price.partition(".")
             digits = whole + fraction
-            if not digits.isdecimal():
+            is_odd = not whole or (point and not fraction) or whole[0] == "0" != whole or len(price) > _MOST_DIGITS
+            if is_odd or not _are_digits(digits):
                 self._forget(new)
                 raise ExchangeError(f"expected a price, got {price!r:.60}")
             if len(fraction) != places:
@@ -273,6 +274,10 @@ class Side:
             self._floor = self._near[-half - 1]
             self._near = self._near[-half:]
             self._prices = {key: self._prices[key] for key in self._near}
+
+
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdecimal()
 
 
 def _places_of(number: str) -> int:

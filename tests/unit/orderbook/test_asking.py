@@ -3,6 +3,7 @@
 from random import Random
 
 from services.orderbook.asking import AUDIT, MOST_OUTSTANDING, RequestDesk, Wanted
+from services.orderbook.sequence import RANGE
 
 
 class NoJitter(Random):
@@ -54,6 +55,40 @@ def test_who_is_not_served_lets_the_others_pass_and_is_asked_for_again() -> None
     assert asked.index("E") == 12
     assert asked.count("A") == 6
     assert asked.count("E") == 3
+
+
+def asked_for(desk: RequestDesk, seconds: int) -> list[str]:
+    return [name for now_s in range(seconds) for name in names(desk.due(now_s))]
+
+
+def test_an_audit_that_is_not_answered_is_given_up_and_the_others_come() -> None:
+    desk = a_desk()
+    for symbol in "ABC":
+        desk.want(Wanted(symbol, 1, AUDIT))
+    assert asked_for(desk, 100) == ["A"] * 3 + ["B"] * 3 + ["C"] * 3
+    assert len(desk) == 0
+
+
+def test_books_that_are_never_served_do_not_stop_audits() -> None:
+    desk = a_desk()
+    for number in range(MOST_OUTSTANDING + 2):
+        desk.want(Wanted(f"never {number}", 0, "starting"))
+    asked = asked_for(desk, 30)
+    for symbol in "AB":
+        desk.want(Wanted(symbol, 1, AUDIT))
+    asked = [name for now_s in range(30, 200) for name in names(desk.due(now_s))]
+    assert (asked.count("A"), asked.count("B")) == (3, 3)
+    assert asked.count("never 0") > 10
+
+
+def test_a_book_that_breaks_while_it_waits_for_an_audit_is_asked_for_at_once() -> None:
+    desk = a_desk()
+    for reason in (AUDIT, RANGE):
+        desk.want(Wanted("A", 1, reason))
+        assert desk.due(10) == [Wanted("A", 1, reason)]
+        desk.want(Wanted("A", 2, "gap"))
+        assert desk.due(10.1) == [Wanted("A", 2, "gap")]
+        desk.settle("A")
 
 
 def test_an_audit_waits_until_nobody_waits_for_a_book() -> None:

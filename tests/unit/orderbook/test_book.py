@@ -65,7 +65,7 @@ def test_a_book_is_crossed_where_the_best_bid_is_not_below_the_best_ask(bids: st
 def test_a_side_of_fewer_than_a_thousand_levels_is_known_as_a_whole() -> None:
     book = loaded()
     assert book.trusted_range == TrustedRange(None, None)
-    assert book.trusted(5) == (2, 2)
+    assert book.trusted(*book.top(5)) == (2, 2)
     assert book.known_top(5) == book.top(5) == book.levels()
 
 
@@ -77,7 +77,7 @@ def test_beyond_a_thousand_levels_nothing_is_known() -> None:
     assert book.trusted_range == TrustedRange("1001.0", "3000.0")
     book.apply(update("5>6", bids=[("900.0", "1")], asks=[(price, "0.0") for price, _ in asks] + [("3000.1", "1")]))
     assert [book.bids.trusts(price) for price in ("1001.0", "1000.9", "900.0")] == [True, False, False]
-    assert book.trusted(2000) == (1000, 0)
+    assert book.trusted(*book.top(2000)) == (1000, 0)
     assert not book.is_top_known
     assert book.best_ask == ("3000.1", "1")
 
@@ -101,6 +101,21 @@ def test_an_update_that_cannot_be_read_changes_nothing() -> None:
     with pytest.raises(ExchangeError):
         book.apply(read_update(text))
     assert (book.update_id, book.levels()) == (5, before)
+
+
+@pytest.mark.parametrize("quantity", ["-1.0", "abc", "0E-8", "1e5", "\u0669", "NaN", "+1"])
+def test_a_quantity_that_is_no_decimal_number_makes_an_update_unreadable(quantity: str) -> None:
+    book = loaded()
+    before = book.levels()
+    text = '{"e":"depthUpdate","E":1,"T":1,"s":"X","u":9,"pu":5,"b":[["99.0","7"]],"a":[["101.0","2"],["102.0","%s"]]}'
+    with pytest.raises(ExchangeError):
+        book.apply(read_update((text % quantity).encode()))
+    assert book.levels() == before
+
+
+def test_spaces_between_levels_are_no_fault() -> None:
+    text = b'{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT","u":9,"pu":5,"b":[ ["98.0", "7"] ],"a":[]}'
+    assert read_update(text).levels() == (pairs("98.0x7"), [])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from random import Random
 
+import pytest
+
 from binance_streamer.depth import DepthUpdate
 from services.orderbook import messages
 from services.orderbook.audit import Outcome
@@ -78,10 +80,36 @@ def test_a_snapshot_that_somebody_else_asked_for_is_not_compared() -> None:
     keeper = new()
     take(keeper, update("90>100", at_ms=1), 1)
     keeper.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), at(2))
-    keeper.take_snapshot(snapshot(100, bids="99x7 98x1", asks=ASKS), at(3))
-    keeper.take_snapshot(snapshot(110, bids="99x7 98x1", asks=ASKS), at(3))
-    take(keeper, update("100>110", at_ms=2), 4)
+    keeper.take_snapshot(snapshot(99, bids="99x7 98x1", asks=ASKS), at(3))
     assert (keeper.findings, keeper.is_valid) == ([], True)
+
+
+@pytest.mark.parametrize("last_update_id", [100, 105])
+def test_one_that_the_book_has_still_to_come_to_is_compared_whoever_asked_for_it(last_update_id: int) -> None:
+    keeper = new()
+    take(keeper, update("90>100", at_ms=1), 1)
+    keeper.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), at(2))
+    keeper.take_snapshot(snapshot(last_update_id, bids="99x7 98x1", asks=ASKS), at(3))
+    take(keeper, update("100>110", at_ms=2), 4)
+    assert [finding.outcome for finding in keeper.findings] == [Outcome.FAILED]
+
+
+def test_a_snapshot_waits_for_a_slow_stream() -> None:
+    keeper = synced()
+    take(keeper, update("100>110", at_ms=10), 3)
+    keeper.take_snapshot(snapshot(115, bids="99x5 98x1", asks=ASKS), at(4))
+    take(keeper, update("110>120", bids="99x5", at_ms=50_000), 50)
+    assert [finding.outcome for finding in keeper.findings] == [Outcome.PASSED]
+
+
+def test_a_quote_is_not_compared_with_a_book_that_an_audit_has_replaced() -> None:
+    keeper = synced(with_quotes=True)
+    take(keeper, update("100>110", at_ms=2), 3)
+    keeper.take_snapshot(snapshot(110, bids="99x7 98x1", asks=ASKS), at(3))
+    assert (keeper.is_valid, keeper.resyncs) == (True, 1)
+    keeper.take_quote(quote(110, bid="99x7", ask="101x1"), at(4))
+    assert [finding.kind for finding in keeper.findings] == ["depth_snapshot"]
+    assert keeper.is_valid
 
 
 def test_a_failed_audit_is_a_resync_with_the_snapshot() -> None:

@@ -368,6 +368,8 @@ def test_a_snapshot_that_does_not_come_is_expected_for_half_a_minute() -> None:
     sequence.update(update("110>120", at_ms=30_001), 31)
     assert sequence.comparable_from == 100
     sequence.update(update("120>130", at_ms=30_002), 32)
+    assert sequence.comparable_from == 100
+    sequence.update(update("130>140", at_ms=30_003), 33)
     assert sequence.comparable_from is None
 
 
@@ -379,6 +381,92 @@ def test_what_was_asked_for_is_needed_until_the_book_has_it() -> None:
     assert (sequence.needs_snapshot_for("starting"), sequence.needs_snapshot_for(RANGE)) == (False, False)
     sequence = fallen(501)
     assert (sequence.needs_snapshot_for("starting"), sequence.needs_snapshot_for(RANGE)) == (False, True)
+
+
+def test_a_doubted_book_whose_stream_is_quiet_is_right_when_a_snapshot_has_nothing_newer() -> None:
+    sequence = synced()
+    sequence.doubt("its stream: disconnected")
+    assert sequence.tick(60) is None
+    sequence.end_doubt()
+    assert (sequence.tick(61), sequence.tick(62)) == (Request(100, "doubt"), None)
+    sequence.snapshot(snapshot(99, bids=BIDS, asks=ASKS), 63)
+    assert not sequence.is_valid
+    sequence.snapshot(snapshot(100, bids=BIDS, asks=ASKS), 63)
+    assert (sequence.is_valid, sequence.resyncs) == (True, 0)
+    sequence.update(update("100>110", at_ms=2), 64)
+    assert sequence.is_valid
+
+
+def test_a_doubted_book_asks_only_while_nothing_keeps_its_stream_from_coming() -> None:
+    sequence = synced()
+    sequence.doubt("its stream: disconnected")
+    sequence.end_doubt()
+    sequence.doubt("its stream: disconnected")
+    assert sequence.tick(60) is None
+
+
+def test_a_doubted_book_begins_anew_with_a_snapshot_that_has_something_newer() -> None:
+    sequence = synced()
+    sequence.doubt("its stream: disconnected")
+    sequence.snapshot(snapshot(105, bids="99x5 98x1", asks=ASKS), 63)
+    assert (sequence.is_valid, sequence.state) == (False, State.BRIDGING)
+    sequence.update(update("100>110", at_ms=2), 64)
+    assert (sequence.is_valid, sequence.book.best_bid) == (True, ("99", "5"))
+
+
+def test_a_snapshot_at_the_newest_id_makes_a_refuted_book_right_at_once() -> None:
+    sequence = synced()
+    sequence.refute("its top is not bookTicker's", 1)
+    sequence.snapshot(snapshot(100, bids=BIDS, asks=ASKS), 2)
+    assert sequence.is_valid
+    sequence.update(update("105>110", at_ms=2), 3)
+    assert not sequence.is_valid
+
+
+def test_a_snapshot_before_any_update_proves_nothing() -> None:
+    sequence = new()
+    sequence.snapshot(snapshot(-1, bids=BIDS, asks=ASKS), 0)
+    assert not sequence.is_valid
+
+
+def test_gaps_that_stragglers_close_do_not_delay_the_next_request() -> None:
+    sequence = synced()
+    for number in range(5):
+        first = 100 + 20 * number
+        sequence.update(update(f"{first + 10}>{first + 20}", at_ms=2 + 2 * number), 10 + number)
+        sequence.update(update(f"{first}>{first + 10}", at_ms=1 + 2 * number), 10.1 + number)
+        assert sequence.is_valid
+    assert sequence.update(update("205>210", at_ms=50), 20) == Request(205, "gap")
+
+
+def test_a_wider_snapshot_is_asked_for_whenever_the_book_failed_last() -> None:
+    sequence = fallen(501)
+    for now_s in (11, 12):
+        sequence.refute("wrong", now_s)
+        sequence.snapshot(snapshot(110, bids=thousand(4499, -1), asks="6000x1"), now_s)
+    assert sequence.is_valid
+    sequence.update(update("110>120", bids=" ".join(f"{price}x0" for price in range(4499, 3998, -1))), 12.1)
+    assert sequence.tick(12.2) == Request(120, "range")
+
+
+def test_a_snapshot_that_is_no_wider_is_not_asked_for_again_and_again() -> None:
+    """The book is denser where the price is now: its 1000 levels end before those that are known."""
+    sequence = fallen(501)
+    assert sequence.tick(20) == Request(110, "range")
+    dense = " ".join(f"{4499 - number / 4:.2f}x1" for number in range(1000))
+    sequence.update(update("110>120", bids=dense), 20)
+    sequence.expect_snapshot()
+    found = sequence.audit(snapshot(120, bids=dense, asks="6000x1"), 21)
+    assert found is not None
+    assert (found.outcome, found.learnt) == (Outcome.PASSED, 0)
+    assert sequence.tick(60) is None
+
+
+def test_what_is_kept_for_an_audit_goes_when_ids_go_back() -> None:
+    sequence = synced(at=9_000_100)
+    sequence.expect_snapshot()
+    sequence.update(update("90>100", at_ms=5), 1)
+    assert sequence.comparable_from is None
 
 
 def thousand(best: int, step: int) -> str:

@@ -104,7 +104,10 @@ def test_quantities_are_found_however_the_price_is_spelt() -> None:
     assert [side.quantity(price) for price in ("1.5", "1.50", "1.500", "1.501", "2")] == ["5", "5", "5", None, None]
 
 
-@pytest.mark.parametrize("price", ["", "abc", "-1.0", "1e5", "1.2.3", "1_0.0", " 1.0"])
+@pytest.mark.parametrize(
+    "price",
+    ["", "abc", "-1.0", "1e5", "1.2.3", "1_0.0", " 1.0", ".5", "1.", "01.0", "00.5", "\u0669.\u0669", "9" * 5000],
+)
 def test_a_price_that_is_none_is_refused(price: str) -> None:
     with pytest.raises(ExchangeError):
         bids("10.0x1").apply([(price, "1")])
