@@ -26,6 +26,7 @@ class BookClient:
         self._endpoint = endpoint
         self._context = Context(keys_of(curve_directory))
         self._dealer = query_dealer(self._context, endpoint)
+        self._is_waiting = False
 
     def ask(self, symbol: str, depth: int | None, *, timeout_s: float = 3.0) -> BookView:
         """The book of a symbol, with so many levels a side, or all of them.
@@ -33,14 +34,19 @@ class BookClient:
         `NoAnswerError` where none comes in time, `QueryError` where the service refuses.
         """
         deadline_s = time.monotonic() + timeout_s
+        if self._is_waiting:  # an answer that comes late, to an earlier question, must not be this one's
+            self._dealer.close(linger=0)
+            self._dealer = query_dealer(self._context, self._endpoint)
+            self._is_waiting = False
         if not self._dealer.poll(math.ceil(timeout_s * 1000), zmq.POLLOUT):
             raise NoAnswerError(f"nobody answers at {self._endpoint}")
-        while self._dealer.poll(0):
-            self._dealer.recv()  # late, to an earlier question
+        self._is_waiting = True
         self._dealer.send(encode_query(Query(symbol, depth)))
         while (left_s := deadline_s - time.monotonic()) > 0:
             if self._dealer.poll(math.ceil(left_s * 1000)):
-                return decode_answer(self._dealer.recv())
+                answer = self._dealer.recv()
+                self._is_waiting = False
+                return decode_answer(answer)
         raise NoAnswerError(f"no answer from {self._endpoint} within {timeout_s:.0f} s")
 
     def close(self) -> None:

@@ -2,14 +2,19 @@
 
 import io
 import json
+import threading
+from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 from rich.console import Console
 
+from binance_streamer.bookclient import BookClient, NoAnswerError
 from binance_streamer.books import BookView, Query, QueryError, decode_answer, decode_query, encode_query
 from binance_streamer.cli.books import json_line, picture, plain
+from binance_streamer.curve import Context
+from binance_streamer.sockets import query_router
 from binance_streamer.wire import WireError
 
 ANSWER: dict[str, Any] = {
@@ -24,6 +29,25 @@ ANSWER: dict[str, Any] = {
 
 def view(**others: object) -> BookView:
     return decode_answer(msgpack.packb({**ANSWER, **others}))
+
+
+def test_an_answer_that_comes_late_is_not_the_next_question_s(place: Path) -> None:
+    endpoint = f"ipc://{place}/query"
+    with Context(None) as context, query_router(context, endpoint) as router, BookClient(endpoint) as client:
+        with pytest.raises(NoAnswerError):
+            client.ask("BTCUSDT", 5, timeout_s=0.3)
+
+        def answer_all() -> None:
+            symbol = ""
+            while symbol != "ETHUSDT" and router.poll(30_000):
+                asker, question = router.recv_multipart()
+                symbol = decode_query(question).symbol
+                router.send_multipart([asker, msgpack.packb({**ANSWER, "symbol": symbol})])
+
+        service = threading.Thread(target=answer_all)
+        service.start()
+        assert client.ask("ETHUSDT", 5, timeout_s=30).symbol == "ETHUSDT"
+        service.join()
 
 
 def test_the_ladder_has_asks_above_bids_and_marks_what_may_not_be_complete() -> None:
