@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         config = configuration.load(given.config)
-        heard = _hear(config, given.name)
+        heard = _hear(config, given.name) if given.name in health.processes(config) else None
     except configuration.ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return configuration.EXIT_CODE
@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def problems_of(config: Config, name: str, heard: Status | None) -> list[health.Problem]:
     """What is wrong with one process that said this; the others, which nobody asked, are not looked at."""
+    if name not in health.processes(config):
+        why = "not a process of this configuration (a share of the order books is none): it is not judged"
+        return [health.Problem("process", "failure", name, why)]
     if heard is None:
         why = f"no status within {_PATIENCE_S:.0f} s: it stands still, or does not reach the bus"
         return [health.Problem("process", "failure", name, why)]

@@ -84,6 +84,14 @@ def test_a_process_that_says_nothing_is_not_healthy(
     assert capsys.readouterr().out.startswith("failure: writer: no status within")
 
 
+@pytest.mark.parametrize("name", ["orderbook-BTCUSDT", "ingest-XRPUSDT"])
+def test_a_process_that_is_not_configured_is_not_healthy(
+    config: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert healthcheck.main(["-c", str(config), name]) == 1
+    assert capsys.readouterr().out.startswith(f"failure: {name}: not a process of this configuration")
+
+
 def test_a_configuration_that_is_not_valid_is_said(tmp_path: Path) -> None:
     assert healthcheck.main(["-c", str(tmp_path / "none.yaml"), "writer"]) == configuration.EXIT_CODE
 
