@@ -1,8 +1,10 @@
 """`logs`: what the processes wrote into their logs, in the order of its time, and what they write from now on."""
 
 import datetime
+import glob
 import json
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -112,16 +114,16 @@ def files(config: Config, process: str | None) -> list[LogFile]:
         return [found]
     names = _names(template)
     if not names:
-        folder = Path(template).parent
-        raise CommandError(f"no logs in {folder}: nothing has run with this configuration", Exit.INCOMPLETE)
+        raise CommandError(f"no {template}: nothing has run with this configuration", Exit.INCOMPLETE)
     return [LogFile(Path(template.replace("{process}", name)), decode_name(name)) for name in names]
 
 
 def _names(template: str) -> list[str]:
-    """Of the processes that have a log, as file names spell them."""
-    before, after = (part.rpartition("/")[2] for part in template.split("{process}", 1))
-    paths = sorted(Path(template).parent.glob(f"{before}*{after}"))
-    return [path.name.removeprefix(before).removesuffix(after) for path in paths]
+    """Of the processes that have a log, as file names spell them: without a dot, which a rotated log's has."""
+    before, *others = map(re.escape, template.split("{process}"))
+    name = re.compile("(?P<name>[^/.]+)".join([before, "(?P=name)".join(others)]))
+    paths = sorted(map(str, Path("/").glob(glob.escape(template)[1:].replace("{process}", "*"))))
+    return [found["name"] for found in map(name.fullmatch, paths) if found]
 
 
 def show(config: Config, process: str | None, *, count: int, follow: bool, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from binance_streamer import config as configuration
@@ -49,6 +50,23 @@ def test_one_process_as_typed_or_encoded(config: Config, capsys: pytest.CaptureF
 def test_a_process_that_never_ran_is_said(config: Config) -> None:
     with pytest.raises(CommandError, match=r"rest\.log is not there"):
         logs.show(config, "rest", count=1, follow=False, as_json=False)
+
+
+@pytest.mark.parametrize(
+    "template", ["{process}", "{process}/log.json", "[a]/{process}/{process}.log", "x-{process}.log"]
+)
+def test_a_log_is_found_wherever_its_name_stands(config: Config, tmp_path: Path, template: str) -> None:
+    file = f"{tmp_path}/own/{template}"
+    config = msgspec.structs.replace(config, logging=msgspec.structs.replace(config.logging, file=file))
+    for name in ("writer", "ingest-龙虾USDT"):
+        path = config.log_file(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(a_line(1, name, "first"))
+        path.with_name(f"{path.name}.1").write_text(a_line(0, name, "before"))
+    assert [log.path for log in logs.files(config, None)] == [
+        config.log_file("ingest-龙虾USDT"),
+        config.log_file("writer"),
+    ]
 
 
 def test_a_followed_log_loses_no_line_when_it_is_rotated(tmp_path: Path) -> None:
