@@ -63,11 +63,11 @@ def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool)
     yield from disks(config)
     yield descriptors(config)
     yield from _endpoints(config)
-    yield _priority(config)
+    yield priority(config)
     if offline:
         return
-    yield from _probed("services.rest.probe", config_path)
-    yield from _probed("services.ingest.probe", config_path, "--seconds", str(seconds))
+    yield from probed("services.rest.probe", config_path)
+    yield from probed("services.ingest.probe", config_path, "--seconds", str(seconds))
 
 
 def _python() -> Check:
@@ -97,7 +97,7 @@ def disks(config: Config) -> Iterator[Check]:
         ("logs", str(config.log_file("x").parent), _log_bytes(config.logging), "logging.file"),
     ]
     for what, place, least, key in places:
-        folder = next(path for path in (Path(place), *Path(place).parents) if path.is_dir())
+        folder = _existing(place)
         usage = shutil.disk_usage(folder)
         found = f"{place}: {size(usage.free)} of {size(usage.total)} free"
         if not os.access(folder, os.W_OK | os.X_OK):
@@ -115,7 +115,12 @@ def _log_bytes(logging: LoggingConfig) -> int:
 
 
 def _device(place: str) -> int:
-    return next(path for path in (Path(place), *Path(place).parents) if path.is_dir()).stat().st_dev
+    return _existing(place).stat().st_dev
+
+
+def _existing(place: str) -> Path:
+    """The folder of a path that is there; what is below one that is closed to us cannot be seen."""
+    return next(path for path in (Path(place), *Path(place).parents) if os.path.isdir(path))  # noqa: PTH112 (no error)
 
 
 def descriptors(config: Config, limits: Callable[[int], tuple[int, int]] = resource.getrlimit) -> Check:
@@ -146,17 +151,17 @@ def _endpoints(config: Config) -> Iterator[Check]:
         yield Check("keys", "ok", "sockets are encrypted" if keys else "none: sockets stay on this machine")
 
 
-def _priority(config: Config) -> Check:
+def priority(config: Config) -> Check:
     wanted = config.performance.process_priority
     soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
-    is_permitted = wanted >= 0 or os.geteuid() == 0 or 20 - soft <= wanted
+    is_permitted = wanted >= 0 or os.geteuid() == 0 or soft == resource.RLIM_INFINITY or 20 - soft <= wanted
     if is_permitted:
         return Check("priority", "ok", f"nice {wanted}")
     advice = "grant CAP_SYS_NICE or a nice limit (limits.conf), or set performance.process_priority to 0"
     return Check("priority", "warn", f"nice {wanted} is not permitted to this user; 0 is used instead", advice)
 
 
-def _probed(module: str, config_path: Path, *arguments: str) -> Iterator[Check]:
+def probed(module: str, config_path: Path, *arguments: str) -> Iterator[Check]:
     """What a service finds that knows the exchange's addresses, as it finds it."""
     command = [sys.executable, "-m", module, "-c", str(config_path), *arguments]
     with subprocess.Popen(  # noqa: S603 (our own command line)
@@ -171,5 +176,7 @@ def _probed(module: str, config_path: Path, *arguments: str) -> Iterator[Check]:
             if process.wait(_PROBE_S):
                 last = said.splitlines()[-1] if said else f"ended with {process.returncode}"
                 yield Check(module, "fail", last, "this is a bug; please report it")
+        except subprocess.TimeoutExpired:
+            yield Check(module, "fail", f"did not end within {_PROBE_S:.0f} s", "this is a bug; please report it")
         finally:
             process.terminate()
