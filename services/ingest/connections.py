@@ -24,11 +24,11 @@ class Dial(NamedTuple):
 
 
 class Retire(NamedTuple):
-    """Close this connection. `is_proven`: its successor is known to have all that it delivered."""
+    """Close this connection. `proven_by`: another one that is known to have all that it delivered, if one is."""
 
     number: int
     reason: str
-    is_proven: bool
+    proven_by: int | None
 
 
 Decision = Dial | Retire
@@ -127,7 +127,8 @@ class RouteConnections:
         retired = []
         for slot in self._slots:
             if slot.successor is not None:
-                retired.append(Retire(slot.successor.number, reason, is_proven=True))
+                proven_by = slot.current.number if slot.current is not None else None
+                retired.append(Retire(slot.successor.number, reason, proven_by))
                 slot.successor = None
             if slot.current is not None:
                 slot.current.replace_reason = reason
@@ -159,11 +160,11 @@ class RouteConnections:
             slot.current, slot.successor = successor, None
             if successor.replace_reason is not None:
                 slot.replace_at_s = now_s + HANDOVER_S
-            return [Retire(current.number, reason, proven)]
+            return [Retire(current.number, reason, successor.number if proven else None)]
         if heard_s is None and not proven and now_s - successor.opened_s > self._silent_s:
             slot.successor = None
             slot.retry_at_s = now_s + slot.delay.next_delay_s()
-            return [Retire(successor.number, SILENT, is_proven=True)]
+            return [Retire(successor.number, SILENT, current.number)]
         return []
 
     def _dial(self, slot: _Slot, now_s: float) -> Dial | None:

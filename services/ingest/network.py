@@ -47,6 +47,7 @@ class Network:
         }
         self._route_of: dict[int, str] = {}
         self._messages: dict[int, int] = {}
+        self._proven_by: dict[int, int] = {}  # by connection that is being closed
         self._failing: dict[str, str] = {}  # by route: what the last attempt failed with
         self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
         self._suspicious: list[str] = []
@@ -142,6 +143,11 @@ class Network:
     def _is_connected(self, route: str) -> bool:
         return any(link.opened_s is not None for link in self._routes[route].links())
 
+    def _goes_on(self, route: str, connection: int | None) -> bool:
+        """Whether this one is still what it was when it was proven to have all that another one delivered."""
+        is_open = any(link.number == connection and link.opened_s is not None for link in self._routes[route].links())
+        return is_open and all(stall.connection != connection for stall in self._stalled)
+
     def _others(self, route: str, connection: int) -> dict[int, float]:
         """Since when the other connections of the route have been delivering; of one that has stalled not even a quiet
         stream may be expected.
@@ -154,7 +160,9 @@ class Network:
         }
 
     def _retire(self, retired: Retire) -> None:
-        _log.info("retired connection=%d reason=%s proven=%s", retired.number, retired.reason, retired.is_proven)
+        _log.info("retired connection=%d reason=%s proven_by=%s", retired.number, retired.reason, retired.proven_by)
+        if retired.proven_by is not None:
+            self._proven_by[retired.number] = retired.proven_by
         reason = STALL if retired.reason == connections.STALE else DISCONNECTED
         self._reader.close(retired.number, reason, retired.reason)
 
@@ -173,7 +181,10 @@ class Network:
         links = self._routes[route]
         links.ended(connection, now_s)
         self._lost_count[route] += 1
-        self._recorder.ended(connection, route, self._others(route, connection), reason=reason, now_s=now_s)
+        if self._goes_on(route, self._proven_by.pop(connection, None)):
+            self._recorder.handed_over(connection, route, now_s)
+        else:
+            self._recorder.ended(connection, route, self._others(route, connection), reason=reason, now_s=now_s)
         self._messages.pop(connection)
         if all(link.opened_s is None for link in links.links()):
             self.liveness.closed(route)

@@ -124,9 +124,13 @@ class Recorder:
         """
         for feed in self._of(route):
             self._leave(feed, connection, others, reason, now_s)
-            feed.heard_s.pop(connection, None)
-        self.lag_ms.pop(connection, None)
-        self.first_arrivals.pop(connection, None)
+        self._forget(connection, route)
+
+    def handed_over(self, connection: int, route: str, now_s: float) -> None:
+        """A connection is gone, and another one is proven to have all that it delivered."""
+        for feed in self._of(route):
+            self._take(feed, feed.tracker.forget(connection, now_s), now_s)
+        self._forget(connection, route)
 
     def stalled(
         self, connection: int, streams: Iterable[str], others: Mapping[int, float], *, reason: str, now_s: float
@@ -176,6 +180,12 @@ class Recorder:
         self._take(feed, feed.tracker.forget(connection, now_s), now_s)
         if not is_covered:
             self._take(feed, feed.lose(reason), now_s)
+
+    def _forget(self, connection: int, route: str) -> None:
+        for feed in self._of(route):
+            feed.heard_s.pop(connection, None)
+        self.lag_ms.pop(connection, None)
+        self.first_arrivals.pop(connection, None)
 
     def _run_of(self, connection: int) -> EventRun | None:
         """The run that the connection's last message before belongs to, if nothing has come since."""

@@ -107,7 +107,7 @@ def test_a_connection_is_replaced_before_its_lifetime_is_over_and_closed_after_i
     links.delivered(2, 110.0)
     assert links.tick(110.0, always) == []
     assert links.tick(110.9, always) == []
-    assert links.tick(111.0, always) == [Retire(1, "lifetime", is_proven=True)]
+    assert links.tick(111.0, always) == [Retire(1, "lifetime", proven_by=2)]
     assert [link.number for link in links.links()] == [2]
 
 
@@ -124,7 +124,7 @@ def test_an_unproven_successor_takes_over_after_half_a_minute() -> None:
     assert links.tick(5.0, never) == [Dial(2)]
     links.opened(2, 5.0)
     links.delivered(2, 6.0)
-    assert decisions(links, 6, 60, never) == [(37, Retire(1, "stale", is_proven=False))]
+    assert decisions(links, 6, 60, never) == [(37, Retire(1, "stale", proven_by=None))]
 
 
 def test_a_successor_that_delivers_nothing_is_given_up_and_the_old_one_kept() -> None:
@@ -132,7 +132,7 @@ def test_a_successor_that_delivers_nothing_is_given_up_and_the_old_one_kept() ->
     links.replace("serverShutdown", 1)
     links.tick(0.0, never)
     links.opened(2, 0.0)
-    assert decisions(links, 1, 24, never) == [(21, Retire(2, "silent", is_proven=True)), (22, Dial(3))]
+    assert decisions(links, 1, 24, never) == [(21, Retire(2, "silent", proven_by=1)), (22, Dial(3))]
     assert [link.number for link in links.links()] == [1, 3]
 
 
@@ -141,7 +141,7 @@ def test_a_quiet_route_is_handed_over_in_silence() -> None:
     links.replace("lifetime", 1)
     links.tick(0.0, always)
     links.opened(2, 0.0)
-    assert decisions(links, 1, 60, always) == [(31, Retire(1, "lifetime", is_proven=True))]
+    assert decisions(links, 1, 60, always) == [(31, Retire(1, "lifetime", proven_by=2))]
 
 
 def test_where_the_old_one_ends_first_the_successor_takes_its_place() -> None:
@@ -168,7 +168,7 @@ def test_successors_on_their_way_are_given_up_where_others_are_wanted() -> None:
     links = delivering()
     links.replace("stale", 1)
     assert links.tick(0.0, never) == [Dial(2)]
-    assert links.replace_all("stale") == [Retire(2, "stale", is_proven=True)]
+    assert links.replace_all("stale") == [Retire(2, "stale", proven_by=1)]
     assert links.tick(1.0, never) == [Dial(3)]
     assert links.opened(2, 2.0) is False
     assert links.opened(3, 2.0) is True
@@ -181,7 +181,7 @@ def test_a_shutdown_that_is_announced_to_a_successor_is_heeded_once_that_has_tak
     links.opened(2, 1.0)
     links.delivered(2, 1.0)
     links.replace("serverShutdown", 2)
-    assert decisions(links, 1, 100, always) == [(2, Retire(1, "serverShutdown", is_proven=True)), (32, Dial(3))]
+    assert decisions(links, 1, 100, always) == [(2, Retire(1, "serverShutdown", proven_by=2)), (32, Dial(3))]
 
 
 def test_a_shutdown_that_is_announced_to_a_successor_is_heeded_where_the_old_one_ends_first() -> None:

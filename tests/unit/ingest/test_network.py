@@ -88,6 +88,7 @@ class Running:
         self.waiting: dict[int, str] = {}
         self.is_reachable = True
         self.answer: Callable[[int], Report] = lambda number: Opened(number, ns(self.now_s))
+        self.meanwhile: Callable[[], None] = lambda: None
         self.gaps: list[tuple[str, float, float]] = []
 
     def take(self, report: Report) -> None:
@@ -106,6 +107,7 @@ class Running:
         while self.now_s < stop_s:
             self.now_s += 0.5
             self.network.tick(self.now_s)
+            self.meanwhile()
             self._answer()
             for connection in list(self.open):
                 if messages := each(connection):
@@ -192,3 +194,25 @@ def test_where_no_replacement_helps_few_are_asked_for(start: Start) -> None:
     assert 5 <= len(public) - 2 <= 8
     assert run.gaps == []
     assert 1 in run.open
+
+
+def test_a_planned_replacement_of_a_quiet_route_is_no_gap(start: Start) -> None:
+    run = start("forceOrder", connections=1, connection_lifetime=1000)
+    orders = {1.0, 1500.0}
+    run.until(1600, lambda _: [force_order(run.now_s)] if run.now_s in orders else [])
+    assert list(run.open) == [2]
+    assert run.gaps == []
+
+
+def test_a_successor_that_ends_before_the_one_that_it_replaced_proves_nothing(start: Start) -> None:
+    run = start("forceOrder", connections=1, connection_lifetime=1000)
+    orders = {1.0, 1500.0}
+
+    def lose_the_successor() -> None:
+        if run.line.closed and 2 in run.open:
+            run.lose(2)
+
+    run.meanwhile = lose_the_successor
+    run.until(1600, lambda _: [force_order(run.now_s)] if run.now_s in orders else [])
+    assert list(run.open) == [3]
+    assert run.gaps == [("disconnected", 1.0, 1500.0)]
