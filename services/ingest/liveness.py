@@ -90,7 +90,8 @@ class Liveness:
         for one in self._of(route):
             if one.silent_from_s is None:
                 one.restart(now_s)
-            one.asked_s = now_s
+            elif one.state == STALE:  # else one that comes and goes would hide that the others bring nothing
+                one.asked_s = now_s
 
     def closed(self, route: str) -> None:
         """Nothing is connected any more."""

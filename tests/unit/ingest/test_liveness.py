@@ -114,3 +114,13 @@ def test_trades_that_are_silent_for_very_long_while_depth_moves_are_suspicious()
     assert liveness.suspicious(101) == [AGG_TRADE]
     liveness.heard(AGG_TRADE, 102)
     assert liveness.suspicious(103) == []
+
+
+def test_a_connection_that_comes_and_goes_does_not_hide_that_the_others_are_silent() -> None:
+    liveness = connected()
+    reported = []
+    for now_s in range(40):
+        if now_s % 8 == 0:
+            liveness.opened("public", now_s)
+        reported += [(now_s, one.stream.name) for one in liveness.check(now_s)]
+    assert reported == [(11, DEPTH)]
