@@ -250,7 +250,8 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
     if rest.state == "starting" and wait:
         yield Problem("rest", "warning", "rest", f"standing down{wait}, no snapshots: since before its start")
     elif rest.state not in ("answered", "starting"):
-        yield Problem("rest", "warning", "rest", f"{rest.state}{wait}, no snapshots: {rest.fault}")
+        nothing = "" if rest.state == "trouble" else ", no snapshots"
+        yield Problem("rest", "warning", "rest", f"{rest.state}{wait}{nothing}: {rest.fault}")
     offset_ms = rest.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) - (rest.clock_error_ms or 0) > alerts.clock * 1000:
         yield Problem("clock", "warning", "clock", f"the exchange's is {offset_ms:+.0f} ms ahead of ours")

@@ -145,20 +145,22 @@ class _RestProcess:
         assert request is not None
         now_s, before = monotonic_s(), self._desk.condition
         found = self._desk.judge(request, answer, now_s, self._exchange_ms())
-        why = shown(answer)
         if found == "good":
             try:
                 self._take_good(request, answer, now_s)
             except (AnswerError, ExchangeInfoError) as error:
                 self._desk.failed(request, now_s)
-                why = str(error)
+                self._fault = f"{request.path}: {error}"
         elif found == "refused":
-            self._shell.log.warning("refused path=%s: %s", request.path, why)
+            self._shell.log.warning("refused path=%s: %s", request.path, shown(answer))
             if request.repair is not None:
                 self._take_nothing(request.repair, request, answer, refusal(answer))
-        self._fault = "" if self._desk.condition == "answered" else why
+        else:
+            self._fault = f"{request.path}: {shown(answer)}"
+        if self._desk.condition == "answered":  # else what fails outlasts the good answers to other requests
+            self._fault = ""
         self._save()
-        self._log_change(before, request, why)
+        self._log_change(before, request)
 
     def _take_good(self, request: Request, answer: Answer, now_s: float) -> None:
         if request.kind == "time":
@@ -174,13 +176,13 @@ class _RestProcess:
             self._listing.take_schedule(answer, now_s)
             self._desk.took_schedule(now_s)
         elif request.repair is not None:
-            self._take_repair(request.repair, request, answer)
+            self._take_repair(request.repair, request, answer, now_s)
         else:
             self._take_snapshot(request, answer, now_s)
 
-    def _take_repair(self, wish: RepairWish, request: Request, answer: Answer) -> None:
+    def _take_repair(self, wish: RepairWish, request: Request, answer: Answer, now_s: float) -> None:
         is_page = has_rows(answer, wish)
-        self._desk.succeeded()
+        self._desk.succeeded(request, now_s)
         if not is_page:
             self._take_nothing(wish, request, answer, "")
             return
@@ -198,7 +200,7 @@ class _RestProcess:
     def _take_snapshot(self, request: Request, answer: Answer, now_s: float) -> None:
         assert request.wanted is not None
         snapshot = read_snapshot(answer)
-        self._desk.succeeded()
+        self._desk.succeeded(request, now_s)
         self._producer.append([snapshot_draft(request.wanted.symbol, answer, snapshot)])
         self._counts["snapshots"] += 1
         self._desk.snapshots.recorded(request.wanted, snapshot.lastUpdateId, now_s, self._exchange_ms())
@@ -240,15 +242,15 @@ class _RestProcess:
         if self._counts["refused_requests"] == 1:
             self._shell.log.warning("request refused, further ones are counted in status: %s", why)
 
-    def _log_change(self, before: str, request: Request, why: str) -> None:
+    def _log_change(self, before: str, request: Request) -> None:
         condition = self._desk.condition
         if condition == before:
             return
         if condition == "answered":
             self._shell.log.info("answered path=%s clock_offset_ms=%s", request.path, self._desk.clock.offset_ms)
         else:
-            wait_s = self._desk.pace.stand_down_until_s - monotonic_s()
-            self._shell.log.warning("%s for_s=%.1f path=%s: %s", condition, wait_s, request.path, why)
+            wait_s = self._desk.silent_s(monotonic_s())
+            self._shell.log.warning("%s for_s=%.1f path=%s", condition, wait_s, self._fault)
 
     def _restore(self) -> None:
         now_s, pace = monotonic_s(), self._desk.pace
@@ -282,7 +284,7 @@ class _RestProcess:
             **self._counts,
             "state": desk.condition,
             "fault": self._fault,
-            "stand_down_s": max(0.0, pace.stand_down_until_s - now_s),
+            "stand_down_s": desk.silent_s(now_s),
             "used_weight": pace.used(now_s),
             "weight_limit": pace.limit,
             "answers": dict(desk.answers),

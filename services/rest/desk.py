@@ -34,9 +34,20 @@ class Queues(NamedTuple):
     repairs: RepairQueue
 
 
+class _Trouble(NamedTuple):
+    """Of one kind of request: failures in a row, and until when it is left alone."""
+
+    failures: int
+    until_s: float
+
+
 class Desk:
     """One request at a time: the clock first, then what the exchange lists and the hours of markets, then what somebody
-    waits for: snapshots, then rows that are missing; then periodic snapshots, and audits at last."""
+    waits for: snapshots, then rows that are missing; then periodic snapshots, and audits at last.
+
+    A ban is for the whole address. Trouble is for its kind of request alone: an exchange that gives no snapshots may
+    well give rows, and one that gives nothing is asked for each of a few kinds less and less.
+    """
 
     def __init__(
         self,
@@ -56,7 +67,8 @@ class Desk:
         self.answers: Counter[str] = Counter()
         self._first_delay_s, self._longest_delay_s = delays_s
         self._jitter = jitter
-        self._failures = 0
+        self._times_forbidden = 0
+        self._troubles: dict[str, _Trouble] = {}
         self._exchange_info_due_s = float("-inf")
         self._schedule_due_s = float("inf")
 
@@ -84,11 +96,11 @@ class Desk:
         if answer.status == 404 and (is_schedule or request.repair is not None):
             found = "refused"
         if found == "banned":
-            self._failures = 0
+            self._times_forbidden = 0
             self.condition = "standing down"
             self.pace.stand_down(now_s + stand_down_s(answer.status, answer.headers, answer.body, now_ms))
         elif found == "forbidden":
-            self._back_off("forbidden", now_s, self._longest_delay_s, self._longest_delay_s * _FORBIDDEN_CEILING)
+            self._forbidden(now_s)
         elif found == "refused" and is_schedule:
             self._schedule_due_s = now_s + self._interval_s
         elif found == "refused" and request.wanted is not None:
@@ -99,31 +111,41 @@ class Desk:
 
     def failed(self, request: Request, now_s: float) -> None:
         """No answer, or not to what was asked: later again, and something else first."""
-        self._back_off("trouble", now_s, self._first_delay_s, self._longest_delay_s)
+        self._trouble(_kind(request), now_s)
         if request.wanted is not None:
-            self.snapshots.failed(request.wanted)
+            self.snapshots.failed(request.wanted, now_s)
         elif request.kind == "time":
             self.clock.postpone(now_s + self._longest_delay_s)
         elif request.repair is not None:
-            self.repairs.failed(request.repair)
+            self.repairs.failed(request.repair, now_s)
         elif request.kind == "exchange_info":
             self._exchange_info_due_s = now_s + min(self._interval_s, self._longest_delay_s)
         elif request.kind == "trading_schedule":
             self._schedule_due_s = now_s + min(self._interval_s, self._longest_delay_s)
 
-    def succeeded(self) -> None:
+    def succeeded(self, request: Request, now_s: float) -> None:
         """An answer that was what it should be."""
-        self._failures = 0
-        self.condition = "answered"
+        self._times_forbidden = 0
+        self._troubles = {
+            kind: trouble
+            for kind, trouble in self._troubles.items()
+            if kind != _kind(request) and now_s < trouble.until_s + self._longest_delay_s  # later, nobody wants it
+        }
+        self.condition = "trouble" if self._troubles else "answered"
+
+    def silent_s(self, now_s: float) -> float:
+        """How long everything, or one kind of request, is left alone."""
+        ends_s = [self.pace.stand_down_until_s, *(trouble.until_s for trouble in self._troubles.values())]
+        return max(0.0, max(ends_s) - now_s)
 
     def took_time(self, sample: Sample, now_s: float) -> Measurement | None:
         """The exchange told its time; the measurement of its clock that is complete by that."""
-        self.succeeded()
+        self.succeeded(TIME, now_s)
         return self.clock.take(sample, now_s)
 
     def took_exchange_info(self, weight_limit: int | None, now_s: float, *, follows_sessions: bool = False) -> None:
         """What the exchange lists is known, how much weight it allows, and whether the hours of markets matter."""
-        self.succeeded()
+        self.succeeded(EXCHANGE_INFO, now_s)
         self._exchange_info_due_s = now_s + self._interval_s
         if weight_limit is not None:
             self.pace.limit = weight_limit
@@ -134,24 +156,43 @@ class Desk:
 
     def took_schedule(self, now_s: float) -> None:
         """The hours of the markets are known, days ahead."""
-        self.succeeded()
+        self.succeeded(TRADING_SCHEDULE, now_s)
         self._schedule_due_s = now_s + self._interval_s
 
     def _wanted(self, now_s: float, now_ms: int) -> Request | None:
-        if now_s >= self.clock.due_s:
-            return TIME
-        if now_s >= self._exchange_info_due_s:
-            return EXCHANGE_INFO
-        if now_s >= self._schedule_due_s:
-            return TRADING_SCHEDULE
-        wanted = self.snapshots.next_asked(now_s)
-        if wanted is None and (missing := self.repairs.next(now_s)) is not None:
+        left_alone = {kind for kind, trouble in self._troubles.items() if now_s < trouble.until_s}
+        for request, due_s in (
+            (TIME, self.clock.due_s),
+            (EXCHANGE_INFO, self._exchange_info_due_s),
+            (TRADING_SCHEDULE, self._schedule_due_s),
+        ):
+            if now_s >= due_s and request.kind not in left_alone:
+                return request
+        gives_depth = "depth" not in left_alone
+        wanted = self.snapshots.next_asked(now_s) if gives_depth else None
+        if wanted is None and (missing := self.repairs.next(now_s, without=left_alone)) is not None:
             return repair_request(missing)
-        wanted = wanted or self.snapshots.next_periodic(now_s, now_ms) or self.snapshots.next_audit(now_s)
+        if wanted is None and gives_depth:
+            wanted = self.snapshots.next_periodic(now_s, now_ms) or self.snapshots.next_audit(now_s)
         return None if wanted is None else depth_request(wanted)
 
-    def _back_off(self, condition: Condition, now_s: float, first_s: float, ceiling_s: float) -> None:
-        self._failures = self._failures + 1 if self.condition == condition else 1
-        self.condition = condition
-        delay_s = backoff_s(self._failures, first_s=first_s, ceiling_s=ceiling_s, jitter=self._jitter())
-        self.pace.stand_down(now_s + delay_s)
+    def _forbidden(self, now_s: float) -> None:
+        self._times_forbidden = self._times_forbidden + 1 if self.condition == "forbidden" else 1
+        self.condition = "forbidden"
+        ceiling_s = self._longest_delay_s * _FORBIDDEN_CEILING
+        self.pace.stand_down(now_s + self._delay_s(self._times_forbidden, self._longest_delay_s, ceiling_s))
+
+    def _trouble(self, kind: str, now_s: float) -> None:
+        before = self._troubles.get(kind)
+        failures = before.failures + 1 if before else 1
+        delay_s = self._delay_s(failures, self._first_delay_s, self._longest_delay_s)
+        self._troubles[kind] = _Trouble(failures, now_s + delay_s)
+        self.condition = "trouble"
+
+    def _delay_s(self, failures: int, first_s: float, ceiling_s: float) -> float:
+        return backoff_s(failures, first_s=first_s, ceiling_s=ceiling_s, jitter=self._jitter())
+
+
+def _kind(request: Request) -> str:
+    """What fails or succeeds together: of missing rows, those of one type of stream."""
+    return request.kind if request.repair is None else request.repair.stream.stream_type

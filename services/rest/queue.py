@@ -6,6 +6,8 @@ Pure: `now_s` is monotonic, `now_ms` the exchange's wall clock, which decides th
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.rest.holds import Holds
+
 DAY_MS = 86_400_000
 AUDIT = "audit"
 """The reason of who does not wait for a snapshot, but compares one with what it has."""
@@ -16,8 +18,6 @@ _ANSWER_ROUNDS = 2
 Whoever asks later did not get it, or follows ids that were re-based: then it is asked for again."""
 _INTEREST_ROUNDS = 12
 """A snapshot that came too old is asked for again only while somebody still repeats the request."""
-_MAX_HOLD_ROUNDS = 12
-"""Longest pause for a symbol whose snapshots are refused or never new enough: an impossible wish costs one a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,6 @@ class _Recorded:
     at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Hold:
-    until_s: float
-    rounds: int
-
-
 class SnapshotQueue:
     """Requests of others, one per symbol, and the periodic slots of the configured symbols."""
 
@@ -53,7 +47,7 @@ class SnapshotQueue:
         self._recorded: dict[str, _Recorded] = {}
         self.taken_ms: dict[str, int] = {}
         self._failures: dict[str, int] = {}
-        self._holds: dict[str, _Hold] = {}
+        self._holds = Holds(retry_s)
         self._idle: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
@@ -121,19 +115,20 @@ class SnapshotQueue:
         waiting = self._waiting.get(symbol)
         if waiting is None or last_update_id >= (waiting.last_update_id or 0):
             self._waiting.pop(symbol, None)
-            self._holds.pop(symbol, None)
+            self._holds.release(symbol)
         else:
             self._put_back(waiting, now_s)
 
     def refused(self, wanted: Wanted, now_s: float, now_ms: int) -> None:
         """The exchange has no snapshot of this symbol; who still wants one will ask again."""
         self._waiting.pop(wanted.symbol, None)
-        self._hold(wanted.symbol, now_s)
+        self._holds.hold(wanted.symbol, now_s)
         if wanted.symbol in self._periodic:
             self.taken_ms[wanted.symbol] = now_ms
 
-    def failed(self, wanted: Wanted) -> None:
-        """No answer: others come first now, so that one symbol's failure does not stop them."""
+    def failed(self, wanted: Wanted, now_s: float) -> None:
+        """No answer: held and behind the others, because who wants it repeats itself as long as it does not come."""
+        self._holds.hold(wanted.symbol, now_s)
         waiting = self._waiting.pop(wanted.symbol, None)
         if waiting:
             self._waiting[wanted.symbol] = waiting
@@ -142,29 +137,18 @@ class SnapshotQueue:
 
     def _first_waiting(self, now_s: float, *, is_audit: bool) -> Wanted | None:
         for wanted in self._waiting.values():
-            if (wanted.reason == AUDIT) == is_audit and not self._is_held(wanted.symbol, now_s):
+            if (wanted.reason == AUDIT) == is_audit and not self._holds.is_held(wanted.symbol, now_s):
                 return wanted
         return None
 
     def _put_back(self, waiting: Wanted, now_s: float) -> None:
         del self._waiting[waiting.symbol]
-        self._hold(waiting.symbol, now_s)
+        self._holds.hold(waiting.symbol, now_s)
         if now_s < waiting.asked_s + _INTEREST_ROUNDS * self._retry_s:
             self._waiting[waiting.symbol] = waiting
 
-    def _hold(self, symbol: str, now_s: float) -> None:
-        before = self._holds.get(symbol)
-        rounds = min(before.rounds * 2, _MAX_HOLD_ROUNDS) if before else 1
-        longest_s = _MAX_HOLD_ROUNDS * self._retry_s
-        self._holds = {name: hold for name, hold in self._holds.items() if now_s < hold.until_s + longest_s}
-        self._holds[symbol] = _Hold(now_s + rounds * self._retry_s, rounds)
-
-    def _is_held(self, symbol: str, now_s: float) -> bool:
-        hold = self._holds.get(symbol)
-        return hold is not None and now_s < hold.until_s
-
     def _is_due(self, symbol: str, now_s: float, now_ms: int) -> bool:
-        if symbol in self._idle or self._is_held(symbol, now_s):
+        if symbol in self._idle or self._holds.is_held(symbol, now_s):
             return False
         # a clock that was set back must not make a symbol wait until it has caught up
         self.taken_ms[symbol] = min(self.taken_ms[symbol], now_ms)

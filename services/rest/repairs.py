@@ -3,10 +3,12 @@
 Nothing here outlives a restart: a worker repeats its wish until it has the rows, or knows that there are none.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from binance_streamer.exchange import Stream
 from binance_streamer.exchange_rest import KEPT_MS, SURELY_KEPT_MS
+from services.rest.holds import Holds
 
 MAX_WAITING = 5000
 """Streams with a wish: two of each symbol that the exchange lists, with room."""
@@ -41,6 +43,7 @@ class RepairQueue:
     def __init__(self, *, retry_s: float) -> None:
         self._interest_s = _INTEREST_ROUNDS * retry_s
         self._waiting: dict[str, _Waiting] = {}
+        self._holds = Holds(retry_s)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -56,23 +59,30 @@ class RepairQueue:
         self._waiting[name] = _Waiting(wish, now_s)  # keeps the place of a stream that waits already
         return True
 
-    def next(self, now_s: float) -> RepairWish | None:
-        """What is due, and stays due until an answer is told of it."""
-        while self._waiting:
-            name, waiting = next(iter(self._waiting.items()))
-            if now_s < waiting.asked_s + self._interest_s:
-                return waiting.wish
+    def next(self, now_s: float, without: Collection[str] = ()) -> RepairWish | None:
+        """What is due, and stays due until an answer is told of it; nothing of the types of streams `without`."""
+        dropped = []
+        found = None
+        for name, (wish, asked_s) in self._waiting.items():
+            if now_s >= asked_s + self._interest_s:
+                dropped.append(name)
+            elif wish.stream.stream_type not in without and not self._holds.is_held(name, now_s):
+                found = wish
+                break
+        for name in dropped:
             del self._waiting[name]
-        return None
+        return found
 
     def served(self, wish: RepairWish) -> None:
         """The worker has an answer, and asks for what it wants then."""
+        self._holds.release(wish.stream.name)
         waiting = self._waiting.get(wish.stream.name)
         if waiting is not None and waiting.wish.from_id == wish.from_id:
             del self._waiting[wish.stream.name]
 
-    def failed(self, wish: RepairWish) -> None:
-        """No answer: others come first now."""
+    def failed(self, wish: RepairWish, now_s: float) -> None:
+        """No answer: held and behind the others, because its worker repeats it as long as it does not come."""
+        self._holds.hold(wish.stream.name, now_s)
         waiting = self._waiting.pop(wish.stream.name, None)
         if waiting is not None:
             self._waiting[wish.stream.name] = waiting

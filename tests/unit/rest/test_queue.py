@@ -110,8 +110,24 @@ def test_after_a_failure_others_come_first() -> None:
     queue.ask("B", "sequence", 1, 0.0)
     wanted = queue.next(0.0, NOON_MS)
     assert wanted
-    queue.failed(wanted)
-    assert next_of(queue, 0.0) == "B"
+    queue.failed(wanted, 0.0)
+    queue.ask("A", "sequence", 1, 1.0)
+    assert next_of(queue, 1.0) == "B"
+    answered(queue, "B", 9, 1.0)
+    assert next_of(queue, 4.9) is None, "repeating a request does not bring it forward"
+    assert next_of(queue, 5.0) == "A"
+
+
+def test_a_symbol_that_always_fails_is_asked_for_once_a_minute_at_last() -> None:
+    queue = a_queue()
+    asked_at = []
+    for second in range(300):
+        if second % 5 == 0:
+            queue.ask("A", "sequence", 1, float(second))
+        if wanted := queue.next(float(second), NOON_MS):
+            asked_at.append(second)
+            queue.failed(wanted, float(second))
+    assert asked_at == [0, 5, 15, 35, 75, 135, 195, 255]
 
 
 def test_a_flood_of_symbols_is_bounded() -> None:
@@ -173,7 +189,7 @@ def test_one_symbol_that_fails_does_not_stop_the_other_periodic_ones() -> None:
     wanted = queue.next(0.0, later_ms)
     assert wanted
     assert wanted.symbol == "A"
-    queue.failed(wanted)
+    queue.failed(wanted, 0.0)
     assert next_of(queue, 0.0, later_ms) == "B"
 
 

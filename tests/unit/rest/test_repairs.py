@@ -124,8 +124,24 @@ def test_streams_take_turns() -> None:
     queue.served(a_wish())
     queue.ask(a_wish(from_id=15), 1.0)
     assert queue.next(1.0) == other
-    queue.failed(other)
+    queue.failed(other, 1.0)
     assert queue.next(1.0) == a_wish(from_id=15)
+
+
+def test_a_stream_that_fails_is_left_alone_for_longer_and_longer() -> None:
+    queue = RepairQueue(retry_s=5)
+    asked_at = []
+    for second in range(300):
+        if second % 5 == 0:
+            queue.ask(a_wish(), float(second))
+        if wish := queue.next(float(second)):
+            asked_at.append(second)
+            queue.failed(wish, float(second))
+    assert asked_at == [0, 5, 15, 35, 75, 135, 195, 255]
+    queue.ask(a_wish(), 300.0)
+    queue.served(a_wish())
+    queue.ask(a_wish(from_id=15), 300.0)
+    assert queue.next(300.0) == a_wish(from_id=15), "an answer ends that"
 
 
 def test_a_wish_that_nobody_repeats_is_dropped() -> None:
@@ -194,8 +210,8 @@ def test_a_refused_page_stops_nobody(status: int) -> None:
     assert leaving(desk, 2.0).kind == "depth"
 
 
-@pytest.mark.parametrize("status", [500, 403, 429, 0])
-def test_a_page_that_does_not_come_is_asked_for_again_behind_others(status: int) -> None:
+@pytest.mark.parametrize("status", [403, 429])
+def test_a_page_that_nobody_gets_now_is_asked_for_again_later(status: int) -> None:
     desk = a_desk()
     desk.repairs.ask(a_wish(), 0.0)
     desk.repairs.ask(a_wish(BARS), 0.0)
@@ -204,10 +220,24 @@ def test_a_page_that_does_not_come_is_asked_for_again_behind_others(status: int)
     now_s = desk.pace.stand_down_until_s
     desk.repairs.ask(a_wish(), now_s)
     desk.repairs.ask(a_wish(BARS), now_s)
-    expected = TRADES if status in (403, 429) else BARS
     repair = leaving(desk, now_s).repair
     assert repair is not None
-    assert repair.stream == expected
+    assert repair.stream == TRADES
+
+
+@pytest.mark.parametrize("status", [500, 0])
+def test_a_page_that_does_not_come_is_asked_for_again_behind_others(status: int) -> None:
+    desk = a_desk()
+    other = stream_of("ETHUSDT", "aggTrade")
+    for stream in (TRADES, other, BARS):
+        desk.repairs.ask(a_wish(stream), 0.0)
+    desk.judge(leaving(desk, 0.0), an_answer(b"", status), 0.0, NOW_MS)
+    bars = leaving(desk, 0.0)
+    assert bars.repair == a_wish(BARS), "no trades of any symbol for now, but bars"
+    desk.succeeded(bars, 0.0)
+    desk.repairs.served(a_wish(BARS))
+    assert desk.next(4.9, NOW_MS) is None
+    assert leaving(desk, 5.0).repair == a_wish(other)
 
 
 def test_the_words_of_a_refusal_are_the_exchanges() -> None:
@@ -307,7 +337,7 @@ class Hour:
                 assert self.desk.repairs.ask(asked, self.now_s)
 
     def take(self, request: Request, now_ms: int) -> None:
-        self.desk.succeeded()
+        self.desk.succeeded(request, self.now_s)
         if request.wanted:
             self.desk.snapshots.recorded(request.wanted, 9, self.now_s, now_ms)
             return
