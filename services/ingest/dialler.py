@@ -130,7 +130,7 @@ class Dialler:
         try:
             connection = dial(target.url, connect_timeout_s=network.connect_timeout, ca_file=network.ca_file or None)
         except DialError as error:
-            self._reader.failed(Failed(number, str(error), error.retry_after_s or 0.0))
+            self._reader.failed(Failed(number, str(error), error.retry_after_s or 0.0, error.http_status))
         except RuntimeError as error:  # no more threads: an attempt without an end would be waited for for ever
             self._reader.failed(Failed(number, str(error), 0.0))
         else:

@@ -23,6 +23,10 @@ from services.ingest.stalls import Heard, Stall, Stalls
 
 _log = logging.getLogger(__name__)
 
+_REFUSED_S = {429: 60.0, 418: 120.0, 403: 0.0, 451: 0.0}
+"""How long the address stays away at least, where no Retry-After says so: bans last from 2 minutes to 3 days, and grow
+with attempts; a firewall's 403 lasts, and 451 is for good (docs/exchange.md §4)."""
+_REFUSED_MAX_S = 1800.0
 _SILENT_BEFORE_FALLBACK = 2
 _UNDOCUMENTED = "depth@0ms"  # not in the exchange's list any more, used by everybody (docs/exchange.md §9.15)
 _FALLBACK = "depth@100ms"
@@ -44,6 +48,10 @@ class Network:
             route: self._connections(route)
             for route in ROUTES
             if any(feed.stream.route == route for feed in recorder.feeds.values())
+        }
+        self._refusals = {
+            route: Backoff(first_s=config.network.reconnect_delay, ceiling_s=_REFUSED_MAX_S, rng=self._rng)
+            for route in self._routes
         }
         self._route_of: dict[int, str] = {}
         self._messages: dict[int, int] = {}
@@ -71,9 +79,9 @@ class Network:
                 self._opened(connection, now_s)
             case Ended(connection, _, reason, detail):
                 self._ended(connection, reason, detail, now_s)
-            case Failed(connection, detail, retry_after_s):
+            case Failed(connection, _, _, _):
                 self._dialler.ended(connection)
-                self._failed(connection, detail, retry_after_s, now_s)
+                self._failed(report, now_s)
 
     def tick(self, now_s: float) -> None:
         """Dial, retire and replace, as time goes by."""
@@ -170,6 +178,7 @@ class Network:
         route = self._route_of[connection]
         _log.info("connected route=%s connection=%d", route, connection)
         self._failing.pop(route, None)
+        self._refusals[route].reset()
         self._opened_count[route] += 1
         if not self._routes[route].opened(connection, now_s):
             self._reader.close(connection, DISCONNECTED, "not wanted any more")
@@ -189,12 +198,15 @@ class Network:
         if all(link.opened_s is None for link in links.links()):
             self.liveness.closed(route)
 
-    def _failed(self, connection: int, detail: str, retry_after_s: float, now_s: float) -> None:
+    def _failed(self, failed: Failed, now_s: float) -> None:
+        connection, detail, retry_after_s, http_status = failed
         route = self._route_of.pop(connection)
         self._messages.pop(connection)
         if self._failing.get(route) != detail[:200]:
             self._failing[route] = detail[:200]
             _log.warning("not connected route=%s connection=%d %.200s", route, connection, detail)
+        if http_status in _REFUSED_S and not retry_after_s:
+            retry_after_s = max(_REFUSED_S[http_status], self._refusals[route].next_delay_s())
         self._routes[route].ended(connection, now_s, retry_after_s=retry_after_s)
 
     def _listen(self, now_s: float) -> None:

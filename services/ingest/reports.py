@@ -36,6 +36,7 @@ class Failed(NamedTuple):
     connection: int
     detail: str
     retry_after_s: float
+    http_status: int | None = None
 
 
 Report = Delivered | Opened | Ended | Failed

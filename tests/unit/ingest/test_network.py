@@ -13,7 +13,7 @@ from services.ingest import network
 from services.ingest.dialler import Target
 from services.ingest.network import Network
 from services.ingest.recorder import Recorder
-from services.ingest.reports import Delivered, Ended, Opened, Report
+from services.ingest.reports import Delivered, Ended, Failed, Opened, Report
 from services.runtime.events import singles
 from tests.support.configs import write_config
 
@@ -216,3 +216,17 @@ def test_a_successor_that_ends_before_the_one_that_it_replaced_proves_nothing(st
     run.until(1600, lambda _: [force_order(run.now_s)] if run.now_s in orders else [])
     assert list(run.open) == [3]
     assert run.gaps == [("disconnected", 1.0, 1500.0)]
+
+
+@pytest.mark.parametrize(
+    ("status", "shortest_s", "most_attempts"), [(403, 0, 60), (451, 0, 60), (429, 60, 60), (418, 120, 60)]
+)
+def test_an_address_that_is_refused_stays_away_for_longer_and_longer(
+    start: Start, status: int, shortest_s: float, most_attempts: int
+) -> None:
+    run = start("forceOrder", connections=1, reconnect_delay=1, reconnect_delay_max=1)
+    run.answer = lambda number: Failed(number, "http: refused", 0.0, status)
+    run.until(4 * 3600)
+    times_s = list(run.dialled.values())
+    assert 5 < len(times_s) < most_attempts
+    assert min(b - a for a, b in itertools.pairwise(times_s)) >= shortest_s
