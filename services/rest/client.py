@@ -34,7 +34,7 @@ class Client:
         url = urlsplit(self._base)
         is_local = is_loopback(url.hostname or "")
         self._fault = "" if url.scheme == "https" or is_local else "refused: plain http beyond this machine"
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = not is_local  # proxies; but no proxy reaches this machine's own loopback
         self._session.auth = _no_credentials
         self._session.headers["User-Agent"] = f"binance-streamer/{version('binance-streamer')}"
@@ -77,7 +77,7 @@ class Worker:
         self.is_busy = False
         self._get = get
         self._paths: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         threading.Thread(target=self._run, name="http", daemon=True).start()
 
@@ -95,12 +95,29 @@ class Worker:
         """The answer to what was submitted, once `fileno` is readable."""
         os.eventfd_read(self._event)
         self.is_busy = False
-        return self._answers.get()
+        answer = self._answers.get()
+        if answer is None:
+            raise RuntimeError("the thread that asks the exchange has ended; what ended it is on stderr")
+        return answer
 
     def _run(self) -> None:
-        while True:
-            self._answers.put(self._get(self._paths.get()))
-            os.eventfd_write(self._event, 1)
+        try:
+            while True:
+                self._tell(self._get(self._paths.get()))
+        finally:
+            self._tell(None)  # a bug; nobody waits for ever, the process ends and is started again
+
+    def _tell(self, answer: Answer | None) -> None:
+        self._answers.put(answer)
+        os.eventfd_write(self._event, 1)
+
+
+class _Session(requests.Session):
+    """Without redirects: requests parses where one leads, and reads its body, also when it is not to follow it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Nowhere."""
+        return None
 
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -126,6 +126,18 @@ def test_no_redirect_is_followed(start: Callable[..., Server]) -> None:
     assert elsewhere.connections == 0
 
 
+@pytest.mark.parametrize("location", [b"https://[::1/x", b"https://ex\xff\xfe.com/"])
+def test_where_a_redirect_leads_is_not_even_read(start: Callable[..., Server], location: bytes) -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 2\r\n\r\n"
+    (answer,) = asked(start(head + b"hi"), "/")
+    assert (answer.status, answer.body) == (302, b"hi")
+
+
+def test_the_body_of_a_redirect_that_trickles_is_cut_off(start: Callable[..., Server]) -> None:
+    head = b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 1000000\r\n\r\n"
+    assert asked(start(head, endless=b"x"), "/")[0].fault == "the answer takes too long"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -226,3 +238,18 @@ def test_the_worker_answers_in_its_own_time() -> None:
     assert select.select([worker], [], [], 30)[0]
     assert worker.answer().body == b"/a"
     assert not worker.is_busy
+
+
+def test_the_end_of_the_thread_ends_whoever_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
+
+    def broken(path: str) -> Answer:
+        raise ValueError(path)
+
+    worker = Worker(broken)
+    worker.submit("/a")
+    assert select.select([worker], [], [], 30)[0]
+    with pytest.raises(RuntimeError, match="the thread that asks the exchange has ended"):
+        worker.answer()
+    assert ended.wait(30)
