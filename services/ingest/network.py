@@ -55,6 +55,7 @@ class Network:
         }
         self._route_of: dict[int, str] = {}
         self._messages: dict[int, int] = {}
+        self._silent: set[int] = set()  # connections that have delivered no message of any stream yet
         self._proven_by: dict[int, int] = {}  # by connection that is being closed
         self._failing: dict[str, str] = {}  # by route: what the last attempt failed with
         self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
@@ -69,11 +70,12 @@ class Network:
         match report:
             case Delivered(connection, _, messages, _):
                 self._recorder.deliver(report, now_s)
-                is_first = not self._messages[connection]
                 self._messages[connection] += len(messages)
-                route = self._route_of[connection]
-                if is_first and self._routes[route].delivered(connection, now_s):
-                    _log.info("delivering route=%s connection=%d", route, connection)
+                if connection in self._silent and self._recorder.has_heard(connection):
+                    self._silent.discard(connection)
+                    route = self._route_of[connection]
+                    if self._routes[route].delivered(connection, now_s):
+                        _log.info("delivering route=%s connection=%d", route, connection)
             case Opened(connection, _):
                 self._dialler.ended(connection)
                 self._opened(connection, now_s)
@@ -94,6 +96,7 @@ class Network:
                 if isinstance(decision, Dial):
                     self._route_of[decision.number] = route
                     self._messages[decision.number] = 0
+                    self._silent.add(decision.number)
                     self._dialler.ask(decision.number, route, self._target(route))
                 else:
                     self._retire(decision)
@@ -195,6 +198,7 @@ class Network:
         else:
             self._recorder.ended(connection, route, self._others(route, connection), reason=reason, now_s=now_s)
         self._messages.pop(connection)
+        self._silent.discard(connection)
         if all(link.opened_s is None for link in links.links()):
             self.liveness.closed(route)
 
@@ -202,6 +206,7 @@ class Network:
         connection, detail, retry_after_s, http_status = failed
         route = self._route_of.pop(connection)
         self._messages.pop(connection)
+        self._silent.discard(connection)
         if self._failing.get(route) != detail[:200]:
             self._failing[route] = detail[:200]
             _log.warning("not connected route=%s connection=%d %.200s", route, connection, detail)

@@ -132,6 +132,10 @@ class Recorder:
             self._take(feed, feed.tracker.forget(connection, now_s), now_s)
         self._forget(connection, route)
 
+    def has_heard(self, connection: int) -> bool:
+        """Whether it has delivered a message of any stream; an acknowledgement is none, nor is what nobody can read."""
+        return any(connection in feed.heard_s for feed in self.feeds.values())
+
     def stalled(
         self, connection: int, streams: Iterable[str], others: Mapping[int, float], *, reason: str, now_s: float
     ) -> None:

@@ -230,3 +230,11 @@ def test_an_address_that_is_refused_stays_away_for_longer_and_longer(
     times_s = list(run.dialled.values())
     assert 5 < len(times_s) < most_attempts
     assert min(b - a for a, b in itertools.pairwise(times_s)) >= shortest_s
+
+
+def test_an_acknowledgement_does_not_make_a_successor_one_that_delivers(start: Start) -> None:
+    run = start("bookTicker", connections=1, connection_lifetime=1000)
+    run.until(1040, lambda one: [book_ticker(run.now_s) if one == 1 else ACK])
+    assert 1 in run.open
+    states = [link["state"] for link in run.network.status(run.now_s)["connections"]]
+    assert states == ["delivering", "open"]
