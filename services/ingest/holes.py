@@ -15,8 +15,6 @@ STRAGGLER, REST, UNKNOWN = "straggler", "rest", "straggler or rest"
 
 _MOST_HOLES, _MOST_REPAIRABLE = 64, 256
 _BELOW_ALL = -2  # the first id is 0, and hangs on -1
-_CAN_BE_ASKED_FOR = REPAIRABLE | {"continuouskline"}
-"""What REST still has, for a while. What is missing of the others only a straggler can bring."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +32,8 @@ class Holes:
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], open_gaps: Sequence[OpenGap] = ()) -> None:
         self._stream = stream
         self._new_gap_id = new_gap_id
-        self._state = OPEN if stream.stream_type in _CAN_BE_ASKED_FOR else UNREPAIRABLE
         self._is_repairable = stream.stream_type in REPAIRABLE
+        self._state = OPEN if self._is_repairable else UNREPAIRABLE  # what only a straggler can bring nobody asks for
         self._holes: list[_Hole] = []
         self.count = 0
         """Gaps listed so far."""

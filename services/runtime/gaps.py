@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange import Reading, has_ids
+from binance_streamer.exchange_rest import REPAIRABLE
 from services.runtime.segments import LastRow
 
 
@@ -92,11 +93,12 @@ class Losses:
             return None  # only late rows were lost: their hole is listed still
         self._count += 1
         recv_ns = draft.data["recv_ns"]
+        is_repairable = draft.stream_type in REPAIRABLE and from_id is not None and to_id is not None
         gap = Gap(
             gap_id=f"{self._epoch}-journal-{self._count}",
             symbol=draft.symbol,
             stream=stream,
-            state="open",
+            state="open" if is_repairable else "unrepairable",
             from_id=from_id,
             to_id=to_id,
             from_ns=last.recv_ns if last else recv_ns,
