@@ -185,6 +185,11 @@ class Recorder:
         if not is_covered:
             self._take(feed, feed.lose(reason), now_s)
 
+    def has_lost(self, name: str, to_id: int | None, reason: str) -> None:
+        """The producer lists a gap of its own that ends with this id: a book begins anew behind it."""
+        if name in self.feeds and self.feeds[name].stream.stream_type == "depth" and to_id is not None:
+            self.anchors.append(Anchor(to_id, reason))
+
     def _forget(self, connection: int, route: str) -> None:
         for feed in self._of(route):
             feed.heard_s.pop(connection, None)

@@ -139,6 +139,8 @@ class Worker:
         drafts = self._recorder.collect(wall_ns())
         if drafts and not self._producer.append(drafts):
             self._recorder.restore(self._producer.rows, "journal full")
+            for gap in self._producer.own_gaps:
+                self._recorder.has_lost(gap.stream_name, gap.data["to_id"], gap.data["reason"])
 
     def _tick(self, now_s: float) -> None:
         is_holding = self._recorder.is_holding

@@ -73,6 +73,8 @@ class Producer:
         self._rows: dict[str, LastRow] = dict(self._journal.last_rows)
         self.last_rows: dict[str, LastRow] = dict(self._rows)
         self._losses = Losses(shell.epoch)
+        self.own_gaps: list[Draft] = []
+        """What the last append listed of what the journal had not taken before."""
         self._topics: dict[tuple[str, str, str], _Topic] = {}
         self._frames: dict[tuple[str, int], EventFrames] = {}  # by stream and connection
         self._pack = msgpack.Packer(autoreset=True).pack
@@ -118,7 +120,7 @@ class Producer:
         """
         self._raise_sync_error()
         singled = [one for draft in drafts for one in self._singled(draft)]
-        drafts = self._with_closed_losses(singled)
+        self.own_gaps, drafts = self._with_closed_losses(singled)
         is_as_told = drafts == singled
         if self._stalled is not None:
             drafts.insert(0, self._stalled)
@@ -144,6 +146,7 @@ class Producer:
             self._note_row(draft)
         if frames and not self._journalled(drafts[0].symbol, frames, rows_before):
             is_as_told = False
+            self.own_gaps = []
             self._rows = rows_before
             for draft in drafts:
                 self._losses.lost(draft.stream_name, "journal full", rows_before.get(draft.stream_name))
@@ -250,8 +253,8 @@ class Producer:
             return draft.drafts()
         return (draft,)
 
-    def _with_closed_losses(self, drafts: Sequence[Draft | EventRun]) -> list[Draft | EventRun]:
-        """The drafts, behind the gaps that end with them.
+    def _with_closed_losses(self, drafts: Sequence[Draft | EventRun]) -> tuple[list[Draft], list[Draft | EventRun]]:
+        """The gaps that end with these drafts, and the drafts, behind the gaps that end with them.
 
         In front of all, because late rows among them may lie in what was lost, and fill that again.
         """
@@ -260,7 +263,7 @@ class Producer:
             drafts = [
                 draft for draft in drafts if isinstance(draft, EventRun) or draft.data.get("gap_id") not in inside
             ]
-        return [*own, *drafts]
+        return own, [*own, *drafts]
 
     def _encoded_run(self, run: EventRun) -> tuple[bytes, list[bytes]]:
         name, symbol, stream_type, variant, _ = run.stream

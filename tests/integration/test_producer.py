@@ -199,8 +199,12 @@ def test_a_run_that_the_journal_does_not_take_becomes_a_gap_before_the_next(shel
         kept = producer.status()["next_position"]
         assert kept == number - 1001
         producer.append([run_of(number, 2)])
+        (own,) = producer.own_gaps
         (gap,) = [data for kind, data in writer.frames(producer, kept + 3) if kind == "gap"]
+        assert gap == own.data
         assert (gap["from_id"], gap["to_id"], gap["reason"]) == (kept, number - 1, "journal full")
+        producer.append([run_of(number + 2, 1)])
+        assert producer.own_gaps == []
 
 
 def test_a_writer_that_catches_up_waits_for_no_timer(shell: Shell) -> None:

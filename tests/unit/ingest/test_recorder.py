@@ -138,6 +138,13 @@ def test_the_first_depth_row_and_every_hole_want_a_snapshot() -> None:
     assert subject.anchors == [Anchor(5, "connected"), Anchor(30, "sequence")]
 
 
+def test_a_hole_in_depth_that_our_own_journal_has_wants_a_snapshot() -> None:
+    subject = recorder()
+    subject.has_lost("btcusdt@aggTrade", 7, "journal full")
+    subject.has_lost("btcusdt@depth@0ms", 40, "journal full")
+    assert subject.anchors == [Anchor(40, "journal full")]
+
+
 def test_a_hole_that_is_closed_wants_none() -> None:
     subject = recorder()
     deliver(subject, depth(5, 10), depth(30, 40))
