@@ -119,8 +119,8 @@ class _RestProcess:
         desk_s = None if self._worker.is_busy else self._desk.wait_s(now_s, self._exchange_ms())
         return min([*waits_s, desk_s] if desk_s is not None else waits_s)
 
-    def _exchange_ms(self) -> int:
-        return int(wall_ns() / 1e6 + (self._desk.clock.offset_ms or 0))
+    def _exchange_ms(self, at_ns: int | None = None) -> int:
+        return int((wall_ns() if at_ns is None else at_ns) / 1e6 + (self._desk.clock.offset_ms or 0))
 
     def _watch_clock(self) -> None:
         """Before an answer is looked at: its stamps may lie on both sides of a step."""
@@ -202,8 +202,13 @@ class _RestProcess:
         snapshot = read_snapshot(answer)
         self._desk.succeeded(request, now_s)
         self._producer.append([snapshot_draft(request.wanted.symbol, answer, snapshot)])
+        if self._producer.is_full:
+            self._desk.snapshots.failed(request.wanted, now_s)  # seen on the bus, but in no file
+            return
         self._counts["snapshots"] += 1
-        self._desk.snapshots.recorded(request.wanted, snapshot.lastUpdateId, now_s, self._exchange_ms())
+        # by when it was asked for: one that was under way at midnight is not the new day's
+        taken_ms = min(self._exchange_ms(), self._exchange_ms(answer.requested_ns))
+        self._desk.snapshots.recorded(request.wanted, snapshot.lastUpdateId, now_s, taken_ms)
 
     def _hear(self) -> None:
         for _ in range(_MOST_REQUESTS_A_ROUND):

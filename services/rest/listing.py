@@ -38,6 +38,7 @@ class ListingRecorder:
         self._statuses: dict[str, str] = {}
         self._markets: dict[str, str] = {}
         self._schedule: Schedule | None = None
+        self._recorded_schedule: Schedule | None = None  # the journal may have been full since
         self._next_tell_s = float("inf")
 
     @property
@@ -85,9 +86,11 @@ class ListingRecorder:
     def take_schedule(self, answer: Answer, now_s: float) -> None:
         """Record the hours of the markets where they changed; raises `AnswerError`."""
         schedule = read_schedule(answer)
-        if self._schedule is None or schedule.closed != self._schedule.closed:
+        if self._recorded_schedule is None or schedule.closed != self._recorded_schedule.closed:
             self._producer.append([trading_schedule_draft(answer)])
             self._next_tell_s = now_s
+            if not self._producer.is_full:
+                self._recorded_schedule = schedule
         self._schedule = schedule
 
     def tell(self, now_s: float) -> None:
@@ -105,17 +108,18 @@ class ListingRecorder:
         return self._schedule.closed.get(self._markets.get(symbol, ""), [])
 
     def _record(self, answer: Answer, universe: Universe) -> None:
-        if self._listing is None:
-            event = answer.body
-            self._listing = Listing(universe.symbols, universe.other)
-        else:
+        event = answer.body
+        if self._listing is not None:
             change = self._listing.change_to(universe)
             if not change:
                 return
             _log.info("exchange info changed symbols=%d removed=%d", len(change.changed), len(change.removed))
             event = change.as_json()
-            self._listing.take(universe)
         self._producer.append([exchange_info_draft(answer, event)])
+        if self._producer.is_full:
+            return  # not recorded: it is a change still when the list comes next
+        self._listing = self._listing or Listing(universe.symbols, universe.other)
+        self._listing.take(universe)
         try:
             write_whole(self._path, self._listing.saved())
         except OSError as error:

@@ -1,11 +1,17 @@
 """What counts as a change of what the exchange lists."""
 
 import json
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from services.rest.answers import Answer
 from services.rest.exchange_info import ExchangeInfoError, Listing, Universe, read_exchange_info
+from services.rest.listing import ListingRecorder
+from services.runtime.gaps import Draft
+from services.runtime.producer import Producer
 
 
 def a_symbol(name: str, status: str = "TRADING", tick: str = "0.10") -> dict[str, Any]:
@@ -103,3 +109,47 @@ def test_a_saved_list_is_the_same_list() -> None:
 def test_a_damaged_list_is_refused(content: bytes) -> None:
     with pytest.raises(ExchangeInfoError):
         Listing.loaded(content)
+
+
+class Journal:
+    """A producer whose journal may be full."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.events: list[bytes] = []
+
+    def append(self, drafts: Sequence[Draft]) -> bool:
+        if not self.is_full:
+            self.events += [draft.data["event"] for draft in drafts]
+        return not self.is_full
+
+    def publish_live(self, draft: Draft) -> None:
+        pass
+
+
+def test_a_change_that_a_full_journal_did_not_take_is_recorded_later(tmp_path: Path) -> None:
+    journal = Journal()
+    recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    first, second = (a_body(a_symbol("A", tick=tick)) for tick in ("0.10", "0.01"))
+    recorder.take(Answer(200, {}, first, 1, 2), 0.0)
+    journal.is_full = True
+    recorder.take(Answer(200, {}, second, 3, 4), 1.0)
+    journal.is_full = False
+    recorder.take(Answer(200, {}, second, 5, 6), 2.0)
+    following = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    following.take(Answer(200, {}, second, 7, 8), 3.0)
+    assert journal.events[0] == first
+    (change,) = journal.events[1:]
+    assert list(json.loads(change)["changed"]) == ["A"]
+
+
+def test_hours_that_a_full_journal_did_not_take_are_recorded_later(tmp_path: Path) -> None:
+    journal = Journal()
+    recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    hours = Answer(200, {}, b'{"marketSchedules":{}}', 1, 2)
+    journal.is_full = True
+    recorder.take_schedule(hours, 0.0)
+    journal.is_full = False
+    for _ in range(2):
+        recorder.take_schedule(hours, 1.0)
+    assert journal.events == [hours.body]
