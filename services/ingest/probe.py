@@ -20,8 +20,8 @@ from services.runtime.clock import monotonic_s, wall_ns
 
 _RESERVED = 1 / 3
 """Of the budget of attempts: workers come first."""
-_MOST_STREAMS = 1000
-"""The exchange takes 1,024 streams on a connection (docs/exchange.md §3)."""
+_MOST_STREAMS = 400
+"""So many are subscribed with ten requests, and the exchange takes ten messages a second (docs/exchange.md §3)."""
 _BUNCH_BYTES = 1 << 20
 _ADVICE = {
     "dns": "is network.websocket_url right, and does the name server answer?",

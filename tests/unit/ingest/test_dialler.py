@@ -7,10 +7,11 @@ import pytest
 import websocket
 
 from binance_streamer import config as configuration
-from services.ingest import dialler
+from binance_streamer.exchange import stream_of
+from services.ingest import dialler, probe
 from services.ingest.budget import ConnectBudget
 from services.ingest.dial import DialError
-from services.ingest.dialler import Dialler, Target
+from services.ingest.dialler import Dialler, Target, target_of
 from services.ingest.reader import Reader
 from services.ingest.reports import Failed, Report
 from tests.support.waiting import eventually
@@ -124,3 +125,9 @@ def test_attempts_leave_nothing_behind_where_garbage_is_seldom_collected(tmp_pat
         eventually(lambda: left_behind() <= before + 2, 10, what="all but the last ones are gone")
     finally:
         gc.enable()
+
+
+def test_a_probe_of_many_streams_sends_no_more_at_once_than_the_exchange_takes_in_a_second() -> None:
+    streams = [stream_of(f"S{number:03d}USDT", "aggTrade") for number in range(900)]
+    target = target_of("wss://localhost", "market", streams[: probe._MOST_STREAMS])
+    assert len(target.requests) == 10
