@@ -26,6 +26,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterable, MutableMapping
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -58,20 +59,13 @@ def recorded() -> tuple[DepthSnapshot, list[bytes]]:
     return snapshot, [event for event in events if read_update(event).final_update_id > snapshot.last_update_id]
 
 
-def ours(snapshot: DepthSnapshot, events: list[bytes]) -> BookSequence:
+def ours(snapshot: DepthSnapshot, events: list[bytes], *, is_awaiting: bool = False) -> BookSequence:
     sequence = BookSequence(retry_s=5.0, rng=Random(1))
     sequence.snapshot(snapshot, 0.0)
     for event in events:
         sequence.update(read_update(event), 0.0)
-    return sequence
-
-
-def awaiting(snapshot: DepthSnapshot, events: list[bytes]) -> BookSequence:
-    sequence = BookSequence(retry_s=5.0, rng=Random(1))
-    sequence.snapshot(snapshot, 0.0)
-    for event in events:
-        sequence.update(read_update(event), 0.0)
-        sequence.expect_snapshot()
+        if is_awaiting:
+            sequence.expect_snapshot()
     return sequence
 
 
@@ -141,7 +135,7 @@ Design = Callable[[DepthSnapshot, list[bytes]], object]
 def designs() -> dict[str, Design]:
     found: dict[str, Design] = {
         "ours": ours,
-        "awaiting": awaiting,
+        "awaiting": partial(ours, is_awaiting=True),
         "sorted": lambda snapshot, events: follow(sorted_book, sorted_best, snapshot, events),
         "sorted+json": lambda snapshot, events: follow(sorted_book, sorted_best, snapshot, events, loaded),
         "plain": lambda snapshot, events: follow(plain_book, plain_best, snapshot, events),

@@ -16,6 +16,7 @@ MOST_OUTSTANDING = 4
 _REPETITIONS = 3
 _JITTER = 0.2
 AUDIT = "audit"
+_OF_A_RIGHT_BOOK = (AUDIT, RANGE)
 
 
 class Wanted(NamedTuple):
@@ -39,10 +40,6 @@ class _Entry:
     def is_audit(self) -> bool:
         return self.wanted.reason == AUDIT
 
-    @property
-    def is_of_a_right_book(self) -> bool:
-        return self.wanted.reason in (AUDIT, RANGE)
-
 
 class RequestDesk:
     """The wishes of all symbols, one each."""
@@ -60,7 +57,7 @@ class RequestDesk:
     def want(self, wanted: Wanted) -> None:
         """Ask for this, in its turn, until `settle`; it takes the place of what was wanted of the symbol before."""
         entry = self._entries.get(wanted.symbol)
-        if entry is None or (entry.is_of_a_right_book and wanted.reason not in (AUDIT, RANGE)):
+        if entry is None or (entry.wanted.reason in _OF_A_RIGHT_BOOK and wanted.reason not in _OF_A_RIGHT_BOOK):
             self._entries[wanted.symbol] = _Entry(wanted)
         else:
             entry.wanted = wanted

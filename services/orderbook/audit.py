@@ -52,13 +52,19 @@ class Trail:
         self._updates.append(update)
         self._bytes += _UPDATE_BYTES + sum(len(memoryview(side)) for side in (update.bids_json, update.asks_json))
 
-    def after(self, update_id: int) -> tuple[Book, list[DepthUpdate]]:
-        """The book after the last update that is not behind an id from `begins_at` on, and the updates behind that."""
-        known = bisect_right(self._updates, update_id, key=_final_update_id)
+    def book_at(self, update_id: int) -> Book:
+        """The book after the last update that is not behind an id from `begins_at` on."""
         book = self._start.copy()
-        for update in self._updates[:known]:
+        for update in self._updates[: self._known(update_id)]:
             book.apply(update)
-        return book, self._updates[known:]
+        return book
+
+    def behind(self, update_id: int) -> list[DepthUpdate]:
+        """The updates behind that."""
+        return self._updates[self._known(update_id) :]
+
+    def _known(self, update_id: int) -> int:
+        return bisect_right(self._updates, update_id, key=_final_update_id)
 
 
 class Outcome(StrEnum):
@@ -106,7 +112,7 @@ def audit(book: Book, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
         return None
     if last_update_id < trail.begins_at:
         return Audit(Outcome.NOT_COMPARABLE, last_update_id, "older than the updates that are kept")
-    then, later = trail.after(last_update_id)
+    then, later = trail.book_at(last_update_id), trail.behind(last_update_id)
     is_spanned = then.update_id < last_update_id and bool(later)
     changes = [update.levels() for update in later]
     bids = _compare(then.bids, snapshot.bids, [bids for bids, _ in changes], is_spanned=is_spanned)

@@ -190,9 +190,8 @@ class BookSequence:
         if result is not None and result.outcome is not Outcome.NOT_COMPARABLE:
             self._trail = None
         if result is not None and result.outcome is Outcome.FAILED:
-            _, later = trail.after(snapshot.last_update_id)
             self._fail("audit failed", now_s)
-            self._buffer = later
+            self._buffer = trail.behind(snapshot.last_update_id)
             self._load(snapshot, now_s)
             self._proceed(now_s)
         return result

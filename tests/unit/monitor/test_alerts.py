@@ -134,11 +134,16 @@ def test_a_restarted_monitor_repeats_no_alert_and_closes_what_an_earlier_run_ope
     assert [line for second in range(130, 160) for line in Restarted(path, 130).at(second)] == []
 
 
-def test_a_restarted_monitor_repeats_after_the_interval_as_if_it_had_run(tmp_path: Path) -> None:
-    path = tmp_path / "alerts.json"
+def open_disk_problem(path: Path) -> None:
+    """A monitor that told of it, and has ended."""
     first = Restarted(path)
     for second in range(21):
         first.at(second, FULL)
+
+
+def test_a_restarted_monitor_repeats_after_the_interval_as_if_it_had_run(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    open_disk_problem(path)
     later = Restarted(path, 3000)
     told = {second: lines for second in range(3000, 3700, 10) if (lines := later.at(second, FULL))}
     assert told == {3610: ["still writer"]}
@@ -146,9 +151,7 @@ def test_a_restarted_monitor_repeats_after_the_interval_as_if_it_had_run(tmp_pat
 
 def test_a_restarted_monitor_repeats_nothing_that_may_be_over(tmp_path: Path) -> None:
     path = tmp_path / "alerts.json"
-    first = Restarted(path)
-    for second in range(21):
-        first.at(second, FULL)
+    open_disk_problem(path)
     later = Restarted(path, 4000)
     told = {second: lines for second in range(4000, 4040) if (lines := later.at(second))}
     assert told == {4020: ["closed writer"]}
