@@ -227,6 +227,11 @@ def streams_of(symbol: SymbolConfig) -> tuple[exchange.Stream, ...]:
     return tuple(exchange.stream_of(symbol.symbol, suffix) for suffix in symbol.streams)
 
 
+def has_book(symbol: SymbolConfig) -> bool:
+    """Whether an order book can be kept of it: that takes a depth stream and its snapshots."""
+    return symbol.depth_snapshot and any(stream.stream_type == "depth" for stream in streams_of(symbol))
+
+
 def load(path: Path) -> Config:
     """Read and validate; every fault is a `ConfigError`."""
     try:

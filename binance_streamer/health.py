@@ -7,7 +7,7 @@ costs no recorded message so far: a ban of REST, a clock that is off, a disk tha
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from binance_streamer.config import AlertsConfig, Condition, Config, SymbolConfig, streams_of
+from binance_streamer.config import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
 from binance_streamer.exchange import Stream, stream_of, suffix_of
 from binance_streamer.statuses import (
     RECORDING,
@@ -269,15 +269,11 @@ def _book_problems(config: Config, present: Mapping[str, Status]) -> Iterator[Pr
             continue
         what, book = f"{symbol.symbol} order book", orderbook.books.get(symbol.symbol)
         if book is None:
-            if _has_book(symbol):
+            if has_book(symbol):
                 why = "the service does not keep it: restart it after a change of the configuration"
                 yield Problem("book", "warning", what, why)
         elif not book.valid and (book.state == "unreliable" or not is_starting):
             yield Problem("book", "warning", what, f"{book.state}: {book.reason}")
-
-
-def _has_book(symbol: SymbolConfig) -> bool:
-    return symbol.depth_snapshot and any(stream.stream_type == "depth" for stream in streams_of(symbol))
 
 
 def _not_connected(route: str, ingest: IngestStatus) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from binance_streamer import config as configuration
-from binance_streamer.config import Config, streams_of
+from binance_streamer.config import Config, has_book, streams_of
 from binance_streamer.exchange import UPPER
 from binance_streamer.sockets import bus_pub, query_router
 from services.orderbook.service import Service, Sockets
@@ -56,11 +56,11 @@ def keep(shell: Shell, chosen: Sequence[str]) -> None:
 
 def _symbols(config: Config, chosen: Sequence[str]) -> dict[str, bool]:
     """The symbols whose books are kept, and whether their bookTicker is on the bus."""
-    found = {}
-    for symbol in config.symbols:
-        types = {stream.stream_type for stream in streams_of(symbol)}
-        if "depth" in types and symbol.depth_snapshot:
-            found[symbol.symbol] = "bookticker" in types
+    found = {
+        symbol.symbol: any(stream.stream_type == "bookticker" for stream in streams_of(symbol))
+        for symbol in config.symbols
+        if has_book(symbol)
+    }
     unknown = [name for name in chosen if name not in found]
     if unknown:
         raise configuration.ConfigError(

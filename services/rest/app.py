@@ -8,7 +8,7 @@ from typing import Any
 
 import zmq
 
-from binance_streamer.config import Config, streams_of
+from binance_streamer.config import Config, has_book
 from binance_streamer.sockets import bus_pub, bus_sub
 from binance_streamer.wire import WireError
 from services.rest import state
@@ -332,11 +332,7 @@ def _desk(config: Config) -> Desk:
 
 def _periodic(config: Config) -> list[str]:
     """The symbols whose order book is recorded."""
-    return [
-        symbol.symbol
-        for symbol in config.symbols
-        if symbol.depth_snapshot and any(stream.stream_type == "depth" for stream in streams_of(symbol))
-    ]
+    return [symbol.symbol for symbol in config.symbols if has_book(symbol)]
 
 
 def _interval_s(config: Config, pace: Pace) -> float:
