@@ -5,9 +5,10 @@ a value that any change of the header changes.
 """
 
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+from zlib_ng.zlib_ng import crc32  # that of zlib by the processor's own instructions, in a fifth of the time
 
 from binance_streamer.wire import MAX_FRAME_BYTES
 
@@ -43,7 +44,7 @@ def encode_frames(epoch: int, first: int, frames: Sequence[bytes]) -> bytes:
     seed = _seed(_FRAME_MAGIC, 0, epoch, 0)
     for position, frame in enumerate(frames, first):
         length = len(frame)
-        checksum = zlib.crc32(frame, seed ^ length ^ position & 0xFFFF_FFFF ^ position >> 32)
+        checksum = crc32(frame, seed ^ length ^ position & 0xFFFF_FFFF ^ position >> 32)
         parts += (_HEADER.pack(_FRAME_MAGIC, length, checksum, epoch, position), frame)
     return b"".join(parts)
 
@@ -84,7 +85,7 @@ def frames_at(buffer: bytes, max_bytes: int, max_frames: int) -> tuple[list[memo
         frame = view[begin : begin + length]
         max_bytes -= length
         seed = (magic ^ length ^ own_epoch ^ own_epoch >> 32 ^ position ^ position >> 32) & 0xFFFF_FFFF
-        if len(frame) != length or (frames and max_bytes < 0) or zlib.crc32(frame, seed) != checksum:
+        if len(frame) != length or (frames and max_bytes < 0) or crc32(frame, seed) != checksum:
             break
         if not frames:
             first, epoch = position, own_epoch
@@ -95,7 +96,7 @@ def frames_at(buffer: bytes, max_bytes: int, max_frames: int) -> tuple[list[memo
 
 
 def _header(magic: int, epoch: int, position: int, payload: bytes) -> bytes:
-    checksum = zlib.crc32(payload, _seed(magic, len(payload), epoch, position))
+    checksum = crc32(payload, _seed(magic, len(payload), epoch, position))
     return _HEADER.pack(magic, len(payload), checksum, epoch, position)
 
 
@@ -113,7 +114,7 @@ def _record_at(buffer: bytes, at: int) -> Record | None:
     if length > _MAX_PAYLOAD_BYTES or end > len(buffer):
         return None
     payload = buffer[at + HEADER_BYTES : end]
-    if zlib.crc32(payload, _seed(magic, length, epoch, position)) != checksum:
+    if crc32(payload, _seed(magic, length, epoch, position)) != checksum:
         return None
     return Record(at, end, magic == _HEAD_MAGIC, epoch, position, payload)
 
