@@ -1,9 +1,11 @@
 """One stream as it is recorded: its continuity, its counts, and its rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from binance_streamer.exchange import EventReader, Link, Reading, Stream, has_ids, link_reader
+from binance_streamer.exchange import UNREADABLE, EventReader, Link, Reading, Stream, has_ids, link_reader
+from services.ingest import routing
 from services.ingest.continuity import Arrival, Chain, Outcome
 from services.ingest.holes import Holes
 from services.ingest.repairs import Page
@@ -42,11 +44,14 @@ class Feed:
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
         self.stream = stream
         self.read = EventReader(stream).read
-        self.read_link: Callable[[bytes], Link | None] = link_reader(stream) or _no_link
+        self.prefix = routing.prefix_of(stream.name.encode())
+        """What its messages begin with."""
+        self._read_link = link_reader(stream)
         self._holes = Holes(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.tracker = _tracker(stream, self._holes, last_row)
         self.offer = self.tracker.offer
-        self.follows = self.tracker.follows if isinstance(self.tracker, Chain) else _never_follows
+        self.follow: Callable[[tuple[int, int], Sequence[Link], int, int], int]
+        self.follow = self.tracker.follow if isinstance(self.tracker, Chain) else _never_follows
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard_s: dict[int, float] = {}
         """By connection: when it last delivered a message of the stream, a repeat too."""
@@ -76,6 +81,14 @@ class Feed:
     def repeats(self) -> int:
         """Messages that were there already."""
         return self.messages - self.rows - self.tracker.held
+
+    def links(self, events: Iterable[bytes]) -> list[Link]:
+        """Those of the messages up to the first one that has none, or is not what the stream carries."""
+        links: list[Link] = []
+        if self._read_link is not None:
+            with contextlib.suppress(*UNREADABLE):
+                links.extend(map(self._read_link, events))  # keeps what came before an error
+        return links
 
     def row(self, arrival: Arrival, now_s: float) -> Draft:
         """The message as it is journalled."""
@@ -177,9 +190,5 @@ def _tracker(stream: Stream, holes: Holes, last_row: LastRow | None) -> Tracker:
     return Unlinked(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
 
 
-def _no_link(_event: bytes) -> None:
-    return None
-
-
-def _never_follows(_connection: int, _recv_ns: int, _link: Link) -> bool:
-    return False
+def _never_follows(_arrived: tuple[int, int], _links: Sequence[Link], _at: int, _latest_ms: int) -> int:
+    return 0

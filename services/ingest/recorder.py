@@ -5,9 +5,10 @@ Every message ends in exactly one way: a row, a repeat that is counted, or a raw
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange import LARGEST_ID, UNREADABLE, ExchangeError, Reading, Stream
+from binance_streamer.exchange import LARGEST_ID, ExchangeError, Link, Reading, Stream
 from binance_streamer.exchange_rest import REPAIRABLE
 from services.ingest import routing
 from services.ingest.continuity import Arrival, Outcome
@@ -79,38 +80,18 @@ class Recorder:
 
     def deliver(self, delivered: Delivered, now_s: float) -> None:
         """Take the messages of one recv."""
-        connection = delivered.connection
-        latest_ms = delivered.recv_ns // 1_000_000 + _DAY_MS
-        known = self._by_name.get
-        split = routing.split
-        run = self._run_of(connection)
-        for recv_ns, message in enumerate(delivered.messages, delivered.recv_ns):
-            name, event = split(message)
-            feed = known(name)
+        connection, first_ns, messages, _ = delivered
+        at = 0
+        while at < len(messages):
+            name, event = routing.split(messages[at])
+            feed = self._by_name.get(name)
             if feed is None:
-                self._end_run(run, now_s)
-                run = None
-                self._deliver_unusual(Arrival(connection, recv_ns, message, _NO_READING), now_s)
+                self._deliver_unusual(Arrival(connection, first_ns + at, messages[at], _NO_READING), now_s)
+                at += 1
                 continue
-            try:
-                link = feed.read_link(event)
-            except UNREADABLE:
-                link = None
-            is_plain = link is not None and link.event_time_ms <= latest_ms and feed.is_anchored
-            if link is None or not is_plain or not feed.follows(connection, recv_ns, link):
-                self._end_run(run, now_s)
-                run = None
-                reading = _NO_READING if link is None else reading_of(link)
-                self._deliver_one(feed, Arrival(connection, recv_ns, event, reading), now_s)
-                continue
-            if run is None or run.stream is not feed.stream:
-                self._end_run(run, now_s)
-                run = EventRun(feed.stream, connection)
-                self._drafts.append(run)
-            run.stamps_ns.append(recv_ns)
-            run.events.append(event)
-            run.links.append(link)
-        self._end_run(run, now_s)
+            events = [event, *routing.events_like(feed.prefix, messages[at + 1 :])]
+            self._deliver_alike(feed, connection, first_ns + at, events, now_s)
+            at += len(events)
 
     def expire(self, now_s: float) -> None:
         """Give up what has been waited for long enough."""
@@ -196,17 +177,49 @@ class Recorder:
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
 
-    def _run_of(self, connection: int) -> EventRun | None:
-        """The run that the connection's last message before belongs to, if nothing has come since."""
-        last = self._drafts[-1] if self._drafts else None
-        return last if isinstance(last, EventRun) and last.connection == connection else None
+    def _deliver_alike(self, feed: Feed, connection: int, first_ns: int, events: list[bytes], now_s: float) -> None:
+        """Messages of one stream, as far as their ids can be read together; any others one by one."""
+        at = 0
+        while at < len(events):
+            links = feed.links(islice(events, at, None))
+            self._deliver_linked(feed, (connection, first_ns + at), events[at : at + len(links)], links, now_s)
+            at += len(links)
+            if at < len(events):
+                self._deliver_one(feed, Arrival(connection, first_ns + at, events[at], _NO_READING), now_s)
+                at += 1
 
-    def _end_run(self, run: EventRun | None, now_s: float) -> None:
-        count = len(run.events) - run.noted if run is not None else 0
-        if run is not None and count:
-            run.noted += count
-            self.feeds[run.stream.name].took(run, count, now_s)
-            self.first_arrivals[run.connection] += count
+    def _deliver_linked(
+        self, feed: Feed, arrived: tuple[int, int], events: list[bytes], links: list[Link], now_s: float
+    ) -> None:
+        """Messages that hang on one another go through as a run; about others there is something to decide."""
+        connection, first_ns = arrived
+        latest_ms = first_ns // 1_000_000 + _DAY_MS
+        at = 0
+        while at < len(links):
+            count = feed.follow((connection, first_ns + at), links, at, latest_ms) if feed.is_anchored else 0
+            if count:
+                run = self._run_of(feed, connection)
+                run.stamps_ns += range(first_ns + at, first_ns + at + count)
+                run.events += events[at : at + count]
+                run.links += links[at : at + count]
+                feed.took(run, count, now_s)
+                self.first_arrivals[connection] += count
+                at += count
+            if at < len(links):
+                reading = reading_of(links[at])
+                self._deliver_one(feed, Arrival(connection, first_ns + at, events[at], reading), now_s)
+                at += 1
+
+    def _run_of(self, feed: Feed, connection: int) -> EventRun:
+        """The run that the connection's last message before belongs to, if it is of the stream and nothing has come
+        since; or else a new one.
+        """
+        last = self._drafts[-1] if self._drafts else None
+        if isinstance(last, EventRun) and last.connection == connection and last.stream is feed.stream:
+            return last
+        run = EventRun(feed.stream, connection)
+        self._drafts.append(run)
+        return run
 
     def _deliver_one(self, feed: Feed, arrival: Arrival, now_s: float) -> None:
         """A message about which there is something to decide."""

@@ -1,5 +1,7 @@
 """Which stream a websocket message belongs to, told from the combined form's wrapper without parsing what it wraps."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 _PREFIX = b'{"stream":"'
@@ -48,6 +50,22 @@ def split(message: bytes) -> tuple[bytes, bytes]:
     return message[_NAME_AT:end], message[end + len(_DATA) : -1]
 
 
+def prefix_of(name: bytes) -> bytes:
+    """What the messages of a stream begin with, in the exchange's own spelling; a brace ends them."""
+    return _PREFIX + name + _DATA
+
+
+def events_like(prefix: bytes, messages: Iterable[bytes]) -> list[bytes]:
+    """The events of the messages up to the first one that does not begin with this prefix, or is cut off."""
+    length = len(prefix)
+    events = []
+    for message in messages:
+        if not message.startswith(prefix) or message[-1] != _BRACE:
+            break
+        events.append(message[length:-1])
+    return events
+
+
 def parse(message: bytes) -> tuple[bytes, bytes] | None:
     """The same of any spelling, None where it is not the combined form."""
     try:
@@ -59,7 +77,7 @@ def parse(message: bytes) -> tuple[bytes, bytes] | None:
 
 def joined(name: bytes, event: bytes) -> bytes:
     """The message that `split` makes these two of."""
-    return _PREFIX + name + _DATA + event + b"}"
+    return prefix_of(name) + event + b"}"
 
 
 def inner_event(name: bytes, rest: bytes) -> bytes | None:

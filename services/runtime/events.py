@@ -29,13 +29,11 @@ Known = TypeVar("Known")
 class EventRun:
     """Messages of one stream over one connection, each of which hangs on the one before: stamps, bytes, and ids."""
 
-    __slots__ = ("connection", "events", "links", "noted", "stamps_ns", "stream")
+    __slots__ = ("connection", "events", "links", "stamps_ns", "stream")
 
     def __init__(self, stream: Stream, connection: int) -> None:
         self.stream = stream
         self.connection = connection
-        self.noted = 0
-        """How many of them whoever makes the run has counted."""
         self.stamps_ns: list[int] = []
         self.events: list[bytes] = []
         self.links: list[Link] = []
