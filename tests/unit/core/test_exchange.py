@@ -4,6 +4,7 @@ import pytest
 
 from binance_streamer import exchange
 from binance_streamer.exchange import EventReader, ExchangeError, Reading, Stream, stream_of
+from binance_streamer.exchange_rest import rest_rows
 
 AGG_TRADE = (
     b'{"e":"aggTrade","E":1790526539033,"a":3466782974,"s":"BTCUSDT","p":"84551.10","q":"0.030","nq":"0.030",'
@@ -118,3 +119,11 @@ def test_file_names_show_the_variant_only_where_it_is_not_the_default() -> None:
         "aggtrade", "depth", "depth_100ms", "depth_250ms", "kline_1m", "markprice", "markprice_3s",
         "partialdepth_5-500ms", "rpidepth",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [b'{"a":7,"p":"84551.1"0}', b'[60000,"85300.0"0]'])
+def test_rows_of_rest_are_json(row: bytes) -> None:
+    suffix = "aggTrade" if row.startswith(b"{") else "kline_1m"
+    assert len(rest_rows(stream_of("BTCUSDT", suffix), b"[%b]" % row.replace(b'"0', b'0"'))) == 1
+    with pytest.raises(ExchangeError):
+        rest_rows(stream_of("BTCUSDT", suffix), b"[%b]" % row)

@@ -1,6 +1,7 @@
 """What becomes of each message: a row, a repeat, or a raw row with its reason."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -13,6 +14,14 @@ from services.runtime.segments import LastRow
 
 SUFFIXES = ("aggTrade", "depth@0ms", "markPrice@1s")
 AGG_TRADE = b'{"e":"aggTrade","E":1790526539033,"a":7,"s":"BTCUSDT","p":"84551.10","nq":"0.030"}'
+SUFFIX_OF = {
+    "aggTrade": "aggTrade",
+    "trade": "trade",
+    "bookTicker": "bookTicker",
+    "markPriceUpdate": "markPrice@1s",
+    "kline": "kline_1m",
+    "depthUpdate": "depth5@100ms",
+}
 STAMP_NS = 1_790_526_539_033_000_000
 
 
@@ -105,6 +114,53 @@ def test_what_is_no_event_is_recorded_raw(message: bytes, event: bytes, stream: 
     assert dict(subject.refused) == {kind: 1}
     (row,) = deliver(subject, frame("btcusdt@aggTrade", AGG_TRADE))
     assert row["type"] == "aggtrade", "what is behind it is not lost, and no gap"
+
+
+def beside_the_quotes(message: bytes) -> bytes:
+    """Digits where JSON allows none, and nobody sees them who only takes the quotes away."""
+    return message.replace(b'"b":[]', b'"b":[["1"2,"3"]]').replace(b'"84551.10"', b'"84551.1"0')
+
+
+@pytest.mark.parametrize("before", [[], [(0, 10)], [(0, 10), (20, 30)]], ids=["first", "next", "straggler"])
+@pytest.mark.parametrize("ids", [(0, 10), (10, 20), (20, 30)])
+@pytest.mark.parametrize("connection", [1, 2])
+def test_no_row_of_a_stream_is_not_json_wherever_it_stands(
+    before: list[tuple[int, int]], ids: tuple[int, int], connection: int
+) -> None:
+    subject = recorder()
+    deliver(subject, *(depth(*some) for some in before))
+    message = beside_the_quotes(depth(*ids))
+    (row,) = deliver(subject, message, connection=connection)
+    assert (row["type"], row["event"]) == ("raw", message.partition(b'"data":')[2][:-1])
+    rows = deliver(subject, depth(30, 40), depth(*ids), depth(40, 50), connection=connection)
+    subject.expire(1000.0)
+    rows += [{"type": draft.stream_type, **draft.data} for draft in singles(subject.collect(1))]
+    assert all(json.loads(row["event"]) for row in rows if row["type"] == "depth")
+    assert {row["type"] for row in rows} <= {"gap", "depth"}
+    last = depth(40, 50).partition(b'"data":')[2][:-1]
+    assert last in [row["event"] for row in rows if row["type"] == "depth"], "what is behind it is not lost"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        AGG_TRADE,
+        b'{"e":"trade","E":1,"T":1,"s":"BTCUSDT","t":1,"p":"84551.10","q":"0.003","X":"MARKET","m":true}',
+        b'{"e":"bookTicker","u":1,"s":"BTCUSDT","b":"84551.10","B":"1","a":"2","A":"1","T":1,"E":1}',
+        b'{"e":"markPriceUpdate","E":1,"s":"BTCUSDT","p":"84551.10","i":"1","P":"1","r":"","T":1}',
+        b'{"e":"kline","E":1,"s":"BTCUSDT","k":{"t":60000,"i":"1m","x":false,"o":"84551.10"}}',
+        b'{"e":"depthUpdate","E":1,"T":1,"s":"BTCUSDT","U":1,"u":2,"pu":1,"b":[["84551.10","1"]],"a":[]}',
+    ],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_no_row_of_any_stream_is_not_json(event: bytes, is_first: bool) -> None:
+    stream = stream_of("BTCUSDT", SUFFIX_OF[json.loads(event)["e"]])
+    subject = Recorder("BTCUSDT", [stream], last_rows={}, new_gap_id=lambda: "g")
+    if not is_first:
+        assert [row["type"] for row in deliver(subject, frame(stream.name, event))] == [stream.stream_type]
+    next_event = beside_the_quotes(event)
+    (row,) = deliver(subject, frame(stream.name, next_event))
+    assert (row["type"], row["event"]) == ("raw", next_event)
 
 
 def test_the_kinds_of_refusal_are_few_whatever_comes() -> None:
