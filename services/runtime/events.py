@@ -6,7 +6,7 @@ Messages of one stream that hang on one another go through together, and what is
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import msgpack
 
@@ -113,24 +113,46 @@ def head_of(frames: bytes, at: int = 0) -> bytes:
     return frames[at : frames.find(_SEQ, at, at + MAX_ENVELOPE_BYTES) + len(_SEQ)]
 
 
-def read_frames(frames: bytes, heads: Mapping[bytes, Known]) -> list[tuple[Known, int, int, bytes]] | None:
-    """What the head stands for, seq, recv_ns and event of each frame of a batch.
+class Messages(NamedTuple, Generic[Known]):
+    """What one thing is known to have sent, in its order, in columns of one length."""
+
+    known: Known
+    seqs: list[int]
+    stamps_ns: list[int]
+    events: list[bytes]
+
+
+def read_frames(frames: bytes, heads: Mapping[bytes, Known]) -> list[Messages[Known]] | None:
+    """The messages in the frames of a batch, by what their heads stand for.
 
     None where a frame is spelt otherwise than by `EventFrames`, or its head is not among these.
     """
-    found = []
-    head, known = b"", None
+    found: dict[Known, Messages[Known]] = {}
+    unpack, begins_with = _NUMBERS.unpack_from, frames.startswith
+    head, head_size = b"", 0
+    seqs: list[int] = []
+    stamps_ns: list[int] = []
+    events: list[bytes] = []
     at, end = 0, len(frames)
     while at < end:
-        if known is None or not frames.startswith(head, at):
+        if not head_size or not begins_with(head, at):
             head = head_of(frames, at)
+            head_size = len(head)
             known = heads.get(head)
-        begin = at + len(head) + _NUMBERS.size
-        if known is None or begin > end:
+            if known is None:
+                return None
+            if known not in found:
+                found[known] = Messages(known, [], [], [])
+            _, seqs, stamps_ns, events = found[known]
+        at += head_size
+        begin = at + _NUMBERS.size
+        if begin > end:
             return None
-        seq, recv_ns_key, recv_ns, event_key, length = _NUMBERS.unpack_from(frames, at + len(head))
+        seq, recv_ns_key, recv_ns, event_key, length = unpack(frames, at)
+        if recv_ns_key != _RECV_NS or event_key != _EVENT:
+            return None
         at = begin + length
-        if recv_ns_key != _RECV_NS or event_key != _EVENT or at > end:
-            return None
-        found.append((known, seq, recv_ns, frames[begin:at]))
-    return found
+        seqs.append(seq)
+        stamps_ns.append(recv_ns)
+        events.append(frames[begin:at])
+    return list(found.values()) if at == end else None

@@ -1,68 +1,85 @@
-"""Rows of consecutive messages that go into one file, made and noted together: the writer's hot path. Pure."""
+"""Rows of messages that go into one file, made and noted together: the writer's hot path. Pure."""
 
 from collections.abc import Iterable
 
+from services.runtime.events import Messages
 from services.writer.cells import RowFault
-from services.writer.places import DAY_MS, Target, day_of
-from services.writer.rows import Event, Route, Row, RowMaker, Run
+from services.writer.layout import Lines
+from services.writer.places import DAY_MS, day_of
+from services.writer.rows import Route, Row, RowMaker, Run
 
 
 class Bunch:
-    """Lines of one file in their order, and what continuity needs to know of the first and of the last one."""
+    """Lines of consecutive messages that go into one file, and what continuity needs to know of both ends."""
 
-    __slots__ = ("_day_from_ms", "_day_to_ms", "_first", "_last", "_run", "lines", "route", "target")
+    __slots__ = ("_day_from_ms", "_day_to_ms", "_messages", "_run", "_start", "lines", "target")
 
-    def __init__(self, run: Run, day: int, event: Event) -> None:
+    def __init__(self, run: Run, messages: Messages[Route], start: int, day_ms: int | None) -> None:
+        """`start`: the first one's place among the messages; `day_ms`: its time that decides the day."""
+        day = day_of(day_ms, messages.stamps_ns[start])
         self._run = run
-        self._first = self._last = event
+        self._messages = messages
+        self._start = start
         self._day_from_ms = day * DAY_MS
         self._day_to_ms = self._day_from_ms + DAY_MS
-        self.route: Route = event[0]
-        self.target: Target = self.route.target(day)
+        self.target = messages.known.target(day)
         self.lines: list[bytes] = []
 
     @property
     def first(self) -> Row:
         """The first row, without its line."""
-        return self._row(self._first)
+        return self._row(self._start)
 
     @property
     def last(self) -> Row:
         """The last one."""
-        return self._row(self._last)
+        return self._row(self._start + len(self.lines) - 1)
 
-    def takes(self, route: Route, day_ms: int | None) -> bool:
+    def takes(self, day_ms: int | None) -> bool:
         """Whether a message of this time goes into the same file."""
-        return route is self.route and day_ms is not None and self._day_from_ms <= day_ms < self._day_to_ms
+        return day_ms is not None and self._day_from_ms <= day_ms < self._day_to_ms
 
-    def add(self, event: Event, line: bytes) -> None:
-        """One more message."""
-        self._last = event
-        self.lines.append(line)
-
-    def _row(self, event: Event) -> Row:
-        route, seq, recv_ns, message = event
+    def _row(self, at: int) -> Row:
+        route, seqs, stamps_ns, events = self._messages
         target = self.target
-        return Row(target, b"", target.series, self._run.epoch, seq, route.topic, route.stream, recv_ns, message)
+        return Row(
+            target, b"", target.series, self._run.epoch, seqs[at], route.topic, route.stream, stamps_ns[at], events[at]
+        )
 
 
-def bunches(maker: RowMaker, run: Run, events: Iterable[Event]) -> list[Bunch | Row]:
+def bunches(maker: RowMaker, run: Run, batch: Iterable[Messages[Route]]) -> list[Bunch | Row]:
     """The rows of these messages, the same that the maker makes of their frames; those that have no form alone."""
     found: list[Bunch | Row] = []
+    for messages in batch:
+        assert messages.known.cells is not None
+        lines = messages.known.cells.lines(messages, run.epoch)
+        bunch = _of_one_day(run, messages, lines) if lines else None
+        found += [bunch] if bunch else _one_by_one(maker, run, messages)
+    return found
+
+
+def _of_one_day(run: Run, messages: Messages[Route], lines: Lines) -> Bunch | None:
+    days_ms = lines.days_ms
+    bunch = Bunch(run, messages, 0, days_ms[0])
+    bunch.lines = lines.lines
+    return bunch if bunch.takes(min(days_ms)) and bunch.takes(max(days_ms)) else None
+
+
+def _one_by_one(maker: RowMaker, run: Run, messages: Messages[Route]) -> list[Bunch | Row]:
+    found: list[Bunch | Row] = []
     bunch: Bunch | None = None
-    epoch, join = run.epoch, b"".join
-    for event in events:
-        route, seq, recv_ns, message = event
-        assert route.cells is not None
+    route, seqs, stamps_ns, events = messages
+    assert route.cells is not None
+    read, epoch = route.cells.read, run.epoch
+    for number, event in enumerate(events):
         try:
-            pieces, extra, day_ms = route.cells.read(message)
+            columns, extra, day_ms = read(event)
         except RowFault as fault:
-            found.append(maker.raw_event(run, event, reason=str(fault)))
+            found.append(maker.raw_message(run, messages, number, reason=str(fault)))
             bunch = None
             continue
-        pieces.append(b",%d,%d,%d,ws,%b\n" % (recv_ns, epoch, seq, extra))
-        if bunch is None or not bunch.takes(route, day_ms):
-            bunch = Bunch(run, day_of(day_ms, recv_ns), event)
+        if bunch is None or not bunch.takes(day_ms):
+            bunch = Bunch(run, messages, number, day_ms)
             found.append(bunch)
-        bunch.add(event, join(pieces))
+        bunch.lines.append(b"%b,%d,%d,%d,ws,%b\n" % (columns, stamps_ns[number], epoch, seqs[number], extra))
     return found

@@ -13,7 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from binance_streamer.exchange import IMPLIED_BY_FILE, RowForm
-from services.writer.layout import Layout, layout_of
+from services.runtime.events import Known, Messages
+from services.writer.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, layout_of
 
 _Members = dict[str, Raw]
 
@@ -28,7 +29,6 @@ EXPECTED_KEYS = frozenset({"st", "ps"})
 
 # Numbers, true, false and words in upper case; a lower-case n is not among them, so a null never passes.
 _PLAIN = b'0123456789.-+ABCDEFGHIJKLMNOPQRSTUVWXYZ_truefals",'
-_NUMBER_BYTES = b"0123456789."
 _QUOTE = b'"'
 _is_number = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
 _has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
@@ -45,9 +45,9 @@ class RowFault(ValueError):  # noqa: N818 (a fault of the message, not of the pr
 
 
 class Cells(NamedTuple):
-    """A row's own columns in pieces, what is left over as the cell `extra`, and the time that decides the day."""
+    """A row's own columns, what is left over as the cell `extra`, and the time that decides the day."""
 
-    pieces: list[bytes]
+    columns: bytes
     extra: bytes
     day_ms: int | None
 
@@ -74,26 +74,19 @@ class CellReader:
         self._implied = {key: Raw(value) for key, value in implied.items()}
         self._form = form
         self._layout: Layout | None = None
-        self._layout_extra = b""
         self._layouts_left = _MAX_LAYOUTS if len(levels) == 2 and not form.inner else 0
         self._remembered_extras: dict[tuple[tuple[str, ...], bytes], bytes] = {}
         self.new_keys: set[str] = set()
 
+    def lines(self, messages: Messages[Known], epoch: int) -> Lines | None:
+        """The lines of messages of a websocket that are JSON, None where `read` has to be asked about each of them."""
+        found = self._layout.lines(messages, epoch) if self._layout else None
+        if found is None and self._layouts_left:
+            self._layout = None  # the next message has a newer one
+        return found
+
     def read(self, event: bytes) -> Cells:
         """The cells of one message."""
-        return self._read_like_before(event) or self._read_any(event)
-
-    def _read_like_before(self, event: bytes) -> Cells | None:
-        layout = self._layout
-        parts = layout.parts(event) if layout else None
-        if layout is None or parts is None:
-            return None
-        levels = _plain_level_cells(parts.levels, layout.middle)
-        if levels is None or not _is_json(event):  # a digit beside the quotes is no JSON
-            return None
-        return Cells([parts.scalars, b',"', levels[0], b'","', levels[1], _QUOTE], self._layout_extra, parts.day_ms)
-
-    def _read_any(self, event: bytes) -> Cells:
         try:
             if not event.isascii():
                 event.decode()
@@ -102,17 +95,17 @@ class CellReader:
                 members = self._flattened(members)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RowFault(f"not a JSON object: {error}") from error
-        pieces = [self._scalar_cells(members)]
+        columns = self._scalar_cells(members)
         for column, key in self._levels:
             level_list = members.get(key)
             if level_list is None:
                 raise RowFault(f"the key {key} ({column}) is missing")
-            pieces += (b',"', level_cell(bytes(level_list), key), _QUOTE)
+            columns += b',"' + level_cell(bytes(level_list), key) + _QUOTE
         extra = self._extra_cell(members)
-        if self._layouts_left:
+        if self._layout is None and self._layouts_left:
             self._layouts_left -= 1
-            self._layout, self._layout_extra = layout_of(event, members, self._form), extra
-        return Cells(pieces, extra, _milliseconds(members.get(self._day)))
+            self._layout = layout_of(event, members, self._form, extra)
+        return Cells(columns, extra, _milliseconds(members.get(self._day)))
 
     def _named(self, event: bytes) -> _Members:
         """An array's elements by their keys; those that no key is known for by their number."""
@@ -187,8 +180,8 @@ def level_cell(levels: bytes, key: str) -> bytes:
 
 def _plain_level_cell(levels: bytes) -> bytes | None:
     """The cell of levels in the exchange's own spelling, None of any others."""
-    skeleton = levels.translate(None, _NUMBER_BYTES)
-    if skeleton != _skeleton(len(skeleton)):
+    skeleton = levels.translate(None, NUMBER_BYTES)
+    if skeleton != SKELETONS[len(skeleton)]:
         return None
     bare = levels.translate(None, _QUOTE)
     try:
@@ -196,42 +189,6 @@ def _plain_level_cell(levels: bytes) -> bytes | None:
     except msgspec.DecodeError:
         return None
     return bare
-
-
-def _plain_level_cells(levels: bytes, middle: bytes) -> tuple[bytes, bytes] | None:
-    """The same of two lists with something between them: one pass over long texts is cheaper than two over short.
-
-    What stands between, `middle`, has no digits, and a colon at its end only. That the whole is JSON is left to check.
-    """
-    skeletons = levels.translate(None, _NUMBER_BYTES).partition(middle)
-    if skeletons[0] != _skeleton(len(skeletons[0])) or skeletons[2] != _skeleton(len(skeletons[2])):
-        return None
-    bare = levels.translate(None, _QUOTE)
-    asks_at = bare.rfind(b":") + 1
-    bids = bare[: asks_at - len(middle) + middle.count(_QUOTE)]
-    asks = bare[asks_at:]
-    return (bids, asks) if _is_json(bids) and _is_json(asks) else None
-
-
-def _is_json(text: bytes) -> bool:
-    try:
-        _decode_raw(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    return True
-
-
-_skeletons: dict[int, bytes] = {}
-
-
-def _skeleton(size: int) -> bytes:
-    """The brackets, quotes and commas that a list of pairs with so many of them has."""
-    text = _skeletons.get(size)
-    if text is None:
-        text = b"[" + b",".join([b'["",""]'] * (size // 8)) + b"]"
-        if len(_skeletons) < 10_000:
-            _skeletons[size] = text
-    return text
 
 
 def _level_cell_one_by_one(levels: bytes, key: str) -> bytes:

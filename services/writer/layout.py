@@ -1,4 +1,4 @@
-"""Cells of messages that differ from an earlier one in numbers and levels alone, without decoding them. Pure.
+"""Lines of messages that differ from an earlier one in numbers and levels alone, without decoding them. Pure.
 
 An exchange spells all messages of a stream in the same way. What does not fit exactly is left to the JSON decoder.
 """
@@ -7,41 +7,109 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from binance_streamer.exchange import RowForm
+import msgspec
 
+from binance_streamer.exchange import RowForm
+from services.runtime.events import Known, Messages
+
+NUMBER_BYTES = b"0123456789."
+_QUOTE = b'"'
 _WHOLE_NUMBER = b"(0|[1-9][0-9]{0,18})"
 """Longer ones are left to the decoder too: Python refuses to convert a text of some thousand digits."""
+_MAX_SKELETONS = 10_000
+
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-class Parts(NamedTuple):
-    """What one message has: its cells without levels, its levels as they came, and its time."""
+class _Skeletons(dict[int, bytes]):
+    """By their size: the brackets, quotes and commas that lists of pairs of numbers have."""
 
-    scalars: bytes
-    levels: bytes
-    day_ms: int
+    def __missing__(self, size: int) -> bytes:
+        text = b"[" + b",".join([b'["",""]'] * (size // 8)) + b"]"
+        if len(self) < _MAX_SKELETONS:
+            self[size] = text
+        return text
+
+
+SKELETONS = _Skeletons()
+
+
+class Spelling(NamedTuple):
+    """How a message with two lists of levels is written: `head`, bids, `middle`, asks, `tail`.
+
+    `pattern` is that of the head, with a group for each number; `cells` are the groups that a row begins with, and
+    `day` is the one that decides its day.
+    """
+
+    pattern: bytes
+    cells: tuple[int, ...]
+    day: int
+    head: bytes
+    middle: bytes
+    tail: bytes
+
+
+class Lines(NamedTuple):
+    """Lines of a file, and the time of each that decides the day."""
+
+    lines: list[bytes]
+    days_ms: list[int]
 
 
 class Layout:
-    """The spelling of one message, in which whole numbers before the levels, and the levels, may differ."""
+    """Makes the lines of messages in one spelling, whose last cell, `extra`, is the same."""
 
-    def __init__(self, head: bytes, middle: bytes, tail: bytes, groups: tuple[int, ...], day_group: int) -> None:
-        self._match = re.compile(head).match
-        self.middle = middle
-        """Stands between the two lists of levels."""
-        self._tail = tail
-        self._groups = groups
-        self._day_group = day_group
+    def __init__(self, spelling: Spelling, extra: bytes) -> None:
+        self._spelling = spelling
+        self._match = re.compile(spelling.pattern).match
+        cells = [b"%%b"] * len(spelling.cells) + [b'"%%b","%%b",%%d,%d,%%d,ws', extra.replace(b"%", b"%%%%")]
+        self._line = b",".join(cells) + b"\n"
 
-    def parts(self, event: bytes) -> Parts | None:
-        """The parts of a message, None where it is spelt otherwise. The levels are not looked at."""
-        match = self._match(event)
-        if match is None or not event.endswith(self._tail):
-            return None
-        levels = event[match.end() : len(event) - len(self._tail)]
-        return Parts(b",".join(match.group(*self._groups)), levels, int(match[self._day_group]))
+    def lines(self, messages: Messages[Known], epoch: int) -> Lines | None:
+        """The lines of messages that are JSON, None where one of them is written otherwise.
+
+        Without digits each has to be what this spelling and two lists of pairs are without them. That all that the
+        lists hold are numbers is checked at the end, for all together.
+        """
+        _, cells, day, full_head, full_middle, full_tail = self._spelling
+        head, middle, tail = (part.translate(None, NUMBER_BYTES) for part in (full_head, full_middle, full_tail))
+        match = self._match
+        quotes = full_head.count(_QUOTE)
+        to_colon, to_bare_colon = len(middle) - 1, len(middle) - middle.count(_QUOTE) - 1
+        bare_tail = len(full_tail) - full_tail.count(_QUOTE)
+        before_bids, around_asks = len(head), len(tail) + 1
+        line = self._line % epoch
+        lines: list[bytes] = []
+        days_ms: list[int] = []
+        levels: list[bytes] = []
+        for seq, recv_ns, event in zip(messages.seqs, messages.stamps_ns, messages.events, strict=True):
+            found = match(event)
+            if found is None or not event.endswith(full_tail):
+                return None
+            bones = event.translate(None, NUMBER_BYTES)
+            colon = bones.find(b":", before_bids)
+            bids, asks = SKELETONS[colon - to_colon - before_bids], SKELETONS[len(bones) - colon - around_asks]
+            if bones != head + bids + middle + asks + tail:
+                return None
+            bare = event.translate(None, _QUOTE)
+            start = found.end() - quotes
+            colon = bare.find(b":", start)
+            bids, asks = bare[start : colon - to_bare_colon], bare[colon + 1 : -bare_tail]
+            levels += (bids, asks)
+            days_ms.append(int(found[day]))
+            lines.append(line % (*found.group(*cells), bids, asks, recv_ns, seq))
+        return Lines(lines, days_ms) if _is_json(b"[" + b",".join(levels) + b"]") else None
 
 
-def layout_of(event: bytes, members: Mapping[str, bytes], form: RowForm) -> Layout | None:
+def _is_json(text: bytes) -> bool:
+    try:
+        _decode_raw(text)  # refuses "", 1.2.3, 007
+    except msgspec.DecodeError:
+        return False
+    return True
+
+
+def layout_of(event: bytes, members: Mapping[str, bytes], form: RowForm, extra: bytes) -> Layout | None:
     """The layout of a message that has a row, None where numbers and levels alone do not make it.
 
     The form has two lists of levels.
@@ -56,10 +124,16 @@ def layout_of(event: bytes, members: Mapping[str, bytes], form: RowForm) -> Layo
     numbers = [key for key in keys[:at] if key in scalars and bytes(members[key]).isdigit()]
     if keys[at : at + 2] != levels or len(numbers) != len(scalars):
         return None
-    head = b"\\{"
+    head, pattern = b"{", re.escape(b"{")
     for key, name, value in fields[:at]:
-        head += re.escape(name) + (_WHOLE_NUMBER if key in numbers else re.escape(value)) + b","
-    tail = b"".join([b"," + name + value for _, name, value in fields[at + 2 :]]) + b"}"
-    groups = tuple(numbers.index(key) + 1 for key in scalars)
-    day_group = numbers.index(form.day) + 1
-    return Layout(head + re.escape(fields[at][1]), b"," + fields[at + 1][1], tail, groups, day_group)
+        head += name + value + b","
+        pattern += re.escape(name) + (_WHOLE_NUMBER if key in numbers else re.escape(value)) + b","
+    spelling = Spelling(
+        pattern=pattern + re.escape(fields[at][1]),
+        cells=tuple(numbers.index(key) + 1 for key in scalars),
+        day=numbers.index(form.day) + 1,
+        head=head + fields[at][1],
+        middle=b"," + fields[at + 1][1],
+        tail=b"".join([b"," + name + value for _, name, value in fields[at + 2 :]]) + b"}",
+    )
+    return Layout(spelling, extra)

@@ -18,6 +18,7 @@ from binance_streamer.wire import (
     encode_topic,
     split_frames,
 )
+from services.runtime.events import Messages
 from services.writer.bunches import bunches
 from services.writer.files import DataFile, DataFiles, SyncWork
 from services.writer.ledger import Entry, FileRecord
@@ -25,7 +26,7 @@ from services.writer.own import MAX_NUMBER
 from services.writer.places import Target
 from services.writer.positions import Loss, Moved, Positions, Verdict
 from services.writer.recovery import adopt, open_ledger, repair
-from services.writer.rows import Event, Row, RowMaker, Run
+from services.writer.rows import Route, Row, RowMaker, Run
 from services.writer.streams import Hole, Streams
 
 NAME = "writer"
@@ -90,9 +91,9 @@ class Recorder:
             self._refuse("no position")
             return None
         run = Run(batch.producer, batch.epoch)
-        events = None if self._rebuilt.has_epoch(run.epoch) else self._maker.events(run, batch.frames)
-        if events is not None:
-            return self._take_events(run, batch, events, now_ns)
+        messages = None if self._rebuilt.has_epoch(run.epoch) else self._maker.messages(run, batch.frames)
+        if messages is not None:
+            return self._take_messages(run, batch, messages, now_ns)
         try:
             return self._take_frames(batch, split_frames(batch.frames), now_ns, fault=None)
         except BrokenBatchError as error:
@@ -160,12 +161,16 @@ class Recorder:
     def _refuse(self, reason: str) -> None:
         self.counts.refused[reason] = self.counts.refused.get(reason, 0) + 1
 
-    def _take_events(self, run: Run, batch: Batch, events: list[Event], now_ns: int) -> Word | None:
+    def _take_messages(self, run: Run, batch: Batch, messages: list[Messages[Route]], now_ns: int) -> Word | None:
         """A batch of nothing but the exchange's messages: the same as `_take_frames`, by the bunch."""
-        skip = self._skipped(run, batch, len(events))
+        skip = self._skipped(run, batch, sum([len(some.events) for some in messages]))
         if isinstance(skip, Word):
             return skip
-        found = bunches(self._maker, run, events[skip:] if skip else events)
+        if skip:
+            rows = self._maker.rows(run, batch.first + skip, split_frames(batch.frames)[skip:], now_ns=now_ns)
+            self._record(run.producer, rows, now_ns)
+            return None
+        found = bunches(self._maker, run, messages)
         noted = [row for bunch in found for row in ((bunch,) if isinstance(bunch, Row) else (bunch.first, bunch.last))]
         for hole in self._streams.note(run.producer, noted):
             self._record_gap(hole, now_ns)

@@ -14,7 +14,7 @@ from binance_streamer import exchange
 from binance_streamer.exchange_rest import REST_ROW_FORMS
 from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import Topic
-from services.runtime.events import EventFrames, head_of, read_frames
+from services.runtime.events import EventFrames, Messages, head_of, read_frames
 from services.writer.cells import CellReader, RowFault, quoted, text_cell
 from services.writer.own import (
     MAX_NUMBER,
@@ -125,10 +125,6 @@ class Route:
         return found
 
 
-Event = tuple[Route, int, int, bytes]
-"""Route, seq, recv_ns and bytes of an exchange's message."""
-
-
 class RowMaker:
     """Makes the rows of frames; remembers routes, and counts what was new or had no form."""
 
@@ -163,22 +159,23 @@ class RowMaker:
                 rows.append(self._raw(run, frame, stream_type, data, reason=str(fault)))
         return rows
 
-    def events(self, run: Run, frames: bytes) -> list[Event] | None:
+    def messages(self, run: Run, frames: bytes) -> list[Messages[Route]] | None:
         """The exchange's messages in the frames of a batch, where it holds nothing else, as nearly all do.
 
         None otherwise, and where the first ones of a kind have not been through `rows` yet: each frame begins like one
         of the same run that had a row.
         """
         found = read_frames(frames, self._heads.get(run, {}))
-        if found is None or not all(0 < seq <= MAX_NUMBER and recv_ns <= MAX_NUMBER for _, seq, recv_ns, _ in found):
+        if found is None or not all(map(_is_in_range, found)):
             return None
         return found
 
-    def raw_event(self, run: Run, event: Event, *, reason: str) -> Row:
-        """What is not the message of its route."""
-        route, seq, recv_ns, message = event
+    def raw_message(self, run: Run, messages: Messages[Route], number: int, *, reason: str) -> Row:
+        """One that is not what its route carries."""
+        route, seqs, stamps_ns, events = messages
+        seq, recv_ns, event = seqs[number], stamps_ns[number], events[number]
         stream_type, symbol, _ = route.topic
-        data = Data(symbol, route.stream, recv_ns, run.producer, run.epoch, seq, "ws", None, message)
+        data = Data(symbol, route.stream, recv_ns, run.producer, run.epoch, seq, "ws", None, event)
         return self._raw(run, b"", stream_type, data, reason=reason)
 
     def unreadable(self, run: Run, number: int, frame: bytes, *, reason: str, now_ns: int) -> Row:
@@ -196,17 +193,16 @@ class RowMaker:
         event = data.event
         cell_reader = route.cells if data.source != "rest" else route.rest_cells
         if cell_reader is not None and event is not None:
-            cells = cell_reader.read(event)
+            columns, extra, day_ms = cell_reader.read(event)
             if cell_reader is not route.cells:
                 event = None
             request = (
                 (b"%d," % data.requested_ns if data.requested_ns is not None else b",") if route.with_request else b""
             )
-            cells.pieces.append(
-                b",%b%d,%d,%d,%b,%b\n" % (request, data.recv_ns, epoch, data.seq, source_cell(data.source), cells.extra)
-            )
-            line = b"".join(cells.pieces)
-            day = day_of(cells.day_ms, data.recv_ns)
+            line = b"%b,%b%d,%d,%d,%b,%b\n" % (
+                columns, request, data.recv_ns, epoch, data.seq, source_cell(data.source), extra
+            )  # fmt: skip
+            day = day_of(day_ms, data.recv_ns)
             if data.source == "ws" and not route.with_request:
                 self._learn(run, frame, data, route)
         elif stream_type == EXCHANGE_INFO and data.symbol == EXCHANGE_SYMBOL and event is not None:
@@ -305,6 +301,11 @@ class RowMaker:
 
 
 _SPACE_FOR_LINE_BREAK = bytes.maketrans(b"\r\n", b"  ")  # outside of strings, where JSON allows no raw line break
+
+
+def _is_in_range(messages: Messages[Route]) -> bool:
+    seqs = messages.seqs
+    return min(seqs) > 0 and max(seqs) <= MAX_NUMBER and max(messages.stamps_ns) <= MAX_NUMBER
 
 
 def raw_identity(series: str, stream_type: str, stream: str) -> str:
