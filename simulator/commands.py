@@ -33,6 +33,7 @@ class Commands:
             "refuse": lambda words: self._for_seconds(words, exchange.gate.refuse),
             "handshake-stall": lambda words: self._for_seconds(words, exchange.gate.stall),
             "reject": self._reject,
+            "forbid": self._forbid,
             "shutdown-event": self._shutdown_event,
             "clock": self._clock,
             "history": self._history,
@@ -91,6 +92,21 @@ class Commands:
         retry_after_s = words.retry_after_s()
         words.end()
         self._exchange.gate.reject(status, seconds, retry_after_s)
+        return ""
+
+    def _forbid(self, words: Words) -> str:
+        how, pattern = words.text("CODE, fin or off"), words.text("STREAM")
+        words.end()
+        if not self._exchange.hub.matching(pattern):
+            raise CommandError(f"no stream {pattern}")
+        if how == "off":
+            self._exchange.gate.allow(pattern)
+        elif how == "fin":
+            self._exchange.gate.forbid(pattern, None)
+        elif how.isdecimal() and 400 <= int(how) <= 599:
+            self._exchange.gate.forbid(pattern, int(how))
+        else:
+            raise CommandError(f"a status of 400 to 599, fin or off expected, not {how}")
         return ""
 
     def _shutdown_event(self, words: Words) -> str:

@@ -2,6 +2,8 @@
 
 import time
 from collections import deque
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from simulator.http import Response
@@ -20,6 +22,7 @@ class Gate:
         self._stall_until_s = 0.0
         self._reject_until_s = 0.0
         self._rejection = Response(503)
+        self._forbidden: dict[str, Response | Literal["close"]] = {}  # by shell pattern
 
     def refuse(self, seconds: float) -> None:
         self._refuse_until_s = time.monotonic() + seconds
@@ -32,6 +35,16 @@ class Gate:
         self._rejection = Response(status, b"rejected\n", headers, "text/plain")
         self._reject_until_s = time.monotonic() + seconds
 
+    def forbid(self, pattern: str, status: int | None) -> None:
+        """Whose URL names such a stream is answered this status; None: let in, and closed at once."""
+        if status is None:
+            self._forbidden[pattern] = "close"
+        else:
+            self._forbidden[pattern] = Response(status, b"no such stream\n", content_type="text/plain")
+
+    def allow(self, pattern: str) -> None:
+        self._forbidden.pop(pattern, None)
+
     def refuses(self) -> bool:
         """Asked at accept, before a byte was read."""
         if time.monotonic() >= self._refuse_until_s:
@@ -39,12 +52,16 @@ class Gate:
         self._count()
         return True
 
-    def upgrade(self) -> Response | Literal["stall", "open"]:
+    def upgrade(self, names: Iterable[str]) -> Response | Literal["stall", "open", "close"]:
+        """What becomes of a connection whose URL names these streams."""
         self._count()
         now_s = time.monotonic()
         if now_s < self._stall_until_s:
             return "stall"
-        return self._rejection if now_s < self._reject_until_s else "open"
+        if now_s < self._reject_until_s:
+            return self._rejection
+        found = (self._forbidden[one] for one in self._forbidden if any(fnmatchcase(name, one) for name in names))
+        return next(found, "open")
 
     def attempts_in_last_300_s(self) -> int:
         self._forget(time.monotonic())

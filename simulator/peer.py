@@ -6,6 +6,7 @@ from typing import cast
 
 from simulator.gate import Gate
 from simulator.http import MOST_HEAD_BYTES, Request, Response, parse_head
+from simulator.subscriptions import parse_target
 from simulator.websocket import WebSocket
 
 _BAD_REQUEST = Response(400, b"bad request\n", content_type="text/plain")
@@ -69,12 +70,13 @@ class Peer(asyncio.Protocol):
         if request is None or request.method != "GET":
             self._refuse()
         elif request.is_upgrade:
-            self._upgrade(head + end, rest)
+            self._upgrade(request.target, head + end, rest)
         else:
             self._answering = asyncio.get_running_loop().create_task(self._respond(request))
 
-    def _upgrade(self, head: bytes, rest: bytes) -> None:
-        verdict = self._gate.upgrade()
+    def _upgrade(self, url: str, head: bytes, rest: bytes) -> None:
+        target = parse_target(url)
+        verdict = self._gate.upgrade(target[2] if target else ())
         if verdict == "stall":
             self._is_stalled = True
         elif isinstance(verdict, Response):
@@ -83,7 +85,9 @@ class Peer(asyncio.Protocol):
         else:
             self.websocket = self._new_websocket(self.transport)
             self.websocket.handshake(head)
-            if rest:
+            if verdict == "close":
+                self.websocket.close_fin()
+            elif rest:
                 self.websocket.received(rest)
 
     async def _respond(self, request: Request) -> None:

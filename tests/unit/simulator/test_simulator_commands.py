@@ -220,6 +220,20 @@ def test_reject_answers_upgrades_with_a_status(
     read(exchange.market(AGG), 1)
 
 
+def test_forbid_keeps_those_out_who_name_a_stream_in_their_url(exchange: SimulatedExchange) -> None:
+    exchange.command(f"forbid 400 {DEPTH}")
+    with pytest.raises(websocket.WebSocketBadStatusException) as caught:
+        exchange.public("btcusdt@bookTicker", DEPTH)
+    assert caught.value.status_code == 400
+    read(exchange.public("btcusdt@bookTicker"), 3)
+    exchange.command(f"forbid fin {DEPTH}")
+    with pytest.raises((ConnectionError, websocket.WebSocketConnectionClosedException)):
+        read(exchange.public("btcusdt@bookTicker", DEPTH), 1)
+    assert exchange.stats()["attempts"] == 3
+    exchange.command(f"forbid off {DEPTH}")
+    read(exchange.public(DEPTH), 3)
+
+
 def test_handshake_stall_never_answers(exchange: SimulatedExchange) -> None:
     exchange.command("handshake-stall 600")
     with pytest.raises(websocket.WebSocketTimeoutException):
@@ -486,7 +500,8 @@ REFUSED = (
     "", "dance", "drop", "drop x *", "drop 0 *", "drop 1 nonsense@trade", "drop 1 *", f"drop 1 {AGG} on 3", "close",
     "close 999", "close fin nonsense", "stall *", "rest", "rest 42 1", "rest 429", "symbol X TRADING", "rate 0",
     "symbol BTCUSDT NONSENSE", "clock x", "pause now", "hang -1", f"trickle {AGG} 0", "rest 418 1 x",
-    "reject 429 1 soon", "rest 429 1 soon", "rest html 1 more", "session COIN 5", "session EQUITY",
+    "reject 429 1 soon", "forbid 200 *", "forbid never *", "forbid 400 nonsense", "forbid off",
+    "rest 429 1 soon", "rest html 1 more", "session COIN 5", "session EQUITY",
 )  # fmt: skip
 
 
