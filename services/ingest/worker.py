@@ -220,7 +220,11 @@ class Worker:
     def _fields(self, now_s: float) -> dict[str, Any]:
         wanted = self._snapshots.wanted
         return {
-            "streams": {name: self._feed_status(name, feed, now_s) for name, feed in self._recorder.feeds.items()},
+            "streams": {
+                name: self._feed_status(name, feed, now_s)
+                for name, feed in self._recorder.feeds.items()
+                if self._network.liveness.expects(name)
+            },
             **self._network.status(now_s),
             "raw": dict(self._recorder.refused),
             "bus_refused": self._bus_refused,
