@@ -304,7 +304,8 @@ class Journal:
     def _read_segment(self, segment: Segment, cursor: Cursor, max_bytes: int, max_frames: int) -> Chunk | None:
         offset, want = cursor.offset, max_bytes
         while offset < segment.size:
-            buffer = self._bytes_of(segment, offset, min(want, segment.size - offset))
+            stop = self._recent.next_start(segment.number, offset) or segment.size  # from there on it is in memory
+            buffer = self._bytes_of(segment, offset, min(want, stop - offset))
             frames, first, end = frames_at(buffer, max_bytes, max_frames)
             if frames:
                 batch = Batch(self.producer, segment.epoch, first, cursor.previous, b"".join(frames))

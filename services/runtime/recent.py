@@ -63,6 +63,10 @@ class RecentRecords:
             offset = group.end
         return found
 
+    def next_start(self, segment: int, offset: int) -> int | None:
+        """Where the first group behind this place begins, if it is in the same segment."""
+        return next((start for number, start in self._groups if number == segment and start > offset), None)
+
     def _keep(self, key: tuple[int, int], group: Group) -> None:
         self._groups[key] = group
         self._bytes += len(group.frames)

@@ -242,6 +242,21 @@ def test_frames_larger_than_a_batch_travel_alone(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_a_reader_that_is_behind_finds_its_way_back_into_memory(tmp_path: Path) -> None:
+    """What memory holds is not read from the disk, wherever a reader comes from: here the disk has lost it."""
+    journal = opened(tmp_path, segment_bytes=1 << 23, max_bytes=1 << 30)
+    frames = [b"%04d" % number + os.urandom(996) for number in range(3000)]
+    for first in range(0, 3000, 30):
+        journal.append(frames[first : first + 30], {})
+    (segment,) = tmp_path.glob("*.journal")
+    with segment.open("r+b") as file:
+        file.seek(-512 * 1024, os.SEEK_END)
+        file.write(bytes(512 * 1024))
+    assert frames_of(everything(journal, max_bytes=100_000)) == b"".join(frames)
+    assert journal.damaged_bytes == 0
+    journal.close()
+
+
 def test_finding_an_acknowledged_position_reads_little_of_a_large_segment(tmp_path: Path) -> None:
     """At the beginning of a new segment, and far from the end of one: the writer says a word every few seconds."""
     journal = opened(tmp_path, segment_bytes=8 << 20, max_bytes=1 << 30)
