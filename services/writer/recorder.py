@@ -30,7 +30,7 @@ from services.writer.rows import Route, Row, RowMaker, Run
 from services.writer.streams import Hole, Streams
 
 NAME = "writer"
-_MAX_BUFFER_BYTES = 4 * 2**20
+_MAX_BUFFER_BYTES = 512 * 1024
 _MAX_NAME_BYTES = 128
 
 
