@@ -328,6 +328,8 @@ def test_what_ingest_could_not_route_is_raw_with_its_reason() -> None:
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":[["=1+1","1"]],"a":[]}', NO_NUMBER),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":[["1"]],"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":[["1","2","3"]],"a":[]}', "b is not a list of [price, quantity]"),
+        (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":[["1,2"]],"a":[]}', "b is not a list of [price, quantity]"),
+        (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":["[1","2]"],"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":{},"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":["1,2"],"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":"a\\nb","b":[],"a":[]}', "E holds a control character"),
