@@ -185,7 +185,7 @@ def _heard(told: StreamStatus, links: Sequence[ConnectionStatus], since_ms: int 
     if told.state == "stale" or _is_overdue(told):
         silent = "" if told.silent_s is None else f" for {told.silent_s:.0f} s"
         return StreamState("stale", f"silent{silent}, expected every {told.patience_s:.0f} s", since_ms)
-    if told.state != "live" and told.patience_s and not any(link.state == "delivering" for link in links):
+    if told.state != "live" and told.patience_s and not any(link.is_delivering for link in links):
         return StreamState("waiting", "connected, and nothing has come yet", since_ms)
     return StreamState("live" if told.state == "live" else "quiet", "")
 

@@ -129,12 +129,19 @@ class Network:
             "connection": link.number,
             "route": route,
             "ordinal": link.ordinal,
-            "state": "dialling" if link.opened_s is None else "open" if link.delivering_s is None else "delivering",
+            "state": self._state_of(link),
             "age_s": 0.0 if link.opened_s is None else now_s - link.opened_s,
             "messages": messages,
             "first_arrivals": first / messages if messages else 0.0,
             "lag_ms": self._recorder.lag_ms.get(link.number),
         }
+
+    def _state_of(self, link: Link) -> str:
+        if link.opened_s is None:
+            return "dialling"
+        if any(stall.connection == link.number for stall in self._stalled):
+            return "stalled"
+        return "open" if link.delivering_s is None else "delivering"
 
     def _connections(self, route: str) -> RouteConnections:
         network = self._config.network

@@ -139,6 +139,8 @@ def test_a_quiet_stream_is_recorded_while_its_connection_delivers() -> None:
     whole["streams"]["btcusdt@aggTrade"] = stream(state="waiting", patience_s=300.0)
     found = health(ingest=whole)
     assert only(found).why == "connected, and nothing has come yet"
+    whole["connections"] = [link("public", "stalled"), link("market", "stalled")]
+    assert health(ingest=whole).healthy
 
 
 def test_without_a_connection_nothing_of_its_route_is_recorded() -> None:

@@ -205,6 +205,26 @@ def test_one_that_came_and_comes_no_more_is_replaced_and_its_hole_is_listed_when
     assert_whole(run, SUBSTITUTE)
 
 
+def test_a_connection_without_it_beside_one_with_it_is_not_taken_for_one_that_stalls(start: Start) -> None:
+    run = start("bookTicker", UNDOCUMENTED, "markPrice@1s", connections=2, reconnect_delay_max=8)
+    exchange = Exchange(run)
+    exchange.faulty["refused"] = {UNDOCUMENTED}
+    exchange.run(50)
+    refuse = run.answer
+
+    def let_one_in(connection: int) -> Report:
+        report = refuse(connection)
+        exchange.faulty["refused"] = {UNDOCUMENTED}
+        return report
+
+    exchange.faulty["refused"] = set()
+    run.answer = let_one_in
+    for _ in range(400):
+        exchange.run(run.now_s + 1)
+        assert "stalled" not in [link["state"] for link in run.network.status(run.now_s)["connections"]]
+    assert sorted(UNDOCUMENTED in one for one in exchange.streams()) == [False, True]
+
+
 def test_without_a_fault_nothing_else_is_ever_asked_for(start: Start) -> None:
     run = start("bookTicker", UNDOCUMENTED, "markPrice@1s", connections=2, connection_lifetime=200)
     exchange = Exchange(run)

@@ -19,6 +19,18 @@ def test_a_connection_that_goes_silent_beside_another_one_is_replaced_without_a_
     assert run.gaps == []
 
 
+def test_a_connection_that_stalls_is_shown_as_such_until_it_is_replaced(start: Start) -> None:
+    run = start("bookTicker", connections=2)
+
+    def states(until_s: float) -> list[str]:
+        run.until(until_s, lambda one: [book_ticker(run.now_s)] if one != 2 or run.now_s < 10 else [])
+        return [link["state"] for link in run.network.status(run.now_s)["connections"]]
+
+    assert states(60) == ["delivering", "delivering"]
+    assert states(71.5)[:2] == ["delivering", "stalled"]
+    assert states(200) == ["delivering", "delivering"]
+
+
 def test_what_only_the_silent_one_was_there_for_is_a_gap_as_soon_as_there_is_a_row(start: Start) -> None:
     run = start("bookTicker", connections=2)
     run.until(20, lambda one: [book_ticker(run.now_s)] if one != 2 or run.now_s < 10 else [])
