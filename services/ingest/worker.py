@@ -20,7 +20,7 @@ from services.ingest.reader import Reader
 from services.ingest.recorder import Recorder
 from services.ingest.repairs import RepairRequests, Wish, read_page
 from services.ingest.reports import Report
-from services.ingest.sessions import OffSession
+from services.ingest.sessions import OffSession, Trading
 from services.ingest.snapshots import SnapshotRequests
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.events import MAX_ENVELOPE_BYTES
@@ -75,6 +75,7 @@ class Worker:
         self._refused_kinds: set[str] = set()
         self._bus_refused = 0
         self._off_session = OffSession()
+        self._trading = Trading()
         self._next_tick_s = 0.0
         self._took_s = 0.0
         self._sub = sockets.bus_sub(
@@ -148,6 +149,7 @@ class Worker:
         if is_holding:
             self._recorder.expire(now_s)
             self._append()
+        self._network.liveness.is_trading = self._trading.holds(now_s)
         self._network.liveness.is_off_session = self._off_session.covers(wall_ns() // 1_000_000)
         self._network.tick(now_s)
         self._ask_for_snapshot(now_s)
@@ -165,7 +167,7 @@ class Worker:
             try:
                 stream_type, data = decode_frame(parts[-1])
                 if stream_type == "symbol_status":
-                    self._network.liveness.is_trading = data.get("status") == "TRADING"
+                    self._trading.learn(data.get("status"), now_s)
                     if "off_session" in data:
                         self._off_session.learn(data["off_session"])
                 elif stream_type == "depth_snapshot":

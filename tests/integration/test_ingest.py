@@ -438,6 +438,23 @@ def test_status_says_how_each_stream_and_connection_is(place: Path, record: Call
         assert 0.9 < sum(shares) < 1.1
 
 
+def test_a_worker_takes_the_word_of_rest_for_whether_its_symbol_trades(
+    place: Path, record: Callable[..., Recording]
+) -> None:
+    with bus(place) as (published, subscribers):
+        record(suffixes=("aggTrade",))
+
+        def is_trading_after(status: str) -> bool:
+            data = {"symbol": "BTCUSDT", "stream": "symbol_status", "producer": "rest", "source": "local", "recv_ns": 1,
+                    "epoch": 1, "seq": 1, "status": status}  # fmt: skip
+            subscribers.send_multipart([b"symbol_status.BTCUSDT.", encode_frame("symbol_status", data)])
+            told: bool = next_of(published, b"status.ingest-BTCUSDT.")["is_trading"]
+            return told
+
+        eventually(lambda: not is_trading_after("SETTLING"))
+        eventually(lambda: is_trading_after("TRADING"))
+
+
 def test_a_journal_without_a_worker_is_drained_to_the_writer(place: Path, record: Callable[..., Recording]) -> None:
     recording = record(suffixes=("aggTrade",))
     recording.has_grown(AGG_TRADE, 50)

@@ -5,7 +5,7 @@ import pytest
 from binance_streamer.exchange import stream_of
 from binance_streamer.wire import WireError
 from services.ingest.liveness import Liveness
-from services.ingest.sessions import OffSession
+from services.ingest.sessions import OffSession, Trading
 
 DEPTH = "btcusdt@depth@0ms"
 AGG_TRADE = "btcusdt@aggTrade"
@@ -80,6 +80,20 @@ def test_a_symbol_whose_market_is_closed_is_stale_no_more_and_gets_new_patience_
     assert liveness.suspicious(500) == []
     liveness.is_off_session = False
     assert [now_s for now_s, name in stale(liveness, 500, 520) if name == DEPTH] == [510]
+
+
+def test_that_a_symbol_does_not_trade_is_believed_for_as_long_as_it_is_said_again() -> None:
+    trading = Trading()
+    assert trading.holds(0.0)
+    for said_s in (0.0, 60.0, 120.0):
+        trading.learn("SETTLING", said_s)
+        assert not trading.holds(said_s)
+    assert [now_s for now_s in range(120, 430, 60) if not trading.holds(now_s)] == [120, 180, 240, 300, 360, 420]
+    assert trading.holds(421.0)
+    trading.learn(None, 500.0)
+    assert not trading.holds(500.0)
+    trading.learn("TRADING", 501.0)
+    assert trading.holds(501.0)
 
 
 def test_hours_that_are_none_are_refused_and_change_nothing() -> None:
