@@ -127,16 +127,16 @@ class Producer:
             self._stalled = None
         rows_before = dict(self._rows)
         frames: list[bytes] = []
-        live: list[tuple[bytes, bytes]] = []
+        live: list[tuple[bytes, Sequence[bytes]]] = []
         for draft in drafts:
             if isinstance(draft, EventRun):
                 topic, encoded = self._encoded_run(draft)
-                live += [(topic, frame) for frame in encoded]
+                live.append((topic, encoded))
                 frames += encoded
                 self._note_run(draft)
                 continue
             topic, frame = self._encoded(draft)
-            live.append((topic, frame))
+            live.append((topic, (frame,)))
             if len(frame) > self._max_frame_bytes:
                 is_as_told = False
                 self._counts["refused_frames"] += 1
@@ -155,7 +155,8 @@ class Producer:
 
     def publish_live(self, draft: Draft) -> None:
         """Publish only: a request or a status is not recorded."""
-        self._publish([self._encoded(draft)])
+        topic, frame = self._encoded(draft)
+        self._publish([(topic, (frame,))])
 
     def register(self, poller: zmq.Poller) -> None:
         """Have the poller wake for acknowledgements, and for the writer's readiness while something waits for it."""
@@ -360,11 +361,12 @@ class Producer:
         }
         self._stalled = Draft("status", symbol, "stall", data)
 
-    def _publish(self, live: Sequence[tuple[bytes, bytes]]) -> None:
+    def _publish(self, live: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
         send = self._send_live
-        for topic, frame in live:
-            send(topic, _TOPIC_FLAGS)
-            send(frame, _FRAME_FLAGS)
+        for topic, frames in live:
+            for frame in frames:
+                send(topic, _TOPIC_FLAGS)
+                send(frame, _FRAME_FLAGS)
 
     def _hear(self, now_s: float) -> None:
         while sockets.is_readable(self._acks):
