@@ -102,35 +102,30 @@ class Chain:
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""
-        previous, last, _ = arrival.reading
+        connection, recv_ns, _, reading = arrival
+        if self.follows(connection, recv_ns, reading):
+            return (arrival,)
+        previous, last, _ = reading
         assert previous is not None
         assert last is not None
-        return self._offer(arrival, max(-1, min(previous, last - 1)), last, now_s)
+        return self._offer_unusual(arrival, max(-1, min(previous, last - 1)), last, now_s)
 
-    def follow(self, arrived: tuple[int, int], links: Sequence[Link], at: int, latest_ms: int) -> int:
-        """How many messages from place `at` on are taken: while each hangs on the newest, and nothing is held.
+    def follows(self, connection: int, recv_ns: int, link: Link | Reading) -> bool:
+        """Whether a message hangs on the newest one while nothing is held, as nearly all do; then it is taken.
 
-        So do nearly all. `arrived`: the connection, and when the first of them was received; the next ones came in
-        consecutive nanoseconds. The one behind them is left to `offer`, and so is one of later than `latest_ms`.
+        Otherwise nothing has changed: `offer` it.
         """
-        connection, first_ns = arrived
-        if self._held or connection not in self._reached or links[at].previous_id != self.newest:
-            return 0
-        newest, newest_event_ms, count = self.newest, self._newest_event_ms, 0
-        for link in links[at:] if at else links:
-            last, event_time_ms = link.last_id, link.event_time_ms
-            if link.previous_id != newest or last <= newest or event_time_ms > latest_ms:
-                break
-            newest = last
-            if event_time_ms > newest_event_ms:  # noqa: PLR1730 (max() costs 80 ns here)
-                newest_event_ms = event_time_ms
-            count += 1
-        if count:
-            self.newest = self._reached[connection] = newest
-            self._newest_ns = first_ns + count - 1
-            self._newest_event_ms = newest_event_ms
-            self._reason = SEQUENCE
-        return count
+        previous, last, event_time_ms = link.previous_id, link.last_id, link.event_time_ms
+        assert previous is not None
+        assert last is not None
+        if previous != self.newest or last <= previous or self._held or connection not in self._reached:
+            return False
+        self.newest = self._reached[connection] = last
+        self._newest_ns = recv_ns
+        if event_time_ms > self._newest_event_ms:  # noqa: PLR1730 (max() costs 80 ns here)
+            self._newest_event_ms = event_time_ms
+        self._reason = SEQUENCE
+        return True
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
         """The connection has ended: nobody waits for it any more."""
@@ -153,7 +148,7 @@ class Chain:
                 outcomes.append(self._forward(first.arrival, first.last))
         return outcomes
 
-    def _offer(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+    def _offer_unusual(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
         if self._is_before_reset(arrival, last, now_s):
             return ()
         connection = arrival.connection

@@ -1,7 +1,7 @@
 """One stream as it is recorded: its continuity, its counts, and its rows."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from binance_streamer.exchange import UNREADABLE, EventReader, Link, Reading, Stream, has_ids, link_reader
@@ -15,6 +15,7 @@ from services.runtime.gaps import Draft, Gap, GapChange
 from services.runtime.open_gaps import OpenGap
 from services.runtime.segments import LastRow
 
+_DAY_MS = 86_400_000
 OVERLAP_S = 1.0
 """A connection that has been delivering for less may have been opened behind a message in flight on another one."""
 QUIET_S = 30.0
@@ -50,8 +51,7 @@ class Feed:
         self._holes = Holes(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.tracker = _tracker(stream, self._holes, last_row)
         self.offer = self.tracker.offer
-        self.follow: Callable[[tuple[int, int], Sequence[Link], int, int], int]
-        self.follow = self.tracker.follow if isinstance(self.tracker, Chain) else _never_follows
+        self._follows = self.tracker.follows if isinstance(self.tracker, Chain) else _never_follows
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard_s: dict[int, float] = {}
         """By connection: when it last delivered a message of the stream, a repeat too."""
@@ -82,13 +82,26 @@ class Feed:
         """Messages that were there already."""
         return self.messages - self.rows - self.tracker.held
 
-    def links(self, events: Iterable[bytes]) -> list[Link]:
-        """Those of the messages up to the first one that has none, or is not what the stream carries."""
-        links: list[Link] = []
+    def link(self, event: bytes) -> Link | None:
+        """Of a message; None where its stream has none, or it is not what the stream carries."""
+        if self._read_link is None:
+            return None
+        try:
+            return self._read_link(event)
+        except UNREADABLE:
+            return None
+
+    def links(self, events: Sequence[bytes]) -> Sequence[Link | None]:
+        """Those of several messages, in one call where none is unreadable."""
         if self._read_link is not None:
             with contextlib.suppress(*UNREADABLE):
-                links.extend(map(self._read_link, events))  # keeps what came before an error
-        return links
+                return list(map(self._read_link, events))
+        return [self.link(event) for event in events]
+
+    def follows(self, connection: int, recv_ns: int, link: Link) -> bool:
+        """Whether a message hangs on the newest one and there is nothing to decide, as with nearly all; it is taken."""
+        is_plain = self.is_anchored and link.event_time_ms <= latest_ms(recv_ns)
+        return is_plain and self._follows(connection, recv_ns, link)
 
     def row(self, arrival: Arrival, now_s: float) -> Draft:
         """The message as it is journalled."""
@@ -182,6 +195,11 @@ class Feed:
         return is_newest
 
 
+def latest_ms(recv_ns: int) -> int:
+    """The latest event time that says something: a day ahead of our clock one of the two is wrong."""
+    return recv_ns // 1_000_000 + _DAY_MS
+
+
 def _tracker(stream: Stream, holes: Holes, last_row: LastRow | None) -> Tracker:
     if has_ids(stream.stream_type):
         return Chain(holes, last_row=last_row)
@@ -190,5 +208,5 @@ def _tracker(stream: Stream, holes: Holes, last_row: LastRow | None) -> Tracker:
     return Unlinked(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
 
 
-def _never_follows(_arrived: tuple[int, int], _links: Sequence[Link], _at: int, _latest_ms: int) -> int:
-    return 0
+def _never_follows(_connection: int, _recv_ns: int, _link: Link) -> bool:
+    return False

@@ -5,14 +5,13 @@ Every message ends in exactly one way: a row, a repeat that is counted, or a raw
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange import LARGEST_ID, ExchangeError, Link, Reading, Stream
 from binance_streamer.exchange_rest import REPAIRABLE
 from services.ingest import routing
 from services.ingest.continuity import Arrival, Outcome
-from services.ingest.feed import Feed
+from services.ingest.feed import Feed, latest_ms
 from services.ingest.holes import REPAIRED
 from services.ingest.repairs import Page
 from services.ingest.reports import Delivered
@@ -21,7 +20,6 @@ from services.runtime.gaps import Draft, Gap, GapChange, gap_draft
 from services.runtime.segments import LastRow
 
 _YEAR_2100_MS = 4_102_444_800_000
-_DAY_MS = 86_400_000
 _LONGEST_REASON = 200
 _NO_READING = Reading(None, None, 0)
 
@@ -85,9 +83,13 @@ class Recorder:
                 self._deliver_unusual(Arrival(connection, first_ns + at, messages[at], _NO_READING), now_s)
                 at += 1
                 continue
-            events = [event, *routing.events_like(feed.prefix, messages[at + 1 :])]
-            self._deliver_alike(feed, connection, first_ns + at, events, now_s)
-            at += len(events)
+            if at + 1 < len(messages) and messages[at + 1].startswith(feed.prefix):
+                events = [event, *routing.events_like(feed.prefix, messages, at + 1)]
+                self._deliver_alike(feed, connection, first_ns + at, events, now_s)
+                at += len(events)
+            else:
+                self._deliver_single(feed, connection, first_ns + at, event, now_s)
+                at += 1
 
     def expire(self, now_s: float) -> None:
         """Give up what has been waited for long enough."""
@@ -173,38 +175,44 @@ class Recorder:
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
 
-    def _deliver_alike(self, feed: Feed, connection: int, first_ns: int, events: list[bytes], now_s: float) -> None:
-        """Messages of one stream, as far as their ids can be read together; any others one by one."""
-        at = 0
-        while at < len(events):
-            links = feed.links(islice(events, at, None))
-            self._deliver_linked(feed, (connection, first_ns + at), events[at : at + len(links)], links, now_s)
-            at += len(links)
-            if at < len(events):
-                self._deliver_one(feed, Arrival(connection, first_ns + at, events[at], _NO_READING), now_s)
-                at += 1
+    def _deliver_single(self, feed: Feed, connection: int, recv_ns: int, event: bytes, now_s: float) -> None:
+        link = feed.link(event)
+        if link is not None and feed.follows(connection, recv_ns, link):
+            self._extend_run(feed, connection, ((recv_ns,), (event,), (link,)), now_s)
+        else:
+            self._deliver_one(feed, Arrival(connection, recv_ns, event, _reading_of(link)), now_s)
 
-    def _deliver_linked(
-        self, feed: Feed, arrived: tuple[int, int], events: list[bytes], links: list[Link], now_s: float
+    def _deliver_alike(self, feed: Feed, connection: int, first_ns: int, events: list[bytes], now_s: float) -> None:
+        """Several messages of one stream: their ids are read together, and those that hang on one another noted so."""
+        follows = feed.follows
+        taken: list[Link] = []
+        begin = 0
+        for at, link in enumerate(feed.links(events)):
+            if link is not None and follows(connection, first_ns + at, link):
+                taken.append(link)
+                continue
+            if taken:
+                self._extend_run(
+                    feed, connection, (range(first_ns + begin, first_ns + at), events[begin:at], taken), now_s
+                )
+                taken = []
+            self._deliver_one(feed, Arrival(connection, first_ns + at, events[at], _reading_of(link)), now_s)
+            begin = at + 1
+        if taken:
+            stamps_ns = range(first_ns + begin, first_ns + len(events))
+            self._extend_run(feed, connection, (stamps_ns, events[begin:], taken), now_s)
+
+    def _extend_run(
+        self, feed: Feed, connection: int, followed: tuple[Sequence[int], Sequence[bytes], Sequence[Link]], now_s: float
     ) -> None:
-        """Messages that hang on one another go through as a run; about others there is something to decide."""
-        connection, first_ns = arrived
-        latest_ms = first_ns // 1_000_000 + _DAY_MS
-        at = 0
-        while at < len(links):
-            count = feed.follow((connection, first_ns + at), links, at, latest_ms) if feed.is_anchored else 0
-            if count:
-                run = self._run_of(feed, connection)
-                run.stamps_ns += range(first_ns + at, first_ns + at + count)
-                run.events += events[at : at + count]
-                run.links += links[at : at + count]
-                feed.took(run, count, now_s)
-                self.first_arrivals[connection] += count
-                at += count
-            if at < len(links):
-                reading = reading_of(links[at])
-                self._deliver_one(feed, Arrival(connection, first_ns + at, events[at], reading), now_s)
-                at += 1
+        """Take messages that follow: their stamps, bytes and ids."""
+        run = self._run_of(feed, connection)
+        stamps_ns, events, links = followed
+        run.stamps_ns += stamps_ns
+        run.events += events
+        run.links += links
+        feed.took(run, len(links), now_s)
+        self.first_arrivals[connection] += len(links)
 
     def _run_of(self, feed: Feed, connection: int) -> EventRun:
         """The run that the connection's last message before belongs to, if it is of the stream and nothing has come
@@ -221,9 +229,7 @@ class Recorder:
         """A message about which there is something to decide."""
         connection, recv_ns, event, reading = arrival
         try:
-            reading = _plausible(
-                feed.read(event) if reading is _NO_READING else reading, recv_ns // 1_000_000 + _DAY_MS
-            )
+            reading = _plausible(feed.read(event) if reading is _NO_READING else reading, latest_ms(recv_ns))
         except ExchangeError as error:
             inner = routing.inner_event(feed.stream.name.encode(), event)
             if inner is None:
@@ -298,6 +304,10 @@ class Recorder:
             "event": event,
         }
         self._drafts.append(Draft("raw", self._symbol, "", data))
+
+
+def _reading_of(link: Link | None) -> Reading:
+    return _NO_READING if link is None else reading_of(link)
 
 
 def _plausible(reading: Reading, latest_ms: int) -> Reading:

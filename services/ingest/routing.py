@@ -1,6 +1,6 @@
 """Which stream a websocket message belongs to, told from the combined form's wrapper without parsing what it wraps."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -55,11 +55,12 @@ def prefix_of(name: bytes) -> bytes:
     return _PREFIX + name + _DATA
 
 
-def events_like(prefix: bytes, messages: Iterable[bytes]) -> list[bytes]:
-    """The events of the messages up to the first one that does not begin with this prefix, or is cut off."""
+def events_like(prefix: bytes, messages: Sequence[bytes], start: int) -> list[bytes]:
+    """The events of the messages from `start` up to the first one that begins otherwise, or is cut off."""
     length = len(prefix)
     events = []
-    for message in messages:
+    for number in range(start, len(messages)):
+        message = messages[number]
         if not message.startswith(prefix) or message[-1] != _BRACE:
             break
         events.append(message[length:-1])

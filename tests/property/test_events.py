@@ -95,7 +95,7 @@ def new_recorder(*, hot: bool) -> Recorder:
     recorder = Recorder("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: f"g{next(numbers)}")
     if not hot:
         for feed in recorder.feeds.values():
-            feed.follow = lambda *_: 0
+            feed._follows = lambda *_: False
     return recorder
 
 
@@ -123,7 +123,11 @@ def test_runs_are_what_is_recorded_one_by_one(bunches: list[tuple[list[tuple[int
                 recorder.deliver(Delivered(connection, first_ns, frames, 0), float(number))
         rows = list(singles(hot.collect(NOW_NS)))
         assert rows == plain.collect(NOW_NS)
-        assert all(row.data["event"] in sent[row.data["recv_ns"]] for row in rows if row.stream_type != "gap")
+        for row in rows:
+            if row.stream_type != "gap":
+                frame = sent[row.data["recv_ns"]]
+                is_cut_off = not frame.endswith(b"}")
+                assert row.data["event"] == frame if is_cut_off else row.data["event"] in frame
         assert state_of(hot) == state_of(plain)
         for recorder in (hot, plain) if ended else ():
             recorder.ended(ended, "public", {}, reason="disconnected", now_s=float(number))
@@ -140,7 +144,7 @@ def frame_of(ids: dict[Stream, int], action: str, one: Stream, step: int) -> byt
     event = EVENTS[one.stream_type] % (NOW_MS + late_ms, last, previous)
     message = b'{"stream":"%b","data":%b}' % (one.name.encode(), event)
     if action in ("cut", "unreadable"):
-        return message[:-1] if action == "cut" else message[:-2] + b"x}"
+        return message[:-2] if action == "cut" else message[:-2] + b"x}"
     ids[one] = max(last, ids[one])
     return message.replace(b'"data":', b'"data": ') if action == "spaced" else message
 
