@@ -37,7 +37,7 @@ class Bunch:
 
     def takes(self, day_ms: int | None) -> bool:
         """Whether a message of this time goes into the same file."""
-        return day_ms is not None and self._day_from_ms <= day_ms < self._day_to_ms
+        return day_ms is not None and 0 < self._day_from_ms <= day_ms < self._day_to_ms  # day 0: no time could be had
 
     def _row(self, at: int) -> Row:
         route, seqs, stamps_ns, events = self._messages

@@ -16,17 +16,21 @@ NUMBER_BYTES = b"0123456789."
 _QUOTE = b'"'
 _WHOLE_NUMBER = b"(0|[1-9][0-9]{0,18})"
 """Longer ones are left to the decoder too: Python refuses to convert a text of some thousand digits."""
-_MAX_SKELETONS = 10_000
+_MAX_SKELETONS, _LARGEST_SKELETON_BYTES = 2000, 16_384
+"""Of 2000 levels and more, or of what only looks like levels, they are made anew each time."""
 
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class _Skeletons(dict[int, bytes]):
-    """By their size: the brackets, quotes and commas that lists of pairs of numbers have."""
+    """By their size: brackets, quotes and commas of lists of pairs of numbers; `[]` where there is none of that size."""
 
     def __missing__(self, size: int) -> bytes:
-        text = b"[" + b",".join([b'["",""]'] * (size // 8)) + b"]"
-        if len(self) < _MAX_SKELETONS:
+        count, rest = divmod(size - 1, 8)
+        if rest or count < 1:
+            return b"[]"
+        text = b"[" + b",".join([b'["",""]'] * count) + b"]"
+        if len(self) < _MAX_SKELETONS and size <= _LARGEST_SKELETON_BYTES:
             self[size] = text
         return text
 

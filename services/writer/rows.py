@@ -320,7 +320,9 @@ def _stream_fault(stream_type: str, symbol: str, stream: str) -> str | None:
         return "the stream is not one of the exchange's"
     if found.stream_type != stream_type:
         return "the stream is of another type"
-    return None if found.symbol == symbol else "the stream is of another symbol"
+    if found.symbol != symbol:
+        return "the stream is of another symbol"
+    return None if found.name == stream else "the stream is spelt otherwise"  # two would share a file and a topic
 
 
 def _implied(stream_type: str, symbol: str, variant: str, form: exchange.RowForm) -> dict[str, bytes]:

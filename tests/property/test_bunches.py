@@ -98,7 +98,10 @@ def by_stream(rows: list[Row]) -> list[Row]:
 
 
 def check_bunches(found: list[Message]) -> None:
-    frames = frames_of(found)
+    check_frames(frames_of(found))
+
+
+def check_frames(frames: list[bytes]) -> None:
     maker, plain = taught(), taught()
     batch = maker.messages(RUN, b"".join(frames))
     assert batch is not None
@@ -133,6 +136,13 @@ def test_one_that_has_no_row_among_many_costs_no_other_one_its_row(
 ) -> None:
     found[at:at] = [odd] if odd else []
     check_bunches([Message("depth@0ms", bids=bids, asks=asks) for bids, asks in found] or [Message("depth@0ms")])
+
+
+def test_what_has_no_day_at_all_takes_no_other_message_along() -> None:
+    stream = STREAMS["depth@0ms"]
+    encoder = EventFrames((stream.stream_type, stream.symbol, stream.name), 1, producer=RUN.producer, epoch=RUN.epoch)
+    events = [EVENTS["depth"] % (time_ms, time_ms, b"", b"") for time_ms in (0, 7)]
+    check_frames(encoder.encode(1, (5, NOON_MS * 10**6), events))
 
 
 @settings(deadline=None)

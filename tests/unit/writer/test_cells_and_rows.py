@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from services.writer.cells import RowFault, level_cell
+from services.writer.layout import SKELETONS
 from services.writer.rows import Row, RowMaker, Run
 
 RUN = Run("ingest-BTCUSDT", 77)
@@ -330,6 +331,7 @@ def test_what_ingest_could_not_route_is_raw_with_its_reason() -> None:
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":[["1","2","3"]],"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":[["1,2"]],"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":["[1","2]"],"a":[]}', "b is not a list of [price, quantity]"),
+        (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":123,"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":{},"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":["1,2"],"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":"a\\nb","b":[],"a":[]}', "E holds a control character"),
@@ -344,6 +346,15 @@ def test_what_is_no_row_is_raw_with_its_reason(event: bytes, reason: str) -> Non
     text = cells["event"].encode()
     assert (text if cells["encoding"] == "utf-8" else base64.b64decode(text)) == event
     assert (row.topic, row.seq) == (("depth", "BTCUSDT", "0ms"), 5)
+
+
+def test_what_only_looks_like_levels_leaves_little_behind() -> None:
+    for size in (*range(0, 3000, 7), 300_000):
+        with pytest.raises(RowFault):
+            level_cell(b'"' + b"x" * size + b'"', "b")
+        assert level_cell(b"[" + b",".join([b'["1","2"]'] * size) + b"]", "b").count(b"]") == size + 1
+    assert sum(map(len, SKELETONS.values())) < 2000 * 16_384
+    assert max(map(len, SKELETONS.values())) <= 16_384
 
 
 def test_levels_with_spaces_or_without_quotes_keep_their_digits() -> None:
@@ -406,6 +417,7 @@ def test_the_day_is_that_of_the_exchange_where_its_time_is_one(time_ms: bytes, d
         ("depth", "btcusdt@depth@1ms", "BTCUSDT", "the stream is not one of the exchange's"),
         ("depth", "btcusdt@aggTrade", "BTCUSDT", "the stream is of another type"),
         ("depth", "ethusdt@depth", "BTCUSDT", "the stream is of another symbol"),
+        ("depth", "BTCUSDT@depth", "BTCUSDT", "the stream is spelt otherwise"),
         ("depth_100ms", "x", "BTCUSDT", "the stream type cannot be part of a file name"),
         ("../x", "x", "BTCUSDT", "the stream type cannot be part of a file name"),
         ("status", "x", "../../x", "the symbol must not contain '.'"),
