@@ -143,20 +143,19 @@ def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iter
             yield Problem("recording", "failure", what, found.why, found.since_ms)
             continue
         if stream != configured:
-            yield Problem("recording", "warning", what, f"does not come; {suffix_of(stream.name)} is recorded instead")
+            yield Problem(
+                "recording", "warning", what, f"never delivered; {suffix_of(stream.name)} is recorded instead"
+            )
         if stream.name in ingest.suspicious:
             yield Problem("recording", "warning", what, "silent for very long while the order book moves")
 
 
 def recorded_stream(configured: Stream, ingest: IngestStatus) -> Stream:
-    """The stream that stands for the configured one: a worker asks for another speed while that one does not come."""
-    if not configured.name.endswith(f"@{_UNDOCUMENTED}"):
+    """The stream that stands for the configured one: a worker falls back from a speed that the exchange never sent."""
+    if configured.name in ingest.streams or not configured.name.endswith(f"@{_UNDOCUMENTED}"):
         return configured
     fallback = stream_of(configured.symbol, _FALLBACK)
-    told, other = ingest.streams.get(configured.name), ingest.streams.get(fallback.name)
-    if other is None:
-        return configured
-    return fallback if told is None or (told.state != "live" and other.state == "live") else configured
+    return fallback if fallback.name in ingest.streams else configured
 
 
 def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamState:

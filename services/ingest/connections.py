@@ -14,7 +14,7 @@ _OVERLAP_S = 1.0  # what is in flight to the old one when the new one begins is 
 HANDOVER_S = 30.0
 """A successor that delivers has so long to prove that it missed nothing; streams quiet for so long need no proof."""
 
-EXPIRED, SHUTDOWN, STALE, SILENT, UNSUITED = "lifetime", "serverShutdown", "stale", "silent", "streams"
+EXPIRED, SHUTDOWN, STALE, SILENT = "lifetime", "serverShutdown", "stale", "silent"
 
 
 class Dial(NamedTuple):
@@ -52,8 +52,6 @@ class Link:
     """When its first message came."""
     replace_reason: str | None = None
     """Why there shall be another one in its place; of a successor it waits until that has taken over."""
-    is_unsuited: bool = False
-    """Other streams are to be asked for. It goes when a successor delivers, not before: the question is which does."""
 
 
 @dataclass(slots=True)
@@ -124,15 +122,16 @@ class RouteConnections:
             if link.number in numbers and link.replace_reason is None:
                 link.replace_reason = reason
 
-    def suit(self, suits: Callable[[int], bool]) -> list[Retire]:
-        """Open successors of those that do not suit; successors on their way that do not are closed."""
+    def replace_all(self, reason: str) -> list[Retire]:
+        """Open other successors of all connections, because those that are on their way are not what is wanted."""
         retired = []
         for slot in self._slots:
-            if slot.successor is not None and not suits(slot.successor.number):
-                retired.append(Retire(slot.successor.number, UNSUITED, None))
+            if slot.successor is not None:
+                proven_by = slot.current.number if slot.current is not None else None
+                retired.append(Retire(slot.successor.number, reason, proven_by))
                 slot.successor = None
-            if slot.current is not None and slot.current.opened_s is not None:
-                slot.current.is_unsuited = not suits(slot.current.number)
+            if slot.current is not None:
+                slot.current.replace_reason = reason
         return retired
 
     def tick(self, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
@@ -153,12 +152,11 @@ class RouteConnections:
             return []
         proven = is_proven(current.number, successor.number)
         heard_s = successor.delivering_s
-        is_silent = heard_s is None and now_s - successor.opened_s > HANDOVER_S
-        is_quiet = is_silent and not current.is_unsuited  # so is the old one, if that is proven
+        is_quiet = heard_s is None and now_s - successor.opened_s > HANDOVER_S  # so is the old one, if that is proven
         has_overlapped = heard_s is not None and now_s - heard_s >= _OVERLAP_S
         is_late = heard_s is not None and now_s - heard_s > HANDOVER_S
         if (proven and (has_overlapped or is_quiet)) or is_late:
-            reason = current.replace_reason or (UNSUITED if current.is_unsuited else EXPIRED)
+            reason = current.replace_reason or EXPIRED
             slot.current, slot.successor = successor, None
             if successor.replace_reason is not None:
                 slot.replace_at_s = now_s + HANDOVER_S
@@ -173,14 +171,9 @@ class RouteConnections:
         if now_s < max(slot.retry_at_s, slot.stand_down_s):
             return None
         link = Link(0, slot.ordinal)
-        current = slot.current
-        if current is None:
+        if slot.current is None:
             slot.current = link
-        elif (
-            slot.successor is None
-            and (current.replace_reason is not None or current.is_unsuited)
-            and now_s >= slot.replace_at_s
-        ):
+        elif slot.successor is None and slot.current.replace_reason is not None and now_s >= slot.replace_at_s:
             slot.successor = link
         else:
             return None

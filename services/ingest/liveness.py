@@ -42,11 +42,12 @@ class Stale(NamedTuple):
 
 
 class _Expectation:
-    __slots__ = ("asked_s", "nagging", "patience_s", "silent_from_s", "state", "stream")
+    __slots__ = ("asked_s", "has_been_heard", "nagging", "patience_s", "silent_from_s", "state", "stream")
 
     def __init__(self, stream: Stream, stale_timeout_s: float) -> None:
         self.stream = stream
         self.patience_s = _PATIENCE.get(stream.stream_type, 0.0) * stale_timeout_s
+        self.has_been_heard = False
         self.silent_from_s: float | None = None  # None while nothing is connected: then silence means nothing
         self.asked_s = 0.0  # when a new connection was last asked for, or silence began
         self.nagging = 1
@@ -68,22 +69,21 @@ class Liveness:
     def __init__(self, streams: Iterable[Stream], stale_timeout_s: float) -> None:
         self._stale_timeout_s = stale_timeout_s
         self._streams: dict[str, _Expectation] = {}
-        self.expect(streams)
+        for stream in streams:
+            self.add(stream)
         self._checked_s: float | None = None
         self.is_trading = True
         """While the symbol is not TRADING, nothing is expected."""
         self.is_off_session = False
         """While the market that it follows is closed, silence is to be expected."""
 
-    def expect(self, streams: Iterable[Stream]) -> None:
-        """Expect these streams from now on, and no others; a new one from when a connection is opened."""
-        self._streams = {
-            one.name: self._streams.get(one.name) or _Expectation(one, self._stale_timeout_s) for one in streams
-        }
+    def add(self, stream: Stream) -> None:
+        """Expect this stream too."""
+        self._streams[stream.name] = _Expectation(stream, self._stale_timeout_s)
 
-    def expects(self, name: str) -> bool:
-        """Whether the stream shall come."""
-        return name in self._streams
+    def remove(self, name: str) -> None:
+        """Expect this stream no more."""
+        del self._streams[name]
 
     def opened(self, route: str, now_s: float) -> None:
         """A connection was opened: give it time."""
@@ -104,6 +104,7 @@ class Liveness:
         one = self._streams[name]
         was_stale = one.state == STALE
         one.restart(at_s)
+        one.has_been_heard = True
         one.nagging = 1
         one.state = LIVE
         return was_stale
@@ -120,6 +121,10 @@ class Liveness:
     def patience_s(self, name: str) -> float:
         """After so long a silence the stream is stale; 0: never."""
         return self._streams[name].patience_s
+
+    def has_been_heard(self, name: str) -> bool:
+        """Whether the stream ever delivered a row to this process."""
+        return self._streams[name].has_been_heard
 
     @property
     def is_expecting(self) -> bool:

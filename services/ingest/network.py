@@ -9,17 +9,16 @@ from random import Random
 from typing import Any
 
 from binance_streamer.config import Config
-from binance_streamer.exchange import ROUTES, Stream
+from binance_streamer.exchange import ROUTES, Stream, stream_of
 from services.ingest import connections
 from services.ingest.budget import Backoff
 from services.ingest.connections import Dial, Link, Retire, RouteConnections
-from services.ingest.dialler import Dialler, budget_of, target_of
+from services.ingest.dialler import Dialler, Target, budget_of, target_of
 from services.ingest.holes import DISCONNECTED, STALL
-from services.ingest.liveness import Liveness
+from services.ingest.liveness import LIVE, Liveness
 from services.ingest.reader import Reader
 from services.ingest.recorder import Recorder
 from services.ingest.reports import Delivered, Ended, Failed, Opened, Report
-from services.ingest.speeds import DepthSpeeds
 from services.ingest.stalls import Heard, Stall, Stalls
 
 _log = logging.getLogger(__name__)
@@ -28,17 +27,16 @@ _REFUSED_S = {429: 60.0, 418: 120.0, 403: 0.0, 451: 0.0}
 """How long the address stays away at least, where no Retry-After says so: bans last from 2 minutes to 3 days, and grow
 with attempts; a firewall's 403 lasts, and 451 is for good (docs/exchange.md §4)."""
 _REFUSED_MAX_S = 1800.0
-_TOO_MANY = {429, 418}  # which says nothing of the streams that were asked for
+_SILENT_BEFORE_FALLBACK = 2
+_UNDOCUMENTED = "depth@0ms"  # not in the exchange's list any more, used by everybody (docs/exchange.md §9.15)
+_FALLBACK = "depth@100ms"
 
 
 class Network:
     """Feeds the recorder, and keeps every route connected."""
 
     def __init__(self, config: Config, symbol: str, recorder: Recorder, reader: Reader) -> None:
-        streams = [feed.stream for feed in recorder.feeds.values()]
-        self.liveness = Liveness(streams, config.network.stale_timeout)
-        self._speeds = DepthSpeeds(streams)
-        self._wanted = streams
+        self.liveness = Liveness((feed.stream for feed in recorder.feeds.values()), config.network.stale_timeout)
         self._config = config
         self._symbol = symbol
         self._recorder = recorder
@@ -47,18 +45,20 @@ class Network:
         self._rng = Random()  # noqa: S311 (jitter)
         self._numbers = itertools.count(1)
         self._routes = {
-            route: self._connections(route) for route in ROUTES if any(one.route == route for one in streams)
+            route: self._connections(route)
+            for route in ROUTES
+            if any(feed.stream.route == route for feed in recorder.feeds.values())
         }
         self._refusals = {
             route: Backoff(first_s=config.network.reconnect_delay, ceiling_s=_REFUSED_MAX_S, rng=self._rng)
             for route in self._routes
         }
         self._route_of: dict[int, str] = {}
-        self._asked: dict[int, list[Stream]] = {}  # by connection: the streams in its URL
         self._messages: dict[int, int] = {}
         self._silent: set[int] = set()  # connections that have delivered no message of any stream yet
-        self._retired: dict[int, Retire] = {}  # by connection that is being closed
+        self._proven_by: dict[int, int] = {}  # by connection that is being closed
         self._failing: dict[str, str] = {}  # by route: what the last attempt failed with
+        self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
         self._suspicious: list[str] = []
         self._stalls = Stalls()
         self._stalled: set[Stall] = set()
@@ -74,7 +74,6 @@ class Network:
                 if connection in self._silent and self._recorder.has_heard(connection):
                     self._silent.discard(connection)
                     route = self._route_of[connection]
-                    self._speeds.delivered(self._asked[connection])
                     if self._routes[route].delivered(connection, now_s):
                         _log.info("delivering route=%s connection=%d", route, connection)
             case Opened(connection, _):
@@ -91,7 +90,6 @@ class Network:
         self._listen(now_s)
         self._find_stalled(now_s)
         self._replace_announced()
-        self._follow_speeds(now_s)
         for route, links in self._routes.items():
             decisions = links.tick(now_s, lambda old, new: self._recorder.takes_over(old, new, now_s))
             for decision in decisions:
@@ -99,9 +97,7 @@ class Network:
                     self._route_of[decision.number] = route
                     self._messages[decision.number] = 0
                     self._silent.add(decision.number)
-                    self._asked[decision.number] = streams = [one for one in self._wanted if one.route == route]
-                    target = target_of(self._config.network.websocket_url, route, streams)
-                    self._dialler.ask(decision.number, route, target)
+                    self._dialler.ask(decision.number, route, self._target(route))
                 else:
                     self._retire(decision)
         self._dialler.tick(now_s)
@@ -156,10 +152,11 @@ class Network:
             ],
         )
 
+    def _target(self, route: str) -> Target:
+        return target_of(self._config.network.websocket_url, route, self._streams_of(route))
+
     def _streams_of(self, route: str) -> list[Stream]:
-        """Those that connections ask for."""
-        streams = [feed.stream for feed in self._recorder.feeds.values() if feed.stream.route == route]
-        return [one for one in streams if self.liveness.expects(one.name)]
+        return [feed.stream for feed in self._recorder.feeds.values() if feed.stream.route == route]
 
     def _is_connected(self, route: str) -> bool:
         return any(link.opened_s is not None for link in self._routes[route].links())
@@ -182,7 +179,8 @@ class Network:
 
     def _retire(self, retired: Retire) -> None:
         _log.info("retired connection=%d reason=%s proven_by=%s", retired.number, retired.reason, retired.proven_by)
-        self._retired[retired.number] = retired
+        if retired.proven_by is not None:
+            self._proven_by[retired.number] = retired.proven_by
         reason = STALL if retired.reason == connections.STALE else DISCONNECTED
         self._reader.close(retired.number, reason, retired.reason)
 
@@ -202,23 +200,20 @@ class Network:
         links = self._routes[route]
         links.ended(connection, now_s)
         self._lost_count[route] += 1
-        retired = self._retired.pop(connection, None)
-        if retired is None or retired.reason in (connections.SILENT, connections.STALE):
-            self._doubt_streams(connection, now_s)
-        if retired is not None and self._goes_on(route, retired.proven_by):
+        if self._goes_on(route, self._proven_by.pop(connection, None)):
             self._recorder.handed_over(connection, route, now_s)
         else:
             self._recorder.ended(connection, route, self._others(route, connection), reason=reason, now_s=now_s)
-        self._forget(connection)
+        self._messages.pop(connection)
+        self._silent.discard(connection)
         if all(link.opened_s is None for link in links.links()):
             self.liveness.closed(route)
 
     def _failed(self, failed: Failed, now_s: float) -> None:
         connection, detail, retry_after_s, http_status = failed
         route = self._route_of.pop(connection)
-        if http_status is not None and 400 <= http_status < 500 and http_status not in _TOO_MANY:
-            self._doubt_streams(connection, now_s)
-        self._forget(connection)
+        self._messages.pop(connection)
+        self._silent.discard(connection)
         if self._failing.get(route) != detail[:200]:
             self._failing[route] = detail[:200]
             _log.warning("not connected route=%s connection=%d %.200s", route, connection, detail)
@@ -226,45 +221,22 @@ class Network:
             retry_after_s = max(_REFUSED_S[http_status], self._refusals[route].next_delay_s())
         self._routes[route].ended(connection, now_s, retry_after_s=retry_after_s)
 
-    def _forget(self, connection: int) -> None:
-        self._messages.pop(connection)
-        self._asked.pop(connection)
-        self._retired.pop(connection, None)
-        self._silent.discard(connection)
-
-    def _doubt_streams(self, connection: int, now_s: float) -> None:
-        """Where a connection has come to nothing it may be for what it asked for."""
-        if connection in self._silent and self.liveness.is_expecting:
-            self._speeds.fruitless(self._asked[connection], now_s)
-
-    def _follow_speeds(self, now_s: float) -> None:
-        self._speeds.tick(now_s)
-        wanted = self._speeds.wanted
-        if wanted != self._wanted:
-            _log.warning("asking for streams=%s", ",".join(one.name for one in wanted))
-            self._wanted = wanted
-        for stream in wanted:
-            if stream.name not in self._recorder.feeds:
-                self._recorder.add(stream)
-        self.liveness.expect(dict.fromkeys(itertools.chain(wanted, *self._asked.values())))
-        if self._speeds.undocumented is not None:
-            links = self._routes[self._speeds.undocumented.route]
-            for retired in links.suit(lambda number: self._speeds.suits(self._asked[number])):
-                self._retire(retired)
-
     def _listen(self, now_s: float) -> None:
         for name, feed in self._recorder.feeds.items():
-            if feed.recorded_s > feed.told_s and self.liveness.expects(name):
+            if feed.recorded_s > feed.told_s:
                 feed.told_s = feed.recorded_s
-                if feed.stream == self._speeds.undocumented:
-                    self._speeds.heard()
                 if self.liveness.heard(name, feed.recorded_s):
                     _log.info("live again stream=%s", name)
         for stream, silent_s in self.liveness.check(now_s):
             _log.warning("stale stream=%s silent_s=%.0f", stream.name, silent_s)
-            self._speeds.stale(stream)
             links = self._routes[stream.route]
-            links.replace(connections.STALE, *(link.number for link in links.links() if link.opened_s is not None))
+            numbers = [link.number for link in links.links() if link.opened_s is not None]
+            if self._falls_back(stream, numbers):
+                self._fall_back(stream)
+                for retired in links.replace_all(connections.STALE):
+                    self._retire(retired)
+            else:
+                links.replace(connections.STALE, *numbers)
         suspicious = self.liveness.suspicious(now_s)
         if suspicious != self._suspicious:
             _log.warning("silent while depth moves streams=%s", suspicious)
@@ -291,11 +263,7 @@ class Network:
             opened_s = {link.number: link.opened_s for link in links.links() if link.opened_s is not None}
             for stream in self._streams_of(route):
                 feed = self._recorder.feeds[stream.name]
-                heard_s = {
-                    number: max(at_s, feed.heard_s.get(number, at_s))
-                    for number, at_s in opened_s.items()
-                    if stream in self._asked[number]
-                }
+                heard_s = {number: max(at_s, feed.heard_s.get(number, at_s)) for number, at_s in opened_s.items()}
                 yield Heard(stream.name, self._patience_s(stream), feed.recorded_s, heard_s)
 
     def _patience_s(self, stream: Stream) -> float:
@@ -308,3 +276,21 @@ class Network:
                 _log.info("the exchange will close route=%s connection=%d", route, connection)
                 self._routes[route].replace(connections.SHUTDOWN, connection)
         self._recorder.shutdowns.clear()
+
+    def _falls_back(self, stream: Stream, numbers: list[int]) -> bool:
+        if not stream.name.endswith(f"@{_UNDOCUMENTED}") or self.liveness.has_been_heard(stream.name):
+            return False
+        others = [name for name in self._recorder.feeds if name != stream.name]
+        if others and not any(self.liveness.state(name) == LIVE for name in others):
+            return False  # it is not this stream that the exchange does not deliver
+        self._silent_on.update(numbers)
+        return len(self._silent_on) >= _SILENT_BEFORE_FALLBACK
+
+    def _fall_back(self, stream: Stream) -> None:
+        fallback = stream_of(stream.symbol, _FALLBACK)
+        _log.error("never delivered stream=%s, recording %s instead", stream.name, fallback.name)
+        self._recorder.remove(stream)
+        self.liveness.remove(stream.name)
+        if fallback.name not in self._recorder.feeds:
+            self._recorder.add(fallback)
+            self.liveness.add(fallback)

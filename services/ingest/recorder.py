@@ -62,10 +62,14 @@ class Recorder:
             self.add(stream)
 
     def add(self, stream: Stream) -> None:
-        """Record this stream too, from where the last run ended. It stays known: it may be asked for again."""
+        """Record this stream too, from where the last run ended."""
         feed = Feed(stream, self._new_gap_id, self._last_rows.get(stream.name))
         self.feeds[stream.name] = self._by_name[stream.name.encode()] = feed
         self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
+
+    def remove(self, stream: Stream) -> None:
+        """Record this stream no more."""
+        del self.feeds[stream.name], self._by_name[stream.name.encode()]
 
     @property
     def is_holding(self) -> bool:

@@ -222,11 +222,7 @@ class Worker:
     def _fields(self, now_s: float) -> dict[str, Any]:
         wanted = self._snapshots.wanted
         return {
-            "streams": {
-                name: self._feed_status(name, feed, now_s)
-                for name, feed in self._recorder.feeds.items()
-                if self._network.liveness.expects(name)
-            },
+            "streams": {name: self._feed_status(name, feed, now_s) for name, feed in self._recorder.feeds.items()},
             **self._network.status(now_s),
             "raw": dict(self._recorder.refused),
             "bus_refused": self._bus_refused,

@@ -23,7 +23,7 @@ _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class _Skeletons(dict[int, bytes]):
-    """By their size: brackets, quotes and commas of lists of pairs of numbers; `[]` where there is none of that size."""
+    """By their size: the brackets, quotes and commas of lists of pairs of numbers; `[]` where none has that size."""
 
     def __missing__(self, size: int) -> bytes:
         count, rest = divmod(size - 1, 8)

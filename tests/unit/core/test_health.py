@@ -157,36 +157,14 @@ def test_a_stream_that_its_worker_does_not_know_is_missing() -> None:
     assert only(health(ingest=whole)).what == "BTCUSDT forceOrder"
 
 
-def test_a_speed_that_does_not_come_is_replaced_with_a_warning() -> None:
+def test_a_speed_that_the_exchange_never_sent_is_replaced_with_a_warning() -> None:
     whole = ingest()
     whole["streams"]["btcusdt@depth@100ms"] = whole["streams"].pop("btcusdt@depth@0ms")
     found = health(ingest=whole)
     assert found.healthy
-    assert only(found).why == "does not come; depth@100ms is recorded instead"
+    assert only(found).why == "never delivered; depth@100ms is recorded instead"
     whole["streams"]["btcusdt@depth@100ms"]["state"] = "stale"
     assert not health(ingest=whole).healthy
-
-
-@pytest.mark.parametrize(
-    ("undocumented", "substitute", "severity"),
-    [
-        ("live", "live", None),
-        ("live", "stale", None),
-        ("stale", "live", "warning"),
-        ("stale", "stale", "failure"),
-        ("stale", "waiting", "failure"),
-        ("waiting", "live", "warning"),
-    ],
-)
-def test_while_both_speeds_are_asked_for_the_substitute_counts_only_where_it_alone_comes(
-    undocumented: str, substitute: str, severity: str | None
-) -> None:
-    whole = ingest()
-    whole["streams"]["btcusdt@depth@0ms"] = stream(state=undocumented)
-    whole["streams"]["btcusdt@depth@100ms"] = stream(state=substitute)
-    found = health(ingest=whole).problems
-    assert [one.severity for one in found] == ([severity] if severity else [])
-    assert all(one.what == "BTCUSDT depth@0ms" for one in found)
 
 
 def test_silence_that_is_a_failure_is_not_suspicious_too() -> None:

@@ -164,30 +164,11 @@ def test_a_failed_successor_is_tried_again_while_the_old_one_goes_on() -> None:
     assert [link.number for link in links.links()] == [1, 3]
 
 
-def test_one_that_asks_for_what_is_not_wanted_goes_when_a_successor_delivers_and_not_in_silence() -> None:
-    links = delivering(silent_s=20.0)
-    assert links.suit(lambda number: number != 1) == []
-    assert links.tick(0.0, always) == [Dial(2)]
-    links.opened(2, 0.0)
-    assert decisions(links, 1, 200, always) == []
-    links.delivered(2, 200.0)
-    assert decisions(links, 200, 210, always) == [(201, Retire(1, "streams", proven_by=2))]
-
-
-def test_where_it_is_wanted_again_its_successor_is_given_up() -> None:
-    links = delivering()
-    links.suit(lambda number: number != 1)
-    assert links.tick(0.0, never) == [Dial(2)]
-    assert links.suit(lambda number: number == 1) == [Retire(2, "streams", proven_by=None)]
-    assert links.opened(2, 1.0) is False
-    assert decisions(links, 1, 100, never) == []
-
-
-def test_a_successor_that_asks_for_what_is_not_wanted_is_replaced() -> None:
+def test_successors_on_their_way_are_given_up_where_others_are_wanted() -> None:
     links = delivering()
     links.replace("stale", 1)
     assert links.tick(0.0, never) == [Dial(2)]
-    assert links.suit(lambda number: number > 2) == [Retire(2, "streams", proven_by=None)]
+    assert links.replace_all("stale") == [Retire(2, "stale", proven_by=1)]
     assert links.tick(1.0, never) == [Dial(3)]
     assert links.opened(2, 2.0) is False
     assert links.opened(3, 2.0) is True
