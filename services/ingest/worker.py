@@ -24,7 +24,7 @@ from services.ingest.sessions import OffSession, Trading
 from services.ingest.snapshots import SnapshotRequests
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.events import MAX_ENVELOPE_BYTES
-from services.runtime.memory import settle
+from services.runtime.memory import keep_freed, settle
 from services.runtime.process import Shell
 from services.runtime.producer import Draft, Producer
 from services.runtime.status import StatusPublisher
@@ -94,6 +94,7 @@ class Worker:
     def run(self) -> None:
         """Record until asked to stop; then journal what was received, and push it."""
         settle()
+        keep_freed()
         self._reader.start()
         try:
             while not self._stop.requested:

@@ -11,13 +11,19 @@ _KEPT_BYTES = 2 * 1024 * 1024
 
 
 def settle() -> None:
-    """Keep what is loaded out of garbage collections, collect seldom, and keep freed memory for the next batch.
+    """Keep what is loaded out of garbage collections, and collect seldom; called once, after the start.
 
-    Called once, after the start. Messages make no cycles: looking for some after every 700 objects cost a tenth of the
-    writer's time. glibc would give freed batches back to the kernel, and fetch page by page again for the next ones.
+    Messages make no cycles: looking for some after every 700 objects cost a tenth of the writer's time.
     """
     gc.freeze()
     gc.set_threshold(_GARBAGE_THRESHOLD)
+
+
+def keep_freed() -> None:
+    """Keep freed memory for the next batch; for a process through which bytes pass, and that holds little.
+
+    glibc would give batches of 256 KB back to the kernel, and fetch the next ones from it again page by page.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGEST_FROM_HEAP_BYTES)

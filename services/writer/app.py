@@ -15,7 +15,7 @@ from binance_streamer.wire import encode_ack
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.disk import free_and_total_bytes
 from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
-from services.runtime.memory import settle
+from services.runtime.memory import keep_freed, settle
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
 from services.writer.faults import BlockedError, FileDamagedError, blocked_by
@@ -114,6 +114,7 @@ class Writer:
     def run(self) -> None:
         """Record until asked to end."""
         settle()
+        keep_freed()
         try:
             while not self._shell.stop.requested:
                 self._wait()
