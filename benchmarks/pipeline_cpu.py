@@ -7,7 +7,8 @@ them as prebuilt websocket frames, as fast as they are taken (or --rate messages
 would write first: websocket-client's `recv` with its UTF-8 check switched off, `json.loads`, `csv.writer` into one
 buffered file, the same columns. Ours are the real processes with their default settings: journal, fdatasync, push,
 acks, CSV, SQLite, publishing to the bus, and one tap of all topics. CPU is user + system of all threads, from /proc,
-between the first message and the last durable row.
+between the first message and the last durable row; of ours also by main thread, ZeroMQ's and the others (in ingest that
+reads the socket, in both that waits for the disk).
 """
 
 import argparse
@@ -162,6 +163,16 @@ def cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
+def thread_times_s(process: psutil.Process) -> dict[str, float]:
+    """CPU so far of the main thread, of ZeroMQ's, and of all others."""
+    found = dict.fromkeys(("main", "zeromq", "others"), 0.0)
+    for task in Path(f"/proc/{process.pid}/task").iterdir():
+        is_zeromq = (task / "comm").read_text(encoding="utf-8").startswith("ZMQ")
+        kind = "main" if task.name == str(process.pid) else "zeromq" if is_zeromq else "others"
+        found[kind] += int((task / "schedstat").read_text(encoding="utf-8").split()[0]) / 1e9
+    return found
+
+
 class Server:
     def __init__(self, port: int, repeats: int, rate: float) -> None:
         command = [sys.executable, __file__, "--serve", str(port), "--repeats", str(repeats), "--rate", str(rate)]
@@ -193,7 +204,8 @@ def round_of_plain(server: Server, port: int, count: int, directory: Path) -> fl
     return seconds
 
 
-def round_of_ours(server: Server, port: int, count: int, directory: Path) -> dict[str, float]:
+def round_of_ours(server: Server, port: int, count: int, directory: Path) -> dict[str, dict[str, float]]:
+    """CPU seconds by process and kind of thread."""
     directory.mkdir()
     config = directory / "streamer.yaml"
     config.write_text(CONFIG.format(port=port))
@@ -215,11 +227,14 @@ def round_of_ours(server: Server, port: int, count: int, directory: Path) -> dic
         processes["ingest"] = start("services.ingest", "--symbol", "BTCUSDT")
         server.expect("connected")
         time.sleep(2)
-        before = {name: cpu_s(process) for name, process in processes.items()}
+        before = {name: thread_times_s(process) for name, process in processes.items()}
         server.go()
         server.expect("sent")
         wait_until_durable(directory / "run", count)
-        used = {name: cpu_s(process) - before[name] for name, process in processes.items()}
+        used = {
+            name: {kind: time_s - before[name][kind] for kind, time_s in thread_times_s(process).items()}
+            for name, process in processes.items()
+        }
         check_rows(directory / "data/BTCUSDT", count)
         server.go()
     return used
@@ -276,9 +291,9 @@ def compare(repeats: int, rounds: int, rate: float) -> None:
         for number in range(rounds):
             plain_s = round_of_plain(server, port, count, Path(folder))
             ours = round_of_ours(server, port, count, Path(folder) / str(number))
-            ours_s = ours["ingest"] + ours["writer"]
+            ours_s = sum(ours["ingest"].values()) + sum(ours["writer"].values())
             ratios.append(ours_s / plain_s)
-            each = " ".join(f"{name}={seconds / count * 1e6:.1f}" for name, seconds in ours.items())
+            each = " ".join(f"{name}={shown(used_s, count)}" for name, used_s in ours.items())
             print(
                 f"round {number + 1}: plain={plain_s / count * 1e6:.1f} {each} µs a message; ratio {ratios[-1]:.3f}",
                 flush=True,
@@ -288,6 +303,12 @@ def compare(repeats: int, rounds: int, rate: float) -> None:
         f"ingest + writer over plain loop: median {statistics.median(ratios):.3f}, "
         f"worst {max(ratios):.3f} (goal: 0.333)"
     )
+
+
+def shown(used_s: dict[str, float], count: int) -> str:
+    """µs a message, and how they are divided: main thread + ZeroMQ's + others."""
+    each = [f"{time_s / count * 1e6:.1f}" for time_s in used_s.values()]
+    return f"{sum(used_s.values()) / count * 1e6:.1f} ({' + '.join(each)})"
 
 
 def main() -> None:
