@@ -14,13 +14,12 @@ from msgspec import Raw
 
 from binance_streamer.exchange import IMPLIED_BY_FILE, RowForm
 from services.runtime.events import Known, Messages
-from services.writer.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, layout_of
+from services.writer.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, is_json, layout_of
 
 _Members = dict[str, Raw]
 
 _decode_members = msgspec.json.Decoder(_Members).decode
 _decode_elements = msgspec.json.Decoder(list[Raw]).decode
-_decode_raw = msgspec.json.Decoder(Raw).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _decode_levels = msgspec.json.Decoder(list[tuple[Raw, Raw]]).decode
 
@@ -184,11 +183,7 @@ def _plain_level_cell(levels: bytes) -> bytes | None:
     if skeleton != SKELETONS[len(skeleton)]:
         return None
     bare = levels.translate(None, _QUOTE)
-    try:
-        _decode_raw(bare)  # refuses "", 1.2.3, 007: every number is one
-    except msgspec.DecodeError:
-        return None
-    return bare
+    return bare if is_json(bare) else None
 
 
 def _level_cell_one_by_one(levels: bytes, key: str) -> bytes:

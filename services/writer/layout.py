@@ -102,12 +102,13 @@ class Layout:
             levels += (bids, asks)
             days_ms.append(int(found[day]))
             lines.append(line % (*found.group(*cells), bids, asks, recv_ns, seq))
-        return Lines(lines, days_ms) if _is_json(b"[" + b",".join(levels) + b"]") else None
+        return Lines(lines, days_ms) if is_json(b"[" + b",".join(levels) + b"]") else None
 
 
-def _is_json(text: bytes) -> bool:
+def is_json(text: bytes) -> bool:
+    """Whether bare levels hold nothing but numbers: the decoder refuses "", 1.2.3 and 007."""
     try:
-        _decode_raw(text)  # refuses "", 1.2.3, 007
+        _decode_raw(text)
     except msgspec.DecodeError:
         return False
     return True
