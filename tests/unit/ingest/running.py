@@ -1,7 +1,6 @@
 """A network whose clock is the test's: the reader, the dialler and the exchange behind them are stubs."""
 
 import itertools
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,9 +89,6 @@ class Running:
         self.answer: Callable[[int], Report] = lambda number: Opened(number, ns(self.now_s))
         self.meanwhile: Callable[[], None] = lambda: None
         self.gaps: list[tuple[str, float, float]] = []
-        self.listed: list[dict[str, Any]] = []
-        self.rows: dict[str, list[tuple[float, bytes]]] = defaultdict(list)
-        """By stream: when each row was collected, and its event."""
 
     def take(self, report: Report) -> None:
         self.network.take(report, self.now_s)
@@ -136,10 +132,7 @@ class Running:
         for draft in singles(self.recorder.collect(1)):
             if draft.stream_type == "raw":
                 raise AssertionError(draft)
-            if draft.stream_type != "gap":
-                self.rows[draft.data["stream"]].append((self.now_s, draft.data["event"]))
-            else:
-                self.listed.append(draft.data)
+            if draft.stream_type == "gap":
                 from_s, to_s = (round((draft.data[key] - START_NS) / 1e9, 3) for key in ("from_ns", "to_ns"))
                 self.gaps.append((draft.data["reason"], from_s, to_s))
 
