@@ -10,7 +10,7 @@ RUN python3 -m venv tools && python3 -m venv --without-pip /venv
 COPY requirements.lock requirements-build.lock ./
 RUN tools/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock \
     && tools/bin/pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements.lock
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY binance_streamer binance_streamer
 COPY services services
 COPY simulator simulator
