@@ -185,10 +185,10 @@ def test_close_the_second_connection_of_a_stream(exchange: SimulatedExchange) ->
 def test_hang_stops_everything_for_a_while(exchange: SimulatedExchange) -> None:
     client = exchange.market(AGG)
     read(client, 5)
-    exchange.command("hang 1")
     begin_s = time.monotonic()
+    exchange.command("hang 1")
     assert exchange.get("/fapi/v1/time").status_code == 200
-    assert time.monotonic() - begin_s > 0.5
+    assert time.monotonic() - begin_s >= 1.0
     read(client, 10)
     exchange.finish()
     assert [line.copies for line in exchange.lines()].count(0) > 10
@@ -356,8 +356,8 @@ def test_fragments(exchange: SimulatedExchange) -> None:
 def test_trickle_holds_a_connection_back_and_loses_nothing(exchange: SimulatedExchange) -> None:
     client, other = exchange.market(AGG), exchange.market("btcusdt@kline_1m")
     frames = read(client, 5)
-    exchange.command(f"trickle {AGG} 200")
     begin_s = time.monotonic()
+    exchange.command(f"trickle {AGG} 200")
     frames += read(client, 30)
     assert time.monotonic() - begin_s > 0.5
     read(other, 2)
