@@ -2,12 +2,14 @@
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.books import GoldenBook
 from tests.support.data import captured, golden, market_data
+from tests.support.differences import DifferenceError, apply_difference
 from tests.support.waiting import eventually
 
 
@@ -20,6 +22,40 @@ def test_eventually_returns_the_first_true_answer() -> None:
 def test_eventually_says_what_it_waited_for() -> None:
     with pytest.raises(AssertionError, match="not within 0 s: the file; the last answer was False"):
         eventually(lambda: False, deadline_s=0, what="the file")
+
+
+DIFFERENCE = """\
+--- a/one.txt
++++ b/one.txt
+@@ -2,3 +2,3 @@ heading
+ b
+-c
++C
+
+@@ -9,1 +9,2 @@
+ e
++f
+--- /dev/null
++++ b/folder/two.txt
+@@ -0,0 +1,2 @@
++x
++y
+"""
+
+
+def test_a_difference_changes_and_makes_files(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("a\nb\nc\n\nd\ne\n")
+    apply_difference(DIFFERENCE, tmp_path)
+    assert (tmp_path / "one.txt").read_text() == "a\nb\nC\n\nd\ne\nf\n"
+    assert (tmp_path / "folder" / "two.txt").read_text() == "x\ny\n"
+
+
+@pytest.mark.parametrize(("content", "times"), [("a\nbb\nc\n\n", 0), ("b\nc\n\nb\nc\n\n", 2)])
+def test_a_difference_that_does_not_fit_is_refused(tmp_path: Path, content: str, times: int) -> None:
+    (tmp_path / "one.txt").write_text(content)
+    with pytest.raises(DifferenceError, match=rf"one\.txt: stands there {times} times, not once:\nb\nc\n"):
+        apply_difference(DIFFERENCE, tmp_path)
+    assert (tmp_path / "one.txt").read_text() == content
 
 
 def test_the_golden_book_reproduces_the_digests_of_a_recording() -> None:

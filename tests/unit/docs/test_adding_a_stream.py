@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.support.data import REPOSITORY
+from tests.support.differences import apply_difference
 
 _RECORD = """
 import msgpack
@@ -31,15 +32,7 @@ def test_the_difference_records_a_row(tmp_path: Path) -> None:
     (difference,) = re.findall(r"```diff\n(.*?)```", page, flags=re.DOTALL)
     for package in ("binance_streamer", "services"):
         shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    applied = subprocess.run(
-        ["git", "apply", "-"],
-        check=False,
-        cwd=tmp_path,
-        input=difference,
-        capture_output=True,
-        text=True,
-    )
-    assert applied.returncode == 0, f"bring docs/adding-a-stream.md up to date: {applied.stderr}"
+    apply_difference(difference, tmp_path)  # where a hunk does not fit, bring the page up to date
     done = subprocess.run(
         [sys.executable, "-c", _RECORD],
         check=False,
