@@ -4,6 +4,8 @@ The journal, the delivery and the writer's positions are the real ones; the netw
 them are modelled, so that thousands of deaths fit into seconds.
 """
 
+import errno
+import os
 import random
 import shutil
 from collections import deque
@@ -14,7 +16,7 @@ import pytest
 
 from binance_streamer.wire import Ack, Batch
 from services.runtime.delivery import Delivery
-from services.runtime.journal import Journal
+from services.runtime.journal import Journal, JournalFullError
 from services.writer.positions import Loss, Moved, Positions, Verdict
 
 SEGMENT_BYTES = 400
@@ -68,6 +70,24 @@ class Writer:
         return None
 
 
+class Disk:
+    """Room for the journal, in bytes."""
+
+    def __init__(self) -> None:
+        self.room_bytes = 1 << 30
+
+    def write(self, descriptor: int, content: bytes | memoryview) -> int:
+        """As os.write on a disk of this size, where every journal file counts."""
+        directory = Path(f"/proc/self/fd/{descriptor}").readlink().parent
+        left = self.room_bytes - sum(path.stat().st_size for path in directory.glob("*.journal"))
+        if left <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return _write(descriptor, bytes(content)[:left])
+
+
+_write = os.write
+
+
 class World:
     """One producer, one writer, and everything that can go wrong between them."""
 
@@ -80,6 +100,7 @@ class World:
         self.accepted: list[bytes] = []
         self.excused: set[bytes] = set()
         self.writer = Writer()
+        self.disk = Disk()
         self.intake: deque[Batch] = deque()
         self.acks: deque[Ack] = deque()
         self.is_writer_up = True
@@ -111,8 +132,29 @@ class World:
         for _ in range(self.random.randint(1, 6)):
             self.count += 1
             frames.append(f"{self.count:08d}".encode())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "write", self.disk.write)
+            try:
+                self.journal.append(frames, {})
+            except JournalFullError:
+                assert self.is_full_of_unacknowledged(), "there was something that nobody needs"
+                return
         self.accepted += frames
-        self.journal.append(frames, {})
+
+    def is_full_of_unacknowledged(self) -> bool:
+        """Nothing is left that is acknowledged but the newest segment."""
+        durable = self.delivery.last_ack.durable if self.delivery.last_ack else None
+        first = self.journal.read(self.journal.oldest(), max_frames=1)
+        behind = self.journal.behind(durable) if durable else None
+        is_newest = len(list(self.directory.glob("*.journal"))) <= 1
+        return is_newest or behind is None or first is None or behind.segment <= first.behind.segment
+
+    def fill_disk(self) -> None:
+        """From now on there is room for little more, or nothing."""
+        self.disk.room_bytes = self.journal.size_bytes + self.random.randint(0, 2 * SEGMENT_BYTES)
+
+    def free_disk(self) -> None:
+        self.disk.room_bytes = 1 << 30
 
     def sync(self) -> None:
         self.journal.sync()
@@ -243,6 +285,8 @@ STEPS = {
     "kill_writer": 2,
     "start_writer": 4,
     "cut_connection": 2,
+    "fill_disk": 2,
+    "free_disk": 2,
 }
 RARE = {"cut_power": 1, "damage": 1, "wipe": 0.3}
 
