@@ -173,6 +173,13 @@ def watch(  # the one loop of `up` and `demo`
     screen.show(overview)
 
 
+def take_in(tap: Tap, overview: Overview) -> None:
+    """Take in the status messages that have come, without waiting for more."""
+    while (message := tap.receive(0)) is not None:
+        if message.stream_type == "status" and not message.topic.variant:
+            overview.take(message.data)
+
+
 class Timer:
     """Whether a duration has passed since the first recorded message; 0 never does."""
 

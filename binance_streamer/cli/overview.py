@@ -1,5 +1,6 @@
 """The newest status message of every process, and what together they say of a recording. Pure."""
 
+from collections import Counter
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange import ExchangeError, stream_from_name, suffix_of
@@ -25,6 +26,7 @@ class Overview:
         self.newest: dict[str, dict[str, Any]] = {}
         self.restarts = 0
         self._earlier_messages = self._earlier_rows = 0
+        self._earlier_losses: Counter[str] = Counter()
 
     def take(self, data: dict[str, Any]) -> None:
         """A status message."""
@@ -33,6 +35,7 @@ class Overview:
             self.restarts += 1
             self._earlier_messages += sum(stream.messages for stream in _stream_states(before))
             self._earlier_rows += _count(before, "rows")
+            self._earlier_losses[data["producer"]] += _lost(before)
         self.newest[data["producer"]] = data
 
     @property
@@ -62,9 +65,30 @@ class Overview:
         return [f"not connected: {why}; `binance-streamer doctor` looks closer" for why in sorted(reasons)]
 
     @property
+    def losses(self) -> list[str]:
+        """A line for each process that received something and could not keep it while we looked."""
+        counts = Counter(self._earlier_losses)
+        counts.update({producer: _lost(data) for producer, data in self.newest.items()})
+        return [_loss(producer, count) for producer, count in sorted(counts.items()) if count]
+
+    @property
     def backlog_bytes(self) -> int:
         """What the producers hold that is not yet durable in the files."""
         return sum(_count(_map(data, "journal"), "unacknowledged_bytes") for data in self.newest.values())
+
+
+def _lost(data: dict[str, Any]) -> int:
+    """Messages that a producer's journal did not take; of the writer, gaps that it found in what was journalled."""
+    if data.get("producer") == "writer":
+        return _count(data, "gaps")
+    journal = _map(data, "journal")
+    return _count(journal, "not_journalled") + _count(journal, "refused_frames")
+
+
+def _loss(producer: str, count: int) -> str:
+    if producer == "writer":
+        return f"writer: {count} holes in what was journalled or recorded; the files gap_… list them"
+    return f"{producer}: {count} messages were not kept, its log says why; the files gap_… list them once it goes on"
 
 
 def _stream_states(data: dict[str, Any]) -> list[StreamState]:

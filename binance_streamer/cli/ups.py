@@ -6,7 +6,7 @@ import typer
 
 from binance_streamer.cli import audit, sites
 from binance_streamer.cli.errors import Exit
-from binance_streamer.cli.foreground import Foreground, Interruption, Timer, watch
+from binance_streamer.cli.foreground import Foreground, Interruption, Timer, take_in, watch
 from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import screen
 from binance_streamer.config import Config
@@ -25,15 +25,20 @@ def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
         if config.monitor.enabled:
             typer.echo(f"look at it: http://{config.monitor.address}/")
         keys = config.endpoints.curve_directory
-        with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap, screen() as shown:
-            watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())
-        typer.echo("stopping; what was received is being written")
-        foreground.shutdown()
-    faults = audit.unwritten(config_path)
+        with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap:
+            with screen() as shown:
+                watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())
+            typer.echo("stopping; what was received is being written")
+            foreground.shutdown()
+            take_in(tap, overview)  # what processes said at their end
+    faults = [*overview.losses, *audit.unwritten(config_path)]
     for fault in faults:
         typer.echo(fault, err=True)
     if overview.not_connected and not overview.messages:
         typer.echo("nothing was received from the exchange; `binance-streamer doctor` says what this machine reaches")
         return Exit.INCOMPLETE
+    if faults:
+        typer.echo(f"recorded, but not all of it: {config.storage.output_directory}")
+        return Exit.INCOMPLETE
     typer.echo(f"recorded: {config.storage.output_directory}")
-    return Exit.INCOMPLETE if faults else Exit.OK
+    return Exit.OK

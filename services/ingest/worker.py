@@ -113,6 +113,7 @@ class Worker:
             self._record(reports, monotonic_s())
         self._recorder.expire(math.inf)
         self._append()
+        self._status.publish(self._fields(monotonic_s()))  # what was lost in the last second is told, too
         if not self._producer.drain(_DRAIN_S):
             _log.warning("the writer is away: what it does not have yet is pushed at the next start")
 

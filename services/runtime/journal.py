@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from binance_streamer.wire import MAX_BATCH_BYTES, Batch, Position
 from services.runtime import segments
-from services.runtime.disk import sync_directory, sync_file
+from services.runtime.disk import free_and_total_bytes, sync_directory, sync_file
 from services.runtime.recent import Group, RecentRecords
 from services.runtime.records import Damage, encode_frames, encode_head, frames_at, scan
 from services.runtime.segments import LastRow, Segment
@@ -23,6 +23,10 @@ FULL_ERRNOS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.ENOENT, errno.EMFILE, errno.ENFILE}
 )
 """Conditions that pass: the disk has no room, or does not take writes now. Anything else is an error of the disk."""
+_NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+_LOW_BYTES, _LOW_SHARE = 1024**3, 0.05
+"""Less free than both on the disk is nearly full. A gigabyte is some minutes of 200 symbols: each producer looks every
+few seconds, and can only give up segments of its own, so that all have to begin before one of them finds no room."""
 
 
 class JournalFullError(Exception):
@@ -83,17 +87,31 @@ class Journal:
         """
         records = encode_frames(self.epoch, self.next_position, frames)
         self._check_room(len(records))
-        if self._descriptor is None or self._segments[-1].size + len(records) > self._segment_bytes:
-            places = self._begin_segment(rows, records)
-        else:
-            newest = self._segments[-1]
-            self._write(self._descriptor, records, newest.size)
-            newest.mark(self.next_position, newest.size)
-            places = newest.size, newest.size
-            newest.size += len(records)
+        places = self._append_in_place_of_old(records, rows)
         self._is_dirty = True
         self._recent.add(self._segments[-1].number, places, Position(self.epoch, self.next_position), frames)
         self.next_position += len(frames)
+
+    def _append_in_place_of_old(self, records: bytes, rows: Mapping[str, LastRow]) -> tuple[int, int]:
+        """Append; where the disk has no room, remove acknowledged segments one by one, oldest first, until it has."""
+        while True:
+            try:
+                return self._append_records(records, rows)
+            except JournalFullError as error:
+                cause = error.__cause__
+                has_no_room = isinstance(cause, OSError) and cause.errno in _NO_ROOM_ERRNOS
+                if not has_no_room or not self._remove_acknowledged():
+                    raise
+
+    def _append_records(self, records: bytes, rows: Mapping[str, LastRow]) -> tuple[int, int]:
+        if self._descriptor is None or self._segments[-1].size + len(records) > self._segment_bytes:
+            return self._begin_segment(rows, records)
+        newest = self._segments[-1]
+        offset = newest.size
+        self._write(self._descriptor, records, offset)
+        newest.mark(self.next_position, offset)
+        newest.size += len(records)
+        return offset, offset
 
     def oldest(self) -> Cursor:
         """Before the first record that the journal has."""
@@ -143,7 +161,12 @@ class Journal:
                 segment.acknowledged_at_s = now_s
 
     def trim(self, now_s: float, retention_s: float) -> int:
-        """Remove acknowledged segments after the retention time, oldest first, never the newest; returns how many."""
+        """Remove acknowledged segments after the retention time, oldest first, never the newest; returns how many.
+
+        On a disk that is nearly full their time is over at once.
+        """
+        if self._is_low():
+            retention_s = 0.0
         count = 0
         for segment in self._segments[:-1]:
             acknowledged = segment.acknowledged_at_s
@@ -229,6 +252,21 @@ class Journal:
         if excess > 0:
             raise JournalFullError(f"journal_max_bytes={self._max_bytes} reached")
 
+    def _is_low(self) -> bool:
+        free_bytes, total_bytes = free_and_total_bytes(self._directory)
+        return (
+            free_bytes is not None
+            and total_bytes is not None
+            and free_bytes < min(_LOW_BYTES, _LOW_SHARE * total_bytes)
+        )
+
+    def _remove_acknowledged(self) -> bool:
+        """Remove the oldest segment if it is acknowledged, and not the newest."""
+        if len(self._segments) < 2 or self._segments[0].acknowledged_at_s is None:
+            return False
+        self._remove_oldest(1)
+        return True
+
     def _begin_segment(self, rows: Mapping[str, LastRow], records: bytes) -> tuple[int, int]:
         number = self._segments[-1].number + 1 if self._segments else 1
         path = segments.segment_path(self._directory, number)
@@ -267,13 +305,23 @@ class Journal:
     def _remove_oldest(self, count: int) -> None:
         if count == 0:
             return
-        for segment in self._segments[:count]:
-            segment.path.unlink(missing_ok=True)
+        removed = {segment.path for segment in self._segments[:count]}
+        for path in removed:
+            path.unlink(missing_ok=True)
         del self._segments[:count]
+        self._drop_unsynced(removed)
         if self._reading is not None and all(segment.number != self._reading[0] for segment in self._segments):
             os.close(self._reading[1])
             self._reading = None
         sync_directory(self._directory)
+
+    def _drop_unsynced(self, removed: set[Path]) -> None:
+        """Close what is open of removed segments: the disk keeps their bytes as long."""
+        with self._unsynced_lock:
+            for descriptor, path, _ in self._unsynced:
+                if path in removed:
+                    os.close(descriptor)
+            self._unsynced = [entry for entry in self._unsynced if entry[1] not in removed]
 
     def _index_of(self, cursor: Cursor) -> int:
         for index, segment in enumerate(self._segments):

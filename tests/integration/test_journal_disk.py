@@ -25,13 +25,14 @@ def opened(directory: Path) -> Journal:
 
 
 def fill(journal: Journal) -> None:
-    for _ in range(100):
-        try:
-            journal.append([_RECORD], {})
-        except JournalFullError as error:
-            assert "No space left" in str(error)
-            return
-    pytest.fail("the disk has room for 100 records")
+    """Append until the disk has no room."""
+    with pytest.raises(JournalFullError, match="No space left"):
+        append(journal, 100)
+
+
+def append(journal: Journal, count: int) -> None:
+    for _ in range(count):
+        journal.append([_RECORD], {})
 
 
 def test_a_full_disk_takes_new_records_in_place_of_acknowledged_ones_of_any_age(small_disk: Path) -> None:

@@ -58,6 +58,27 @@ def test_up_ends_after_its_duration_with_everything_in_the_files(
     assert f"recorded: {place / 'data'}" in running.text()
 
 
+def test_up_that_could_not_keep_everything_is_no_success(place: Path, config: Path, simulator: Simulator) -> None:
+    """The worker's journal may grow no further: no file of it, by its resource limit."""
+    with up(place, config, "--duration", "600") as running:
+        eventually(lambda: trades(place), 60, what="it records")
+        (worker,) = (psutil.Process(pid) for pid in family(running) if _is_worker(pid))
+        worker.rlimit(psutil.RLIMIT_FSIZE, (4096, 4096))
+        eventually(lambda: "journal full" in _log_of_worker(place), 60, what="it is full")
+        running.send(signal.SIGINT)
+        assert running.wait(120) == 1, running.text()
+    assert "ingest-BTCUSDT" in running.text()
+    assert f"recorded: {place / 'data'}" not in running.text()
+
+
+def _is_worker(pid: int) -> bool:
+    return "services.ingest" in psutil.Process(pid).cmdline()
+
+
+def _log_of_worker(place: Path) -> str:
+    return (place / "log" / "ingest-BTCUSDT.log").read_text(encoding="utf-8")
+
+
 def test_the_configured_run_duration_ends_up(place: Path, config: Path, simulator: Simulator) -> None:
     config.write_text(config.read_text().replace("  development:\n", "  development:\n    run_duration: 2\n"))
     with up(place, config) as running:

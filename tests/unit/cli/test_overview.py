@@ -47,6 +47,20 @@ def test_counts_do_not_shrink_when_a_process_is_started_again() -> None:
     assert (found.rows, found.messages, found.restarts) == (165, 300, 2)
 
 
+def test_what_was_not_kept_is_counted_over_restarts() -> None:
+    full = {"not_journalled": 7, "refused_frames": 1}
+    found = overview(
+        {**INGEST, "epoch": 1, "journal": full}, {**INGEST, "epoch": 2, "journal": {"not_journalled": 4}}, WRITER
+    )
+    assert [line.partition(",")[0] for line in found.losses] == ["ingest-BTCUSDT: 12 messages were not kept"]
+    found.take({**WRITER, "gaps": 2})
+    assert [line[:15] for line in found.losses] == ["ingest-BTCUSDT:", "writer: 2 holes"]
+
+
+def test_where_everything_was_kept_nothing_is_lost() -> None:
+    assert overview({**INGEST, "epoch": 1}, {**INGEST, "epoch": 2}, WRITER).losses == []
+
+
 def test_the_summary_adds_up_all_streams() -> None:
     assert summary(overview(INGEST, WRITER)) == (
         "150 messages, 20/s, 140 rows, 1 gaps, latency -3.2 ms, backlog 2.5 MB, writer recording"
