@@ -136,3 +136,22 @@ def test_outdated_files_are_not_started_from(site: Site) -> None:
     assert refused.returncode == 78
     assert "bus.conf is missing or differs" in refused.stderr
     assert "binance-streamer apply" in refused.stderr
+
+
+def test_a_worker_that_restarts_goes_on_with_the_streams_that_were_applied(site: Site) -> None:
+    worker, lobster = "ingest-BTCUSDT", {"龙虾USDT": ["aggTrade"]}
+    site.change_symbols({"BTCUSDT": ["bookTicker"], **lobster})
+    assert site.ours("apply").returncode == 0
+    assert site.ours("start").returncode == 0
+    first = site.wait_until_all_run(PROGRAMS)
+    eventually(lambda: site.rows("BTCUSDT", "bookticker"), 60, what="rows of the stream")
+
+    site.change_symbols(lobster)
+    for text in (site.config.read_text(encoding="utf-8"), "mode: devel"):
+        site.config.write_text(text, encoding="utf-8")
+        os.kill(site.pids()[worker], signal.SIGKILL)
+        rows = len(site.rows("BTCUSDT", "bookticker"))
+        eventually(lambda more=rows: len(site.rows("BTCUSDT", "bookticker")) > more + 20, 60, what="it goes on")  # type: ignore[misc]
+    assert not site.rows("BTCUSDT", "aggtrade")
+    after = site.wait_until_all_run(PROGRAMS)
+    assert {name for name in PROGRAMS if after[name] != first[name]} == {worker}
