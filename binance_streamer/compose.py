@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.config import Config, ConfigError
+from binance_streamer.settings import SETTINGS_VARIABLE, kept_file
 from binance_streamer.supervision import Program, programs, symbol_of
 
 _SHARED = """\
@@ -135,7 +136,7 @@ def _services(stack: Stack, folder: str) -> Iterator[str]:
             "healthcheck:",
             "  <<: *health",
             f"  test: {_words(_check(stack, program))}",
-            f'labels: {{binance-streamer.settings: "{program.settings}"}} # where it changes, `up` starts it again',
+            f"environment: {{{SETTINGS_VARIABLE}: {json.dumps(_kept(stack, program))}}} # changes: started again",
             *_depends_on(stack, kind),
             *_networks(stack, kind),
             *_ports(stack, kind),
@@ -143,6 +144,11 @@ def _services(stack: Stack, folder: str) -> Iterator[str]:
             f"volumes: {_flow([f'{folder}:/app/config:ro', *_volumes(stack, kind)])}",
         ]
         yield _block(stack.named(program.name), lines)
+
+
+def _kept(stack: Stack, program: Program) -> str:
+    """On a volume, so that a container that is made anew finds it."""
+    return str(kept_file(Path("/app/demo" if stack.is_demo else "/app/var"), program.settings))
 
 
 def _check(stack: Stack, program: Program) -> list[str]:

@@ -7,7 +7,7 @@ folder of the file. A file may stand on another one: see `binance_streamer.layer
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -234,19 +234,32 @@ def has_book(symbol: SymbolConfig) -> bool:
 
 def load(path: Path) -> Config:
     """Read and validate; every fault is a `ConfigError`."""
+    return load_with_text(path)[0]
+
+
+def load_with_text(path: Path) -> tuple[Config, str]:
+    """The configuration of a file, and a text that `parse` reads back into it, without the files it stands on."""
     try:
         text = layers.text_of(path)
     except layers.LayerError as error:
         raise ConfigError(f"{error}; name another file with -c FILE") from error
-    return parse(text, path)
+    plain, source = _merged(text, path)
+    return _configured(plain, source, path), msgspec.json.encode(plain).decode()
 
 
 def parse(text: str, path: Path) -> Config:
     """The configuration in a YAML text; `path` is for error messages, and for relative paths and its base."""
+    return _configured(*_merged(text, path), path)
+
+
+def _merged(text: str, path: Path) -> tuple[dict[str, Any], str]:
     try:
-        plain, source = layers.merged(text, path)
+        return layers.merged(text, path)
     except layers.LayerError as error:
         raise ConfigError(str(error)) from error
+
+
+def _configured(plain: dict[str, Any], source: str, path: Path) -> Config:
     try:
         config = msgspec.convert(plain, Config)
     except msgspec.ValidationError as error:

@@ -13,6 +13,10 @@ import msgspec
 
 from binance_streamer.config import Config, default_of
 
+SETTINGS_VARIABLE = "BINANCE_STREAMER_SETTINGS"
+"""In a process's environment: `<folder>/<settings>.yaml`, where it keeps the configuration that it was started for. A
+supervisor sees by the name where something changed that this process reads."""
+
 SECTIONS: Mapping[str, tuple[str, ...]] = {
     "bus": ("performance", "logging", "endpoints"),
     "writer": ("storage", "performance", "logging", "endpoints"),
@@ -57,6 +61,11 @@ def settings_of(config: Config, config_path: Path, service: str, symbol: str = "
     return hashlib.sha256(_relative(msgspec.json.encode(read, order="deterministic"), config_path)).hexdigest()[
         :_CHARACTERS
     ]
+
+
+def kept_file(state: Path, settings: str) -> Path:
+    """The file in which processes with these settings keep their configuration; `state` is the supervisor's folder."""
+    return state / "settings" / f"{settings}.yaml"
 
 
 def _changes(section: Any, default: Any, unread: frozenset[str]) -> dict[str, Any]:

@@ -76,7 +76,10 @@ def run(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
         typer.echo("written; supervisord does not run: `binance-streamer start` starts it")
         return Exit.OK
     application = _Application(config, config_path, supervisor)
-    return application.run(plan_of(wanted, _running(supervisor), (), supervisor.reread().changed))
+    result = application.run(plan_of(wanted, _running(supervisor), (), supervisor.reread().changed))
+    if result is Exit.OK:
+        sites.forget_settings(site, programs)
+    return result
 
 
 class _Application:

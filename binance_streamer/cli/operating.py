@@ -77,7 +77,7 @@ def status(
       binance-streamer status --json | jq .problems
       binance-streamer status > /dev/null || echo "not recording"
     """
-    raise typer.Exit(reading.status(configuration.load(config), as_json=as_json))
+    raise typer.Exit(reading.status(configuration.load(config), config, as_json=as_json))
 
 
 @app.command()

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from binance_streamer.cli import sites
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.gaplists import day_text, gaps_of
 from binance_streamer.cli.journals import ownerless_journals
@@ -27,7 +28,7 @@ _LISTEN_S = 3.0
 _WIDTH = 200
 
 
-def status(config: Config, *, as_json: bool) -> Exit:
+def status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
     """0 only if everything configured is being recorded."""
     report, absence = _gathered(config)
     if as_json:
@@ -36,6 +37,7 @@ def status(config: Config, *, as_json: bool) -> Exit:
         raise absence
     if not as_json:
         _print(report)
+        _tell_what_is_not_applied(config, config_path, report)
     return Exit.OK if report.recording else Exit.INCOMPLETE
 
 
@@ -99,6 +101,14 @@ def _print(report: Report) -> None:
         console.print("`binance-streamer logs PROCESS` shows what one said, `doctor` looks around")
     verdict = ("RECORDING everything that is configured", "green") if report.recording else ("NOT RECORDING", "red")
     console.print(Text(*verdict))
+
+
+def _tell_what_is_not_applied(config: Config, config_path: Path, report: Report) -> None:
+    if report.supervisord_pid is None:
+        return
+    site = sites.site_in_force(config, config_path, Supervisor(control_socket(state_directory(config))))
+    if sites.outdated(site, sites.site_files(site, config, config_path)):
+        typer.echo(f"{config_path} has changed, and runs once it is applied: binance-streamer apply -c {config_path}")
 
 
 def _process_table(report: Report) -> Table:

@@ -4,11 +4,12 @@ import configparser
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from binance_streamer.cli.supervisor import Supervisor
 from binance_streamer.config import Config
+from binance_streamer.settings import kept_file
 from binance_streamer.supervision import SIMULATOR, Program, Site, checkout_site, files, programs, state_directory
 
 _log = logging.getLogger(__name__)
@@ -79,6 +80,13 @@ def write(site: Site, texts: Mapping[Path, str]) -> None:
     for path in _strays(site, texts):
         path.unlink()
         _log.debug("removed: %s", path)
+
+
+def forget_settings(site: Site, wanted: Collection[Program]) -> None:
+    """Delete kept configurations that none of these programs starts with any more."""
+    needed = {kept_file(site.state, program.settings) for program in wanted}
+    for path in set((site.state / "settings").glob("*.yaml")) - needed:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

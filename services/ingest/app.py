@@ -1,5 +1,6 @@
 """Records one symbol: `python -m services.ingest --symbol BTCUSDT`."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,6 +10,7 @@ from binance_streamer import config as configuration
 from binance_streamer import sockets
 from binance_streamer.exchange import UPPER
 from binance_streamer.names import symbol_fault
+from binance_streamer.settings import SETTINGS_VARIABLE
 from services.ingest.worker import Worker
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.producer import Producer, StoppedWhileWaitingError
@@ -45,6 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--forget needs --drain")
     body = _record
     if options.drain:
+        os.environ.pop(SETTINGS_VARIABLE, None)  # by the file as it is now, in a container of another process too
         body = _drain_and_forget if options.forget else _drain
     return run_service(f"ingest-{symbol}", options.config, lambda shell: body(shell, symbol))
 

@@ -16,8 +16,10 @@ import zmq
 
 from binance_streamer import config as configuration
 from binance_streamer import curve
+from binance_streamer.settings import SETTINGS_VARIABLE
 from services.runtime import logs
 from services.runtime.clock import new_epoch
+from services.runtime.given import given_config
 from services.runtime.stop import Stop
 
 EXIT_IO_ERROR = 74
@@ -67,7 +69,7 @@ def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> 
     0: asked to end, and did. 70: a bug. 74: an I/O error of the disk. 78: the configuration is not valid.
     """
     try:
-        config = configuration.load(config_path)
+        config = _config(name, config_path)
         keys = curve.keys_of(config.endpoints.curve_directory)
     except configuration.ConfigError as error:
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 (there is no log yet)
@@ -89,6 +91,11 @@ def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> 
     finally:
         log_thread.stop()
         context.destroy(linger=0)
+
+
+def _config(name: str, config_path: Path) -> configuration.Config:
+    kept = os.environ.get(SETTINGS_VARIABLE)
+    return given_config(name, config_path, Path(kept)) if kept else configuration.load(config_path)
 
 
 def _run(shell: Shell, body: Callable[[Shell], None]) -> int:

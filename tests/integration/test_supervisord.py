@@ -146,10 +146,13 @@ def test_a_worker_that_restarts_goes_on_with_the_streams_that_were_applied(site:
     first = site.wait_until_all_run(PROGRAMS)
     eventually(lambda: site.rows("BTCUSDT", "bookticker"), 60, what="rows of the stream")
 
+    unapplied = "has changed, and runs once it is applied"
+    assert unapplied not in site.ours("status").stdout
     site.change_symbols(lobster)
+    assert unapplied in site.ours("status").stdout
     for text in (site.config.read_text(encoding="utf-8"), "mode: devel"):
         site.config.write_text(text, encoding="utf-8")
-        os.kill(site.pids()[worker], signal.SIGKILL)
+        os.kill(eventually(lambda: site.pids().get(worker), 60, what="the worker runs"), signal.SIGKILL)
         rows = len(site.rows("BTCUSDT", "bookticker"))
         eventually(lambda more=rows: len(site.rows("BTCUSDT", "bookticker")) > more + 20, 60, what="it goes on")  # type: ignore[misc]
     assert not site.rows("BTCUSDT", "aggtrade")

@@ -114,7 +114,8 @@ def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> Non
     assert dict(worker["program:ingest-BTCUSDT"]) == {
         "command": "python -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
         "directory": "%(here)s/../..",
-        "environment": 'PATH="%(here)s/../../.venv/bin:%(ENV_PATH)s",BINANCE_STREAMER_SETTINGS="d2f7f968bac4"',
+        "environment": 'PATH="%(here)s/../../.venv/bin:%(ENV_PATH)s",'
+        'BINANCE_STREAMER_SETTINGS="%(here)s/../../var/run.supervisor/settings/d2f7f968bac4.yaml"',
         "priority": "40",
         "autostart": "true",
         "autorestart": "true",
