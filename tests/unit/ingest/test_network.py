@@ -110,6 +110,33 @@ def test_an_address_that_is_refused_stays_away_for_longer_and_longer(
     assert min(b - a for a, b in itertools.pairwise(times_s)) >= shortest_s
 
 
+def test_an_exchange_that_closes_after_the_first_message_is_left_alone_for_longer_and_longer(start: Start) -> None:
+    run = start("bookTicker", connections=1, reconnect_delay=5, reconnect_delay_max=60)
+
+    def close_those_that_have_delivered() -> None:
+        for connection in list(run.open):
+            run.deliver(connection, book_ticker(run.now_s))
+            run.lose(connection)
+
+    run.meanwhile = close_those_that_have_delivered
+    run.until(1200)
+    assert 20 < len(run.dialled) < 80
+
+
+def test_refusals_are_forgotten_only_after_a_connection_has_lasted(start: Start) -> None:
+    run = start("bookTicker", connections=1, reconnect_delay=1, reconnect_delay_max=10)
+    opens = run.answer
+    run.answer = lambda number: Failed(number, "http: refused", 0.0, 403) if number % 2 else opens(number)
+
+    def close_all() -> None:
+        for connection in list(run.open):
+            run.lose(connection)
+
+    run.meanwhile = close_all
+    run.until(4 * 3600)
+    assert 10 < len(run.dialled) < 120
+
+
 def test_an_acknowledgement_does_not_make_a_successor_one_that_delivers(start: Start) -> None:
     run = start("bookTicker", connections=1, connection_lifetime=1000)
     run.until(1040, lambda one: [book_ticker(run.now_s) if one == 1 else ACK])
