@@ -177,7 +177,9 @@ def _demo_config(found: Contents, data: Path, run_directory: Path, path: Path) -
     config = Config(
         mode="development",
         modes={"development": configuration.ModeConfig(symbols=symbols)},
-        network=configuration.NetworkConfig(reconnect_delay=0.5, snapshot_spacing=0.2, snapshot_retry=1),
+        network=configuration.NetworkConfig(
+            reconnect_delay=0.5, reconnect_delay_max=5, snapshot_spacing=0.2, snapshot_retry=1
+        ),
         storage=configuration.StorageConfig(
             output_directory=str(data), journal_directory=str(data / "journal"), commit_interval=2
         ),

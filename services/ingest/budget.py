@@ -1,94 +1,108 @@
-"""When a connection may be tried again: one budget for all processes of this host, and one delay for each."""
+"""One budget of connection attempts for all processes of this host, with a share of it for each worker."""
 
 import fcntl
 import os
+import re
+from bisect import bisect_left
+from collections import Counter
 from pathlib import Path
-from random import Random
+from typing import NamedTuple
+from zlib import crc32
 
-_SLOT_BYTES = 20  # 19 digits, enough for nanoseconds until the year 2286, and a newline
+_SLOT_BYTES = 29  # 19 digits, enough for nanoseconds until the year 2286; a blank; 8 digits of the owner; a newline
 _MOST_SLOTS = 10_000  # a file longer than this was not written by us
 _SKEW_NS = 1_000_000_000  # `now_ns` is read before the lock is got: others may have stamped a little later
 _ASK_AGAIN_S = 0.05  # the lock is held for less than a millisecond
+_SHARED = 1 / 2
+"""Of the limit, in equal shares: the default of 300 gives each of 50 symbols three attempts, one more than it has
+routes."""
+_NOBODY = 0
+_line = re.compile(rb"([0-9]{19}) ([0-9a-f]{8})\n").fullmatch
+
+
+class _Attempt(NamedTuple):
+    stamp_ns: int
+    owner: int
 
 
 class ConnectBudget:
     """At most `limit` connection attempts in any `window_s`, over processes and restarts.
 
-    The file has a line per attempt, each a wall-clock stamp of fixed width, and a new attempt overwrites one that
-    has left the window: one `pwrite` of 20 bytes, so that a kill at any point costs one line at most.
-    What cannot be read counts as an attempt made now: a damaged file may delay, it never lets a storm through.
+    Half of the limit is divided into `shares`: an owner has one attempt of its share whatever others do, and what goes
+    beyond its share comes from the other half. The file has a line per attempt, a wall-clock stamp and the owner in
+    fixed width, and a new attempt overwrites one that has left the window: one `pwrite` of 29 bytes, so that a kill at
+    any point costs one line at most. What cannot be read counts as an attempt made now, by nobody: a damaged file may
+    delay, it never lets a storm through.
     """
 
-    def __init__(self, path: Path, *, limit: int, window_s: float) -> None:
+    def __init__(self, path: Path, *, limit: int, window_s: float, shares: int = 0) -> None:
         self.damaged_slots = 0
         """Unreadable lines met (and mended) so far."""
         self._path = path
         self._limit = limit
         self._window_ns = round(window_s * 1e9)
+        self._share = int(limit * _SHARED) // shares if shares else 0
+        self._common = limit - self._share * shares
 
-    def take(self, now_ns: int, *, reserve: int = 0) -> float:
+    def take(self, now_ns: int, *, owner: str = "", reserve: int = 0) -> float:
         """0.0 when the attempt was counted and may be made now; else the seconds after which to ask again.
 
-        `reserve` attempts are left to those who ask without one. Never waits, not even for the lock: a process stopped
-        while it holds it delays others' attempts, not their reading of sockets. OSError when the file cannot be opened
-        or written: nothing was counted.
+        `reserve` attempts beyond the shares are left to those who ask without one; an owner without a name has no
+        share. Never waits, not even for the lock: a process stopped while it holds it delays others' attempts, not
+        their reading of sockets. OSError when the file cannot be opened or written: nothing was counted.
         """
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return self._take_locked(fd, now_ns, max(1, self._limit - reserve))
+            return self._take_locked(fd, _Attempt(now_ns, _code(owner)), reserve)
         except BlockingIOError:
             return _ASK_AGAIN_S
         finally:
             os.close(fd)
 
-    def _take_locked(self, fd: int, now_ns: int, limit: int) -> float:
-        stamps = self._mended_stamps(fd, now_ns)
-        recent = sorted(stamp for stamp in stamps if stamp > now_ns - self._window_ns)
-        if len(recent) >= limit:
-            return (recent[-limit] + self._window_ns - now_ns) / 1e9
-        free = (slot for slot, stamp in enumerate(stamps) if stamp <= now_ns - self._window_ns)
-        _write_slot(fd, next(free, len(stamps)), now_ns)
+    def _take_locked(self, fd: int, wanted: _Attempt, reserve: int) -> float:
+        attempts = self._mended_attempts(fd, wanted.stamp_ns)
+        since_ns = wanted.stamp_ns - self._window_ns
+        recent = sorted(attempt for attempt in attempts if attempt.stamp_ns > since_ns)
+        # The fewer of the oldest are left, the more is permitted: so many have to leave the window first.
+        leave = bisect_left(range(len(recent)), True, key=lambda gone: self._may(recent[gone:], wanted.owner, reserve))
+        if leave:
+            return (recent[leave - 1].stamp_ns - since_ns) / 1e9
+        free = (slot for slot, attempt in enumerate(attempts) if attempt.stamp_ns <= since_ns)
+        _write_slot(fd, next(free, len(attempts)), wanted)
         return 0.0
 
-    def _mended_stamps(self, fd: int, now_ns: int) -> list[int]:
-        """All stamps; the unreadable, and those that a clock set back left in the future, become `now_ns` for good."""
+    def _may(self, recent: list[_Attempt], owner: int, reserve: int) -> bool:
+        counts = Counter(attempt.owner for attempt in recent)
+        if len(recent) >= self._limit:
+            return False
+        if owner != _NOBODY and counts[owner] < self._share:
+            return True
+        beyond = sum(count if one == _NOBODY else max(0, count - self._share) for one, count in counts.items())
+        return beyond < max(1, self._common - reserve)
+
+    def _mended_attempts(self, fd: int, now_ns: int) -> list[_Attempt]:
+        """All attempts; what is unreadable, or in the future by a clock set back, becomes `now_ns` for good."""
         content = os.pread(fd, _MOST_SLOTS * _SLOT_BYTES, 0)
-        stamps = [_stamp(content[at : at + _SLOT_BYTES]) for at in range(0, len(content), _SLOT_BYTES)]
-        for slot, stamp in enumerate(stamps):
-            if stamp is None or stamp > now_ns + _SKEW_NS:
-                self.damaged_slots += stamp is None
-                _write_slot(fd, slot, now_ns)
-                stamps[slot] = now_ns
-        return [stamp for stamp in stamps if stamp is not None]
+        attempts = []
+        for slot, at in enumerate(range(0, len(content), _SLOT_BYTES)):
+            attempt = _attempt(content[at : at + _SLOT_BYTES])
+            self.damaged_slots += attempt is None
+            if attempt is None or attempt.stamp_ns > now_ns + _SKEW_NS:
+                attempt = _Attempt(now_ns, attempt.owner if attempt else _NOBODY)
+                _write_slot(fd, slot, attempt)
+            attempts.append(attempt)
+        return attempts
 
 
-def _stamp(line: bytes) -> int | None:
-    digits = line[:-1]
-    return int(digits) if len(line) == _SLOT_BYTES and line.endswith(b"\n") and digits.isdigit() else None
+def _code(owner: str) -> int:
+    return crc32(owner.encode()) if owner else _NOBODY
 
 
-def _write_slot(fd: int, slot: int, stamp_ns: int) -> None:
-    os.pwrite(fd, b"%019d\n" % stamp_ns, slot * _SLOT_BYTES)
+def _attempt(line: bytes) -> _Attempt | None:
+    found = _line(line)
+    return _Attempt(int(found[1]), int(found[2], 16)) if found else None
 
 
-class Backoff:
-    """Growing delays with full jitter: each uniform between 0 and a bound that doubles from `first_s` to `ceiling_s`.
-
-    Full jitter spreads the symbols that one cut took down at the same moment.
-    """
-
-    def __init__(self, *, first_s: float, ceiling_s: float, rng: Random) -> None:
-        self._first_s = min(first_s, ceiling_s)
-        self._ceiling_s = ceiling_s
-        self._rng = rng
-        self._bound_s = self._first_s
-
-    def next_delay_s(self) -> float:
-        delay_s = self._rng.uniform(0.0, self._bound_s)
-        self._bound_s = min(self._ceiling_s, self._bound_s * 2)
-        return delay_s
-
-    def reset(self) -> None:
-        """For the first market message delivered: a connection alone proves nothing, it may be refused again."""
-        self._bound_s = self._first_s
+def _write_slot(fd: int, slot: int, attempt: _Attempt) -> None:
+    os.pwrite(fd, b"%019d %08x\n" % attempt, slot * _SLOT_BYTES)

@@ -35,10 +35,10 @@ Decision = Dial | Retire
 
 
 class Delay(Protocol):
-    """Growing delays between attempts."""
+    """Growing delays between attempts, which begin anew after a connection that has lasted."""
 
-    def next_delay_s(self) -> float: ...
-    def reset(self) -> None: ...
+    def next_delay_s(self, lasted_s: float) -> float: ...
+    def has_lasted(self, lasted_s: float) -> bool: ...
 
 
 @dataclass(slots=True)
@@ -52,6 +52,10 @@ class Link:
     """When its first message came."""
     replace_reason: str | None = None
     """Why there shall be another one in its place; of a successor it waits until that has taken over."""
+
+    def lasted_s(self, now_s: float) -> float:
+        """Seconds since it was opened; 0 where it never was."""
+        return 0.0 if self.opened_s is None else now_s - self.opened_s
 
 
 @dataclass(slots=True)
@@ -74,6 +78,10 @@ class RouteConnections:
     def __init__(
         self, name: str, *, lifetime_s: float, silent_s: float, new_number: Callable[[], int], delays: Iterable[Delay]
     ) -> None:
+        self.is_trusted = True
+        """True until a connection ends that has not lasted: then until one has. An attempt that fails says nothing of
+        a route that was well before."""
+        self._has_lasted = False
         self._silent_s = silent_s
         self._new_number = new_number
         self._slots = [
@@ -95,25 +103,26 @@ class RouteConnections:
         return False
 
     def delivered(self, number: int, now_s: float) -> bool:
-        """A market message came; whether it is the connection's first. Only that proves that connecting works."""
+        """A market message came; whether it is the connection's first."""
         for slot in self._slots:
             for link in _links_of(slot):
                 if link.number == number and link.delivering_s is None:
                     link.delivering_s = now_s
-                    slot.delay.reset()
                     return True
         return False
 
     def ended(self, number: int, now_s: float, *, retry_after_s: float = 0.0) -> None:
         """A connection was lost, or could not be opened; the next one waits for its delay."""
         for slot in self._slots:
-            if all(link.number != number for link in _links_of(slot)):
+            link = next((link for link in _links_of(slot) if link.number == number), None)
+            if link is None:
                 continue
+            self._judge(slot, link, now_s)
             if slot.current is not None and slot.current.number == number:
                 slot.current, slot.successor = slot.successor, None
             else:
                 slot.successor = None
-            slot.retry_at_s = now_s + slot.delay.next_delay_s()
+            slot.retry_at_s = now_s + slot.delay.next_delay_s(link.lasted_s(now_s))
             slot.stand_down_s = max(slot.stand_down_s, now_s + retry_after_s)
 
     def replace(self, reason: str, *numbers: int) -> None:
@@ -144,6 +153,12 @@ class RouteConnections:
                 decisions.append(dial)
         return decisions
 
+    def _judge(self, slot: _Slot, link: Link, now_s: float) -> None:
+        if slot.delay.has_lasted(link.lasted_s(now_s)):
+            self._has_lasted = self.is_trusted = True
+        elif link.opened_s is not None or not self._has_lasted:
+            self.is_trusted = False
+
     def _retirements(self, slot: _Slot, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
         current, successor = slot.current, slot.successor
         if current is not None and current.opened_s is not None and now_s - current.opened_s > slot.lifetime_s:
@@ -157,13 +172,14 @@ class RouteConnections:
         is_late = heard_s is not None and now_s - heard_s > HANDOVER_S
         if (proven and (has_overlapped or is_quiet)) or is_late:
             reason = current.replace_reason or EXPIRED
+            self._judge(slot, current, now_s)
             slot.current, slot.successor = successor, None
             if successor.replace_reason is not None:
                 slot.replace_at_s = now_s + HANDOVER_S
             return [Retire(current.number, reason, successor.number if proven else None)]
         if heard_s is None and not proven and now_s - successor.opened_s > self._silent_s:
             slot.successor = None
-            slot.retry_at_s = now_s + slot.delay.next_delay_s()
+            slot.retry_at_s = now_s + slot.delay.next_delay_s(0.0)
             return [Retire(successor.number, SILENT, current.number)]
         return []
 

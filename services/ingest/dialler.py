@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -24,8 +25,19 @@ _STREAMS_IN_REQUEST = 40  # requests over 4,096 bytes got no answer at all
 _BUDGET_WINDOW_S = 300.0
 _BUDGET_RETRY_S = 1.0
 _RESERVED = 1 / 3
-"""Of the budget, for routes without any connection: 50 symbols have 100 routes, and a second connection to each must
-not keep others from their first, which is what loses data."""
+"""Of the budget, for routes without any connection that were well before: neither a second connection to each of 100
+routes, nor one that is closed as soon as it is open, may keep them from their first, which is what loses data."""
+
+
+class Need(IntEnum):
+    """Of a route, the most urgent first; `ConnectBudget` keeps a reserve for FIRST alone."""
+
+    FIRST = 0
+    """It has no connection; its last one has lasted, or it has not tried yet."""
+    DOUBTFUL = 1
+    """It has no connection, and its last one has not lasted."""
+    ANOTHER = 2
+    """It has a connection, or one is under way."""
 
 
 class Target(NamedTuple):
@@ -59,22 +71,21 @@ class _Wish(NamedTuple):
 
 
 class Dialler:
-    """Dials in the order asked, routes without a connection first.
+    """Dials in the order of need, and of asking where that is equal.
 
-    The socket goes straight to the reader, who tells of it; so does a failure. `is_connected` says whether a route has
-    an open connection.
+    The socket goes straight to the reader, who tells of it; so does a failure. `need_of` looks at a route's open
+    connections alone, not at those under way.
     """
 
-    def __init__(
-        self, config: Config, budget: ConnectBudget, reader: Reader, is_connected: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, config: Config, symbol: str, *, reader: Reader, need_of: Callable[[str], Need]) -> None:
         self._network = config.network
-        self._budget = budget
+        self._symbol = symbol
+        self._budget = budget_of(config)
         self._reader = reader
-        self._is_connected = is_connected
+        self._need_of_open = need_of
         self._waiting: list[_Wish] = []
         self._under_way: dict[int, str] = {}
-        self._not_before_s = {True: 0.0, False: 0.0}  # by whether it is a route's first connection
+        self._not_before_s = {True: 0.0, False: 0.0}  # by whether the reserve may be used
         self.is_exhausted = False
         """Whether the budget is what connections wait for."""
 
@@ -89,13 +100,13 @@ class Dialler:
     def tick(self, now_s: float) -> None:
         """Begin what may begin now."""
         while self._waiting:
-            wish = next(filter(self._is_first, self._waiting), self._waiting[0])
-            is_first = self._is_first(wish)
-            if now_s < self._not_before_s[is_first]:
+            wish = min(self._waiting, key=self._need_of)
+            may_use_reserve = self._need_of(wish) == Need.FIRST
+            if now_s < self._not_before_s[may_use_reserve]:
                 return
-            wait_s = self._take_token(is_first=is_first)
+            wait_s = self._take_token(0 if may_use_reserve else int(self._network.connect_attempts * _RESERVED))
             if wait_s > 0:
-                self._not_before_s[is_first] = now_s + wait_s
+                self._not_before_s[may_use_reserve] = now_s + wait_s
                 self._tell(exhausted=wait_s > _BUDGET_RETRY_S)
                 return
             self._tell(exhausted=False)
@@ -107,13 +118,12 @@ class Dialler:
             gc.collect()
             threading.Thread(target=self._dial, args=wish, name=f"dial-{wish.number}", daemon=True).start()
 
-    def _is_first(self, wish: _Wish) -> bool:
-        return wish.route not in self._under_way.values() and not self._is_connected(wish.route)
+    def _need_of(self, wish: _Wish) -> Need:
+        return Need.ANOTHER if wish.route in self._under_way.values() else self._need_of_open(wish.route)
 
-    def _take_token(self, *, is_first: bool) -> float:
-        reserve = 0 if is_first else int(self._network.connect_attempts * _RESERVED)
+    def _take_token(self, reserve: int) -> float:
         try:
-            return self._budget.take(wall_ns(), reserve=reserve)
+            return self._budget.take(wall_ns(), owner=self._symbol, reserve=reserve)
         except OSError as error:
             _log.warning("connection budget not readable, not connecting: %s", error)
             return _BUDGET_RETRY_S
@@ -142,5 +152,8 @@ def budget_of(config: Config) -> ConnectBudget:
     directory = Path(config.endpoints.run_directory)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ConnectBudget(
-        directory / "connect.attempts", limit=config.network.connect_attempts, window_s=_BUDGET_WINDOW_S
+        directory / "connect.attempts",
+        limit=config.network.connect_attempts,
+        window_s=_BUDGET_WINDOW_S,
+        shares=len(config.symbols),
     )

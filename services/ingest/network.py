@@ -11,15 +11,15 @@ from typing import Any
 from binance_streamer.config import Config
 from binance_streamer.exchange import ROUTES, Stream, stream_of
 from services.ingest import connections
-from services.ingest.budget import Backoff
 from services.ingest.connections import Dial, Link, Retire, RouteConnections
-from services.ingest.dialler import Dialler, Target, budget_of, target_of
+from services.ingest.dialler import Dialler, Need, Target, target_of
 from services.ingest.holes import DISCONNECTED, STALL
 from services.ingest.liveness import LIVE, Liveness
 from services.ingest.reader import Reader
 from services.ingest.recorder import Recorder
 from services.ingest.reports import Delivered, Ended, Failed, Opened, Report
 from services.ingest.stalls import Heard, Stall, Stalls
+from services.runtime.retry import Backoff
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Network:
         self._symbol = symbol
         self._recorder = recorder
         self._reader = reader
-        self._dialler = Dialler(config, budget_of(config), reader, self._is_connected)
+        self._dialler = Dialler(config, symbol, reader=reader, need_of=self._need_of)
         self._rng = Random()  # noqa: S311 (jitter)
         self._numbers = itertools.count(1)
         self._routes = {
@@ -161,6 +161,11 @@ class Network:
     def _is_connected(self, route: str) -> bool:
         return any(link.opened_s is not None for link in self._routes[route].links())
 
+    def _need_of(self, route: str) -> Need:
+        if self._is_connected(route):
+            return Need.ANOTHER
+        return Need.FIRST if self._routes[route].is_trusted else Need.DOUBTFUL
+
     def _goes_on(self, route: str, connection: int | None) -> bool:
         """Whether this one is still what it was when it was proven to have all that another one delivered."""
         is_open = any(link.number == connection and link.opened_s is not None for link in self._routes[route].links())
@@ -188,7 +193,6 @@ class Network:
         route = self._route_of[connection]
         _log.info("connected route=%s connection=%d", route, connection)
         self._failing.pop(route, None)
-        self._refusals[route].reset()
         self._opened_count[route] += 1
         if not self._routes[route].opened(connection, now_s):
             self._reader.close(connection, DISCONNECTED, "not wanted any more")
@@ -199,6 +203,8 @@ class Network:
         _log.info("disconnected route=%s connection=%d reason=%s detail=%.200s", route, connection, reason, detail)
         links = self._routes[route]
         links.ended(connection, now_s)
+        if links.is_trusted:
+            self._refusals[route].reset()
         self._lost_count[route] += 1
         if self._goes_on(route, self._proven_by.pop(connection, None)):
             self._recorder.handed_over(connection, route, now_s)

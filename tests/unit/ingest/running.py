@@ -73,7 +73,7 @@ class Running:
         config = configuration.load(path)
         numbers = itertools.count(1)
         self.line = Line()
-        monkeypatch.setattr(network, "Dialler", lambda *_: self.line)
+        monkeypatch.setattr(network, "Dialler", lambda *_, **__: self.line)
         self.recorder = Recorder(
             "BTCUSDT",
             streams_of(config.symbol("BTCUSDT")),

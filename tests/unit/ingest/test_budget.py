@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from services.ingest.budget import Backoff, ConnectBudget
+from services.ingest.budget import ConnectBudget
 
 S = 1_000_000_000
 NOW_NS = 1_795_000_000 * S
+LINE_BYTES = 29
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_the_file_does_not_grow_for_ever(path: Path) -> None:
     budget = three_in_ten_seconds(path)
     for at in range(1000):
         budget.take(NOW_NS + at * S)
-    assert path.stat().st_size == 3 * 20
+    assert path.stat().st_size == 3 * LINE_BYTES
 
 
 def test_a_smaller_limit_counts_the_attempts_made_under_a_larger_one(path: Path) -> None:
@@ -83,19 +84,19 @@ def test_a_stamp_of_another_process_a_little_ahead_is_left_alone(path: Path) -> 
     assert budget.take(NOW_NS) == 10.5
 
 
-@pytest.mark.parametrize("length", range(61))
+@pytest.mark.parametrize("length", range(3 * LINE_BYTES + 1))
 def test_a_file_torn_anywhere_keeps_what_is_readable(path: Path, length: int) -> None:
     for at in range(3):
         three_in_ten_seconds(path).take(NOW_NS + at * S)
     path.write_bytes(path.read_bytes()[:length])
     budget = three_in_ten_seconds(path)
     taken = [budget.take(NOW_NS + 5 * S) for _ in range(4)].count(0.0)
-    assert taken == 3 - (length + 19) // 20  # a torn line counts as an attempt
-    assert budget.damaged_slots == (1 if length % 20 else 0)
+    assert taken == 3 - (length + LINE_BYTES - 1) // LINE_BYTES  # a torn line counts as an attempt
+    assert budget.damaged_slots == (1 if length % LINE_BYTES else 0)
 
 
 @pytest.mark.parametrize(
-    "damage", [bytes(60), b"\xff" * 61, b"not a number at all\n" * 3, b"1" * 100_000, b"-5\n" * 50]
+    "damage", [bytes(87), b"\xff" * 88, b"not a number at all\n" * 5, b"1" * 100_000, b"-5\n" * 50]
 )
 def test_a_damaged_file_delays_by_one_window_and_mends_itself(path: Path, damage: bytes) -> None:
     path.write_bytes(damage)
@@ -127,6 +128,54 @@ def test_a_file_that_cannot_be_written_counts_nothing_and_says_so(path: Path) ->
     path.symlink_to("elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
         three_in_ten_seconds(path).take(NOW_NS)
+
+
+def shared(path: Path, limit: int, shares: int) -> ConnectBudget:
+    return ConnectBudget(path, limit=limit, window_s=10.0, shares=shares)
+
+
+def taken(budget: ConnectBudget, owner: str, *, reserve: int = 0) -> int:
+    """How many attempts it gets at once."""
+    return next(count for count in range(1000) if budget.take(NOW_NS, owner=owner, reserve=reserve))
+
+
+def test_a_worker_that_takes_all_it_can_get_leaves_each_other_one_its_share(path: Path) -> None:
+    budget = shared(path, 12, 3)  # shares of 2, and 6 for all
+    assert taken(budget, "A") == 8
+    assert [taken(budget, "B"), taken(budget, "C"), taken(budget, "A")] == [2, 2, 0]
+
+
+def test_the_reserve_is_left_by_those_who_may_not_use_it_and_their_share_is_not(path: Path) -> None:
+    budget = shared(path, 12, 3)
+    assert taken(budget, "A", reserve=4) == 4  # its share, and what is left of the 6
+    assert taken(budget, "B", reserve=4) == 2
+    assert taken(budget, "B") == 4
+    assert taken(budget, "C", reserve=4) == 2
+
+
+def test_who_has_no_share_leaves_the_others_theirs(path: Path) -> None:
+    budget = shared(path, 12, 3)
+    assert taken(budget, "", reserve=4) == 2
+    assert [taken(budget, owner) for owner in "ABC"] == [6, 2, 2]
+
+
+def test_more_owners_than_shares_never_exceed_the_limit(path: Path) -> None:
+    budget = shared(path, 12, 3)
+    assert sum(taken(budget, owner) for owner in "ABCDEFGHIJ") == 12
+
+
+def test_a_limit_too_small_to_share_is_for_all(path: Path) -> None:
+    assert taken(shared(path, 3, 2), "", reserve=1) == 2
+
+
+def test_who_has_used_up_its_share_is_told_when_the_first_attempt_leaves_that_is_in_its_way(path: Path) -> None:
+    budget = shared(path, 8, 2)  # shares of 2, and 4 for all
+    for at, owner in enumerate("BBAAAAAA"):
+        assert budget.take(NOW_NS + at * S, owner=owner) == 0.0
+    assert budget.take(NOW_NS + 8 * S, owner="A") == 4.0  # that of second 2: those of B are not in its way
+    assert budget.take(NOW_NS + 10 * S, owner="A") == 2.0
+    assert budget.take(NOW_NS + 10 * S, owner="B") == 0.0
+    assert budget.take(NOW_NS + 12 * S, owner="A") == 0.0
 
 
 DIALLER = """
@@ -166,23 +215,3 @@ def test_processes_that_are_killed_and_started_again_never_exceed_the_limit_toge
     taken_ns = sorted(int(line) for line in taken_path.read_text().splitlines())
     assert len(taken_ns) >= 55
     assert min(later - earlier for earlier, later in zip(taken_ns, taken_ns[5:], strict=False)) >= 0.3 * S
-
-
-class Highest(random.Random):
-    def random(self) -> float:
-        return 1.0
-
-
-def test_delays_double_up_to_the_ceiling_and_start_again_after_a_message() -> None:
-    backoff = Backoff(first_s=0.5, ceiling_s=5.0, rng=Highest())
-    assert [backoff.next_delay_s() for _ in range(6)] == [0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
-    backoff.reset()
-    assert backoff.next_delay_s() == 0.5
-
-
-def test_a_delay_is_anything_from_nothing_to_its_bound() -> None:
-    backoff = Backoff(first_s=8.0, ceiling_s=4.0, rng=random.Random(1))
-    assert Backoff(first_s=8.0, ceiling_s=4.0, rng=Highest()).next_delay_s() == 4.0
-    delays_s = [backoff.next_delay_s() for _ in range(2000)]
-    assert 0.0 <= min(delays_s) < 0.1
-    assert 3.9 < max(delays_s) <= 4.0

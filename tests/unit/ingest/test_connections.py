@@ -5,17 +5,21 @@ from collections.abc import Callable
 
 from services.ingest.connections import Decision, Dial, Retire, RouteConnections
 
+LASTS_S = 50.0
+
 
 class Delay:
+    """A second more after each failure; forgets them after what has lasted."""
+
     def __init__(self) -> None:
         self.count = 0
 
-    def next_delay_s(self) -> float:
-        self.count += 1
-        return float(self.count)
+    def has_lasted(self, lasted_s: float) -> bool:
+        return lasted_s >= LASTS_S
 
-    def reset(self) -> None:
-        self.count = 0
+    def next_delay_s(self, lasted_s: float) -> float:
+        self.count = 1 if self.has_lasted(lasted_s) else self.count + 1
+        return float(self.count)
 
 
 def route(count: int = 1, *, lifetime_s: float = 1000.0, silent_s: float = 60.0) -> RouteConnections:
@@ -68,7 +72,7 @@ def test_a_lost_connection_is_dialled_again_after_growing_delays() -> None:
     assert decisions(links, 10, 20, never) == [(12, Dial(3))]
 
 
-def test_only_a_delivered_message_resets_the_delay() -> None:
+def test_only_a_connection_that_has_lasted_resets_the_delay() -> None:
     links = route()
     links.tick(0.0, never)
     links.ended(1, 0.0)
@@ -77,7 +81,44 @@ def test_only_a_delivered_message_resets_the_delay() -> None:
     assert links.delivered(2, 1.0) is True
     assert links.delivered(2, 1.0) is False
     links.ended(2, 2.0)
-    assert decisions(links, 2, 10, never) == [(3, Dial(3))]
+    assert decisions(links, 2, 10, never) == [(4, Dial(3))]
+    links.opened(3, 4.0)
+    links.delivered(3, 4.0)
+    links.ended(3, 3.0 + LASTS_S)
+    assert decisions(links, 53, 60, never) == [(56, Dial(4))]
+    links.opened(4, 56.0)
+    links.ended(4, 56.0 + LASTS_S)  # a quiet route: open for long is enough
+    assert decisions(links, 106, 110, never) == [(107, Dial(5))]
+
+
+def test_a_route_is_trusted_until_a_connection_of_it_ends_that_has_not_lasted() -> None:
+    links = route()
+    assert links.is_trusted
+    links.tick(0.0, never)
+    links.opened(1, 0.0)
+    links.delivered(1, 0.0)
+    links.ended(1, LASTS_S)
+    assert links.is_trusted
+    links.tick(100.0, never)
+    links.ended(2, 100.0)  # the exchange is away, which is no fault of this route
+    assert links.is_trusted
+    links.tick(200.0, never)
+    links.opened(3, 200.0)
+    links.delivered(3, 200.0)
+    links.ended(3, 201.0)
+    assert not links.is_trusted
+    links.tick(300.0, never)
+    links.opened(4, 300.0)
+    links.delivered(4, 300.0)
+    links.ended(4, 300.0 + LASTS_S)
+    assert links.is_trusted
+
+
+def test_a_route_whose_first_attempt_failed_is_not_trusted_before_a_connection_has_lasted() -> None:
+    links = route()
+    links.tick(0.0, never)
+    links.ended(1, 0.0)
+    assert not links.is_trusted
 
 
 def test_retry_after_is_honoured() -> None:

@@ -9,9 +9,8 @@ import websocket
 from binance_streamer import config as configuration
 from binance_streamer.exchange import stream_of
 from services.ingest import dialler, probe
-from services.ingest.budget import ConnectBudget
 from services.ingest.dial import DialError
-from services.ingest.dialler import Dialler, Target, target_of
+from services.ingest.dialler import Dialler, Need, Target, target_of
 from services.ingest.reader import Reader
 from services.ingest.reports import Failed, Report
 from tests.support.waiting import eventually
@@ -33,14 +32,19 @@ class Dials:
         self.connected: set[str] = set()
         self.reader = Reader(max_message_bytes=1000, frame_timeout_s=1)
         self.numbers = iter(range(1000))
-        config = configuration.parse(TEXT, path)
-        budget = ConnectBudget(path / "attempts", limit=LIMIT, window_s=300)
-        self.dialler = Dialler(config, budget, self.reader, self.connected.__contains__)
+        self.doubtful: set[str] = set()
+        config = configuration.parse(TEXT + f"endpoints: {{run_directory: {path}}}\n", path)
+        self.dialler = Dialler(config, "BTCUSDT", reader=self.reader, need_of=self._need_of)
         monkeypatch.setattr(dialler, "dial", self._dial)
 
     def _dial(self, url: str, **_: object) -> None:
         self.urls.append(url)
         raise self.error
+
+    def _need_of(self, route: str) -> Need:
+        if route in self.connected:
+            return Need.ANOTHER
+        return Need.DOUBTFUL if route in self.doubtful else Need.FIRST
 
     def ask(self, route: str) -> int:
         number = next(self.numbers)
@@ -68,6 +72,21 @@ def test_further_connections_of_a_route_leave_a_third_of_the_budget_to_routes_wi
         dials.ask(route)
     dials.dialled(LIMIT)
     assert list(dials.dialler._under_way.values())[6:] == ["a", "b", "c"]
+
+
+def test_a_route_whose_connections_do_not_last_comes_after_one_that_was_well_and_leaves_it_the_reserve(
+    dials: Dials,
+) -> None:
+    dials.doubtful.add("closed at once")
+    for _ in range(LIMIT):
+        dials.dialler.ended(dials.ask("closed at once"))
+    dials.ask("well")
+    assert dials.dialled(6)[0] == "well"
+    assert dials.dialler.is_exhausted
+    assert dials.urls.count("closed at once") == 5
+    dials.ask("well too")
+    dials.dialled(7)
+    assert list(dials.dialler._under_way.values())[6:] == ["well too"]
 
 
 def test_the_first_connection_of_each_route_goes_before_the_second_of_any(dials: Dials) -> None:
@@ -105,9 +124,9 @@ def test_an_attempt_for_which_there_is_no_thread_has_failed_and_is_made_again(di
 
 
 def test_attempts_leave_nothing_behind_where_garbage_is_seldom_collected(tmp_path: Path) -> None:
-    config = configuration.parse(TEXT, tmp_path)
+    config = configuration.parse(TEXT + f"endpoints: {{run_directory: {tmp_path}}}\n", tmp_path)
     reader = Reader(max_message_bytes=1000, frame_timeout_s=1)
-    made = Dialler(config, ConnectBudget(tmp_path / "attempts", limit=LIMIT, window_s=300), reader, lambda _: False)
+    made = Dialler(config, "BTCUSDT", reader=reader, need_of=lambda _: Need.FIRST)
 
     def left_behind() -> int:
         return sum(isinstance(one, websocket.WebSocket) for one in gc.get_objects())

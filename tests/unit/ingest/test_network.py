@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from services.ingest.dialler import Need
 from services.ingest.reports import Failed
 from tests.unit.ingest.running import Start, book_ticker, force_order, mark_price
 
@@ -121,6 +122,7 @@ def test_an_exchange_that_closes_after_the_first_message_is_left_alone_for_longe
     run.meanwhile = close_those_that_have_delivered
     run.until(1200)
     assert 20 < len(run.dialled) < 80
+    assert run.network._need_of("public") == Need.DOUBTFUL
 
 
 def test_refusals_are_forgotten_only_after_a_connection_has_lasted(start: Start) -> None:
