@@ -63,7 +63,8 @@ def test_a_full_disk_costs_no_record_that_is_not_acknowledged(small_disk: Path) 
     oldest = journal.read(journal.oldest(), max_frames=1)
     assert oldest is not None
     assert oldest.batch.first <= durable
-    cursor, positions = journal.oldest(), []
+    cursor = journal.oldest()
+    positions: list[int] = []
     while (chunk := journal.read(cursor)) is not None:
         positions += range(chunk.batch.first, chunk.batch.first + chunk.frame_count)
         cursor = chunk.behind
