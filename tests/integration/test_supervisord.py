@@ -158,3 +158,35 @@ def test_a_worker_that_restarts_goes_on_with_the_streams_that_were_applied(site:
     assert not site.rows("BTCUSDT", "aggtrade")
     after = site.wait_until_all_run(PROGRAMS)
     assert {name for name in PROGRAMS if after[name] != first[name]} == {worker}
+
+
+def test_sockets_that_are_deleted_under_a_running_system(site: Site) -> None:
+    assert site.ours("start").returncode == 0
+    first = site.wait_until_all_run(PROGRAMS)
+    site.wait_for_rows(SYMBOLS)
+    pid = site.supervisord_pid()
+    deleted = [path for path in (site.root / "config").glob("run*/*") if path.is_socket()]
+    assert len(deleted) == 6
+    for path in deleted:
+        path.unlink()
+
+    for command in (("start",), ("apply",), ("up", "--duration", "1"), ("restart", "writer"), ("stop", "writer")):
+        refused = site.ours(*command)
+        assert refused.returncode == 69, (command, refused)
+        assert f"supervisord (pid {pid}) runs, but its socket" in refused.stderr
+    assert f"supervisord (pid {pid}) runs, but its socket" in site.ours("doctor", "--offline").stdout
+    ours = {path for path in deleted if path.parent.name == "run"}
+    eventually(lambda: all(path.exists() for path in ours), 60, what="the processes bind anew")
+    os.kill(first[LOBSTER], signal.SIGKILL)
+    rows = len(site.rows("龙虾USDT", "aggtrade"))
+    eventually(
+        lambda: len(site.rows("龙虾USDT", "aggtrade")) > rows + 20, 60, what="the next worker reaches the writer"
+    )
+    eventually(lambda: "what is heard on the bus" in site.ours("status").stdout, 60, what="status hears them")
+
+    stopped = site.ours("stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "stopped\n")
+    assert not alive(pid)
+    assert not any(alive(one) for one in first.values())
+    assert site.ours("start").returncode == 0
+    site.wait_until_all_run(PROGRAMS)
