@@ -18,6 +18,7 @@ from binance_streamer.names import decode_name, encode_name
 from binance_streamer.settings import SETTINGS_VARIABLE, kept_file, settings_of
 
 SOCKET_NAME = "supervisord.sock"
+PID_NAME = "supervisord.pid"
 SIMULATOR = "simulator"
 """The program of a demo that is none of a configuration."""
 MAX_SOCKET_PATH_BYTES = 107 - len(".4194304")
@@ -134,7 +135,7 @@ directory=%(here)s
 logfile={at(site.state / "supervisord.log")}
 logfile_maxbytes=1MB
 logfile_backups=3
-pidfile={at(site.state / "supervisord.pid")}
+pidfile={at(site.state / PID_NAME)}
 childlogdir={at(site.state)}
 umask=027
 minfds=4096

@@ -12,7 +12,7 @@ import typer
 from binance_streamer.cli import sites
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.journals import ownerless_journals
-from binance_streamer.cli.supervisor import Supervisor
+from binance_streamer.cli.supervisor import Supervisor, configured_socket
 from binance_streamer.config import Config
 from binance_streamer.supervision import SIMULATOR, Site, control_socket, files, state_directory, symbol_of
 
@@ -50,6 +50,7 @@ def plan_of(
 def run(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     """Say what will be done, and do it."""
     supervisor = Supervisor(control_socket(state_directory(config)))
+    supervisor.refuse_a_second()
     is_running = supervisor.answers()
     site = sites.site_in_force(config, config_path, supervisor if is_running else None)
     _refuse_a_second_supervisord(site)
@@ -161,7 +162,7 @@ def _running(supervisor: Supervisor) -> list[str]:
 
 def _refuse_a_second_supervisord(site: Site) -> None:
     """Where the run directory has changed, the old supervisord runs behind its old socket."""
-    before = sites.configured_socket(site.root / sites.MAIN)
+    before = configured_socket(site.root / sites.MAIN)
     if before is not None and before != control_socket(site.state) and Supervisor(before).answers():
         raise CommandError(
             f"endpoints.run_directory has changed, and a supervisord runs behind {before}: change it back, run "

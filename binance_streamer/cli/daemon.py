@@ -1,6 +1,7 @@
 """Recording in the background: `start`, `stop` and `restart` of the programs under supervisord."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ _STOP_S = 90.0
 def start(config: Config, config_path: Path, names: Sequence[str]) -> None:
     """Start these programs, or all; supervisord too, where it does not run."""
     supervisor = _supervisor(config)
+    supervisor.refuse_a_second()
     if not supervisor.answers():
         _start_supervisord(config, config_path)
     wanted = [program_name(name) for name in names]
@@ -40,9 +42,14 @@ def stop(config: Config, names: Sequence[str]) -> None:
         typer.echo(f"{program_name(name)}: {'stopped' if was_running else 'was not running'}")
     if names:
         return
-    pid = supervisor.pid()
-    supervisor.stop_producers()
-    supervisor.shutdown()
+    hidden_pid = None if supervisor.answers() else supervisor.hidden_pid()
+    if hidden_pid is None:
+        pid = supervisor.pid()
+        supervisor.stop_producers()
+        supervisor.shutdown()
+    else:
+        pid = hidden_pid
+        os.kill(pid, signal.SIGTERM)
     _until(lambda: not Path(f"/proc/{pid}").exists(), _STOP_S, f"supervisord (pid {pid}) does not end")
     typer.echo("stopped")
 

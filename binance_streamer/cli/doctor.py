@@ -15,7 +15,7 @@ import typer
 from binance_streamer import curve
 from binance_streamer.checks import Check, read_checks
 from binance_streamer.cli import sites
-from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.screen import size
 from binance_streamer.cli.supervisor import Supervisor
 from binance_streamer.cli.taps import printable
@@ -80,6 +80,10 @@ def _python() -> Check:
 def _files(config: Config, config_path: Path) -> Check:
     """Of a supervisord that is asked later; whether one runs now is no fault either way."""
     supervisor = Supervisor(control_socket(state_directory(config)))
+    try:
+        supervisor.refuse_a_second()
+    except CommandError as error:
+        return Check("supervisord", "fail", str(error), "binance-streamer stop, then start")
     is_running = supervisor.answers()
     site = sites.site_in_force(config, config_path, supervisor if is_running else None)
     faults = sites.outdated(site, sites.site_files(site, config, config_path))

@@ -57,6 +57,7 @@ class Foreground:
     def __enter__(self) -> Self:
         site = self._site
         check_socket_length(site.state)
+        self.supervisor.refuse_a_second()
         if self.supervisor.answers():
             raise CommandError(
                 f"a supervisord (pid {self.supervisor.pid()}) runs for this configuration already: "

@@ -15,7 +15,7 @@ from binance_streamer.cli.gaplists import day_text, gaps_of
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.report import ProcessReport, Report, StreamReport, report_of
 from binance_streamer.cli.screen import size
-from binance_streamer.cli.supervisor import Process, Supervisor
+from binance_streamer.cli.supervisor import HiddenSupervisordError, Process, Supervisor
 from binance_streamer.cli.taps import printable
 from binance_streamer.config import Config
 from binance_streamer.health import processes as expected_processes
@@ -31,18 +31,21 @@ _WIDTH = 200
 def status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
     """0 only if everything configured is being recorded."""
     report, absence = _gathered(config)
+    is_heard = any(process.says is not None for process in report.processes)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
-    if absence is not None:
+    if absence is not None and not is_heard:
         raise absence
     if not as_json:
+        if isinstance(absence, HiddenSupervisordError):
+            typer.echo(f"{absence}\n")
         _print(report)
         _tell_what_is_not_applied(config, config_path, report)
     return Exit.OK if report.recording else Exit.INCOMPLETE
 
 
 def _gathered(config: Config) -> tuple[Report, CommandError | None]:
-    """With the error where neither a supervisord nor a process answers: nothing runs here."""
+    """With the error where no supervisord answers."""
     supervisor = Supervisor(control_socket(state_directory(config)))
     pid: int | None = None
     processes: list[Process] = []
@@ -64,7 +67,7 @@ def _gathered(config: Config) -> tuple[Report, CommandError | None]:
         ownerless_journals=ownerless_journals(config),
         now_ns=time.time_ns(),
     )
-    return report, None if observer.told else absence
+    return report, absence
 
 
 def _listened(config: Config) -> Observer:
@@ -82,7 +85,7 @@ def _listened(config: Config) -> Observer:
 def _print(report: Report) -> None:
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, soft_wrap=True)
     if report.supervisord_pid is None:
-        console.print("no supervisord runs for this configuration; what is heard on the bus:")
+        console.print("no supervisord answers for this configuration; what is heard on the bus:")
     else:
         console.print(f"supervisord, pid {report.supervisord_pid}")
     console.print(_process_table(report))

@@ -1,6 +1,5 @@
 """Supervisord's files on the disk: written atomically, compared, and old ones removed."""
 
-import configparser
 import logging
 import os
 import sys
@@ -36,17 +35,6 @@ def site_in_force(config: Config, config_path: Path, supervisor: Supervisor | No
     if supervisor is not None and supervisor.configuration() == foreground.root / MAIN:
         return foreground
     return checkout_site(config, config_path)
-
-
-def configured_socket(main: Path) -> Path | None:
-    """Where the supervisord of this file is spoken to; None without a file that says so."""
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
-    try:
-        parser.read_string(_text(main) or "")
-        found = parser["unix_http_server"]["file"]
-    except (configparser.Error, KeyError):
-        return None
-    return Path(found.replace("%(here)s", str(main.parent)).replace("%%", "%"))
 
 
 def site_files(site: Site, config: Config, config_path: Path) -> Mapping[Path, str]:

@@ -1,5 +1,6 @@
 """A running supervisord, spoken to over its unix socket."""
 
+import configparser
 import http.client
 import logging
 import socket
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.supervision import SIMULATOR
+from binance_streamer.supervision import PID_NAME, SIMULATOR
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,10 @@ class Changes(NamedTuple):
     removed: list[str]
 
 
+class HiddenSupervisordError(CommandError):
+    """A supervisord lives that its socket does not lead to: the socket was deleted, or the process stands still."""
+
+
 class Supervisor:
     """The supervisord behind a control socket; every failure to talk to it is a `CommandError`."""
 
@@ -61,13 +66,30 @@ class Supervisor:
             return error.code is not Exit.UNAVAILABLE
         return True
 
+    def refuse_a_second(self) -> None:
+        """Raise where a supervisord runs whose socket is gone: another one must not be started beside it."""
+        if not self.answers() and self.hidden_pid() is not None:
+            self.pid()
+
     def pid(self) -> int:
         """Its process."""
         return int(self._call("getPID"))
 
+    def hidden_pid(self) -> int | None:
+        """The process that the pid file names, if that is a supervisord with a file of ours: its socket may be gone."""
+        try:
+            pid = int((self._control.parent / PID_NAME).read_text(encoding="ascii"))
+            words = _words(pid)
+            folder = Path(f"/proc/{pid}/cwd").resolve()
+        except (OSError, ValueError):
+            return None
+        is_supervisord = any("supervisord" in word for word in words)
+        main = folder / words[words.index("-c") + 1] if "-c" in words[:-1] else folder / "supervisord.conf"
+        return pid if is_supervisord and configured_socket(main) == self._control else None
+
     def configuration(self) -> Path | None:
         """The file that it was started with; None where that cannot be told."""
-        words = Path(f"/proc/{self.pid()}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        words = _words(self.pid())
         return Path(words[words.index("-c") + 1]) if "-c" in words[:-1] else None
 
     def processes(self) -> list[Process]:
@@ -134,6 +156,12 @@ class Supervisor:
             ) from fault
         except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
             why = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
+            hidden_pid = self.hidden_pid()
+            if hidden_pid is not None:
+                raise HiddenSupervisordError(
+                    f"supervisord (pid {hidden_pid}) runs, but its socket does not answer: {self._control}{why}; "
+                    "`binance-streamer stop` ends it and all of its programs, then `binance-streamer start`"
+                ) from error
             raise CommandError(
                 f"no supervisord answers at {self._control}{why}; `binance-streamer start` starts it, "
                 "and -c FILE names the configuration of another recording"
@@ -159,6 +187,22 @@ class _Transport(xmlrpc.client.Transport):
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         del host  # there is one
         return _Connection(self._control)
+
+
+def configured_socket(main: Path) -> Path | None:
+    """Where the supervisord of this file is spoken to; None without a file that says so."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    try:
+        parser.read_string(main.read_text(encoding="utf-8"))
+        found = parser["unix_http_server"]["file"]
+    except (OSError, UnicodeDecodeError, configparser.Error, KeyError):
+        return None
+    return Path(found.replace("%(here)s", str(main.parent)).replace("%%", "%"))
+
+
+def _words(pid: int) -> list[str]:
+    """The command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
 
 
 def _process(info: dict[str, Any]) -> Process:

@@ -8,6 +8,7 @@ from typing import Any
 import zmq
 
 from binance_streamer.sockets import bus_pub, bus_xpub, bus_xsub, steering_pair
+from services.runtime.bound import BoundPaths
 from services.runtime.clock import monotonic_s
 from services.runtime.lock import endpoint_lock_path, wait_for_lock
 from services.runtime.process import Shell, arguments_of, run_service
@@ -84,10 +85,12 @@ def _proxy(shell: Shell) -> Iterator[_Proxy]:
 def _tell_until_stopped(shell: Shell, proxy: _Proxy) -> None:
     pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
     status = StatusPublisher(shell, pub)
+    bound = BoundPaths(shell, (shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe))
     shell.log.info("forwarding from=%s to=%s", shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe)
     try:
         while not shell.stop.wait(status.wait_s(monotonic_s())):
             fields: dict[str, Any] = {"state": "forwarding", **proxy.statistics()}
             status.publish(fields)
+            bound.end_if_lost()
     finally:
         pub.close(linger=0)

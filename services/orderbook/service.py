@@ -20,6 +20,7 @@ from services.orderbook.inbox import Inbox
 from services.orderbook.keeper import SPEEDS, Keeper, Now
 from services.orderbook.publishing import Publisher
 from services.orderbook.silence import Workers
+from services.runtime.bound import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.memory import settle
 from services.runtime.process import Shell
@@ -64,6 +65,7 @@ class Service:
         self._desk = RequestDesk(retry_s=retry_s, rng=rng, activity=lambda symbol: self._keepers[symbol].activity)
         self._touched: set[Keeper] = set(self._keepers.values())
         self._router = sockets.router
+        self._bound = BoundPaths(shell, (config.endpoints.orderbook_query,))
         self._answerer = Answerer(sockets.router, self._keepers, producer=producer.name, epoch=shell.epoch)
         now_s = monotonic_s()
         self._publisher = Publisher(producer, config.orderbook, self._keepers.values(), now_s)
@@ -95,6 +97,7 @@ class Service:
             self._producer.serve(now.s)
             if self._status.due(now.s):
                 self._status.publish(self._fields())
+                self._bound.end_if_lost()
             if self._sub in ready:
                 self._collect(now)
         self._sub.close()

@@ -12,6 +12,7 @@ import zmq
 
 from binance_streamer import sockets
 from binance_streamer.wire import encode_ack
+from services.runtime.bound import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.disk import free_and_total_bytes
 from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
@@ -96,6 +97,8 @@ class Writer:
         self._xpub = xpub
         self._pub = pub
         self._status = StatusPublisher(shell, pub)
+        endpoints = shell.config.endpoints
+        self._bound = BoundPaths(shell, (endpoints.writer_intake, endpoints.writer_acks))
         self._recorder: Recorder | None = None
         self._counts = Counts()
         self._state = "starting"
@@ -146,6 +149,7 @@ class Writer:
         now_s = monotonic_s()
         if self._status.due(now_s):
             self._publish_status()
+            self._bound.end_if_lost()
         if self._recorder is None:
             if now_s >= self._next_retry_s:
                 self._resume()
