@@ -54,9 +54,37 @@ class GapChange(Gap):
     """
 
 
+class Bounds(NamedTuple):
+    """Where a hole lies; both ids or none, and growing."""
+
+    from_id: int | None
+    to_id: int | None
+    from_ns: int
+    to_ns: int
+
+
+def bounds_of(ids: tuple[int | None, int | None], times_ns: tuple[int, int]) -> Bounds:
+    """Bounds as a gap row may have them.
+
+    Ids that are not both known, or do not grow, say nothing of what is missing and are left out. Stamps of a clock that
+    was set back between the two rows are put in order.
+    """
+    from_id, to_id = ids
+    if from_id is None or to_id is None or from_id >= to_id:
+        from_id = to_id = None
+    return Bounds(from_id, to_id, min(times_ns), max(times_ns))
+
+
+def state_of_new(stream_type: str, bounds: Bounds) -> str:
+    """The state of a gap when it is listed: open where REST can be asked for what is missing."""
+    return "open" if stream_type in REPAIRABLE and bounds.from_id is not None else "unrepairable"
+
+
 def gap_draft(gap: Gap, recv_ns: int) -> Draft:
-    """The message that tells of a gap."""
+    """The message that tells of a gap; its stamps in order, also where the clock was set back between them."""
     data = {**gap._asdict(), "recv_ns": recv_ns, "source": "local"}
+    if gap.to_ns is not None:
+        data["from_ns"], data["to_ns"] = sorted((gap.from_ns, gap.to_ns))
     if gap.why is None:
         del data["why"]
     return Draft("gap", gap.symbol, "", data)
@@ -93,17 +121,14 @@ class Losses:
             return None  # only late rows were lost: their hole is listed still
         self._count += 1
         recv_ns = draft.data["recv_ns"]
-        is_repairable = draft.stream_type in REPAIRABLE and from_id is not None and to_id is not None
+        bounds = bounds_of((from_id, to_id), (last.recv_ns if last else recv_ns, recv_ns))
         gap = Gap(
-            gap_id=f"{self._epoch}-journal-{self._count}",
-            symbol=draft.symbol,
-            stream=stream,
-            state="open" if is_repairable else "unrepairable",
-            from_id=from_id,
-            to_id=to_id,
-            from_ns=last.recv_ns if last else recv_ns,
-            to_ns=recv_ns,
-            reason=reason,
+            f"{self._epoch}-journal-{self._count}",
+            draft.symbol,
+            stream,
+            state_of_new(draft.stream_type, bounds),
+            *bounds,
+            reason,
         )
         return gap_draft(gap, recv_ns)
 

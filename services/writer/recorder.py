@@ -228,7 +228,7 @@ class Recorder:
             **hole._asdict(),
             "symbol": symbol,
             "gap_id": f"{NAME}-{self._run.epoch}-{symbol}-{seq}",
-            "state": "open",
+            "state": hole.state,
             "repaired_by": None,
             "recv_ns": now_ns,
             "producer": NAME,

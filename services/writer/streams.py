@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from binance_streamer import exchange
 from binance_streamer.wire import Topic
+from services.runtime.gaps import Bounds, bounds_of, state_of_new
 from services.writer.own import MAX_NUMBER
 from services.writer.rows import Row, Run
 
@@ -43,7 +44,10 @@ class Damage(NamedTuple):
 
 
 class Hole(NamedTuple):
-    """Rows that are missing from a stream: ids in (from_id, to_id], receive stamps between from_ns and to_ns."""
+    """Rows that are missing from a stream: ids in (from_id, to_id], receive stamps between from_ns and to_ns.
+
+    Both ids or none, growing; stamps in order.
+    """
 
     symbol: str
     stream: str
@@ -52,6 +56,15 @@ class Hole(NamedTuple):
     from_ns: int
     to_ns: int
     reason: str
+
+    @property
+    def state(self) -> str:
+        """Open where REST can be asked for what is missing."""
+        try:
+            stream_type = exchange.stream_from_name(self.stream).stream_type
+        except exchange.ExchangeError:  # of our own messages
+            stream_type = ""
+        return state_of_new(stream_type, Bounds(*self[2:6]))
 
 
 @dataclass(slots=True)
@@ -91,7 +104,8 @@ class Streams:
         states = self._states.setdefault(producer, {})
         holes = []
         for row in rows:
-            if self._damages and row.target.series in self._damages:
+            is_late = _is_late(row)
+            if self._damages and row.target.series in self._damages and not is_late:
                 holes.append(self._hole_of_damage(row))
             topic = row.topic
             if topic is None:
@@ -102,10 +116,11 @@ class Streams:
                 hole = _hole_before_first(states.get(_MARKER), row)
                 holes += [hole] if hole else []
             elif state.suspect_epoch is not None:
-                hole = _hole_between(state, row)
+                suspect_epoch = _suspect_behind(state, row) if is_late else None
+                hole = None if is_late else _hole_between(state, row)
                 holes += [hole] if hole else []
-                state.suspect_epoch = None
-            if row.event is None and exchange.has_ids(topic.stream_type):
+                state.suspect_epoch = suspect_epoch
+            if is_late:
                 state.record = _numbered_like(state, row)
                 state.row = None
             else:
@@ -142,29 +157,45 @@ class Streams:
         damage = self._damages.pop(row.target.series)
         stream = _label(row.topic, row.stream) if row.topic else damage.series
         previous_id, _ = _ids(row)
-        return Hole(damage.symbol, stream, damage.from_id, previous_id, damage.from_ns, row.recv_ns, DAMAGED)
+        bounds = bounds_of((damage.from_id, previous_id), (damage.from_ns, row.recv_ns))
+        return Hole(damage.symbol, stream, *bounds, DAMAGED)
+
+
+def _is_late(row: Row) -> bool:
+    """Whether the row fills an old hole, and so does not say where its stream goes on."""
+    return row.topic is not None and row.event is None and exchange.has_ids(row.topic.stream_type)
+
+
+def _follows(state: _State, row: Row) -> bool:
+    last = state.row or state.record
+    return row.seq == (last.seq + 1 if last.epoch == row.epoch else 1)
+
+
+def _suspect_behind(state: _State, row: Row) -> int | None:
+    """What is suspected behind a late row: its number may clear the stream; else only the next ids can."""
+    return None if state.suspect_epoch == row.epoch and _follows(state, row) else ANY_EPOCH
 
 
 def _hole_between(state: _State, row: Row) -> Hole | None:
     assert row.topic is not None
     last = state.row or state.record
-    if state.suspect_epoch == row.epoch:
-        expected = last.seq + 1 if last.epoch == row.epoch else 1
-        if row.seq == expected:
-            return None
+    is_proven = state.suspect_epoch == row.epoch  # by sequence numbers
+    if is_proven and _follows(state, row):
+        return None
     previous_id, _ = _ids(row)
     from_id = _ids(state.row)[1] if state.row else state.record.last_id
-    stream = _label(row.topic, row.stream)
-    return Hole(row.topic.symbol, stream, from_id, previous_id, last.recv_ns, row.recv_ns, LOST)
+    if not is_proven and from_id is not None and from_id == previous_id:
+        return None  # ids that follow each other: nothing was there
+    bounds = bounds_of((from_id, previous_id), (last.recv_ns, row.recv_ns))
+    return Hole(row.topic.symbol, _label(row.topic, row.stream), *bounds, LOST)
 
 
 def _hole_before_first(marker: _State | None, row: Row) -> Hole | None:
     assert row.topic is not None
     if marker is None or marker.record.epoch != row.epoch or row.seq == 1:
         return None
-    previous_id, _ = _ids(row)
     from_ns = min(marker.record.recv_ns or row.recv_ns, row.recv_ns)
-    return Hole(row.topic.symbol, _label(row.topic, row.stream), None, previous_id, from_ns, row.recv_ns, LOST)
+    return Hole(row.topic.symbol, _label(row.topic, row.stream), *bounds_of((None, None), (from_ns, row.recv_ns)), LOST)
 
 
 def _record_of(producer: str, topic: Topic, row: Row) -> StreamRecord:

@@ -239,7 +239,9 @@ def test_a_file_deleted_between_runs_is_listed(bench: Bench) -> None:
     peer.deliver()
     assert bench.ids() == list(range(51, 61))
     (gap,) = bench.rows("gap")
-    assert (gap["from_ns"], gap["to_id"], gap["reason"]) == (first_ns, "50", "file damaged")
+    assert (gap["from_ns"], gap["to_ns"]) == (first_ns, bench.rows("aggtrade")[0]["recv_ns"])
+    assert (gap["from_id"], gap["to_id"], gap["state"]) == ("", "", "unrepairable")  # nobody knows what it began with
+    assert gap["reason"] == "file damaged"
     assert writer.stop() == 0
 
 
@@ -265,8 +267,11 @@ def test_a_file_harmed_under_a_running_writer_is_listed(bench: Bench, harm: str)
         assert path.read_bytes().startswith(b"other\n")
     else:
         assert bench.ids() == expected
-    gaps = [row for row in bench.rows("gap") if row["stream"] == "btcusdt@aggTrade"]
-    assert [(gap["to_id"], gap["reason"]) for gap in gaps] == [("50", "file damaged")]
+    (gap,) = [row for row in bench.rows("gap") if row["stream"] == "btcusdt@aggTrade"]
+    ids = ("49", "50", "open") if harm == "truncate" else ("", "", "unrepairable")
+    assert (gap["from_id"], gap["to_id"], gap["state"]) == ids
+    assert gap["reason"] == "file damaged"
+    assert int(gap["from_ns"]) < int(gap["to_ns"])
     assert writer.exit_code is None
     assert writer.stop() == 0
 
