@@ -162,7 +162,7 @@ class Streams:
 
 
 def _is_late(row: Row) -> bool:
-    """Whether the row fills an old hole, and so does not say where its stream goes on."""
+    """Return True if the row may fill an old hole, so that it does not say where its stream goes on."""
     return row.topic is not None and row.event is None and exchange.has_ids(row.topic.stream_type)
 
 
@@ -172,7 +172,7 @@ def _follows(state: _State, row: Row) -> bool:
 
 
 def _suspect_behind(state: _State, row: Row) -> int | None:
-    """What is suspected behind a late row: its number may clear the stream; else only the next ids can."""
+    """Return the suspicion that stays behind a late row: none if its number follows, else until the next ids."""
     return None if state.suspect_epoch == row.epoch and _follows(state, row) else ANY_EPOCH
 
 

@@ -33,15 +33,15 @@ class Limit:
 
 LIMITS: dict[str, Limit] = {
     "siblings in the fullest folder": Limit(aimed=14, reached=33),
-    "modules above 300 lines": Limit(aimed=3, reached=10),
+    "modules above 300 lines": Limit(aimed=3, reached=11),
     "class names with several meanings": Limit(aimed=5, reached=43),
     "docstrings that begin as a question": Limit(aimed=0, reached=316),
     "public docstrings below five words": Limit(aimed=0, reached=109),
-    "explanation lines per 100 code lines": Limit(aimed=25, reached=15.3, more_is_better=True),
-    "code lines": Limit(aimed=18_500, reached=19_400),
+    "explanation lines per 100 code lines": Limit(aimed=25, reached=15.4, more_is_better=True),
+    "code lines": Limit(aimed=18_500, reached=19_500),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=59),
-    "unit tests away from their module": Limit(aimed=0, reached=80),
+    "unit tests away from their module": Limit(aimed=0, reached=82),
     "docstrings that say TODO": Limit(aimed=0, reached=2),
 }
 
