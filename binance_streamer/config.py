@@ -265,7 +265,10 @@ def _configured(plain: dict[str, Any], source: str, path: Path) -> Config:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{source}: {_key_first(str(error))}") from error
     _check(config, source)
-    config = _resolved(config, path.resolve().parent)
+    try:
+        config = _resolved(config, path.resolve().parent)
+    except RuntimeError as error:
+        raise ConfigError(f"{source}: a path that begins with ~: {error}") from error
     if config.storage.output_directory == config.storage.journal_directory:
         raise ConfigError(f"{source}: storage.journal_directory: must not be the output_directory")
     return config
@@ -424,7 +427,7 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
 
 def _resolved(config: Config, folder: Path) -> Config:
     def absolute(text: str) -> str:
-        return str((folder / text).resolve())
+        return str((folder / Path(text).expanduser()).resolve())
 
     run_directory = absolute(config.endpoints.run_directory)
     endpoints = {key: getattr(config.endpoints, key).replace("{run}", run_directory) for key in BOUND_ENDPOINTS}

@@ -10,10 +10,13 @@ import argparse
 from collections.abc import Sequence
 
 from binance_streamer.cli import main as run
+from binance_streamer.interpreter import be_utf8
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that is meant; ends the process with its exit code."""
+    if arguments is None:
+        be_utf8()
     run(translated(arguments))
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.config import Config
+from binance_streamer.interpreter import FLAGS
 from binance_streamer.names import decode_name, encode_name
 from binance_streamer.settings import SETTINGS_VARIABLE, kept_file, settings_of
 
@@ -161,7 +162,7 @@ def _program(site: Site, program: Program) -> str:
     PATH is extended here and not for all in `[supervisord]`: there it would grow at every reread, and every program
     count as changed and be restarted (supervisor 4.3, seen).
     """
-    command = _doubled(shlex.join([site.python, *(_argument(word, site) for word in program.arguments)]))
+    command = _doubled(shlex.join([site.python, *FLAGS, *(_argument(word, site) for word in program.arguments)]))
     variables = [f'PATH="{_place(site.path, site.include, site)}:%(ENV_PATH)s"'] if site.path else []
     if program.settings:
         kept = kept_file(site.state, program.settings)

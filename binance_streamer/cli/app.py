@@ -11,6 +11,7 @@ from binance_streamer.cli import books, demos, listing, operating, storms, taps,
 from binance_streamer.cli import keys as key_files
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, Duration, before_the_command
+from binance_streamer.interpreter import be_utf8
 
 app = typer.Typer(
     name="binance-streamer",
@@ -27,6 +28,8 @@ app.callback()(before_the_command)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; ends the process with one of the codes of `Exit`."""
+    if arguments is None:
+        be_utf8()
     try:
         app(arguments)
     except configuration.ConfigError as error:

@@ -1,7 +1,6 @@
 """`apply`: a changed configuration, taken by the supervisord that runs; whatever it does not concern goes on."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.supervisor import Supervisor, configured_socket
 from binance_streamer.config import Config
+from binance_streamer.interpreter import module_command
 from binance_streamer.supervision import SIMULATOR, Site, control_socket, files, state_directory, symbol_of
 
 _RUN_S = 30.0
@@ -137,7 +137,7 @@ class _Application:
         if symbol is None:
             return
         typer.echo(f"{producer}: what its journal holds is written to the files")
-        command = [sys.executable, "-m", "services.ingest", "--symbol", symbol, "--drain", "--forget"]
+        command = module_command("services.ingest", "--symbol", symbol, "--drain", "--forget")
         with subprocess.Popen(  # noqa: S603 (our own command line)
             [*command, "-c", str(self._config_path)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         ) as process:

@@ -15,6 +15,7 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.foreground import check_socket_length
 from binance_streamer.cli.supervisor import Process, Supervisor
 from binance_streamer.config import Config
+from binance_streamer.interpreter import module_command
 from binance_streamer.supervision import checkout_site, control_socket, program_name, programs, state_directory
 
 _SETTLE_S = 15.0
@@ -79,9 +80,15 @@ def _start_supervisord(config: Config, config_path: Path) -> None:
     site.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     # programs run by the Python that runs us, also where it is on no PATH
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
-    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(site.root / "supervisord.conf")]
+    command = module_command("supervisor.supervisord", "-c", str(site.root / "supervisord.conf"))
     done = subprocess.run(  # noqa: S603 (our own command line)
-        command, env=environment, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+        command,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
     if done.returncode:
         raise CommandError(f"supervisord does not start: {(done.stderr or done.stdout).strip()}", Exit.INCOMPLETE)

@@ -20,6 +20,7 @@ from binance_streamer.cli.screen import size
 from binance_streamer.cli.supervisor import Supervisor
 from binance_streamer.cli.taps import printable
 from binance_streamer.config import BOUND_ENDPOINTS, Config, ConfigError, LoggingConfig
+from binance_streamer.interpreter import module_command
 from binance_streamer.supervision import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
 
 _LEAST_PYTHON = (3, 11)
@@ -167,9 +168,14 @@ def priority(config: Config) -> Check:
 
 def probed(module: str, config_path: Path, *arguments: str) -> Iterator[Check]:
     """What a service finds that knows the exchange's addresses, as it finds it."""
-    command = [sys.executable, "-m", module, "-c", str(config_path), *arguments]
+    command = module_command(module, "-c", str(config_path), *arguments)
     with subprocess.Popen(  # noqa: S603 (our own command line)
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
     ) as process:
         assert process.stdout is not None
         assert process.stderr is not None

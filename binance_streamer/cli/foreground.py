@@ -15,6 +15,7 @@ from binance_streamer.cli.overview import Overview
 from binance_streamer.cli.screen import Screen
 from binance_streamer.cli.supervisor import Supervisor
 from binance_streamer.cli.taps import printable
+from binance_streamer.interpreter import FLAGS, module_command
 from binance_streamer.supervision import MAX_SOCKET_PATH_BYTES, Program, Site, control_socket, files
 from binance_streamer.tap import Tap
 
@@ -66,19 +67,11 @@ class Foreground:
         site.state.mkdir(mode=0o700, parents=True, exist_ok=True)
         sites.write(site, files(site, self._programs))
         output = site.state / "supervisord.out"
-        command = [
-            sys.executable,
-            "-m",
-            "supervisor.supervisord",
-            "-n",
-            "-s",
-            "-c",
-            str(site.root / "supervisord.conf"),
-        ]
+        command = module_command("supervisor.supervisord", "-n", "-s", "-c", str(site.root / "supervisord.conf"))
         with output.open("wb") as file:
             # in a session of its own: Ctrl-C is for us alone, who then stop everything in order
             self._process = subprocess.Popen(  # noqa: S603 (our own command line)
-                [sys.executable, str(_LEASH), *command],
+                [sys.executable, *FLAGS, str(_LEASH), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,

@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import sys
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from binance_streamer.cli.captures import Contents, contents
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config import DEFAULT_STREAMS
+from binance_streamer.interpreter import module_command
 from binance_streamer.supervision import SIMULATOR, Program
 
 _LEASH = Path(__file__).with_name("leash.py")
@@ -82,9 +82,9 @@ class Simulator:
     def __init__(self, market: Market, tape: Path, state: Path) -> None:
         self._control = state / "simulator.sock"
         self._output = state / "simulator.log"
-        command = ("-m", "simulator", "--tape", str(tape), "--control", str(self._control), *market.arguments())
+        command = module_command("simulator", "--tape", str(tape), "--control", str(self._control), *market.arguments())
         # tied to supervisord by the leash, for it knows nothing of ours
-        self.program = Program(SIMULATOR, (str(_LEASH), sys.executable, *command), 5, autorestart=False)
+        self.program = Program(SIMULATOR, (str(_LEASH), *command), 5, autorestart=False)
 
     def port(self) -> int:
         """Where it listens, once it does."""

@@ -1,3 +1,7 @@
+import sys
+
+from binance_streamer.interpreter import be_utf8
 from services.ingest.app import main
 
-raise SystemExit(main())
+be_utf8()
+sys.exit(main())

@@ -1,5 +1,7 @@
 import sys
 
+from binance_streamer.interpreter import be_utf8
 from services.rest.app import main
 
+be_utf8()
 sys.exit(main())

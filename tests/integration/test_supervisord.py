@@ -19,6 +19,8 @@ SYMBOLS = {"BTCUSDT": ["aggTrade", "depth@0ms"], "龙虾USDT": ["aggTrade"]}
 LOBSTER = "ingest-%E9%BE%99%E8%99%BEUSDT"
 PROGRAMS = ["bus", LOBSTER, "ingest-BTCUSDT", "orderbook", "rest", "writer"]
 
+NO_UTF8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
 
 @pytest.fixture
 def site(place: Path) -> Iterator[Site]:
@@ -190,3 +192,27 @@ def test_sockets_that_are_deleted_under_a_running_system(site: Site) -> None:
     assert not any(alive(one) for one in first.values())
     assert site.ours("start").returncode == 0
     site.wait_until_all_run(PROGRAMS)
+
+
+def test_only_our_programs_run_and_in_utf8_whatever_the_environment_says(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("services", "supervisor", "simulator"):
+        (site.root / name).mkdir()
+        (site.root / name / "__init__.py").write_text("raise SystemExit('a stranger was imported')")
+    for variable, value in {**NO_UTF8, "PYTHONPATH": str(site.root), "PYTHONSTARTUP": "/nowhere"}.items():
+        monkeypatch.setenv(variable, value)
+    assert "龙虾USDT" in site.ours("symbols").stdout
+    assert "龙虾USDT" in site.ours("config").stdout
+    started = site.ours("start")
+    assert started.returncode == 0, started
+    monkeypatch.undo()
+    site.wait_until_all_run(PROGRAMS)
+    site.wait_for_rows(SYMBOLS)
+    for variable, value in NO_UTF8.items():
+        monkeypatch.setenv(variable, value)
+    table = site.ours("status")
+    assert "龙虾USDT" in table.stdout
+    assert "Traceback" not in table.stderr
+    assert site.ours("restart", "ingest-龙虾USDT").returncode == 0
+    assert site.ours("stop").returncode == 0

@@ -112,7 +112,7 @@ def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> Non
     site = checkout_site(config, yaml)
     worker = parsed(files(site, wanted(yaml))[site.include / "ingest-BTCUSDT.conf"])
     assert dict(worker["program:ingest-BTCUSDT"]) == {
-        "command": "python -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
+        "command": "python -E -P -X utf8 -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
         "directory": "%(here)s/../..",
         "environment": 'PATH="%(here)s/../../.venv/bin:%(ENV_PATH)s",'
         'BINANCE_STREAMER_SETTINGS="%(here)s/../../var/run.supervisor/settings/d2f7f968bac4.yaml"',
@@ -137,7 +137,9 @@ def test_a_log_has_no_percent_sign_which_supervisor_would_expand(yaml: Path) -> 
     name = ingest_name("币安人生USDT")
     section = parsed(files(site, wanted(yaml))[site.include / f"{name}.conf"])[f"program:{name}"]
     assert section["stdout_logfile"].endswith("/ingest-=E5=B8=81=E5=AE=89=E4=BA=BA=E7=94=9FUSDT.log")
-    assert section["command"] == "python -m services.ingest --symbol '币安人生USDT' -c config/streamer.yaml"
+    assert (
+        section["command"] == "python -E -P -X utf8 -m services.ingest --symbol '币安人生USDT' -c config/streamer.yaml"
+    )
 
 
 def test_supervisord_listens_on_a_private_socket_alone(yaml: Path) -> None:
@@ -169,7 +171,7 @@ def test_what_lies_outside_the_site_is_named_absolutely() -> None:
     site = Site(Path("/a/b"), Path("/a/b/d"), Path("/var/x"), python="/opt/my python/bin/python")
     texts = files(site, [Program("bus", ("-m", "services.bus", "-c", "/etc/100%.yaml"), 10)])
     bus = parsed(texts[Path("/a/b/d/bus.conf")])["program:bus"]
-    assert bus["command"] == "'/opt/my python/bin/python' -m services.bus -c /etc/100%%.yaml"
+    assert bus["command"] == "'/opt/my python/bin/python' -E -P -X utf8 -m services.bus -c /etc/100%%.yaml"
     assert bus["stdout_logfile"] == "/var/x/bus.log"
 
 

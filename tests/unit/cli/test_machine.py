@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 from collections import namedtuple
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,8 @@ def test_a_priority_that_the_limit_permits_is_ok(
 
 def test_a_probe_that_does_not_end_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stands_still.py").write_text("import os, signal\nos.close(1)\nos.close(2)\nsignal.pause()\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    command = [sys.executable, str(tmp_path / "stands_still.py")]
+    monkeypatch.setattr(doctor, "module_command", lambda *_: command)
     monkeypatch.setattr(doctor, "_PROBE_S", 0.1)
     (check,) = doctor.probed("stands_still", tmp_path / "streamer.yaml")
     assert (check.what, check.state) == ("stands_still", "fail")

@@ -242,3 +242,30 @@ def test_what_is_shown_hides_the_path_of_webhooks() -> None:
     assert "SECRET" in config.dump(found)
     assert "SECRET" not in config.shown(found)
     assert config.parse(config.shown(found), FILE).alerts.webhooks[0].url == "https://hooks.example/HIDDEN"
+
+
+def test_a_tilde_is_the_home_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    text = (
+        MINIMAL + "storage: {output_directory: ~/out, journal_directory: '~/./journal'}\n"
+        "logging: {file: '~/log/{process}'}\nnetwork: {ca_file: ~/ca.pem}\n"
+        "endpoints: {run_directory: ~/run, curve_directory: ~/keys}\n"
+    )
+    found = config.parse(text, Path("/x/streamer.yaml"))
+    paths = [
+        found.storage.output_directory,
+        found.storage.journal_directory,
+        found.logging.file,
+        found.network.ca_file,
+        found.endpoints.run_directory,
+        found.endpoints.curve_directory,
+    ]
+    assert paths == [f"{tmp_path}/{name}" for name in ("out", "journal", "log/{process}", "ca.pem", "run", "keys")]
+    assert found.endpoints.bus_publish == f"ipc://{tmp_path}/run/bus.publish"
+
+
+def test_a_home_that_is_not_known_is_refused_and_a_tilde_elsewhere_is_a_letter() -> None:
+    with pytest.raises(config.ConfigError, match="begins with ~"):
+        config.parse(MINIMAL + "storage: {output_directory: ~nobody-of-this-name/x}\n", Path("/x/s.yaml"))
+    found = config.parse(MINIMAL + "storage: {output_directory: a/~b}\n", Path("/x/s.yaml"))
+    assert found.storage.output_directory == "/x/a/~b"
