@@ -1,4 +1,4 @@
-"""How programs of ours are run: they import what is installed beside us, and speak UTF-8, wherever the user stands.
+"""The way programs of ours are run: they import what is installed beside us, and speak UTF-8, wherever the user stands.
 
 `-E` takes nothing from PYTHONPATH and its like, `-P` nothing from the current folder (a `services` package there would
 come first), `-X utf8` makes names, files and output UTF-8 in any locale.
