@@ -67,6 +67,8 @@ class Delivery:
         if durable is not None and ack.durable is not None:
             self.durable = durable
             self._journal.acknowledge(ack.durable, now_s)
+        if received is None:
+            self._journal.forget_end()
         fell_back = received is None or _is_before(received, self._received)
         self._received = received
         target = received or self._journal.oldest()

@@ -16,6 +16,7 @@ from services.runtime.disk import free_and_total_bytes, sync_directory, sync_fil
 from services.runtime.recent import Group, RecentRecords
 from services.runtime.records import Damage, encode_frames, encode_head, frames_at, scan
 from services.runtime.segments import LastRow, Segment
+from services.runtime.whole import write_whole
 
 SEGMENT_BYTES = 8 * 1024 * 1024
 _LARGEST_RECORD_BYTES = 5 * 1024 * 1024
@@ -27,6 +28,10 @@ _NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 _LOW_BYTES, _LOW_SHARE = 1024**3, 0.05
 """Less free than both on the disk is nearly full. A gigabyte is some minutes of 200 symbols: each producer looks every
 few seconds, and can only give up segments of its own, so that all have to begin before one of them finds no room."""
+
+
+_ENDED_NAME = "ended"
+"""Beside the segments: the position behind the last record of a journal that was deleted once all of it was durable."""
 
 
 class JournalFullError(Exception):
@@ -73,6 +78,8 @@ class Journal:
         self._unsynced_lock = threading.Lock()
         self._is_dirty = False
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self._ended = _ended_in(directory)
+        self._durable: tuple[Position, float] | None = None
         self._segments = self._recovered()
 
     @property
@@ -116,11 +123,14 @@ class Journal:
     def oldest(self) -> Cursor:
         """Before the first record that the journal has."""
         number = self._segments[0].number if self._segments else 0
-        return Cursor(number, 0, None)
+        ended = self._ended
+        return Cursor(number, 0, Position(ended.epoch, ended.number - 1) if ended else None)
 
     def behind(self, next_position: Position) -> Cursor | None:
         """Before the first record at or behind this position; None where the journal knows no such epoch."""
         epoch, position = next_position
+        if next_position == self._ended and all(segment.epoch != epoch for segment in self._segments):
+            return self.oldest()
         indices = [index for index, segment in enumerate(self._segments) if segment.epoch == epoch]
         if not indices:
             return None
@@ -155,6 +165,9 @@ class Journal:
 
     def acknowledge(self, durable: Position, now_s: float) -> None:
         """Everything before this position is durable at the writer; segments wholly before it may go in time."""
+        self._durable = durable, now_s
+        if durable.epoch == self.epoch:
+            self.forget_end()  # what may be missing from now on is missing behind this
         for index, segment in enumerate(self._segments[:-1]):
             following = self._segments[index + 1]
             if segment.acknowledged_at_s is None and self._is_before(following, durable, index + 1):
@@ -199,10 +212,25 @@ class Journal:
             finally:
                 os.close(descriptor)
 
-    def delete(self) -> None:
-        """Remove all segments; nothing but `close` may follow."""
+    def delete(self, durable: Position | None) -> None:
+        """Remove all segments; nothing but `close` may follow.
+
+        The next journal here says that nothing is missing behind this position, up to which the writer has everything.
+        """
         self.sync()
+        if durable is not None:
+            path = self._directory / _ENDED_NAME
+            write_whole(path, f"{durable.epoch} {durable.number}\n".encode())
+            with path.open("rb") as file:
+                sync_file(file.fileno(), path)
+            sync_directory(self._directory)
         self._remove_oldest(len(self._segments))
+
+    def forget_end(self) -> None:
+        """The writer is beyond the end of the journal that was deleted here, or knows nothing of it."""
+        if self._ended is not None:
+            self._ended = None
+            (self._directory / _ENDED_NAME).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Sync, and give all descriptors back."""
@@ -290,6 +318,8 @@ class Journal:
                 os.close(self._descriptor)
             self._segments.append(Segment(path, number, self.epoch, self.next_position, len(content)))
             self._descriptor = descriptor
+        if self._durable is not None:  # the segment before may be wholly durable; the next word may be long in coming
+            self.acknowledge(*self._durable)
         return 0, len(content) - len(records)
 
     def _write(self, descriptor: int, content: bytes, size_before: int) -> None:
@@ -376,6 +406,14 @@ class Journal:
                 self._reading = None
             self._reading = segment.number, os.open(segment.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         return os.pread(self._reading[1], length, offset)
+
+
+def _ended_in(directory: Path) -> Position | None:
+    try:
+        epoch, number = (directory / _ENDED_NAME).read_text(encoding="utf-8").split()
+        return Position(int(epoch), int(number))
+    except (OSError, ValueError):  # none, or torn by a power cut: a gap too many is listed then
+        return None
 
 
 def _translated(error: OSError) -> Exception:

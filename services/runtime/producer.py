@@ -232,8 +232,9 @@ class Producer:
         }
 
     def forget(self) -> None:
-        """Delete the journal, which nobody needs any more; only `close` may follow."""
-        self._journal.delete()
+        """Delete the journal, all of which is durable; only `close` may follow."""
+        ack = self._delivery.last_ack
+        self._journal.delete(ack.durable if ack else None)
 
     def close(self) -> None:
         """Make the journal durable and let its next owner in."""

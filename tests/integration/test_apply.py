@@ -69,6 +69,14 @@ def test_symbols_come_change_and_go_while_the_others_are_recorded(place: Path) -
         assert not list((site.root / "config/journal" / LOBSTER).glob("*.journal"))
         assert site.ours("apply").stdout == "nothing to do\n"
 
+        gone = ids(site, "龙虾USDT")
+        site.change_symbols({**AFTER, "龙虾USDT": BEFORE["龙虾USDT"]})
+        assert site.ours("apply").returncode == 0
+        eventually(lambda: len(ids(site, "龙虾USDT")) > len(gone) + 20, 60, what="it is recorded again")
+        assert not site.rows("龙虾USDT", "gap")
+        site.change_symbols(AFTER)
+        assert site.ours("apply").returncode == 0
+
         site.wait_for_rows(["SOLUSDT"])
         eventually(lambda: site.rows("ETHUSDT", "depth"), 60, what="the new stream is recorded")
         simulator.command("pause")
@@ -79,7 +87,8 @@ def test_symbols_come_change_and_go_while_the_others_are_recorded(place: Path) -
         for symbol in ("BTCUSDT", "SOLUSDT"):
             assert ids(site, symbol) == sent(simulator, symbol)
         lobsters = ids(site, "龙虾USDT")
-        assert lobsters == sent(simulator, "龙虾USDT")[: len(lobsters)]
+        assert lobsters[: len(gone)] == sent(simulator, "龙虾USDT")[: len(gone)]
+        assert lobsters[len(gone)] > gone[-1] + 1  # it was not recorded meanwhile
         assert not site.rows("龙虾USDT", "gap")
         restarts = [row for row in site.rows("ETHUSDT", "gap") if row["stream"] == "ethusdt@aggTrade"]
         assert {row["reason"] for row in restarts} <= {"restart"}

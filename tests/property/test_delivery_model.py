@@ -252,6 +252,14 @@ class World:
         shutil.rmtree(self.directory)
         self.start_producer()
 
+    def forget(self) -> None:
+        """The symbol is removed, its journal is drained and deleted; it is added again."""
+        if self.delivery.last_ack is None or not self.delivery.is_durable():
+            return
+        self.journal.delete(self.delivery.last_ack.durable)
+        self.journal.close()
+        self.start_producer()
+
     def lose_some(self, queue: "deque[Batch] | deque[Ack]") -> None:
         for _ in range(self.random.randint(0, len(queue))):
             queue.pop()
@@ -287,6 +295,7 @@ STEPS = {
     "cut_connection": 2,
     "fill_disk": 2,
     "free_disk": 2,
+    "forget": 2,
 }
 RARE = {"cut_power": 1, "damage": 1, "wipe": 0.3}
 
@@ -319,3 +328,37 @@ def test_power_cuts_damage_and_wiped_journals_lose_only_what_they_took(tmp_path:
         missing = set(world.accepted) - set(rows)
         assert missing <= world.excused, f"seed {seed}: lost {sorted(missing - world.excused)[:5]}"
         assert world.writer.refused == 0, f"seed {seed}"
+
+
+def test_a_forgotten_journal_does_not_hold_up_a_writer_that_never_heard_of_it(tmp_path: Path) -> None:
+    world = World(1, tmp_path)
+    for _ in range(5):
+        world.append()
+    world.settle()
+    world.forget()
+    world.writer = Writer()
+    world.accepted = []
+    world.append()
+    world.kill_writer()
+    world.settle()
+    assert world.writer.rows == world.accepted
+    assert world.writer.losses == []
+    world.journal.close()
+
+
+def test_a_journal_that_is_wiped_after_its_symbol_came_back_is_a_loss(tmp_path: Path) -> None:
+    world = World(1, tmp_path)
+    for _ in range(2):
+        world.append()
+        world.settle()
+        world.forget()
+    world.append()
+    world.settle()
+    for path in tmp_path.glob("*.journal"):
+        path.unlink()
+    world.journal.close()
+    world.start_producer()
+    world.append()
+    world.settle()
+    assert world.writer.losses == [Loss.WIPED]
+    world.journal.close()

@@ -160,6 +160,16 @@ def test_acknowledged_segments_go_after_the_retention_time_but_never_the_newest(
     journal.close()
 
 
+def test_a_segment_that_was_the_newest_when_it_became_durable_goes_too(tmp_path: Path) -> None:
+    journal = filled(tmp_path, 3)
+    assert len(list(tmp_path.glob("*.journal"))) == 1
+    journal.acknowledge(Position(1, 3), 100.0)
+    journal.append([b"x" * 190], {})
+    assert len(list(tmp_path.glob("*.journal"))) == 2
+    assert journal.trim(161.0, 60.0) == 1
+    journal.close()
+
+
 def test_what_is_not_acknowledged_is_never_trimmed(tmp_path: Path) -> None:
     journal = filled(tmp_path, 30)
     journal.acknowledge(Position(1, 12), 0.0)
