@@ -201,7 +201,7 @@ def _volumes(stack: Stack, kind: str) -> list[str]:
 
 def _simulator(stack: Stack, folder: str) -> str:
     """With a certificate that it makes itself; `network.ca_file` of the demo names it."""
-    certificate = stack.config.network.ca_file.rpartition("/")[2]
+    certificate = shlex.quote(stack.config.network.ca_file.rpartition("/")[2])
     symbols = shlex.quote(",".join(symbol.symbol for symbol in stack.config.symbols))
     make_key = (
         "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj /CN=simulator "
@@ -239,4 +239,4 @@ def _words(words: Sequence[str]) -> str:
 
 
 def _flow(texts: Sequence[str]) -> str:
-    return "[" + ", ".join(json.dumps(each) for each in texts) + "]"
+    return "[" + ", ".join(json.dumps(each, ensure_ascii=False) for each in texts) + "]"

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 from msgspec import Meta
 
 from binance_streamer import exchange, layers
@@ -281,7 +280,7 @@ def default_of(config: Config, path: Path) -> Config:
 
 def dump(config: Config) -> str:
     """YAML that `parse` reads back into the same configuration."""
-    return yaml.safe_dump(msgspec.to_builtins(config), sort_keys=False, allow_unicode=True)
+    return layers.dumped(msgspec.to_builtins(config))
 
 
 def shown(config: Config) -> str:

@@ -114,6 +114,12 @@ class _StrictLoader(yaml.SafeLoader):
 
 # YAML 1.1 reads NO as false, 1:30 as 90 and 010 as 8; this loader reads them as text, which the types then refuse.
 _StrictLoader.yaml_implicit_resolvers = {}
+
+
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that also quotes what only this loader reads as something else than text: 1E3."""
+
+
 for _tag, _pattern, _first in (
     ("bool", r"true|false", "tf"),
     ("int", r"-?(?:0|[1-9][0-9]*)", "-0123456789"),
@@ -121,3 +127,10 @@ for _tag, _pattern, _first in (
     ("null", r"null|~|", ["n", "~", ""]),
 ):
     _StrictLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
+
+
+def dumped(plain: dict[str, Any]) -> str:
+    """YAML that reads back as this map."""
+    text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text

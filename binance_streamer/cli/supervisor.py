@@ -197,7 +197,10 @@ def configured_socket(main: Path) -> Path | None:
         found = parser["unix_http_server"]["file"]
     except (OSError, UnicodeDecodeError, configparser.Error, KeyError):
         return None
-    return Path(found.replace("%(here)s", str(main.parent)).replace("%%", "%"))
+    try:
+        return Path(found.replace("%(here)s", str(main.parent)) % {"here": ""})
+    except (KeyError, TypeError, ValueError):
+        return None  # of somebody else's making
 
 
 def _words(pid: int) -> list[str]:
