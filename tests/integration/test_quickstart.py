@@ -135,7 +135,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("library", ["polars", "pandas", "duckdb"])
 def test_a_readers_program_reads_the_files(library: str, request: pytest.FixtureRequest) -> None:
     if importlib.util.find_spec(library) is None:
-        pytest.skip(f"{library} is not installed: ./run --group readers pytest -k readers")
+        pytest.skip(f"{library} is not installed: ./run --group readers pytest tests -k readers")
     data: Path = request.getfixturevalue("recorded")
     (program,) = (text for text in programs() if f"import {library}" in text)
     done = subprocess.run(
