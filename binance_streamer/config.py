@@ -19,7 +19,10 @@ from binance_streamer.endpoints import EXPECTED, is_endpoint, is_local, is_loopb
 from binance_streamer.names import encode_name, symbol_fault
 from binance_streamer.wire import MAX_FRAME_BYTES
 
+OWN_PATH = Path("recording/streamer.yaml")
+"""Where `binance-streamer init` puts the user's own configuration: in no checkout's history."""
 DEFAULT_PATH = Path("config/streamer.yaml")
+"""The example of a checkout."""
 EXIT_CODE = 78
 """EX_CONFIG of sysexits.h: what a process ends with when its configuration is not valid."""
 
@@ -231,6 +234,11 @@ def has_book(symbol: SymbolConfig) -> bool:
     return symbol.depth_snapshot and any(stream.stream_type == "depth" for stream in streams_of(symbol))
 
 
+def default_path() -> Path:
+    """The configuration in force where none is named: the user's own, else the example of a checkout."""
+    return OWN_PATH if OWN_PATH.is_file() else DEFAULT_PATH
+
+
 def load(path: Path) -> Config:
     """Read and validate; every fault is a `ConfigError`."""
     return load_with_text(path)[0]
@@ -241,7 +249,7 @@ def load_with_text(path: Path) -> tuple[Config, str]:
     try:
         text = layers.text_of(path)
     except layers.LayerError as error:
-        raise ConfigError(f"{error}; name another file with -c FILE") from error
+        raise ConfigError(f"{error}; name another file with -c FILE, or make one: binance-streamer init") from error
     plain, source = _merged(text, path)
     return _configured(plain, source, path), msgspec.json.encode(plain).decode()
 

@@ -24,7 +24,7 @@ _PATIENCE_S = 10.0
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what is wrong; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m binance_streamer.healthcheck", description=__doc__)
-    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.DEFAULT_PATH)
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
     parser.add_argument("name", metavar="NAME", help="bus, writer, rest, orderbook, monitor, ingest-BTCUSDT")
     given = parser.parse_args(arguments)
     try:

@@ -1,5 +1,6 @@
 """The command `binance-streamer`."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from binance_streamer import config as configuration
+from binance_streamer import own_config
 from binance_streamer.cli import books, demos, listing, operating, storms, taps, ups
 from binance_streamer.cli import keys as key_files
 from binance_streamer.cli.errors import CommandError, Exit
@@ -78,6 +80,29 @@ def demo(  # noqa: PLR0913 (the options of the command line)
     if capture is not None:
         market = demos.Replay(capture, speed)
     raise typer.Exit(demos.run(market, data_dir, duration))
+
+
+@app.command()
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where: for the configuration, and for what is recorded.")
+    ] = configuration.OWN_PATH.parent,
+) -> None:
+    """Make a configuration of your own.
+
+    A commented YAML in a folder of its own, below which everything lies that is recorded with it. In the folder where
+    this is called, all commands take recording/streamer.yaml from then on; another one is named with -c FILE. Nothing
+    is overwritten.
+
+    \b
+    Examples:
+      binance-streamer init
+      binance-streamer init /srv/binance
+    """
+    path = own_config.create(folder)
+    option = "" if path == configuration.OWN_PATH else f" -c {shlex.quote(str(path))}"
+    typer.echo(f"made {path}: name your symbols and streams in it")
+    typer.echo(f"then: binance-streamer doctor{option}    binance-streamer up{option}")
 
 
 @app.command()

@@ -25,7 +25,10 @@ def compose_text(config_path: Path) -> str:
     """What it must say; `compose.yaml` in the folder of the configuration, and `demo.yaml` where there is one."""
     folder = config_path.resolve().parent
     if not (folder / RECORD).exists():
-        raise ConfigError(f"{folder / RECORD} is missing: it says by which endpoints containers reach each other")
+        raise ConfigError(
+            f"{folder / RECORD} is missing: it says by which endpoints containers reach each other; "
+            "a checkout has it: -c config/streamer.yaml"
+        )
     record = _stack("record", folder / RECORD)
     demo = _stack("demo", folder / DEMO) if (folder / DEMO).exists() else None
     return compose.text(record, demo, "./config" if folder.name == "config" else ".")

@@ -14,10 +14,14 @@ from binance_streamer.config import LEVEL_VARIABLE
 
 
 def _chosen(ctx: typer.Context, value: Path) -> Path:
-    """`-c` behind the command, else the one before it."""
+    """Return the `-c` behind the command, else the one before it, else the user's own, else the example."""
     source = ctx.get_parameter_source("config")
+    if source is not None and source.name != "DEFAULT":
+        return value
     before = ctx.find_root().params.get("config")
-    return before if (source is None or source.name == "DEFAULT") and isinstance(before, Path) else value
+    if isinstance(before, Path):
+        return before
+    return configuration.default_path() if value == configuration.DEFAULT_PATH else value
 
 
 def _programs(ctx: typer.Context, incomplete: str) -> list[str]:

@@ -37,7 +37,7 @@ _ADVICE = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line of JSON per check; 0, or 78 where the configuration is not valid."""
     parser = argparse.ArgumentParser(prog="python -m services.ingest.probe", description=__doc__)
-    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.DEFAULT_PATH)
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
     parser.add_argument("--seconds", metavar="S", type=float, default=10.0, help="to wait for messages of a route")
     options = parser.parse_args(arguments)
     try:

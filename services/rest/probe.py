@@ -27,7 +27,7 @@ _ADVICE = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line of JSON per check; 0, or 78 where the configuration is not valid."""
     parser = argparse.ArgumentParser(prog="python -m services.rest.probe", description=__doc__)
-    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.DEFAULT_PATH)
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
     try:
         config = configuration.load(parser.parse_args(arguments).config)
     except configuration.ConfigError as error:

@@ -57,7 +57,7 @@ def arguments_of(program: str, description: str, example: str) -> argparse.Argum
         "--config",
         metavar="FILE",
         type=Path,
-        default=configuration.DEFAULT_PATH,
+        default=configuration.default_path(),
         help="configuration (default: %(default)s)",
     )
     return parser

@@ -20,7 +20,7 @@ Positions = dict[tuple[str, int], int]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line per producer; 0 where nothing is left, 1 where something is."""
     parser = argparse.ArgumentParser(prog="python -m services.writer.audit", description=__doc__)
-    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.DEFAULT_PATH)
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
     try:
         storage = configuration.load(parser.parse_args(arguments).config).storage
         left = dict(leftovers(Path(storage.journal_directory), durable(Path(storage.output_directory))))

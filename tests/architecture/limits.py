@@ -38,7 +38,7 @@ LIMITS: dict[str, Limit] = {
     "docstrings that begin as a question": Limit(aimed=0, reached=316),
     "public docstrings below five words": Limit(aimed=0, reached=109),
     "explanation lines per 100 code lines": Limit(aimed=25, reached=15.4, more_is_better=True),
-    "code lines": Limit(aimed=18_500, reached=19_600),
+    "code lines": Limit(aimed=18_500, reached=19_700),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=59),
     "unit tests away from their module": Limit(aimed=0, reached=83),

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
 from tests.support.processes import Program, Simulator, command_line
 from tests.support.recorded import recorded_rows
@@ -113,14 +113,17 @@ def test_the_quick_start_does_what_it_says(place: Path, demo: Program) -> None:
 
 @pytest.mark.slow
 def test_the_commands_for_the_exchange_record_it(place: Path) -> None:
-    with Simulator(place, "--symbols", "BTCUSDT", "--rate", "200") as simulator:
-        streams = ["aggTrade", "depth@0ms", "kline_1m"]
-        configuration = write_config(place, {"BTCUSDT": streams}, simulator.urls)
-        for line in commands("Record the exchange"):
+    with Simulator(place, "--symbols", "BTCUSDT,ETHUSDT", "--rate", "200") as simulator:
+        first, *others = commands("Record the exchange")
+        assert first == "./run binance-streamer init"
+        succeed(first, place)
+        with (place / "recording" / "streamer.yaml").open("a", encoding="utf-8") as file:
+            file.write(yaml.safe_dump({"network": simulator.urls, "monitor": {"enabled": False}}))
+        for line in others:
             if line.endswith(" status"):
-                eventually(lambda: status(place, f"-c {configuration}").get("recording"), 60, every_s=0.5)
-            succeed(f"{line.replace('--duration 60', '--duration 3')} -c {configuration}", place)
-        assert len(recorded_rows(place / "data", "BTCUSDT", "aggtrade")) > 10
+                eventually(lambda: status(place, "").get("recording"), 60, every_s=0.5)
+            succeed(line.replace("--duration 60", "--duration 3"), place)
+        assert len(recorded_rows(place / "recording" / "data", "BTCUSDT", "aggtrade")) > 10
 
 
 @pytest.fixture(scope="module")
