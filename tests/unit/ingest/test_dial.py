@@ -19,6 +19,7 @@ import trustme
 
 from services.ingest.dial import Connection, DialError, dial
 from services.ingest.frames import FrameParser
+from tests.support.addresses import dead_address, resolve
 
 LONG_S = 60.0
 HELLO = b"\x81\x05hello"
@@ -519,3 +520,21 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("no_proxy", raising=False)
         monkeypatch.delenv("NO_PROXY", raising=False)
         assert refusal("wss://fstream.example/").kind == "proxy"
+
+
+def test_a_dead_first_address_does_not_keep_from_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dead_address() as dead, Server(saying(HELLO)) as server:
+        resolve(monkeypatch, dead, ("127.0.0.1", server.port))
+        started_s = time.monotonic()
+        with contextlib.closing(dial("ws://localhost/", connect_timeout_s=LONG_S)) as connection:
+            assert received(connection, 7) == HELLO
+        assert time.monotonic() - started_s < LONG_S / 4
+
+
+def test_a_socks_proxy_is_refused_by_name_and_not_gone_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("all_proxy", "socks5h://127.0.0.1:1080")
+    monkeypatch.setenv("no_proxy", "")
+    error = refusal("wss://fstream.example/")
+    assert error.kind == "proxy"
+    assert "all_proxy names a SOCKS proxy" in str(error)
