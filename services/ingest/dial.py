@@ -1,4 +1,4 @@
-"""Opens a websocket: the URL, proxy, TLS and handshake are websocket-client's; then its socket, which never blocks."""
+"""Opens a websocket: the handshake is websocket-client's; the rest ours, and the socket then, which never blocks."""
 
 import contextlib
 import socket
@@ -9,13 +9,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from http.cookies import CookieError
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import websocket
 from websocket import ABNF
 
 from binance_streamer.endpoints import is_loopback
+from services.runtime.clock import monotonic_s
+from services.runtime.proxies import ProxyError, open_tunnel, proxy_of
+from services.runtime.reach import Reach
 from services.runtime.stand_down import LONGEST_STAND_DOWN_S, http_date_s
 
 # A peer that is gone is noticed after 10 s of silence and 4 probes of 5 s, or 20 s after something we sent.
@@ -28,22 +31,24 @@ _SOCKET_OPTIONS = [
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
     (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 20_000),
 ]
-# The library reads http_no_proxy only beside a proxy's host; no proxy reaches this machine's own loopback.
-_NO_PROXY = {"http_proxy_host": "none", "http_no_proxy": ["*"]}
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 DialErrorKind = Literal["url", "dns", "refused", "timeout", "tls", "proxy", "http"]
 
 # The first that fits: an SSLError is an OSError, and one for a certificate a ValueError too.
 _KINDS: tuple[tuple[tuple[type[Exception], ...], DialErrorKind], ...] = (
-    ((websocket.WebSocketAddressException,), "dns"),
-    ((websocket.WebSocketProxyException,), "proxy"),
+    ((socket.gaierror,), "dns"),
+    ((ProxyError,), "proxy"),
     ((TimeoutError, websocket.WebSocketTimeoutException), "timeout"),
     ((ssl.SSLError,), "tls"),
     ((OSError, websocket.WebSocketConnectionClosedException), "refused"),
     ((ValueError,), "url"),
     ((websocket.WebSocketException, CookieError), "http"),
 )
+
+
+_ADDRESS_FAULTS = ("timeout", "tls", "refused")
+"""What another address of the host may do better."""
 
 
 class DialError(Exception):
@@ -130,51 +135,111 @@ class Connection:
 
 
 def dial(
-    url: str, *, connect_timeout_s: float, ca_file: str | None = None, allow_plaintext: bool = False
+    url: str,
+    *,
+    connect_timeout_s: float,
+    ca_file: str | None = None,
+    allow_plaintext: bool = False,
+    reach: Reach | None = None,
 ) -> Connection:
     """An open connection, or DialError, after `connect_timeout_s` at most, whatever name server and peer do.
 
-    Certificates are verified always, against `ca_file` or else the system's (SSL_CERT_FILE). Blocks: another
-    thread must read the connections that are open meanwhile.
+    Certificates are verified always, against `ca_file` or else the system's (SSL_CERT_FILE). `reach` remembers
+    addresses that came to nothing. Blocks: another thread must read the connections that are open meanwhile.
     """
     host = _checked_host(url, allow_plaintext=allow_plaintext)
-    client = websocket.WebSocket(
-        sockopt=_SOCKET_OPTIONS,
-        sslopt={"context": _tls_context(ca_file)} if url.startswith("wss:") else {},
-        enable_multithread=False,
-        skip_utf8_validation=True,
-    )
-    client.settimeout(connect_timeout_s)
+    context = _tls_context(ca_file) if url.startswith("wss:") else None
+    attempt = _Attempt(url, host, context, reach or Reach(), monotonic_s() + connect_timeout_s)
     # The library's timeout is for each recv, and it reads its headers bytewise: only a thread that can be
     # abandoned bounds a trickled answer, or a name server that does not answer.
     outcome: Future[Connection] = Future()
-    threading.Thread(target=_connect, args=(client, url, host, outcome), name="dial", daemon=True).start()
+    threading.Thread(target=attempt.run, args=(outcome,), name="dial", daemon=True).start()
     try:
         return outcome.result(connect_timeout_s)
     except TimeoutError:
         if not outcome.cancel():  # it has ended this moment
             return outcome.result()
-    if client.sock is not None:  # ends the thread too; while it is None the library's own timeout still counts
-        with contextlib.suppress(OSError):
-            client.sock.shutdown(socket.SHUT_RDWR)
+    attempt.abandon()
     raise DialError("timeout", f"{host}: no connection within {connect_timeout_s} s")
 
 
-def _connect(client: websocket.WebSocket, url: str, host: str, outcome: Future[Connection]) -> None:
-    connect: Callable[..., None] = client.connect
-    failure = None
-    try:
-        connect(url, redirect_limit=0, **(_NO_PROXY if is_loopback(host) else {}))
-    except (OSError, ValueError, CookieError, websocket.WebSocketException) as error:
-        failure = _translated(error, host, client)
-    if not outcome.set_running_or_notify_cancel():
-        if client.sock is not None:
-            client.sock.close()
-    elif failure is not None:
-        outcome.set_exception(failure)
-    else:
-        assert client.sock is not None
-        outcome.set_result(Connection(client.sock))
+class _Attempt:
+    """One thread's way to a connection, which another one may abandon."""
+
+    def __init__(self, url: str, host: str, context: ssl.SSLContext | None, reach: Reach, deadline_s: float) -> None:
+        self._url = url
+        self._host = host
+        self._context = context
+        self._reach = reach
+        self._deadline_s = deadline_s
+        self._client = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
+        self._sock: socket.socket | None = None
+        self._peer: tuple[Any, ...] | None = None
+        """The address that has taken the connection."""
+
+    def run(self, outcome: "Future[Connection]") -> None:
+        """Connect, and set the outcome unless it was cancelled."""
+        failure = None
+        try:
+            self._connect()
+        except (OSError, ValueError, CookieError, websocket.WebSocketException, ProxyError) as error:
+            failure = _translated(error, self._host, self._client)
+            self._close()
+        if not outcome.set_running_or_notify_cancel():
+            self._close()
+        elif failure is not None:
+            if failure.kind in _ADDRESS_FAULTS:
+                self._doubt()
+            outcome.set_exception(failure)
+        else:
+            assert self._sock is not None
+            assert self._peer is not None
+            self._reach.trust(self._peer)
+            outcome.set_result(Connection(self._sock))
+
+    def abandon(self) -> None:
+        """End what hangs, and the thread with it."""
+        self._doubt()
+        if self._sock is not None:  # while it is None, `reach` counts the time
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RDWR)
+
+    def _connect(self) -> None:
+        self._sock = self._reached()
+        if self._context is not None:
+            self._sock = self._context.wrap_socket(
+                self._sock, server_hostname=self._host, do_handshake_on_connect=False
+            )
+            self._sock.do_handshake()
+        connect: Callable[..., None] = self._client.connect
+        connect(self._url, redirect_limit=0, socket=self._sock)
+
+    def _reached(self) -> socket.socket:
+        proxy = proxy_of(self._url)
+        port = urlsplit(self._url).port or (443 if self._context else 80)
+        host, first_port = (proxy.host, proxy.port) if proxy else (self._host, port)
+        try:
+            sock = self._reach.connect(host, first_port, timeout_s=self._left_s(), options=_SOCKET_OPTIONS)
+        except OSError as error:
+            if proxy is None:
+                raise
+            raise ProxyError(f"proxy {proxy}: {error}") from error
+        self._sock, self._peer = sock, sock.getpeername()
+        sock.settimeout(self._left_s())
+        if proxy is not None:
+            open_tunnel(sock, proxy, host=self._host, port=port)
+        return sock
+
+    def _left_s(self) -> float:
+        return max(0.001, self._deadline_s - monotonic_s())
+
+    def _doubt(self) -> None:
+        if self._peer is not None:
+            self._reach.doubt(self._peer)
+
+    def _close(self) -> None:
+        if self._sock is not None:
+            self._sock.close()
 
 
 def _checked_host(url: str, *, allow_plaintext: bool) -> str:

@@ -17,6 +17,7 @@ from services.ingest.dial import DialError, dial
 from services.ingest.reader import Reader
 from services.ingest.reports import Failed
 from services.runtime.clock import wall_ns
+from services.runtime.reach import Reach
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +84,7 @@ class Dialler:
         self._budget = budget_of(config)
         self._reader = reader
         self._need_of_open = need_of
+        self._reach = Reach()
         self._waiting: list[_Wish] = []
         self._under_way: dict[int, str] = {}
         self._not_before_s = {True: 0.0, False: 0.0}  # by whether the reserve may be used
@@ -138,7 +140,12 @@ class Dialler:
     def _dial(self, number: int, _: str, target: Target) -> None:
         network = self._network
         try:
-            connection = dial(target.url, connect_timeout_s=network.connect_timeout, ca_file=network.ca_file or None)
+            connection = dial(
+                target.url,
+                connect_timeout_s=network.connect_timeout,
+                ca_file=network.ca_file or None,
+                reach=self._reach,
+            )
         except DialError as error:
             self._reader.failed(Failed(number, str(error), error.retry_after_s or 0.0, error.http_status))
         except RuntimeError as error:  # no more threads: an attempt without an end would be waited for for ever

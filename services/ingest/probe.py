@@ -17,6 +17,7 @@ from services.ingest.reader import Reader
 from services.ingest.reports import Delivered, Ended
 from services.ingest.routing import parse, split
 from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.reachable import check_addresses
 
 _RESERVED = 1 / 3
 """Of the budget of attempts: workers come first."""
@@ -28,7 +29,7 @@ _ADVICE = {
     "refused": "is network.websocket_url right, and does a firewall stand in the way?",
     "timeout": "is network.websocket_url right, and does a firewall stand in the way?",
     "tls": "are the system's certificates there, or is network.ca_file needed?",
-    "proxy": "look at the proxy that the environment names (https_proxy)",
+    "proxy": "look at the proxy that the environment names; docs/proxies.md",
     "http": "403 and 451: the exchange does not serve this address or region; 429: connect less often",
     "url": "network.websocket_url",
 }
@@ -45,12 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except configuration.ConfigError as error:
         sys.stderr.write(f"ingest: {error}\n")
         return configuration.EXIT_CODE
+    for check in check_addresses(config.network.websocket_url, timeout_s=config.network.connect_timeout):
+        _print(check)
     for route in ROUTES:
         streams = [stream for symbol in config.symbols for stream in streams_of(symbol) if stream.route == route]
         for check in _probe(config, route, streams, options.seconds) if streams else ():
-            sys.stdout.write(line_of(check) + "\n")
-            sys.stdout.flush()
+            _print(check)
     return 0
+
+
+def _print(check: Check) -> None:
+    sys.stdout.write(line_of(check) + "\n")
+    sys.stdout.flush()
 
 
 def _probe(config: Config, route: str, streams: Sequence[Stream], seconds: float) -> Iterator[Check]:

@@ -13,7 +13,10 @@ import urllib3
 from binance_streamer.config import NetworkConfig
 from binance_streamer.endpoints import is_loopback
 from services.rest.answers import Answer
+from services.rest.connecting import ReachingAdapter
 from services.runtime.clock import monotonic_s
+from services.runtime.proxies import ProxyError, proxy_of
+from services.runtime.reach import Reach
 
 MAX_BODY_BYTES = 32 * 2**20
 """The largest answer, exchangeInfo, has 2 MB (2026-09-15)."""
@@ -35,7 +38,17 @@ class Client:
         is_local = is_loopback(url.hostname or "")
         self._fault = "" if url.scheme == "https" or is_local else "refused: plain http beyond this machine"
         self._session = _Session()
-        self._session.trust_env = not is_local  # proxies; but no proxy reaches this machine's own loopback
+        self._session.trust_env = not is_local
+        self._reach = Reach()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, ReachingAdapter(self._reach))
+        self._proxies: dict[str, str] = {}
+        try:
+            proxy = proxy_of(self._base) if not self._fault else None
+        except ProxyError as error:
+            self._fault = str(error)
+        else:
+            self._proxies = {url.scheme: proxy.url} if proxy else {"no_proxy": "*"}
         self._session.auth = _no_credentials
         self._session.headers["User-Agent"] = f"binance-streamer/{version('binance-streamer')}"
         self._session.headers["Accept-Encoding"] = "identity"  # nothing small that becomes huge
@@ -47,11 +60,20 @@ class Client:
             return Answer(0, {}, b"", requested_ns, requested_ns, self._fault)
         try:
             with self._session.get(
-                self._base + path, timeout=self._timeout, verify=self._verify, allow_redirects=False, stream=True
+                self._base + path,
+                timeout=self._timeout,
+                verify=self._verify,
+                proxies=self._proxies,
+                allow_redirects=False,
+                stream=True,
             ) as response:
                 body, fault = self._body(response.raw)
+                if self._reach.latest:
+                    self._reach.trust(self._reach.latest)
                 return Answer(response.status_code, response.headers, body, requested_ns, self._wall_ns(), fault)
         except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' own errors are OSErrors
+            if self._reach.latest:
+                self._reach.doubt(self._reach.latest)
             return Answer(0, {}, b"", requested_ns, self._wall_ns(), _shown(error))
 
     def close(self) -> None:

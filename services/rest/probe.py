@@ -14,6 +14,7 @@ from services.rest.answers import TIME, Answer, AnswerError, read_clock_sample, 
 from services.rest.app import DEFAULT_WEIGHT_LIMIT, STATE_FILE
 from services.rest.client import Client
 from services.runtime.clock import wall_ns
+from services.runtime.reachable import check_addresses
 
 _ADVICE = {
     "standing back": "`binance-streamer logs rest` says why: a ban, or nobody answered; wait",
@@ -45,6 +46,7 @@ def probe(config: Config) -> list[Check]:
     if stand_down_s > 0:
         found = f"nothing was sent: the REST process stands back for another {math.ceil(stand_down_s)} s"
         return [Check(url, "fail", found, _ADVICE["standing back"])]
+    addresses = check_addresses(url, timeout_s=config.network.connect_timeout)
     client = Client(config.network, wall_ns)
     try:
         answer = client.get(TIME.path)
@@ -52,8 +54,9 @@ def probe(config: Config) -> list[Check]:
         client.close()
     found = verdict(answer)
     if found != "good":
-        return [Check(url, "fail", shown(answer), _ADVICE[found])]
+        return [*addresses, Check(url, "fail", shown(answer), _ADVICE[found])]
     return [
+        *addresses,
         Check(url, "ok", f"answers in {(answer.recv_ns - answer.requested_ns) / 1e6:.0f} ms"),
         *_read(config, answer),
     ]

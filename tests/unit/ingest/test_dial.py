@@ -19,7 +19,8 @@ import trustme
 
 from services.ingest.dial import Connection, DialError, dial
 from services.ingest.frames import FrameParser
-from tests.support.addresses import dead_address, resolve
+from services.runtime.reach import Reach
+from tests.support.addresses import dead_address, resolve, silent_address
 
 LONG_S = 60.0
 HELLO = b"\x81\x05hello"
@@ -522,13 +523,24 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         assert refusal("wss://fstream.example/").kind == "proxy"
 
 
-def test_a_dead_first_address_does_not_keep_from_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    with dead_address() as dead, Server(saying(HELLO)) as server:
-        resolve(monkeypatch, dead, ("127.0.0.1", server.port))
-        started_s = time.monotonic()
-        with contextlib.closing(dial("ws://localhost/", connect_timeout_s=LONG_S)) as connection:
-            assert received(connection, 7) == HELLO
-        assert time.monotonic() - started_s < LONG_S / 4
+def test_a_proxy_is_given_its_name_and_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[bytes] = []
+
+    def refuse(sock: socket.socket) -> None:
+        heads.append(request(sock))
+        sock.sendall(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+    with Server(refuse) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://us%40er:secret@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "")
+        error = refusal("wss://fstream.example:8443/")
+    assert heads[0] == (
+        b"CONNECT fstream.example:8443 HTTP/1.1\r\nHost: fstream.example:8443\r\n"
+        b"Proxy-Authorization: Basic dXNAZXI6c2VjcmV0\r\n\r\n"
+    )
+    assert error.kind == "proxy"
+    assert "status 403" in str(error)
+    assert "secret" not in str(error)
 
 
 def test_a_socks_proxy_is_refused_by_name_and_not_gone_around(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -538,3 +550,26 @@ def test_a_socks_proxy_is_refused_by_name_and_not_gone_around(monkeypatch: pytes
     error = refusal("wss://fstream.example/")
     assert error.kind == "proxy"
     assert "all_proxy names a SOCKS proxy" in str(error)
+
+
+def test_a_dead_first_address_does_not_keep_from_the_second(ca_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dead_address() as dead, Server(saying(HELLO)) as server:
+        resolve(monkeypatch, dead, ("127.0.0.1", server.port))
+        started_s = time.monotonic()
+        with contextlib.closing(dial("ws://localhost/", connect_timeout_s=LONG_S)) as connection:
+            assert received(connection, 7) == HELLO
+        assert time.monotonic() - started_s < LONG_S / 4
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_an_address_that_accepts_and_says_nothing_takes_the_time_of_one_attempt_only(
+    scheme: str, authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tls = server_context(authority.issue_cert("localhost")) if scheme == "wss" else None
+    reach = Reach()
+    with silent_address() as silent, Server(saying(HELLO), tls=tls) as server:
+        resolve(monkeypatch, silent, ("127.0.0.1", server.port))
+        with pytest.raises(DialError) as raised:
+            dial(f"{scheme}://localhost/", connect_timeout_s=0.5, ca_file=ca_file, reach=reach)
+        assert raised.value.kind == "timeout"
+        dial(f"{scheme}://localhost/", connect_timeout_s=LONG_S, ca_file=ca_file, reach=reach).close()

@@ -4,6 +4,7 @@ import select
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from binance_streamer.config import NetworkConfig
 from services.rest import client as client_module
 from services.rest.answers import Answer
 from services.rest.client import Client, Worker
+from tests.support.addresses import dead_address, resolve, silent_address
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-MBX-USED-WEIGHT-1M: 21\r\n\r\n{}"
 
@@ -253,3 +255,65 @@ def test_the_end_of_the_thread_ends_whoever_waits_for_it(monkeypatch: pytest.Mon
     with pytest.raises(RuntimeError, match="the thread that asks the exchange has ended"):
         worker.answer()
     assert ended.wait(30)
+
+
+def test_a_dead_first_address_costs_a_moment_and_not_the_time_out(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(OK)
+    with dead_address() as dead:
+        resolve(monkeypatch, dead, ("127.0.0.1", server.port))
+        network = NetworkConfig(rest_url="http://localhost", connect_timeout=60, request_timeout=60)
+        client = Client(network, time.time_ns)
+        answer = client.get("/fapi/v1/time")
+        client.close()
+    assert answer.status == 200
+    assert answer.recv_ns - answer.requested_ns < 15e9
+
+
+def test_an_address_that_accepts_and_says_nothing_takes_the_time_of_one_request_only(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = start(OK)
+    with silent_address() as silent:
+        resolve(monkeypatch, silent, ("127.0.0.1", server.port))
+        client = Client(NetworkConfig(rest_url="http://localhost", request_timeout=0.5), time.time_ns)
+        answers = [client.get("/fapi/v1/time") for _ in range(2)]
+        client.close()
+    assert answers[0].fault.startswith("ReadTimeout")
+    assert answers[1].status == 200
+
+
+def test_a_proxy_is_asked_for_a_tunnel(start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = start(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    with dead_address() as dead:
+        resolve(monkeypatch, dead, ("127.0.0.1", proxy.port))
+        monkeypatch.setenv("https_proxy", "http://user:secret@proxy.example:3128")
+        monkeypatch.setenv("no_proxy", "")
+        client = Client(NetworkConfig(rest_url="https://fapi.example"), time.time_ns)
+        answer = client.get("/fapi/v1/time")
+        client.close()
+    assert proxy.requests[0].startswith(b"CONNECT fapi.example:443 HTTP/1.")
+    assert b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=" in proxy.requests[0]
+    assert "403" in answer.fault
+
+
+def test_no_proxy_is_read_as_for_websockets(monkeypatch: pytest.MonkeyPatch, start: Callable[..., Server]) -> None:
+    server = start(OK)
+    resolve(monkeypatch, ("127.0.0.1", server.port))
+    monkeypatch.setenv("https_proxy", "socks5://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "*.example")
+    client = Client(NetworkConfig(rest_url="https://fapi.example", connect_timeout=1), time.time_ns)
+    fault = client.get("/fapi/v1/time").fault
+    client.close()
+    assert "SOCKS" not in fault
+    assert server.connections == 1  # where TLS fails: it is plain
+
+
+def test_a_socks_proxy_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setenv("all_proxy", "socks5h://127.0.0.1:1080")
+    monkeypatch.setenv("no_proxy", "")
+    client = Client(NetworkConfig(rest_url="https://fapi.example"), time.time_ns)
+    assert "all_proxy names a SOCKS proxy" in client.get("/fapi/v1/time").fault
+    client.close()
