@@ -20,7 +20,7 @@ _NOBODY = 0
 _line = re.compile(rb"([0-9]{19}) ([0-9a-f]{8})\n").fullmatch
 
 
-class _Attempt(NamedTuple):
+class _Token(NamedTuple):
     stamp_ns: int
     owner: int
 
@@ -54,14 +54,14 @@ class ConnectBudget:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return self._take_locked(fd, _Attempt(now_ns, _code(owner)), reserve)
+            return self._take_locked(fd, _Token(now_ns, _code(owner)), reserve)
         except BlockingIOError:
             return _ASK_AGAIN_S
         finally:
             os.close(fd)
 
-    def _take_locked(self, fd: int, wanted: _Attempt, reserve: int) -> float:
-        attempts = self._mended_attempts(fd, wanted.stamp_ns)
+    def _take_locked(self, fd: int, wanted: _Token, reserve: int) -> float:
+        attempts = self._mended_tokens(fd, wanted.stamp_ns)
         since_ns = wanted.stamp_ns - self._window_ns
         recent = sorted(attempt for attempt in attempts if attempt.stamp_ns > since_ns)
         # The fewer of the oldest are left, the more is permitted: so many have to leave the window first.
@@ -72,7 +72,7 @@ class ConnectBudget:
         _write_slot(fd, next(free, len(attempts)), wanted)
         return 0.0
 
-    def _may(self, recent: list[_Attempt], owner: int, reserve: int) -> bool:
+    def _may(self, recent: list[_Token], owner: int, reserve: int) -> bool:
         counts = Counter(attempt.owner for attempt in recent)
         if len(recent) >= self._limit:
             return False
@@ -81,15 +81,15 @@ class ConnectBudget:
         beyond = sum(count if one == _NOBODY else max(0, count - self._share) for one, count in counts.items())
         return beyond < max(1, self._common - reserve)
 
-    def _mended_attempts(self, fd: int, now_ns: int) -> list[_Attempt]:
+    def _mended_tokens(self, fd: int, now_ns: int) -> list[_Token]:
         """All attempts; what is unreadable, or in the future by a clock set back, becomes `now_ns` for good."""
         content = os.pread(fd, _MOST_SLOTS * _SLOT_BYTES, 0)
         attempts = []
         for slot, at in enumerate(range(0, len(content), _SLOT_BYTES)):
-            attempt = _attempt(content[at : at + _SLOT_BYTES])
+            attempt = _token(content[at : at + _SLOT_BYTES])
             self.damaged_slots += attempt is None
             if attempt is None or attempt.stamp_ns > now_ns + _SKEW_NS:
-                attempt = _Attempt(now_ns, attempt.owner if attempt else _NOBODY)
+                attempt = _Token(now_ns, attempt.owner if attempt else _NOBODY)
                 _write_slot(fd, slot, attempt)
             attempts.append(attempt)
         return attempts
@@ -99,10 +99,10 @@ def _code(owner: str) -> int:
     return crc32(owner.encode()) if owner else _NOBODY
 
 
-def _attempt(line: bytes) -> _Attempt | None:
+def _token(line: bytes) -> _Token | None:
     found = _line(line)
-    return _Attempt(int(found[1]), int(found[2], 16)) if found else None
+    return _Token(int(found[1]), int(found[2], 16)) if found else None
 
 
-def _write_slot(fd: int, slot: int, attempt: _Attempt) -> None:
+def _write_slot(fd: int, slot: int, attempt: _Token) -> None:
     os.pwrite(fd, b"%019d %08x\n" % attempt, slot * _SLOT_BYTES)

@@ -158,13 +158,11 @@ class Network:
     def _streams_of(self, route: str) -> list[Stream]:
         return [feed.stream for feed in self._recorder.feeds.values() if feed.stream.route == route]
 
-    def _is_connected(self, route: str) -> bool:
-        return any(link.opened_s is not None for link in self._routes[route].links())
-
     def _need_of(self, route: str) -> Need:
-        if self._is_connected(route):
+        links = self._routes[route]
+        if any(link.opened_s is not None for link in links.links()):
             return Need.ANOTHER
-        return Need.FIRST if self._routes[route].is_trusted else Need.DOUBTFUL
+        return Need.FIRST if links.is_trusted else Need.DOUBTFUL
 
     def _goes_on(self, route: str, connection: int | None) -> bool:
         """Whether this one is still what it was when it was proven to have all that another one delivered."""

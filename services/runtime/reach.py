@@ -85,7 +85,7 @@ def connected(addresses: Sequence[Address], *, timeout_s: float, options: Socket
             race.start_next()
             left_s = deadline_s - monotonic_s()
             if left_s <= 0:
-                raise TimeoutError(race.told(f"no answer within {timeout_s:g} s"))
+                raise TimeoutError(race.told(f"no answer within {timeout_s:.1f} s"))
             winner = race.winner(min(left_s, _NEXT_S) if race.waiting else left_s)
             if winner is not None:
                 return winner
@@ -95,7 +95,7 @@ def connected(addresses: Sequence[Address], *, timeout_s: float, options: Socket
 
 
 def faults_of(addresses: Sequence[Address], *, timeout_s: float) -> dict[str, str]:
-    """What came of connecting to each one, by address; empty where it answered. Takes `timeout_s` at most."""
+    """The fault of each one by address, empty where it takes a connection. Takes `timeout_s` at most."""
 
     def fault_of(address: Address) -> str:
         try:

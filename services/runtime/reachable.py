@@ -1,4 +1,4 @@
-"""Which addresses of a host are dead; for `doctor`."""
+"""Finds the dead addresses of a host, for `doctor`."""
 
 import socket
 from urllib.parse import urlsplit

@@ -561,6 +561,14 @@ def test_a_dead_first_address_does_not_keep_from_the_second(ca_file: str, monkey
         assert time.monotonic() - started_s < LONG_S / 4
 
 
+def test_addresses_that_do_not_answer_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dead_address() as dead:
+        resolve(monkeypatch, dead)
+        error = refusal("ws://localhost/", connect_timeout_s=2)
+    assert error.kind == "timeout"
+    assert str(error).startswith("timeout: localhost: 127.0.0.1: no answer within 1.")
+
+
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 def test_an_address_that_accepts_and_says_nothing_takes_the_time_of_one_attempt_only(
     scheme: str, authority: trustme.CA, ca_file: str, monkeypatch: pytest.MonkeyPatch
