@@ -27,7 +27,7 @@ def translated(arguments: Sequence[str] | None = None) -> list[str]:
         description="Other names for commands of binance-streamer, which has more: binance-streamer --help.",
         epilog="example: python -m binance_streamer.main -c config/streamer.yaml --daemon start",
     )
-    parser.add_argument("-c", "--config", metavar="FILE", help="the configuration (default: config/streamer.yaml)")
+    parser.add_argument("-c", "--config", metavar="FILE", help="the configuration; without it, the one that init made")
     parser.add_argument("-v", "--verbose", action="store_true", help="say what is done; processes log debug lines")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--status", action="store_true", help="binance-streamer status")
