@@ -32,3 +32,25 @@ def test_all_workers_together_keep_the_budget_of_connection_attempts(place: Path
         assert any(pipeline.status(name)["attempts_exhausted"] for name in pipeline.ingests)
         pipeline.alive()
         pipeline.stop()
+
+
+@pytest.mark.timeout(180)
+def test_a_symbol_whose_connections_are_closed_at_once_leaves_the_others_their_attempts(place: Path) -> None:
+    network = {"connect_attempts": 12, "reconnect_delay": 0.05, "reconnect_delay_max": 2}
+    symbols = ["ILLUSDT", "WELLUSDT"]
+    with Pipeline(place, rate=120, symbols=symbols, streams=("aggTrade",), network=network) as pipeline:
+        ill, well = pipeline.ingests
+        pipeline.start("bus", ill, well)
+        pipeline.wait_connected()
+
+        def is_exhausted() -> bool:
+            pipeline.simulator.command("close 1008 illusdt@aggTrade")
+            return bool(pipeline.status(ill)["attempts_exhausted"])
+
+        eventually(is_exhausted, PATIENCE_S, what="the budget is used up by one symbol")
+        before = pipeline.status(well)["opened"]["market"]
+        pipeline.simulator.command("close fin wellusdt@aggTrade")
+        eventually(lambda: pipeline.status(well)["opened"]["market"] > before, PATIENCE_S, what="the other connects")
+        assert pipeline.simulator.stats()["attempts"] <= 12
+        pipeline.alive()
+        pipeline.stop()
