@@ -16,6 +16,7 @@ from binance_streamer.wire import decode_frame
 from tests.support.configs import write_config
 from tests.support.processes import Program, service
 from tests.support.waiting import eventually
+from tests.support.zmtp import RawSubscriber
 
 Sockets = Callable[..., "zmq.Socket[bytes]"]
 
@@ -228,3 +229,45 @@ def test_a_subscriber_that_stands_still_stops_nobody(place: Path, config: Path, 
         assert len(got) == 40_000
         bus.send(signal.SIGTERM)
         assert bus.wait() == 0
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize(("count", "size"), [(20_000, 4000), (100_000, 200)])
+def test_who_subscribes_without_measure_is_cut_off_and_nobody_else_notices(
+    place: Path, config: Path, sockets: Sockets, count: int, size: int
+) -> None:
+    endpoints = endpoints_of(config)
+    with a_bus(place, config) as bus:
+        pub = sockets(bus_pub, endpoints.bus_publish)
+        sub = sockets(bus_sub, endpoints.bus_subscribe, b"hello.", b"tick.")
+        connected(pub, sub)
+        before_bytes = resident_bytes(bus.pid)
+        with RawSubscriber(endpoints.bus_subscribe) as stranger:
+            sent = stranger.subscribe(b"%08d" % number + os.urandom(size - 8) for number in range(count))
+            eventually(stranger.is_cut, what="the stranger is cut off")
+            assert sent < count
+        for number in range(1000):
+            pub.send_multipart([b"tick.X.", b"%d" % number])
+        assert gather(sub, 1000) == [[b"tick.X.", b"%d" % number] for number in range(1000)]
+        assert resident_bytes(bus.pid) - before_bytes < 150 * 2**20
+        assert bus.stop(10) == 0
+
+
+def test_a_publisher_hears_of_one_subscription_whatever_subscribers_ask_for(
+    place: Path, config: Path, sockets: Sockets
+) -> None:
+    endpoints = endpoints_of(config)
+    with a_bus(place, config):
+        publisher = sockets(lambda context: context.socket(zmq.XPUB))
+        publisher.setsockopt(zmq.XPUB_VERBOSE, 1)
+        publisher.connect(endpoints.bus_publish)
+        pub = sockets(bus_pub, endpoints.bus_publish)
+        sub = sockets(bus_sub, endpoints.bus_subscribe, b"hello.", *(b"topic.%d." % number for number in range(100)))
+        connected(pub, sub)
+        heard = []
+        while publisher.poll(200):
+            heard.append(publisher.recv())
+    assert heard == [b"\x01"]
