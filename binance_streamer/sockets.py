@@ -17,6 +17,9 @@ from binance_streamer.endpoints import is_local, named_host
 from binance_streamer.wire import MAX_MESSAGE_BYTES
 
 MAX_CONTROL_BYTES = 4 * 1024
+MAX_SUBSCRIPTION_BYTES = 512
+"""With its envelope; a handshake with keys needs as much. Short, because libzmq takes in the subscriptions of one
+subscriber as long as they come faster than it works, and does nothing else: 4000 bytes each stop it for minutes."""
 MAX_QUERY_BYTES = 64 * 1024
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Of the whole book: 30 bytes a level, and no end to the levels that the exchange may list."""
@@ -57,10 +60,7 @@ def intake_pull(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zm
 
 def acks_xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
     """The writer's XPUB of acknowledgements, bound; every subscription is reported, repeated ones too."""
-    xpub = context.socket(zmq.XPUB)
-    xpub.setsockopt(zmq.XPUB_VERBOSE, 1)
-    xpub.setsockopt(zmq.SNDHWM, 1000)
-    return _bound(xpub, endpoint, max_bytes=MAX_CONTROL_BYTES)
+    return _xpub(context, endpoint, most_waiting=1000)
 
 
 def acks_sub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, producer: str) -> "zmq.Socket[bytes]":
@@ -90,20 +90,28 @@ def bus_sub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, *topics: b
     return _connected(sub, endpoint)
 
 
-def bus_xsub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
-    """Where everybody publishes, bound."""
-    xsub = context.socket(zmq.XSUB)
-    xsub.setsockopt(zmq.RCVHWM, _PUBLISH_HWM)
-    xsub.setsockopt(zmq.SNDHWM, _ANY_NUMBER)
-    return _bound(xsub, endpoint, max_bytes=MAX_MESSAGE_BYTES)
+def bus_intake(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
+    """The SUB that everybody publishes to, bound. Its one subscription is all that publishers ever hear of."""
+    sub = context.socket(zmq.SUB)
+    sub.setsockopt(zmq.RCVHWM, _PUBLISH_HWM)
+    sub.setsockopt(zmq.SUBSCRIBE, b"")
+    return _bound(sub, endpoint, max_bytes=MAX_MESSAGE_BYTES)
 
 
 def bus_xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
-    """Where everybody subscribes, bound; a full subscriber loses messages, nobody waits for it."""
-    xpub = context.socket(zmq.XPUB)
-    xpub.setsockopt(zmq.SNDHWM, _PUBLISH_HWM)
+    """The XPUB that everybody subscribes at, bound; a full subscriber loses messages, nobody waits for it."""
+    xpub = _xpub(context, endpoint, most_waiting=_PUBLISH_HWM)
     xpub.setsockopt(zmq.XPUB_NODROP, 0)
-    return _bound(xpub, endpoint, max_bytes=MAX_CONTROL_BYTES)
+    return xpub
+
+
+def _xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, *, most_waiting: int) -> "zmq.Socket[bytes]":
+    """An XPUB for `services.runtime.subscriptions`: each subscription and its end is told, and one waits at a time."""
+    xpub = context.socket(zmq.XPUB)
+    xpub.setsockopt(zmq.XPUB_VERBOSER, 1)
+    xpub.setsockopt(zmq.RCVHWM, 2)  # with keys libzmq counts one that never arrives: 1 would let nothing through
+    xpub.setsockopt(zmq.SNDHWM, most_waiting)
+    return _bound(xpub, endpoint, max_bytes=MAX_SUBSCRIPTION_BYTES)
 
 
 def query_router(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
@@ -165,7 +173,7 @@ def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zm
     address = _by_address(endpoint)
     _set_common(socket, address)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
-    if socket.type in (zmq.XPUB, zmq.XSUB):
+    if socket.type == zmq.XPUB:
         # a subscription behind another part is none: libzmq swallows it where it repeats one, and a proxy then waits
         # for the rest of that message for ever (4.3.5, seen: one stranger stopped the bus)
         socket.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, 1)

@@ -1,21 +1,30 @@
-"""The bus: one address to publish to, one to subscribe to, and libzmq's own loop between them."""
+"""The bus: one address to publish to, one to subscribe at, and libzmq's own loop between them.
+
+What subscribers ask for never reaches publishers (decision 0021).
+"""
 
 import contextlib
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import zmq
 
-from binance_streamer.sockets import bus_pub, bus_xpub, bus_xsub, steering_pair
+from binance_streamer.sockets import bus_intake, bus_pub, bus_xpub, steering_pair
 from services.runtime.bound import BoundPaths
 from services.runtime.clock import monotonic_s
 from services.runtime.lock import endpoint_lock_path, wait_for_lock
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
+from services.runtime.subscriptions import Subscriptions
 
 _CONTROL = "inproc://bus.control"
 _ANSWER_TIMEOUT_MS = 5000  # the proxy looks at its control socket in every round
+_SLICE_S = 0.05
+"""A subscriber gets so far before it is counted. A new slice takes 40 µs."""
+_MOST_SUBSCRIPTIONS = 10_000
+"""Read between two slices."""
+_COUNTS = {"messages_in": 0, "bytes_in": 1, "messages_out": 6, "bytes_out": 7}
+"""zmq_proxy_steerable(3): received and sent by the frontend (publishers), then by the backend (subscribers)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,32 +52,54 @@ def forward(shell: Shell) -> None:
 
 
 class _Proxy:
-    """`zmq_proxy_steerable` in a thread of its own; what it forwards never meets the interpreter."""
+    """`zmq_proxy_steerable` in a thread of its own; what it forwards never meets the interpreter.
+
+    It runs in slices. libzmq cannot forward a subscription to a SUB, so all of them wait until a slice is over.
+    """
 
     def __init__(self, shell: Shell) -> None:
         endpoints = shell.config.endpoints
         context = shell.context
-        self._publishers = bus_xsub(context, endpoints.bus_publish)
+        self._publishers = bus_intake(context, endpoints.bus_publish)
         self._subscribers = bus_xpub(context, endpoints.bus_subscribe)
+        self.subscriptions = Subscriptions(self._subscribers)
         self._steered, self._control = steering_pair(context, _CONTROL)
+        self._counts = dict.fromkeys(_COUNTS, 0)
+        self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
-        zmq.proxy_steerable(self._publishers, self._subscribers, control=self._steered)
+        while not self._is_closing:
+            zmq.proxy_steerable(self._publishers, self._subscribers, control=self._steered)
+            self.subscriptions.take(_MOST_SUBSCRIPTIONS)
 
-    def statistics(self) -> dict[str, int]:
-        """Messages and bytes in and out since the start; RuntimeError when the proxy is gone."""
-        self._control.send(b"STATISTICS")
+    @property
+    def counts(self) -> dict[str, int]:
+        """Messages and bytes in and out since the start."""
+        return dict(self._counts)
+
+    def end_slice(self) -> None:
+        """Begin the next slice, and add up what this one has forwarded; RuntimeError when the proxy is gone."""
+        self._command(b"PAUSE")  # so that nothing goes uncounted
+        parts = self._command(b"STATISTICS")
+        for name, part in _COUNTS.items():
+            self._counts[name] += int.from_bytes(parts[part], "little")
+        self._command(b"TERMINATE")
+
+    def _command(self, word: bytes) -> list[bytes]:
+        self._control.send(word)
         if not self._control.poll(_ANSWER_TIMEOUT_MS):
             raise RuntimeError("the proxy does not answer")
-        counts = [int.from_bytes(part, "little") for part in self._control.recv_multipart()]
-        # zmq_proxy_steerable(3): received and sent by the frontend (publishers), then by the backend (subscribers)
-        return {"messages_in": counts[0], "bytes_in": counts[1], "messages_out": counts[6], "bytes_out": counts[7]}
+        return self._control.recv_multipart()
 
     def close(self) -> None:
+        """End the thread and close the sockets, unless it does not end: what a thread uses must not be closed."""
+        self._is_closing = True
         self._control.send(b"TERMINATE")
-        self._thread.join()
+        self._thread.join(_ANSWER_TIMEOUT_MS / 1000)
+        if self._thread.is_alive():
+            raise RuntimeError("the proxy does not end")
         for socket in (self._publishers, self._subscribers, self._steered, self._control):
             socket.close(linger=0)
 
@@ -88,9 +119,10 @@ def _tell_until_stopped(shell: Shell, proxy: _Proxy) -> None:
     bound = BoundPaths(shell, (shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe))
     shell.log.info("forwarding from=%s to=%s", shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe)
     try:
-        while not shell.stop.wait(status.wait_s(monotonic_s())):
-            fields: dict[str, Any] = {"state": "forwarding", **proxy.statistics()}
-            status.publish(fields)
-            bound.end_if_lost()
+        while not shell.stop.wait(_SLICE_S):
+            proxy.end_slice()
+            if status.due(monotonic_s()):
+                status.publish({"state": "forwarding", **proxy.counts, **proxy.subscriptions.status()})
+                bound.end_if_lost()
     finally:
         pub.close(linger=0)

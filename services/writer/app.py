@@ -19,6 +19,7 @@ from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
 from services.runtime.memory import keep_freed, settle
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
+from services.runtime.subscriptions import Subscriptions
 from services.writer.faults import BlockedError, FileDamagedError, blocked_by
 from services.writer.files import check_root, make_durable, probe
 from services.writer.recorder import NAME, Commit, Counts, Recorder, Word
@@ -95,6 +96,7 @@ class Writer:
         self._root = Path(shell.config.storage.output_directory)
         self._pull = pull
         self._xpub = xpub
+        self._subscriptions = Subscriptions(xpub)
         self._pub = pub
         self._status = StatusPublisher(shell, pub)
         endpoints = shell.config.endpoints
@@ -166,14 +168,9 @@ class Writer:
 
     def _greet(self, recorder: Recorder) -> None:
         """Answer subscriptions: each is a producer that has just connected."""
-        for _ in range(_MAX_GREETED):
-            try:
-                subscription = self._xpub.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            if subscription[:1] == b"\x01":
-                with contextlib.suppress(UnicodeDecodeError):
-                    self._say(recorder.word(subscription[1:].decode(), "hello"))
+        for producer in self._subscriptions.take(_MAX_GREETED):
+            with contextlib.suppress(UnicodeDecodeError):
+                self._say(recorder.word(producer.decode(), "hello"))
 
     def _take(self, recorder: Recorder) -> int:
         now_ns = wall_ns()
@@ -293,6 +290,7 @@ class Writer:
                 "gaps": counts.gaps,
                 "streams": counts.streams,
                 "refused": counts.refused,
+                **self._subscriptions.status(),
                 "commits": self._commits,
                 "commit_s": self._commit_s,
                 "longest_commit_s": self._longest_commit_s,

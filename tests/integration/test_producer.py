@@ -94,14 +94,13 @@ def served(producer: Producer) -> dict[str, Any]:
 
 def test_what_is_appended_arrives_once_in_order_and_live(shell: Shell) -> None:
     endpoints = shell.config.endpoints
-    bus = sockets.bus_xsub(shell.context, endpoints.bus_publish)
+    bus = sockets.bus_intake(shell.context, endpoints.bus_publish)
     with (
         closing(bus),
         closing(sockets.bus_pub(shell.context, endpoints.bus_publish)) as pub,
         closing(FakeWriter(shell.context, endpoints)) as writer,
         closing(Producer(shell, NAME, pub)) as producer,
     ):
-        bus.send(b"\x01")
 
         def is_live() -> bool:
             producer.publish_live(trade(0))

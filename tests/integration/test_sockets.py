@@ -42,7 +42,7 @@ def port() -> int:
 
 
 @pytest.mark.parametrize(
-    "bound", [sockets.intake_pull, sockets.bus_xsub, sockets.bus_xpub, sockets.acks_xpub, sockets.query_router]
+    "bound", [sockets.intake_pull, sockets.bus_intake, sockets.bus_xpub, sockets.acks_xpub, sockets.query_router]
 )
 def test_random_bytes_never_become_a_message(
     context: Context, kept: Kept, port: int, bound: Callable[[Context, str], "zmq.Socket[bytes]"]
