@@ -33,7 +33,7 @@ _SOCKET_OPTIONS = [
 ]
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
-DialErrorKind = Literal["url", "dns", "refused", "timeout", "tls", "proxy", "http"]
+DialErrorKind = Literal["unexpected", "url", "dns", "refused", "timeout", "tls", "proxy", "http"]
 
 # The first that fits: an SSLError is an OSError, and one for a certificate a ValueError too.
 _KINDS: tuple[tuple[tuple[type[Exception], ...], DialErrorKind], ...] = (
@@ -187,6 +187,9 @@ class _Attempt:
             self._connect()
         except (OSError, ValueError, CookieError, websocket.WebSocketException, ProxyError) as error:
             failure = _translated(error, self._host, self._client)
+            self._close()
+        except Exception as error:  # of the library, for an answer that it does not expect: this attempt has failed
+            failure = DialError("unexpected", f"{self._host}: {type(error).__name__}: {error!s:.200}")
             self._close()
         if not outcome.set_running_or_notify_cancel():
             self._close()

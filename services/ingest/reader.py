@@ -28,6 +28,7 @@ _PING_INTERVAL_S = 20.0  # keeps NAT tables filled; the exchange takes up to 10 
 _SILENCE_S = 30.0  # neither data nor a pong to our ping: the peer is gone
 _TICK_S = 0.25
 _SLEPT_S = 5.0
+_STOP_S = 10.0
 _TOO_BIG = 1009
 
 
@@ -122,7 +123,9 @@ class Reader(threading.Thread):
         """Close everything and end; what was received stays queued."""
         self._is_stopping = True
         self._do(lambda: None)
-        self.join()
+        self.join(_STOP_S)
+        if self.is_alive():
+            raise RuntimeError("the reader does not end")
         self._obey()  # a connection that was dialled at the last moment: closed too
         self._close_all()
 

@@ -1,5 +1,6 @@
 """Each process's own rotating log: one JSON object per line, written by a thread, never waited for."""
 
+import contextlib
 import json
 import logging
 import logging.handlers
@@ -78,11 +79,11 @@ class LogThread:
     """The thread between the loggers and their files."""
 
     def __init__(self, handlers: list[logging.Handler], level: str) -> None:
-        lines: queue.Queue[logging.LogRecord] = queue.Queue(_QUEUE_RECORDS)
+        self._lines: queue.Queue[logging.LogRecord | None] = queue.Queue(_QUEUE_RECORDS)
         self._handlers = handlers
-        self._handler = _DroppingQueueHandler(lines)
-        self._listener = logging.handlers.QueueListener(lines, *handlers)
-        self._listener.start()
+        self._handler = _DroppingQueueHandler(self._lines)
+        self._thread = threading.Thread(target=self._write, name="log", daemon=True)
+        self._thread.start()
         root = logging.getLogger()
         root.setLevel(level)
         root.addHandler(self._handler)
@@ -90,12 +91,14 @@ class LogThread:
     def stop(self) -> None:
         """Write what is queued, but wait for a stuck disk two seconds only."""
         logging.getLogger().removeHandler(self._handler)
-        closing = threading.Thread(target=self._close, daemon=True)
-        closing.start()
-        closing.join(_STOP_TIMEOUT_S)
+        with contextlib.suppress(queue.Full):  # the disk is stuck: nothing of the queue would be written
+            self._lines.put(None, timeout=_STOP_TIMEOUT_S / 2)
+        self._thread.join(_STOP_TIMEOUT_S)
 
-    def _close(self) -> None:
-        self._listener.stop()
+    def _write(self) -> None:
+        while (record := self._lines.get()) is not None:
+            for handler in self._handlers:
+                handler.handle(record)
         for handler in self._handlers:
             if isinstance(handler, logging.FileHandler):
                 handler.close()

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,12 @@ EXIT_IO_ERROR = 74
 """EX_IOERR: the disk refused what it had taken; the next start begins from what is on it."""
 EXIT_BUG = 70
 """EX_SOFTWARE: a broken invariant; the traceback is in the log."""
+
+STOP_S = 60
+"""From the wish to end, or from the death of a thread. Supervisors kill earlier, where there is one."""
+ENDING_S = 10
+"""From the end of a service's body, however it ended. Then the kernel ends the process (SIGALRM): its timer needs no
+memory, no thread and no lock of ours, all of which may be what is broken (decision 0022)."""
 
 _PR_SET_PDEATHSIG = 1
 _UMASK = 0o027
@@ -66,7 +73,7 @@ def arguments_of(program: str, description: str, example: str) -> argparse.Argum
 def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> int:
     """Run a service's body until it returns; the exit code says how it ended.
 
-    0: asked to end, and did. 70: a bug. 74: an I/O error of the disk. 78: the configuration is not valid.
+    SIGALRM ends a process that does not come to its end in time. 0: asked to end, and did. 70: a bug. 74: an I/O error of the disk. 78: the configuration is not valid.
     """
     try:
         config = _config(name, config_path)
@@ -80,7 +87,9 @@ def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> 
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.request())
+        signal.signal(number, lambda *_: _request(stop))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    threading.excepthook = lambda died: _thread_died(stop, died)
     supervised = "SUPERVISOR_ENABLED" in os.environ
     if supervised and not _tied_to_parent():
         return 0
@@ -102,7 +111,7 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
     _set_priority(shell)
     shell.log.info("started pid=%d epoch=%d", os.getpid(), shell.epoch)
     try:
-        body(shell)
+        _run_body(shell, body)
     except configuration.ConfigError as error:
         shell.log.error("cannot run: %s", error)
         return configuration.EXIT_CODE
@@ -112,8 +121,31 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
     except Exception:
         shell.log.exception("ended by a bug")
         return EXIT_BUG
+    if shell.stop.fault:
+        shell.log.error("ended by a bug: %s", shell.stop.fault)
+        return EXIT_BUG
     shell.log.info("stopped")
     return 0
+
+
+def _run_body(shell: Shell, body: Callable[[Shell], None]) -> None:
+    try:
+        body(shell)
+    finally:
+        signal.alarm(ENDING_S)
+
+
+def _request(stop: Stop) -> None:
+    signal.alarm(STOP_S)
+    stop.request()
+
+
+def _thread_died(stop: Stop, died: threading.ExceptHookArgs) -> None:
+    """End the process when one of its threads ends by an error: nobody else would miss what the thread did."""
+    signal.alarm(STOP_S)
+    name = died.thread.name if died.thread else "unknown"
+    stop.fail(f"thread {name}: {died.exc_type.__name__}: {died.exc_value!s:.200}")
+    threading.__excepthook__(died)
 
 
 def _private_directories(endpoints: configuration.EndpointsConfig) -> set[Path]:

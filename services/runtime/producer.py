@@ -32,6 +32,7 @@ costs the writer as much as ten frames do. A whole batch does not wait, nor does
 _TRIM_INTERVAL_S = 5.0
 _DRAIN_QUESTION_S = 0.2
 _STALL_S = 1.0
+_CLOSE_S = 10.0
 _MOST_REMEMBERED = 256
 """Streams times connections; numbers of connections are never used twice, and a process runs for months."""
 _TOPIC_FLAGS, _FRAME_FLAGS = int(zmq.SNDMORE | zmq.DONTWAIT), int(zmq.DONTWAIT)
@@ -240,7 +241,7 @@ class Producer:
         """Make the journal durable and let its next owner in."""
         self._closing.set()
         if self._syncing.is_alive():
-            self._syncing.join()
+            self._syncing.join(_CLOSE_S)
         self._journal.close()
         self._push.close()
         self._acks.close()

@@ -9,6 +9,8 @@ class Stop:
 
     def __init__(self) -> None:
         self._requested = False
+        self.fault = ""
+        """Why the process has to end though nobody asked for it."""
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     @property
@@ -20,6 +22,11 @@ class Stop:
         """Ask; safe in a signal handler."""
         self._requested = True
         os.eventfd_write(self._event, 1)
+
+    def fail(self, fault: str) -> None:
+        """Ask, because of a fault; the first one is kept."""
+        self.fault = self.fault or fault
+        self.request()
 
     def fileno(self) -> int:
         """Readable from the moment of the request on."""

@@ -19,7 +19,7 @@ _SUBSCRIBE, _UNSUBSCRIBE = b"\x01", b"\x00"
 _log = logging.getLogger(__name__)
 
 
-class Subscriber(NamedTuple):
+class SubscriberSocket(NamedTuple):
     """A descriptor of libzmq's, and the socket behind it: a number is used again once it is free."""
 
     descriptor: int
@@ -31,8 +31,8 @@ class Shares:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._topics: dict[Subscriber, set[bytes]] = {}
-        self._bytes: dict[Subscriber, int] = {}
+        self._topics: dict[SubscriberSocket, set[bytes]] = {}
+        self._bytes: dict[SubscriberSocket, int] = {}
 
     @property
     def total_bytes(self) -> int:
@@ -40,30 +40,30 @@ class Shares:
         return sum(self._bytes.values())
 
     @property
-    def connections(self) -> list[Subscriber]:
+    def connections(self) -> list[SubscriberSocket]:
         """The connections that have subscribed to something."""
         return list(self._topics)
 
-    def subscribe(self, connection: Subscriber, topic: bytes) -> None:
+    def subscribe(self, connection: SubscriberSocket, topic: bytes) -> None:
         """Note a subscription; a repeated one costs nothing."""
         topics = self._topics.setdefault(connection, set())
         if topic not in topics:
             topics.add(topic)
             self._bytes[connection] = self._bytes.get(connection, 0) + len(topic) + _OVERHEAD_BYTES
 
-    def unsubscribe(self, connection: Subscriber, topic: bytes) -> None:
+    def unsubscribe(self, connection: SubscriberSocket, topic: bytes) -> None:
         """Note the end of a subscription; nothing happens where there is none."""
         topics = self._topics.get(connection, set())
         if topic in topics:
             topics.remove(topic)
             self._bytes[connection] -= len(topic) + _OVERHEAD_BYTES
 
-    def forget(self, connection: Subscriber) -> None:
+    def forget(self, connection: SubscriberSocket) -> None:
         """Drop all topics of a connection."""
         self._topics.pop(connection, None)
         self._bytes.pop(connection, None)
 
-    def take_surplus(self) -> list[Subscriber]:
+    def take_surplus(self) -> list[SubscriberSocket]:
         """Drop the connections that hold most until the rest is within the bound; returns those dropped."""
         found = []
         while self.total_bytes > self._most_bytes:
@@ -122,23 +122,23 @@ class Subscriptions:
         self.cut += len(surplus)
 
 
-def _connection_of(frame: zmq.Frame) -> Subscriber | None:
+def _connection_of(frame: zmq.Frame) -> SubscriberSocket | None:
     """The connection a message came over; None where libzmq itself tells of what an ended one had subscribed to."""
     try:
         descriptor = int(frame.get(zmq.SRCFD))
-        return Subscriber(descriptor, os.fstat(descriptor).st_ino)
+        return SubscriberSocket(descriptor, os.fstat(descriptor).st_ino)
     except (zmq.ZMQError, OSError):
         return None
 
 
-def _is_open(connection: Subscriber) -> bool:
+def _is_open(connection: SubscriberSocket) -> bool:
     try:
         return os.fstat(connection.descriptor).st_ino == connection.inode
     except OSError:
         return False
 
 
-def _hang_up(connection: Subscriber) -> None:
+def _hang_up(connection: SubscriberSocket) -> None:
     """End a connection from outside: libzmq has no call for it, and takes it for one that the peer has ended."""
     with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.descriptor)) as ours:
         if os.fstat(ours.fileno()).st_ino == connection.inode:

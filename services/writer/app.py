@@ -128,7 +128,7 @@ class Writer:
             with self._guarded():
                 self._end()
         finally:
-            self._sync_thread.shutdown()
+            self._sync_thread.shutdown(wait=False)
             if self._recorder:
                 self._recorder.close()
             os.close(self._synced)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+import websocket
 
 from services.ingest.dial import Connection, DialError, dial
 from services.ingest.frames import FrameParser
@@ -581,3 +582,12 @@ def test_an_address_that_accepts_and_says_nothing_takes_the_time_of_one_attempt_
             dial(f"{scheme}://localhost/", connect_timeout_s=0.5, ca_file=ca_file, reach=reach)
         assert raised.value.kind == "timeout"
         dial(f"{scheme}://localhost/", connect_timeout_s=LONG_S, ca_file=ca_file, reach=reach).close()
+
+
+def test_an_error_of_the_library_that_nobody_expects_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object, **__: object) -> None:
+        raise IndexError("odd answer")
+
+    monkeypatch.setattr(websocket.WebSocket, "connect", connect)
+    with Server(lambda _: None) as server, pytest.raises(DialError, match="IndexError: odd answer"):
+        dial(server.url, connect_timeout_s=30)

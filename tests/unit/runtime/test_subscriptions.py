@@ -1,8 +1,8 @@
 """The bound on what subscribers make an XPUB keep."""
 
-from services.runtime.subscriptions import Subscriber, Shares
+from services.runtime.subscriptions import Shares, SubscriberSocket
 
-ONE, TWO = Subscriber(5, 100), Subscriber(6, 200)
+ONE, TWO = SubscriberSocket(5, 100), SubscriberSocket(6, 200)
 
 
 def test_a_repeated_topic_costs_nothing_and_its_end_gives_all_back() -> None:
@@ -31,7 +31,7 @@ def test_the_greediest_goes_and_the_others_stay() -> None:
 def test_the_same_descriptor_again_is_another_connection() -> None:
     shares = Shares(100)
     shares.subscribe(ONE, b"x" * 60)
-    shares.subscribe(Subscriber(5, 101), b"depth.")
+    shares.subscribe(SubscriberSocket(5, 101), b"depth.")
     shares.forget(ONE)
-    assert shares.connections == [Subscriber(5, 101)]
+    assert shares.connections == [SubscriberSocket(5, 101)]
     assert shares.total_bytes == 14
