@@ -73,7 +73,8 @@ def arguments_of(program: str, description: str, example: str) -> argparse.Argum
 def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> int:
     """Run a service's body until it returns; the exit code says how it ended.
 
-    SIGALRM ends a process that does not come to its end in time. 0: asked to end, and did. 70: a bug. 74: an I/O error of the disk. 78: the configuration is not valid.
+    0: asked to end, and did. 70: a bug. 74: an I/O error of the disk. 78: the configuration is not valid. SIGALRM: it
+    did not come to its end in time.
     """
     try:
         config = _config(name, config_path)

@@ -28,7 +28,16 @@ SERVICES = {
 def broken(place: Path, fault: str, name: str) -> Program:
     urls = {"websocket_url": "ws://127.0.0.1:1", "rest_url": "http://127.0.0.1:1"}
     config = write_config(place, {"BTCUSDT": ["aggTrade", "depth@0ms"]}, urls)
-    command = [sys.executable, "-m", "tests.support.sabotage", fault, name, "-c", config, *SERVICES[name]]
+    command: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tests.support.sabotage",
+        fault,
+        name,
+        "-c",
+        config,
+        *SERVICES[name],
+    ]
     return Program(command, place / f"{name}.out")
 
 
