@@ -585,9 +585,9 @@ def test_an_address_that_accepts_and_says_nothing_takes_the_time_of_one_attempt_
 
 
 def test_an_error_of_the_library_that_nobody_expects_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise IndexError("odd answer")
 
-    monkeypatch.setattr(websocket.WebSocket, "connect", connect)
+    monkeypatch.setattr(websocket.WebSocket, "connect", fail)
     with Server(lambda _: None) as server, pytest.raises(DialError, match="IndexError: odd answer"):
-        dial(server.url, connect_timeout_s=30)
+        dialled(server.port)
