@@ -212,7 +212,7 @@ def _pattern(site: Site) -> str:
 
 
 def _is_relative(path: Path, site: Site) -> bool:
-    """Return True where `%(here)s` can stand for the site: supervisor puts it in unescaped, before it reads the value."""
+    """Return True where `%(here)s` can stand for the site: supervisor puts it in unescaped."""
     return path.is_relative_to(site.root) and _has_special_character(str(site.root)) is None
 
 

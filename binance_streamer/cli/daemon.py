@@ -46,12 +46,14 @@ def stop(config: Config, names: Sequence[str]) -> None:
     hidden_pid = None if supervisor.answers() else supervisor.hidden_pid()
     if hidden_pid is None:
         pid = supervisor.pid()
-        supervisor.stop_producers()
+        supervisor.stop_all()
         supervisor.shutdown()
     else:
         pid = hidden_pid
         os.kill(pid, signal.SIGTERM)
-    _until(lambda: not Path(f"/proc/{pid}").exists(), _STOP_S, f"supervisord (pid {pid}) does not end")
+    # without a socket to stop them together it takes a second for each program
+    deadline_s = _STOP_S + len(config.symbols)
+    _until(lambda: not Path(f"/proc/{pid}").exists(), deadline_s, f"supervisord (pid {pid}) does not end")
     typer.echo("stopped")
 
 

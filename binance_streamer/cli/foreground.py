@@ -1,5 +1,6 @@
 """supervisord in the foreground, for `up` and `demo`: it starts, restarts and stops every process; we ask it to."""
 
+import contextlib
 import signal
 import subprocess
 import sys
@@ -106,7 +107,7 @@ class Foreground:
 
     def shutdown(self) -> None:
         """Stop everything, producers first, and supervisord."""
-        self.supervisor.stop_producers()
+        self.supervisor.stop_all()
         self.supervisor.shutdown()
         assert self._process is not None
         try:
@@ -128,6 +129,8 @@ class Foreground:
     def _end(self) -> None:
         if self._process is None or self._process.poll() is not None:
             return
+        with contextlib.suppress(CommandError):
+            self.supervisor.stop_all()
         self._process.terminate()  # supervisord's orderly shutdown
         try:
             self._process.wait(_SHUTDOWN_S)

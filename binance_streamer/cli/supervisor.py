@@ -19,7 +19,8 @@ _TIMEOUT_S = 60
 """Of one answer; longer than any program's stopwaitsecs."""
 
 _STOP_PRODUCERS_S = 20
-_SINKS = (SIMULATOR, "bus", "writer")
+_SINKS = ("writer", "bus", SIMULATOR)
+"""In the order of their end."""
 
 _NOT_RUNNING, _ALREADY_STARTED, _ALREADY_ADDED, _BAD_NAME = 70, 60, 90, 10
 
@@ -124,9 +125,15 @@ class Supervisor:
         self._call("addProcessGroup", name, unless=_ALREADY_ADDED)
         self.start(name, wait=False)
 
-    def stop_producers(self) -> None:
-        """Stop whatever feeds the writer, all at once: supervisord's own shutdown stops one after the other."""
-        names = [process.name for process in self.processes() if process.name not in _SINKS]
+    def stop_all(self) -> None:
+        """Stop all programs: producers together, then the writer, which has what they sent, then bus and simulator."""
+        names = [process.name for process in self.processes()]
+        self._stop_together([name for name in names if name not in _SINKS])
+        for name in _SINKS:
+            if name in names:
+                self.stop(name)
+
+    def _stop_together(self, names: Sequence[str]) -> None:
         for name in names:
             self.stop(name, wait=False)
         deadline_s = time.monotonic() + _STOP_PRODUCERS_S
@@ -136,7 +143,11 @@ class Supervisor:
             time.sleep(0.1)
 
     def shutdown(self) -> None:
-        """Have supervisord stop all programs, last started first, and end; returns at once."""
+        """Have supervisord end; returns at once.
+
+        It stops one group in each turn of its loop, which takes a second, stopped or not, and every program is a group
+        (4.3): with programs that run, this is for those whose order does not matter. None running, it ends at once.
+        """
         self._call("shutdown")
 
     def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
@@ -176,7 +187,11 @@ class _Connection(http.client.HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(_TIMEOUT_S)
-        self.sock.connect(str(self._control))
+        try:
+            self.sock.connect(str(self._control))
+        except OSError:
+            self.close()
+            raise
 
 
 class _Transport(xmlrpc.client.Transport):
@@ -185,8 +200,16 @@ class _Transport(xmlrpc.client.Transport):
         self._control = control
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        del host  # there is one
-        return _Connection(self._control)
+        connection = _Connection(self._control)
+        self._connection = (host, connection)
+        return connection
+
+    def single_request(self, *arguments: Any, **options: Any) -> Any:
+        """A call has a connection of its own."""
+        try:
+            return super().single_request(*arguments, **options)
+        finally:
+            self.close()
 
 
 def configured_socket(main: Path) -> Path | None:

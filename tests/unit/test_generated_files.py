@@ -5,6 +5,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from supervisor.options import ClientOptions, ServerOptions
@@ -114,5 +115,5 @@ def test_a_certificate_with_a_hostile_name_is_one_word_of_the_shell(tmp_path: Pa
 def test_yaml_that_we_write_is_read_back_by_our_own_rules(tmp_path: Path, text: str) -> None:
     config = configuration.parse(YAML, tmp_path / "streamer.yaml")
     webhook = configuration.WebhookConfig(url="https://x/", format="telegram", chat_id=text)
-    hostile = configuration.msgspec.structs.replace(config, alerts=configuration.AlertsConfig(webhooks=(webhook,)))
+    hostile = msgspec.structs.replace(config, alerts=configuration.AlertsConfig(webhooks=(webhook,)))
     assert configuration.parse(configuration.dump(hostile), tmp_path / "streamer.yaml") == hostile
