@@ -86,7 +86,9 @@ class Supervisor:
             return None
         is_supervisord = any("supervisord" in word for word in words)
         main = folder / words[words.index("-c") + 1] if "-c" in words[:-1] else folder / "supervisord.conf"
-        return pid if is_supervisord and configured_socket(main) == self._control else None
+        control = configured_socket(main)
+        is_ours = is_supervisord and control is not None and control.resolve() == self._control.resolve()
+        return pid if is_ours else None
 
     def configuration(self) -> Path | None:
         """The file that it was started with; None where that cannot be told."""
