@@ -22,6 +22,7 @@ from services.runtime.status import StatusPublisher
 from services.runtime.subscriptions import Subscriptions
 from services.writer.faults import BlockedError, FileDamagedError, blocked_by
 from services.writer.files import check_root, make_durable, probe
+from services.writer.owner import check_owner, claim
 from services.writer.recorder import NAME, Commit, Counts, Recorder, Word
 
 LOCK_NAME = ".writer.lock"
@@ -49,15 +50,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _body(shell: Shell) -> None:
     with contextlib.ExitStack() as locks:
         endpoints = shell.config.endpoints
-        paths = [Path(shell.config.storage.output_directory) / LOCK_NAME]
-        paths += [path for path in map(endpoint_lock_path, (endpoints.writer_intake, endpoints.writer_acks)) if path]
-        for path, what in zip(paths, ("data directory", "intake", "acks"), strict=False):
+        lock = _lock_of_data(shell)
+        if lock is None:
+            return
+        locks.callback(lock.release)
+        paths = [path for path in map(endpoint_lock_path, (endpoints.writer_intake, endpoints.writer_acks)) if path]
+        for path, what in zip(paths, ("intake", "acks"), strict=False):
             lock = _lock(shell, path, what)
             if lock is None:
                 return
             locks.callback(lock.release)
         with _open_sockets(shell) as (pull, xpub, pub):
             Writer(shell, pull, xpub, pub).run()
+
+
+def _lock_of_data(shell: Shell) -> FileLock | None:
+    """The lock of the data directory, once that is ours; another recorder's is not kept from it meanwhile."""
+    data, journals = Path(shell.config.storage.output_directory), Path(shell.config.storage.journal_directory)
+    told = ""
+    with sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish) as pub:
+        status = StatusPublisher(shell, pub)
+        while not shell.stop.requested:
+            lock = None
+            try:
+                check_owner(data, journals)
+                lock = _lock(shell, data / LOCK_NAME, "data directory")
+                if lock is not None:
+                    claim(data, journals)
+                return lock
+            except (BlockedError, OSError) as error:
+                blocked = error if isinstance(error, BlockedError) else blocked_by(error)
+                if blocked is None:
+                    raise
+                if lock is not None:
+                    lock.release()
+                if str(blocked) != told:
+                    shell.log.error("waiting state=%s", blocked)
+                    told = str(blocked)
+                status.publish({"state": f"blocked: {blocked}"})
+                shell.stop.wait(_RETRY_S)
+    return None
 
 
 def _lock(shell: Shell, path: Path, what: str) -> FileLock | None:

@@ -397,6 +397,66 @@ def test_a_writer_for_another_directory_cannot_take_the_endpoint(bench: Bench, p
     assert first.stop() == 0
 
 
+class OtherBench(Bench):
+    """A recorder with run and journal folders of its own, and the data folder of another one."""
+
+    def __init__(self, first: Bench) -> None:
+        place = first.place / "other"
+        place.mkdir()
+        super().__init__(place, storage={"output_directory": str(first.data)})
+
+    def told_that_it_is_ours(self) -> None:
+        """As docs/troubleshooting.md says."""
+        identity = Path(self.config.storage.journal_directory) / "recorder.id"
+        (self.data / ".writer.owner").write_bytes(identity.read_bytes())
+
+
+def test_a_second_recorder_writes_nothing_into_the_files_of_the_first(bench: Bench) -> None:
+    peer, first = bench.recording(10)
+    with closing(OtherBench(bench)) as other:
+        second = other.writer()
+        eventually(lambda: "another recorder" in second.text(), what="it is refused")
+        first.kill()
+        stranger = other.peer(epoch=77)
+        stranger.emit_both(range(1, 21))
+        stranger.pump(2.5)  # longer than the writer takes to try again
+        assert stranger.acks == []
+        first = bench.writer()
+        peer.emit_both(range(11, 21))
+        peer.deliver()
+        assert bench.ids() == list(range(1, 21))
+        assert not bench.rows("gap")
+        assert first.stop() == 0
+        assert second.stop() == 0
+
+
+def test_who_is_told_that_the_files_are_his_goes_on_with_them_and_the_other_does_not(bench: Bench) -> None:
+    _, first = bench.recording(10)
+    assert first.stop() == 0
+    with closing(OtherBench(bench)) as other:
+        second = other.writer()
+        eventually(lambda: "another recorder" in second.text(), what="it is refused")
+        other.told_that_it_is_ours()
+        stranger = other.peer(name="ingest-ETHUSDT", epoch=77)
+        stranger.emit_both(range(1, 6), "ETHUSDT")
+        stranger.deliver()
+        assert [row["agg_trade_id"] for row in bench.rows("aggtrade", "ETHUSDT")] == ["1", "2", "3", "4", "5"]
+        assert second.stop() == 0
+        first = bench.writer()
+        eventually(lambda: "another recorder" in first.text(), what="now the first one is refused")
+        assert first.stop() == 0
+
+
+def test_a_journal_folder_that_is_wiped_makes_another_recorder_of_it(bench: Bench) -> None:
+    """Nobody can tell it from a second one; nothing is lost by asking."""
+    _, first = bench.recording(10)
+    assert first.stop() == 0
+    (Path(bench.config.storage.journal_directory) / "recorder.id").unlink()
+    again = bench.writer()
+    eventually(lambda: "another recorder" in again.text(), what="it is refused")
+    assert again.stop() == 0
+
+
 def test_two_processes_of_one_name_do_not_mix(bench: Bench) -> None:
     writer = bench.writer()
     peer = bench.peer(epoch=100)

@@ -1,0 +1,63 @@
+"""A data folder belongs to the recorder that began it, and no other one writes into it unless it is told to.
+
+A recorder is known by an id that lives with its journals: positions in the ledger are about those, and about no others.
+"""
+
+import secrets
+from pathlib import Path
+
+from services.runtime.disk import sync_directory, sync_file
+from services.runtime.whole import write_whole
+from services.writer.faults import BlockedError
+
+ID_NAME = "recorder.id"
+"""In the journal directory: the id, and on a second line where that is, for people."""
+OWNER_NAME = ".writer.owner"
+"""In the data directory: a copy of its owner's id file."""
+
+
+def check_owner(data: Path, journals: Path) -> None:
+    """Raise `BlockedError` where the data folder is another recorder's."""
+    owner = _first_line(data / OWNER_NAME)
+    if owner and owner != _own_id(journals):
+        raise BlockedError(
+            f"{data} belongs to another recorder (journals: {_last_line(data / OWNER_NAME)}); name another "
+            f"output_directory, or if that one is gone for good: cp {journals / ID_NAME} {data / OWNER_NAME}"
+        )
+
+
+def claim(data: Path, journals: Path) -> None:
+    """Note that the data folder is ours, unless somebody's is noted; only under the folder's lock."""
+    check_owner(data, journals)
+    if not _first_line(data / OWNER_NAME):
+        _own_id(journals)
+        _write(data / OWNER_NAME, (journals / ID_NAME).read_bytes())
+
+
+def _own_id(journals: Path) -> str:
+    path = journals / ID_NAME
+    if not _first_line(path):
+        _write(path, f"{secrets.token_hex(8)}\n{journals.absolute()}\n".encode())
+    return _first_line(path)
+
+
+def _write(path: Path, content: bytes) -> None:
+    write_whole(path, content)
+    with path.open("rb") as file:
+        sync_file(file.fileno(), path)
+    sync_directory(path.parent)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").split("\n")
+    except FileNotFoundError:
+        return []
+
+
+def _first_line(path: Path) -> str:
+    return next(iter(_lines(path)), "")
+
+
+def _last_line(path: Path) -> str:
+    return next((line for line in reversed(_lines(path)[1:]) if line), "unknown")
