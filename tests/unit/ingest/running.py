@@ -89,6 +89,7 @@ class Running:
         self.answer: Callable[[int], Report] = lambda number: Opened(number, ns(self.now_s))
         self.meanwhile: Callable[[], None] = lambda: None
         self.gaps: list[tuple[str, float, float]] = []
+        self.rows: list[bytes] = []
 
     def take(self, report: Report) -> None:
         self.network.take(report, self.now_s)
@@ -132,7 +133,9 @@ class Running:
         for draft in singles(self.recorder.collect(1)):
             if draft.stream_type == "raw":
                 raise AssertionError(draft)
-            if draft.stream_type == "gap":
+            if draft.stream_type != "gap":
+                self.rows.append(draft.data["event"])
+            else:
                 from_s, to_s = (round((draft.data[key] - START_NS) / 1e9, 3) for key in ("from_ns", "to_ns"))
                 self.gaps.append((draft.data["reason"], from_s, to_s))
 
