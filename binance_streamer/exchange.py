@@ -236,6 +236,21 @@ class EventReader:
         return Reading(previous_id, last_id, message.E)
 
 
+class _Transaction(msgspec.Struct):
+    T: _Number | None = None
+
+
+_decode_transaction = msgspec.json.Decoder(_Transaction).decode
+
+
+def transact_time_ms(event: bytes) -> int | None:
+    """The `T` of a trade or an update of the book, which is the same in all its copies; None where it has none."""
+    try:
+        return _decode_transaction(event).T
+    except UNREADABLE:
+        return None
+
+
 LARGEST_ID = 2**53
 """The exchange's ids are for clients whose integers are doubles; the largest seen is 1.2e13."""
 _Plausible = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]

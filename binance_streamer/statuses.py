@@ -48,12 +48,12 @@ class ConnectionStatus(_Part, frozen=True):
     @property
     def is_open(self) -> bool:
         """Whether the handshake is done; TCP ends a dead connection within half a minute."""
-        return self.state in ("open", "delivering", "stalled")
+        return self.state in ("open", "delivering", "stalled", "late")
 
     @property
     def is_delivering(self) -> bool:
         """Whether anything has come over it; one that has stalled brings other streams, or did."""
-        return self.state in ("delivering", "stalled")
+        return self.state in ("delivering", "stalled", "late")
 
 
 class JournalStatus(_Part, frozen=True):

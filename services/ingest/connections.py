@@ -14,7 +14,7 @@ _OVERLAP_S = 1.0  # what is in flight to the old one when the new one begins is 
 HANDOVER_S = 30.0
 """A successor that delivers has so long to prove that it missed nothing; streams quiet for so long need no proof."""
 
-EXPIRED, SHUTDOWN, STALE, SILENT = "lifetime", "serverShutdown", "stale", "silent"
+EXPIRED, SHUTDOWN, STALE, SILENT, LATE = "lifetime", "serverShutdown", "stale", "silent", "late"
 
 
 class Dial(NamedTuple):

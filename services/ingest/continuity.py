@@ -11,35 +11,19 @@ killed meanwhile would leave a hole that nobody has listed; so it leaves rows th
 
 import math
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from binance_streamer.exchange import Link, Reading
+from services.ingest.arrivals import Arrival, Outcome
 from services.ingest.holes import RESTART, SEQUENCE, Holes
+from services.ingest.recount import QUIET_NS, Recount, happened_ms
 from services.runtime.gaps import Gap
 from services.runtime.segments import LastRow
 
 GRACE_S = 0.5
 _MOST_HELD = 4096
-_FAR_BACK = 1_000_000
-"""An id that much lower is a new count even within the same millisecond (seen on the exchange, docs/exchange.md)."""
-_STUCK = 100
-"""So many messages in a row that lead nowhere, from connections that had been further, are a new count whatever their
-event times say: the exchange's clock may have been set back too."""
-_RESET_S = 60.0
-
-
-class Arrival(NamedTuple):
-    """A message of one stream as it came."""
-
-    connection: int
-    recv_ns: int
-    event: bytes
-    reading: Reading
-
-
-Outcome = Arrival | Gap
-"""An arrival is to be recorded, a gap to be listed."""
 
 
 class _Held(NamedTuple):
@@ -50,13 +34,30 @@ class _Held(NamedTuple):
     arrival: Arrival
 
 
+@dataclass(slots=True)
+class _OldCount:
+    """Of ids that went back: where they were, and what was said of it."""
+
+    newest: int
+    latest_ms: int  # no transaction of it was later, as far as anybody had brought it
+    gap: Gap
+
+
 class Chain:
     """The gapless ids of one stream over all its connections.
 
-    `ids_are_times` (closed klines): a lower id never means a new count; with a newer event time it is a correction.
+    `newest_row` gives the newest row that was recorded. `ids_are_times` (closed klines): a lower id never means a new
+    count.
     """
 
-    def __init__(self, holes: Holes, *, last_row: LastRow | None = None, ids_are_times: bool = False) -> None:
+    def __init__(
+        self,
+        holes: Holes,
+        *,
+        last_row: LastRow | None = None,
+        newest_row: Callable[[], Arrival | None] = lambda: None,
+        ids_are_times: bool = False,
+    ) -> None:
         self.newest: int | None = None
         self._newest_ns = 0
         self._newest_event_ms = 0
@@ -66,13 +67,15 @@ class Chain:
         self._held: list[_Held] = []
         self._reached: dict[int, int] = {}  # by connection: the furthest id it has delivered
         self._entered: dict[int, int] = {}  # by connection: where its first message began
-        self._stuck_at: int | None = None
-        self._behind_in_a_row = 0
-        self._before_reset: tuple[int, int, float] | None = None  # newest id and event time then; until when it counts
+        self._old: _OldCount | None = None
         if last_row is not None and last_row.last_id is not None:
             self.newest, self._newest_ns = last_row.last_id, last_row.recv_ns
             self._newest_event_ms = last_row.event_time_ms or 0
             self._reason = RESTART
+        self._recount = Recount(newest_row, self._newest_event_ms)
+        self.late: frozenset[int] = frozenset()
+        """None: by its ids any message can be judged, however late."""
+        self.lag_s: dict[int, float] = {}
 
     @property
     def held(self) -> int:
@@ -105,10 +108,7 @@ class Chain:
         connection, recv_ns, _, reading = arrival
         if self.follows(connection, recv_ns, reading):
             return (arrival,)
-        previous, last, _ = reading
-        assert previous is not None
-        assert last is not None
-        return self._offer_unusual(arrival, max(-1, min(previous, last - 1)), last, now_s)
+        return self._offer_unusual(arrival, *_ids_of(reading), now_s)
 
     def follows(self, connection: int, recv_ns: int, link: Link | Reading) -> bool:
         """Whether a message hangs on the newest one while nothing is held, as nearly all do; then it is taken.
@@ -131,6 +131,7 @@ class Chain:
         """The connection has ended: nobody waits for it any more."""
         self._reached.pop(connection, None)
         self._entered.pop(connection, None)
+        self._recount.forget(connection)
         return self.expire(now_s)
 
     def expire(self, now_s: float) -> Sequence[Outcome]:
@@ -149,8 +150,10 @@ class Chain:
         return outcomes
 
     def _offer_unusual(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
-        if self._is_before_reset(arrival, last, now_s):
-            return ()
+        if self._old is not None:
+            of_old = self._of_old_count(self._old, arrival, previous, last)
+            if of_old is not None:
+                return of_old
         connection = arrival.connection
         self._entered.setdefault(connection, previous)
         self._reached[connection] = max(last, self._reached.get(connection, last))
@@ -158,49 +161,66 @@ class Chain:
             self._holes.begin(previous)
             return (self._forward(arrival, last),)
         if last <= self.newest:
-            return self._behind(arrival, previous, last, now_s)
+            return self._behind(arrival, (previous, last), now_s)
         if previous <= self.newest:
             return (*self._fill(previous, last), self._forward(arrival, last), *self.expire(now_s))
         if not any(held.previous <= previous and last <= held.last for held in self._held):
             insort(self._held, _Held(last, previous, arrival.recv_ns, now_s, arrival))
         return self.expire(now_s)
 
-    def _behind(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+    def _behind(self, arrival: Arrival, ids: tuple[int, int], now_s: float) -> Sequence[Outcome]:
+        """Take what fills a hole, and the first messages of a new count; all else is there already."""
+        assert self.newest is not None
         event_time_ms = arrival.reading.event_time_ms
-        if self._is_new_count(arrival, last):
-            if not self._ids_are_times:
-                return self._begin_anew(arrival, previous, last, now_s)
-            self._newest_event_ms = event_time_ms
-            return (*self._fill(previous, last), arrival)
-        filled = self._holes.fill(previous, last)
-        return () if filled is None else (*filled, arrival)
+        at_ms = 0
+        if event_time_ms > self._newest_event_ms and not self._ids_are_times:  # alone that says nothing
+            at_ms = self._recount.later_ms(arrival)
+        filled = None if at_ms else self._holes.fill(*ids)
+        if filled is not None:
+            self._recount.latest_ms()  # of the newest row, before this one takes its place
+            return (*filled, arrival)
+        is_fresh = arrival.recv_ns - self._newest_ns < QUIET_NS
+        if self._ids_are_times or (is_fresh and not at_ms):
+            return ()
+        begun = self._recount.add(arrival, ids, at_ms, self.newest, now_s)
+        return self._begin_anew(begun) if begun else ()
 
     def _fill(self, previous: int, last: int) -> Sequence[Gap]:
         return self._holes.fill(previous, last) or ()
 
-    def _is_new_count(self, arrival: Arrival, last: int) -> bool:
-        assert self.newest is not None
-        event_time_ms = arrival.reading.event_time_ms
-        if event_time_ms > self._newest_event_ms:
-            return True
-        reached = self._reached[arrival.connection]
-        if reached < self.newest or last == reached:
-            return False  # a slower connection on its way to where the others are, or there
-        if self._stuck_at != self.newest:
-            self._stuck_at, self._behind_in_a_row = self.newest, 0
-        self._behind_in_a_row += 1
-        is_far_back = event_time_ms == self._newest_event_ms and last < self.newest - _FAR_BACK
-        return is_far_back or (self._behind_in_a_row >= _STUCK and not self._ids_are_times)
-
-    def _begin_anew(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+    def _begin_anew(self, begun: Sequence[Arrival]) -> Sequence[Outcome]:
+        """Record the messages of a new count, the first of which leaves a gap behind all that came before."""
         released = self.expire(math.inf)  # of the old count: now or never
         assert self.newest is not None
-        self._before_reset = (self.newest, self._newest_event_ms, now_s + _RESET_S)
-        gaps = self._holes.reset((self.newest, previous), (self._newest_ns, arrival.recv_ns))
-        self._reached = {arrival.connection: last}
-        self._entered = {arrival.connection: previous}
+        connection, recv_ns, _, reading = begun[0]
+        previous, _ = _ids_of(reading)
+        *ended, gap = self._holes.reset((self.newest, previous), (self._newest_ns, recv_ns))
+        self._old = _OldCount(self.newest, self._recount.latest_ms(), gap)
+        self._recount.begin()
         self._newest_event_ms = 0
-        return (*released, *gaps, self._forward(arrival, last))
+        rows = [self._forward(one, _ids_of(one.reading)[1]) for one in begun]
+        self._reached, self._entered = {connection: self.newest}, {connection: previous}
+        return (*released, *ended, gap, *rows)
+
+    def _of_old_count(self, old: _OldCount, arrival: Arrival, previous: int, last: int) -> Sequence[Outcome] | None:
+        """Drop or record a message of the count before the ids went back; None where it is not one.
+
+        Where that count goes on, later than the one that was taken for a new one, the ids had not gone back at all.
+        """
+        if self.newest is None or last <= self.newest or previous > old.newest:
+            return None
+        at_ms = happened_ms(arrival)
+        if last <= old.newest:
+            return () if at_ms <= old.latest_ms else None
+        if previous <= self.newest:  # the new count has come as far as the old one was
+            return None
+        if at_ms <= self._recount.latest_ms():  # a slower connection had more of it
+            old.newest = last
+            return (arrival,)
+        self._old = None
+        self._reached, self._entered = {arrival.connection: last}, {arrival.connection: previous}
+        self._held.clear()
+        return (*self._holes.undo_reset(old.gap), self._forward(arrival, last))
 
     def _forward(self, arrival: Arrival, last: int) -> Arrival:
         self.newest = last
@@ -221,9 +241,10 @@ class Chain:
             return True
         return all(reached > first.previous for reached in self._reached.values())
 
-    def _is_before_reset(self, arrival: Arrival, last: int, now_s: float) -> bool:
-        """Whether it is a late copy, by a slower connection, of a message from before the ids went back."""
-        if self._before_reset is None or arrival.connection in self._reached or not self._reached:
-            return False
-        newest, event_time_ms, until_s = self._before_reset
-        return now_s < until_s and last <= newest and arrival.reading.event_time_ms <= event_time_ms
+
+def _ids_of(reading: Reading) -> tuple[int, int]:
+    """Return the half-open interval that a message covers; at least one id, and not below the first."""
+    previous, last, _ = reading
+    assert previous is not None
+    assert last is not None
+    return max(-1, min(previous, last - 1)), last

@@ -2,11 +2,13 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from binance_streamer.exchange import UNREADABLE, EventReader, Link, Reading, Stream, has_ids, link_reader
 from services.ingest import routing
-from services.ingest.continuity import Arrival, Chain, Outcome
+from services.ingest.arrivals import Arrival, Outcome
+from services.ingest.continuity import Chain
 from services.ingest.holes import Holes
 from services.ingest.repairs import Page
 from services.ingest.unlinked import Bars, Unlinked
@@ -30,6 +32,10 @@ class Tracker(Protocol):
     def newest(self) -> int | None: ...
     @property
     def held(self) -> int: ...
+    @property
+    def late(self) -> AbstractSet[int]: ...
+    @property
+    def lag_s(self) -> Mapping[int, float]: ...
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]: ...
     def expire(self, now_s: float) -> Sequence[Outcome]: ...
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]: ...
@@ -49,7 +55,8 @@ class Feed:
         """What its messages begin with."""
         self._read_link = link_reader(stream)
         self._holes = Holes(stream, new_gap_id, last_row.open_gaps if last_row else ())
-        self.tracker = _tracker(stream, self._holes, last_row)
+        self.last: Arrival | None = None
+        self.tracker = _tracker(stream, self._holes, last_row, lambda: self.last)
         self.offer = self.tracker.offer
         self._follows = self.tracker.follows if isinstance(self.tracker, Chain) else _never_follows
         self.messages = self.rows = self.raw = self.repaired = 0
@@ -58,7 +65,6 @@ class Feed:
         self._noted_id = last_row.last_id if last_row else None
         """Of the newest row so far; the tracker is further where it has released several."""
         self.recorded_s = self.told_s = 0.0
-        self.last: Arrival | None = None
         self.is_anchored = stream.stream_type != "depth"
         """Whether a snapshot has been asked for since the stream began, or was lost."""
 
@@ -102,6 +108,16 @@ class Feed:
         """Whether a message hangs on the newest one and there is nothing to decide, as with nearly all; it is taken."""
         is_plain = self.is_anchored and link.event_time_ms <= latest_ms(recv_ns)
         return is_plain and self._follows(connection, recv_ns, link)
+
+    def lag_ms(self, connection: int, last_id: int | None, recv_ns: int) -> float | None:
+        """Return how much later than the first copy a message has come, where that is known."""
+        lag_s = self.tracker.lag_s.get(connection)
+        if lag_s is not None:
+            return lag_s * 1000
+        last = self.last
+        if last is None or last_id is None or last_id != last.reading.last_id:
+            return None
+        return (recv_ns - last.recv_ns) / 1e6
 
     def row(self, arrival: Arrival, now_s: float) -> Draft:
         """The message as it is journalled."""
@@ -200,9 +216,11 @@ def latest_ms(recv_ns: int) -> int:
     return recv_ns // 1_000_000 + _DAY_MS
 
 
-def _tracker(stream: Stream, holes: Holes, last_row: LastRow | None) -> Tracker:
+def _tracker(
+    stream: Stream, holes: Holes, last_row: LastRow | None, newest_row: Callable[[], Arrival | None]
+) -> Tracker:
     if has_ids(stream.stream_type):
-        return Chain(holes, last_row=last_row)
+        return Chain(holes, last_row=last_row, newest_row=newest_row)
     if stream.stream_type in _BARS:
         return Bars(holes, last_row=last_row)
     return Unlinked(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)

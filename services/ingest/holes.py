@@ -88,6 +88,12 @@ class Holes:
         gap = self._gap(_Hole(self._new_gap_id(), *bounds, times_ns, WENT_BACK), UNREPAIRABLE)
         return [*self._ended(forgotten, WENT_BACK), gap]
 
+    def undo_reset(self, gap: Gap) -> list[GapChange]:
+        """The ids had not gone back: nothing is missing by that gap, nor in those among what was taken for new ids."""
+        listed = [self._gap(hole, REPAIRED) for hole in self._holes if hole.gap_id is not None]
+        self._holes = []
+        return [GapChange(*one._replace(state=REPAIRED, repaired_by=STRAGGLER)) for one in [gap, *listed]]
+
     def outage(self, times_ns: tuple[int, int], reason: str) -> Gap:
         """A time for which nobody knows what is missing."""
         gap_id = self._new_gap_id()

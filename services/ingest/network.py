@@ -16,7 +16,7 @@ from services.ingest.dialler import Dialler, Need, Target, target_of
 from services.ingest.holes import DISCONNECTED, STALL
 from services.ingest.liveness import LIVE, Liveness
 from services.ingest.reader import Reader
-from services.ingest.recorder import Recorder
+from services.ingest.recorder import Late, Recorder
 from services.ingest.reports import Delivered, Ended, Failed, Opened, Report
 from services.ingest.stalls import Heard, Stall, Stalls
 from services.runtime.retry import Backoff
@@ -62,6 +62,7 @@ class Network:
         self._suspicious: list[str] = []
         self._stalls = Stalls()
         self._stalled: set[Stall] = set()
+        self._late: set[Late] = set()
         self._opened_count: Counter[str] = Counter()  # by route: connections since the start
         self._lost_count: Counter[str] = Counter()  # likewise: those that ended, planned or not
 
@@ -89,6 +90,7 @@ class Network:
         """Dial, retire and replace, as time goes by."""
         self._listen(now_s)
         self._find_stalled(now_s)
+        self._find_late(now_s)
         self._replace_announced()
         for route, links in self._routes.items():
             decisions = links.tick(now_s, lambda old, new: self._recorder.takes_over(old, new, now_s))
@@ -135,6 +137,8 @@ class Network:
     def _state_of(self, link: Link) -> str:
         if link.opened_s is None:
             return "dialling"
+        if any(late.connection == link.number for late in self._late):
+            return "late"
         if any(stall.connection == link.number for stall in self._stalled):
             return "stalled"
         return "open" if link.delivering_s is None else "delivering"
@@ -167,15 +171,19 @@ class Network:
     def _goes_on(self, route: str, connection: int | None) -> bool:
         """Whether this one is still what it was when it was proven to have all that another one delivered."""
         is_open = any(link.number == connection and link.opened_s is not None for link in self._routes[route].links())
-        return is_open and all(stall.connection != connection for stall in self._stalled)
+        return is_open and connection not in self._doubtful()
+
+    def _doubtful(self) -> set[int]:
+        """Connections that have stalled or are late."""
+        return {stall.connection for stall in self._stalled} | {late.connection for late in self._late}
 
     def _others(self, route: str, connection: int) -> dict[int, float]:
-        """Since when the other connections of the route have been delivering; of one that has stalled not even a quiet
-        stream may be expected.
+        """Since when the other connections of the route have been delivering; of one that has stalled or is late not
+        even a quiet stream may be expected.
         """
-        stalled = {stall.connection for stall in self._stalled}
+        doubtful = self._doubtful()
         return {
-            link.number: math.inf if link.number in stalled else link.delivering_s
+            link.number: math.inf if link.number in doubtful else link.delivering_s
             for link in self._routes[route].links()
             if link.delivering_s is not None and link.number != connection
         }
@@ -184,7 +192,7 @@ class Network:
         _log.info("retired connection=%d reason=%s proven_by=%s", retired.number, retired.reason, retired.proven_by)
         if retired.proven_by is not None:
             self._proven_by[retired.number] = retired.proven_by
-        reason = STALL if retired.reason == connections.STALE else DISCONNECTED
+        reason = STALL if retired.reason in (connections.STALE, connections.LATE) else DISCONNECTED
         self._reader.close(retired.number, reason, retired.reason)
 
     def _opened(self, connection: int, now_s: float) -> None:
@@ -261,6 +269,17 @@ class Network:
             is_asked = any(link.number == connection and link.replace_reason is not None for link in links.links())
             if not is_asked and self._stalls.may_ask(name, self._patience_s(stream), now_s):
                 links.replace(connections.STALE, connection)
+
+    def _find_late(self, now_s: float) -> None:
+        """Have connections replaced of which not everything is taken any more; no other one may rely on them."""
+        begun = {one for one in self._recorder.late() - self._late if one.connection in self._route_of}
+        self._late = {one for one in self._late | begun if one.connection in self._route_of}
+        for name, connection in sorted(begun):
+            lag_s = self._recorder.lag_ms.get(connection, math.nan) / 1000
+            _log.warning("late, nothing more is taken stream=%s connection=%d lag_s=%.1f", name, connection, lag_s)
+            route = self._route_of[connection]
+            self._recorder.stalled(connection, [name], self._others(route, connection), reason=STALL, now_s=now_s)
+            self._routes[route].replace(connections.LATE, connection)
 
     def _heard(self) -> Iterator[Heard]:
         for route, links in self._routes.items():

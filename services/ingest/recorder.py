@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from binance_streamer.exchange import LARGEST_ID, ExchangeError, Link, Reading, Stream
 from binance_streamer.exchange_rest import REPAIRABLE
 from services.ingest import routing
-from services.ingest.continuity import Arrival, Outcome
+from services.ingest.arrivals import Arrival, Outcome
 from services.ingest.feed import Feed, latest_ms
 from services.ingest.holes import REPAIRED
 from services.ingest.repairs import Page
@@ -29,6 +29,13 @@ class Anchor(NamedTuple):
 
     last_update_id: int
     reason: str
+
+
+class Late(NamedTuple):
+    """Of this stream nothing more is taken of this connection: it lags by too much."""
+
+    stream: str
+    connection: int
 
 
 class Recorder:
@@ -118,6 +125,10 @@ class Recorder:
     def has_heard(self, connection: int) -> bool:
         """Whether it has delivered a message of any stream; an acknowledgement is none, nor is what nobody can read."""
         return any(connection in feed.heard_s for feed in self.feeds.values())
+
+    def late(self) -> set[Late]:
+        """The streams of which a connection brings copies too late to be told; nothing of those is taken of it."""
+        return {Late(name, one) for name, feed in self.feeds.items() for one in feed.tracker.late}
 
     def stalled(
         self, connection: int, streams: Iterable[str], others: Mapping[int, float], *, reason: str, now_s: float
@@ -246,8 +257,10 @@ class Recorder:
         outcomes = feed.offer(arrival._replace(reading=reading), now_s)
         if outcomes:
             self._take(feed, outcomes, now_s)
-        elif feed.last is not None and feed.last.event == event:
-            self.lag_ms[connection] = (recv_ns - feed.last.recv_ns) / 1e6
+        else:
+            lag_ms = feed.lag_ms(connection, reading.last_id, recv_ns)
+            if lag_ms is not None:
+                self.lag_ms[connection] = lag_ms
 
     def _of(self, route: str) -> list[Feed]:
         return [feed for feed in self.feeds.values() if feed.stream.route == route]

@@ -1,13 +1,17 @@
-"""Streams whose messages do not name their predecessor: copies are told by payload, losses bounded by time."""
+"""Streams whose messages do not name their predecessor: copies are told by content, losses bounded by time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from services.ingest.continuity import Arrival, Chain, Outcome
-from services.ingest.copies import Copies, Seen
+from services.ingest.arrivals import Arrival, Outcome
+from services.ingest.continuity import Chain
+from services.ingest.copies import Copies, Seen, by_content, by_content_and_time
 from services.ingest.holes import RESTART, Holes
 from services.runtime.gaps import Gap
 from services.runtime.segments import LastRow
+
+_MOST_BARS = 1_500  # a day of minutes
 
 
 class _Entry(NamedTuple):
@@ -29,7 +33,7 @@ class Unlinked:
     Known limit: after a kill within the moment in which a new connection is ahead of those it has yet to join, the gap
     begins at the row that was recorded last, though the others had not delivered all that was sent before it.
 
-    `ids_grow` (bookTicker, partial depth): the same id and payload twice on one connection is the exchange repeating
+    `ids_grow` (bookTicker, partial depth): the same id and content twice on one connection is the exchange repeating
     itself; streams without any id drop nothing within one connection.
     """
 
@@ -38,7 +42,7 @@ class Unlinked:
         self.held = 0
         self._holes = holes
         self._ids_grow = ids_grow
-        self._copies = Copies()
+        self._copies = Copies(by_content if ids_grow else by_content_and_time)
         self._joined: set[int] = set()
         self._beginning = b""  # digest of the message with which the joined ones began
         self._entering: dict[int, _Entry] = {}
@@ -52,9 +56,19 @@ class Unlinked:
             self._last_ns = last_row.recv_ns
             self._lost = RESTART
 
+    @property
+    def late(self) -> AbstractSet[int]:
+        """Connections that bring what comes so late that nobody can tell whether it is a copy; it is not taken."""
+        return self._copies.late
+
+    @property
+    def lag_s(self) -> Mapping[int, float]:
+        """By connection: how much later than the first copy of a message its own last came."""
+        return self._copies.lag_s
+
     def covers(self, connection: int) -> bool:
         """Whether this connection would have delivered all that the others did."""
-        return connection in self._joined
+        return connection in self._joined and connection not in self.late
 
     def has_entered(self, connection: int) -> bool:
         """Whether the connection has delivered anything."""
@@ -82,6 +96,7 @@ class Unlinked:
         self._joined.discard(connection)
         self._entering.pop(connection, None)
         self._reached_ns.pop(connection, None)
+        self._copies.forget(connection, now_s)
         return ()
 
     def expire(self, now_s: float) -> Sequence[Outcome]:
@@ -94,7 +109,10 @@ class Unlinked:
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Record it, unless it is a copy; the first row after a loss ends a gap."""
         connection, recv_ns, event, reading = arrival
-        seen = self._copies.add(event, connection, recv_ns=recv_ns, now_s=now_s)
+        event_time_ms = reading.event_time_ms
+        seen = self._copies.add(event, connection, event_time_ms=event_time_ms, recv_ns=recv_ns, now_s=now_s)
+        if seen is None:
+            return ()
         if self._entering or connection not in self._joined:
             self._enter(arrival, seen)
         if seen.most_before > 0 if self._ids_grow else seen.by_connection <= seen.most_before:
@@ -144,13 +162,8 @@ class Unlinked:
     def _is_last_of_last_run(self, arrival: Arrival) -> bool:
         """Whether the exchange repeats, to this run, what the last run recorded last."""
         last_run, self._last_run = self._last_run, None
-        reading = arrival.reading
-        return (
-            last_run is not None
-            and reading.last_id is not None
-            and reading.last_id == last_run.last_id
-            and reading.event_time_ms <= (last_run.event_time_ms or 0)
-        )
+        last_id = arrival.reading.last_id
+        return last_run is not None and last_id is not None and last_id == last_run.last_id
 
 
 class Bars:
@@ -159,11 +172,22 @@ class Bars:
     def __init__(self, holes: Holes, *, last_row: LastRow | None = None) -> None:
         self._all = Unlinked(holes, last_row=last_row)
         self._closed = Chain(holes, last_row=last_row, ids_are_times=True)
+        self._contents: dict[int, set[bytes]] = {}  # by opening time, of closed ones
 
     @property
     def newest(self) -> int | None:
         """Open time of the last closed one."""
         return self._closed.newest
+
+    @property
+    def late(self) -> AbstractSet[int]:
+        """Connections of which no open one is taken any more."""
+        return self._all.late
+
+    @property
+    def lag_s(self) -> Mapping[int, float]:
+        """By connection: how much later than the first copy of a message its own last came."""
+        return self._all.lag_s
 
     @property
     def held(self) -> int:
@@ -199,7 +223,23 @@ class Bars:
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Record it, unless it is a copy or a repeat; gaps of both kinds."""
         outcomes = self._all.offer(arrival, now_s)
-        if arrival.reading.last_id is None:
+        open_time_ms = arrival.reading.last_id
+        if open_time_ms is None:
             return outcomes
         gaps = [outcome for outcome in outcomes if isinstance(outcome, Gap)]
-        return (*gaps, *self._closed.offer(arrival, now_s))
+        rows = self._closed.offer(arrival, now_s)
+        is_correction = self._is_correction(open_time_ms, arrival)
+        return (*gaps, *(rows or ((arrival,) if is_correction else ())))
+
+    def _is_correction(self, open_time_ms: int, arrival: Arrival) -> bool:
+        """Whether a bar that this run has recorded has come with another content than any time before.
+
+        Of a bar from before nobody remembers the content: then an id that is there already is a repeat.
+        """
+        (content,) = by_content(arrival.event, arrival.reading.event_time_ms)
+        known = self._contents.setdefault(open_time_ms, set())
+        is_new = bool(known) and content not in known
+        known.add(content)
+        if len(self._contents) > _MOST_BARS:
+            del self._contents[next(iter(self._contents))]
+        return is_new

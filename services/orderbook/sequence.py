@@ -73,7 +73,7 @@ class BookSequence:
         self._is_doubted = self._is_doubt_over = False
         self._loaded_s = 0.0
         self._newest = -1
-        self._newest_event_ms = 0
+        self._newest_transact_ms = 0
         self._next_request_s = 0.0
         self._next_range_s = 0.0
         self._synced_s = 0.0
@@ -109,7 +109,7 @@ class BookSequence:
         """Take an update of the stream."""
         final = update.final_update_id
         if self.state is State.SYNCED and update.prev_final_update_id == self.book.update_id < final:
-            self._newest, self._newest_event_ms = final, update.event_time_ms
+            self._newest, self._newest_transact_ms = final, update.transact_time_ms
             problem = self._apply(update)
             if not problem:
                 return None
@@ -117,7 +117,7 @@ class BookSequence:
             return self.tick(now_s)
         if self._went_back(update):
             self._buffer.clear()
-            self._newest, self._newest_event_ms = -1, 0
+            self._newest, self._newest_transact_ms = -1, 0
             self._fail("ids went back", now_s)
         elif self.state is State.SYNCED:
             if final <= self.book.update_id:
@@ -231,15 +231,15 @@ class BookSequence:
             self._trail = Trail(self.book) if self.book.is_running_out else None
 
     def _went_back(self, update: DepthUpdate) -> bool:
-        """Whether the exchange counts anew: copies and stragglers have a lower id too, but no later time."""
+        """Whether the exchange counts anew: copies and stragglers have a lower id too, but no later transaction."""
         final = update.final_update_id
-        is_later = update.event_time_ms > self._newest_event_ms
+        is_later = update.transact_time_ms > self._newest_transact_ms
         return final < self._newest - REBASED or (final <= self._newest and is_later)
 
     def _store(self, update: DepthUpdate) -> None:
         buffer, final = self._buffer, update.final_update_id
         if final > self._newest:
-            self._newest, self._newest_event_ms = final, update.event_time_ms
+            self._newest, self._newest_transact_ms = final, update.transact_time_ms
             buffer.append(update)
         else:
             place = bisect_left(buffer, final, key=_final_update_id)
@@ -247,7 +247,7 @@ class BookSequence:
                 self.repeats += 1
             else:
                 buffer.insert(place, update)
-        since_ms = self._newest_event_ms - MOST_BUFFERED_MS
+        since_ms = self._newest_transact_ms - MOST_BUFFERED_MS
         while buffer and (len(buffer) > MOST_BUFFERED or buffer[0].event_time_ms < since_ms):
             del buffer[0]
 

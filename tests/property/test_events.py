@@ -157,7 +157,12 @@ def state_of(recorder: Recorder) -> object:
     }
     chains = [feed.tracker for feed in recorder.feeds.values() if type(feed.tracker) is Chain]
     told = (recorder.anchors, recorder.first_arrivals, recorder.lag_ms, recorder.refused)
-    return feeds, [vars(chain) | {"_holes": None} for chain in chains], told
+    return feeds, [known_to(chain) for chain in chains], told
+
+
+def known_to(chain: Chain) -> dict[str, object]:
+    counts = vars(vars(chain)["_recount"]) | {"_newest_row": None}
+    return vars(chain) | {"_holes": None, "_recount": counts}
 
 
 @given(

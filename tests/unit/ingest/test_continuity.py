@@ -3,7 +3,8 @@
 import itertools
 
 from binance_streamer.exchange import Reading, stream_of
-from services.ingest.continuity import GRACE_S, Arrival, Chain, Outcome
+from services.ingest.arrivals import Arrival, Outcome
+from services.ingest.continuity import GRACE_S, Chain
 from services.ingest.holes import Holes
 from services.runtime.gaps import Gap
 from services.runtime.segments import LastRow
@@ -17,13 +18,20 @@ class Feeding:
     def __init__(self, last_row: LastRow | None = None, *, suffix: str = "depth@0ms", ids_are_times: bool = False):
         numbers = itertools.count(1)
         holes = Holes(stream_of("BTCUSDT", suffix), lambda: f"g{next(numbers)}")
-        self.chain = Chain(holes, last_row=last_row, ids_are_times=ids_are_times)
+        self.newest: Arrival | None = None
+        self.chain = Chain(holes, last_row=last_row, newest_row=lambda: self.newest, ids_are_times=ids_are_times)
         self.recv_ns = 0
 
-    def __call__(self, previous: int, last: int, *, by: int = 1, at_ms: int = 0, now_s: float = 0.0) -> list[str]:
-        self.recv_ns += 1
-        arrival = Arrival(by, self.recv_ns, b"", Reading(previous, last, at_ms or last))
-        return [told(outcome) for outcome in self.chain.offer(arrival, now_s)]
+    def __call__(
+        self, previous: int, last: int, *, by: int = 1, at_ms: int = 0, happened_ms: int | None = None, now_s: float = 0
+    ) -> list[str]:
+        """`at_ms` is the event time, and the transaction time where `happened_ms` is not given."""
+        self.recv_ns = max(self.recv_ns + 1, round(now_s * 1e9))
+        event = b"" if happened_ms is None else b'{"T":%d}' % happened_ms
+        arrival = Arrival(by, self.recv_ns, event, Reading(previous, last, at_ms or last))
+        outcomes = self.chain.offer(arrival, now_s)
+        self.newest = next((one for one in reversed(outcomes) if isinstance(one, Arrival)), self.newest)
+        return [told(outcome) for outcome in outcomes]
 
 
 def told(outcome: Outcome) -> str:
@@ -132,11 +140,60 @@ def test_an_overlapping_message_takes_what_is_held_with_it() -> None:
     assert feed(30, 31, by=2) == ["row 31"]
 
 
-def test_ids_that_go_back_with_a_newer_time_begin_anew() -> None:
+def test_five_later_messages_that_hang_on_one_another_are_a_new_count() -> None:
     feed = Feeding()
     feed(1000, 1010, at_ms=1)
-    assert feed(5, 7, at_ms=2) == ["g1 1010..5 ids went back unrepairable", "row 7"]
-    assert feed(7, 8, at_ms=3) == ["row 8"]
+    assert [feed(at, at + 1, at_ms=at) for at in range(5, 9)] == [[], [], [], []]
+    assert feed(9, 10, at_ms=9) == [
+        "g1 1010..5 ids went back unrepairable",
+        *("row 6", "row 7", "row 8", "row 9", "row 10"),
+    ]
+    assert feed(10, 11, at_ms=10) == ["row 11"]
+
+
+def test_a_repeat_with_a_later_event_time_is_nothing() -> None:
+    feed = Feeding()
+    feed(0, 10, at_ms=100, happened_ms=99)
+    feed(10, 20, at_ms=110, happened_ms=109)
+    assert feed(10, 20, at_ms=111, happened_ms=109) == []
+    assert feed(0, 10, at_ms=112, happened_ms=99) == []
+    assert feed(20, 30, at_ms=120, happened_ms=119) == ["row 30"]
+
+
+def test_a_whole_stretch_that_is_repeated_with_later_event_times_is_nothing() -> None:
+    feed = Feeding()
+    for at in range(100):
+        feed(at, at + 1, at_ms=at + 1, happened_ms=at + 1)
+    assert [feed(at, at + 1, at_ms=200 + at, happened_ms=at + 1) for at in range(90)] == [[]] * 90
+    assert feed(100, 101, at_ms=400, happened_ms=101) == ["row 101"]
+
+
+def test_later_messages_that_do_not_hang_on_one_another_are_no_new_count() -> None:
+    feed = Feeding()
+    feed(1000, 1010, at_ms=1)
+    assert [feed(at, at + 1, at_ms=at) for at in range(10, 500, 2)] == [[]] * 245
+    assert feed(1010, 1011, at_ms=600) == ["row 1011"]
+
+
+def test_nor_are_those_between_which_the_old_count_goes_on() -> None:
+    feed = Feeding()
+    feed(1000, 1010, at_ms=1)
+    told = [row for at in range(10, 100) for row in feed(at, at + 1, at_ms=at) + feed(1000 + at, 1001 + at, at_ms=at)]
+    assert told == [f"row {1001 + at}" for at in range(10, 100)]
+
+
+def test_a_new_count_is_found_by_the_connection_that_is_first_and_copied_by_the_other() -> None:
+    feed = Feeding()
+    for by in (1, 2):
+        feed(1000, 1010, at_ms=1, by=by)
+    told = [row for at in range(5, 15) for by in (1, 2) for row in feed(at, at + 1, at_ms=at, by=by)]
+    assert told == ["g1 1010..5 ids went back unrepairable", *(f"row {at}" for at in range(6, 16))]
+
+
+def begin_anew(feed: Feeding) -> None:
+    for at in range(5):
+        feed(at, at + 1, at_ms=10 + at)
+    assert feed(5, 6, at_ms=15) == ["row 6"]
 
 
 def test_late_copies_from_before_the_ids_went_back_are_repeats() -> None:
@@ -144,24 +201,54 @@ def test_late_copies_from_before_the_ids_went_back_are_repeats() -> None:
     for by in (1, 2):
         feed(1000, 1010, at_ms=1, by=by)
     feed(1010, 1020, at_ms=2, by=1)
-    feed(5, 7, at_ms=3, by=1)
+    begin_anew(feed)
     assert feed(1010, 1020, at_ms=2, by=2) == []
-    assert feed(5, 7, at_ms=3, by=2) == []
-    assert feed(7, 8, at_ms=4, by=2) == ["row 8"]
+    assert feed(5, 6, at_ms=15, by=2) == []
+    assert feed(6, 7, at_ms=16, by=2) == ["row 7"]
+
+
+def test_what_a_slower_connection_had_more_of_the_old_count_is_recorded() -> None:
+    feed = Feeding()
+    for by in (1, 2):
+        feed(1000, 1010, at_ms=1, by=by)
+    begin_anew(feed)
+    assert feed(1010, 1020, at_ms=2, by=2) == ["row 1020"]
+    assert feed(1020, 1030, at_ms=3, by=2) == ["row 1030"]
+    assert feed(6, 7, at_ms=16, by=1) == ["row 7"]
+
+
+def test_where_the_old_count_goes_on_after_all_nothing_is_missing() -> None:
+    feed = Feeding()
+    feed(1000, 1010, at_ms=1)
+    begin_anew(feed)
+    assert feed(9, 10, at_ms=16) == ["g2 6..9 sequence unrepairable", "row 10"]
+    assert feed(1010, 1020, at_ms=30) == [
+        "g1 1010..0 ids went back repaired",
+        "g2 6..9 sequence repaired",
+        "row 1020",
+    ]
+    assert feed(1020, 1030, at_ms=31) == ["row 1030"]
 
 
 def test_a_huge_id_does_not_stop_the_stream() -> None:
     feed = Feeding()
     feed(0, 10, at_ms=1)
     assert feed(10, 2**50, at_ms=1) == [f"row {2**50}"]
-    assert feed(10, 12, at_ms=1) == [f"g1 {2**50}..10 ids went back unrepairable", "row 12"]
+    told = [row for at in range(10, 20) for row in feed(at, at + 1, at_ms=at)]
+    assert told == [f"g1 {2**50}..10 ids went back unrepairable", *(f"row {at}" for at in range(11, 21))]
 
 
-def test_a_stream_that_leads_nowhere_begins_anew_even_if_the_clock_went_back_too() -> None:
+def test_a_count_of_a_clock_that_went_back_too_is_found_after_a_minute() -> None:
     feed = Feeding(LastRow("depth", "BTCUSDT", 1000, 4000, 0))
     feed(1000, 1010, at_ms=5000)
-    outcomes = [feed(at, at + 1, at_ms=10 + at) for at in range(200)]
-    assert outcomes[98:101] == [[], ["g1 1010..99 ids went back unrepairable", "row 100"], ["row 101"]]
+    told = [feed(at, at + 1, at_ms=10 + at, now_s=at / 10) for at in range(602)]
+    assert told[600:] == [[], ["g1 1010..601 ids went back unrepairable", "row 602"]]
+
+
+def test_a_new_count_is_found_behind_a_restart() -> None:
+    feed = Feeding(LastRow("depth", "BTCUSDT", 1000, 4000, 7))
+    told = [row for at in range(20) for row in feed(at, at + 1, at_ms=5000 + at)]
+    assert told == ["g1 1000..0 ids went back unrepairable", *(f"row {at + 1}" for at in range(20))]
 
 
 def test_what_a_slower_connection_brings_from_before_the_first_row_is_recorded_once() -> None:
@@ -198,12 +285,11 @@ def test_a_loss_without_a_hole_leaves_no_gap() -> None:
     assert feed(25, 26, by=2) == ["g1 20..25 sequence unrepairable", "row 26"]
 
 
-def test_an_older_closed_kline_with_a_newer_time_is_a_correction() -> None:
+def test_closed_klines_never_begin_anew() -> None:
     feed = Feeding(suffix="kline_1m", ids_are_times=True)
     feed(0, 60, at_ms=61)
     feed(60, 120, at_ms=121)
-    assert feed(0, 60, at_ms=122) == ["row 60"]
-    assert feed(0, 60, at_ms=122) == []
+    assert [feed(at, at + 1, at_ms=200 + at) for at in range(50)] == [[]] * 50
     assert feed(120, 180, at_ms=181) == ["row 180"]
 
 

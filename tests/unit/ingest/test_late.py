@@ -64,7 +64,7 @@ def test_a_connection_that_falls_behind_doubles_no_row_and_is_replaced(
 def test_it_is_said_to_be_late_while_another_one_takes_its_place(start: Start) -> None:
     run = start("bookTicker", connections=2)
     exchange = Exchange(run, book_ticker, grows)
-    states = set()
+    states: set[tuple[int, str]] = set()
 
     def look() -> None:
         states.update((link["connection"], link["state"]) for link in run.network.status(run.now_s)["connections"])

@@ -3,7 +3,7 @@
 import itertools
 
 from binance_streamer.exchange import Reading, stream_of
-from services.ingest.continuity import Arrival, Outcome
+from services.ingest.arrivals import Arrival, Outcome
 from services.ingest.holes import Holes
 from services.ingest.unlinked import Bars, Unlinked
 from services.runtime.gaps import Gap
@@ -172,6 +172,52 @@ def test_a_missing_closed_bar_is_a_hole_and_open_ones_go_through() -> None:
     assert feed("180 open", 3, reading=bar(180, closed=False)) == ["180 open"]
     assert feed("180", 4, reading=bar(180, closed=True)) == ["gap 2..4 sequence open", "180"]
     assert feed("180", 5, reading=bar(180, closed=True)) == []
+
+
+def closed(at_ms: int, *, event_time_ms: int, close: str = "1") -> tuple[str, Reading]:
+    event = f'{{"e":"kline","E":{event_time_ms},"k":{{"t":{at_ms},"c":"{close}","x":true}}}}'
+    return event, Reading(at_ms - 60, at_ms, event_time_ms)
+
+
+def test_a_closed_bar_with_a_later_time_is_a_repeat_and_with_another_content_a_correction() -> None:
+    feed = Feeding("kline_1m")
+    for at_ms in (60, 120):
+        event, reading = closed(at_ms, event_time_ms=at_ms + 61)
+        assert feed(event, at_ms, reading=reading) == [event]
+    repeat, reading = closed(60, event_time_ms=500)
+    assert feed(repeat, 130, reading=reading) == []
+    correction, reading = closed(60, event_time_ms=501, close="2")
+    assert feed(correction, 131, reading=reading) == [correction]
+    copy, reading = closed(60, event_time_ms=502, close="2")
+    assert feed(copy, 132, by=2, reading=reading) == []
+
+
+def test_a_bar_of_the_last_run_that_comes_again_is_a_repeat() -> None:
+    feed = Feeding("kline_1m", LastRow("kline", "BTCUSDT", 60, 121, 7))
+    event, reading = closed(60, event_time_ms=500)
+    assert event not in feed(event, 130, reading=reading)
+
+
+def test_a_copy_whose_event_time_differs_by_little_is_a_copy() -> None:
+    feed = Feeding("markPrice@1s")
+    first, other = '{"E":1000,"p":"1"}', '{"E":999,"p":"1"}'
+    assert feed(first, 1, reading=Reading(None, None, 1000)) == [first]
+    assert feed(other, 2, by=2, reading=Reading(None, None, 999)) == []
+    next_one = '{"E":2000,"p":"1"}'
+    assert feed(next_one, 3, by=2, reading=Reading(None, None, 2000)) == [next_one]
+
+
+def test_a_book_ticker_of_the_same_id_that_differs_by_its_event_time_is_a_repeat() -> None:
+    feed = Feeding("bookTicker", ids_grow=True)
+    first, later = '{"u":5,"b":"1","E":1000}', '{"u":5,"b":"1","E":9000}'
+    assert feed(first, 1, reading=Reading(None, 5, 1000)) == [first]
+    assert feed(later, 2, reading=Reading(None, 5, 9000)) == []
+    assert feed(later, 3, by=2, reading=Reading(None, 5, 9000)) == []
+
+
+def test_what_the_last_run_recorded_last_is_not_recorded_again_with_a_later_event_time() -> None:
+    feed = Feeding("bookTicker", LastRow("bookticker", "BTCUSDT", 5, 3, 7), ids_grow=True)
+    assert feed("a", 10, reading=Reading(None, 5, 4)) == []
 
 
 def test_an_outage_of_klines_is_both_a_gap_in_time_and_a_hole() -> None:
