@@ -33,8 +33,8 @@ from typing import Any
 
 from sortedcontainers import SortedDict  # type: ignore[import-untyped]
 
-from binance_streamer.depth import DepthSnapshot, Level, read_snapshot, read_update
-from services.orderbook.sequence import BookSequence
+from binance_streamer.exchange.depth import DepthSnapshot, Level, read_snapshot, read_update
+from services.orderbook.book.sequence import BookSequence
 from services.runtime.memory import settle
 
 ROOT = Path(__file__).resolve().parents[1]

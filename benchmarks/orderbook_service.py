@@ -25,8 +25,8 @@ import msgpack
 import yaml
 import zmq
 
-from binance_streamer import config as configuration
-from binance_streamer.sockets import bus_pub, bus_sub
+from binance_streamer.config import schema as configuration
+from binance_streamer.transport.sockets import bus_pub, bus_sub
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPTH, SNAPSHOT = b'{"stream":"btcusdt@depth@0ms","data":', b'{"rest":"/fapi/v1/depth?symbol=BTCUSDT'

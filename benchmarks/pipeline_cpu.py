@@ -32,8 +32,8 @@ import psutil
 import websocket
 import zmq
 
-from binance_streamer.sockets import bus_sub
-from binance_streamer.wire import decode_frame
+from binance_streamer.transport.sockets import bus_sub
+from binance_streamer.wire.frames import decode_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 HANDSHAKE_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

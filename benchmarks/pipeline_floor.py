@@ -28,7 +28,7 @@ import zmq
 from zlib_ng.zlib_ng import crc32
 
 from benchmarks.pipeline_cpu import ROOT, Server, cpu_s, free_port, messages, round_of_plain
-from binance_streamer.sockets import bus_pub, intake_pull, intake_push
+from binance_streamer.transport.sockets import bus_pub, intake_pull, intake_push
 
 PREFIX = b'{"stream":"btcusdt@depth@0ms","data":'
 TOPIC = b"depth.BTCUSDT.0ms"

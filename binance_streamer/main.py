@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 from binance_streamer.cli import main as run
-from binance_streamer.interpreter import be_utf8
+from binance_streamer.deploy.interpreter import be_utf8
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

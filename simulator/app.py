@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from simulator.commands import Commands
-from simulator.control import serve_control
+from simulator.control.commands import Commands
+from simulator.control.socket import serve_control
 from simulator.exchange import Exchange
 from simulator.options import Options
-from simulator.replay import Replay
+from simulator.replay.replay import Replay
 from simulator.synthetic import SyntheticMarket
 
 

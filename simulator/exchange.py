@@ -4,16 +4,16 @@ import asyncio
 import time
 
 from simulator.clock import ExchangeClock
-from simulator.gate import Gate
-from simulator.hub import Hub
 from simulator.options import Options
-from simulator.peer import Peer
-from simulator.replay import Replay
-from simulator.rest import Rest
+from simulator.publisher import Hub
+from simulator.replay.replay import Replay
+from simulator.rest.rest import Rest
+from simulator.rest.weights import RequestWeight
+from simulator.server.admission import Gate
+from simulator.server.connection import Peer
+from simulator.server.websocket import Counters, WebSocket
 from simulator.synthetic import SyntheticMarket
 from simulator.tape import Tape
-from simulator.websocket import Counters, WebSocket
-from simulator.weights import RequestWeight
 
 _TEND_S = 0.1
 

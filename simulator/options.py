@@ -4,9 +4,9 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulator.limits import ConnectionLimits
 from simulator.market.rates import DEFAULT_MIX, SUFFIXES
-from simulator.names import family_of
+from simulator.server.limits import ConnectionLimits
+from simulator.stream_names import family_of
 from simulator.synthetic import SyntheticOptions
 
 _EXAMPLES = """examples:

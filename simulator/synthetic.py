@@ -7,16 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from simulator.clock import ExchangeClock
-from simulator.exchange_info import exchange_info
-from simulator.hub import Hub, Stream
 from simulator.market.bars import INTERVALS_MS
 from simulator.market.contract import contract_of
 from simulator.market.engine import Engine
 from simulator.market.feed import Action, SymbolFeed
 from simulator.market.rates import DEFAULT_MIX, SUFFIXES, stream_rates
 from simulator.market.schedule import Schedule
-from simulator.names import stream_name
-from simulator.sessions import Sessions
+from simulator.publisher import Hub, Stream
+from simulator.rest.exchange_info import exchange_info
+from simulator.rest.trading_hours import Sessions
+from simulator.stream_names import stream_name
 
 _EVENTS_A_TURN = 100  # then what was made is written, and sockets are read
 _LEAST_SLEEP_S = 0.002

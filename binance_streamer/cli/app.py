@@ -7,13 +7,19 @@ from typing import Annotated
 
 import typer
 
-from binance_streamer import config as configuration
-from binance_streamer import own_config
-from binance_streamer.cli import books, demos, listing, operating, storms, taps, ups
-from binance_streamer.cli import keys as key_files
+from binance_streamer.cli import operating
+from binance_streamer.cli.commands import book as books
+from binance_streamer.cli.commands import chaos as storms
+from binance_streamer.cli.commands import keys as key_files
+from binance_streamer.cli.commands import symbols as listing
+from binance_streamer.cli.commands import tap as taps
+from binance_streamer.cli.commands import up as ups
+from binance_streamer.cli.demo import demo as demos
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, Duration, before_the_command
-from binance_streamer.interpreter import be_utf8
+from binance_streamer.config import own_config
+from binance_streamer.config import schema as configuration
+from binance_streamer.deploy.interpreter import be_utf8
 
 app = typer.Typer(
     name="binance-streamer",

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from binance_streamer.config import Config
-from binance_streamer.names import decode_name
+from binance_streamer.config.schema import Config
+from binance_streamer.config.symbols import decode_name
 
 
 def ownerless_journals(config: Config) -> list[str]:

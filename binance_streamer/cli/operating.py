@@ -5,14 +5,18 @@ from typing import Annotated
 
 import typer
 
-from binance_streamer import config as configuration
-from binance_streamer import supervision
-from binance_streamer.cli import applying, composes, daemon, reading, sites
-from binance_streamer.cli import doctor as doctors
-from binance_streamer.cli import latency as latencies
-from binance_streamer.cli import logs as log_files
+from binance_streamer.cli.commands import apply as applying
+from binance_streamer.cli.commands import doctor as doctors
+from binance_streamer.cli.commands import latency as latencies
+from binance_streamer.cli.commands import logs as log_files
+from binance_streamer.cli.commands import status as reading
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, Name, Names
+from binance_streamer.cli.supervisor import compose_file as composes
+from binance_streamer.cli.supervisor import daemon
+from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.config import schema as configuration
+from binance_streamer.deploy import supervisord as supervision
 
 app = typer.Typer(rich_markup_mode=None)
 

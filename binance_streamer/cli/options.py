@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from binance_streamer import config as configuration
-from binance_streamer.cli import sites
-from binance_streamer.config import LEVEL_VARIABLE
+from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import LEVEL_VARIABLE
 
 
 def _chosen(ctx: typer.Context, value: Path) -> Path:

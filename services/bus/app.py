@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 import zmq
 
-from binance_streamer.sockets import bus_intake, bus_pub, bus_xpub, steering_pair
-from services.runtime.bound import BoundPaths
+from binance_streamer.transport.sockets import bus_intake, bus_pub, bus_xpub, steering_pair
+from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s
 from services.runtime.lock import endpoint_lock_path, wait_for_lock
+from services.runtime.network.subscriptions import Subscriptions
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
-from services.runtime.subscriptions import Subscriptions
 
 _CONTROL = "inproc://bus.control"
 _ANSWER_TIMEOUT_MS = 5000  # the proxy looks at its control socket in every round

@@ -1,6 +1,6 @@
 import sys
 
-from binance_streamer.interpreter import be_utf8
+from binance_streamer.deploy.interpreter import be_utf8
 from services.ingest.app import main
 
 be_utf8()

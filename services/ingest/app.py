@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 import zmq
 
-from binance_streamer import config as configuration
-from binance_streamer import sockets
-from binance_streamer.exchange import UPPER
-from binance_streamer.names import symbol_fault
-from binance_streamer.settings import SETTINGS_VARIABLE
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.symbols import symbol_fault
+from binance_streamer.deploy.digest import SETTINGS_VARIABLE
+from binance_streamer.exchange.streams import UPPER
+from binance_streamer.transport import sockets
 from services.ingest.worker import Worker
+from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
 from services.runtime.process import Shell, arguments_of, run_service
-from services.runtime.producer import Producer, StoppedWhileWaitingError
 
 _SWITCH_INTERVAL_S = 0.0005
 """The reader waits about so long for a busy recorder to let it run, and a stamp is late by as much; Python's default of

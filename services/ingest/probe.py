@@ -6,18 +6,18 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from binance_streamer import config as configuration
-from binance_streamer.checks import Check, line_of
-from binance_streamer.config import Config, streams_of
-from binance_streamer.exchange import ROUTES, Stream
-from services.ingest.dial import Connection, DialError, dial
-from services.ingest.dialler import budget_of, target_of
-from services.ingest.liveness import is_busy
-from services.ingest.reader import Reader
-from services.ingest.reports import Delivered, Ended
-from services.ingest.routing import parse, split
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import Config, streams_of
+from binance_streamer.exchange.streams import ROUTES, Stream
+from binance_streamer.wire.check_lines import Check, line_of
+from services.ingest.connections.dial import Connection, DialError, dial
+from services.ingest.connections.dialler import budget_of, target_of
+from services.ingest.connections.events import Delivered, Ended
+from services.ingest.connections.reader import Reader
+from services.ingest.streams.demux import parse, split
+from services.ingest.streams.silence import is_busy
 from services.runtime.clock import monotonic_s, wall_ns
-from services.runtime.reachable import check_addresses
+from services.runtime.network.reachable import check_addresses
 
 _RESERVED = 1 / 3
 """Of the budget of attempts: workers come first."""

@@ -10,23 +10,23 @@ from typing import Any
 import msgspec
 import zmq
 
-from binance_streamer import sockets
-from binance_streamer.config import SymbolConfig, streams_of
-from binance_streamer.exchange import UNREADABLE, ExchangeError
-from binance_streamer.wire import WireError, decode_frame, encode_topic
-from services.ingest.feed import Feed
-from services.ingest.network import Network
-from services.ingest.reader import Reader
-from services.ingest.recorder import Recorder
-from services.ingest.repairs import RepairRequests, Wish, read_page
-from services.ingest.reports import Report
-from services.ingest.sessions import OffSession, Trading
-from services.ingest.snapshots import SnapshotRequests
+from binance_streamer.config.schema import SymbolConfig, streams_of
+from binance_streamer.exchange.streams import UNREADABLE, ExchangeError
+from binance_streamer.transport import sockets
+from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
+from services.ingest.connections.events import Report
+from services.ingest.connections.network import Network
+from services.ingest.connections.reader import Reader
+from services.ingest.streams.backfill import RepairRequests, Wish, read_page
+from services.ingest.streams.snapshots import SnapshotRequests
+from services.ingest.streams.stream import Feed
+from services.ingest.streams.stream_set import Recorder
+from services.ingest.streams.trading import OffSession, Trading
 from services.runtime.clock import monotonic_s, wall_ns
-from services.runtime.events import MAX_ENVELOPE_BYTES
+from services.runtime.delivery.events import MAX_ENVELOPE_BYTES
+from services.runtime.delivery.producer import Draft, Producer
 from services.runtime.memory import keep_freed, settle
 from services.runtime.process import Shell
-from services.runtime.producer import Draft, Producer
 from services.runtime.status import StatusPublisher
 
 _log = logging.getLogger(__name__)

@@ -7,15 +7,15 @@ from typing import Any
 
 import zmq
 
-from binance_streamer.endpoints import host_and_port
-from binance_streamer.sockets import bus_pub, bus_sub
-from services.monitor.alerts import Alerts
-from services.monitor.gapfiles import GapFiles
-from services.monitor.memory import FILE, Memory
-from services.monitor.server import Server, listening_socket
-from services.monitor.view import View
-from services.monitor.web import Board, application
-from services.monitor.webhooks import Webhook
+from binance_streamer.config.endpoints import host_and_port
+from binance_streamer.transport.sockets import bus_pub, bus_sub
+from services.monitor.alerts.alerts import Alerts
+from services.monitor.alerts.memory import FILE, Memory
+from services.monitor.alerts.webhooks import Webhook
+from services.monitor.http.server import Server, listening_socket
+from services.monitor.http.web import Board, application
+from services.monitor.view.gap_files import GapFiles
+from services.monitor.view.view import View
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher

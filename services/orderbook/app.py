@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from binance_streamer import config as configuration
-from binance_streamer.config import Config, has_book, streams_of
-from binance_streamer.exchange import UPPER
-from binance_streamer.sockets import bus_pub, query_router
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import Config, has_book, streams_of
+from binance_streamer.exchange.streams import UPPER
+from binance_streamer.transport.sockets import bus_pub, query_router
 from services.orderbook.service import Service, Sockets
+from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
 from services.runtime.lock import endpoint_lock_path, wait_for_lock
 from services.runtime.process import Shell, arguments_of, run_service
-from services.runtime.producer import Producer, StoppedWhileWaitingError
 
 NAME = "orderbook"
 _DRAIN_TIMEOUT_S = 5.0

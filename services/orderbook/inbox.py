@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from binance_streamer.wire import WireError
+from binance_streamer.wire.frames import WireError
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 

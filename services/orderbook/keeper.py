@@ -3,11 +3,11 @@
 from random import Random
 from typing import NamedTuple
 
-from binance_streamer.depth import BestQuote, DepthSnapshot, DepthUpdate
-from services.orderbook.audit import Difference, Outcome
-from services.orderbook.book import Book
-from services.orderbook.quotes import TopComparison, TopDifference
-from services.orderbook.sequence import BookSequence, Request, State
+from binance_streamer.exchange.depth import BestQuote, DepthSnapshot, DepthUpdate
+from services.orderbook.book.audit import Difference, Outcome
+from services.orderbook.book.book import Book
+from services.orderbook.book.quotes import TopComparison, TopDifference
+from services.orderbook.book.sequence import BookSequence, Request, State
 
 SPEEDS = ("0ms", "100ms", "250ms", "500ms")
 """Of depth streams, the fastest first. Each is a chain of its own; one of them makes the book."""

@@ -3,12 +3,12 @@
 from decimal import Decimal
 from typing import Any
 
-from binance_streamer.books import Query, QueryError
-from binance_streamer.depth import Level
-from services.orderbook.asking import Wanted
-from services.orderbook.audit import Outcome
+from binance_streamer.exchange.depth import Level
+from binance_streamer.wire.books import Query, QueryError
+from services.orderbook.book.audit import Outcome
 from services.orderbook.keeper import Finding, Keeper
-from services.runtime.gaps import Draft
+from services.orderbook.snapshot_scheduler import Wanted
+from services.runtime.gaps.drafts import Draft
 
 SUMMARY = "summary"
 _MOST_DIFFERENCES = 50

@@ -8,23 +8,23 @@ from typing import Any, NamedTuple
 
 import zmq
 
-from binance_streamer.config import Config
-from binance_streamer.depth import read_quote, read_snapshot, read_update
-from binance_streamer.exchange import ExchangeError
-from binance_streamer.sockets import bus_sub
-from binance_streamer.wire import WireError, encode_topic
+from binance_streamer.config.schema import Config
+from binance_streamer.exchange.depth import read_quote, read_snapshot, read_update
+from binance_streamer.exchange.streams import ExchangeError
+from binance_streamer.transport.sockets import bus_sub
+from binance_streamer.wire.frames import WireError, encode_topic
 from services.orderbook import messages
-from services.orderbook.answering import Answerer
-from services.orderbook.asking import AUDIT, RequestDesk, Wanted
 from services.orderbook.inbox import Inbox
 from services.orderbook.keeper import SPEEDS, Keeper, Now
-from services.orderbook.publishing import Publisher
+from services.orderbook.publisher import Publisher
+from services.orderbook.queries import Answerer
 from services.orderbook.silence import Workers
-from services.runtime.bound import BoundPaths
+from services.orderbook.snapshot_scheduler import AUDIT, RequestDesk, Wanted
+from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.delivery.producer import Producer
 from services.runtime.memory import settle
 from services.runtime.process import Shell
-from services.runtime.producer import Producer
 from services.runtime.status import StatusPublisher
 
 _TICK_S = 0.1

@@ -3,10 +3,10 @@
 A worker's status is looked at only where its stream has been silent for a while.
 """
 
-from binance_streamer.exchange import ExchangeError, stream_from_name
-from binance_streamer.health import SILENT_S, stream_state, trading_status
-from binance_streamer.statuses import IngestStatus, read_status
-from binance_streamer.wire import WireError, decode_frame
+from binance_streamer.exchange.streams import ExchangeError, stream_from_name
+from binance_streamer.health.judge import SILENT_S, stream_state, trading_status
+from binance_streamer.wire.frames import WireError, decode_frame
+from binance_streamer.wire.statuses import IngestStatus, read_status
 
 
 class Workers:

@@ -6,13 +6,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from binance_streamer.exchange import ExchangeError
-from binance_streamer.exchange_rest import MOST_AGG_TRADES, rest_rows, span_of, step_of
-from services.rest.bans import BANNED, TOO_MANY
-from services.rest.offset import Sample
-from services.rest.pacing import HEAVY_WEIGHT
-from services.rest.queue import Wanted
-from services.rest.repairs import RepairWish
+from binance_streamer.exchange.rest import MOST_AGG_TRADES, rest_rows, span_of, step_of
+from binance_streamer.exchange.streams import ExchangeError
+from services.rest.market.clock_offset import Sample
+from services.rest.schedule.backfill_queue import RepairWish
+from services.rest.schedule.bans import BANNED, TOO_MANY
+from services.rest.schedule.pacing import HEAVY_WEIGHT
+from services.rest.schedule.snapshot_queue import Wanted
 
 Kind = Literal["time", "exchange_info", "trading_schedule", "depth", "repair"]
 Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]

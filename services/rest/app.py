@@ -8,9 +8,9 @@ from typing import Any
 
 import zmq
 
-from binance_streamer.config import Config, has_book
-from binance_streamer.sockets import bus_pub, bus_sub
-from binance_streamer.wire import WireError
+from binance_streamer.config.schema import Config, has_book
+from binance_streamer.transport.sockets import bus_pub, bus_sub
+from binance_streamer.wire.frames import WireError
 from services.rest import state
 from services.rest.answers import (
     Answer,
@@ -23,17 +23,17 @@ from services.rest.answers import (
     shown,
 )
 from services.rest.client import Client, Worker
-from services.rest.desk import Desk, Queues
-from services.rest.exchange_info import ExchangeInfoError
-from services.rest.listing import ListingRecorder
+from services.rest.market.clock_offset import Reading, StepWatch
+from services.rest.market.exchange_info import ExchangeInfoError
+from services.rest.market.listing import ListingRecorder
 from services.rest.messages import SnapshotRequest, offset_draft, read_request, repair_draft, snapshot_draft, step_draft
-from services.rest.offset import Reading, StepWatch
-from services.rest.pacing import Pace
-from services.rest.queue import SnapshotQueue
-from services.rest.repairs import RepairQueue, RepairWish
+from services.rest.schedule.backfill_queue import RepairQueue, RepairWish
+from services.rest.schedule.pacing import Pace
+from services.rest.schedule.scheduler import Desk, Queues
+from services.rest.schedule.snapshot_queue import SnapshotQueue
 from services.runtime.clock import both_ns, monotonic_s, wall_ns
+from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
 from services.runtime.process import Shell, arguments_of, run_service
-from services.runtime.producer import Producer, StoppedWhileWaitingError
 from services.runtime.status import StatusPublisher
 
 NAME = "rest"

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from binance_streamer.config import NetworkConfig
-from binance_streamer.endpoints import is_loopback
+from binance_streamer.config.endpoints import is_loopback
+from binance_streamer.config.schema import NetworkConfig
 from services.rest.answers import Answer
 from services.rest.connecting import ReachingAdapter
 from services.runtime.clock import monotonic_s
-from services.runtime.proxies import ProxyError, proxy_of
-from services.runtime.reach import Reach
+from services.runtime.network.proxies import ProxyError, proxy_of
+from services.runtime.network.reach import Reach
 
 MAX_BODY_BYTES = 32 * 2**20
 """The largest answer, exchangeInfo, has 2 MB (2026-09-15)."""

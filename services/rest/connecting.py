@@ -8,7 +8,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-from services.runtime.reach import Reach
+from services.runtime.network.reach import Reach
 
 _OPTIONS = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]  # urllib3's default
 _Pools = dict[str, type[HTTPConnectionPool]]

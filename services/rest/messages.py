@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange import ExchangeError, Reading, stream_from_name
-from binance_streamer.exchange_rest import step_of
-from binance_streamer.names import symbol_fault
-from binance_streamer.wire import WireError, decode_frame
+from binance_streamer.config.symbols import symbol_fault
+from binance_streamer.exchange.rest import step_of
+from binance_streamer.exchange.streams import ExchangeError, Reading, stream_from_name
+from binance_streamer.wire.frames import WireError, decode_frame
 from services.rest.answers import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, Answer, Snapshot, depth_path
-from services.rest.offset import Measurement, Step
-from services.rest.repairs import RepairWish
-from services.rest.sessions import Range
-from services.runtime.gaps import Draft
+from services.rest.market.clock_offset import Measurement, Step
+from services.rest.market.trading_hours import Range
+from services.rest.schedule.backfill_queue import RepairWish
+from services.runtime.gaps.drafts import Draft
 
 EXCHANGE = "EXCHANGE"
 """In place of a symbol, for what concerns all of them."""

@@ -6,15 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from binance_streamer import config as configuration
-from binance_streamer.checks import Check, line_of
-from binance_streamer.config import Config
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import Config
+from binance_streamer.wire.check_lines import Check, line_of
 from services.rest import state
 from services.rest.answers import TIME, Answer, AnswerError, read_clock_sample, shown, used_weight, verdict
 from services.rest.app import DEFAULT_WEIGHT_LIMIT, STATE_FILE
 from services.rest.client import Client
 from services.runtime.clock import wall_ns
-from services.runtime.reachable import check_addresses
+from services.runtime.network.reachable import check_addresses
 
 _ADVICE = {
     "standing back": "`binance-streamer logs rest` says why: a ban, or nobody answered; wait",

@@ -5,8 +5,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from services.rest.pacing import SavedPace
-from services.runtime.whole import write_whole
+from services.rest.schedule.pacing import SavedPace
+from services.runtime.atomic_write import write_whole
 
 
 class StateError(ValueError):

@@ -11,7 +11,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-from binance_streamer.config import LEVEL_VARIABLE, Config
+from binance_streamer.config.schema import LEVEL_VARIABLE, Config
 
 _QUEUE_RECORDS = 10_000
 _MAX_MESSAGE_CHARACTERS = 2000

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import zmq
 
-from binance_streamer import config as configuration
-from binance_streamer import curve
-from binance_streamer.settings import SETTINGS_VARIABLE
+from binance_streamer.config import schema as configuration
+from binance_streamer.deploy.digest import SETTINGS_VARIABLE
+from binance_streamer.transport import curve
 from services.runtime import logs
 from services.runtime.clock import new_epoch
-from services.runtime.given import given_config
+from services.runtime.given_config import given_config
 from services.runtime.stop import Stop
 
 EXIT_IO_ERROR = 74

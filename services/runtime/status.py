@@ -6,7 +6,7 @@ from typing import Any
 
 import zmq
 
-from binance_streamer.wire import WIRE_VERSION, encode_frame, encode_topic
+from binance_streamer.wire.frames import WIRE_VERSION, encode_frame, encode_topic
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.process import Shell, cpu_s, rss_bytes
 

@@ -10,20 +10,20 @@ from typing import Any
 
 import zmq
 
-from binance_streamer import sockets
-from binance_streamer.wire import encode_ack
-from services.runtime.bound import BoundPaths
+from binance_streamer.transport import sockets
+from binance_streamer.wire.frames import encode_ack
+from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
-from services.runtime.disk import free_and_total_bytes
+from services.runtime.files import free_and_total_bytes
 from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
 from services.runtime.memory import keep_freed, settle
+from services.runtime.network.subscriptions import Subscriptions
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
-from services.runtime.subscriptions import Subscriptions
-from services.writer.faults import BlockedError, FileDamagedError, blocked_by
-from services.writer.files import check_root, make_durable, probe
 from services.writer.owner import check_owner, claim
 from services.writer.recorder import NAME, Commit, Counts, Recorder, Word
+from services.writer.store.errors import BlockedError, FileDamagedError, blocked_by
+from services.writer.store.files import check_root, make_durable, probe
 
 LOCK_NAME = ".writer.lock"
 _MAX_TAKEN = 64

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from binance_streamer import config as configuration
-from binance_streamer.names import decode_name
-from services.runtime import segments
-from services.runtime.records import Record, scan
-from services.writer.recovery import LEDGER_NAME
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.symbols import decode_name
+from services.runtime.journal import segments
+from services.runtime.journal.records import Record, scan
+from services.writer.store.recovery import LEDGER_NAME
 
 Positions = dict[tuple[str, int], int]
 """(producer, epoch) → the position behind the last durable one."""

@@ -6,9 +6,9 @@ A recorder is known by an id that lives with its journals: positions in the ledg
 import secrets
 from pathlib import Path
 
-from services.runtime.disk import sync_directory, sync_file
-from services.runtime.whole import write_whole
-from services.writer.faults import BlockedError
+from services.runtime.atomic_write import write_whole
+from services.runtime.files import sync_directory, sync_file
+from services.writer.store.errors import BlockedError
 
 ID_NAME = "recorder.id"
 """In the journal directory: the id, and on a second line where that is, for people."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from binance_streamer.wire import Ack, Batch, Position
+from binance_streamer.wire.frames import Ack, Batch, Position
 
 
 class Verdict(Enum):

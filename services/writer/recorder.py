@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from binance_streamer.config import Config
-from binance_streamer.names import symbol_fault
-from binance_streamer.wire import (
+from binance_streamer.config.schema import Config
+from binance_streamer.config.symbols import symbol_fault
+from binance_streamer.wire.frames import (
     Ack,
     Batch,
     BrokenBatchError,
@@ -18,16 +18,16 @@ from binance_streamer.wire import (
     encode_topic,
     split_frames,
 )
-from services.runtime.events import Messages
-from services.writer.bunches import bunches
-from services.writer.files import DataFile, DataFiles, SyncWork
-from services.writer.ledger import Entry, FileRecord
-from services.writer.own import MAX_NUMBER
-from services.writer.places import Target
+from services.runtime.delivery.events import Messages
 from services.writer.positions import Loss, Moved, Positions, Verdict
-from services.writer.recovery import adopt, open_ledger, repair
-from services.writer.rows import Route, Row, RowMaker, Run
-from services.writer.streams import Hole, Streams
+from services.writer.rows.daily_files import Target
+from services.writer.rows.own_rows import MAX_NUMBER
+from services.writer.rows.row_batches import bunches
+from services.writer.rows.rows import Route, Row, RowMaker, Run
+from services.writer.store.files import DataFile, DataFiles, SyncWork
+from services.writer.store.ledger import Entry, FileRecord
+from services.writer.store.losses import Hole, Streams
+from services.writer.store.recovery import adopt, open_ledger, repair
 
 NAME = "writer"
 _MAX_BUFFER_BYTES = 512 * 1024

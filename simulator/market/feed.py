@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Literal
 
-from simulator.hub import Stream
 from simulator.market.bars import Bar
 from simulator.market.engine import Batch, Engine
 from simulator.market.history import TradeHistory
 from simulator.market.messages import PUSH_DELAY_MS, Messages
 from simulator.market.rates import SUFFIXES
-from simulator.names import family_of
+from simulator.publisher import Stream
+from simulator.stream_names import family_of
 
 IdSpace = Literal["aggTrade", "trade", "book"]
 Action = Callable[[int, float], None]  # exchange clock in ms, monotonic clock in s

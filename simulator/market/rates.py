@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from simulator.names import family_of
+from simulator.stream_names import family_of
 
 # Relative rates of the streams that follow events.
 _EVENTS = {"depth@0ms": 5.0, "aggTrade": 3.0, "trade": 4.5, "bookTicker": 7.0}

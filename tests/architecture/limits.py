@@ -46,9 +46,9 @@ LIMITS: dict[str, Limit] = {
 }
 
 PURE = (
-    "binance_streamer/wire.py",
-    "binance_streamer/exchange.py",
-    "services/runtime/records.py",
+    "binance_streamer/wire/frames.py",
+    "binance_streamer/exchange/streams.py",
+    "services/runtime/journal/records.py",
 )
 """Modules, and folders with all that is in them, that decide from their arguments alone."""
 

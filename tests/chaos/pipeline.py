@@ -16,10 +16,10 @@ import msgpack
 import yaml
 import zmq
 
-from binance_streamer import config as configuration
-from binance_streamer import sockets
-from binance_streamer.exchange import file_stem, stream_of
-from binance_streamer.names import encode_name
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.symbols import encode_name
+from binance_streamer.exchange.streams import file_stem, stream_of
+from binance_streamer.transport import sockets
 from tests.chaos.oracle import STRICT, Rules
 from tests.chaos.recording import Judged, judged
 from tests.support.configs import write_config

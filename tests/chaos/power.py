@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from services.runtime.disk import TEST_SYNC_LOG_VARIABLE
+from services.runtime.files import TEST_SYNC_LOG_VARIABLE
 from tests.chaos.pipeline import Pipeline
 
 

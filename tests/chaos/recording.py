@@ -11,7 +11,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from binance_streamer.exchange import ROW_FORMS, Stream, file_stem, stream_from_name
+from binance_streamer.exchange.streams import ROW_FORMS, Stream, file_stem, stream_from_name
 from tests.chaos.oracle import STRICT, Gap, Message, Row, Rules, Verdict, judge
 from tests.support.recorded import recorded_files, recorded_rows
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from services.runtime.disk import TEST_SYNC_FAULT_VARIABLE
+from services.runtime.files import TEST_SYNC_FAULT_VARIABLE
 from tests.chaos.namespace import Namespace, require_namespaces
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline, running
 from tests.chaos.recording import Judged

@@ -11,9 +11,9 @@ from random import Random
 
 import pytest
 
-from binance_streamer import config as configuration
-from binance_streamer.supervision import Site, control_socket, programs, state_directory
-from binance_streamer.supervision import files as supervisor_files
+from binance_streamer.config import schema as configuration
+from binance_streamer.deploy.supervisord import Site, control_socket, programs, state_directory
+from binance_streamer.deploy.supervisord import files as supervisor_files
 from tests.chaos.pipeline import SYMBOLS, Down, Pipeline, running
 from tests.chaos.runs import check, seeded, sleep
 from tests.chaos.table import Fault

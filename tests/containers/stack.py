@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from binance_streamer import config as configuration
-from binance_streamer.exchange import file_stem, stream_from_name
-from binance_streamer.tap import Tap
+from binance_streamer.client.tap import Tap
+from binance_streamer.config import schema as configuration
+from binance_streamer.exchange.streams import file_stem, stream_from_name
 from tests.support.data import REPOSITORY
 from tests.support.engine import Engine
 from tests.support.waiting import eventually

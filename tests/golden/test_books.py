@@ -10,12 +10,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from binance_streamer.depth import DepthSnapshot, DepthUpdate, read_quote, read_snapshot, read_update
-from binance_streamer.exchange import stream_from_name
-from services.orderbook.book import Book
-from services.orderbook.quotes import TopComparison, TopDifference
-from services.orderbook.sequence import BookSequence, State
-from services.orderbook.side import Side
+from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate, read_quote, read_snapshot, read_update
+from binance_streamer.exchange.streams import stream_from_name
+from services.orderbook.book.book import Book
+from services.orderbook.book.quotes import TopComparison, TopDifference
+from services.orderbook.book.sequence import BookSequence, State
+from services.orderbook.book.side import Side
 from tests.support.books import GoldenBook
 from tests.support.data import Captured, captured, golden, market_data
 

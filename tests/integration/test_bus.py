@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import zmq
 
-from binance_streamer.config import EndpointsConfig, load
-from binance_streamer.sockets import bus_pub, bus_sub
-from binance_streamer.wire import decode_frame
+from binance_streamer.config.schema import EndpointsConfig, load
+from binance_streamer.transport.sockets import bus_pub, bus_sub
+from binance_streamer.wire.frames import decode_frame
 from tests.support.configs import write_config
 from tests.support.processes import Program, service
 from tests.support.waiting import eventually

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import zmq
 
-from binance_streamer import sockets
-from binance_streamer.cli import keys as key_files
-from binance_streamer.curve import Context, KeyFileError, keys_of
-from binance_streamer.tap import Tap
+from binance_streamer.cli.commands import keys as key_files
+from binance_streamer.client.tap import Tap
+from binance_streamer.transport import sockets
+from binance_streamer.transport.curve import Context, KeyFileError, keys_of
 from tests.support.configs import write_config
 from tests.support.processes import Simulator, service
 from tests.support.recorded import recorded_rows

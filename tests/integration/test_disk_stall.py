@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.journal import Journal
+from services.runtime.journal.journal import Journal
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.recorded import recorded_rows
@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 
 STALLED_INGEST = """
 import os, sys, time
-from services.runtime.journal import Journal
+from services.runtime.journal.journal import Journal
 real, marker = Journal._write, sys.argv.pop(1)
 def slow(self, *arguments):
     if os.path.exists(marker):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.rest import state
-from services.rest.pacing import SavedPace
+from services.rest.schedule.pacing import SavedPace
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
 from tests.support.processes import Simulator

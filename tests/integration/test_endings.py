@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from binance_streamer import sockets
-from binance_streamer.config import load
+from binance_streamer.config.schema import load
+from binance_streamer.transport import sockets
 from tests.support.configs import write_config
 from tests.support.processes import Program, service
 from tests.support.waiting import eventually

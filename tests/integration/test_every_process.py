@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import requests
 
-from binance_streamer import config as configuration
-from binance_streamer.bookclient import BookClient, NoAnswerError
-from binance_streamer.books import BookView
-from binance_streamer.tap import Tap
+from binance_streamer.client.books import BookClient, NoAnswerError
+from binance_streamer.client.tap import Tap
+from binance_streamer.config import schema as configuration
+from binance_streamer.wire.books import BookView
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.recorded import recorded_rows

@@ -16,15 +16,15 @@ import msgpack
 import pytest
 import zmq
 
-from binance_streamer import sockets
-from binance_streamer.config import Config, load
-from binance_streamer.tap import Tap
+from binance_streamer.client.tap import Tap
+from binance_streamer.config.schema import Config, load
+from binance_streamer.transport import sockets
 from services.runtime import logs
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
-from tests.unit.writer.peer import Peer, aggregate
+from tests.support.writer_peer import Peer, aggregate
 
 Socket = zmq.Socket[bytes]
 

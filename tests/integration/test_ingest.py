@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import zmq
 
-from binance_streamer import config as configuration
-from binance_streamer.names import encode_name
-from binance_streamer.wire import decode_frame, encode_frame
-from services.runtime.records import Record, scan
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.symbols import encode_name
+from binance_streamer.wire.frames import decode_frame, encode_frame
+from services.runtime.journal.records import Record, scan
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.recorded import recorded_rows

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.wire import Position
-from services.runtime.journal import Journal, JournalFullError
+from binance_streamer.wire.frames import Position
+from services.runtime.journal.journal import Journal, JournalFullError
 from tests.chaos.namespace import Namespace, require_namespaces
 
 _RECORD = bytes(8 * 1024)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from binance_streamer import config as configuration
+from binance_streamer.config import schema as configuration
 from tests.support.data import REPOSITORY
 from tests.support.processes import command_line
 from tests.support.waiting import eventually

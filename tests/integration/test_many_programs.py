@@ -4,8 +4,8 @@ import sys
 import time
 from pathlib import Path
 
-from binance_streamer.cli.foreground import Foreground
-from binance_streamer.supervision import Program, Site
+from binance_streamer.cli.supervisor.foreground import Foreground
+from binance_streamer.deploy.supervisord import Program, Site
 from tests.support.waiting import eventually
 
 SLEEP = ("-S", "-c", "import signal; signal.pause()")

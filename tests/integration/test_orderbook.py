@@ -13,11 +13,11 @@ import msgpack
 import pytest
 import yaml
 
-from binance_streamer import config as configuration
-from binance_streamer import sockets
-from binance_streamer.bookclient import BookClient
-from binance_streamer.books import QueryError
-from binance_streamer.tap import Tap
+from binance_streamer.client.books import BookClient
+from binance_streamer.client.tap import Tap
+from binance_streamer.config import schema as configuration
+from binance_streamer.transport import sockets
+from binance_streamer.wire.books import QueryError
 from tests.chaos.pipeline import PATIENCE_S, Pipeline
 from tests.support.processes import Program, command_line
 from tests.support.recorded import recorded_rows

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import zmq
 
-from binance_streamer import config as configuration
-from binance_streamer import sockets
-from binance_streamer.exchange import Reading, link_reader, stream_of
-from binance_streamer.wire import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
+from binance_streamer.config import schema as configuration
+from binance_streamer.exchange.streams import Reading, link_reader, stream_of
+from binance_streamer.transport import sockets
+from binance_streamer.wire.frames import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
 from services.runtime.clock import monotonic_s
-from services.runtime.events import EventRun, singles
-from services.runtime.gaps import Draft
+from services.runtime.delivery.events import EventRun, singles
+from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
+from services.runtime.gaps.drafts import Draft
 from services.runtime.process import Shell
-from services.runtime.producer import Producer, StoppedWhileWaitingError
 from services.runtime.stop import Stop
 from tests.support.configs import write_config
 from tests.support.waiting import eventually

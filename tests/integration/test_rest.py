@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import zmq
 
-from binance_streamer.config import load
-from binance_streamer.sockets import bus_pub, bus_sub, intake_pull
-from binance_streamer.wire import decode_batch, decode_frame, encode_frame, split_frames
+from binance_streamer.config.schema import load
+from binance_streamer.transport.sockets import bus_pub, bus_sub, intake_pull
+from binance_streamer.wire.frames import decode_batch, decode_frame, encode_frame, split_frames
 from services.rest import state
-from services.rest.offset import SAMPLES
-from services.rest.pacing import SavedPace
+from services.rest.market.clock_offset import SAMPLES
+from services.rest.schedule.pacing import SavedPace
 from services.runtime.clock import TEST_OFFSET_VARIABLE
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service

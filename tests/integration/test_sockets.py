@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from binance_streamer import curve, sockets
+from binance_streamer.transport import curve, sockets
 
 Context = zmq.Context[zmq.Socket[bytes]]
 

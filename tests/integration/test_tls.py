@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import trustme
 
-from binance_streamer.config import load
-from binance_streamer.tap import Tap
+from binance_streamer.client.tap import Tap
+from binance_streamer.config.schema import load
 from tests.support.configs import write_config
 from tests.support.processes import Simulator, service
 from tests.support.waiting import eventually

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from binance_streamer import config as configuration
-from binance_streamer.cli.sites import built_services
-from binance_streamer.supervision import programs
+from binance_streamer.cli.supervisor.files import built_services
+from binance_streamer.config import schema as configuration
+from binance_streamer.deploy.supervisord import programs
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, alive, command_line
 from tests.support.recorded import recorded_rows

@@ -15,12 +15,12 @@ import msgpack
 import pytest
 import zmq
 
-from binance_streamer import config as configuration
+from binance_streamer.config import schema as configuration
 from tests.support.configs import write_config
 from tests.support.processes import Program, service
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
-from tests.unit.writer.peer import Peer, aggregate, depth
+from tests.support.writer_peer import Peer, aggregate, depth
 
 DAY = "20260927"
 

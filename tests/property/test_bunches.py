@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from binance_streamer import config as configuration
-from binance_streamer.exchange import stream_of
-from binance_streamer.wire import Batch, encode_batch, encode_frame, split_frames
-from services.runtime.events import EventFrames
-from services.writer import rows
-from services.writer.bunches import Bunch, bunches
+from binance_streamer.config import schema as configuration
+from binance_streamer.exchange.streams import stream_of
+from binance_streamer.wire.frames import Batch, encode_batch, encode_frame, split_frames
+from services.runtime.delivery.events import EventFrames
 from services.writer.recorder import Recorder
-from services.writer.rows import Row, RowMaker, Run
+from services.writer.rows import rows
+from services.writer.rows.row_batches import Bunch, bunches
+from services.writer.rows.rows import Row, RowMaker, Run
 from tests.support.configs import write_config
 
 RUN = Run("ingest-BTCUSDT", 7)

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.wire import Ack, Batch
-from services.runtime.delivery import Delivery
-from services.runtime.journal import Journal, JournalFullError
+from binance_streamer.wire.frames import Ack, Batch
+from services.runtime.delivery.cursor import Delivery
+from services.runtime.journal.journal import Journal, JournalFullError
 from services.writer.positions import Loss, Moved, Positions, Verdict
 
 SEGMENT_BYTES = 400

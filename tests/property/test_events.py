@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from binance_streamer import wire
-from binance_streamer.exchange import (
+from binance_streamer.exchange.streams import (
     LARGEST_ID,
     UNREADABLE,
     EventReader,
@@ -16,11 +15,12 @@ from binance_streamer.exchange import (
     link_reader,
     stream_of,
 )
-from services.ingest.continuity import Chain
-from services.ingest.recorder import Recorder
-from services.ingest.reports import Delivered
-from services.runtime.events import EventFrames, EventRun, singles
-from services.runtime.segments import LastRow, following_row
+from binance_streamer.wire import frames as wire
+from services.ingest.connections.events import Delivered
+from services.ingest.streams.chain import Chain
+from services.ingest.streams.stream_set import Recorder
+from services.runtime.delivery.events import EventFrames, EventRun, singles
+from services.runtime.journal.segments import LastRow, following_row
 
 NOW_NS = 1_790_526_539_000_000_000
 NOW_MS = NOW_NS // 1_000_000

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from websockets.frames import Close as TheirClose
 from websockets.frames import CloseCode, Frame, Opcode
 
-from services.ingest.frames import Close, Event, FrameError, FrameParser, Ping, Pong
+from services.ingest.connections.frames import Close, Event, FrameError, FrameParser, Ping, Pong
 
 LIMIT_BYTES = 200_000
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.records import Record, encode_frames, encode_head, frames_at, scan
+from services.runtime.journal.records import Record, encode_frames, encode_head, frames_at, scan
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=6), st.data())

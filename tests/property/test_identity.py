@@ -12,11 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from binance_streamer.exchange import Stream, stream_of
-from services.ingest.recorder import Recorder
-from services.ingest.reports import Delivered
-from services.runtime.events import singles
-from services.runtime.gaps import Draft
+from binance_streamer.exchange.streams import Stream, stream_of
+from services.ingest.connections.events import Delivered
+from services.ingest.streams.stream_set import Recorder
+from services.runtime.delivery.events import singles
+from services.runtime.gaps.drafts import Draft
 
 AGG_TRADE = stream_of("BTCUSDT", "aggTrade")
 TRADE = stream_of("BTCUSDT", "trade")

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from binance_streamer.exchange import ROW_FORMS
-from services.runtime.events import Messages
-from services.writer.cells import CellReader
+from binance_streamer.exchange.streams import ROW_FORMS
+from services.runtime.delivery.events import Messages
+from services.writer.rows.cells import CellReader
 
 _USUAL = (
     b'{"e":"depthUpdate","E":1790526538985,"T":1790526538981,"s":"BTCUSDT","ps":"BTCUSDT","U":11,"u":13,"pu":10,'

@@ -11,13 +11,13 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from binance_streamer.depth import DepthUpdate
-from services.orderbook import book as book_module
-from services.orderbook import side as side_module
-from services.orderbook.audit import Audit, Outcome
-from services.orderbook.book import TrustedRange, edge
-from services.orderbook.quotes import TopComparison
-from services.orderbook.sequence import BEYOND, BookSequence, Request, State
+from binance_streamer.exchange.depth import DepthUpdate
+from services.orderbook.book import book as book_module
+from services.orderbook.book import side as side_module
+from services.orderbook.book.audit import Audit, Outcome
+from services.orderbook.book.book import TrustedRange, edge
+from services.orderbook.book.quotes import TopComparison
+from services.orderbook.book.sequence import BEYOND, BookSequence, Request, State
 from tests.support.market import Market, Taken, is_within, wrong_levels
 
 STEPS = 120

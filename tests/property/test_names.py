@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_streamer.names import decode_name, encode_name, symbol_fault
+from binance_streamer.config.symbols import decode_name, encode_name, symbol_fault
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
 

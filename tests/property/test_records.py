@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.records import Damage, Record, encode_frames, encode_head, scan
+from services.runtime.journal.records import Damage, Record, encode_frames, encode_head, scan
 
 frames_strategy = st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=8)
 u64 = st.integers(0, 2**64 - 1)

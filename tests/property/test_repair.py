@@ -13,15 +13,15 @@ import msgpack
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from binance_streamer.exchange import stream_of
-from binance_streamer.wire import decode_frame, encode_frame, split_frames
-from services.ingest.recorder import Recorder
-from services.ingest.repairs import Page, RepairRequests, Wish, read_page
-from services.ingest.reports import Delivered
-from services.runtime.events import singles
-from services.runtime.gaps import Draft, Losses
-from services.runtime.journal import Journal
-from services.runtime.segments import LastRow, following_row, note_gap, note_late_row
+from binance_streamer.exchange.streams import stream_of
+from binance_streamer.wire.frames import decode_frame, encode_frame, split_frames
+from services.ingest.connections.events import Delivered
+from services.ingest.streams.backfill import Page, RepairRequests, Wish, read_page
+from services.ingest.streams.stream_set import Recorder
+from services.runtime.delivery.events import singles
+from services.runtime.gaps.drafts import Draft, Losses
+from services.runtime.journal.journal import Journal
+from services.runtime.journal.segments import LastRow, following_row, note_gap, note_late_row
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 START_NS = 1_790_000_000_000_000_000

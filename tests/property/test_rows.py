@@ -10,8 +10,8 @@ import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_streamer import exchange
-from services.writer.rows import Row, RowMaker, Run
+from binance_streamer.exchange import streams as exchange
+from services.writer.rows.rows import Row, RowMaker, Run
 
 _EPOCH = 2**60
 _numbers = st.decimals(0, 10**9, allow_nan=False, allow_infinity=False).map(lambda number: f"{number:f}")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_streamer import wire
+from binance_streamer.wire import frames as wire
 
 u64 = st.integers(0, 2**64 - 1)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -3,7 +3,15 @@
 import json
 from collections.abc import Iterable
 
-from binance_streamer.depth import BestQuote, DepthSnapshot, DepthUpdate, Level, read_quote, read_snapshot, read_update
+from binance_streamer.exchange.depth import (
+    BestQuote,
+    DepthSnapshot,
+    DepthUpdate,
+    Level,
+    read_quote,
+    read_snapshot,
+    read_update,
+)
 
 
 def pairs(text: str) -> list[Level]:

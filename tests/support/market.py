@@ -7,7 +7,7 @@ from decimal import Decimal
 from random import Random
 from typing import NamedTuple
 
-from binance_streamer.depth import BestQuote, DepthSnapshot, DepthUpdate, Level
+from binance_streamer.exchange.depth import BestQuote, DepthSnapshot, DepthUpdate, Level
 from tests.support.depth import quote, snapshot, update
 
 Levels = dict[Decimal, Level]

@@ -12,9 +12,9 @@ from tests.support.differences import apply_difference
 
 _RECORD = """
 import msgpack
-from binance_streamer.exchange import EventReader, stream_of
-from services.ingest.liveness import is_busy
-from services.writer.rows import RowMaker, Run
+from binance_streamer.exchange.streams import EventReader, stream_of
+from services.ingest.streams.silence import is_busy
+from services.writer.rows.rows import RowMaker, Run
 
 stream = stream_of("BTCUSDT", "openInterest@3s")
 event = b'{"e":"openInterest","E":1790526539033,"s":"BTCUSDT","o":"81234.567"}'

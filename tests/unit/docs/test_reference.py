@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from binance_streamer.cli.app import app
-from binance_streamer.config import (
+from binance_streamer.config.schema import (
     DEFAULT_STREAMS,
     AlertsConfig,
     Config,

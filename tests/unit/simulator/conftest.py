@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.simulator.simulated_exchange import SimulatedExchange, Start
+from tests.support.simulated_exchange import SimulatedExchange, Start
 
 
 @pytest.fixture

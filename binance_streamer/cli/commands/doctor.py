@@ -1,0 +1,192 @@
+"""`doctor`: whether this machine can record what is configured, and what to do where it cannot."""
+
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import typer
+
+from binance_streamer.cli.commands.tap import printable
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.status.screen import size
+from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor.control import Supervisor
+from binance_streamer.config.schema import BOUND_ENDPOINTS, Config, ConfigError, LoggingConfig
+from binance_streamer.deploy.interpreter import module_command
+from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
+from binance_streamer.transport import curve
+from binance_streamer.wire.check_lines import Check, read_checks
+
+_LEAST_PYTHON = (3, 11)
+_WRITER_FILES = 512
+"""That the writer keeps open, of series that it wrote to lately."""
+_MORE_FILES = 200
+"""Beside those: sockets, libraries, the ledger."""
+_LONGEST_IPC_BYTES = 107
+_JOURNAL_SEGMENTS_BYTES = 64 * 2**20
+"""A journal has one segment of 8 MiB at least; with this much per symbol an hour of most symbols has room."""
+_PROBE_S = 120.0
+
+
+def run(config: Config, config_path: Path, *, seconds: float, offline: bool, as_json: bool) -> Exit:
+    """Look at one thing after the other, and say what is found; 1 where anything fails."""
+    found: list[Check] = []
+    for check in _checks(config, config_path, seconds=seconds, offline=offline):
+        found.append(check)
+        if not as_json:
+            _print(check)
+    fails = sum(check.state == "fail" for check in found)
+    warns = sum(check.state == "warn" for check in found)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        typer.echo(f"{len(found)} checks: {fails} failed, {warns} to look at")
+    return Exit.INCOMPLETE if fails else Exit.OK
+
+
+def _print(check: Check) -> None:
+    colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.state]
+    typer.echo(typer.style(f"{check.state:<5}", fg=colour) + printable(f" {check.what}: {check.found}"))
+    if check.advice:
+        typer.echo(printable(f"      → {check.advice}"))
+
+
+def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool) -> Iterator[Check]:
+    yield _python()
+    yield Check("configuration", "ok", f"{config_path} is valid: {len(config.symbols)} symbols in mode {config.mode}")
+    yield _files(config, config_path)
+    yield from disks(config)
+    yield descriptors(config)
+    yield from _endpoints(config)
+    yield priority(config)
+    if offline:
+        return
+    yield from probed("services.rest.probe", config_path)
+    yield from probed("services.ingest.probe", config_path, "--seconds", str(seconds))
+
+
+def _python() -> Check:
+    found = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
+    if sys.version_info < _LEAST_PYTHON:
+        return Check("Python", "fail", found, "3.11 or newer is needed")
+    return Check("Python", "ok", found)
+
+
+def _files(config: Config, config_path: Path) -> Check:
+    """Of a supervisord that is asked later; whether one runs now is no fault either way."""
+    supervisor = Supervisor(control_socket(state_directory(config)))
+    try:
+        supervisor.refuse_a_second()
+    except CommandError as error:
+        return Check("supervisord", "fail", str(error), "binance-streamer stop, then start")
+    is_running = supervisor.answers()
+    site = sites.site_in_force(config, config_path, supervisor if is_running else None)
+    faults = sites.outdated(site, sites.site_files(site, config, config_path))
+    found = f"{'runs' if is_running else 'does not run'}; its files are " + ("up to date" if not faults else "outdated")
+    return Check("supervisord", "warn" if faults else "ok", found, "binance-streamer apply" if faults else "")
+
+
+def disks(config: Config) -> Iterator[Check]:
+    """Room for the data, the journals and the logs, and whether they can be written."""
+    storage = config.storage
+    needed = len(config.symbols) * _JOURNAL_SEGMENTS_BYTES
+    places = [
+        ("data", storage.output_directory, config.alerts.disk_free_bytes, "storage.output_directory"),
+        ("journals", storage.journal_directory, needed, "storage.journal_directory"),
+        ("logs", str(config.log_file("x").parent), _log_bytes(config.logging), "logging.file"),
+    ]
+    for what, place, least, key in places:
+        folder = _existing(place)
+        usage = shutil.disk_usage(folder)
+        found = f"{place}: {size(usage.free)} of {size(usage.total)} free"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            yield Check(what, "fail", f"{place}: {folder} cannot be written", f"change its owner, or {key}")
+        elif usage.free < least:
+            yield Check(what, "fail", found, f"make room: at least {size(least)}; or another disk ({key})")
+        else:
+            yield Check(what, "ok", found)
+    if _device(storage.output_directory) == _device(storage.journal_directory):
+        yield Check("disks", "ok", "data and journals share one disk: where it is full or slow, both are", "")
+
+
+def _log_bytes(logging: LoggingConfig) -> int:
+    return (logging.backup_count + 1) * logging.max_file_size
+
+
+def _device(place: str) -> int:
+    return _existing(place).stat().st_dev
+
+
+def _existing(place: str) -> Path:
+    """The folder of a path that is there; what is below one that is closed to us cannot be seen."""
+    return next(path for path in (Path(place), *Path(place).parents) if os.path.isdir(path))  # noqa: PTH112 (no error)
+
+
+def descriptors(config: Config, limits: Callable[[int], tuple[int, int]] = resource.getrlimit) -> Check:
+    """The writer raises its own limit up to the hard one."""
+    _, hard = limits(resource.RLIMIT_NOFILE)
+    streams = sum(len(symbol.streams) + 2 for symbol in config.symbols)
+    needed = min(_WRITER_FILES, streams) + _MORE_FILES
+    found = "no limit" if hard == resource.RLIM_INFINITY else f"at most {hard}"
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        return Check("open files", "fail", f"{found}, {needed} needed", f"raise the hard limit (ulimit -Hn {needed})")
+    return Check("open files", "ok", f"{found}, {needed} needed")
+
+
+def _endpoints(config: Config) -> Iterator[Check]:
+    for key in BOUND_ENDPOINTS:
+        path = getattr(config.endpoints, key).removeprefix("ipc://")
+        if path != getattr(config.endpoints, key) and len(path.encode()) > _LONGEST_IPC_BYTES:
+            found = f"{path} is longer than {_LONGEST_IPC_BYTES} bytes"
+            yield Check(f"endpoints.{key}", "fail", found, "set a shorter endpoints.run_directory")
+    control = control_socket(state_directory(config))
+    if len(str(control).encode()) > MAX_SOCKET_PATH_BYTES:
+        yield Check("supervisord", "fail", f"{control} is too long", "set a shorter endpoints.run_directory")
+    try:
+        keys = curve.keys_of(config.endpoints.curve_directory)
+    except ConfigError as error:
+        yield Check("keys", "fail", str(error), "docs/security.md")
+    else:
+        yield Check("keys", "ok", "sockets are encrypted" if keys else "none: sockets stay on this machine")
+
+
+def priority(config: Config) -> Check:
+    wanted = config.performance.process_priority
+    soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
+    is_permitted = wanted >= 0 or os.geteuid() == 0 or soft == resource.RLIM_INFINITY or 20 - soft <= wanted
+    if is_permitted:
+        return Check("priority", "ok", f"nice {wanted}")
+    advice = "grant CAP_SYS_NICE or a nice limit (limits.conf), or set performance.process_priority to 0"
+    return Check("priority", "warn", f"nice {wanted} is not permitted to this user; 0 is used instead", advice)
+
+
+def probed(module: str, config_path: Path, *arguments: str) -> Iterator[Check]:
+    """What a service finds that knows the exchange's addresses, as it finds it."""
+    command = module_command(module, "-c", str(config_path), *arguments)
+    with subprocess.Popen(  # noqa: S603 (our own command line)
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            for line in process.stdout:
+                yield from read_checks(line)
+            said = process.stderr.read().strip()
+            if process.wait(_PROBE_S):
+                last = said.splitlines()[-1] if said else f"ended with {process.returncode}"
+                yield Check(module, "fail", last, "this is a bug; please report it")
+        except subprocess.TimeoutExpired:
+            yield Check(module, "fail", f"did not end within {_PROBE_S:.0f} s", "this is a bug; please report it")
+        finally:
+            process.terminate()

@@ -1,0 +1,156 @@
+"""`latency`: receipt less event time of every stream, from recorded files or live, and the clock beside it."""
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from binance_streamer.cli.commands.tap import latency_of, printable
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings import files as recordings
+from binance_streamer.cli.recordings.distribution import EDGES_MS, Distribution, Summary, bars
+from binance_streamer.cli.recordings.files import ClockDay
+from binance_streamer.cli.recordings.gap_files import day_text
+from binance_streamer.cli.status.report import ClockReport
+from binance_streamer.client.tap import Tap
+from binance_streamer.config.schema import Config
+from binance_streamer.exchange.streams import suffix_of
+
+_WIDTH = 200
+_DAY_MS = 86_400_000
+
+
+class StreamLatency(msgspec.Struct, frozen=True):
+    """One stream."""
+
+    symbol: str
+    stream: str
+    latency: Summary
+
+
+class Latencies(msgspec.Struct, frozen=True):
+    """All of it. `clock` by day of recorded files, or what rest says now."""
+
+    streams: tuple[StreamLatency, ...]
+    clock: dict[str, ClockDay]
+    clock_now: ClockReport | None
+    histogram_edges_ms: tuple[int, ...] = EDGES_MS
+
+
+Distributions = dict[tuple[str, str], Distribution]
+
+
+def of_files(config: Config, places: Sequence[Path], *, as_json: bool) -> Exit:
+    """Of these files and folders; without any, of today's recording."""
+    files = recordings.found(places or [Path(config.storage.output_directory)])
+    if not places:
+        today = day_text(time.time())
+        files = [file for file in files if file.day == today]
+    found: Distributions = {}
+    total = sum(file.path.stat().st_size for file in files)
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("reading", total=total)
+        for file in files:
+            distribution = found.get((file.symbol, file.stream)) or Distribution()
+            for latency_ms in recordings.latencies(file, lambda count: progress.advance(task, count)):
+                distribution.add(latency_ms)
+            if distribution.count:
+                found[file.symbol, file.stream] = distribution
+    if not found:
+        where = ", ".join(str(place) for place in places) or f"today's files of {config.storage.output_directory}"
+        raise CommandError(f"no rows with an event time in {where}", Exit.INCOMPLETE)
+    _show(Latencies(_streams(found), recordings.clock_days(files), None), as_json=as_json)
+    return Exit.OK
+
+
+def live(config: Config, *, duration_s: float, as_json: bool) -> Exit:
+    """Of what passes the bus for so long, or until Ctrl-C."""
+    found: Distributions = {}
+    clock: ClockReport | None = None
+    deadline_s = time.monotonic() + duration_s
+    if sys.stderr.isatty():
+        typer.echo(f"listening for {duration_s:g} s; Ctrl-C ends it sooner", err=True)
+    try:
+        with Tap(config.endpoints.bus_subscribe, [], curve_directory=config.endpoints.curve_directory) as tap:
+            while (left_s := deadline_s - time.monotonic()) > 0:
+                message = tap.receive(left_s)
+                if message is None:
+                    continue
+                data = message.data
+                if message.stream_type == "status" and data["producer"] == "rest":
+                    clock = _clock(data)
+                elif data["source"] == "ws" and (latency_ms := latency_of(data)) is not None:
+                    key = (data["symbol"], suffix_of(data["stream"]))
+                    found.setdefault(key, Distribution()).add(latency_ms)
+    except KeyboardInterrupt:
+        pass
+    if not found:
+        raise CommandError(
+            f"no market message in {duration_s:g} s from {config.endpoints.bus_subscribe}: is it recording "
+            "(`binance-streamer status`)?",
+            Exit.INCOMPLETE,
+        )
+    _show(Latencies(_streams(found), {}, clock), as_json=as_json)
+    return Exit.OK
+
+
+def _streams(found: Distributions) -> tuple[StreamLatency, ...]:
+    return tuple(StreamLatency(*key, distribution.summary()) for key, distribution in sorted(found.items()))
+
+
+def _clock(data: Mapping[str, object]) -> ClockReport:
+    offset_ms, error_ms = data.get("clock_offset_ms"), data.get("clock_error_ms")
+    return ClockReport(
+        offset_ms if isinstance(offset_ms, float) else None, error_ms if isinstance(error_ms, float) else None
+    )
+
+
+def _show(latencies: Latencies, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(latencies)).decode())
+        return
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("symbol", "stream"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("count", "min", "mean", "median", "p95", "p99", "max"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("distribution", no_wrap=True)
+    for one in latencies.streams:
+        found = one.latency
+        numbers = (found.min_ms, found.mean_ms, found.median_ms, found.p95_ms, found.p99_ms, found.max_ms)
+        table.add_row(
+            *(Text(printable(cell)) for cell in (one.symbol, one.stream, str(found.count))),
+            *(f"{number:.1f}" for number in numbers),
+            Text(bars(found.histogram)),
+        )
+    console.print(table)
+    edges = " ".join(str(edge) for edge in EDGES_MS)
+    console.print(Text(f"\nms, our receipt less the exchange's event time; the distribution's bins end at {edges}"))
+    for line in _clock_lines(latencies):
+        console.print(Text(line))
+    if any(abs(one.latency.median_ms) > _DAY_MS for one in latencies.streams):
+        console.print(Text("a latency of days is none: an old recording was played"))
+
+
+def _clock_lines(latencies: Latencies) -> list[str]:
+    lines = [
+        f"{day}: the exchange's clock was {clock.offset_ms:+.1f} ms ahead of ours (median of {clock.measurements}, "
+        f"{clock.least_ms:+.1f} to {clock.most_ms:+.1f}), each known to ± {clock.error_ms:.1f} ms or better"
+        + (f"; our clock was set {clock.steps} times" if clock.steps else "")
+        for day, clock in latencies.clock.items()
+    ]
+    now = latencies.clock_now
+    if now is not None and now.offset_ms is not None:
+        error = "" if now.error_ms is None else f" ± {now.error_ms:.1f}"
+        lines.append(f"the exchange's clock is {now.offset_ms:+.1f}{error} ms ahead of ours")
+    if not lines:
+        return ["how far the two clocks are apart is not known"]
+    return [*lines, "add that to a latency to have it by one clock"]

@@ -1,0 +1,161 @@
+"""`logs`: what the processes wrote into their logs, in the order of its time, and what they write from now on."""
+
+import datetime
+import glob
+import json
+import os
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from binance_streamer.cli.commands.tap import printable
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.config.schema import Config
+from binance_streamer.config.symbols import decode_name
+from binance_streamer.deploy.supervisord import program_name, state_directory
+from binance_streamer.health.judge import processes
+
+SUPERVISORD = "supervisord"
+_LOOK_S = 0.3
+
+
+class Line(NamedTuple):
+    """A line of a log. `time` is empty where it has none."""
+
+    time: str
+    process: str
+    text: str
+
+
+class LogFile:
+    """A log that others write and rotate."""
+
+    def __init__(self, path: Path, process: str) -> None:
+        self.path = path
+        self._process = process
+        self._inode = 0
+        self._offset = 0
+        self._rest = b""
+
+    def tail(self, count: int) -> list[Line]:
+        """The last lines; `new` goes on behind them. A file that was rotated lately is looked into, too."""
+        lines: deque[bytes] = deque(maxlen=count)
+        for path in (self.path.with_name(f"{self.path.name}.1"), self.path):
+            try:
+                with path.open("rb") as file:
+                    found = file.readlines()
+                    if path == self.path:
+                        self._rest = found.pop() if found and not found[-1].endswith(b"\n") else b""
+                        self._offset, self._inode = file.tell(), os.fstat(file.fileno()).st_ino
+                    lines.extend(found)
+            except OSError:
+                continue
+        return [self._line(line) for line in lines]
+
+    def new(self) -> list[Line]:
+        """Whole lines that were written since the last look; of a rotated file what was left, too."""
+        lines: list[Line] = []
+        try:
+            status = self.path.stat()
+            if status.st_ino != self._inode or status.st_size < self._offset:
+                lines = self._left_behind()
+                self._inode, self._offset, self._rest = status.st_ino, 0, b""
+            lines += self._read(self.path)
+        except OSError:
+            pass  # it comes back with the process's next line
+        return lines
+
+    def _left_behind(self) -> list[Line]:
+        rotated = self.path.with_name(f"{self.path.name}.1")
+        if self._inode and rotated.exists() and rotated.stat().st_ino == self._inode:
+            return self._read(rotated)
+        return []
+
+    def _read(self, path: Path) -> list[Line]:
+        with path.open("rb") as file:
+            file.seek(self._offset)
+            found = file.read()
+        self._offset += len(found)
+        *whole, self._rest = (self._rest + found).split(b"\n")
+        return [self._line(line) for line in whole]
+
+    def _line(self, line: bytes) -> Line:
+        text = line.rstrip(b"\n").decode(errors="replace")
+        try:
+            fields = json.loads(text)
+            stamp = datetime.datetime.fromisoformat(fields["time"]).astimezone(datetime.UTC).isoformat()
+        except (ValueError, KeyError, TypeError):
+            return Line("", self._process, text)
+        return Line(stamp, self._process, text)
+
+
+def files(config: Config, process: str | None) -> list[LogFile]:
+    """The log of one process, or of all that have one."""
+    supervisord = LogFile(state_directory(config) / f"{SUPERVISORD}.log", SUPERVISORD)
+    if process == SUPERVISORD:
+        return [supervisord]
+    template = config.logging.file
+    if process is not None:
+        name = decode_name(program_name(process))
+        found = LogFile(config.log_file(name), name)
+        if not found.path.exists():
+            names = [decode_name(name) for name in _names(template)]
+            if names and name not in processes(config):
+                raise CommandError(f"{process} has no log; these have one: {', '.join(names)}", Exit.INCOMPLETE)
+            early = state_directory(config) / f"{program_name(process).replace('%', '=')}.log"
+            raise CommandError(
+                f"{found.path} is not there: has {process} run? What a process says before it has a log is in {early}",
+                Exit.INCOMPLETE,
+            )
+        return [found]
+    names = _names(template)
+    if not names:
+        raise CommandError(f"no {template}: nothing has run with this configuration", Exit.INCOMPLETE)
+    return [LogFile(Path(template.replace("{process}", name)), decode_name(name)) for name in names]
+
+
+def _names(template: str) -> list[str]:
+    """Of the processes that have a log, as file names spell them: without a dot, which a rotated log's has."""
+    before, *others = map(re.escape, template.split("{process}"))
+    name = re.compile("(?P<name>[^/.]+)".join([before, "(?P=name)".join(others)]))
+    paths = sorted(map(str, Path("/").glob(glob.escape(template)[1:].replace("{process}", "*"))))
+    return [found["name"] for found in map(name.fullmatch, paths) if found]
+
+
+def show(config: Config, process: str | None, *, count: int, follow: bool, as_json: bool) -> None:
+    """Print the last lines, and new ones until Ctrl-C."""
+    found = files(config, process)
+    last = sorted((line for file in found for line in file.tail(count)), key=lambda line: line.time)[-count:]
+    _print(last, as_json=as_json)
+    try:
+        while follow:
+            for lines in _new(found):
+                _print(lines, as_json=as_json)
+            time.sleep(_LOOK_S)
+    except KeyboardInterrupt:
+        return
+
+
+def _new(found: Sequence[LogFile]) -> Iterator[list[Line]]:
+    yield sorted((line for file in found for line in file.new()), key=lambda line: line.time)
+
+
+def _print(lines: Sequence[Line], *, as_json: bool) -> None:
+    for line in lines:
+        sys.stdout.write((line.text if as_json else shown(line)) + "\n")
+    sys.stdout.flush()
+
+
+def shown(line: Line) -> str:
+    """`2026-11-26 17:00:00.123 writer warning disk full`, and the traceback where there is one."""
+    if not line.time:
+        return f"{line.process}: {printable(line.text)}"
+    fields = json.loads(line.text)
+    stamp = line.time.replace("T", " ").removesuffix("+00:00")[:23]
+    text = f"{stamp} {line.process} {fields.get('level', '')} {fields.get('message', '')}"
+    traceback = str(fields.get("traceback", ""))
+    return "\n    ".join(printable(part) for part in (text, *traceback.splitlines()))

@@ -1,0 +1,45 @@
+"""`up`: record what is configured, in the foreground."""
+
+from pathlib import Path
+
+import typer
+
+from binance_streamer.cli import unwritten as audit
+from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.status.overview import Overview
+from binance_streamer.cli.status.screen import screen
+from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, take_in, watch
+from binance_streamer.client.tap import Tap
+from binance_streamer.config.schema import Config
+
+
+def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
+    """Record until Ctrl-C, or until the duration (else the configured one) has passed; see that nothing is left."""
+    limit_s = config.selected.run_duration if duration_s is None else duration_s
+    overview = Overview()
+    timer = Timer(limit_s, overview)
+    site = sites.foreground_site(config)
+    programs = sites.wanted_programs(config, config_path)
+    with Interruption() as interruption, Foreground(site, programs) as foreground:
+        typer.echo(f"recording into {config.storage.output_directory}" + (f" for {limit_s:g} s" if limit_s else ""))
+        if config.monitor.enabled:
+            typer.echo(f"look at it: http://{config.monitor.address}/")
+        keys = config.endpoints.curve_directory
+        with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap:
+            with screen() as shown:
+                watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())
+            typer.echo("stopping; what was received is being written")
+            foreground.shutdown()
+            take_in(tap, overview)  # what processes said at their end
+    faults = [*overview.losses, *audit.unwritten(config_path)]
+    for fault in faults:
+        typer.echo(fault, err=True)
+    if overview.not_connected and not overview.messages:
+        typer.echo("nothing was received from the exchange; `binance-streamer doctor` says what this machine reaches")
+        return Exit.INCOMPLETE
+    if faults:
+        typer.echo(f"recorded, but not all of it: {config.storage.output_directory}")
+        return Exit.INCOMPLETE
+    typer.echo(f"recorded: {config.storage.output_directory}")
+    return Exit.OK

@@ -1,0 +1,64 @@
+"""What a recording (`capture.gz`) holds, by its stream names alone."""
+
+import gzip
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.exchange.streams import ExchangeError, stream_from_name, stream_of
+
+_STREAM = b'{"stream":"'
+_REST = b'{"rest":"'
+
+
+class Contents(NamedTuple):
+    """Streams per symbol as a configuration names them, and what is not replayed: name → messages."""
+
+    symbols: dict[str, tuple[str, ...]]
+    skipped: dict[str, int]
+
+
+def contents(path: Path) -> Contents:
+    """One pass over the file; `CommandError` where it is no recording, or has no stream to replay."""
+    counts: Counter[str] = Counter()
+    try:
+        with gzip.open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                _, _, frame = line.partition(b" ")
+                if frame.startswith(_STREAM):
+                    counts[frame[len(_STREAM) : frame.index(b'"', len(_STREAM))].decode()] += 1
+                elif not frame.startswith(_REST):
+                    raise CommandError(
+                        f"{path}: line {number} is neither a stream frame nor a REST answer", Exit.CONFIG
+                    )
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise CommandError(f"{path}: cannot be read as a recording: {error}", Exit.CONFIG) from error
+    return _sorted_out(path, counts)
+
+
+def _sorted_out(path: Path, counts: Counter[str]) -> Contents:
+    symbols: dict[str, list[str]] = {}
+    skipped = {}
+    for name, count in counts.items():
+        try:
+            symbol, suffix = _configured(name)
+        except ExchangeError:
+            skipped[name] = count
+        else:
+            symbols.setdefault(symbol, []).append(suffix)
+    if not symbols:
+        raise CommandError(f"{path}: holds no stream of a symbol", Exit.CONFIG)
+    return Contents({symbol: tuple(suffixes) for symbol, suffixes in symbols.items()}, skipped)
+
+
+def _configured(name: str) -> tuple[str, str]:
+    """Symbol and suffix of a full stream name."""
+    symbol = stream_from_name(name).symbol
+    for separator in ("@", "_"):  # btcusdt@depth, btcusdt_perpetual@continuousKline_1m
+        _, found, suffix = name[len(symbol) :].partition(separator)
+        if found and not _:
+            assert stream_of(symbol, suffix).name == name
+            return symbol, suffix
+    raise ExchangeError(f"stream {name!r}: the symbol cannot be told from it")

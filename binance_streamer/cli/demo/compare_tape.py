@@ -1,0 +1,129 @@
+"""The recorded files of a demo, compared with the simulator's tape: every cell of every row."""
+
+import csv
+import hashlib
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from binance_streamer.config.symbols import encode_name
+from binance_streamer.exchange.streams import ROW_FORMS, RowForm, Stream, file_stem, stream_from_name, suffix_of
+
+_STREAM = b'{"stream":"'
+_DATA = b'","data":'
+_decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+csv.field_size_limit(sys.maxsize)
+
+
+class Sum(NamedTuple):
+    """Rows as a set in which one may occur twice: how many, and the sum of their hashes."""
+
+    rows: int
+    digest: int
+
+
+class Verdict(NamedTuple):
+    """One stream: messages that the simulator handed over, rows in the files, and whether they are the same."""
+
+    symbol: str
+    stream: str
+    sent: int
+    rows: int
+    is_equal: bool
+
+
+class Recorded:
+    """The rows of one stream: those that came live, and by their first cell those that REST brought later."""
+
+    def __init__(self, data_directory: Path, stream: Stream) -> None:
+        self.live = Sum(0, 0)
+        self.repaired: dict[str, list[list[str]]] = defaultdict(list)
+        self.form = ROW_FORMS.get(stream.stream_type)
+        columns = [column for column, _ in self.form.columns] if self.form else ["event"]
+        for path in _files(data_directory, stream):
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file, strict=True):
+                    found = [row[column] for column in columns]
+                    if row["source"] == "rest" and stream.stream_type in ("aggtrade", "kline"):
+                        self.repaired[found[0]].append(found)
+                    else:
+                        self.live = _added(self.live, found)
+
+    def take_repaired(self, sent: list[str]) -> bool:
+        """Whether REST brought this message: equal in every cell that REST has."""
+        rows = self.repaired.get(sent[0], [])
+        for row in rows:
+            if all(mine in ("", theirs) for mine, theirs in zip(row, sent, strict=True)):
+                rows.remove(row)
+                return True
+        return False
+
+
+def verdicts(tape: Path, data_directory: Path) -> list[Verdict]:
+    """All streams of the tape: what was handed to at least one connection, and what REST brought of the rest."""
+    recorded: dict[str, Recorded] = {}
+    sums: dict[str, Sum] = {}
+    repaired: dict[str, int] = defaultdict(int)
+    with (tape / "tape.txt").open("rb") as file:
+        for line in file:
+            _, copies, frame = line.rstrip(b"\n").split(b" ", 2)
+            end = frame.index(_DATA)
+            name = frame[len(_STREAM) : end].decode()
+            if name not in recorded:
+                recorded[name] = Recorded(data_directory, stream_from_name(name))
+            sent = cells(frame[end + len(_DATA) : -1], recorded[name].form)
+            if recorded[name].take_repaired(sent):
+                repaired[name] += 1
+            elif copies != b"0":
+                sums[name] = _added(sums.get(name, Sum(0, 0)), sent)
+    found = []
+    for name in {*sums, *repaired}:
+        stream, rows, sent_live = stream_from_name(name), recorded[name], sums.get(name, Sum(0, 0))
+        stray = sum(map(len, rows.repaired.values()))
+        found.append(
+            Verdict(
+                stream.symbol,
+                suffix_of(name),
+                sent_live.rows + repaired[name],
+                rows.live.rows + repaired[name] + stray,
+                rows.live == sent_live and not stray,
+            )
+        )
+    return sorted(found)
+
+
+def _files(data_directory: Path, stream: Stream) -> list[Path]:
+    """All days of one stream."""
+    folder = encode_name(stream.symbol)
+    stem = file_stem(stream.stream_type, stream.variant)
+    return sorted((data_directory / folder).glob(f"{stem}_{folder}_{'[0-9]' * 8}.csv"))
+
+
+def cells(event: bytes, form: RowForm | None) -> list[str]:
+    """What a message's row must say."""
+    if form is None:
+        return [event.decode()]
+    members = _decode(event)
+    return list(_cells(members, _decode(members[form.inner]) if form.inner else {}, form))
+
+
+def _cells(members: dict[str, msgspec.Raw], inner: dict[str, msgspec.Raw], form: RowForm) -> Iterator[str]:
+    for _, key in form.columns:
+        value = inner.get(key.partition(".")[2]) if "." in key else members.get(key)
+        if value is None:
+            yield ""
+        elif key in form.levels:
+            yield bytes(value).replace(b'"', b"").decode()
+        elif bytes(value).startswith(b'"'):
+            yield msgspec.json.decode(value, type=str)
+        else:
+            yield bytes(value).decode()
+
+
+def _added(total: Sum, row: Iterable[str]) -> Sum:
+    digest = hashlib.blake2b("\x1f".join(row).encode(), digest_size=16).digest()
+    return Sum(total.rows + 1, (total.digest + int.from_bytes(digest, "big")) % 2**128)

@@ -1,0 +1,219 @@
+"""`demo`: record a simulated exchange, and compare what was recorded with what was sent."""
+
+import shutil
+import socket
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import typer
+
+from binance_streamer.cli import unwritten as audit
+from binance_streamer.cli.demo import compare_tape as truth
+from binance_streamer.cli.demo.captures import Contents
+from binance_streamer.cli.demo.simulator import Market, Replay, Simulator, Synthetic
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings.gap_files import Gaps, gaps_of_all_days
+from binance_streamer.cli.status.overview import Overview
+from binance_streamer.cli.status.screen import Screen, screen
+from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, watch
+from binance_streamer.client.tap import Tap
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import Config
+from binance_streamer.deploy.supervisord import state_directory
+
+__all__ = ["Market", "Replay", "Synthetic", "run"]
+
+_SETTLE_S = 20.0
+"""What was sent is received long before; a demo on a machine under load gets the time it needs."""
+_QUIET_S = 3.0
+"""Three times the interval of status messages."""
+
+
+def run(market: Market, data_directory: Path | None, duration_s: float | None) -> Exit:
+    """Record until Ctrl-C, until the duration has passed, or until a recording has been played; then compare."""
+    data = _new_directory(data_directory)
+    found = market.contents()
+    for name, count in found.skipped.items():
+        typer.echo(f"not replayed: {count} messages of {name}, which is no stream of a symbol")
+    place = Path(tempfile.mkdtemp(prefix="binance-streamer-"))
+    try:
+        demo = _Demo(market, found, data, place)
+        demo.record(duration_s or 0)
+        return demo.judge()
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+class _Demo:
+    def __init__(self, market: Market, found: Contents, data: Path, place: Path) -> None:
+        self._market = market
+        self._tape = data / "tape"
+        self._data = data
+        self._config_path = data / "streamer.yaml"
+        self._config = _demo_config(found, data, place / "run", self._config_path)
+        self._overview = Overview()
+        state = state_directory(self._config)
+        self._simulator = Simulator(market, self._tape, state)
+        self._site = sites.foreground_site(self._config)
+
+    def record(self, duration_s: float) -> None:
+        """Everything from the start of supervisord to its end."""
+        timer = Timer(duration_s, self._overview)
+        what = f"what {self._market.capture} plays" if isinstance(self._market, Replay) else "a simulated exchange"
+        typer.echo(f"recording {what} into {self._data}; from elsewhere: binance-streamer tap -c {self._config_path}")
+        if self._market.spare:
+            typer.echo(
+                f"{self._market.spare} is traded, too: name it in that file, then binance-streamer apply -c "
+                f"{self._config_path}"
+            )
+        typer.echo(f"look at it: http://{self._config.monitor.address}/")
+        with (
+            Interruption() as interruption,
+            Foreground(self._site, [self._simulator.program]) as foreground,
+        ):
+            self._point_at(self._simulator.port())
+            foreground.add(sites.wanted_programs(self._config, self._config_path))
+            with Tap(self._config.endpoints.bus_subscribe, ["status."]) as tap, screen() as shown:
+                watch(
+                    foreground,
+                    tap,
+                    shown,
+                    self._overview,
+                    is_over=lambda: interruption.requested or timer.has_passed() or self._is_played(),
+                )
+                self._settle(foreground, tap, shown)
+            foreground.shutdown()
+
+    def judge(self) -> Exit:
+        """Compare, print the comparison, and where everything is."""
+        faults = audit.unwritten(self._config_path)
+        streams = truth.verdicts(self._tape, self._data)
+        gaps = gaps_of_all_days(self._data)
+        width = max((len(verdict.symbol) for verdict in streams), default=6)
+        typer.echo(f"{'symbol':<{width}}  {'stream':<24} {'sent':>9} {'rows':>9} {'gaps':>5}  rows and messages")
+        for verdict in streams:
+            same = "are the same" if verdict.is_equal else "DIFFER"
+            typer.echo(
+                f"{verdict.symbol:<{width}}  {verdict.stream:<24} {verdict.sent:>9} {verdict.rows:>9} "
+                f"{gaps.get((verdict.symbol, verdict.stream), Gaps()).listed:>5}  {same}"
+            )
+        if not streams:
+            faults.append("nothing was recorded")
+        for fault in faults:
+            typer.echo(fault, err=True)
+        typer.echo(f"recorded: {self._data}    sent: {self._tape}    logs: {self._data / 'log'}")
+        is_complete = not faults and all(verdict.is_equal for verdict in streams)
+        missing = sum(found.listed - found.repaired for found in gaps.values())
+        listed = f"listed as {missing} gap{'s' if missing > 1 else ''}: {self._data}/*/gap_*.csv"
+        if is_complete and missing:
+            typer.echo(f"everything that was received is in the files; what was sent while nobody received is {listed}")
+        elif is_complete:
+            typer.echo("everything that was sent is in the files")
+        else:
+            typer.echo(
+                "the files are NOT complete" + (f"; what was on its way to a worker is {listed}" if missing else "")
+            )
+        return Exit.OK if is_complete else Exit.INCOMPLETE
+
+    def _point_at(self, port: int) -> None:
+        """The configuration can only be written once the simulator has its port."""
+        network = msgspec.structs.replace(
+            self._config.network, websocket_url=f"ws://127.0.0.1:{port}", rest_url=f"http://127.0.0.1:{port}"
+        )
+        self._config = msgspec.structs.replace(self._config, network=network)
+        self._config_path.write_text(configuration.dump(self._config), encoding="utf-8")
+
+    def _settle(self, foreground: Foreground, tap: Tap, shown: Screen) -> None:
+        """Have the market stand still until everything that was sent is received, so that no message is cut off."""
+        self._simulator.command("pause")
+        deadline_s = time.monotonic() + _SETTLE_S
+        quiet = _Quiet()
+        watch(
+            foreground,
+            tap,
+            shown,
+            self._overview,
+            is_over=lambda: (
+                self._has_everything()
+                or time.monotonic() > deadline_s
+                or (self._overview.restarts > 0 and quiet.lasts(self._overview.messages))
+            ),
+        )
+
+    def _has_everything(self) -> bool:
+        delivered: int = self._simulator.stats()["delivered"]
+        return self._overview.messages >= delivered and not self._wants_snapshots()
+
+    def _is_played(self) -> bool:
+        if isinstance(self._market, Synthetic) or not self._overview.messages:
+            return False
+        return bool(self._simulator.stats()["replay"] == "finished")
+
+    def _wants_snapshots(self) -> bool:
+        return any(data.get("snapshot_wanted") is not None for data in self._overview.newest.values())
+
+
+class _Quiet:
+    """Whether nothing comes any more: what a worker that was killed had taken is counted by nobody."""
+
+    def __init__(self) -> None:
+        self._messages = -1
+        self._since_s = 0.0
+
+    def lasts(self, messages: int) -> bool:
+        """To be asked often."""
+        if messages != self._messages:
+            self._messages, self._since_s = messages, time.monotonic()
+        return time.monotonic() - self._since_s > _QUIET_S
+
+
+def _demo_config(found: Contents, data: Path, run_directory: Path, path: Path) -> Config:
+    """In development mode, one connection per route; where the simulator listens comes later."""
+    symbols = tuple(
+        configuration.SymbolConfig(symbol=symbol, streams=streams) for symbol, streams in found.symbols.items()
+    )
+    config = Config(
+        mode="development",
+        modes={"development": configuration.ModeConfig(symbols=symbols)},
+        network=configuration.NetworkConfig(
+            reconnect_delay=0.5, reconnect_delay_max=5, snapshot_spacing=0.2, snapshot_retry=1
+        ),
+        storage=configuration.StorageConfig(
+            output_directory=str(data), journal_directory=str(data / "journal"), commit_interval=2
+        ),
+        logging=configuration.LoggingConfig(file=str(data / "log" / "{process}.log")),
+        endpoints=configuration.EndpointsConfig(run_directory=str(run_directory)),
+        monitor=configuration.MonitorConfig(address=f"127.0.0.1:{_free_port()}"),
+    )
+    return configuration.parse(configuration.dump(config), path)
+
+
+def _free_port() -> int:
+    """A port that nobody listens on now. Should somebody come first, only the page is missing."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _new_directory(wanted: Path | None) -> Path:
+    path = wanted or Path(f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{path} cannot be made: {error}", Exit.CONFIG) from error
+    is_new = not any(path.iterdir())
+    if is_new:
+        try:
+            (path / ".demo").touch(exist_ok=False)  # of two that begin at the same time one is refused
+        except FileExistsError:
+            is_new = False
+    if not is_new:
+        raise CommandError(
+            f"{path} is not empty: a demo is compared with its own tape; name another folder", Exit.CONFIG
+        )
+    return path.resolve()

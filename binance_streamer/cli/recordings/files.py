@@ -1,0 +1,119 @@
+"""Recorded files as a stranger would read them: which ones there are, their latencies, and the clock of their days."""
+
+import contextlib
+import csv
+import gzip
+import io
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.config.symbols import decode_name
+
+_is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.csv(\.gz)?").fullmatch
+_WANTED = ("event_time", "recv_ns", "source")
+csv.field_size_limit(sys.maxsize)
+
+
+class Recorded(NamedTuple):
+    """A daily file of a stream."""
+
+    path: Path
+    symbol: str
+    stream: str
+    day: str
+
+
+class ClockDay(msgspec.Struct, frozen=True):
+    """What a day's measurements say: how far the exchange's clock was ahead, and the largest bound of the error."""
+
+    measurements: int
+    offset_ms: float
+    least_ms: float
+    most_ms: float
+    error_ms: float
+    steps: int
+
+
+def found(places: Sequence[Path]) -> list[Recorded]:
+    """The files at these places: files, or folders with all that is below them; others than daily files are none."""
+    paths: set[Path] = set()
+    for place in places:
+        if place.is_dir():
+            paths.update(path for path in place.rglob("*.csv*") if _is_daily(path.name))
+        elif place.is_file():
+            paths.add(place)
+        else:
+            raise CommandError(f"{place} is not there: was anything recorded?", Exit.INCOMPLETE)
+    return [_recorded(path) for path in sorted(paths)]
+
+
+def _recorded(path: Path) -> Recorded:
+    match = _is_daily(path.name)
+    stem, day = (match["stem"], match["day"]) if match else (path.stem, "")
+    folder = path.resolve().parent.name
+    return Recorded(path, decode_name(folder), stem.removesuffix(f"_{folder}"), day)
+
+
+def latencies(recorded: Recorded, progressed: Callable[[int], None]) -> Iterator[float]:
+    """Receipt less event time, ms, of every row that came over a websocket; none where there is no event time."""
+    with _opened(recorded.path, progressed) as file:
+        rows = csv.reader(file)
+        header = next(rows, [])
+        if any(column not in header for column in _WANTED):
+            return
+        event_time, recv_ns, source = (header.index(column) for column in _WANTED)
+        for row in rows:
+            if len(row) == len(header) and row[source] == "ws" and row[event_time].isdigit() and row[recv_ns].isdigit():
+                yield (int(row[recv_ns]) - int(row[event_time]) * 1_000_000) / 1e6
+
+
+def clock_days(recorded: Iterable[Recorded]) -> dict[str, ClockDay]:
+    """By day, from the files beside the symbols' folders."""
+    days: dict[str, ClockDay] = {}
+    for root, day in sorted({(one.path.resolve().parent.parent, one.day) for one in recorded if one.day}):
+        paths = (root / f"clock_{day}.csv", root / f"clock_{day}.csv.gz")
+        path = next((path for path in paths if path.is_file()), None)
+        clock = None if path is None else _clock_day(path)
+        if clock is not None:
+            days[day] = clock
+    return days
+
+
+def _clock_day(path: Path) -> ClockDay | None:
+    with _opened(path, lambda _: None) as file:
+        rows = [row for row in csv.DictReader(file) if row.get("extra") is not None]
+    measured = [row for row in rows if row.get("offset_ms")]
+    if not measured:
+        return None
+    offsets = [float(row["offset_ms"]) for row in measured]
+    errors = [float(row["error_ms"]) for row in measured]
+    steps = sum(bool(row.get("step_ms")) for row in rows)
+    return ClockDay(len(measured), statistics.median(offsets), min(offsets), max(offsets), max(errors), steps)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, progressed: Callable[[int], None]) -> Iterator[io.TextIOWrapper]:
+    with _Counted(path, progressed) as raw:
+        binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else io.BufferedReader(raw, 1 << 20)
+        with io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file:
+            yield file
+
+
+class _Counted(io.FileIO):
+    """A file that tells how many bytes of it have been read."""
+
+    def __init__(self, path: Path, progressed: Callable[[int], None]) -> None:
+        super().__init__(path)
+        self._progressed = progressed
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int | None:  # type: ignore[override]
+        count = super().readinto(buffer)
+        self._progressed(count or 0)
+        return count

@@ -1,0 +1,131 @@
+"""What `up` and `demo` show while they record: a live table on a terminal, a line a second elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from binance_streamer.cli.commands.tap import printable
+from binance_streamer.cli.status.overview import Overview, StreamState
+
+_DAY_MS = 86_400_000
+
+
+class Screen(Protocol):
+    """Shows an overview, again and again."""
+
+    def show(self, overview: Overview) -> None:
+        """Show the state of now."""
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None: ...
+
+
+def screen() -> Screen:
+    """What fits stdout."""
+    return LiveTable() if sys.stdout.isatty() else PlainLines()
+
+
+class PlainLines:
+    """One line each time, flushed."""
+
+    def __init__(self) -> None:
+        self._started_s = time.monotonic()
+
+    def show(self, overview: Overview) -> None:
+        self.say(f"{time.monotonic() - self._started_s:6.0f} s  {summary(overview)}")
+
+    def say(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        pass
+
+
+class LiveTable:
+    """A table that is drawn anew in place."""
+
+    def __init__(self) -> None:
+        self._live = Live(console=Console(), auto_refresh=False, transient=True)
+
+    def show(self, overview: Overview) -> None:
+        self._live.update(picture(overview), refresh=True)
+
+    def say(self, line: str) -> None:
+        self._live.console.print(Text(line))
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._live.stop()
+
+
+def summary(overview: Overview) -> str:
+    """All streams together, in one line."""
+    streams = overview.streams
+    latencies_ms = [stream.latency_ms for stream in streams if stream.latency_ms is not None]
+    latency = _latency(max(latencies_ms, default=None))
+    rate = sum(stream.rate for stream in streams)
+    gaps = sum(stream.gaps for stream in streams)
+    return (
+        f"{overview.messages} messages, {rate:.0f}/s, {overview.rows} rows, {gaps} gaps, latency {latency} ms, "
+        f"backlog {size(overview.backlog_bytes)}, writer {overview.writer_state}"
+    )
+
+
+def picture(overview: Overview) -> RenderableType:
+    """The table, and a line for all streams together below it."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("symbol", "stream"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("messages", "rate/s", "last id", "gaps", "latency ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for stream in overview.streams:
+        table.add_row(
+            *(Text(printable(cell)) for cell in _cells(stream)), style="" if stream.state == "live" else "yellow"
+        )
+    return Group(table, Text(summary(overview)))
+
+
+def _cells(stream: StreamState) -> tuple[str, ...]:
+    return (
+        stream.symbol,
+        stream.stream,
+        str(stream.messages),
+        f"{stream.rate:.1f}",
+        "-" if stream.last_id is None else str(stream.last_id),
+        str(stream.gaps),
+        _latency(stream.latency_ms),
+        stream.state,
+    )
+
+
+def _latency(latency_ms: float | None) -> str:
+    """A day or more is no latency: an old recording is being played."""
+    return "-" if latency_ms is None or abs(latency_ms) > _DAY_MS else f"{latency_ms:.1f}"
+
+
+def size(number_bytes: int) -> str:
+    """`12 B`, `3.4 MB`."""
+    value = float(number_bytes)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,73 @@
+"""`docker-compose.yml` on the disk: beside `Dockerfile`, above the folder of the configurations."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+import yaml
+
+from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.supervisor.files import built_services, write_text
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import ConfigError
+from binance_streamer.deploy import compose
+
+RECORD, DEMO = "compose.yaml", "demo.yaml"
+
+
+def compose_path(config_path: Path) -> Path:
+    """Where the file of this configuration lies."""
+    folder = config_path.resolve().parent
+    return (folder.parent if folder.name == "config" else folder) / "docker-compose.yml"
+
+
+def compose_text(config_path: Path) -> str:
+    """What it must say; `compose.yaml` in the folder of the configuration, and `demo.yaml` where there is one."""
+    folder = config_path.resolve().parent
+    if not (folder / RECORD).exists():
+        raise ConfigError(
+            f"{folder / RECORD} is missing: it says by which endpoints containers reach each other; "
+            "a checkout has it: -c config/streamer.yaml"
+        )
+    record = _stack("record", folder / RECORD)
+    demo = _stack("demo", folder / DEMO) if (folder / DEMO).exists() else None
+    return compose.text(record, demo, "./config" if folder.name == "config" else ".")
+
+
+def run(config_path: Path, *, dry_run: bool) -> Exit:
+    """Say which services change, and write the file."""
+    path, text = compose_path(config_path), compose_text(config_path)
+    old = path.read_text(encoding="utf-8") if path.exists() else "services: {}"
+    if old == text:
+        typer.echo(f"up to date: {path}")
+        return Exit.OK
+    for line in changes(old, text):
+        typer.echo(line)
+    if dry_run:
+        typer.echo("dry run: nothing was done")
+        return Exit.OK
+    write_text(path, text)
+    typer.echo(f"written: {path}; take it with `docker compose up -d --remove-orphans`")
+    return Exit.OK
+
+
+def changes(old: str, new: str) -> list[str]:
+    """What `up` will do, a line per service."""
+    before, after = _services(old), _services(new)
+    return [
+        *(f"{name}: will be started" for name in after if name not in before),
+        *(f"{name}: will be started again" for name in after if before.get(name, after[name]) != after[name]),
+        *(f"{name}: will be stopped" for name in before if name not in after),
+    ]
+
+
+def _services(text: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(text)["services"]
+    except (yaml.YAMLError, TypeError, KeyError):
+        return {}  # of somebody else's making
+    return found if isinstance(found, dict) else {}
+
+
+def _stack(profile: str, path: Path) -> compose.Stack:
+    return compose.Stack(profile, path, configuration.load(path), built_services())

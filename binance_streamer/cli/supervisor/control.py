@@ -1,0 +1,242 @@
+"""A running supervisord, spoken to over its unix socket."""
+
+import configparser
+import http.client
+import logging
+import socket
+import time
+import xmlrpc.client
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.deploy.supervisord import PID_NAME, SIMULATOR
+
+_log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 60
+"""Of one answer; longer than any program's stopwaitsecs."""
+
+_STOP_PRODUCERS_S = 20
+_SINKS = ("writer", "bus", SIMULATOR)
+"""In the order of their end."""
+
+_NOT_RUNNING, _ALREADY_STARTED, _ALREADY_ADDED, _BAD_NAME = 70, 60, 90, 10
+
+
+class Process(NamedTuple):
+    """supervisord's view of a program."""
+
+    name: str
+    state: str
+    pid: int
+    description: str
+    uptime_s: float = 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there may still be a process."""
+        return self.state in ("RUNNING", "STARTING", "STOPPING")
+
+
+class Changes(NamedTuple):
+    """Programs that a reread of the files found new, changed or gone."""
+
+    added: list[str]
+    changed: list[str]
+    removed: list[str]
+
+
+class HiddenSupervisordError(CommandError):
+    """A supervisord lives that its socket does not lead to: the socket was deleted, or the process stands still."""
+
+
+class Supervisor:
+    """The supervisord behind a control socket; every failure to talk to it is a `CommandError`."""
+
+    def __init__(self, control: Path) -> None:
+        self._control = control
+        self._proxy = xmlrpc.client.ServerProxy("http://supervisord", transport=_Transport(control))
+
+    def answers(self) -> bool:
+        """Whether one runs there, be it about to end."""
+        try:
+            self._call("getState")
+        except CommandError as error:
+            return error.code is not Exit.UNAVAILABLE
+        return True
+
+    def refuse_a_second(self) -> None:
+        """Raise where a supervisord runs whose socket is gone: another one must not be started beside it."""
+        if not self.answers() and self.hidden_pid() is not None:
+            self.pid()
+
+    def pid(self) -> int:
+        """Its process."""
+        return int(self._call("getPID"))
+
+    def hidden_pid(self) -> int | None:
+        """The process that the pid file names, if that is a supervisord with a file of ours: its socket may be gone."""
+        try:
+            pid = int((self._control.parent / PID_NAME).read_text(encoding="ascii"))
+            words = _words(pid)
+            folder = Path(f"/proc/{pid}/cwd").resolve()
+        except (OSError, ValueError):
+            return None
+        is_supervisord = any("supervisord" in word for word in words)
+        main = folder / words[words.index("-c") + 1] if "-c" in words[:-1] else folder / "supervisord.conf"
+        control = configured_socket(main)
+        is_ours = is_supervisord and control is not None and control.resolve() == self._control.resolve()
+        return pid if is_ours else None
+
+    def configuration(self) -> Path | None:
+        """The file that it was started with; None where that cannot be told."""
+        words = _words(self.pid())
+        return Path(words[words.index("-c") + 1]) if "-c" in words[:-1] else None
+
+    def processes(self) -> list[Process]:
+        """All programs, by name."""
+        found = [_process(info) for info in self._call("getAllProcessInfo")]
+        return sorted(found)
+
+    def process(self, name: str) -> Process:
+        """One program."""
+        return _process(self._call("getProcessInfo", name))
+
+    def start(self, name: str, *, wait: bool = True) -> bool:
+        """Start a program; False where it ran already."""
+        return bool(self._call("startProcess", name, wait, unless=_ALREADY_STARTED))
+
+    def stop(self, name: str, *, wait: bool = True) -> bool:
+        """Stop a program; False where it did not run."""
+        return bool(self._call("stopProcess", name, wait, unless=_NOT_RUNNING))
+
+    def reread(self) -> Changes:
+        """Have supervisord read its files; no program is touched by that."""
+        ((added, changed, removed),) = self._call("reloadConfig")
+        return Changes(sorted(added), sorted(changed), sorted(removed))
+
+    def forget(self, name: str) -> None:
+        """Stop a program, and have supervisord know it no more."""
+        self.stop(name)
+        self._call("removeProcessGroup", name)
+
+    def learn(self, name: str) -> None:
+        """Have supervisord know a program that its last reread found, and start it."""
+        self._call("addProcessGroup", name, unless=_ALREADY_ADDED)
+        self.start(name, wait=False)
+
+    def stop_all(self) -> None:
+        """Stop all programs: producers together, then the writer, which has what they sent, then bus and simulator."""
+        names = [process.name for process in self.processes()]
+        self._stop_together([name for name in names if name not in _SINKS])
+        for name in _SINKS:
+            if name in names:
+                self.stop(name)
+
+    def _stop_together(self, names: Sequence[str]) -> None:
+        for name in names:
+            self.stop(name, wait=False)
+        deadline_s = time.monotonic() + _STOP_PRODUCERS_S
+        while time.monotonic() < deadline_s:
+            if not any(process.is_alive for process in self.processes() if process.name in names):
+                return
+            time.sleep(0.1)
+
+    def shutdown(self) -> None:
+        """Have supervisord end; returns at once.
+
+        It stops one group in each turn of its loop, which takes a second, stopped or not, and every program is a group
+        (4.3): with programs that run, this is for those whose order does not matter. None running, it ends at once.
+        """
+        self._call("shutdown")
+
+    def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
+        if not method.startswith("get"):
+            _log.debug("supervisord: %s %s", method, _shown(arguments))
+        try:
+            return getattr(self._proxy.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == unless:
+                return False
+            if fault.faultCode == _BAD_NAME:
+                raise CommandError(
+                    f"there is no program {arguments[0]}; `binance-streamer status` lists them"
+                ) from fault
+            raise CommandError(
+                f"supervisord: {method} {_shown(arguments)}: {fault.faultString}", Exit.INCOMPLETE
+            ) from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            why = "" if isinstance(error, FileNotFoundError) else f": {getattr(error, 'strerror', None) or error}"
+            hidden_pid = self.hidden_pid()
+            if hidden_pid is not None:
+                raise HiddenSupervisordError(
+                    f"supervisord (pid {hidden_pid}) runs, but its socket does not answer: {self._control}{why}; "
+                    "`binance-streamer stop` ends it and all of its programs, then `binance-streamer start`"
+                ) from error
+            raise CommandError(
+                f"no supervisord answers at {self._control}{why}; `binance-streamer start` starts it, "
+                "and -c FILE names the configuration of another recording"
+            ) from error
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, control: Path) -> None:
+        super().__init__("supervisord", timeout=_TIMEOUT_S)
+        self._control = control
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_S)
+        try:
+            self.sock.connect(str(self._control))
+        except OSError:
+            self.close()
+            raise
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, control: Path) -> None:
+        super().__init__()
+        self._control = control
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = _Connection(self._control)
+        self._connection = (host, connection)
+        return connection
+
+    def single_request(self, *arguments: Any, **options: Any) -> Any:
+        """A call has a connection of its own."""
+        try:
+            return super().single_request(*arguments, **options)
+        finally:
+            self.close()
+
+
+def configured_socket(main: Path) -> Path | None:
+    """Where the supervisord of this file is spoken to; None without a file that says so."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    try:
+        parser.read_string(main.read_text(encoding="utf-8"))
+        found = parser["unix_http_server"]["file"]
+    except (OSError, UnicodeDecodeError, configparser.Error, KeyError):
+        return None
+    try:
+        return Path(found.replace("%(here)s", str(main.parent)) % {"here": ""})
+    except (KeyError, TypeError, ValueError):
+        return None  # of somebody else's making
+
+
+def _words(pid: int) -> list[str]:
+    """The command line of a process."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+
+
+def _process(info: dict[str, Any]) -> Process:
+    uptime_s = float(info["now"] - info["start"]) if info["pid"] else 0.0
+    return Process(info["name"], info["statename"], info["pid"], info["description"], uptime_s)
+
+
+def _shown(arguments: Sequence[Any]) -> str:
+    return " ".join(str(argument) for argument in arguments[:1])

@@ -1,0 +1,196 @@
+"""supervisord in the foreground, for `up` and `demo`: it starts, restarts and stops every process; we ask it to."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from binance_streamer.cli.commands.tap import printable
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.status.overview import Overview
+from binance_streamer.cli.status.screen import Screen
+from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor.control import Supervisor
+from binance_streamer.client.tap import Tap
+from binance_streamer.deploy.interpreter import FLAGS, module_command
+from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, Program, Site, control_socket, files
+
+_LEASH = Path(__file__).with_name("die_with_parent.py")
+_START_S = 20.0
+_SHUTDOWN_S = 75.0
+"""Of supervisord: the writer's stopwaitsecs, and those of bus and simulator after it."""
+
+
+class Interruption:
+    """While it is entered, Ctrl-C, SIGTERM and a closed terminal are requests, not ends."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.requested = True
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)
+
+
+class Foreground:
+    """A supervisord that lives as long as the `with` block, and no longer than this process."""
+
+    def __init__(self, site: Site, programs: Collection[Program]) -> None:
+        self.supervisor = Supervisor(control_socket(site.state))
+        self._site = site
+        self._programs = programs
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        site = self._site
+        check_socket_length(site.state)
+        self.supervisor.refuse_a_second()
+        if self.supervisor.answers():
+            raise CommandError(
+                f"a supervisord (pid {self.supervisor.pid()}) runs for this configuration already: "
+                "see `binance-streamer status`, end it with `binance-streamer stop`"
+            )
+        site.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sites.write(site, files(site, self._programs))
+        output = site.state / "supervisord.out"
+        command = module_command("supervisor.supervisord", "-n", "-s", "-c", str(site.root / "supervisord.conf"))
+        with output.open("wb") as file:
+            # in a session of its own: Ctrl-C is for us alone, who then stop everything in order
+            self._process = subprocess.Popen(  # noqa: S603 (our own command line)
+                [sys.executable, *FLAGS, str(_LEASH), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        try:
+            self._wait_until_it_answers(output)
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def check(self) -> None:
+        """Raise `CommandError` where supervisord has ended by itself."""
+        if self._process is None or self._process.poll() is not None:
+            raise CommandError(f"supervisord ended; see {self._site.state / 'supervisord.log'}", Exit.INCOMPLETE)
+
+    def troubles(self) -> list[str]:
+        """Programs that should run and do not."""
+        return [
+            f"{process.name} is {process.state.lower()}: {process.description}"
+            for process in self.supervisor.processes()
+            if process.state not in ("RUNNING", "STARTING")
+        ]
+
+    def add(self, programs: Collection[Program]) -> None:
+        """Start programs that it did not have, without waiting for them."""
+        sites.write(self._site, files(self._site, programs))
+        self.supervisor.reread()
+        for program in programs:
+            self.supervisor.learn(program.name)
+
+    def shutdown(self) -> None:
+        """Stop everything, producers first, and supervisord."""
+        self.supervisor.stop_all()
+        self.supervisor.shutdown()
+        assert self._process is not None
+        try:
+            self._process.wait(_SHUTDOWN_S)
+        except subprocess.TimeoutExpired:
+            raise CommandError(f"supervisord does not end; see {self._site.state}", Exit.INCOMPLETE) from None
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._end()
+
+    def _wait_until_it_answers(self, output: Path) -> None:
+        deadline_s = time.monotonic() + _START_S
+        while not self.supervisor.answers():
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline_s:
+                text = output.read_text(encoding="utf-8", errors="replace").strip()
+                raise CommandError(f"supervisord does not start: {text or 'no answer'}", Exit.INCOMPLETE)
+            time.sleep(0.05)
+
+    def _end(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        with contextlib.suppress(CommandError):
+            self.supervisor.stop_all()
+        self._process.terminate()  # supervisord's orderly shutdown
+        try:
+            self._process.wait(_SHUTDOWN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def check_socket_length(state: Path) -> None:
+    """Raise where the control socket's path is longer than the kernel takes."""
+    if len(str(control_socket(state)).encode()) > MAX_SOCKET_PATH_BYTES:
+        raise CommandError(
+            f"{control_socket(state)} is too long for a unix socket; set a shorter run_directory", Exit.CONFIG
+        )
+
+
+def watch(  # the one loop of `up` and `demo`
+    foreground: Foreground, tap: Tap, screen: Screen, overview: Overview, *, is_over: Callable[[], bool]
+) -> None:
+    """Take in status messages, and show them every second, until it is over."""
+    next_s = time.monotonic() + 1
+    known: list[str] = []
+    while not is_over():
+        message = tap.receive(0.1)
+        if message is not None and message.stream_type == "status" and not message.topic.variant:
+            overview.take(message.data)
+        if time.monotonic() < next_s:
+            continue
+        next_s = time.monotonic() + 1
+        foreground.check()
+        troubles = foreground.troubles() + overview.not_connected
+        for trouble in troubles:
+            if trouble not in known:
+                screen.say(printable(trouble))
+        known = troubles
+        screen.show(overview)
+    screen.show(overview)
+
+
+def take_in(tap: Tap, overview: Overview) -> None:
+    """Take in the status messages that have come, without waiting for more."""
+    while (message := tap.receive(0)) is not None:
+        if message.stream_type == "status" and not message.topic.variant:
+            overview.take(message.data)
+
+
+class Timer:
+    """Whether a duration has passed since the first recorded message; 0 never does."""
+
+    def __init__(self, duration_s: float, overview: Overview) -> None:
+        self._duration_s = duration_s
+        self._overview = overview
+        self._first_s: float | None = None
+
+    def has_passed(self) -> bool:
+        """To be asked often: the first message counts from when it is seen."""
+        if self._first_s is None and self._overview.messages and self._overview.rows:
+            self._first_s = time.monotonic()
+        return (
+            bool(self._duration_s)
+            and self._first_s is not None
+            and time.monotonic() - self._first_s >= self._duration_s
+        )

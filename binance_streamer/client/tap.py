@@ -1,0 +1,67 @@
+"""Live messages off the bus, for whoever wants to look: a tap takes nothing from anybody and slows nobody.
+
+A tap that falls behind loses messages; the hole shows in `seq`, which counts without one per producer, epoch and topic.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from binance_streamer.transport.curve import Context, keys_of
+from binance_streamer.transport.sockets import bus_sub
+from binance_streamer.wire.frames import Topic, WireError, decode_frame, decode_topic
+
+
+class Tapped(NamedTuple):
+    """One message. `data["event"]`, where there is one, is the exchange's JSON as bytes: `json.loads` reads it."""
+
+    topic: Topic
+    stream_type: str
+    data: dict[str, Any]
+
+
+class Tap:
+    """Iterate over it for ever: `for topic, stream_type, data in Tap(endpoint, ["depth.BTCUSDT."])`.
+
+    `topics` are prefixes; the last dot of `depth.BTCUSDT.` keeps BTCUSDT_260925 out. Without any, everything comes.
+    A message that breaks the wire contract is dropped and counted in `refused`. `curve_directory` names the keys for a
+    bus that asks for them (docs/security.md); `KeyFileError` where they cannot be used.
+    """
+
+    def __init__(self, endpoint: str, topics: Sequence[str] = (), *, curve_directory: str = "") -> None:
+        self.refused = 0
+        self._context = Context(keys_of(curve_directory))
+        self._sub = bus_sub(self._context, endpoint, *(topic.encode() for topic in topics or [""]))
+
+    def receive(self, timeout_s: float) -> Tapped | None:
+        """The next message; None when nothing has come within the time."""
+        while self._sub.poll(math.ceil(timeout_s * 1000)):
+            parts = self._sub.recv_multipart()
+            try:
+                return _tapped(parts)
+            except WireError:
+                self.refused += 1
+        return None
+
+    def __iter__(self) -> Iterator[Tapped]:
+        while True:
+            message = self.receive(1)
+            if message is not None:
+                yield message
+
+    def close(self) -> None:
+        """Leave the bus."""
+        self._context.destroy(linger=0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.close()
+
+
+def _tapped(parts: list[bytes]) -> Tapped:
+    if len(parts) != 2:
+        raise WireError(f"message: expected [topic, frame], got {len(parts)} parts")
+    return Tapped(decode_topic(parts[0]), *decode_frame(parts[1]))

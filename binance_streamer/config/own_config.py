@@ -1,0 +1,25 @@
+"""A configuration of the user's own: a commented YAML in a folder that also holds all that is recorded with it."""
+
+from importlib import resources
+from pathlib import Path
+
+from binance_streamer.config.schema import OWN_PATH, ConfigError
+
+
+def template() -> str:
+    """Return the text of a new configuration."""
+    return resources.files("binance_streamer").joinpath("template.yaml").read_text(encoding="utf-8")
+
+
+def create(folder: Path) -> Path:
+    """Write a new configuration into this folder and return its path; `ConfigError` where one is there already."""
+    path = folder / OWN_PATH.name
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template())
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be made ({error.strerror}): name another folder, binance-streamer init FOLDER"
+        ) from error
+    return path

@@ -1,0 +1,91 @@
+"""What REST has of streams: the elements of its answers, which ids they cover, and their row forms.
+
+REST answers lack the event type, the symbol and the event time, and a kline is an array (docs/exchange.md §4).
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import NamedTuple
+
+import msgspec
+
+from binance_streamer.exchange.streams import INTERVAL_MS, ROW_FORMS, ExchangeError, RowForm, Stream
+
+REPAIRABLE = frozenset({"aggtrade", "kline"})
+"""Streams of which REST has what was missed, for a while."""
+MOST_AGG_TRADES = 1000
+"""Of one answer; its weight is 20, however few are asked for."""
+MOST_KLINES = 499
+"""So many that an answer's weight is 2; up to 1500 there are for 10."""
+KEPT_MS = 48 * 3_600_000
+SURELY_KEPT_MS = 24 * 3_600_000
+"""Aggregates of the last 48 hours, the exchange said in August 2026; of the last 24, it had said in May."""
+
+_BAR_KEYS = tuple(f"k.{key}" for key in ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B"))
+_MOST_ID = 2**53
+
+
+class RestRow(NamedTuple):
+    """One element of an answer, byte for byte; it covers the ids in (previous_id, last_id]."""
+
+    previous_id: int
+    last_id: int
+    event: bytes
+
+
+class _Aggregate(msgspec.Struct):
+    a: int
+
+
+_decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_aggregate = msgspec.json.Decoder(_Aggregate).decode
+
+REST_ROW_FORMS: dict[str, RowForm] = {
+    "aggtrade": replace(ROW_FORMS["aggtrade"], optional=frozenset({"nq", "E"})),
+    "kline": replace(
+        ROW_FORMS["kline"],
+        optional=frozenset({"k.f", "k.L", "E"}),
+        inner="",
+        array=_BAR_KEYS,
+        constants=(("k.x", b"true"),),
+    ),
+}
+"""Columns are those of the stream's own rows; what REST does not say is an empty cell."""
+
+
+def step_of(stream: Stream) -> int:
+    """How far apart the ids of neighbouring rows are: 1, or the interval of a kline in ms."""
+    if stream.stream_type == "aggtrade":
+        return 1
+    interval_ms = INTERVAL_MS.get(stream.variant)
+    if stream.stream_type != "kline" or interval_ms is None:
+        raise ExchangeError(f"stream {stream.name!r}: REST has no rows of it by id")
+    return interval_ms
+
+
+def span_of(stream: Stream) -> int:
+    """How many ids one answer can cover."""
+    return step_of(stream) * (MOST_AGG_TRADES if stream.stream_type == "aggtrade" else MOST_KLINES)
+
+
+def rest_rows(stream: Stream, body: bytes) -> list[RestRow]:
+    """The elements of an answer, in the order of their ids; `ExchangeError` where it is none."""
+    try:
+        rows = [rest_row(stream, bytes(element)) for element in _decode_elements(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ExchangeError(f"expected an array of {stream.stream_type}: {error}") from error
+    for before, behind in pairwise(rows):
+        if behind.last_id <= before.last_id:
+            raise ExchangeError(f"expected growing ids, got {before.last_id} and {behind.last_id}")
+    return rows
+
+
+def rest_row(stream: Stream, event: bytes) -> RestRow:
+    """One element with its ids; `ExchangeError` where it has none."""
+    try:
+        last_id = _decode_aggregate(event).a if stream.stream_type == "aggtrade" else int(_decode_elements(event)[0])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, IndexError) as error:
+        raise ExchangeError(f"expected a row of {stream.stream_type}: {error}") from error
+    if not 0 <= last_id <= _MOST_ID:
+        raise ExchangeError(f"expected an id up to 2**53, got {last_id!r:.40}")
+    return RestRow(last_id - step_of(stream), last_id, event)

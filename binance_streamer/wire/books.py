@@ -1,0 +1,103 @@
+"""Questions to the order book service and its answers: `endpoints.orderbook_query`, specified in docs/wire.md. Pure."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from binance_streamer.exchange.depth import Level
+from binance_streamer.wire.frames import WireError
+
+MAX_DEPTH = 1_000_000
+
+
+class Query(msgspec.Struct, frozen=True):
+    """Whose book, and how many levels of each side; None: all."""
+
+    symbol: str
+    depth: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEPTH)] | None = None
+
+
+class BookView(msgspec.Struct, frozen=True, kw_only=True):
+    """A book as it stands. While `valid` is false it has no levels and `reason` says why."""
+
+    symbol: str
+    stream: str
+    recv_ns: int
+    """When the answer was made."""
+    producer: str
+    epoch: int
+    state: str
+    reason: str
+    valid: bool
+    valid_since_ns: int | None
+    update_id: int | None
+    event_time_ms: int | None
+    transact_time_ms: int | None
+    depth_recv_ns: int | None
+    bids: tuple[Level, ...]
+    """Best first; prices and quantities in the exchange's digits."""
+    asks: tuple[Level, ...]
+    levels: tuple[int, int]
+    """How many bids and asks the book has; (0, 0) while it is not valid."""
+    trusted_levels: tuple[int, int]
+    """So many of `bids` and `asks`, the best ones, are known to be complete: between those behind them, levels that
+    have not changed since the service started may be missing."""
+    updates: int
+    resyncs: int
+    audits_passed: int
+    audits_failed: int
+
+
+class QueryError(Exception):
+    """The service refuses a question; the text says what to do."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    error: str
+    message: str
+
+
+_decode_query = msgspec.msgpack.Decoder(Query).decode
+_decode_view = msgspec.msgpack.Decoder(BookView).decode
+_decode_refusal = msgspec.msgpack.Decoder(_Refusal).decode
+_ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def encode_query(query: Query) -> bytes:
+    """A question."""
+    return msgspec.msgpack.encode(query)
+
+
+def decode_query(packed: bytes) -> Query:
+    """The question in a message; `WireError` where it is none."""
+    try:
+        return _decode_query(packed)
+    except _ERRORS as error:
+        raise WireError(f"expected a map of symbol (text) and depth (1 or more, or nil): {error}") from error
+
+
+def encode_view(fields: dict[str, Any]) -> bytes:
+    """An answer: the fields of `BookView`."""
+    return msgspec.msgpack.encode(fields)
+
+
+def encode_refusal(error: QueryError) -> bytes:
+    """An answer that is none."""
+    return msgspec.msgpack.encode(_Refusal(error.code, str(error)))
+
+
+def decode_answer(packed: bytes) -> BookView:
+    """The book in an answer; `QueryError` where the service refuses, `WireError` where it is no answer."""
+    try:
+        return _decode_view(packed)
+    except _ERRORS as error:
+        fault = error
+    try:
+        refusal = _decode_refusal(packed)
+    except _ERRORS:
+        raise WireError(f"expected a book: {fault}") from fault
+    raise QueryError(refusal.error, refusal.message)

@@ -1,0 +1,166 @@
+"""Opens connections in threads of their own, as many as the machine's budget of attempts allows."""
+
+import gc
+import json
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from binance_streamer.config.schema import Config
+from binance_streamer.exchange.streams import Stream
+from services.ingest.connections.attempts import ConnectBudget
+from services.ingest.connections.dial import DialError, dial
+from services.ingest.connections.events import Failed
+from services.ingest.connections.reader import Reader
+from services.runtime.clock import wall_ns
+from services.runtime.network.reach import Reach
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_URL = 4000  # 8,004 characters were a limit once; beyond this the streams are subscribed by message
+_STREAMS_IN_REQUEST = 40  # requests over 4,096 bytes got no answer at all
+_BUDGET_WINDOW_S = 300.0
+_BUDGET_RETRY_S = 1.0
+_RESERVED = 1 / 3
+"""Of the budget, for routes without any connection that were well before: neither a second connection to each of 100
+routes, nor one that is closed as soon as it is open, may keep them from their first, which is what loses data."""
+
+
+class Need(IntEnum):
+    """Of a route, the most urgent first; `ConnectBudget` keeps a reserve for FIRST alone."""
+
+    FIRST = 0
+    """It has no connection; its last one has lasted, or it has not tried yet."""
+    DOUBTFUL = 1
+    """It has no connection, and its last one has not lasted."""
+    ANOTHER = 2
+    """It has a connection, or one is under way."""
+
+
+class Target(NamedTuple):
+    """Where to connect, and what to send first."""
+
+    url: str
+    requests: tuple[str, ...] = ()
+
+
+def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> Target:
+    """The combined form of these streams; names outside ASCII are percent-encoded in a URL, plain in a request."""
+    base = f"{websocket_url.rstrip('/')}/{route}/stream"
+    url = f"{base}?streams={'/'.join(quote(stream.name, safe='@') for stream in streams)}"
+    if len(url) <= _LONGEST_URL:
+        return Target(url)
+    names = [stream.name for stream in streams]
+    chunks = [names[at : at + _STREAMS_IN_REQUEST] for at in range(0, len(names), _STREAMS_IN_REQUEST)]
+    return Target(
+        base,
+        tuple(
+            json.dumps({"method": "SUBSCRIBE", "params": chunk, "id": number}, ensure_ascii=False)
+            for number, chunk in enumerate(chunks, 1)
+        ),
+    )
+
+
+class _Wish(NamedTuple):
+    number: int
+    route: str
+    target: Target
+
+
+class Dialler:
+    """Dials in the order of need, and of asking where that is equal.
+
+    The socket goes straight to the reader, who tells of it; so does a failure. `need_of` looks at a route's open
+    connections alone, not at those under way.
+    """
+
+    def __init__(self, config: Config, symbol: str, *, reader: Reader, need_of: Callable[[str], Need]) -> None:
+        self._network = config.network
+        self._symbol = symbol
+        self._budget = budget_of(config)
+        self._reader = reader
+        self._need_of_open = need_of
+        self._reach = Reach()
+        self._waiting: list[_Wish] = []
+        self._under_way: dict[int, str] = {}
+        self._not_before_s = {True: 0.0, False: 0.0}  # by whether the reserve may be used
+        self.is_exhausted = False
+        """Whether the budget is what connections wait for."""
+
+    def ask(self, number: int, route: str, target: Target) -> None:
+        """Connect as soon as the budget allows."""
+        self._waiting.append(_Wish(number, route, target))
+
+    def ended(self, number: int) -> None:
+        """The attempt has led to a connection, or failed."""
+        self._under_way.pop(number, None)
+
+    def tick(self, now_s: float) -> None:
+        """Begin what may begin now."""
+        while self._waiting:
+            wish = min(self._waiting, key=self._need_of)
+            may_use_reserve = self._need_of(wish) == Need.FIRST
+            if now_s < self._not_before_s[may_use_reserve]:
+                return
+            wait_s = self._take_token(0 if may_use_reserve else int(self._network.connect_attempts * _RESERVED))
+            if wait_s > 0:
+                self._not_before_s[may_use_reserve] = now_s + wait_s
+                self._tell(exhausted=wait_s > _BUDGET_RETRY_S)
+                return
+            self._tell(exhausted=False)
+            self._waiting.remove(wish)
+            self._under_way[wish.number] = wish.route
+            # What is left of the attempts before is a cycle that holds certificates, 0.8 MB: an hour without a network
+            # would be hundreds of them, since a worker's collections are rare (runtime/memory.py). Not in the threads
+            # that dial: one that collects while the process ends can bring it down with SIGSEGV.
+            gc.collect()
+            threading.Thread(target=self._dial, args=wish, name=f"dial-{wish.number}", daemon=True).start()
+
+    def _need_of(self, wish: _Wish) -> Need:
+        return Need.ANOTHER if wish.route in self._under_way.values() else self._need_of_open(wish.route)
+
+    def _take_token(self, reserve: int) -> float:
+        try:
+            return self._budget.take(wall_ns(), owner=self._symbol, reserve=reserve)
+        except OSError as error:
+            _log.warning("connection budget not readable, not connecting: %s", error)
+            return _BUDGET_RETRY_S
+
+    def _tell(self, *, exhausted: bool) -> None:
+        if exhausted and not self.is_exhausted:
+            _log.warning(
+                "connection attempts used up limit=%d waiting=%d", self._network.connect_attempts, len(self._waiting)
+            )
+        self.is_exhausted = exhausted
+
+    def _dial(self, number: int, _: str, target: Target) -> None:
+        network = self._network
+        try:
+            connection = dial(
+                target.url,
+                connect_timeout_s=network.connect_timeout,
+                ca_file=network.ca_file or None,
+                reach=self._reach,
+            )
+        except DialError as error:
+            self._reader.failed(Failed(number, str(error), error.retry_after_s or 0.0, error.http_status))
+        except RuntimeError as error:  # no more threads: an attempt without an end would be waited for for ever
+            self._reader.failed(Failed(number, str(error), 0.0))
+        else:
+            self._reader.add(number, connection, target.requests)
+
+
+def budget_of(config: Config) -> ConnectBudget:
+    """The budget that all processes of this machine share."""
+    directory = Path(config.endpoints.run_directory)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return ConnectBudget(
+        directory / "connect.attempts",
+        limit=config.network.connect_attempts,
+        window_s=_BUDGET_WINDOW_S,
+        shares=len(config.symbols),
+    )

@@ -1,0 +1,118 @@
+"""What REST is asked for to fill holes: repeated until the hole is seen filled, or given up. Pure.
+
+Who asks remembers, in its journal; who answers forgets. So either may be away or be killed at any moment, and messages
+between them may be lost: what is still open is asked for again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+from binance_streamer.exchange.rest import SURELY_KEPT_MS, RestRow, rest_rows, span_of
+from binance_streamer.exchange.streams import Stream
+from binance_streamer.wire.frames import WireError
+from services.runtime.gaps.open_gaps import OpenGap
+
+_JITTER = 0.2
+_MOST_REFUSALS = 3
+"""So many answers in a row that have nothing are believed; the pauses between them double. What has just been traded
+may not be there yet."""
+_LAST_NS = 2**63 - 1
+_LONGEST_WHY = 200
+_NOTHING = "the exchange has nothing there"
+_TOO_OLD = "older than the exchange keeps"
+
+
+class Wish(NamedTuple):
+    """Ids in (from_id, to_id] of a stream: the oldest gap, and those behind it that the same answer covers."""
+
+    gap: OpenGap
+    from_id: int
+    to_id: int
+
+
+class Page(NamedTuple):
+    """An answer of REST to a wish: its rows, none where there are none; `refusal` says why it will give none."""
+
+    stream: str
+    from_id: int
+    to_id: int
+    rows: Sequence[RestRow]
+    recv_ns: int
+    requested_ns: int
+    refusal: str
+
+    @property
+    def wanted(self) -> list[RestRow]:
+        """Those of its rows that were asked for."""
+        return [row for row in self.rows if self.from_id <= row.previous_id and row.last_id <= self.to_id]
+
+    @property
+    def reached(self) -> int:
+        """Up to this id of those asked for the answer says everything."""
+        return min(self.to_id, self.rows[-1].last_id) if self.rows else self.from_id
+
+    @property
+    def says_nothing(self) -> bool:
+        """No row of it is behind the first id asked for: there is none, or a wrong clock looked up only older ones."""
+        return self.reached <= self.from_id
+
+    def why_missing(self, gap: OpenGap) -> str:
+        """Why nobody will bring ids of this gap."""
+        if self.refusal:
+            return self.refusal
+        is_old = gap.from_ns // 1_000_000 < self.recv_ns // 1_000_000 - SURELY_KEPT_MS
+        return _TOO_OLD if is_old and self.from_id <= gap.from_id else _NOTHING
+
+
+def read_page(stream: Stream, data: Mapping[str, Any]) -> Page:
+    """The answer in a message of the bus; raises `WireError`, or `ExchangeError` where its rows are none."""
+    from_id, to_id, refusal = data.get("from_id"), data.get("to_id"), data.get("refusal", "")
+    event, requested_ns = data.get("event", b"[]"), data.get("requested_ns", 0)
+    if type(from_id) is not int or type(to_id) is not int or type(refusal) is not str or data["source"] != "rest":
+        raise WireError(f"repair: expected ids and rows of REST, got {from_id!r:.40}, {to_id!r:.40}, {refusal!r:.40}")
+    recv_ns = data["recv_ns"]
+    if from_id >= to_id or not 0 <= recv_ns <= _LAST_NS or not 0 <= requested_ns <= _LAST_NS:
+        raise WireError(f"repair: expected ids that grow and stamps, got {from_id}, {to_id}, {recv_ns}, {requested_ns}")
+    return Page(stream.name, from_id, to_id, rest_rows(stream, event), recv_ns, requested_ns, refusal[:_LONGEST_WHY])
+
+
+@dataclass(slots=True)
+class _Asked:
+    from_id: int
+    next_s: float
+    refusals: int = 0
+
+
+class RepairRequests:
+    """One outstanding wish per stream, for its oldest gap, which is the first that REST will no longer have."""
+
+    def __init__(self, retry_s: float, rng: Random) -> None:
+        self._retry_s = retry_s
+        self._rng = rng
+        self._asked: dict[str, _Asked] = {}
+
+    def due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> Wish | None:
+        """What to ask for now: at once where the oldest gap is another one than before, else after the retry time."""
+        if not gaps:
+            self._asked.pop(stream.name, None)
+            return None
+        oldest = gaps[0]
+        asked = self._asked.get(stream.name)
+        if asked is None or asked.from_id != oldest.from_id:
+            asked = self._asked[stream.name] = _Asked(oldest.from_id, now_s)
+        if now_s < asked.next_s:
+            return None
+        asked.next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+        within = [gap.to_id for gap in gaps if gap.to_id <= oldest.from_id + span_of(stream)]
+        return Wish(oldest, oldest.from_id, max([oldest.to_id, *within]))
+
+    def is_final(self, page: Page, now_s: float) -> bool:
+        """Whether an answer that says nothing has come so often that it is believed; else it is asked again, later."""
+        asked = self._asked.get(page.stream)
+        if asked is None or asked.from_id != page.from_id:
+            return False
+        asked.refusals += 1
+        asked.next_s = now_s + self._retry_s * 2.0**asked.refusals
+        return asked.refusals >= _MOST_REFUSALS

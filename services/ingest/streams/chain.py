@@ -1,0 +1,250 @@
+"""Whether anything is missing between two messages of one stream, told from the exchange's own ids.
+
+A message of a gapless stream covers the half-open interval (previous_id, last_id]: aggTrade (a-1, a], trade (t-1, t],
+depth (pu, u], a closed kline (t - interval, t]. What hangs on the newest id goes forward; what begins beyond it leaves
+a hole; what ends at or before it is a repeat, a straggler, or the first message of ids that began anew.
+
+With several connections a message beyond a hole is held for a moment, because the others often bring what is missing:
+then no gap is written and the rows are in order. It is held rather than recorded at once because a process that is
+killed meanwhile would leave a hole that nobody has listed; so it leaves rows that end before the hole.
+"""
+
+import math
+from bisect import insort
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from binance_streamer.exchange.streams import Link, Reading
+from services.ingest.streams.arrivals import Arrival, Outcome
+from services.ingest.streams.gaps import RESTART, SEQUENCE, Holes
+from services.ingest.streams.recount import QUIET_NS, Recount, happened_ms
+from services.runtime.gaps.drafts import Gap
+from services.runtime.journal.segments import LastRow
+
+GRACE_S = 0.5
+_MOST_HELD = 4096
+
+
+class _Held(NamedTuple):
+    last: int
+    previous: int
+    recv_ns: int  # before the rest, so that sorting never compares that
+    since_s: float
+    arrival: Arrival
+
+
+@dataclass(slots=True)
+class _OldCount:
+    """Of ids that went back: where they were, and what was said of it."""
+
+    newest: int
+    latest_ms: int  # no transaction of it was later, as far as anybody had brought it
+    gap: Gap
+
+
+class Chain:
+    """The gapless ids of one stream over all its connections.
+
+    `newest_row` gives the newest row that was recorded. `ids_are_times` (closed klines): a lower id never means a new
+    count.
+    """
+
+    def __init__(
+        self,
+        holes: Holes,
+        *,
+        last_row: LastRow | None = None,
+        newest_row: Callable[[], Arrival | None] = lambda: None,
+        ids_are_times: bool = False,
+    ) -> None:
+        self.newest: int | None = None
+        self._newest_ns = 0
+        self._newest_event_ms = 0
+        self._reason = SEQUENCE
+        self._holes = holes
+        self._ids_are_times = ids_are_times
+        self._held: list[_Held] = []
+        self._reached: dict[int, int] = {}  # by connection: the furthest id it has delivered
+        self._entered: dict[int, int] = {}  # by connection: where its first message began
+        self._old: _OldCount | None = None
+        if last_row is not None and last_row.last_id is not None:
+            self.newest, self._newest_ns = last_row.last_id, last_row.recv_ns
+            self._newest_event_ms = last_row.event_time_ms or 0
+            self._reason = RESTART
+        self._recount = Recount(newest_row, self._newest_event_ms)
+        self.late: frozenset[int] = frozenset()
+        """None: by its ids any message can be judged, however late."""
+        self.lag_s: dict[int, float] = {}
+
+    @property
+    def held(self) -> int:
+        """Messages that wait for what is missing before them."""
+        return len(self._held)
+
+    def covers(self, connection: int) -> bool:
+        """Whether all that came before this connection's first message is recorded, or listed as missing."""
+        entered = self._entered.get(connection)
+        return entered is not None and self.newest is not None and entered <= self.newest
+
+    def has_entered(self, connection: int) -> bool:
+        """Whether the connection has delivered anything."""
+        return connection in self._entered
+
+    def lost(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing: the reason of the hole that the next message may show."""
+        self._reason = reason
+        return ()
+
+    def restore(self, row: LastRow, reason: str) -> None:
+        """Nothing: what the journal did not take is a gap that the producer lists, by ids."""
+
+    def go_back(self, row: LastRow, reason: str) -> None:
+        """What came behind this row was not kept: the next one shows the hole."""
+        self.newest, self._newest_ns, self._reason = row.last_id, row.recv_ns, reason
+
+    def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
+        """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""
+        connection, recv_ns, _, reading = arrival
+        if self.follows(connection, recv_ns, reading):
+            return (arrival,)
+        return self._offer_unusual(arrival, *_ids_of(reading), now_s)
+
+    def follows(self, connection: int, recv_ns: int, link: Link | Reading) -> bool:
+        """Whether a message hangs on the newest one while nothing is held, as nearly all do; then it is taken.
+
+        Otherwise nothing has changed: `offer` it.
+        """
+        previous, last, event_time_ms = link.previous_id, link.last_id, link.event_time_ms
+        assert previous is not None
+        assert last is not None
+        if previous != self.newest or last <= previous or self._held or connection not in self._reached:
+            return False
+        self.newest = self._reached[connection] = last
+        self._newest_ns = recv_ns
+        if event_time_ms > self._newest_event_ms:  # noqa: PLR1730 (max() costs 80 ns here)
+            self._newest_event_ms = event_time_ms
+        self._reason = SEQUENCE
+        return True
+
+    def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
+        """The connection has ended: nobody waits for it any more."""
+        self._reached.pop(connection, None)
+        self._entered.pop(connection, None)
+        self._recount.forget(connection)
+        return self.expire(now_s)
+
+    def expire(self, now_s: float) -> Sequence[Outcome]:
+        """Give up holes whose time has come, and release what was held behind them."""
+        outcomes: list[Outcome] = []
+        while self._held:
+            assert self.newest is not None
+            first = self._held[0]
+            if first.previous > self.newest:
+                if not self._is_given_up(first, now_s):
+                    break
+                outcomes += self._gap_before(first)
+            del self._held[0]
+            if first.last > self.newest:
+                outcomes.append(self._forward(first.arrival, first.last))
+        return outcomes
+
+    def _offer_unusual(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+        if self._old is not None:
+            of_old = self._of_old_count(self._old, arrival, previous, last)
+            if of_old is not None:
+                return of_old
+        connection = arrival.connection
+        self._entered.setdefault(connection, previous)
+        self._reached[connection] = max(last, self._reached.get(connection, last))
+        if self.newest is None:
+            self._holes.begin(previous)
+            return (self._forward(arrival, last),)
+        if last <= self.newest:
+            return self._behind(arrival, (previous, last), now_s)
+        if previous <= self.newest:
+            return (*self._fill(previous, last), self._forward(arrival, last), *self.expire(now_s))
+        if not any(held.previous <= previous and last <= held.last for held in self._held):
+            insort(self._held, _Held(last, previous, arrival.recv_ns, now_s, arrival))
+        return self.expire(now_s)
+
+    def _behind(self, arrival: Arrival, ids: tuple[int, int], now_s: float) -> Sequence[Outcome]:
+        """Take what fills a hole, and the first messages of a new count; all else is there already."""
+        assert self.newest is not None
+        event_time_ms = arrival.reading.event_time_ms
+        at_ms = 0
+        if event_time_ms > self._newest_event_ms and not self._ids_are_times:  # alone that says nothing
+            at_ms = self._recount.later_ms(arrival)
+        filled = None if at_ms else self._holes.fill(*ids)
+        if filled is not None:
+            self._recount.latest_ms()  # of the newest row, before this one takes its place
+            return (*filled, arrival)
+        is_fresh = arrival.recv_ns - self._newest_ns < QUIET_NS
+        if self._ids_are_times or (is_fresh and not at_ms):
+            return ()
+        begun = self._recount.add(arrival, ids, at_ms, self.newest, now_s)
+        return self._begin_anew(begun) if begun else ()
+
+    def _fill(self, previous: int, last: int) -> Sequence[Gap]:
+        return self._holes.fill(previous, last) or ()
+
+    def _begin_anew(self, begun: Sequence[Arrival]) -> Sequence[Outcome]:
+        """Record the messages of a new count, the first of which leaves a gap behind all that came before."""
+        released = self.expire(math.inf)  # of the old count: now or never
+        assert self.newest is not None
+        connection, recv_ns, _, reading = begun[0]
+        previous, _ = _ids_of(reading)
+        *ended, gap = self._holes.reset((self.newest, previous), (self._newest_ns, recv_ns))
+        self._old = _OldCount(self.newest, self._recount.latest_ms(), gap)
+        self._recount.begin()
+        self._newest_event_ms = 0
+        rows = [self._forward(one, _ids_of(one.reading)[1]) for one in begun]
+        self._reached, self._entered = {connection: self.newest}, {connection: previous}
+        return (*released, *ended, gap, *rows)
+
+    def _of_old_count(self, old: _OldCount, arrival: Arrival, previous: int, last: int) -> Sequence[Outcome] | None:
+        """Drop or record a message of the count before the ids went back; None where it is not one.
+
+        Where that count goes on, later than the one that was taken for a new one, the ids had not gone back at all.
+        """
+        if self.newest is None or last <= self.newest or previous > old.newest:
+            return None
+        at_ms = happened_ms(arrival)
+        if last <= old.newest:
+            return () if at_ms <= old.latest_ms else None
+        if previous <= self.newest:  # the new count has come as far as the old one was
+            return None
+        if at_ms <= self._recount.latest_ms():  # a slower connection had more of it
+            old.newest = last
+            return (arrival,)
+        self._old = None
+        self._reached, self._entered = {arrival.connection: last}, {arrival.connection: previous}
+        self._held.clear()
+        return (*self._holes.undo_reset(old.gap), self._forward(arrival, last))
+
+    def _forward(self, arrival: Arrival, last: int) -> Arrival:
+        self.newest = last
+        self._newest_ns = arrival.recv_ns
+        self._newest_event_ms = max(self._newest_event_ms, arrival.reading.event_time_ms)
+        self._reason = SEQUENCE
+        return arrival
+
+    def _gap_before(self, held: _Held) -> Sequence[Gap]:
+        assert self.newest is not None
+        bounds = (self.newest, held.previous)
+        self.newest = held.previous
+        return self._holes.open(bounds, (self._newest_ns, held.recv_ns), self._reason)
+
+    def _is_given_up(self, first: _Held, now_s: float) -> bool:
+        """After the grace; or when every connection has delivered what lies behind the hole: none can fill it."""
+        if now_s - first.since_s >= GRACE_S or len(self._held) > _MOST_HELD:
+            return True
+        return all(reached > first.previous for reached in self._reached.values())
+
+
+def _ids_of(reading: Reading) -> tuple[int, int]:
+    """Return the half-open interval that a message covers; at least one id, and not below the first."""
+    previous, last, _ = reading
+    assert previous is not None
+    assert last is not None
+    return max(-1, min(previous, last - 1)), last

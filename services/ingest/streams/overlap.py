@@ -1,0 +1,245 @@
+"""Streams whose messages do not name their predecessor: copies are told by content, losses bounded by time."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import NamedTuple
+
+from services.ingest.streams.arrivals import Arrival, Outcome
+from services.ingest.streams.chain import Chain
+from services.ingest.streams.deduplicator import Copies, Seen, by_content, by_content_and_time
+from services.ingest.streams.gaps import RESTART, Holes
+from services.runtime.gaps.drafts import Gap
+from services.runtime.journal.segments import LastRow
+
+_MOST_BARS = 1_500  # a day of minutes
+
+
+class _Entry(NamedTuple):
+    """A connection's first message, by which it joins the others."""
+
+    event_time_ms: int
+    recv_ns: int
+    connection: int
+    digest: bytes
+
+
+class Unlinked:
+    """A stream without gapless ids, over all its connections.
+
+    A connection is `joined` once it is proven that nothing was missed between its first message and the others': a
+    joined one has delivered that message too, or it has delivered the one with which the joined ones began. Where the
+    last joined one ends, what came between the last row of those and the first of the next is a gap in time.
+
+    Known limit: after a kill within the moment in which a new connection is ahead of those it has yet to join, the gap
+    begins at the row that was recorded last, though the others had not delivered all that was sent before it.
+
+    `ids_grow` (bookTicker, partial depth): the same id and content twice on one connection is the exchange repeating
+    itself; streams without any id drop nothing within one connection.
+    """
+
+    def __init__(self, holes: Holes, *, last_row: LastRow | None = None, ids_grow: bool = False) -> None:
+        self.newest: int | None = None
+        self.held = 0
+        self._holes = holes
+        self._ids_grow = ids_grow
+        self._copies = Copies(by_content if ids_grow else by_content_and_time)
+        self._joined: set[int] = set()
+        self._beginning = b""  # digest of the message with which the joined ones began
+        self._entering: dict[int, _Entry] = {}
+        self._reached_ns: dict[int, int] = {}  # of the newest row that each of those has delivered
+        self._last_ns: int | None = None  # of the newest row that a joined connection has delivered
+        self._recorded_ns = 0  # of the newest row of all
+        self._lost: str | None = None
+        self._last_run: LastRow | None = None
+        if last_row is not None:
+            self._last_run = last_row
+            self._last_ns = last_row.recv_ns
+            self._lost = RESTART
+
+    @property
+    def late(self) -> AbstractSet[int]:
+        """Connections that bring what comes so late that nobody can tell whether it is a copy; it is not taken."""
+        return self._copies.late
+
+    @property
+    def lag_s(self) -> Mapping[int, float]:
+        """By connection: how much later than the first copy of a message its own last came."""
+        return self._copies.lag_s
+
+    def covers(self, connection: int) -> bool:
+        """Whether this connection would have delivered all that the others did."""
+        return connection in self._joined and connection not in self.late
+
+    def has_entered(self, connection: int) -> bool:
+        """Whether the connection has delivered anything."""
+        return connection in self._joined or connection in self._entering
+
+    def lost(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing from the last row on; up to where the next connection began, or to the next row."""
+        if self._last_ns is None:
+            return ()
+        since_ns = self._last_ns
+        if self._joined or not self._entering:
+            self._lost = self._lost or reason
+            if self._joined or self._recorded_ns <= since_ns:
+                return ()
+            self._last_ns = self._recorded_ns  # of a connection that had not joined: another gap begins behind it
+            return (self._holes.outage((since_ns, self._recorded_ns), reason),)
+        first = min(self._entering.values())
+        self._join(first.connection)
+        self._beginning = first.digest
+        self._join_proven()
+        return (self._holes.outage((since_ns, first.recv_ns), reason),)
+
+    def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
+        """The connection has ended."""
+        self._joined.discard(connection)
+        self._entering.pop(connection, None)
+        self._reached_ns.pop(connection, None)
+        self._copies.forget(connection, now_s)
+        return ()
+
+    def expire(self, now_s: float) -> Sequence[Outcome]:
+        """Nothing is ever held here."""
+        return ()
+
+    def restore(self, row: LastRow, reason: str) -> None:
+        """Nothing: what the journal did not take is a gap that the producer lists, by time."""
+
+    def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
+        """Record it, unless it is a copy; the first row after a loss ends a gap."""
+        connection, recv_ns, event, reading = arrival
+        event_time_ms = reading.event_time_ms
+        seen = self._copies.add(event, connection, event_time_ms=event_time_ms, recv_ns=recv_ns, now_s=now_s)
+        if seen is None:
+            return ()
+        if self._entering or connection not in self._joined:
+            self._enter(arrival, seen)
+        if seen.most_before > 0 if self._ids_grow else seen.by_connection <= seen.most_before:
+            return ()
+        if self._last_run is not None and self._is_last_of_last_run(arrival):
+            return ()
+        if reading.last_id is not None and (self.newest is None or reading.last_id > self.newest):
+            self.newest = reading.last_id
+        last_ns = self._last_ns
+        self._recorded_ns = recv_ns
+        if connection in self._joined:
+            self._last_ns = recv_ns
+        if self._lost is None or last_ns is None:
+            return (arrival,)
+        reason, self._lost = self._lost, None
+        return (self._holes.outage((last_ns, recv_ns), reason), arrival)
+
+    def _enter(self, arrival: Arrival, seen: Seen) -> None:
+        connection = arrival.connection
+        if connection in self._joined:
+            self._last_ns = max(self._last_ns or 0, seen.first_ns)  # it has come to what another one brought first
+        elif not self._joined and not self._entering:
+            self._joined.add(connection)
+            self._beginning = seen.digest
+        elif connection not in self._entering:
+            event_time_ms = arrival.reading.event_time_ms
+            self._entering[connection] = _Entry(event_time_ms, seen.first_ns, connection, seen.digest)
+        if connection in self._entering:
+            self._reached_ns[connection] = max(self._reached_ns.get(connection, 0), seen.first_ns)
+        self._join_proven()
+
+    def _join(self, connection: int) -> None:
+        del self._entering[connection]
+        self._joined.add(connection)
+        self._last_ns = max(self._last_ns or 0, self._reached_ns.pop(connection))
+
+    def _join_proven(self) -> None:
+        while proven := [
+            entry
+            for entry in self._entering.values()
+            if self._copies.has(self._beginning, entry.connection)
+            or any(self._copies.has(entry.digest, other) for other in self._joined)
+        ]:
+            for entry in proven:
+                self._join(entry.connection)
+
+    def _is_last_of_last_run(self, arrival: Arrival) -> bool:
+        """Whether the exchange repeats, to this run, what the last run recorded last."""
+        last_run, self._last_run = self._last_run, None
+        last_id = arrival.reading.last_id
+        return last_run is not None and last_id is not None and last_id == last_run.last_id
+
+
+class Bars:
+    """Klines: an open one has no id, of the closed ones none may be missing."""
+
+    def __init__(self, holes: Holes, *, last_row: LastRow | None = None) -> None:
+        self._all = Unlinked(holes, last_row=last_row)
+        self._closed = Chain(holes, last_row=last_row, ids_are_times=True)
+        self._contents: dict[int, set[bytes]] = {}  # by opening time, of closed ones
+
+    @property
+    def newest(self) -> int | None:
+        """Open time of the last closed one."""
+        return self._closed.newest
+
+    @property
+    def late(self) -> AbstractSet[int]:
+        """Connections of which no open one is taken any more."""
+        return self._all.late
+
+    @property
+    def lag_s(self) -> Mapping[int, float]:
+        """By connection: how much later than the first copy of a message its own last came."""
+        return self._all.lag_s
+
+    @property
+    def held(self) -> int:
+        """Closed ones that wait for one before them."""
+        return self._closed.held
+
+    def covers(self, connection: int) -> bool:
+        """Whether this connection would have delivered all that the others did."""
+        return self._all.covers(connection)
+
+    def has_entered(self, connection: int) -> bool:
+        """Whether the connection has delivered anything."""
+        return self._all.has_entered(connection)
+
+    def lost(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing."""
+        return (*self._all.lost(reason), *self._closed.lost(reason))
+
+    def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
+        """The connection has ended."""
+        self._all.forget(connection, now_s)
+        return self._closed.forget(connection, now_s)
+
+    def expire(self, now_s: float) -> Sequence[Outcome]:
+        """Give up what nobody brings."""
+        return self._closed.expire(now_s)
+
+    def restore(self, row: LastRow, reason: str) -> None:
+        """The producer lists the time; which closed ones are missing in it, the next closed one shows."""
+        if row.last_id is not None and self._closed.newest is not None and row.last_id < self._closed.newest:
+            self._closed.go_back(row, reason)
+
+    def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
+        """Record it, unless it is a copy or a repeat; gaps of both kinds."""
+        outcomes = self._all.offer(arrival, now_s)
+        open_time_ms = arrival.reading.last_id
+        if open_time_ms is None:
+            return outcomes
+        gaps = [outcome for outcome in outcomes if isinstance(outcome, Gap)]
+        rows = self._closed.offer(arrival, now_s)
+        is_correction = self._is_correction(open_time_ms, arrival)
+        return (*gaps, *(rows or ((arrival,) if is_correction else ())))
+
+    def _is_correction(self, open_time_ms: int, arrival: Arrival) -> bool:
+        """Whether a bar that this run has recorded has come with another content than any time before.
+
+        Of a bar from before nobody remembers the content: then an id that is there already is a repeat.
+        """
+        (content,) = by_content(arrival.event, arrival.reading.event_time_ms)
+        known = self._contents.setdefault(open_time_ms, set())
+        is_new = bool(known) and content not in known
+        known.add(content)
+        if len(self._contents) > _MOST_BARS:
+            del self._contents[next(iter(self._contents))]
+        return is_new

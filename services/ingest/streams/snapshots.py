@@ -1,0 +1,49 @@
+"""Which depth snapshot is still wanted: asked for until one that helps has been seen on the bus."""
+
+from random import Random
+from typing import NamedTuple
+
+from services.ingest.streams.gaps import WENT_BACK
+
+_JITTER = 0.2
+
+
+class Wanted(NamedTuple):
+    """A snapshot helps where its last_update_id is at least this: the next row's `pu` hangs on it or on less."""
+
+    last_update_id: int
+    reason: str
+
+
+class SnapshotRequests:
+    """The one outstanding request of a symbol: for the highest id needed, since its snapshot serves the others too."""
+
+    def __init__(self, retry_s: float, rng: Random) -> None:
+        self._retry_s = retry_s
+        self._rng = rng
+        self._wanted: Wanted | None = None
+        self._next_s = 0.0
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """What is outstanding."""
+        return self._wanted
+
+    def need(self, last_update_id: int, reason: str, now_s: float) -> None:
+        """Ask at once; unless what is asked for already helps here too."""
+        if self._wanted is not None and last_update_id <= self._wanted.last_update_id and reason != WENT_BACK:
+            return
+        self._wanted = Wanted(last_update_id, reason)
+        self._next_s = now_s
+
+    def seen(self, last_update_id: int) -> None:
+        """A snapshot was on the bus."""
+        if self._wanted is not None and last_update_id >= self._wanted.last_update_id:
+            self._wanted = None
+
+    def due(self, now_s: float) -> Wanted | None:
+        """What to ask for now, and again after the retry time, with jitter."""
+        if self._wanted is None or now_s < self._next_s:
+            return None
+        self._next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+        return self._wanted

@@ -1,0 +1,230 @@
+"""One stream as it is recorded: its continuity, its counts, and its rows."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Protocol
+
+from binance_streamer.exchange.streams import UNREADABLE, EventReader, Link, Reading, Stream, has_ids, link_reader
+from services.ingest.streams import demux as routing
+from services.ingest.streams.arrivals import Arrival, Outcome
+from services.ingest.streams.backfill import Page
+from services.ingest.streams.chain import Chain
+from services.ingest.streams.gaps import Holes
+from services.ingest.streams.overlap import Bars, Unlinked
+from services.runtime.delivery.events import EventRun, event_draft, reading_of
+from services.runtime.gaps.drafts import Draft, Gap, GapChange
+from services.runtime.gaps.open_gaps import OpenGap
+from services.runtime.journal.segments import LastRow
+
+_DAY_MS = 86_400_000
+OVERLAP_S = 1.0
+"""A connection that has been delivering for less may have been opened behind a message in flight on another one."""
+QUIET_S = 30.0
+_IDS_GROW = frozenset({"bookticker", "partialdepth"})
+_BARS = frozenset({"kline", "continuouskline"})
+
+
+class Tracker(Protocol):
+    """What Chain, Unlinked and Bars have in common."""
+
+    @property
+    def newest(self) -> int | None: ...
+    @property
+    def held(self) -> int: ...
+    @property
+    def late(self) -> AbstractSet[int]: ...
+    @property
+    def lag_s(self) -> Mapping[int, float]: ...
+    def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]: ...
+    def expire(self, now_s: float) -> Sequence[Outcome]: ...
+    def forget(self, connection: int, now_s: float) -> Sequence[Outcome]: ...
+    def lost(self, reason: str) -> Sequence[Outcome]: ...
+    def covers(self, connection: int) -> bool: ...
+    def has_entered(self, connection: int) -> bool: ...
+    def restore(self, row: LastRow, reason: str) -> None: ...
+
+
+class Feed:
+    """One stream over all its connections."""
+
+    def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
+        self.stream = stream
+        self.read = EventReader(stream).read
+        self.prefix = routing.prefix_of(stream.name.encode())
+        """What its messages begin with."""
+        self._read_link = link_reader(stream)
+        self._holes = Holes(stream, new_gap_id, last_row.open_gaps if last_row else ())
+        self.last: Arrival | None = None
+        self.tracker = _tracker(stream, self._holes, last_row, lambda: self.last)
+        self.offer = self.tracker.offer
+        self._follows = self.tracker.follows if isinstance(self.tracker, Chain) else _never_follows
+        self.messages = self.rows = self.raw = self.repaired = 0
+        self.heard_s: dict[int, float] = {}
+        """By connection: when it last delivered a message of the stream, a repeat too."""
+        self._noted_id = last_row.last_id if last_row else None
+        """Of the newest row so far; the tracker is further where it has released several."""
+        self.recorded_s = self.told_s = 0.0
+        self.is_anchored = stream.stream_type != "depth"
+        """Whether a snapshot has been asked for since the stream began, or was lost."""
+
+    @property
+    def gaps(self) -> int:
+        """Gaps listed so far."""
+        return self._holes.count
+
+    @property
+    def filled_gaps(self) -> list[GapChange]:
+        """What a killed run had filled, and could not tell any more."""
+        return self._holes.filled
+
+    @property
+    def open_gaps(self) -> list[OpenGap]:
+        """Listed, and REST may have them."""
+        return self._holes.open_gaps
+
+    @property
+    def repeats(self) -> int:
+        """Messages that were there already."""
+        return self.messages - self.rows - self.tracker.held
+
+    def link(self, event: bytes) -> Link | None:
+        """Of a message; None where its stream has none, or it is not what the stream carries."""
+        if self._read_link is None:
+            return None
+        try:
+            return self._read_link(event)
+        except UNREADABLE:
+            return None
+
+    def links(self, events: Sequence[bytes]) -> Sequence[Link | None]:
+        """Those of several messages, in one call where none is unreadable."""
+        if self._read_link is not None:
+            with contextlib.suppress(*UNREADABLE):
+                return list(map(self._read_link, events))
+        return [self.link(event) for event in events]
+
+    def follows(self, connection: int, recv_ns: int, link: Link) -> bool:
+        """Whether a message hangs on the newest one and there is nothing to decide, as with nearly all; it is taken."""
+        is_plain = self.is_anchored and link.event_time_ms <= latest_ms(recv_ns)
+        return is_plain and self._follows(connection, recv_ns, link)
+
+    def lag_ms(self, connection: int, last_id: int | None, recv_ns: int) -> float | None:
+        """Return how much later than the first copy a message has come, where that is known."""
+        lag_s = self.tracker.lag_s.get(connection)
+        if lag_s is not None:
+            return lag_s * 1000
+        last = self.last
+        if last is None or last_id is None or last_id != last.reading.last_id:
+            return None
+        return (recv_ns - last.recv_ns) / 1e6
+
+    def row(self, arrival: Arrival, now_s: float) -> Draft:
+        """The message as it is journalled."""
+        self.rows += 1
+        self.recorded_s = now_s
+        self.last = arrival
+        connection, recv_ns, event, reading = arrival
+        newest = reading if self._is_newest(reading) else None
+        return event_draft(self.stream, connection, recv_ns, event, newest)
+
+    def took(self, run: EventRun, count: int, now_s: float) -> None:
+        """Note the last `count` messages of a run, each of which followed."""
+        self.messages += count
+        self.rows += count
+        self.heard_s[run.connection] = self.recorded_s = now_s
+        self.last = Arrival(run.connection, run.stamps_ns[-1], run.events[-1], reading_of(run.links[-1]))
+        self._noted_id = run.links[-1].last_id
+
+    def repair(self, page: Page) -> tuple[list[Draft], list[Gap]]:
+        """Rows of REST for what is listed as missing, and what becomes of the gaps by them.
+
+        What the answer passed over, the exchange does not have.
+        """
+        drafts: list[Draft] = []
+        gaps: list[Gap] = []
+        for number, (previous_id, last_id, event) in enumerate(page.wanted):
+            filled = self._holes.repair(previous_id, last_id)
+            if filled is not None:
+                gaps += filled
+                drafts.append(self._repaired_row(event, page.recv_ns + number, page.requested_ns))
+        gaps += self._holes.give_up(page.from_id, page.reached, page.why_missing)
+        self.repaired += len(drafts)
+        return drafts, gaps
+
+    def give_up(self, page: Page) -> list[Gap]:
+        """REST will not have what was asked for."""
+        return self._holes.give_up(page.from_id, page.to_id, page.why_missing)
+
+    def restore(self, row: LastRow, reason: str) -> None:
+        """The journal did not take what we thought it would: go on from what it has."""
+        self._holes.restore(row.open_gaps)
+        self.tracker.restore(row, reason)
+
+    def _repaired_row(self, event: bytes, recv_ns: int, requested_ns: int) -> Draft:
+        name, symbol, stream_type, variant, _ = self.stream
+        data = {
+            "symbol": symbol,
+            "stream": name,
+            "recv_ns": recv_ns,
+            "source": "rest",
+            "connection": 0,
+            "requested_ns": requested_ns,
+            "event": event,
+        }
+        return Draft(stream_type, symbol, variant, data)
+
+    def lose(self, reason: str) -> Sequence[Outcome]:
+        """Something may be missing from here on."""
+        self.is_anchored = self.stream.stream_type != "depth"
+        return self.tracker.lost(reason)
+
+    def is_covered(self, ended: int, others: Mapping[int, float], now_s: float) -> bool:
+        """Whether an ended connection is no loss. `others`: those that go on, and since when they have been delivering.
+
+        One that has not delivered this stream covers it where the ended one has not either, since then: it is quiet.
+        """
+        tracker = self.tracker
+        if any(tracker.covers(other) for other in others):
+            return True
+        heard_s = self.heard_s.get(ended, float("-inf"))
+        return any(
+            not tracker.has_entered(other) and heard_s < since_s <= now_s - OVERLAP_S
+            for other, since_s in others.items()
+        )
+
+    def hands_over(self, old: int, new: int, now_s: float) -> bool:
+        """Whether the old connection is needed no more: the new one has joined, or the stream is quiet on both."""
+        if self.tracker.covers(new):
+            return True
+        heard_s = self.heard_s.get(old)
+        return not self.tracker.has_entered(new) and (heard_s is None or now_s - heard_s >= QUIET_S)
+
+    def _is_newest(self, reading: Reading) -> bool:
+        """Whether the next run is to go on behind this row; a straggler is not where the stream ended."""
+        last_id, newest, noted_id = reading.last_id, self.tracker.newest, self._noted_id
+        if last_id is None or newest is None or reading.previous_id is None:
+            return True
+        is_newest = last_id >= newest or (noted_id is not None and last_id > noted_id)
+        if is_newest:
+            self._noted_id = last_id
+        return is_newest
+
+
+def latest_ms(recv_ns: int) -> int:
+    """The latest event time that says something: a day ahead of our clock one of the two is wrong."""
+    return recv_ns // 1_000_000 + _DAY_MS
+
+
+def _tracker(
+    stream: Stream, holes: Holes, last_row: LastRow | None, newest_row: Callable[[], Arrival | None]
+) -> Tracker:
+    if has_ids(stream.stream_type):
+        return Chain(holes, last_row=last_row, newest_row=newest_row)
+    if stream.stream_type in _BARS:
+        return Bars(holes, last_row=last_row)
+    return Unlinked(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
+
+
+def _never_follows(_connection: int, _recv_ns: int, _link: Link) -> bool:
+    return False

@@ -1,0 +1,184 @@
+"""When somebody is told: a problem that lasts, that goes on lasting, and that is over. Pure.
+
+A gap and a failed audit are events: such a problem is over when none has come for `EVENT_S`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from binance_streamer.config.schema import AlertsConfig
+from binance_streamer.exchange.streams import suffix_of
+from binance_streamer.health.judge import SILENT_S
+from binance_streamer.health.observer import Key, is_hidden
+from services.monitor.view.picture import ProblemPart, Snapshot
+
+EVENT_S = 600.0
+
+Happening = Literal["opened", "still", "closed"]
+_EventKey = tuple[str, str]
+
+
+class Notice(NamedTuple):
+    """What is told. `lasted_s` is None while nobody knows since when."""
+
+    happening: Happening
+    problem: ProblemPart
+    lasted_s: float | None
+
+
+class ToldEpisode(msgspec.Struct, frozen=True):
+    """A problem that was told and is not over; when it was told last, and how often."""
+
+    problem: ProblemPart
+    told_ms: int
+    times: int
+
+
+class ToldEvents(msgspec.Struct, frozen=True):
+    """Events that are not over: how many, the last one, and the first one."""
+
+    condition: str
+    what: str
+    count: int
+    last_ms: int
+    since_ms: int
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the next run must know, by the wall clock."""
+
+    episodes: tuple[ToldEpisode, ...] = ()
+    events: tuple[ToldEvents, ...] = ()
+
+
+class _Episode:
+    __slots__ = ("due_s", "problem", "seen_s", "times", "told_s")
+
+    def __init__(self, problem: ProblemPart, due_s: float) -> None:
+        self.problem = problem
+        self.due_s = self.seen_s = self.told_s = due_s
+        self.times = 0
+
+
+class Alerts:
+    """Told of every snapshot; remembers what was told to whom reads it."""
+
+    def __init__(self, config: AlertsConfig) -> None:
+        self._config = config
+        self._episodes: dict[Key, _Episode] = {}
+        self._events = Events()
+        self._heard_s: float | None = None
+
+    def look(self, snapshot: Snapshot, now_s: float) -> list[Notice]:
+        """What is to be told now."""
+        if self._heard_s is None:
+            self._heard_s = now_s + SILENT_S  # by then every process has said something
+        delay_s = self._config.delay
+        present = {_key(one): one for one in snapshot.picture.problems}
+        for key, problem in present.items():
+            self._see(key, problem, now_s, due_s=max(now_s + delay_s, self._heard_s))
+        for problem in self._events.problems(snapshot, now_s):
+            present[_key(problem)] = problem
+            self._see(_key(problem), problem, now_s, due_s=now_s + (0 if problem.condition == "gap" else delay_s))
+        notices = []
+        for key, episode in list(self._episodes.items()):
+            happening: Happening | None = None
+            if key in present:
+                happening = self._going_on(episode, now_s)
+            elif episode.times and is_hidden(key, present):
+                episode.seen_s = max(episode.seen_s, now_s)
+            elif now_s - episode.seen_s >= delay_s:
+                happening = "closed" if episode.times else None
+                del self._episodes[key]
+            if happening is not None:
+                notices.append(_notice(happening, episode, snapshot.picture.time_ms))
+        return notices
+
+    def _see(self, key: Key, problem: ProblemPart, now_s: float, *, due_s: float) -> None:
+        episode = self._episodes.setdefault(key, _Episode(problem, due_s))
+        episode.problem, episode.seen_s = problem, now_s
+
+    def _going_on(self, episode: _Episode, now_s: float) -> Happening | None:
+        if now_s < (episode.told_s + self._config.repeat_interval if episode.times else episode.due_s):
+            return None
+        episode.times += 1
+        episode.told_s = now_s
+        return "still" if episode.times > 1 else "opened"
+
+    def told(self, now_s: float, now_ms: int) -> Told:
+        """For the next run."""
+        return Told(
+            tuple(
+                ToldEpisode(one.problem, now_ms - int((now_s - one.told_s) * 1000), one.times)
+                for one in self._episodes.values()
+                if one.times
+            ),
+            self._events.told(now_s, now_ms),
+        )
+
+    def restore(self, told: Told, now_s: float, now_ms: int) -> None:
+        """What an earlier run told. None of it is over before every process had the time to say something."""
+        for one in told.episodes:
+            episode = _Episode(one.problem, now_s)
+            episode.seen_s = now_s + SILENT_S
+            episode.told_s = now_s - max(0, now_ms - one.told_ms) / 1000
+            episode.times = one.times
+            self._episodes[_key(one.problem)] = episode
+        self._events.restore(told.events, now_s, now_ms)
+
+
+class Events:
+    """What happens at a moment, as a problem that lasts for a while: gaps, and audits that a book failed."""
+
+    def __init__(self) -> None:
+        self._counts: dict[_EventKey, int] | None = None
+        self._open: dict[_EventKey, tuple[int, float, int]] = {}  # how many, the last, when the first
+
+    def told(self, now_s: float, now_ms: int) -> tuple[ToldEvents, ...]:
+        """For the next run."""
+        return tuple(
+            ToldEvents(*key, count, now_ms - int((now_s - last_s) * 1000), since_ms)
+            for key, (count, last_s, since_ms) in self._open.items()
+        )
+
+    def restore(self, told: tuple[ToldEvents, ...], now_s: float, now_ms: int) -> None:
+        """Those of an earlier run."""
+        for one in told:
+            last_s = now_s - max(0, now_ms - one.last_ms) / 1000
+            self._open[one.condition, one.what] = one.count, last_s, one.since_ms
+
+    def problems(self, snapshot: Snapshot, now_s: float) -> Iterator[ProblemPart]:
+        """Those of which one came within `EVENT_S`."""
+        counts = dict(_counts(snapshot))
+        before = counts if self._counts is None else self._counts
+        for key, count in counts.items():
+            at_first = 0 if key[0] == "gap" else count  # audits of before the monitor heard of the book
+            more = count - before.get(key, at_first)
+            if more > 0:  # below 0 the process was restarted, and counts anew
+                known, _, since_ms = self._open.get(key, (0, now_s, snapshot.picture.time_ms))
+                self._open[key] = known + more, now_s, since_ms
+        self._counts = before | counts
+        self._open = {key: one for key, one in self._open.items() if now_s - one[1] < EVENT_S}
+        for (condition, what), (count, _, since_ms) in self._open.items():
+            why = f"{count} since then" if condition == "gap" else f"failed {count} audits since then"
+            yield ProblemPart(what=what, why=why, since_ms=since_ms, condition=condition, severity="warning")
+
+
+def _key(problem: ProblemPart) -> Key:
+    return problem.condition, problem.severity, problem.what
+
+
+def _counts(snapshot: Snapshot) -> Iterator[tuple[_EventKey, int]]:
+    gaps: Mapping[tuple[str, str], int] = snapshot.gaps_seen
+    for (symbol, stream), count in gaps.items():
+        yield ("gap", f"{symbol} {suffix_of(stream)} gaps"), count
+    for part in snapshot.picture.symbols:
+        if part.book is not None:
+            yield ("book", f"{part.symbol} order book audit"), part.book.audits_failed
+
+
+def _notice(happening: Happening, episode: _Episode, time_ms: int) -> Notice:
+    since_ms = episode.problem.since_ms
+    return Notice(happening, episode.problem, None if since_ms is None else max(0.0, (time_ms - since_ms) / 1000))

@@ -1,0 +1,56 @@
+"""What was told stays known over a restart: a file in the run directory."""
+
+import logging
+from pathlib import Path
+
+import msgspec
+
+from services.monitor.alerts.alerts import Alerts, Told
+from services.runtime.atomic_write import write_whole
+
+FILE = "monitor-alerts.json"
+_log = logging.getLogger(__name__)
+
+
+class Memory:
+    """Of one `Alerts`: read when it is made, written whenever it has changed."""
+
+    def __init__(self, path: Path, alerts: Alerts, now_s: float, now_ms: int) -> None:
+        self._path = path
+        self._alerts = alerts
+        self._is_failing = False
+        found = _read(path)
+        if found is not None:
+            alerts.restore(found, now_s, now_ms)
+        self._saved = alerts.told(now_s, now_ms)
+
+    def keep(self, now_s: float, now_ms: int) -> None:
+        """Before anybody is told: a kill must not have it told twice."""
+        told = self._alerts.told(now_s, now_ms)
+        if _essence(told) == _essence(self._saved):
+            return
+        try:
+            write_whole(self._path, msgspec.json.encode(told))
+        except OSError as error:
+            if not self._is_failing:
+                _log.warning("a restart will not know which alerts are open: %s", error)
+            self._is_failing = True
+            return
+        self._is_failing = False
+        self._saved = told
+
+
+def _essence(told: Told) -> object:
+    """What makes it worth writing: reasons and times of open problems change all the time."""
+    episodes = {(one.problem.condition, one.problem.severity, one.problem.what, one.times) for one in told.episodes}
+    return episodes, [(one.condition, one.what, one.count) for one in told.events]
+
+
+def _read(path: Path) -> Told | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Told)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.warning("which alerts are open is not known, they are told anew: %s: %s", path, error)
+        return None

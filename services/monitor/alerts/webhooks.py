@@ -1,0 +1,133 @@
+"""Posts notices, each webhook in a thread of its own: one that does not answer holds nobody."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import requests
+
+from binance_streamer.config.schema import WebhookConfig
+from services.monitor.alerts.alerts import Notice
+from services.monitor.alerts.posts import body_of, place_of
+
+POST_INTERVAL_S = 10.0
+"""At least so long lies between two posts to one webhook; what comes meanwhile goes into the next one."""
+_MOST_WAITING = 1000
+_TIMEOUT_S = 10
+_FIRST_DELAY_S = 5.0
+_LONGEST_DELAY_S = 300.0
+_NOT_WORTH_REPEATING = range(400, 500)
+_WORTH_REPEATING = (408, 425, 429)
+_log = logging.getLogger(__name__)
+
+
+class Delays(NamedTuple):
+    """In seconds: between posts, and after the first failure; doubled up to the longest."""
+
+    interval_s: float = POST_INTERVAL_S
+    first_s: float = _FIRST_DELAY_S
+    longest_s: float = _LONGEST_DELAY_S
+
+
+DELAYS = Delays()
+
+
+class Webhook:
+    """One address. Notices wait while it does not answer; of too many the oldest are dropped, and counted."""
+
+    def __init__(
+        self, config: WebhookConfig, recorder: str, now_ms: Callable[[], int], delays: Delays = DELAYS
+    ) -> None:
+        logging.getLogger("urllib3").setLevel(logging.INFO)  # below that it logs paths, which hold secrets
+        self.posted = self.failed = self.dropped = 0
+        self._config = config
+        self._recorder = recorder
+        self._now_ms = now_ms
+        self._delays = delays
+        self._waiting: queue.Queue[Notice] = queue.Queue(_MOST_WAITING)
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
+        self._thread.start()
+
+    def tell(self, notices: Sequence[Notice]) -> None:
+        """Have these posted that the webhook wants; never waits."""
+        for notice in notices:
+            if notice.problem.condition not in self._config.conditions:
+                continue
+            while True:
+                try:
+                    self._waiting.put_nowait(notice)
+                    break
+                except queue.Full:
+                    self._drop_oldest()
+
+    def close(self) -> None:
+        """Post no more; one under way is not waited for."""
+        self._closing.set()
+
+    def _drop_oldest(self) -> None:
+        try:
+            self._waiting.get_nowait()
+            self.dropped += 1
+        except queue.Empty:
+            return
+
+    def _run(self) -> None:
+        pending: list[Notice] = []
+        delay_s = self._delays.first_s
+        while not self._closing.is_set():
+            pending += self._collect(wait=not pending)
+            surplus = len(pending) - _MOST_WAITING
+            if surplus > 0:
+                self.dropped += surplus
+                pending = pending[surplus:]
+            if not pending:
+                continue
+            if self._post(pending):
+                pending, delay_s = [], self._delays.first_s
+                self._closing.wait(self._delays.interval_s)
+            else:
+                self._closing.wait(delay_s)
+                delay_s = min(delay_s * 2, self._delays.longest_s)
+
+    def _collect(self, *, wait: bool) -> list[Notice]:
+        found = []
+        try:
+            if wait:
+                found.append(self._waiting.get(timeout=1))
+            while len(found) < _MOST_WAITING:  # a flood does not end while it is collected
+                found.append(self._waiting.get_nowait())
+        except queue.Empty:
+            pass
+        return found
+
+    def _post(self, notices: Sequence[Notice]) -> bool:
+        """Whether that is done with: taken, or refused for good."""
+        body = body_of(self._config, notices, recorder=self._recorder, time_ms=self._now_ms())
+        try:
+            with requests.post(
+                self._config.url,
+                data=body,
+                headers={"content-type": "application/json", "user-agent": "binance-streamer"},
+                timeout=_TIMEOUT_S,
+                allow_redirects=False,
+                stream=True,  # nobody reads the answer, however long it is
+            ) as answer:
+                status = answer.status_code
+        except (OSError, ValueError) as error:  # a plain OSError where the CA bundle is missing
+            self._failed(type(error).__name__)  # its text holds the url
+            return False
+        if 200 <= status < 300:
+            self.posted += 1
+            return True
+        self._failed(f"HTTP {status}")
+        if status not in _NOT_WORTH_REPEATING or status in _WORTH_REPEATING:
+            return False
+        self.dropped += len(notices)
+        return True
+
+    def _failed(self, why: str) -> None:
+        self.failed += 1
+        _log.warning("alert not delivered to=%s: %s", place_of(self._config), why)

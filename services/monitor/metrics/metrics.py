@@ -1,0 +1,149 @@
+"""A snapshot as Prometheus metrics. Pure.
+
+Labels are names of configured symbols, streams and processes, routes, ordinals of connections, and states that we name
+ourselves: their number is bounded by the configuration, whatever comes over the bus.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from binance_streamer.config.schema import CONDITIONS
+from binance_streamer.exchange.streams import suffix_of
+from services.monitor.metrics.families import PREFIX, counter, gauge
+from services.monitor.metrics.process_metrics import process_metrics
+from services.monitor.view.picture import Latency, Picture, Snapshot, StreamPart, SymbolPart
+from services.monitor.view.traffic import BUCKETS_S
+
+
+def registry_of(snapshot: Snapshot | None, age_s: float) -> CollectorRegistry:
+    """A registry with what the snapshot says and nothing else; the age tells of a monitor that stands still."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(snapshot, age_s))
+    return registry
+
+
+class _Collector(Collector):
+    def __init__(self, snapshot: Snapshot | None, age_s: float) -> None:
+        self._snapshot = snapshot
+        self._age_s = age_s
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        yield gauge("snapshot_age_seconds", "Since the monitor last looked at the bus", (), [((), self._age_s)])
+        if self._snapshot is None:
+            return
+        yield from _recorder(self._snapshot)
+        yield from _streams(self._snapshot.picture)
+        yield from _gaps(self._snapshot)
+        yield from _books(self._snapshot.picture)
+        yield from process_metrics(self._snapshot)
+
+
+def _recorder(snapshot: Snapshot) -> Iterator[Metric]:
+    picture = snapshot.picture
+    yield gauge("healthy", "1 if every configured stream is being recorded", (), [((), picture.healthy)])
+    pairs = [(problem.condition, problem.severity) for problem in picture.problems]
+    yield gauge(
+        "problems",
+        "Problems by condition; see docs/monitoring.md",
+        ("condition", "severity"),
+        [
+            ((condition, severity), pairs.count((condition, severity)))
+            for condition in CONDITIONS
+            for severity in ("failure", "warning")
+        ],
+    )
+    yield counter("refused_messages", "Messages on the bus that broke the contract", (), [((), snapshot.refused)])
+    yield gauge(
+        "symbol_trading",
+        "1 if the exchange has the symbol TRADING and its market is open; else its silence is expected",
+        ("symbol",),
+        [((symbol.symbol,), symbol.status == "TRADING") for symbol in picture.symbols],
+    )
+
+
+def _each_stream(picture: Picture) -> Iterator[tuple[tuple[str, str], StreamPart]]:
+    for symbol in picture.symbols:
+        for stream in symbol.streams:
+            yield (symbol.symbol, stream.stream), stream
+
+
+def _streams(picture: Picture) -> Iterator[Metric]:
+    labels = ("symbol", "stream")
+    streams = list(_each_stream(picture))
+    counters = {
+        "messages": ("Messages recorded, each once; since the start of its worker", "messages"),
+        "received_messages": ("Messages received, copies of redundant connections too", "received"),
+        "bytes": ("Bytes of frames on the bus, since the start of the monitor", "bytes"),
+    }
+    for name, (text, field) in counters.items():
+        yield counter(name, text, labels, [(key, getattr(stream, field)) for key, stream in streams])
+    yield gauge("message_rate", "Messages a second, over 5 s", labels, [(key, one.rate) for key, one in streams])
+    yield gauge("last_message_age_seconds", "Since the last one", labels, [(key, one.age_s) for key, one in streams])
+    yield gauge(
+        "stream_recorded",
+        "1 if the stream is being recorded, or nothing is expected of it",
+        labels,
+        [(key, not one.why) for key, one in streams],
+    )
+    family = HistogramMetricFamily(
+        PREFIX + "latency_seconds",
+        "Receipt less event time of a sample of the messages: two clocks, may be negative",
+        labels=labels,
+    )
+    for key, one in streams:
+        family.add_metric(key, _buckets(one.latency), one.latency.sum_s)
+    yield family
+
+
+def _buckets(latency: Latency) -> list[tuple[str, float]]:
+    bounds = [*map(str, BUCKETS_S), "+Inf"]
+    return list(zip(bounds, accumulate(latency.counts), strict=True))
+
+
+def _gaps(snapshot: Snapshot) -> Iterator[Metric]:
+    labels = ("symbol", "stream")
+    streams = list(_each_stream(snapshot.picture))
+    seen = {(symbol, suffix_of(name)): count for (symbol, name), count in snapshot.gaps_seen.items()}
+    for key, _ in streams:
+        seen.setdefault(key, 0)
+    yield counter("gaps", "Gaps that ended since the start of the monitor", labels, seen.items())
+    yield gauge("gaps_today", "Gaps of today (UTC)", labels, [(key, one.gaps) for key, one in streams])
+    yield gauge(
+        "missed_messages_today",
+        "Messages that today's gaps miss and that are not repaired, where ids count them",
+        labels,
+        [(key, one.missed) for key, one in streams],
+    )
+    yield gauge(
+        "symbol_gaps_today",
+        "Gaps of today in any stream of the symbol, our own records too",
+        ("symbol",),
+        [((symbol.symbol,), symbol.gaps_today) for symbol in snapshot.picture.symbols],
+    )
+
+
+def _books(picture: Picture) -> Iterator[Metric]:
+    books = [(symbol, symbol.book) for symbol in picture.symbols if symbol.book is not None]
+
+    def rows(field: str) -> list[tuple[tuple[str, ...], float | None]]:
+        return [((symbol.symbol,), getattr(book, field)) for symbol, book in books]
+
+    yield gauge("book_valid", "1 if the local order book is proven right", ("symbol",), rows("valid"))
+    yield counter("book_resyncs", "Times the book was built anew", ("symbol",), rows("resyncs"))
+    yield counter("book_audits_passed", "Audits that the book passed", ("symbol",), rows("audits_passed"))
+    yield counter("book_audits_failed", "Audits that the book failed", ("symbol",), rows("audits_failed"))
+    yield gauge("price", "Last price, as a float", ("symbol",), [((s.symbol,), _price(s)) for s in picture.symbols])
+
+
+def _price(symbol: SymbolPart) -> float | None:
+    try:
+        return None if symbol.price is None else float(symbol.price)
+    except ValueError:
+        return None

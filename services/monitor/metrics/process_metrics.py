@@ -1,0 +1,170 @@
+"""What the processes say of themselves, as Prometheus metrics. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from prometheus_client.core import Metric
+
+from binance_streamer.exchange.streams import ROUTES
+from binance_streamer.wire.statuses import BusStatus, IngestStatus, JournalStatus, RestStatus, Status, WriterStatus
+from services.monitor.metrics.families import Rows, counter, gauge, summary
+from services.monitor.view.picture import DiskPart, Snapshot
+
+_MOST_CONNECTIONS = 4
+"""Of a route: the largest `network.connections`."""
+_REST_STATES = ("starting", "answered", "standing down", "forbidden", "trouble")
+
+
+def process_metrics(snapshot: Snapshot) -> Iterator[Metric]:
+    """Of all configured processes that were heard."""
+    statuses = snapshot.statuses
+    yield from _processes(snapshot)
+    yield from _connections(statuses)
+    yield from _journals(statuses)
+    yield from _writer(statuses.get("writer"))
+    yield from _disk(snapshot.picture.disk)
+    yield from _rest(statuses.get("rest"))
+    yield from _bus(statuses.get("bus"))
+
+
+def _processes(snapshot: Snapshot) -> Iterator[Metric]:
+    parts = snapshot.picture.processes
+    statuses = {part.name: snapshot.statuses[part.name] for part in parts if part.up}
+    labels = ("process",)
+    yield gauge("process_up", "1 if it was heard lately", labels, [((part.name,), part.up) for part in parts])
+    gauges = {
+        "process_resident_memory_bytes": ("Resident memory", "rss_bytes"),
+        "process_uptime_seconds": ("Since its start", "uptime_s"),
+    }
+    for name, (text, field) in gauges.items():
+        yield gauge(name, text, labels, [((part.name,), getattr(part, field)) for part in parts])
+    yield counter(
+        "process_cpu_seconds", "CPU time, user and system", labels, [((n,), one.cpu_s) for n, one in statuses.items()]
+    )
+
+
+def _connections(statuses: Mapping[str, Status]) -> Iterator[Metric]:
+    workers = [
+        (name.removeprefix("ingest-"), status) for name, status in statuses.items() if isinstance(status, IngestStatus)
+    ]
+    links = {
+        (symbol, link.route, str(link.ordinal)): link
+        for symbol, status in workers
+        for link in status.connections
+        if link.route in ROUTES and 0 <= link.ordinal < _MOST_CONNECTIONS and link.is_open
+    }
+    labels = ("symbol", "route", "ordinal")
+    yield gauge(
+        "first_arrival_ratio",
+        "Share of a connection's messages that came over it first",
+        labels,
+        [(key, link.first_arrivals) for key, link in links.items()],
+    )
+    yield gauge(
+        "connection_age_seconds", "Since it was opened", labels, [(key, link.age_s) for key, link in links.items()]
+    )
+    for name, text in (("opened", "Connections opened"), ("lost", "Connections that ended, planned ones too")):
+        yield counter(
+            f"connections_{name}",
+            f"{text}, since the start of the worker",
+            ("symbol", "route"),
+            [((symbol, route), getattr(one, name).get(route, 0)) for symbol, one in workers for route in ROUTES],
+        )
+    yield gauge(
+        "queued_bytes", "Read and not journalled yet", ("symbol",), [((s,), one.queued_bytes) for s, one in workers]
+    )
+
+
+def _journals(statuses: Mapping[str, Status]) -> Iterator[Metric]:
+    journals = {name: status for name, status in statuses.items() if status.journal is not None}
+
+    def rows(field: str) -> Rows:
+        return [((name,), getattr(status.journal, field)) for name, status in journals.items()]
+
+    labels = ("process",)
+    yield gauge("journal_backlog_bytes", "Not durable in the files yet", labels, rows("unacknowledged_bytes"))
+    yield gauge("journal_backlog_seconds", "Age of the oldest of it", labels, rows("unacknowledged_s"))
+    yield gauge(
+        "journal_backlog_messages",
+        "Messages of it, of this run of the process",
+        labels,
+        [((name,), _backlog_messages(status)) for name, status in journals.items()],
+    )
+    yield gauge("journal_bytes", "Size of the journal", labels, rows("journal_bytes"))
+    yield counter("journal_messages", "Messages journalled", labels, rows("appended"))
+    yield counter(
+        "journal_refused_messages", "Messages that a full journal did not take", labels, rows("not_journalled")
+    )
+    yield gauge(
+        "journal_full",
+        "1 if the journal takes nothing",
+        labels,
+        [((name,), (status.journal or JournalStatus()).state != "recording") for name, status in journals.items()],
+    )
+    yield gauge("journal_disk_free_bytes", "Room on the journal's disk", labels, rows("disk_free_bytes"))
+    yield gauge("journal_longest_write_seconds", "Longest write so far", labels, rows("longest_write_s"))
+    yield summary(
+        "journal_fsync_seconds",
+        "Time to make the journal durable",
+        [((name,), status.journal.syncs, status.journal.sync_s) for name, status in journals.items() if status.journal],
+    )
+
+
+def _backlog_messages(status: Status) -> int:
+    journal = status.journal or JournalStatus()
+    if journal.durable is None or journal.durable[0] != status.epoch:
+        return journal.next_position
+    return max(0, journal.next_position - journal.durable[1])
+
+
+def _writer(status: Status | None) -> Iterator[Metric]:
+    if not isinstance(status, WriterStatus):
+        return
+    yield gauge("writer_recording", "1 if the writer records", (), [((), status.state == "recording")])
+    yield counter("writer_rows", "Rows written, since its start", (), [((), status.rows)])
+    yield counter("writer_bytes", "Bytes written, since its start", (), [((), status.bytes)])
+    yield gauge(
+        "writer_backlog_messages",
+        "Messages taken and not yet durable",
+        (),
+        [((), sum(max(0, one.next_received - one.next_durable) for one in status.producers.values()))],
+    )
+    yield summary(
+        "writer_commit_seconds", "Time to make files durable", [(("writer",), status.commits, status.commit_s)]
+    )
+
+
+def _disk(disk: DiskPart | None) -> Iterator[Metric]:
+    if disk is None:
+        return
+    yield gauge("disk_free_bytes", "Room on the data disk", (), [((), disk.free_bytes)])
+    yield gauge("disk_size_bytes", "Its size", (), [((), disk.total_bytes)])
+    yield gauge(
+        "disk_seconds_left",
+        "Until it is full, at the present rate",
+        (),
+        [((), None if disk.days_left is None else disk.days_left * 86_400)],
+    )
+
+
+def _rest(status: Status | None) -> Iterator[Metric]:
+    if not isinstance(status, RestStatus):
+        return
+    yield gauge("rest_weight_used", "Request weight of the last minute", (), [((), status.used_weight)])
+    yield gauge("rest_weight_limit", "What the exchange allows", (), [((), status.weight_limit)])
+    yield gauge("rest_stand_down_seconds", "How long REST keeps silent", (), [((), status.stand_down_s)])
+    yield gauge(
+        "rest_state", "1 for the present one", ("state",), [((one,), one == status.state) for one in _REST_STATES]
+    )
+    yield counter("rest_snapshots", "Depth snapshots recorded", (), [((), status.snapshots)])
+    offset_s = None if status.clock_offset_ms is None else status.clock_offset_ms / 1000
+    error_s = None if status.clock_error_ms is None else status.clock_error_ms / 1000
+    yield gauge("clock_offset_seconds", "How far the exchange's clock is ahead of ours", (), [((), offset_s)])
+    yield gauge("clock_error_seconds", "How well that is known", (), [((), error_s)])
+    yield counter("clock_steps", "Times the local clock was set", (), [((), status.clock_steps)])
+
+
+def _bus(status: Status | None) -> Iterator[Metric]:
+    if not isinstance(status, BusStatus):
+        return
+    yield counter("bus_messages_in", "Messages published", (), [((), status.messages_in)])
+    yield counter("bus_messages_out", "Messages delivered to subscribers", (), [((), status.messages_out)])

@@ -1,0 +1,131 @@
+"""An order book, exact: prices and quantities are the exchange's own digits, and never a float."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import NamedTuple
+
+from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate, Level
+from services.orderbook.book.side import Side
+
+SNAPSHOT_LEVELS = 1000
+"""Levels of a side in a REST snapshot, at most. A side with fewer is there as a whole."""
+
+
+class TrustedRange(NamedTuple):
+    """Prices between these are known, also that there is no level; None: no bound on that side.
+
+    Beyond them lie levels that the snapshot left out. Those that changed since are in the book, and right; the others
+    are missing.
+    """
+
+    lowest_bid: str | None
+    highest_ask: str | None
+
+
+class Book:
+    """All levels of both sides after `update_id`."""
+
+    def __init__(self) -> None:
+        self.update_id = -1
+        self.bids = Side(1)
+        self.asks = Side(-1)
+
+    def load(self, snapshot: DepthSnapshot) -> None:
+        """Begin anew with a snapshot."""
+        self.update_id = snapshot.last_update_id
+        self.bids.load(snapshot.bids, edge(snapshot.bids))
+        self.asks.load(snapshot.asks, edge(snapshot.asks))
+
+    def copy(self) -> "Book":
+        """One that goes its own way from here on."""
+        other = Book()
+        other.update_id, other.bids, other.asks = self.update_id, self.bids.copy(), self.asks.copy()
+        return other
+
+    def apply(self, update: DepthUpdate) -> None:
+        """Apply an update that follows; whether it does, the caller knows.
+
+        `ExchangeError` where it cannot be read: the book is then to be loaded again.
+        """
+        bids, asks = update.levels()
+        self.bids.apply(bids)
+        self.asks.apply(asks)
+        self.update_id = update.final_update_id
+
+    @property
+    def best_bid(self) -> Level | None:
+        """Highest bid, None where there is none."""
+        return self.bids.best()
+
+    @property
+    def best_ask(self) -> Level | None:
+        """Lowest ask, None where there is none."""
+        return self.asks.best()
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the best bid is not below the best ask: impossible after a complete update of a right book."""
+        bid, ask = self.bids.best_key(), self.asks.best_key()
+        if bid is None or ask is None:
+            return False
+        surplus = self.bids.places - self.asks.places
+        if surplus:
+            bid, ask = bid * 10 ** max(0, -surplus), ask * 10 ** max(0, surplus)
+        return bid + ask >= 0
+
+    def top(self, number: int) -> tuple[list[Level], list[Level]]:
+        """The best bids and asks, best first."""
+        return self.bids.top(number), self.asks.top(number)
+
+    def levels(self) -> tuple[list[Level], list[Level]]:
+        """All bids and asks, best first."""
+        return self.bids.levels(), self.asks.levels()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many bids and asks there are; all of them are counted for it."""
+        return len(self.bids), len(self.asks)
+
+    @property
+    def is_top_known(self) -> bool:
+        """Whether best bid and best ask lie in the trusted range: beyond it there may be better ones."""
+        return self.bids.is_best_known and self.asks.is_best_known
+
+    @property
+    def is_running_out(self) -> bool:
+        """Whether the price has gone half of the way from where the snapshot had it to where that ends."""
+        return self.bids.is_running_out or self.asks.is_running_out
+
+    @property
+    def trusted_range(self) -> TrustedRange:
+        """Up to where all levels are known."""
+        return TrustedRange(self.bids.edge, self.asks.edge)
+
+    def trusted(self, bids: list[Level], asks: list[Level]) -> tuple[int, int]:
+        """How many of these, the best bids and asks, lie in the trusted range."""
+        return len(self.bids.known(bids)), len(self.asks.known(asks))
+
+    def known_top(self, number: int) -> tuple[list[Level], list[Level]]:
+        """As many of the best `number` bids and asks as none is missing among, best first."""
+        return self.bids.known(self.bids.top(number)), self.asks.known(self.asks.top(number))
+
+    def learn(self, bids: list[Level], asks: list[Level], trusted_range: TrustedRange) -> None:
+        """Add levels that were missing beyond the trusted range, and widen it."""
+        self.bids.apply(bids)
+        self.asks.apply(asks)
+        self.bids.trust(trusted_range.lowest_bid)
+        self.asks.trust(trusted_range.highest_ask)
+
+    def check(self) -> None:
+        """Walk through every invariant, and that the book is not crossed."""
+        self.bids.check()
+        self.asks.check()
+        bids, asks = self.levels()
+        assert self.best_bid == (bids[0] if bids else None)
+        assert self.best_ask == (asks[0] if asks else None)
+        assert self.is_crossed == bool(bids and asks and Decimal(bids[0][0]) >= Decimal(asks[0][0]))
+
+
+def edge(levels: Sequence[Level]) -> str | None:
+    """The worst price of a side of a snapshot, None where the side is there as a whole."""
+    return levels[-1][0] if len(levels) >= SNAPSHOT_LEVELS else None

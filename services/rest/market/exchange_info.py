@@ -1,0 +1,146 @@
+"""What the exchange lists, and what of it has changed. Pure; numbers keep the exchange's own digits."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from services.rest.market.trading_hours import CONTRACT_TYPE
+
+SUSPICIOUS_LOSS = 0.25
+"""An answer that loses more of the universe at once is taken for an error of the exchange until it comes twice
+(facts page §5.2.15)."""
+TRADING = "TRADING"
+UNLISTED = "UNLISTED"
+"""Our word for a symbol that the answer does not have."""
+
+_VOLATILE = frozenset({"serverTime", "symbols"})
+
+
+class ExchangeInfoError(ValueError):
+    """An answer that is not an exchangeInfo."""
+
+
+class _Listed(msgspec.Struct):
+    symbol: str
+    status: str
+    contractType: str = ""  # noqa: N815 (the exchange's names)
+    underlyingType: str = ""  # noqa: N815
+
+
+class _RateLimit(msgspec.Struct):
+    rateLimitType: str  # noqa: N815 (the exchange's name)
+    interval: str
+    limit: int
+    intervalNum: int = 1  # noqa: N815
+
+
+class Universe(NamedTuple):
+    """One answer: each symbol's object as it came, their statuses, and the other members except the time."""
+
+    symbols: dict[str, bytes]
+    statuses: dict[str, str]
+    other: dict[str, bytes]
+    weight_limit: int | None
+    markets: dict[str, str]
+    """Of the contracts that follow the hours of one: its name in the trading schedule."""
+
+
+class Change(NamedTuple):
+    """What is recorded: the whole objects that are new or different, and the symbols that are gone."""
+
+    changed: dict[str, bytes]
+    removed: list[str]
+    other: dict[str, bytes]
+
+    def as_json(self) -> bytes:
+        """Compact JSON."""
+        return msgspec.json.encode({"changed": _raw(self.changed), "removed": self.removed, "other": _raw(self.other)})
+
+    def __bool__(self) -> bool:
+        return bool(self.changed or self.removed or self.other)
+
+
+def read_exchange_info(body: bytes) -> Universe:
+    """The answer, checked as JSON."""
+    try:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        objects = msgspec.json.decode(members.get("symbols", b"null"), type=list[msgspec.Raw])
+        listed = [msgspec.json.decode(item, type=_Listed) for item in objects]
+        limits = msgspec.json.decode(members.get("rateLimits", b"[]"), type=list[_RateLimit])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ExchangeInfoError(f"exchangeInfo: expected symbols with their status: {error}") from error
+    if not listed:
+        raise ExchangeInfoError("exchangeInfo: expected at least one symbol")
+    return Universe(
+        symbols={item.symbol: bytes(raw) for item, raw in zip(listed, objects, strict=True)},
+        statuses={item.symbol: item.status for item in listed},
+        other={key: bytes(raw) for key, raw in members.items() if key not in _VOLATILE},
+        weight_limit=_weight_limit(limits),
+        markets={item.symbol: item.underlyingType for item in listed if item.contractType == CONTRACT_TYPE},
+    )
+
+
+class Listing:
+    """The universe as it was recorded last, and a doubtful one that awaits its confirmation."""
+
+    def __init__(self, symbols: dict[str, bytes], other: dict[str, bytes]) -> None:
+        self.symbols = symbols
+        self.other = other
+        self._is_doubted = False
+
+    @classmethod
+    def loaded(cls, content: bytes) -> "Listing":
+        """The inverse of `saved`; raises `ExchangeInfoError`."""
+        try:
+            symbols, other = msgspec.json.decode(content, type=tuple[dict[str, msgspec.Raw], dict[str, msgspec.Raw]])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ExchangeInfoError(f"the recorded exchangeInfo is damaged: {error}") from error
+        return cls({name: bytes(raw) for name, raw in symbols.items()}, {key: bytes(raw) for key, raw in other.items()})
+
+    def saved(self) -> bytes:
+        """For the next run."""
+        return msgspec.json.encode((_raw(self.symbols), _raw(self.other)))
+
+    def is_doubtful(self, universe: Universe) -> bool:
+        """Whether this answer loses so much that it must come a second time before it is believed."""
+        lost = len(self.symbols.keys() - universe.symbols.keys())
+        is_suspicious = lost > SUSPICIOUS_LOSS * len(self.symbols)
+        is_doubtful = is_suspicious and not self._is_doubted
+        self._is_doubted = is_doubtful
+        return is_doubtful
+
+    def change_to(self, universe: Universe) -> Change:
+        """What differs from what was recorded last."""
+        return Change(
+            changed=_different(self.symbols, universe.symbols),
+            removed=sorted(self.symbols.keys() - universe.symbols.keys()),
+            other=_different(self.other, universe.other),
+        )
+
+    def take(self, universe: Universe) -> None:
+        """It has been recorded."""
+        self.symbols = universe.symbols
+        self.other = universe.other
+
+
+def _different(before: dict[str, bytes], after: dict[str, bytes]) -> dict[str, bytes]:
+    return {key: raw for key, raw in after.items() if key not in before or not _equal(before[key], raw)}
+
+
+def _equal(one: bytes, other: bytes) -> bool:
+    """As JSON values: another order of keys or other spaces are no change."""
+    if one == other:
+        return True
+    values: list[Any] = [msgspec.json.decode(raw) for raw in (one, other)]
+    return bool(values[0] == values[1])
+
+
+def _raw(members: dict[str, bytes]) -> dict[str, msgspec.Raw]:
+    return {key: msgspec.Raw(value) for key, value in members.items()}
+
+
+def _weight_limit(limits: list[_RateLimit]) -> int | None:
+    for limit in limits:
+        if (limit.rateLimitType, limit.interval, limit.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1):
+            return max(1, limit.limit)
+    return None

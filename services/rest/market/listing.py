@@ -1,0 +1,143 @@
+"""Records how the exchange's list of symbols changes, and tells the bus which of ours are trading."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from binance_streamer.config.symbols import symbol_fault
+from services.rest.answers import Answer
+from services.rest.market.exchange_info import (
+    TRADING,
+    UNLISTED,
+    ExchangeInfoError,
+    Listing,
+    Universe,
+    read_exchange_info,
+)
+from services.rest.market.trading_hours import Range, Schedule, read_schedule
+from services.rest.messages import exchange_info_draft, symbol_status_draft, trading_schedule_draft
+from services.rest.state import StateError, read_whole
+from services.runtime.atomic_write import write_whole
+from services.runtime.clock import wall_ns
+from services.runtime.delivery.producer import Producer
+
+_log = logging.getLogger(__name__)
+
+_TELL_INTERVAL_S = 60.0
+"""A worker that has just started hears of a symbol that does not trade this soon."""
+
+
+class ListingRecorder:
+    """The list as it was recorded last; its file lets the next run record changes only."""
+
+    def __init__(self, path: Path, configured: Sequence[str], producer: Producer) -> None:
+        self._path = path
+        self._configured = configured
+        self._producer = producer
+        self._listing = _loaded(path)
+        self._statuses: dict[str, str] = {}
+        self._markets: dict[str, str] = {}
+        self._schedule: Schedule | None = None
+        self._recorded_schedule: Schedule | None = None  # the journal may have been full since
+        self._next_tell_s = float("inf")
+
+    @property
+    def idle(self) -> frozenset[str]:
+        """Configured symbols that are not trading."""
+        return frozenset(symbol for symbol, status in self.statuses().items() if status != TRADING)
+
+    @property
+    def follows_sessions(self) -> bool:
+        """Whether a configured symbol has the hours of another market."""
+        return any(symbol in self._markets for symbol in self._configured)
+
+    def off_session(self, now_ms: int) -> list[str]:
+        """Configured symbols whose market is closed."""
+        return [
+            symbol
+            for symbol in self._configured
+            if self._schedule is not None and self._schedule.is_closed(self._markets.get(symbol, ""), now_ms)
+        ]
+
+    def knows(self, symbol: str) -> bool:
+        """Whether the exchange lists the symbol; before it has said so, every symbol may be."""
+        return not self._statuses or symbol in self._statuses
+
+    def statuses(self) -> dict[str, str]:
+        """Of the configured symbols, once the exchange has told."""
+        if not self._statuses:
+            return {}
+        return {symbol: self._statuses.get(symbol, UNLISTED) for symbol in self._configured}
+
+    def take(self, answer: Answer, now_s: float) -> int | None:
+        """Record what changed; returns the weight limit. Raises `ExchangeInfoError` for what is none, or in doubt."""
+        universe = read_exchange_info(answer.body)
+        if self._listing is not None and self._listing.is_doubtful(universe):
+            raise ExchangeInfoError(
+                f"expected about {len(self._listing.symbols)} symbols, got {len(universe.symbols)}; "
+                "believed when it comes a second time"
+            )
+        self._record(answer, universe)
+        self._markets = universe.markets
+        self._tell_changes(universe)
+        self._next_tell_s = now_s
+        return universe.weight_limit
+
+    def take_schedule(self, answer: Answer, now_s: float) -> None:
+        """Record the hours of the markets where they changed; raises `AnswerError`."""
+        schedule = read_schedule(answer)
+        if self._recorded_schedule is None or schedule.closed != self._recorded_schedule.closed:
+            self._producer.append([trading_schedule_draft(answer)])
+            self._next_tell_s = now_s
+            if not self._producer.is_full:
+                self._recorded_schedule = schedule
+        self._schedule = schedule
+
+    def tell(self, now_s: float) -> None:
+        """Say the statuses of the configured symbols on the bus, when it is time."""
+        if now_s < self._next_tell_s:
+            return
+        self._next_tell_s = now_s + _TELL_INTERVAL_S
+        for symbol, status in self.statuses().items():
+            self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), self._closed(symbol)))
+
+    def _closed(self, symbol: str) -> list[Range] | None:
+        """None while it is not known: what was told by an earlier run holds."""
+        if self._schedule is None:
+            return None if symbol in self._markets else []
+        return self._schedule.closed.get(self._markets.get(symbol, ""), [])
+
+    def _record(self, answer: Answer, universe: Universe) -> None:
+        event = answer.body
+        if self._listing is not None:
+            change = self._listing.change_to(universe)
+            if not change:
+                return
+            _log.info("exchange info changed symbols=%d removed=%d", len(change.changed), len(change.removed))
+            event = change.as_json()
+        self._producer.append([exchange_info_draft(answer, event)])
+        if self._producer.is_full:
+            return  # not recorded: it is a change still when the list comes next
+        self._listing = self._listing or Listing(universe.symbols, universe.other)
+        self._listing.take(universe)
+        try:
+            write_whole(self._path, self._listing.saved())
+        except OSError as error:
+            _log.warning("the next run will record what is recorded already: %s", error)
+
+    def _tell_changes(self, universe: Universe) -> None:
+        """Other symbols' changes of status; the configured ones are told anyway."""
+        before, self._statuses = self._statuses, universe.statuses
+        for symbol, status in universe.statuses.items():
+            is_change = before.get(symbol, status) != status
+            if is_change and symbol not in self._configured and symbol_fault(symbol) is None:
+                self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), None))
+
+
+def _loaded(path: Path) -> Listing | None:
+    try:
+        content = read_whole(path)
+        return None if content is None else Listing.loaded(content)
+    except (StateError, ExchangeInfoError) as error:
+        _log.warning("the whole exchange info will be recorded again: %s", error)
+        return None

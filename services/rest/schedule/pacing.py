@@ -1,0 +1,116 @@
+"""When the next request may leave: a share of the exchange's weight limit, a distance between snapshots, stand-downs.
+
+The limit is per address and per minute (facts page §4, read 2026-11-22), and it outlives our restarts: so all of
+this can be saved and restored. Times are passed in, monotonic seconds.
+"""
+
+from collections import deque
+from typing import NamedTuple
+
+from services.runtime.retry_after import LONGEST_STAND_DOWN_S
+
+WINDOW_S = 60.0
+HEAVY_WEIGHT = 20
+"""Weight of a depth snapshot of 1000 levels; between two requests of this weight `spacing_s` must pass."""
+
+
+class Sent(NamedTuple):
+    """A request that left."""
+
+    at_s: float
+    weight: int
+
+
+class Pace:
+    """How much of the budget is used, and until when nothing may be sent."""
+
+    def __init__(self, *, limit: int, share: float, spacing_s: float) -> None:
+        self.limit = limit
+        self.stand_down_until_s = float("-inf")
+        self._share = share
+        self._spacing_s = spacing_s
+        self._sent: deque[Sent] = deque()
+        self._reported: Sent | None = None
+
+    @property
+    def budget(self) -> float:
+        """The weight per minute that we allow ourselves."""
+        return self.limit * self._share
+
+    @property
+    def heavy_interval_s(self) -> float:
+        """The least time between snapshots that can be kept up for ever."""
+        return max(self._spacing_s, WINDOW_S * HEAVY_WEIGHT / self.budget)
+
+    def sent(self, weight: int, now_s: float) -> None:
+        """A request leaves: counted before it is known what becomes of it."""
+        self._sent.append(Sent(now_s, weight))
+        self._forget(now_s)
+
+    def reported(self, used_weight: int, now_s: float) -> None:
+        """What the exchange says this address has used, others on the same address included."""
+        self._reported = Sent(now_s, used_weight)
+
+    def stand_down(self, until_s: float) -> None:
+        """Nothing leaves before; a later end that was known already stays."""
+        self.stand_down_until_s = max(self.stand_down_until_s, until_s)
+
+    def earliest_s(self, weight: int, now_s: float) -> float:
+        """When a request of this weight may leave, `now_s` if at once."""
+        start_s = max(now_s, self.stand_down_until_s)
+        if weight >= HEAVY_WEIGHT:
+            last_s = max((sent.at_s for sent in self._sent if sent.weight >= HEAVY_WEIGHT), default=float("-inf"))
+            start_s = max(start_s, last_s + self._spacing_s)
+        expiries_s = [sent.at_s + WINDOW_S for sent in (*self._sent, *self._reports())]
+        # a budget smaller than one request must not stop everything: then one a minute
+        candidates_s = sorted({start_s, *(expiry_s for expiry_s in expiries_s if expiry_s > start_s)})
+        for candidate_s in candidates_s[:-1]:
+            if self.used(candidate_s) + weight <= self.budget:
+                return candidate_s
+        return candidates_s[-1]
+
+    def used(self, now_s: float) -> int:
+        """Weight used in the last minute: what we counted, or what the exchange reported and we sent since."""
+        after_s = now_s - WINDOW_S
+        counted = sum(sent.weight for sent in self._sent if sent.at_s > after_s)
+        if self._reported is None or self._reported.at_s <= after_s:
+            return counted
+        since = sum(sent.weight for sent in self._sent if sent.at_s > self._reported.at_s)
+        return max(counted, self._reported.weight + since)
+
+    def saved(self, now_s: float) -> "SavedPace":
+        """What a successor must know, in seconds relative to now."""
+        return SavedPace(
+            stand_down_s=max(0.0, self.stand_down_until_s - now_s),
+            sent=[(now_s - sent.at_s, sent.weight) for sent in self._sent],
+            reported=[(now_s - sent.at_s, sent.weight) for sent in self._reports()],
+        )
+
+    def restore(self, saved: "SavedPace", now_s: float, elapsed_s: float) -> None:
+        """Go on where a predecessor stopped `elapsed_s` ago."""
+        if saved.stand_down_s > elapsed_s:
+            self.stand_down(now_s + min(saved.stand_down_s, LONGEST_STAND_DOWN_S) - elapsed_s)
+        self._sent.extend(sorted(Sent(now_s - elapsed_s - age_s, weight) for age_s, weight in saved.sent))
+        for age_s, weight in saved.reported:
+            self.reported(weight, now_s - elapsed_s - age_s)
+        self._forget(now_s)
+
+    def assume_used_up(self, now_s: float) -> None:
+        """For a start that does not know what was sent before it: a full minute's weight."""
+        self.reported(int(self.budget) + 1, now_s)
+
+    def _reports(self) -> tuple[Sent, ...]:
+        return () if self._reported is None else (self._reported,)
+
+    def _forget(self, now_s: float) -> None:
+        oldest_s = now_s - max(WINDOW_S, self._spacing_s)
+        while self._sent and self._sent[0].at_s <= oldest_s:
+            self._sent.popleft()
+
+
+class SavedPace(NamedTuple):
+    """The state of a `Pace`: ages in seconds, and weights."""
+
+    stand_down_s: float
+    sent: list[tuple[float, int]]
+    reported: list[tuple[float, int]]

@@ -1,0 +1,163 @@
+"""Which symbol's depth snapshot is asked for next: what somebody waits for, the periodic ones, and audits at last.
+
+Pure: `now_s` is monotonic, `now_ms` the exchange's wall clock, which decides the periodic slots and the UTC day.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.rest.schedule.holds import Holds
+
+DAY_MS = 86_400_000
+AUDIT = "audit"
+"""The reason of who does not wait for a snapshot, but compares one with what it has."""
+MAX_WAITING = 2000
+"""Symbols with a request waiting; the exchange lists 900 (2026-09-15)."""
+_ANSWER_ROUNDS = 2
+"""Who asks repeats itself every `retry_s` until the snapshot is seen; one recorded within so many rounds is on its way.
+Whoever asks later did not get it, or follows ids that were re-based: then it is asked for again."""
+_INTEREST_ROUNDS = 12
+"""A snapshot that came too old is asked for again only while somebody still repeats the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A symbol to ask for: why, and the least `last_update_id` that helps (None: any)."""
+
+    symbol: str
+    reason: str
+    last_update_id: int | None
+    asked_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    last_update_id: int
+    at_s: float
+
+
+class SnapshotQueue:
+    """Requests of others, one per symbol, and the periodic slots of the configured symbols."""
+
+    def __init__(self, periodic: Iterable[str], *, interval_s: float, retry_s: float) -> None:
+        self.interval_s = interval_s
+        self._periodic = {symbol: number for number, symbol in enumerate(periodic)}
+        self._retry_s = retry_s
+        self._waiting: dict[str, Wanted] = {}
+        self._recorded: dict[str, _Recorded] = {}
+        self.taken_ms: dict[str, int] = {}
+        self._failures: dict[str, int] = {}
+        self._holds = Holds(retry_s)
+        self._idle: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def start(self, taken_ms: dict[str, int], now_ms: int) -> None:
+        """When each symbol's last snapshot was taken; none counts as taken now, because its worker asks by itself."""
+        self.taken_ms = {symbol: min(taken_ms.get(symbol, now_ms), now_ms) for symbol in self._periodic}
+
+    def set_idle(self, symbols: frozenset[str]) -> None:
+        """Symbols that are not trading get no periodic snapshots."""
+        self._idle = symbols
+
+    def ask(self, symbol: str, reason: str, last_update_id: int, now_s: float) -> bool:
+        """Take a request; False when there is no room. One that a fresh snapshot satisfies needs no other."""
+        recorded = self._recorded.get(symbol)
+        if (
+            recorded
+            and recorded.last_update_id >= last_update_id
+            and now_s < recorded.at_s + _ANSWER_ROUNDS * self._retry_s
+        ):
+            return True
+        waiting = self._waiting.get(symbol)
+        if waiting is None and len(self._waiting) >= MAX_WAITING:
+            return False
+        if waiting is not None and waiting.reason != AUDIT:
+            reason = waiting.reason
+        least = last_update_id if waiting is None else max(last_update_id, waiting.last_update_id or 0)
+        # an assignment keeps the place of a symbol that waits already
+        self._waiting[symbol] = Wanted(symbol, reason, least, now_s)
+        return True
+
+    def next(self, now_s: float, now_ms: int) -> Wanted | None:
+        """What is due now, and stays due until an answer is told of it."""
+        return self.next_asked(now_s) or self.next_periodic(now_s, now_ms) or self.next_audit(now_s)
+
+    def next_asked(self, now_s: float) -> Wanted | None:
+        """What somebody waits for."""
+        return self._first_waiting(now_s, is_audit=False)
+
+    def next_audit(self, now_s: float) -> Wanted | None:
+        """What somebody would compare with."""
+        return self._first_waiting(now_s, is_audit=True)
+
+    def next_periodic(self, now_s: float, now_ms: int) -> Wanted | None:
+        """Whose slot has come."""
+        due = [symbol for symbol in self._periodic if self._is_due(symbol, now_s, now_ms)]
+        if not due:
+            return None
+        symbol = min(due, key=lambda name: (self._failures.get(name, 0), self.taken_ms[name]))
+        return Wanted(symbol, "periodic", None, now_s)
+
+    def recorded(self, wanted: Wanted, last_update_id: int, now_s: float, now_ms: int) -> None:
+        """A snapshot was recorded; whoever it satisfies waits no longer."""
+        symbol = wanted.symbol
+        self._recorded = {
+            name: recorded
+            for name, recorded in self._recorded.items()
+            if now_s < recorded.at_s + _ANSWER_ROUNDS * self._retry_s
+        }
+        self._recorded[symbol] = _Recorded(last_update_id, now_s)
+        self._failures.pop(symbol, None)
+        if symbol in self._periodic:
+            self.taken_ms[symbol] = now_ms
+        waiting = self._waiting.get(symbol)
+        if waiting is None or last_update_id >= (waiting.last_update_id or 0):
+            self._waiting.pop(symbol, None)
+            self._holds.release(symbol)
+        else:
+            self._put_back(waiting, now_s)
+
+    def refused(self, wanted: Wanted, now_s: float, now_ms: int) -> None:
+        """The exchange has no snapshot of this symbol; who still wants one will ask again."""
+        self._waiting.pop(wanted.symbol, None)
+        self._holds.hold(wanted.symbol, now_s)
+        if wanted.symbol in self._periodic:
+            self.taken_ms[wanted.symbol] = now_ms
+
+    def failed(self, wanted: Wanted, now_s: float) -> None:
+        """No answer: held and behind the others, because who wants it repeats itself as long as it does not come."""
+        self._holds.hold(wanted.symbol, now_s)
+        waiting = self._waiting.pop(wanted.symbol, None)
+        if waiting:
+            self._waiting[wanted.symbol] = waiting
+        if wanted.symbol in self._periodic:
+            self._failures[wanted.symbol] = self._failures.get(wanted.symbol, 0) + 1
+
+    def _first_waiting(self, now_s: float, *, is_audit: bool) -> Wanted | None:
+        for wanted in self._waiting.values():
+            if (wanted.reason == AUDIT) == is_audit and not self._holds.is_held(wanted.symbol, now_s):
+                return wanted
+        return None
+
+    def _put_back(self, waiting: Wanted, now_s: float) -> None:
+        del self._waiting[waiting.symbol]
+        self._holds.hold(waiting.symbol, now_s)
+        if now_s < waiting.asked_s + _INTEREST_ROUNDS * self._retry_s:
+            self._waiting[waiting.symbol] = waiting
+
+    def _is_due(self, symbol: str, now_s: float, now_ms: int) -> bool:
+        if symbol in self._idle or self._holds.is_held(symbol, now_s):
+            return False
+        # a clock that was set back must not make a symbol wait until it has caught up
+        self.taken_ms[symbol] = min(self.taken_ms[symbol], now_ms)
+        return self.taken_ms[symbol] < self._slot_ms(self._periodic[symbol], now_ms)
+
+    def _slot_ms(self, number: int, now_ms: int) -> int:
+        """A symbol's latest slot: midnight UTC, then one every interval, shifted so that the symbols spread over it."""
+        midnight_ms = now_ms - now_ms % DAY_MS
+        interval_ms = max(1, int(self.interval_s * 1000))
+        shift_ms = interval_ms * number // len(self._periodic)
+        intervals = (now_ms - midnight_ms - shift_ms) // interval_ms
+        return midnight_ms if intervals < 0 else midnight_ms + intervals * interval_ms + shift_ms

@@ -1,0 +1,127 @@
+"""What a producer sends next to the writer, and what the writer's words do to that. Pure over a journal and times.
+
+The protocol is at-least-once: in doubt a batch is sent again, the writer knows what it has. See docs/wire.md.
+"""
+
+import logging
+
+from binance_streamer.wire.frames import Ack, Position
+from services.runtime.journal.journal import Chunk, Cursor, Journal
+
+_log = logging.getLogger(__name__)
+
+FIRST_QUESTION_S = 2.0
+LAST_QUESTION_S = 30.0
+_SAME_WORD_S = 1.0
+"""Every batch in flight behind a lost one is refused with the same word; only the first of them winds back."""
+
+
+class Delivery:
+    """The cursor of one producer, and its questions."""
+
+    def __init__(self, journal: Journal, now_s: float) -> None:
+        self.durable: Cursor | None = None
+        self.last_ack: Ack | None = None
+        self.reports = 0
+        self._journal = journal
+        self._cursor = journal.oldest()
+        self._received: Cursor | None = None
+        self._question_s = FIRST_QUESTION_S
+        self._asked_at: Cursor | None = None
+        self._last_moved_s = now_s
+        self._last_wind: tuple[Cursor, float] | None = None
+
+    def next_chunk(self, *, max_frames: int = 1 << 30) -> Chunk | None:
+        """What to push next; it counts as pushed only once `pushed` is told."""
+        return self._journal.read(self._cursor, max_frames=max_frames)
+
+    def pushed(self, chunk: Chunk, now_s: float) -> None:
+        """The socket took the chunk."""
+        self._cursor = chunk.behind
+        self._last_moved_s = now_s
+
+    def question_due_s(self, now_s: float) -> float | None:
+        """Seconds until the writer should be asked what it has; None where nothing is unanswered."""
+        if not self._is_unanswered():
+            return None
+        return max(0.0, self._last_moved_s + self._question_s - now_s)
+
+    def question(self) -> Chunk | None:
+        """The first record that the writer has not acknowledged, alone: sent again, it makes the writer answer."""
+        return self._journal.read(self.durable or self._journal.oldest(), max_frames=1)
+
+    def asked(self, now_s: float) -> None:
+        """The socket took the question; the next one is asked later."""
+        self._asked_at = self._cursor
+        self._last_moved_s = now_s
+        self._question_s = min(self._question_s * 2, LAST_QUESTION_S)
+
+    def heard(self, ack: Ack, now_s: float) -> None:
+        """The writer's word: trim by it, and wind to what it has where that is called for."""
+        self._report_change(ack)
+        self.last_ack = ack
+        self._last_moved_s = now_s
+        self._question_s = FIRST_QUESTION_S
+        received = self._cursor_at(ack.received, ack)
+        durable = self._cursor_at(ack.durable, ack)
+        if durable is not None and ack.durable is not None:
+            self.durable = durable
+            self._journal.acknowledge(ack.durable, now_s)
+        if received is None:
+            self._journal.forget_end()
+        fell_back = received is None or _is_before(received, self._received)
+        self._received = received
+        target = received or self._journal.oldest()
+        if _is_before(self._cursor, target):
+            self._cursor = target
+        elif fell_back or self._winds_back(ack, target):
+            self._wind_back(target, now_s)
+        self._asked_at = None
+
+    def is_received(self) -> bool:
+        """Whether the writer is known to have everything that was appended."""
+        return self._journal.read(self._received or self._journal.oldest(), max_frames=1) is None
+
+    def is_durable(self) -> bool:
+        """Whether the writer is known to have made everything durable that was appended."""
+        return self._journal.read(self.durable or self._journal.oldest(), max_frames=1) is None
+
+    def _is_unanswered(self) -> bool:
+        """Something was pushed beyond what the writer said it made durable."""
+        return self._journal.oldest()[:2] < self._cursor[:2] and _is_before(self.durable, self._cursor)
+
+    def _cursor_at(self, position: Position | None, ack: Ack) -> Cursor | None:
+        if position is None:
+            return None
+        if position.epoch == self._journal.epoch and position.number > self._journal.next_position:
+            self._report("beyond our own end", ack)
+            return None
+        return self._journal.behind(position)
+
+    def _winds_back(self, ack: Ack, target: Cursor) -> bool:
+        if (
+            ack.reason == "known"
+        ):  # sockets keep the order: what was pushed before the question has arrived, or never will
+            return _is_before(target, self._asked_at)
+        return ack.reason in ("hello", "misfit")
+
+    def _wind_back(self, target: Cursor, now_s: float) -> None:
+        if self._last_wind is not None and self._last_wind[0] == target and now_s - self._last_wind[1] < _SAME_WORD_S:
+            return
+        self._last_wind = target, now_s
+        self._cursor = target
+
+    def _report_change(self, ack: Ack) -> None:
+        if self.last_ack is not None and self.last_ack.writer_id != ack.writer_id:
+            self._report("another writer", ack)
+
+    def _report(self, what: str, ack: Ack) -> None:
+        self.reports += 1
+        _log.warning("unexpected ack what=%s writer=%s received=%s", what, ack.writer_id, ack.received)
+
+
+def _is_before(one: Cursor | None, other: Cursor | None) -> bool:
+    """Whether `one` stands before `other`; None stands before everything."""
+    if other is None:
+        return False
+    return one is None or one[:2] < other[:2]

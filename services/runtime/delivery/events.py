@@ -1,0 +1,158 @@
+"""What the exchange sent, on its way into the journal: nearly all that a producer appends.
+
+Messages of one stream that hang on one another go through together, and what is the same for all of them is done once.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Generic, NamedTuple, TypeVar
+
+import msgpack
+
+from binance_streamer.exchange.streams import Link, Reading, Stream
+from services.runtime.gaps.drafts import Draft
+
+_KEYS_IN_HEAD = ("symbol", "stream", "source", "producer", "epoch", "connection")
+_SEQ = b"\xa3seq\xcf"  # a key of msgpack, and the mark of an unsigned integer of 64 bits
+_RECV_NS = b"\xa7recv_ns\xcf"
+_EVENT = b"\xa5event\xc6"  # bytes, with a length of 32 bits
+_NUMBERS = struct.Struct(f">Q{len(_RECV_NS)}sQ{len(_EVENT)}sI")
+MAX_ENVELOPE_BYTES = 1000
+"""Of a frame around its event, with room to spare."""
+_MAP_OF_9 = b"\x89"
+_PAIR = b"\x92"
+
+Known = TypeVar("Known")
+
+
+class EventRun:
+    """Messages of one stream over one connection, each of which hangs on the one before: stamps, bytes, and ids."""
+
+    __slots__ = ("connection", "events", "links", "stamps_ns", "stream")
+
+    def __init__(self, stream: Stream, connection: int) -> None:
+        self.stream = stream
+        self.connection = connection
+        self.stamps_ns: list[int] = []
+        self.events: list[bytes] = []
+        self.links: list[Link] = []
+
+    @property
+    def stream_name(self) -> str:
+        """The exchange's name of the stream."""
+        return self.stream.name
+
+    @property
+    def symbol(self) -> str:
+        """Whose messages they are."""
+        return self.stream.symbol
+
+    @property
+    def reading(self) -> Reading:
+        """Of all messages together: what the first one hangs on, the last id, the latest time."""
+        links = self.links
+        return Reading(links[0].previous_id, links[-1].last_id, max([link.event_time_ms for link in links]))
+
+    def drafts(self) -> Iterator[Draft]:
+        """The same, one by one."""
+        for recv_ns, event, link in zip(self.stamps_ns, self.events, self.links, strict=True):
+            yield event_draft(self.stream, self.connection, recv_ns, event, reading_of(link))
+
+
+def singles(drafts: Iterable[Draft | EventRun]) -> Iterator[Draft]:
+    """The same without runs."""
+    for draft in drafts:
+        if isinstance(draft, EventRun):
+            yield from draft.drafts()
+        else:
+            yield draft
+
+
+def reading_of(link: Link) -> Reading:
+    """The same as a reading."""
+    return Reading(link.previous_id, link.last_id, link.event_time_ms)
+
+
+def event_draft(stream: Stream, connection: int, recv_ns: int, event: bytes, reading: Reading | None) -> Draft:
+    """One message as it is journalled."""
+    name, symbol, stream_type, variant, _ = stream
+    data = {
+        "symbol": symbol,
+        "stream": name,
+        "recv_ns": recv_ns,
+        "source": "ws",
+        "connection": connection,
+        "event": event,
+    }
+    return Draft(stream_type, symbol, variant, data, reading)
+
+
+class EventFrames:
+    """Frames of one stream, connection and epoch. They decode to what `wire.encode_frame` makes of the same values."""
+
+    def __init__(self, topic: tuple[str, str, str], connection: int, *, producer: str, epoch: int) -> None:
+        """`topic`: stream type, symbol, and the exchange's name of the stream."""
+        stream_type, symbol, stream = topic
+        values = (symbol, stream, "ws", producer, epoch, connection)
+        members = [msgpack.packb(item) for pair in zip(_KEYS_IN_HEAD, values, strict=True) for item in pair]
+        self.head = b"".join((_PAIR, msgpack.packb(stream_type), _MAP_OF_9, *members, _SEQ))
+        """What all of them begin with."""
+
+    def encode(self, first_seq: int, stamps_ns: Sequence[int], events: Sequence[bytes]) -> list[bytes]:
+        """The frames of consecutive messages."""
+        head, numbers, join = self.head, _NUMBERS.pack, b"".join
+        return [
+            join((head, numbers(seq, _RECV_NS, recv_ns, _EVENT, len(event)), event))
+            for seq, recv_ns, event in zip(count(first_seq), stamps_ns, events, strict=False)
+        ]
+
+
+def head_of(frames: bytes, at: int = 0) -> bytes:
+    """What the frame at this place begins with, if `EventFrames` made it."""
+    return frames[at : frames.find(_SEQ, at, at + MAX_ENVELOPE_BYTES) + len(_SEQ)]
+
+
+class Messages(NamedTuple, Generic[Known]):
+    """What one thing is known to have sent, in its order, in columns of one length."""
+
+    known: Known
+    seqs: list[int]
+    stamps_ns: list[int]
+    events: list[bytes]
+
+
+def read_frames(frames: bytes, heads: Mapping[bytes, Known]) -> list[Messages[Known]] | None:
+    """The messages in the frames of a batch, by what their heads stand for.
+
+    None where a frame is spelt otherwise than by `EventFrames`, or its head is not among these.
+    """
+    found: dict[Known, Messages[Known]] = {}
+    unpack, begins_with = _NUMBERS.unpack_from, frames.startswith
+    head, head_size = b"", 0
+    seqs: list[int] = []
+    stamps_ns: list[int] = []
+    events: list[bytes] = []
+    at, end = 0, len(frames)
+    while at < end:
+        if not head_size or not begins_with(head, at):
+            head = head_of(frames, at)
+            head_size = len(head)
+            known = heads.get(head)
+            if known is None:
+                return None
+            if known not in found:
+                found[known] = Messages(known, [], [], [])
+            _, seqs, stamps_ns, events = found[known]
+        at += head_size
+        begin = at + _NUMBERS.size
+        if begin > end:
+            return None
+        seq, recv_ns_key, recv_ns, event_key, length = unpack(frames, at)
+        if recv_ns_key != _RECV_NS or event_key != _EVENT:
+            return None
+        at = begin + length
+        seqs.append(seq)
+        stamps_ns.append(recv_ns)
+        events.append(frames[begin:at])
+    return list(found.values()) if at == end else None

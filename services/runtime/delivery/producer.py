@@ -1,0 +1,443 @@
+"""A producer's way out: journal first, then live to the bus, then pushed to the writer until it says `durable`."""
+
+import logging
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgpack
+import zmq
+
+from binance_streamer.transport import sockets
+from binance_streamer.wire.frames import MAX_BATCH_BYTES, WireError, decode_ack, encode_batch, encode_topic
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.delivery.backlog import BacklogAge
+from services.runtime.delivery.cursor import Delivery
+from services.runtime.delivery.events import MAX_ENVELOPE_BYTES, EventFrames, EventRun
+from services.runtime.files import free_and_total_bytes
+from services.runtime.gaps.drafts import Draft, Losses
+from services.runtime.journal.journal import Journal, JournalFullError
+from services.runtime.journal.segments import LastRow, following_row, note_gap, note_late_row
+from services.runtime.lock import FileLock, wait_for_lock
+from services.runtime.process import EXIT_IO_ERROR, Shell
+
+__all__ = ["Draft", "LastRow", "Producer", "StoppedWhileWaitingError"]
+
+_log = logging.getLogger(__name__)
+
+_SYNC_INTERVAL_S = 1.0
+_PUSH_INTERVAL_S = 0.25
+"""Frames are collected so long before they are pushed: rows are readable after `flush_interval` anyway, and a message
+costs the writer as much as ten frames do. A whole batch does not wait, nor does the live path."""
+_TRIM_INTERVAL_S = 5.0
+_DRAIN_QUESTION_S = 0.2
+_STALL_S = 1.0
+_CLOSE_S = 10.0
+_MOST_REMEMBERED = 256
+"""Streams times connections; numbers of connections are never used twice, and a process runs for months."""
+_TOPIC_FLAGS, _FRAME_FLAGS = int(zmq.SNDMORE | zmq.DONTWAIT), int(zmq.DONTWAIT)
+
+
+class StoppedWhileWaitingError(Exception):
+    """Asked to end before the journal's lock was free."""
+
+
+class _Topic:
+    """One topic of this producer: its encoded name, and the last sequence number."""
+
+    __slots__ = ("encoded", "seq")
+
+    def __init__(self, encoded: bytes) -> None:
+        self.encoded = encoded
+        self.seq = 0
+
+
+class Producer:
+    """Journal, PUB, PUSH and acknowledgements of one process; used by its main thread alone."""
+
+    def __init__(self, shell: Shell, name: str, pub: "zmq.Socket[bytes]") -> None:
+        directory = shell.config.journal_of(name)
+        lock = wait_for_lock(directory / "lock", f"journal of {name}", shell.stop)
+        if lock is None:
+            raise StoppedWhileWaitingError(name)
+        self.name = name
+        self._directory = directory
+        self._lock: FileLock = lock
+        # without the wrapper of pyzmq, whose options are not used here: it takes longer than the sending
+        self._send_live = super(zmq.Socket, pub).send
+        self._max_frame_bytes = shell.config.performance.max_frame_bytes
+        self._retention_s = shell.config.storage.journal_retention
+        self._journal = Journal(directory, name, shell.epoch, max_bytes=shell.config.performance.journal_max_bytes)
+        self._journal.fsync = shell.config.storage.fsync
+        if self._journal.torn_bytes:
+            _log.warning("cut a torn tail bytes=%d journal=%s", self._journal.torn_bytes, directory)
+        self._rows: dict[str, LastRow] = dict(self._journal.last_rows)
+        self.last_rows: dict[str, LastRow] = dict(self._rows)
+        self._losses = Losses(shell.epoch)
+        self.own_gaps: list[Draft] = []
+        """What the last append listed of what the journal had not taken before."""
+        self._topics: dict[tuple[str, str, str], _Topic] = {}
+        self._frames: dict[tuple[str, int], EventFrames] = {}  # by stream and connection
+        self._pack = msgpack.Packer(autoreset=True).pack
+        self._full_since_s: float | None = None
+        self._counts = {"appended": 0, "pushed_frames": 0, "refused_frames": 0, "not_journalled": 0}
+        self._longest_write_s = 0.0
+        self._stalled: Draft | None = None
+        self._longest_sync_s = 0.0
+        self._syncs = 0
+        self._sync_s = 0.0
+        now_s = monotonic_s()
+        self._delivery = Delivery(self._journal, now_s)
+        self._backlog = BacklogAge(shell.epoch, now_s)
+        endpoints = shell.config.endpoints
+        self._push = sockets.intake_push(shell.context, endpoints.writer_intake)
+        self._acks = sockets.acks_sub(shell.context, endpoints.writer_acks, name)
+        self._next_push_s = now_s
+        self._next_trim_s = now_s
+        self._has_more = True
+        self._is_blocked = False  # the writer has not taken all that waits
+        self._poller: zmq.Poller | None = None
+        self._waiting_bytes = 0  # appended since the last push
+        self._sync_error: OSError | None = None
+        self._closing = threading.Event()
+        self._syncing = threading.Thread(target=self._sync_loop, name="journal-sync", daemon=True)
+        if self._journal.fsync:
+            self._syncing.start()
+
+    @property
+    def rows(self) -> Mapping[str, LastRow]:
+        """Where each stream stands in the journal."""
+        return self._rows
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the journal took nothing the last time."""
+        return self._full_since_s is not None
+
+    def append(self, drafts: Sequence[Draft | EventRun]) -> bool:
+        """Journal the drafts with one write, then publish them; a journal that is full costs no live message.
+
+        False where the journal does not hold just these now: it is full, or a gap of ours came in front of them.
+        """
+        self._raise_sync_error()
+        singled = [one for draft in drafts for one in self._singled(draft)]
+        self.own_gaps, drafts = self._with_closed_losses(singled)
+        is_as_told = drafts == singled
+        if self._stalled is not None:
+            drafts.insert(0, self._stalled)
+            self._stalled = None
+        rows_before = dict(self._rows)
+        frames: list[bytes] = []
+        live: list[tuple[bytes, Sequence[bytes]]] = []
+        for draft in drafts:
+            if isinstance(draft, EventRun):
+                topic, encoded = self._encoded_run(draft)
+                live.append((topic, encoded))
+                frames += encoded
+                self._note_run(draft)
+                continue
+            topic, frame = self._encoded(draft)
+            live.append((topic, (frame,)))
+            if len(frame) > self._max_frame_bytes:
+                is_as_told = False
+                self._counts["refused_frames"] += 1
+                self._losses.lost(draft.data["stream"], "oversize", self._rows.get(draft.data["stream"]))
+                continue
+            frames.append(frame)
+            self._note_row(draft)
+        if frames and not self._journalled(drafts[0].symbol, frames, rows_before):
+            is_as_told = False
+            self.own_gaps = []
+            self._rows = rows_before
+            for draft in drafts:
+                self._losses.lost(draft.stream_name, "journal full", rows_before.get(draft.stream_name))
+        self._publish(live)
+        return is_as_told
+
+    def publish_live(self, draft: Draft) -> None:
+        """Publish only: a request or a status is not recorded."""
+        topic, frame = self._encoded(draft)
+        self._publish([(topic, (frame,))])
+
+    def register(self, poller: zmq.Poller) -> None:
+        """Have the poller wake for acknowledgements, and for the writer's readiness while something waits for it."""
+        poller.register(self._acks, zmq.POLLIN)
+        self._poller = poller
+
+    def poll_timeout_s(self, now_s: float) -> float:
+        """How long a poll may sleep before `serve` is due again."""
+        due = [self._next_trim_s - now_s]
+        if self._has_more:
+            due.append(self._next_push_s - now_s)
+        question_s = self._delivery.question_due_s(now_s)
+        if question_s is not None:
+            due.append(question_s)
+        return max(0.0, min(due))
+
+    def serve(self, now_s: float) -> None:
+        """Hear the writer, push what it does not have, ask what it leaves open, and trim."""
+        self._raise_sync_error()
+        self._hear(now_s)
+        if now_s >= self._next_push_s or (self._is_blocked and sockets.is_writable(self._push)):
+            self._push_pending(now_s)
+        question_s = self._delivery.question_due_s(now_s)
+        if question_s is not None and question_s <= 0:
+            self._ask(now_s)
+        if now_s >= self._next_trim_s:
+            self._next_trim_s = now_s + _TRIM_INTERVAL_S
+            self._journal.trim(now_s, self._retention_s)
+
+    def drain(self, timeout_s: float, *, until_durable: bool = False) -> bool:
+        """Push until the writer has received everything, or made it durable; False when the time is over before."""
+        is_done = self._delivery.is_durable if until_durable else self._delivery.is_received
+        deadline_s = monotonic_s() + timeout_s
+        next_question_s = monotonic_s()
+        while (now_s := monotonic_s()) < deadline_s:
+            self._hear(now_s)
+            self._push_pending(now_s)
+            if is_done():
+                return True
+            if now_s >= next_question_s:
+                self._ask(now_s)
+                next_question_s = now_s + _DRAIN_QUESTION_S
+            self._acks.poll(20)
+        return False
+
+    def status(self) -> dict[str, Any]:
+        """For the process's status message."""
+        ack = self._delivery.last_ack
+        durable = ack.durable if ack else None
+        backlog_bytes = self._journal.unacknowledged_bytes(self._delivery.durable)
+        free_bytes, total_bytes = free_and_total_bytes(self._directory)
+        return {
+            **self._counts,
+            "disk_free_bytes": free_bytes,
+            "disk_total_bytes": total_bytes,
+            "state": "recording" if self._full_since_s is None else "journal full",
+            "journal_bytes": self._journal.size_bytes,
+            "unacknowledged_bytes": backlog_bytes,
+            "unacknowledged_s": self._backlog.age_s(
+                self._journal.next_position, durable, backlog_bytes=backlog_bytes, now_s=monotonic_s()
+            ),
+            "next_position": self._journal.next_position,
+            "writer_id": ack.writer_id if ack else None,
+            "durable": durable,
+            "received": ack.received if ack else None,
+            "unexpected_acks": self._delivery.reports,
+            "damaged_bytes": self._journal.damaged_bytes,
+            "torn_bytes": self._journal.torn_bytes,
+            "longest_write_s": self._longest_write_s,
+            "syncs": self._syncs,
+            "sync_s": self._sync_s,
+            "longest_sync_s": self._longest_sync_s,
+        }
+
+    def forget(self) -> None:
+        """Delete the journal, all of which is durable; only `close` may follow."""
+        ack = self._delivery.last_ack
+        self._journal.delete(ack.durable if ack else None)
+
+    def close(self) -> None:
+        """Make the journal durable and let its next owner in."""
+        self._closing.set()
+        if self._syncing.is_alive():
+            self._syncing.join(_CLOSE_S)
+        self._journal.close()
+        self._push.close()
+        self._acks.close()
+        self._lock.release()
+
+    def _singled(self, draft: Draft | EventRun) -> Iterable[Draft | EventRun]:
+        """A run as it is, unless one of its messages is to be looked at alone."""
+        if not isinstance(draft, EventRun):
+            return (draft,)
+        largest_bytes = max(map(len, draft.events)) + MAX_ENVELOPE_BYTES
+        if largest_bytes > self._max_frame_bytes or self._losses.is_open(draft.stream_name):
+            return draft.drafts()
+        return (draft,)
+
+    def _with_closed_losses(self, drafts: Sequence[Draft | EventRun]) -> tuple[list[Draft], list[Draft | EventRun]]:
+        """The gaps that end with these drafts, and the drafts, behind the gaps that end with them.
+
+        In front of all, because late rows among them may lie in what was lost, and fill that again.
+        """
+        own, inside = self._losses.closed_by_any([draft for draft in drafts if not isinstance(draft, EventRun)])
+        if inside:
+            drafts = [
+                draft for draft in drafts if isinstance(draft, EventRun) or draft.data.get("gap_id") not in inside
+            ]
+        return own, [*own, *drafts]
+
+    def _encoded_run(self, run: EventRun) -> tuple[bytes, list[bytes]]:
+        name, symbol, stream_type, variant, _ = run.stream
+        topic = self._topic((stream_type, symbol, variant))
+        frames = self._frames_of((stream_type, symbol, name), run.connection)
+        encoded = frames.encode(topic.seq + 1, run.stamps_ns, run.events)
+        topic.seq += len(encoded)
+        return topic.encoded, encoded
+
+    def _encoded(self, draft: Draft) -> tuple[bytes, bytes]:
+        topic = self._topic(draft[:3])
+        topic.seq += 1
+        data = draft.data
+        if data["source"] == "ws" and draft.stream_type != "raw":
+            frames = self._frames_of((draft.stream_type, draft.symbol, data["stream"]), data["connection"])
+            return topic.encoded, frames.encode(topic.seq, (data["recv_ns"],), (data["event"],))[0]
+        data["producer"] = self.name
+        data["epoch"] = self._journal.epoch
+        data["seq"] = topic.seq
+        return topic.encoded, self._pack((draft.stream_type, data))
+
+    def _frames_of(self, topic: tuple[str, str, str], connection: int) -> EventFrames:
+        frames = self._frames.get((topic[2], connection))
+        if frames is None:
+            if len(self._frames) >= _MOST_REMEMBERED:
+                self._frames.clear()
+            frames = EventFrames(topic, connection, producer=self.name, epoch=self._journal.epoch)
+            self._frames[topic[2], connection] = frames
+        return frames
+
+    def _topic(self, key: tuple[str, str, str]) -> _Topic:
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = _Topic(encode_topic(*key))
+        return topic
+
+    def _note_run(self, run: EventRun) -> None:
+        name, symbol, stream_type, _, _ = run.stream
+        before = self._rows.get(name)
+        self._rows[name] = following_row(before, stream_type, symbol, run.reading, recv_ns=run.stamps_ns[-1])
+
+    def _note_row(self, draft: Draft) -> None:
+        if draft.stream_type == "gap":
+            note_gap(self._rows, draft.data)
+            return
+        reading = draft.reading
+        if reading is None:
+            note_late_row(self._rows, draft.stream_type, draft.data)
+            return
+        data = draft.data
+        before = self._rows.get(data["stream"])
+        self._rows[data["stream"]] = following_row(
+            before, draft.stream_type, draft.symbol, reading, recv_ns=data["recv_ns"]
+        )
+
+    def _journalled(self, symbol: str, frames: list[bytes], rows_before: dict[str, LastRow]) -> bool:
+        started_s = monotonic_s()
+        try:
+            self._journal.append(frames, rows_before)
+        except JournalFullError as error:
+            self._counts["not_journalled"] += len(frames)
+            if self._full_since_s is None:
+                self._full_since_s = started_s
+                _log.error("journal full: %s; live messages go on, what is not kept becomes a gap", error)
+            return False
+        finally:
+            self._note_write(symbol, monotonic_s() - started_s)
+        if self._full_since_s is not None:
+            _log.warning("journal has room again after_s=%.1f", monotonic_s() - self._full_since_s)
+            self._full_since_s = None
+        self._counts["appended"] += len(frames)
+        self._has_more = True
+        self._waiting_bytes += sum(map(len, frames))
+        if self._waiting_bytes >= MAX_BATCH_BYTES:
+            self._next_push_s = started_s
+        return True
+
+    def _note_write(self, symbol: str, taken_s: float) -> None:
+        """A write that stood still is told by a row, since what was received meanwhile waited for it."""
+        self._longest_write_s = max(self._longest_write_s, taken_s)
+        if taken_s < _STALL_S:
+            return
+        to_ns = wall_ns()
+        from_ns = to_ns - int(taken_s * 1e9)
+        _log.warning("journal stalled seconds=%.1f", taken_s)
+        data = {
+            "symbol": symbol,
+            "stream": "status",
+            "recv_ns": to_ns,
+            "source": "local",
+            "reason": "journal stalled",
+            "from_ns": from_ns,
+            "to_ns": to_ns,
+        }
+        self._stalled = Draft("status", symbol, "stall", data)
+
+    def _publish(self, live: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
+        send = self._send_live
+        for topic, frames in live:
+            for frame in frames:
+                send(topic, _TOPIC_FLAGS)
+                send(frame, _FRAME_FLAGS)
+
+    def _hear(self, now_s: float) -> None:
+        while sockets.is_readable(self._acks):
+            topic, *parts = self._acks.recv_multipart(zmq.DONTWAIT)
+            if topic.decode(errors="replace") != self.name or len(parts) != 1:
+                continue  # of a producer whose name begins like ours
+            try:
+                ack = decode_ack(parts[0])
+            except WireError as error:
+                _log.warning("ack refused: %s", error)
+                continue
+            self._delivery.heard(ack, now_s)
+            self._has_more = True
+            self._next_push_s = min(self._next_push_s, now_s)
+
+    def _push_pending(self, now_s: float) -> None:
+        self._next_push_s = now_s + _PUSH_INTERVAL_S
+        self._waiting_bytes = 0
+        while True:
+            if not sockets.is_writable(self._push):  # a chunk would be read for nothing
+                self._set_blocked(is_blocked=True)
+                return
+            chunk = self._delivery.next_chunk()
+            if chunk is None:
+                break
+            try:
+                self._push.send_multipart(encode_batch(chunk.batch), zmq.DONTWAIT)
+            except zmq.Again:
+                self._set_blocked(is_blocked=True)
+                return
+            self._delivery.pushed(chunk, now_s)
+            self._counts["pushed_frames"] += chunk.frame_count
+        self._has_more = False
+        self._set_blocked(is_blocked=False)
+
+    def _set_blocked(self, *, is_blocked: bool) -> None:
+        """A writer that catches up takes batch upon batch: the timer alone would let it wait for each."""
+        if is_blocked != self._is_blocked and self._poller is not None:
+            if is_blocked:
+                self._poller.register(self._push, zmq.POLLOUT)
+            else:
+                self._poller.unregister(self._push)
+        self._is_blocked = is_blocked
+
+    def _ask(self, now_s: float) -> None:
+        chunk = self._delivery.question()
+        self._delivery.asked(now_s)
+        if chunk is None:
+            return  # the disk has lost what is open; what was pushed of it may still become durable
+        try:
+            self._push.send_multipart(encode_batch(chunk.batch), zmq.DONTWAIT)
+        except zmq.Again:
+            pass  # the writer is away or behind: asking later is soon enough
+        else:
+            self._counts["pushed_frames"] += chunk.frame_count
+
+    def _sync_loop(self) -> None:
+        while not self._closing.wait(_SYNC_INTERVAL_S):
+            started_s = monotonic_s()
+            try:
+                self._journal.sync()
+            except OSError as error:
+                self._sync_error = error
+                return
+            taken_s = monotonic_s() - started_s
+            self._longest_sync_s = max(self._longest_sync_s, taken_s)
+            self._syncs += 1
+            self._sync_s += taken_s
+
+    def _raise_sync_error(self) -> None:
+        if self._sync_error is not None:
+            raise OSError(EXIT_IO_ERROR, f"journal could not be made durable: {self._sync_error}")

@@ -1,0 +1,240 @@
+"""An exchange's JSON message as the cells of a CSV row, digits and spelling kept.
+
+Nothing here is rounded or rendered again: a cell is the message's own bytes without the quotes. A message whose shape
+is not the row form's is a `RowFault`, never a guess.
+"""
+
+import re
+from collections.abc import Iterable
+from operator import itemgetter
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Raw
+
+from binance_streamer.exchange.streams import IMPLIED_BY_FILE, RowForm
+from services.runtime.delivery.events import Known, Messages
+from services.writer.rows.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, is_json, layout_of
+
+_Members = dict[str, Raw]
+
+_decode_members = msgspec.json.Decoder(_Members).decode
+_decode_elements = msgspec.json.Decoder(list[Raw]).decode
+_decode_text = msgspec.json.Decoder(str).decode
+_decode_levels = msgspec.json.Decoder(list[tuple[Raw, Raw]]).decode
+
+EXPECTED_KEYS = frozenset({"st", "ps"})
+"""No column has them and every message does (since 2026-06-30): kept in `extra`, but not news."""
+
+# Numbers, true, false and words in upper case; a lower-case n is not among them, so a null never passes.
+_PLAIN = b'0123456789.-+ABCDEFGHIJKLMNOPQRSTUVWXYZ_truefals",'
+_QUOTE = b'"'
+_is_number = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
+_has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
+
+_MAX_REMEMBERED_EXTRAS = 1000
+_MAX_LAYOUTS = 32
+"""Messages from which the layout is learned; in a stream that changes its spelling more often it would not pay."""
+_MAX_NEW_KEYS = 20
+_MAX_NEW_KEY_CHARACTERS = 40
+
+
+class RowFault(ValueError):  # noqa: N818 (a fault of the message, not of the program)
+    """Why a message has no row form."""
+
+
+class Cells(NamedTuple):
+    """A row's own columns, what is left over as the cell `extra`, and the time that decides the day."""
+
+    columns: bytes
+    extra: bytes
+    day_ms: int | None
+
+
+class CellReader:
+    """Makes the cells of one stream's messages.
+
+    `implied` are the values, by key, that the place of the file says already (`{"e": b'"trade"'}`); where a message
+    has another value there, it is kept in `extra`.
+    """
+
+    def __init__(self, form: RowForm, implied: dict[str, bytes]) -> None:
+        scalars = [pair for pair in form.columns if pair[1] not in form.levels]
+        levels = [pair for pair in form.columns if pair[1] in form.levels]
+        assert list(form.columns) == scalars + levels, "levels stand behind all other columns"
+        self._inner = form.inner
+        self._scalars = scalars
+        self._levels = levels
+        self._optional = form.optional
+        self._commas = len(scalars) - 1
+        self._pick = itemgetter(*(key for _, key in scalars))
+        self._day = form.day
+        self._columns = frozenset(key for _, key in form.columns)
+        self._implied = {key: Raw(value) for key, value in implied.items()}
+        self._form = form
+        self._layout: Layout | None = None
+        self._layouts_left = _MAX_LAYOUTS if len(levels) == 2 and not form.inner else 0
+        self._remembered_extras: dict[tuple[tuple[str, ...], bytes], bytes] = {}
+        self.new_keys: set[str] = set()
+
+    def lines(self, messages: Messages[Known], epoch: int) -> Lines | None:
+        """The lines of messages of a websocket that are JSON, None where `read` has to be asked about each of them."""
+        found = self._layout.lines(messages, epoch) if self._layout else None
+        if found is None and self._layouts_left:
+            self._layout = None  # the next message has a newer one
+        return found
+
+    def read(self, event: bytes) -> Cells:
+        """The cells of one message."""
+        try:
+            if not event.isascii():
+                event.decode()
+            members = self._named(event) if self._form.array else _decode_members(event)
+            if self._inner:
+                members = self._flattened(members)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RowFault(f"not a JSON object: {error}") from error
+        columns = self._scalar_cells(members)
+        for column, key in self._levels:
+            level_list = members.get(key)
+            if level_list is None:
+                raise RowFault(f"the key {key} ({column}) is missing")
+            columns += b',"' + level_cell(bytes(level_list), key) + _QUOTE
+        extra = self._extra_cell(members)
+        if self._layout is None and self._layouts_left:
+            self._layouts_left -= 1
+            self._layout = layout_of(event, members, self._form, extra)
+        return Cells(columns, extra, _milliseconds(members.get(self._day)))
+
+    def _named(self, event: bytes) -> _Members:
+        """An array's elements by their keys; those that no key is known for by their number."""
+        keys, values = self._form.array, _decode_elements(event)
+        members = {keys[number] if number < len(keys) else str(number): value for number, value in enumerate(values)}
+        return members | {key: Raw(value) for key, value in self._form.constants}
+
+    def _flattened(self, members: _Members) -> _Members:
+        prefix = self._inner + "."
+        inner = members.pop(self._inner, None)
+        if inner is None:
+            raise RowFault(f"the key {self._inner} is missing")
+        for key, value in _decode_members(inner).items():
+            members[prefix + key] = value
+        return members
+
+    def _scalar_cells(self, members: _Members) -> bytes:
+        try:
+            joined = b",".join(self._pick(members))
+        except KeyError:
+            return self._scalar_cells_one_by_one(members)
+        if joined.count(b",") == self._commas and not joined.translate(None, _PLAIN) and b'""' not in joined:
+            return joined.replace(_QUOTE, b"")
+        return self._scalar_cells_one_by_one(members)
+
+    def _scalar_cells_one_by_one(self, members: _Members) -> bytes:
+        cells = []
+        for column, key in self._scalars:
+            value = members.get(key)
+            if value is not None:
+                cells.append(_scalar_cell(bytes(value), key))
+            elif key in self._optional:
+                cells.append(b"")
+            else:
+                raise RowFault(f"the key {key} ({column}) is missing")
+        return b",".join(cells)
+
+    def _extra_cell(self, members: _Members) -> bytes:
+        implied = self._implied
+        known = self._columns
+        extra = [item for item in members.items() if item[0] not in known and implied.get(item[0]) != item[1]]
+        if not extra:
+            return b""
+        values = b",".join([value for _, value in extra])
+        remembered = (tuple([key for key, _ in extra]), values)
+        cell = self._remembered_extras.get(remembered)
+        if cell is None:
+            cell = self._new_extra_cell(extra)
+            if len(self._remembered_extras) < _MAX_REMEMBERED_EXTRAS and len(values) < 200:
+                self._remembered_extras[remembered] = cell
+        return cell
+
+    def _new_extra_cell(self, extra: Iterable[tuple[str, Raw]]) -> bytes:
+        outer: list[bytes] = []
+        inner: list[bytes] = []
+        prefix = self._inner + "."
+        for key, value in extra:
+            is_inner = bool(self._inner) and key.startswith(prefix)
+            own_key = key[len(prefix) :] if is_inner else key
+            (inner if is_inner else outer).append(msgspec.json.encode(own_key) + b":" + bytes(value))
+            if own_key not in EXPECTED_KEYS and own_key not in IMPLIED_BY_FILE and len(self.new_keys) < _MAX_NEW_KEYS:
+                self.new_keys.add(key[:_MAX_NEW_KEY_CHARACTERS])
+        if inner:
+            outer.append(msgspec.json.encode(self._inner) + b":{" + b",".join(inner) + b"}")
+        return quoted(b"{" + b",".join(outer) + b"}")
+
+
+def level_cell(levels: bytes, key: str) -> bytes:
+    """`[["1.20","3"]]` → `[[1.20,3]]`; anything else than pairs of numbers is a fault."""
+    return _plain_level_cell(levels) or _level_cell_one_by_one(levels, key)
+
+
+def _plain_level_cell(levels: bytes) -> bytes | None:
+    """The cell of levels in the exchange's own spelling, None of any others."""
+    skeleton = levels.translate(None, NUMBER_BYTES)
+    if skeleton != SKELETONS[len(skeleton)]:
+        return None
+    bare = levels.translate(None, _QUOTE)
+    return bare if is_json(bare) else None
+
+
+def _level_cell_one_by_one(levels: bytes, key: str) -> bytes:
+    try:
+        pairs = _decode_levels(levels)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RowFault(f"{key} is not a list of [price, quantity]") from error
+    rendered = []
+    for pair in pairs:
+        price, quantity = (_bare_number(bytes(value), key) for value in pair)
+        rendered.append(b"[" + price + b"," + quantity + b"]")
+    return b"[" + b",".join(rendered) + b"]"
+
+
+def _bare_number(value: bytes, key: str) -> bytes:
+    bare = value[1:-1] if value[:1] == _QUOTE else value
+    if not _is_number(bare):
+        raise RowFault(f"{key} holds a price or quantity that is no number")
+    return bare
+
+
+def _scalar_cell(value: bytes, key: str) -> bytes:
+    first = value[:1]
+    if first == _QUOTE:
+        return text_cell(_decode_text(value), key)
+    if first in b"[{n":
+        raise RowFault(f"{key} is {value[:20].decode(errors='replace')}, not a plain value")
+    return value
+
+
+def text_cell(text: str, what: str) -> bytes:
+    """A text as a CSV cell; the empty text is `""`, unlike a value that is missing."""
+    if _has_control(text):
+        raise RowFault(f"{what} holds a control character")
+    if not text:
+        return b'""'
+    cell = text.encode()
+    return quoted(cell) if b"," in cell or _QUOTE in cell else cell
+
+
+def quoted(cell: bytes) -> bytes:
+    """In quotes, as CSV needs it for commas and quotes; every row is one line, so a line break is a fault."""
+    if b"\n" in cell or b"\r" in cell:
+        raise RowFault("a value holds a line break")
+    return _QUOTE + cell.replace(_QUOTE, b'""') + _QUOTE
+
+
+def _milliseconds(value: Raw | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        return int(bytes(value))
+    except ValueError:
+        return None

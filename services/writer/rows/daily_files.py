@@ -1,0 +1,61 @@
+"""Where a row belongs: the file of its symbol, its kind and its UTC day. No name from the wire leaves the directory."""
+
+import re
+from datetime import date
+from typing import NamedTuple
+
+from binance_streamer.config.symbols import encode_name, symbol_fault
+from binance_streamer.exchange import streams as exchange
+
+DAY_NS = 86_400 * 10**9
+DAY_MS = 86_400_000
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_FIRST_DAY = date(2019, 1, 1).toordinal() - _EPOCH_DAY
+_LAST_DAY = date(2100, 1, 1).toordinal() - _EPOCH_DAY - 1
+_is_own_type = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch
+
+
+class Target(NamedTuple):
+    """A file: its path below the data directory, its first line, and the series of daily files that it belongs to."""
+
+    path: str
+    header: bytes
+    series: str
+
+
+def daily_file(folder: str, stem: str, day_number: int, header: bytes) -> Target:
+    """The file of one kind of rows of one symbol and day."""
+    return Target(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, f"{folder}/{stem}")
+
+
+def root_file(stem: str, day_number: int, suffix: str, header: bytes) -> Target:
+    """The file of one kind of rows that belong to no symbol, and of one day."""
+    return Target(f"{stem}_{day_text(day_number)}.{suffix}", header, stem)
+
+
+def day_text(day_number: int) -> str:
+    """`20261122`."""
+    return date.fromordinal(_EPOCH_DAY + day_number).strftime("%Y%m%d")
+
+
+def day_of(day_ms: int | None, recv_ns: int) -> int:
+    """Days since the epoch: of the exchange's time if it is one, else of the receipt, else 0."""
+    number = day_ms // DAY_MS if day_ms is not None else -1
+    if not _FIRST_DAY <= number <= _LAST_DAY:
+        number = recv_ns // DAY_NS
+    return number if _FIRST_DAY <= number <= _LAST_DAY else 0
+
+
+def is_free_stem(stream_type: str) -> bool:
+    """Whether a stream type of ours gives file names that no stream of the exchange can have."""
+    return _is_own_type(stream_type) is not None and not any(
+        stream_type.startswith(f"{known}_") for known in exchange.ROW_FORMS if exchange.event_name(known)
+    )
+
+
+def raw_folder(producer: str, symbol: str) -> str:
+    """The folder for what has no row form: the symbol's, or where that is none, one with the producer's name."""
+    if symbol_fault(symbol) is None:
+        return encode_name(symbol)
+    name = encode_name(producer)
+    return name if len(name) <= 120 else "_unknown"

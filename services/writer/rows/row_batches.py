@@ -1,0 +1,85 @@
+"""Rows of messages that go into one file, made and noted together: the writer's hot path. Pure."""
+
+from collections.abc import Iterable
+
+from services.runtime.delivery.events import Messages
+from services.writer.rows.cells import RowFault
+from services.writer.rows.daily_files import DAY_MS, day_of
+from services.writer.rows.layout import Lines
+from services.writer.rows.rows import Route, Row, RowMaker, Run
+
+
+class Bunch:
+    """Lines of consecutive messages that go into one file, and what continuity needs to know of both ends."""
+
+    __slots__ = ("_day_from_ms", "_day_to_ms", "_messages", "_run", "_start", "lines", "target")
+
+    def __init__(self, run: Run, messages: Messages[Route], start: int, day_ms: int | None) -> None:
+        """`start`: the first one's place among the messages; `day_ms`: its time that decides the day."""
+        day = day_of(day_ms, messages.stamps_ns[start])
+        self._run = run
+        self._messages = messages
+        self._start = start
+        self._day_from_ms = day * DAY_MS
+        self._day_to_ms = self._day_from_ms + DAY_MS
+        self.target = messages.known.target(day)
+        self.lines: list[bytes] = []
+
+    @property
+    def first(self) -> Row:
+        """The first row, without its line."""
+        return self._row(self._start)
+
+    @property
+    def last(self) -> Row:
+        """The last one."""
+        return self._row(self._start + len(self.lines) - 1)
+
+    def takes(self, day_ms: int | None) -> bool:
+        """Whether a message of this time goes into the same file."""
+        return day_ms is not None and 0 < self._day_from_ms <= day_ms < self._day_to_ms  # day 0: no time could be had
+
+    def _row(self, at: int) -> Row:
+        route, seqs, stamps_ns, events = self._messages
+        target = self.target
+        return Row(
+            target, b"", target.series, self._run.epoch, seqs[at], route.topic, route.stream, stamps_ns[at], events[at]
+        )
+
+
+def bunches(maker: RowMaker, run: Run, batch: Iterable[Messages[Route]]) -> list[Bunch | Row]:
+    """The rows of these messages, the same that the maker makes of their frames; those that have no form alone."""
+    found: list[Bunch | Row] = []
+    for messages in batch:
+        assert messages.known.cells is not None
+        lines = messages.known.cells.lines(messages, run.epoch)
+        bunch = _of_one_day(run, messages, lines) if lines else None
+        found += [bunch] if bunch else _one_by_one(maker, run, messages)
+    return found
+
+
+def _of_one_day(run: Run, messages: Messages[Route], lines: Lines) -> Bunch | None:
+    days_ms = lines.days_ms
+    bunch = Bunch(run, messages, 0, days_ms[0])
+    bunch.lines = lines.lines
+    return bunch if bunch.takes(min(days_ms)) and bunch.takes(max(days_ms)) else None
+
+
+def _one_by_one(maker: RowMaker, run: Run, messages: Messages[Route]) -> list[Bunch | Row]:
+    found: list[Bunch | Row] = []
+    bunch: Bunch | None = None
+    route, seqs, stamps_ns, events = messages
+    assert route.cells is not None
+    read, epoch = route.cells.read, run.epoch
+    for number, event in enumerate(events):
+        try:
+            columns, extra, day_ms = read(event)
+        except RowFault as fault:
+            found.append(maker.raw_message(run, messages, number, reason=str(fault)))
+            bunch = None
+            continue
+        if bunch is None or not bunch.takes(day_ms):
+            bunch = Bunch(run, messages, number, day_ms)
+            found.append(bunch)
+        bunch.lines.append(b"%b,%d,%d,%d,ws,%b\n" % (columns, stamps_ns[number], epoch, seqs[number], extra))
+    return found

@@ -1,0 +1,239 @@
+"""What is durable, in one small SQLite database: positions, file lengths, last rows. One transaction per commit."""
+
+import contextlib
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from binance_streamer.wire.frames import Topic
+from services.runtime.files import note_synced
+from services.writer.store.errors import BlockedError
+from services.writer.store.losses import Damage, StreamRecord
+from services.writer.store.sequences import Interval, Sequences
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE epochs (
+    ordinal INTEGER PRIMARY KEY AUTOINCREMENT, producer TEXT NOT NULL, epoch INTEGER NOT NULL,
+    next INTEGER NOT NULL, UNIQUE (producer, epoch));
+CREATE TABLE files (
+    path TEXT PRIMARY KEY, length INTEGER NOT NULL, first_ns INTEGER NOT NULL, written_ns INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE streams (
+    producer TEXT, stream_type TEXT, symbol TEXT, variant TEXT, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
+    recv_ns INTEGER NOT NULL, last_id INTEGER, suspect_epoch INTEGER,
+    PRIMARY KEY (producer, stream_type, symbol, variant)) WITHOUT ROWID;
+CREATE TABLE damages (
+    series TEXT PRIMARY KEY, symbol TEXT NOT NULL, from_id INTEGER, from_ns INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE rebuilt (identity TEXT, epoch INTEGER, first INTEGER, last INTEGER);
+"""
+_VERSION = 1
+_BLOCKED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
+
+
+class LedgerDamagedError(Exception):
+    """The database is there, but cannot be used."""
+
+
+class FileRecord(NamedTuple):
+    """A file's durable length; `first_ns` is the receive stamp of its first row, `written_ns` when it last grew."""
+
+    path: str
+    length: int
+    first_ns: int
+    written_ns: int
+
+
+class Entry(NamedTuple):
+    """Everything that one commit makes durable."""
+
+    positions: Sequence[tuple[str, int, int]]
+    files: Sequence[FileRecord]
+    streams: Sequence[StreamRecord]
+    damages: Sequence[Damage]
+
+
+class Ledger:
+    """The database, open and this process's own: nobody reads it meanwhile."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create; `LedgerDamagedError` where what is there is no ledger."""
+        self._connection = _connect(path)
+        self._log = path.with_name(path.name + "-wal")
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+        path.chmod(0o640)
+
+    @property
+    def writer_id(self) -> str:
+        """A name made up with the database: a producer that hears another one knows that the old one is gone."""
+        return str(self._connection.execute("SELECT value FROM meta WHERE key = 'writer_id'").fetchone()[0])
+
+    def positions(self) -> list[tuple[str, int, int]]:
+        """(producer, epoch, next position) in the order in which the epochs were met."""
+        return self._connection.execute("SELECT producer, epoch, next FROM epochs ORDER BY ordinal").fetchall()
+
+    def file(self, path: str) -> FileRecord | None:
+        """What is known of one file."""
+        query = "SELECT path, length, first_ns, written_ns FROM files WHERE path = ?"
+        row = self._connection.execute(query, (path,)).fetchone()
+        return FileRecord(*row) if row else None
+
+    def files_since(self, written_ns: int) -> list[FileRecord]:
+        """The files that have grown since."""
+        query = "SELECT path, length, first_ns, written_ns FROM files WHERE written_ns >= ?"
+        return [FileRecord(*row) for row in self._connection.execute(query, (written_ns,))]
+
+    def last_written_ns(self) -> int:
+        """When a file last grew."""
+        return int(self._connection.execute("SELECT coalesce(max(written_ns), 0) FROM files").fetchone()[0])
+
+    def streams(self) -> list[StreamRecord]:
+        """The last rows."""
+        query = (
+            "SELECT producer, stream_type, symbol, variant, epoch, seq, recv_ns, last_id, suspect_epoch FROM streams"
+        )
+        return [StreamRecord(row[0], Topic(*row[1:4]), *row[4:]) for row in self._connection.execute(query)]
+
+    def damages(self) -> list[Damage]:
+        """Damaged files that no row has followed yet."""
+        return [
+            Damage(*row) for row in self._connection.execute("SELECT series, symbol, from_id, from_ns FROM damages")
+        ]
+
+    def rebuilt(self) -> Sequences:
+        """What was in the files when the ledger before this one was lost."""
+        sequences = Sequences()
+        for row in self._connection.execute("SELECT identity, epoch, first, last FROM rebuilt"):
+            sequences.add(Interval(*row))
+        return sequences
+
+    def commit(self, entry: Entry) -> None:
+        """All of it, or nothing."""
+        with self._transaction():
+            self._write_positions(entry.positions)
+            self._write_files(entry.files)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO streams VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(record.producer, *record.topic, *record[2:]) for record in entry.streams],
+            )
+            self._connection.execute("DELETE FROM damages")
+            self._connection.executemany("INSERT INTO damages VALUES (?, ?, ?, ?)", entry.damages)
+
+    def announce(self, files: Sequence[FileRecord]) -> None:
+        """Name files before they are made: one that is not named is none of ours."""
+        with self._transaction():
+            self._write_files(files)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not been told yet what the files hold."""
+        return self._connection.execute("SELECT 1 FROM meta WHERE key = 'begun'").fetchone() is None
+
+    def begin(self, files: Iterable[FileRecord], sequences: Sequences) -> None:
+        """Start from what the files hold."""
+        with self._transaction():
+            self._write_files(files)
+            self._connection.executemany("INSERT INTO rebuilt VALUES (?, ?, ?, ?)", sequences)
+            self._connection.execute("INSERT INTO meta VALUES ('begun', 'yes')")
+
+    def probe(self) -> None:
+        """Write something: raises `BlockedError` where that does not work."""
+        with self._transaction():
+            self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('probe', ?)", (secrets.token_hex(8),))
+
+    def close(self) -> None:
+        """Close the database; what was committed stays."""
+        self._connection.close()
+
+    def _prepare(self) -> None:
+        try:
+            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+            if version == 0 and not self._connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+                self._create()
+            elif version != _VERSION:
+                raise LedgerDamagedError(f"schema version {version}, expected {_VERSION}")
+            (result,) = self._connection.execute("PRAGMA quick_check").fetchone()
+            if result != "ok":
+                raise LedgerDamagedError(str(result))
+            self.writer_id  # noqa: B018 (raises where it is missing)
+        except (sqlite3.DatabaseError, TypeError) as error:
+            blocked = _blocked(error)
+            if blocked is not None:
+                raise blocked from error
+            raise LedgerDamagedError(str(error)) from error
+
+    def _create(self) -> None:
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA.split(";"):
+                self._connection.execute(statement)
+            self._connection.execute("INSERT INTO meta VALUES ('writer_id', ?)", (secrets.token_hex(8),))
+            self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+        note_synced(self._log)
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All of it or nothing, and durable behind it."""
+        with _blocked_if_full(), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+        note_synced(self._log)
+
+    def _write_positions(self, positions: Iterable[tuple[str, int, int]]) -> None:
+        self._connection.executemany(
+            "INSERT INTO epochs (producer, epoch, next) VALUES (?, ?, ?) "
+            "ON CONFLICT (producer, epoch) DO UPDATE SET next = excluded.next",
+            positions,
+        )
+
+    def _write_files(self, files: Iterable[FileRecord]) -> None:
+        self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)
+
+
+def set_aside(path: Path, now_ns: int) -> None:
+    """Rename a damaged database and what belongs to it, so that a new one can begin."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        part = path.with_name(path.name + suffix)
+        if os.path.lexists(part):
+            part.rename(part.with_name(f"{path.name}.damaged-{now_ns}{suffix}"))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    with _blocked_if_full():
+        connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        # exclusive: no shared memory file, which on a full disk would end the process with SIGBUS
+        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = FULL"):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise (_blocked(error) or LedgerDamagedError(str(error))) from error
+    return connection
+
+
+class _blocked_if_full:  # noqa: N801 (reads as a statement)
+    """Translates SQLite's word for a full or read-only disk."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, sqlite3.DatabaseError):
+            blocked = _blocked(error)
+            if blocked is not None:
+                raise blocked from error
+            raise OSError(f"ledger: {error}") from error
+
+
+def _blocked(error: Exception) -> BlockedError | None:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return (
+        BlockedError("disk full" if code == sqlite3.SQLITE_FULL else f"ledger: {error}") if code in _BLOCKED else None
+    )

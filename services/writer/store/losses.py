@@ -1,0 +1,234 @@
+"""The last row of every topic, and from it the bounds of what a journal or a file lost. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from binance_streamer.exchange import streams as exchange
+from binance_streamer.wire.frames import Topic
+from services.runtime.gaps.drafts import Bounds, bounds_of, state_of_new
+from services.writer.rows.own_rows import MAX_NUMBER
+from services.writer.rows.rows import Row, Run
+
+ANY_EPOCH = -1
+LOST = "lost in the journal"
+DAMAGED = "file damaged"
+
+_MARKER = Topic("", "", "")
+"""Stands for the topics of a producer that have had no row before its journal lost some."""
+
+
+class StreamRecord(NamedTuple):
+    """The last row of one topic of one producer.
+
+    `suspect_epoch` is the epoch of which rows may be missing behind it (ANY_EPOCH where sequence numbers cannot tell),
+    None where all is well.
+    """
+
+    producer: str
+    topic: Topic
+    epoch: int
+    seq: int
+    recv_ns: int
+    last_id: int | None
+    suspect_epoch: int | None
+
+
+class Damage(NamedTuple):
+    """Rows of a series of files are gone, from behind its last row that is left to the next one that comes."""
+
+    series: str
+    symbol: str
+    from_id: int | None
+    from_ns: int
+
+
+class Hole(NamedTuple):
+    """Rows that are missing from a stream: ids in (from_id, to_id], receive stamps between from_ns and to_ns.
+
+    Both ids or none, growing; stamps in order.
+    """
+
+    symbol: str
+    stream: str
+    from_id: int | None
+    to_id: int | None
+    from_ns: int
+    to_ns: int
+    reason: str
+
+    @property
+    def state(self) -> str:
+        """Open where REST can be asked for what is missing."""
+        try:
+            stream_type = exchange.stream_from_name(self.stream).stream_type
+        except exchange.ExchangeError:  # of our own messages
+            stream_type = ""
+        return state_of_new(stream_type, Bounds(*self[2:6]))
+
+
+@dataclass(slots=True)
+class _State:
+    record: StreamRecord
+    row: Row | None = None
+    suspect_epoch: int | None = None
+    is_dirty: bool = False
+
+
+class Streams:
+    """Follows the rows of all topics."""
+
+    def __init__(self, records: Iterable[StreamRecord] = (), damages: Iterable[Damage] = ()) -> None:
+        self._states: dict[str, dict[Topic, _State]] = {}
+        self._damages = {damage.series: damage for damage in damages}
+        for record in records:
+            states = self._states.setdefault(record.producer, {})
+            states[record.topic] = _State(record, suspect_epoch=record.suspect_epoch)
+
+    def lost_positions(self, run: Run, *, any_stream: bool) -> None:
+        """Positions of a run are missing in front of what comes now.
+
+        `any_stream`: nothing tells whose rows they were; otherwise the sequence numbers of this epoch do.
+        """
+        states = self._states.setdefault(run.producer, {})
+        newest_ns = max((_recv_ns(state) for state in states.values()), default=0)
+        for state in states.values():
+            is_exact = not any_stream and state.suspect_epoch in (None, run.epoch)
+            state.suspect_epoch = run.epoch if is_exact else ANY_EPOCH
+            state.is_dirty = True
+        marker = StreamRecord(run.producer, _MARKER, run.epoch, 0, newest_ns, None, None)
+        states[_MARKER] = _State(marker, is_dirty=True)
+
+    def note(self, producer: str, rows: Sequence[Row]) -> list[Hole]:
+        """Take note of rows in their order; returns the holes that they close."""
+        states = self._states.setdefault(producer, {})
+        holes = []
+        for row in rows:
+            is_late = _is_late(row)
+            if self._damages and row.target.series in self._damages and not is_late:
+                holes.append(self._hole_of_damage(row))
+            topic = row.topic
+            if topic is None:
+                continue
+            state = states.get(topic)
+            if state is None:
+                state = states[topic] = _State(_record_of(producer, topic, row))
+                hole = _hole_before_first(states.get(_MARKER), row)
+                holes += [hole] if hole else []
+            elif state.suspect_epoch is not None:
+                suspect_epoch = _suspect_behind(state, row) if is_late else None
+                hole = None if is_late else _hole_between(state, row)
+                holes += [hole] if hole else []
+                state.suspect_epoch = suspect_epoch
+            if is_late:
+                state.record = _numbered_like(state, row)
+                state.row = None
+            else:
+                state.row = row
+            state.is_dirty = True
+        return holes
+
+    def changed(self) -> list[StreamRecord]:
+        """The records that differ from what the ledger has; they count as told."""
+        found = []
+        for producer, states in self._states.items():
+            for topic, state in states.items():
+                if state.is_dirty:
+                    state.is_dirty = False
+                    if state.row is not None:
+                        state.record = _record_of(producer, topic, state.row)
+                        state.row = None
+                    found.append(state.record._replace(suspect_epoch=state.suspect_epoch))
+        return found
+
+    def last_seq(self, run: Run, topic: Topic) -> int:
+        """The last sequence number of a topic in this run, 0 where there is none."""
+        state = self._states.get(run.producer, {}).get(topic)
+        if state is None:
+            return 0
+        last = state.row or state.record
+        return last.seq if last.epoch == run.epoch else 0
+
+    def damages(self) -> list[Damage]:
+        """Damaged files that no row has followed yet."""
+        return list(self._damages.values())
+
+    def _hole_of_damage(self, row: Row) -> Hole:
+        damage = self._damages.pop(row.target.series)
+        stream = _label(row.topic, row.stream) if row.topic else damage.series
+        previous_id, _ = _ids(row)
+        bounds = bounds_of((damage.from_id, previous_id), (damage.from_ns, row.recv_ns))
+        return Hole(damage.symbol, stream, *bounds, DAMAGED)
+
+
+def _is_late(row: Row) -> bool:
+    """Return True if the row may fill an old hole, so that it does not say where its stream goes on."""
+    return row.topic is not None and row.event is None and exchange.has_ids(row.topic.stream_type)
+
+
+def _follows(state: _State, row: Row) -> bool:
+    last = state.row or state.record
+    return row.seq == (last.seq + 1 if last.epoch == row.epoch else 1)
+
+
+def _suspect_behind(state: _State, row: Row) -> int | None:
+    """Return the suspicion that stays behind a late row: none if its number follows, else until the next ids."""
+    return None if state.suspect_epoch == row.epoch and _follows(state, row) else ANY_EPOCH
+
+
+def _hole_between(state: _State, row: Row) -> Hole | None:
+    assert row.topic is not None
+    last = state.row or state.record
+    is_proven = state.suspect_epoch == row.epoch  # by sequence numbers
+    if is_proven and _follows(state, row):
+        return None
+    previous_id, _ = _ids(row)
+    from_id = _ids(state.row)[1] if state.row else state.record.last_id
+    if not is_proven and from_id is not None and from_id == previous_id:
+        return None  # ids that follow each other: nothing was there
+    bounds = bounds_of((from_id, previous_id), (last.recv_ns, row.recv_ns))
+    return Hole(row.topic.symbol, _label(row.topic, row.stream), *bounds, LOST)
+
+
+def _hole_before_first(marker: _State | None, row: Row) -> Hole | None:
+    assert row.topic is not None
+    if marker is None or marker.record.epoch != row.epoch or row.seq == 1:
+        return None
+    from_ns = min(marker.record.recv_ns or row.recv_ns, row.recv_ns)
+    return Hole(row.topic.symbol, _label(row.topic, row.stream), *bounds_of((None, None), (from_ns, row.recv_ns)), LOST)
+
+
+def _record_of(producer: str, topic: Topic, row: Row) -> StreamRecord:
+    return StreamRecord(producer, topic, row.epoch, row.seq, row.recv_ns, _ids(row)[1], None)
+
+
+def _numbered_like(state: _State, row: Row) -> StreamRecord:
+    """The record behind a row that fills an old hole: the stream stands where it stood, its numbers have gone on."""
+    last_id = _ids(state.row)[1] if state.row else state.record.last_id
+    return state.record._replace(epoch=row.epoch, seq=row.seq, recv_ns=row.recv_ns, last_id=last_id)
+
+
+def _recv_ns(state: _State) -> int:
+    return (state.row or state.record).recv_ns
+
+
+def _label(topic: Topic, stream: str) -> str:
+    """The exchange's name of a stream; our own messages carry another stream's name, theirs is the topic."""
+    return stream if exchange.event_name(topic.stream_type) else ".".join(topic)
+
+
+def _ids(row: Row) -> tuple[int | None, int | None]:
+    """The ids (previous, last] that an exchange's message covers, None where they prove nothing."""
+    if row.topic is None or row.event is None or not exchange.has_ids(row.topic.stream_type):
+        return None, None
+    try:
+        reader = exchange.EventReader(exchange.stream_from_name(row.stream))
+        reading = reader.read(row.event)
+    except exchange.ExchangeError:
+        return None, None
+    return _in_range(reading.previous_id), _in_range(reading.last_id)
+
+
+def _in_range(number: int | None) -> int | None:
+    """What the ledger and a frame can hold; the exchange's message may say anything."""
+    return number if number is not None and abs(number) <= MAX_NUMBER else None

@@ -1,0 +1,192 @@
+"""At the start, and after a disk that was full: every file back to its durable length, and what is missing listed."""
+
+import csv
+import io
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from binance_streamer.config.symbols import decode_name
+from services.writer.rows.daily_files import DAY_NS
+from services.writer.rows.rows import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL, raw_identity
+from services.writer.store.files import DataFiles
+from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, set_aside
+from services.writer.store.losses import Damage
+from services.writer.store.sequences import Interval, Sequences
+
+_log = logging.getLogger(__name__)
+
+LEDGER_NAME = ".writer.sqlite"
+_CHECKED_NS = 2 * DAY_NS
+_STILL_WRITTEN_NS = 3600 * 10**9
+"""A file that did not grow in the last hour of recording may have been moved away by its owner."""
+_ID_COLUMNS = ("agg_trade_id", "final_update_id", "id")
+
+csv.field_size_limit(64 * 2**20)
+
+
+class Repair(NamedTuple):
+    """Files whose length is another one now, and the series that lost rows by that."""
+
+    files: list[FileRecord]
+    damages: list[Damage]
+
+
+def open_ledger(files: DataFiles, now_ns: int) -> Ledger:
+    """The ledger; a damaged one is set aside, a new one begins with what the files hold."""
+    path = files.root / LEDGER_NAME
+    try:
+        ledger = Ledger(path)
+    except LedgerDamagedError as error:
+        set_aside(path, now_ns)
+        _log.error("ledger set aside reason=%s", error)
+        ledger = Ledger(path)
+    try:
+        if ledger.is_new:
+            _rebuild(ledger, files, now_ns)
+    except BaseException:
+        ledger.close()
+        raise
+    return ledger
+
+
+def repair(files: DataFiles, ledger: Ledger, suspects: frozenset[str] = frozenset()) -> Repair:
+    """Cut every recent file, and every suspect, back to its durable length."""
+    repaired = Repair([], [])
+    last_ns = ledger.last_written_ns()
+    records = {record.path: record for record in ledger.files_since(last_ns - _CHECKED_NS)}
+    for path in suspects:
+        record = ledger.file(path)
+        if record is not None:
+            records[path] = record
+    for record in records.values():
+        size = files.size(record.path)
+        if size is not None and size > record.length:
+            files.cut(record.path, record.length)
+            _log.info("cut back file=%s from=%d to=%d", record.path, size, record.length)
+        elif size is None and record.length and record.written_ns < last_ns - _STILL_WRITTEN_NS:
+            if record.path in suspects:  # a late row has come for it
+                repaired.files.append(record._replace(length=0))
+                _log.warning("file begun anew, the one before was moved away file=%s", record.path)
+        elif size != record.length and record.length:
+            _repair_one(files, record, repaired, is_there=size is not None)
+    return repaired
+
+
+def _repair_one(files: DataFiles, record: FileRecord, repaired: Repair, *, is_there: bool) -> None:
+    length, last_row = 0, b""
+    if is_there:
+        length, last_row = files.whole_rows(record.path)
+        files.cut(record.path, length)
+    repaired.files.append(record._replace(length=length))
+    damage = _damage(files, record, last_row)
+    repaired.damages.append(damage)
+    _log.error("file damaged file=%s durable=%d whole=%d", record.path, record.length, length)
+
+
+def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> Damage:
+    series = series_of(record.path)
+    folder = series.rpartition("/")[0]
+    symbol = decode_name(folder) if folder else EXCHANGE_SYMBOL
+    if last_row and record.path.endswith(".csv"):
+        header = next(csv.reader([files.first_line(record.path).decode()]))
+        cells = dict(zip(header, next(csv.reader([last_row.decode(errors="replace")])), strict=False))
+        is_repair = cells.get("source") == "rest"  # fills an old hole: says nothing of where the file ended
+        ids = [cells[column] for column in _ID_COLUMNS if cells.get(column, "").isdigit() and not is_repair]
+        if cells.get("recv_ns", "").isdigit():
+            return Damage(series, symbol, int(ids[0]) if ids else None, int(cells["recv_ns"]))
+    return Damage(series, symbol, None, record.first_ns)
+
+
+def series_of(path: str) -> str:
+    """`BTCUSDT/depth_BTCUSDT_20261122.csv` → `BTCUSDT/depth`: the inverse of `places.daily_file`."""
+    folder, _, name = path.rpartition("/")
+    stem = name.rpartition("_")[0]
+    return f"{folder}/{stem.removesuffix(f'_{folder}')}" if folder else stem
+
+
+def adopt(files: DataFiles, path: str, header: bytes, now_ns: int) -> FileRecord:
+    """A file that the ledger does not know: a new one, or one of somebody else's, kept and continued behind its rows.
+
+    One with other columns is renamed, so that no file has two kinds of rows.
+    """
+    if files.size(path) is None:
+        return FileRecord(path, 0, now_ns, now_ns)
+    if header and files.first_line(path) != header:
+        aside = files.root / f"{path}.{now_ns}"
+        (files.root / path).rename(aside)
+        _log.error("file with other columns set aside file=%s", aside)
+        return FileRecord(path, 0, now_ns, now_ns)
+    length, _ = files.whole_rows(path)
+    files.cut(path, length)
+    _log.warning("continuing a file that the ledger does not know file=%s bytes=%d", path, length)
+    return FileRecord(path, length, _first_ns(files.root / path, now_ns), now_ns)
+
+
+def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
+    sequences = Sequences()
+    records = []
+    for path, modified_ns in _recent_files(files.root, now_ns):
+        length, _ = files.whole_rows(path)
+        files.cut(path, length)
+        for interval in _sequences_in(files.root / path, path):
+            sequences.add(interval)
+        records.append(FileRecord(path, length, _first_ns(files.root / path, modified_ns), modified_ns))
+    ledger.begin(records, sequences)
+    if records:
+        _log.warning("ledger rebuilt files=%d", len(records))
+
+
+def _first_ns(file: Path, otherwise_ns: int) -> int:
+    """The receive stamp of the first row."""
+    with file.open("r", encoding="utf-8", errors="replace", newline="") as lines:
+        first = next(csv.DictReader(lines), {})
+    stamp = first.get("recv_ns") or ""
+    return int(stamp) if stamp.isdigit() else otherwise_ns
+
+
+def _recent_files(root: Path, now_ns: int) -> Iterator[tuple[str, int]]:
+    """Those of the last two days of recording: when it stood still since, journals bring rows of then."""
+    found = [
+        (file, file.lstat().st_mtime_ns)
+        for pattern in ("*/*.csv", f"{CLOCK}_*.csv", f"{EXCHANGE_INFO}_*.jsonl")
+        for file in sorted(root.glob(pattern))
+        if file.is_file() and not file.is_symlink()
+    ]
+    last_ns = min(now_ns, max((modified_ns for _, modified_ns in found), default=now_ns))
+    for file, modified_ns in found:
+        if modified_ns >= last_ns - _CHECKED_NS:
+            yield str(file.relative_to(root)), modified_ns
+
+
+def _sequences_in(file: Path, path: str) -> Iterator[Interval]:
+    series = series_of(path)
+    with file.open("r", encoding="utf-8", errors="replace", newline="") as lines:
+        if path.endswith(".jsonl"):
+            yield from _sequences_in_json(lines, series)
+            return
+        header = next(csv.reader(io.StringIO(lines.readline())), [])
+        if "epoch" not in header or "seq" not in header:
+            return
+        epoch, seq = header.index("epoch"), header.index("seq")
+        is_raw = header[:2] == ["stream_type", "stream"]
+        for row in csv.reader(lines):
+            if len(row) == len(header) and row[epoch].isdigit() and row[seq].isdigit():
+                identity = raw_identity(series, row[0], row[1]) if is_raw else series
+                yield Interval(identity, int(row[epoch]), int(row[seq]), int(row[seq]))
+
+
+def _sequences_in_json(lines: io.TextIOBase, series: str) -> Iterator[Interval]:
+    class Line(msgspec.Struct):
+        epoch: int
+        seq: int
+
+    for text in lines:
+        try:
+            line = msgspec.json.decode(text, type=Line)
+        except msgspec.DecodeError:
+            continue
+        yield Interval(series, line.epoch, line.seq, line.seq)

@@ -1,0 +1,225 @@
+"""All one-line commands: what the control socket understands. The table for readers is in docs/simulator.md."""
+
+import json
+from collections.abc import Callable
+
+from simulator.control.arguments import CommandError, Words
+from simulator.control.rest_faults import Kind, RestFault
+from simulator.control.stream_commands import Command, StreamCommands, nth_subscriber
+from simulator.exchange import Exchange
+from simulator.rest.trading_hours import MARKETS
+from simulator.server.websocket import WebSocket
+from simulator.synthetic import SyntheticMarket
+
+_STATUSES = (
+    "PENDING_TRADING",
+    "TRADING",
+    "PRE_DELIVERING",
+    "DELIVERING",
+    "DELIVERED",
+    "PRE_SETTLE",
+    "SETTLING",
+    "CLOSE",
+)
+
+
+class Commands:
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._table: dict[str, Command] = {
+            **StreamCommands(exchange).table(),
+            "close": self._close,
+            "hang": lambda words: self._for_seconds(words, exchange.hang),
+            "refuse": lambda words: self._for_seconds(words, exchange.gate.refuse),
+            "handshake-stall": lambda words: self._for_seconds(words, exchange.gate.stall),
+            "reject": self._reject,
+            "forbid": self._forbid,
+            "shutdown-event": self._shutdown_event,
+            "clock": self._clock,
+            "history": self._history,
+            "rest": self._rest,
+            "symbol": self._symbol,
+            "session": self._session,
+            "rate": self._rate,
+            "pause": lambda words: self._set_paused(words, paused=True),
+            "resume": lambda words: self._set_paused(words, paused=False),
+            "stats": self._stats,
+            "status": self._stats,
+            "quit": self._quit,
+        }
+
+    def execute(self, line: str) -> str:
+        """Obeys one command at once; `ack`, what came of it, or `nack` and the reason."""
+        words = Words(line)
+        try:
+            name = words.text("a command")
+            if name not in self._table:
+                raise CommandError(f"{name} is none of {' '.join(sorted(self._table))}")
+            return f"ack {self._table[name](words)}".rstrip()
+        except CommandError as error:
+            return f"nack {error}"
+
+    def _for_seconds(self, words: Words, act: Callable[[float], None]) -> str:
+        seconds = words.number("SECONDS")
+        words.end()
+        act(seconds)
+        return ""
+
+    def _close(self, words: Words) -> str:
+        how, pattern = words.text("fin, rst or a close code"), words.text("STREAM", "*")
+        words.end()
+        closing = _closing(how)
+        websockets = self._connections(pattern, words.connection)
+        for websocket in websockets:
+            closing(websocket)
+        return f"{len(websockets)} connections"
+
+    def _connections(self, pattern: str, number: int | None) -> list[WebSocket]:
+        if pattern == "*" and number is None:
+            return self._exchange.websockets()
+        streams = self._exchange.hub.matching(pattern)
+        if not streams:
+            raise CommandError(f"no stream {pattern}")
+        chosen = [
+            subscriber
+            for stream in streams
+            for subscriber in (stream.subscribers if number is None else [nth_subscriber(stream, number)])
+        ]
+        return list(dict.fromkeys(subscriber for subscriber in chosen if isinstance(subscriber, WebSocket)))
+
+    def _reject(self, words: Words) -> str:
+        status, seconds = words.integer("CODE"), words.number("SECONDS")
+        retry_after_s = words.retry_after_s()
+        words.end()
+        self._exchange.gate.reject(status, seconds, retry_after_s)
+        return ""
+
+    def _forbid(self, words: Words) -> str:
+        how, pattern = words.text("CODE, fin or off"), words.text("STREAM")
+        words.end()
+        if not self._exchange.hub.matching(pattern):
+            raise CommandError(f"no stream {pattern}")
+        if how == "off":
+            self._exchange.gate.allow(pattern)
+        elif how == "fin":
+            self._exchange.gate.forbid(pattern, None)
+        elif how.isdecimal() and 400 <= int(how) <= 599:
+            self._exchange.gate.forbid(pattern, int(how))
+        else:
+            raise CommandError(f"a status of 400 to 599, fin or off expected, not {how}")
+        return ""
+
+    def _shutdown_event(self, words: Words) -> str:
+        words.end()
+        websockets = self._exchange.websockets()
+        payload = b'{"e":"serverShutdown","E":%d}' % self._exchange.clock.now_ms()
+        self._exchange.hub.send_to_all(websockets, payload)
+        return f"{len(websockets)} connections"
+
+    def _clock(self, words: Words) -> str:
+        step_ms = words.integer("STEP_MS")
+        words.end()
+        self._exchange.clock.step(step_ms)
+        return ""
+
+    def _history(self, words: Words) -> str:
+        seconds, old = words.number("SECONDS"), words.text("later or refuse", "later")
+        words.end()
+        if old not in ("later", "refuse"):
+            raise CommandError(f"later or refuse expected, not {old}")
+        self._exchange.rest.kept_ms = int(seconds * 1000)
+        self._exchange.rest.refuses_old = old == "refuse"
+        return ""
+
+    def _rest(self, words: Words) -> str:
+        kind, rest = words.text("what goes wrong"), self._exchange.rest
+        if kind == "418":
+            return self._ban(words)
+        fault = None if kind == "ok" else self._rest_fault(kind, words)
+        words.end()
+        if fault:
+            rest.faults.add(fault)
+        else:
+            rest.faults.clear()
+            rest.weight.pardon()
+        return ""
+
+    def _ban(self, words: Words) -> str:
+        seconds, where = words.number("SECONDS"), words.text("retry-after or text", "retry-after")
+        if where not in ("retry-after", "text"):
+            raise CommandError(f"retry-after or text expected, not {where}")
+        words.end()
+        self._exchange.rest.faults.ban_as_text = where == "text"
+        self._exchange.rest.weight.ban(int(seconds * 1000), self._exchange.clock.now_ms())
+        return ""
+
+    def _rest_fault(self, kind: str, words: Words) -> RestFault:
+        if kind == "slow":
+            seconds = words.number("SECONDS")
+            return RestFault("slow", words.count("N"), seconds=seconds)
+        if kind in _REST_KINDS:
+            return RestFault(_REST_KINDS[kind], words.count("N"))
+        status = 503 if kind == "5xx" else int(kind) if kind.isdecimal() and len(kind) == 3 else 0
+        if not status:
+            raise CommandError(f"{kind} is no status and none of 5xx ok slow {' '.join(_REST_KINDS)}")
+        count, weight = words.count("N"), self._exchange.rest.weight
+        usual_s = weight.retry_after_s(self._exchange.clock.now_ms()) if status == 429 else None
+        return RestFault("status", count, status, words.retry_after_s(usual_s))
+
+    def _symbol(self, words: Words) -> str:
+        symbol, status = words.text("SYMBOL"), words.text("STATUS")
+        words.end()
+        feed = self._synthetic().feed_of(symbol)
+        if feed is None or status not in _STATUSES:
+            raise CommandError(f"no symbol {symbol}" if feed is None else f"{status} is none of {' '.join(_STATUSES)}")
+        feed.status = status
+        return ""
+
+    def _session(self, words: Words) -> str:
+        market, seconds, later_s = words.text("MARKET"), words.number("SECONDS"), words.number("LATER", 0.0)
+        words.end()
+        if market not in MARKETS:
+            raise CommandError(f"{market} is none of {' '.join(MARKETS)}")
+        start_ms = self._exchange.clock.now_ms() + int(later_s * 1000)
+        self._synthetic().sessions.close(market, start_ms, start_ms + int(seconds * 1000))
+        return ""
+
+    def _rate(self, words: Words) -> str:
+        rate = words.number("messages a second")
+        words.end()
+        if rate <= 0:
+            raise CommandError("the rate must be above 0; use pause")
+        self._synthetic().set_rate(rate)
+        return ""
+
+    def _synthetic(self) -> SyntheticMarket:
+        if not isinstance(self._exchange.market, SyntheticMarket):
+            raise CommandError("a recording cannot do that")
+        return self._exchange.market
+
+    def _set_paused(self, words: Words, *, paused: bool) -> str:
+        words.end()
+        self._exchange.market.is_paused = paused
+        return ""
+
+    def _stats(self, words: Words) -> str:
+        words.end()
+        return json.dumps(self._exchange.stats(), separators=(",", ":"), ensure_ascii=False)
+
+    def _quit(self, words: Words) -> str:
+        words.end()
+        self._exchange.stopped.set()
+        return ""
+
+
+_REST_KINDS: dict[str, Kind] = {"timeout": "timeout", "html": "html", "truncated": "truncated", "stale": "stale"}
+
+
+def _closing(how: str) -> Callable[[WebSocket], None]:
+    if how == "fin":
+        return WebSocket.close_fin
+    if how == "rst":
+        return WebSocket.close_rst
+    if not how.isdecimal() or not 1000 <= int(how) <= 4999:
+        raise CommandError(f"fin, rst or a close code expected, not {how}")
+    return lambda websocket: websocket.close_code(int(how))

@@ -1,0 +1,58 @@
+"""What can happen to REST requests: a queue of wrong answers, each for the next so many requests."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from simulator.server.http import Response
+
+Kind = Literal["status", "timeout", "slow", "html", "truncated", "stale"]
+
+
+@dataclass(slots=True)
+class RestFault:
+    kind: Kind
+    left: int
+    status: int = 200
+    retry_after_s: int | None = None
+    seconds: float = 0.0
+
+
+class RestFaults:
+    def __init__(self) -> None:
+        self._queue: list[RestFault] = []
+        self.ban_as_text = False  # bans say their end in the text only, not in Retry-After
+
+    def add(self, fault: RestFault) -> None:
+        self._queue.append(fault)
+
+    def clear(self) -> None:
+        self._queue.clear()
+
+    def next(self, *, is_depth: bool) -> RestFault | None:
+        """The fault for a request, the oldest first. Stale answers wait for a request of a snapshot."""
+        for fault in self._queue:
+            if fault.kind != "stale" or is_depth:
+                fault.left -= 1
+                if fault.left <= 0:
+                    self._queue.remove(fault)
+                return fault
+        return None
+
+
+_TEXTS = {
+    202: b"",
+    403: b"<html><head><title>403 Forbidden</title></head><body>The WAF limit has been broken.</body></html>",
+    429: b'{"code":-1003,"msg":"Too many requests; current limit of IP(127.0.0.1) is 2400 requests per minute. '
+    b'Please use the websocket for live updates to avoid bans."}',
+    451: b'{"code":0,"msg":"Service unavailable from a restricted location according to \'b. Eligibility\'."}',
+    503: b'{"code":-1008,"msg":"Request throttled by system-level protection."}',
+}
+HTML = Response(200, b"<!DOCTYPE html><html><body>Please wait</body></html>", content_type="text/html")
+
+
+def error_response(status: int, retry_after_s: int | None) -> Response:
+    body = _TEXTS.get(status, b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}')
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    if status == 202:
+        headers["x-amzn-waf-action"] = "challenge"
+    return Response(status, body, headers, "text/html" if status == 403 else "application/json;charset=UTF-8")

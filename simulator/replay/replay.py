@@ -1,0 +1,156 @@
+"""The replay of a capture: its frames byte for byte at their recorded distances, and REST answers that fit them."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from simulator.clock import ExchangeClock
+from simulator.market.contract import contract_of
+from simulator.publisher import Hub
+from simulator.replay.book import ReplayBook
+from simulator.replay.capture import Contents, Record, records, snapshot_symbol
+from simulator.rest.exchange_info import exchange_info
+from simulator.rest.trading_hours import Sessions
+from simulator.stream_names import family_of
+
+_TURN = 64  # messages between two looks at the sockets
+_HIGH_WATER_BYTES = 1 << 20
+_BOOK_STREAMS = ("depth@0ms", "depth@100ms", "depth", "depth@500ms")  # the fastest one makes the book
+
+
+class Replay:
+    """`speed` 1 is as recorded, 0 as fast as the slowest client reads. Nothing is ever dropped."""
+
+    def __init__(
+        self, path: Path, speed: float, hub: Hub, clock: ExchangeClock, backlog_bytes: Callable[[], int]
+    ) -> None:
+        self.is_paused = False
+        self.phase: Literal["waiting", "running", "finished"] = "waiting"
+        self.messages = 0
+        self.contents = Contents(path)
+        self._path = path
+        self._speed = speed
+        self._hub = hub
+        self._backlog_bytes = backlog_bytes
+        self._first_ms = clock.now_ms()
+        self._is_subscribed = asyncio.Event()
+        self._books = {symbol: ReplayBook() for symbol in self.contents.symbols}
+        self._reached = {symbol: asyncio.Event() for symbol in self.contents.snapshots}
+        self._unasked = dict(self.contents.snapshots)
+        self._book_of = _book_streams(self.contents.streams)
+        self._past: dict[str, list[bytes]] = {}  # aggTrade and kline messages so far, for REST
+        for name in self.contents.streams:
+            hub.add_stream(name)
+        hub.on_subscribe = self._look_for_subscribers
+
+    def _look_for_subscribers(self) -> None:
+        if all(self._hub.streams[name].subscribers for name in self.contents.streams):
+            self._is_subscribed.set()
+
+    async def run(self) -> None:
+        """Waits until every stream has a subscriber, plays everything, and returns."""
+        await self._is_subscribed.wait()
+        self.phase = "running"
+        start_s, first_ns = time.monotonic(), None
+        for number, record in enumerate(records(self._path)):
+            first_ns = first_ns if first_ns is not None else record.recv_ns
+            await self._breathe(start_s, record.recv_ns - first_ns, turn_is_over=number % _TURN == 0)
+            self._play(record)
+        self._hub.flush()
+        self.phase = "finished"
+
+    async def _breathe(self, start_s: float, offset_ns: int, *, turn_is_over: bool) -> None:
+        """Waits for a record's time, and for clients that read slowly."""
+        due_s = start_s + offset_ns / 1e9 / self._speed if self._speed else 0.0
+        early_s = due_s - time.monotonic()
+        if early_s <= 0 and not turn_is_over and not self.is_paused:
+            return
+        self._hub.flush()
+        await asyncio.sleep(max(early_s, 0.0))
+        while self.is_paused or self._backlog_bytes() > _HIGH_WATER_BYTES:
+            await asyncio.sleep(0.002)
+
+    def _play(self, record: Record) -> None:
+        name = record.name
+        if name.startswith("!"):
+            return
+        if name.startswith("/"):
+            self._pass_snapshot(record)
+            return
+        self.messages += 1
+        self._hub.publish(self._hub.streams[name], record.payload)
+        if name in self._book_of:
+            self._books[self._book_of[name]].apply(record.payload)
+        elif family_of(name.partition("@")[2]) in ("aggTrade", "kline"):
+            self._past.setdefault(name, []).append(record.payload)
+
+    def _pass_snapshot(self, record: Record) -> None:
+        symbol = snapshot_symbol(record)
+        if symbol and not self._reached[symbol].is_set():
+            self._books[symbol].reset(record.payload)
+            self._reached[symbol].set()
+
+    def state(self) -> dict[str, object]:
+        return {"replay": self.phase, "replayed": self.messages, "skipped": dict(self.contents.skipped)}
+
+    def status(self, symbol: str) -> str | None:
+        return "TRADING" if symbol in self._books else None
+
+    def exchange_info(self) -> bytes:
+        if self.contents.exchange_info is not None:
+            return self.contents.exchange_info
+        contracts = {symbol: contract_of(symbol) for symbol in self._books}
+        return exchange_info(contracts, dict.fromkeys(contracts, "TRADING"), self._first_ms, 2400)
+
+    def trading_schedule(self) -> bytes:
+        return Sessions().body(self._first_ms)
+
+    async def depth(self, symbol: str, limit: int) -> bytes:
+        """First the capture's own body, once the replay has come to it; then the book of the moment."""
+        if symbol in self._reached:
+            await self._reached[symbol].wait()
+        own_body = self._unasked.pop(symbol, None)
+        return self._books[symbol].body(limit) if own_body is None else own_body
+
+    def stale_depth(self, symbol: str) -> bytes:
+        return self.contents.snapshots.get(symbol) or ReplayBook().body(0)
+
+    def agg_trades(
+        self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int, _since_ms: int
+    ) -> list[str]:
+        """Of the messages played so far, however old: a recording's times are long past."""
+        trades = [json.loads(frame)["data"] for frame in self._past.get(self._name(symbol, "aggTrade"), [])]
+        if from_id is None and span_ms is None:
+            trades = trades[-limit:]
+        first, last = span_ms or (0, 1 << 62)
+        rows = [trade for trade in trades if trade["a"] >= (from_id or 0) and first <= trade["T"] <= last]
+        keys = ("a", "p", "q", "nq", "f", "l", "T", "m")
+        return [_json({key: row[key] for key in keys if key in row}) for row in rows[:limit]]
+
+    def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
+        """The last state of each bar played so far."""
+        frames = self._past.get(self._name(symbol, f"kline_{interval}"), [])
+        bars = {bar["t"]: bar for bar in (json.loads(frame)["data"]["k"] for frame in frames)}
+        chosen = [bar for open_ms, bar in sorted(bars.items()) if span_ms[0] <= open_ms <= span_ms[1]]
+        chosen = chosen[:limit] if span_ms[0] else chosen[-limit:]
+        keys = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
+        return [_json([bar[key] for key in keys]) for bar in chosen]
+
+    def _name(self, symbol: str, suffix: str) -> str:
+        names = (name for name, of in self.contents.streams.items() if of == symbol and name.endswith(f"@{suffix}"))
+        return next(names, "")
+
+
+def _book_streams(streams: dict[str, str]) -> dict[str, str]:
+    """The one stream per symbol that makes its book: {name: symbol}."""
+    fastest: dict[str, str] = {}
+    for suffix in reversed(_BOOK_STREAMS):
+        fastest |= {symbol: name for name, symbol in streams.items() if name.partition("@")[2] == suffix}
+    return {name: symbol for symbol, name in fastest.items()}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))

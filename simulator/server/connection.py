@@ -1,0 +1,109 @@
+"""One accepted TCP connection: reads request heads, answers REST, or becomes a websocket."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from simulator.server.admission import Gate
+from simulator.server.http import MOST_HEAD_BYTES, Request, Response, parse_head
+from simulator.server.subscriptions import parse_target
+from simulator.server.websocket import WebSocket
+
+_BAD_REQUEST = Response(400, b"bad request\n", content_type="text/plain")
+
+
+class Peer(asyncio.Protocol):
+    def __init__(
+        self,
+        gate: Gate,
+        new_websocket: Callable[[asyncio.Transport], WebSocket],
+        answer: Callable[[Request], Awaitable[Response | None]],
+        peers: set["Peer"],
+    ) -> None:
+        self._gate = gate
+        self._new_websocket = new_websocket
+        self._answer = answer
+        self._peers = peers
+        self._buffer = b""
+        self._is_stalled = False  # its upgrade is never answered
+        self._answering: asyncio.Task[None] | None = None
+        self.websocket: WebSocket | None = None
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        if self._gate.refuses():
+            self.transport.abort()
+            return
+        self._peers.add(self)
+        if self._gate.is_hung:
+            self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peers.discard(self)
+        if self._answering:
+            self._answering.cancel()
+        if self.websocket:
+            self.websocket.lost()
+
+    def data_received(self, data: bytes) -> None:
+        if self.websocket:
+            self.websocket.received(data)
+            return
+        if self._is_stalled:
+            return
+        self._buffer += data
+        if not self._answering:
+            self._next_request()
+
+    def eof_received(self) -> bool:
+        return False
+
+    def _next_request(self) -> None:
+        head, end, rest = self._buffer.partition(b"\r\n\r\n")
+        if not end:
+            if len(head) > MOST_HEAD_BYTES:
+                self._refuse()
+            return
+        self._buffer = rest
+        request = parse_head(head + end)
+        if request is None or request.method != "GET":
+            self._refuse()
+        elif request.is_upgrade:
+            self._upgrade(request.target, head + end, rest)
+        else:
+            self._answering = asyncio.get_running_loop().create_task(self._respond(request))
+
+    def _upgrade(self, url: str, head: bytes, rest: bytes) -> None:
+        target = parse_target(url)
+        verdict = self._gate.upgrade(target[2] if target else ())
+        if verdict == "stall":
+            self._is_stalled = True
+        elif isinstance(verdict, Response):
+            self._write(verdict)
+            self.transport.close()
+        else:
+            self.websocket = self._new_websocket(self.transport)
+            self.websocket.handshake(head)
+            if verdict == "close":
+                self.websocket.close_fin()
+            elif rest:
+                self.websocket.received(rest)
+
+    async def _respond(self, request: Request) -> None:
+        response = await self._answer(request)
+        if response is None:
+            return  # never answered; the client has to lose patience
+        self._write(response)
+        self._answering = None
+        if response.sent_bytes is not None or request.headers.get("connection", "").lower() == "close":
+            self.transport.close()
+        elif self._buffer:
+            self._next_request()
+
+    def _refuse(self) -> None:
+        self._write(_BAD_REQUEST)
+        self.transport.close()
+
+    def _write(self, response: Response) -> None:
+        self.transport.write(response.encode())

@@ -1,0 +1,143 @@
+"""A network whose clock is the test's: the reader, the dialler and the exchange behind them are stubs."""
+
+import itertools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import streams_of
+from services.ingest.connections import network
+from services.ingest.connections.dialler import Target
+from services.ingest.connections.events import Delivered, Ended, Opened, Report
+from services.ingest.connections.network import Network
+from services.ingest.streams.stream_set import Recorder
+from services.runtime.delivery.events import singles
+from tests.support.configs import write_config
+
+START_NS = 1_790_526_539_000_000_000
+
+
+def ns(now_s: float) -> int:
+    return START_NS + round(now_s * 1e9)
+
+
+def frame(stream: str, event: str) -> bytes:
+    return f'{{"stream":"btcusdt@{stream}","data":{event}}}'.encode()
+
+
+def book_ticker(now_s: float) -> bytes:
+    return frame("bookTicker", f'{{"e":"bookTicker","u":{round(now_s * 10)},"s":"BTCUSDT","E":{ns(now_s) // 10**6}}}')
+
+
+def force_order(now_s: float) -> bytes:
+    return frame("forceOrder", f'{{"e":"forceOrder","E":{ns(now_s) // 10**6},"o":{{"s":"BTCUSDT"}}}}')
+
+
+def mark_price(now_s: float) -> bytes:
+    return frame("markPrice@1s", f'{{"e":"markPriceUpdate","E":{ns(now_s) // 10**6},"s":"BTCUSDT","p":"1"}}')
+
+
+class Line:
+    """The network's dialler and reader, and the exchange behind them."""
+
+    queued_bytes = 0
+    is_exhausted = False
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, str, str]] = []
+        self.closed: list[tuple[int, str]] = []
+
+    def ask(self, number: int, route: str, target: Target) -> None:
+        self.asked.append((number, route, target.url))
+
+    def ended(self, number: int) -> None:
+        pass
+
+    def tick(self, now_s: float) -> None:
+        pass
+
+    def close(self, number: int, reason: str, detail: str) -> None:
+        self.closed.append((number, reason))
+
+
+class Running:
+    """A network whose clock is the test's; connections that are dialled open at once, unless told otherwise."""
+
+    def __init__(
+        self, directory: Path, monkeypatch: pytest.MonkeyPatch, streams: tuple[str, ...], settings: Mapping[str, Any]
+    ) -> None:
+        path = write_config(directory, {"BTCUSDT": streams}, {"stale_timeout": 60, **settings})
+        config = configuration.load(path)
+        numbers = itertools.count(1)
+        self.line = Line()
+        monkeypatch.setattr(network, "Dialler", lambda *_, **__: self.line)
+        self.recorder = Recorder(
+            "BTCUSDT",
+            streams_of(config.symbol("BTCUSDT")),
+            last_rows={},
+            new_gap_id=lambda: f"g{next(numbers)}",
+        )
+        self.network = Network(config, "BTCUSDT", self.recorder, self.line)  # type: ignore[arg-type]
+        self.now_s = 0.0
+        self.open: dict[int, str] = {}
+        self.dialled: dict[int, float] = {}
+        self.waiting: dict[int, str] = {}
+        self.is_reachable = True
+        self.answer: Callable[[int], Report] = lambda number: Opened(number, ns(self.now_s))
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.gaps: list[tuple[str, float, float]] = []
+        self.rows: list[bytes] = []
+
+    def take(self, report: Report) -> None:
+        self.network.take(report, self.now_s)
+        self._collect()
+
+    def deliver(self, connection: int, *messages: bytes) -> None:
+        self.take(Delivered(connection, ns(self.now_s), list(messages), 9))
+
+    def lose(self, connection: int) -> None:
+        del self.open[connection]
+        self.take(Ended(connection, ns(self.now_s), "disconnected", "end of stream"))
+
+    def until(self, stop_s: float, each: Callable[[int], list[bytes]] = lambda _: []) -> None:
+        """Every half second, `each` open connection delivers these."""
+        while self.now_s < stop_s:
+            self.now_s += 0.5
+            self.network.tick(self.now_s)
+            self.meanwhile()
+            self._answer()
+            for connection in list(self.open):
+                if messages := each(connection):
+                    self.deliver(connection, *messages)
+            self._collect()
+
+    def _answer(self) -> None:
+        for number, reason in self.line.closed:
+            if self.open.pop(number, None) is not None:  # one that is unknown is ignored
+                self.take(Ended(number, ns(self.now_s), reason, ""))
+        self.line.closed.clear()
+        for number, route, _ in self.line.asked[len(self.dialled) :]:
+            self.dialled[number] = self.now_s
+            self.waiting[number] = route
+        while self.waiting and self.is_reachable:
+            number, route = self.waiting.popitem()
+            report = self.answer(number)
+            self.take(report)
+            if isinstance(report, Opened):
+                self.open[number] = route
+
+    def _collect(self) -> None:
+        for draft in singles(self.recorder.collect(1)):
+            if draft.stream_type == "raw":
+                raise AssertionError(draft)
+            if draft.stream_type != "gap":
+                self.rows.append(draft.data["event"])
+            else:
+                from_s, to_s = (round((draft.data[key] - START_NS) / 1e9, 3) for key in ("from_ns", "to_ns"))
+                self.gaps.append((draft.data["reason"], from_s, to_s))
+
+
+Start = Callable[..., Running]

@@ -1,0 +1,61 @@
+"""A supervisord whose socket is gone is found by its pid file, and no other process is taken for one."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from binance_streamer.cli.errors import CommandError
+from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Supervisor
+from binance_streamer.deploy.supervisord import PID_NAME, SOCKET_NAME, Site, files
+
+WAIT = "import signal; signal.pause()"
+
+
+@pytest.fixture
+def state(place: Path) -> Path:
+    site = Site(root=place, include=place / "supervisor.d", state=place / "state")
+    site.state.mkdir()
+    (place / "supervisord.conf").write_text(files(site, [])[place / "supervisord.conf"], encoding="utf-8")
+    return site.state
+
+
+@pytest.fixture(params=["absolute", "relative", "linked"])
+def lives(request: pytest.FixtureRequest, place: Path, state: Path) -> Iterator[int]:
+    """A process with the command line of a supervisord of this folder."""
+    (place / "link").symlink_to(place)
+    main = {"absolute": place / "supervisord.conf", "linked": place / "link" / "supervisord.conf"}
+    program = place / "supervisord"
+    program.write_text(WAIT)
+    words = [str(program), "-c", str(main.get(request.param, "supervisord.conf"))]
+    with subprocess.Popen([sys.executable, "-S", *words], cwd=place) as process:
+        (state / PID_NAME).write_text(f"{process.pid}\n")
+        yield process.pid
+        process.kill()
+    (place / "link").unlink()
+
+
+def test_a_pid_file_of_nobody_hides_none(state: Path) -> None:
+    supervisor = Supervisor(state / SOCKET_NAME)
+    for text in ("", "x\n", "4194304999\n"):
+        (state / PID_NAME).write_text(text)
+        assert supervisor.hidden_pid() is None
+        supervisor.refuse_a_second()
+
+
+def test_another_process_with_that_number_is_none(state: Path) -> None:
+    with subprocess.Popen([sys.executable, "-S", "-c", WAIT], cwd=state.parent) as process:
+        (state / PID_NAME).write_text(f"{process.pid}\n")
+        assert Supervisor(state / SOCKET_NAME).hidden_pid() is None
+        process.kill()
+
+
+def test_one_that_lives_without_its_socket_is_refused_a_second(state: Path, lives: int) -> None:
+    supervisor = Supervisor(state / SOCKET_NAME)
+    assert supervisor.hidden_pid() == lives
+    with pytest.raises(HiddenSupervisordError, match=f"pid {lives}"):
+        supervisor.refuse_a_second()
+    with pytest.raises(CommandError, match="binance-streamer stop"):
+        supervisor.processes()

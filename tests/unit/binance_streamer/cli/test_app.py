@@ -1,0 +1,100 @@
+"""Commands that need no process running, with their exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from binance_streamer.cli.journals import ownerless_journals
+from binance_streamer.config import schema as configuration
+from tests.support.configs import write_config
+from tests.support.data import REPOSITORY
+from tests.support.processes import alive
+from tests.support.waiting import eventually
+
+
+def run(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "binance_streamer", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, cwd=REPOSITORY)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return write_config(tmp_path, {"BTCUSDT": ["aggTrade", "depth@0ms"], "龙虾USDT": ["kline_1m"]}, {})
+
+
+def test_symbols_lists_what_is_configured(config: Path) -> None:
+    shown = run("symbols", "-c", config)
+    assert shown.stdout == "BTCUSDT  aggTrade depth@0ms + depth snapshots\n龙虾USDT   kline_1m + depth snapshots\n"
+    assert shown.returncode == 0
+
+
+def test_the_effective_configuration_is_a_configuration(config: Path, tmp_path: Path) -> None:
+    shown = run("config", "-c", config)
+    assert shown.returncode == 0
+    assert shown.stdout.startswith(f"# valid: {config}\n")
+    again = tmp_path / "again.yaml"
+    again.write_text(shown.stdout, encoding="utf-8")
+    assert configuration.load(again) == configuration.load(config)
+    assert yaml.safe_load(shown.stdout)["storage"]["output_directory"] == str(tmp_path / "data")
+
+
+@pytest.mark.parametrize("command", ["up", "symbols", "config", "tap", "start", "stop", "status", "supervisor-config"])
+def test_a_bad_configuration_ends_with_78_and_names_the_key(command: str, config: Path) -> None:
+    config.write_text(config.read_text() + "colour: red\n")
+    refused = run(command, "-c", config)
+    assert (refused.returncode, refused.stdout) == (78, "")
+    assert str(config) in refused.stderr
+    assert "colour" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", ["stop", "restart", "status"])
+def test_without_a_supervisord_there_is_nothing_to_control(command: str, config: Path) -> None:
+    refused = run(command, "-c", config)
+    assert refused.returncode == 69
+    assert "no supervisord answers" in refused.stderr
+    assert "`binance-streamer start` starts it" in refused.stderr
+    assert "-c FILE" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_wrong_option_ends_with_2() -> None:
+    assert run("demo", "--symbols", "none").returncode == 2
+
+
+def test_a_run_directory_with_too_long_a_path_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    refused = run("up", "-c", write_config(folder, {"BTCUSDT": ["aggTrade"]}, {}))
+    assert refused.returncode == 78
+    assert "too long for a unix socket" in refused.stderr
+
+
+def test_journals_of_removed_symbols_are_known(config: Path) -> None:
+    loaded = configuration.load(config)
+    for name in ("ingest-BTCUSDT", "ingest-%E9%BE%99%E8%99%BEUSDT", "ingest-OLDUSDT", "orderbook-BTCUSDT", "rest"):
+        directory = Path(loaded.storage.journal_directory) / name
+        directory.mkdir(parents=True)
+        (directory / "000000000001.journal").touch()
+    assert ownerless_journals(loaded) == ["ingest-OLDUSDT"]
+
+
+def test_a_leashed_command_ends_with_its_parent() -> None:
+    leash = REPOSITORY / "binance_streamer" / "cli" / "supervisor" / "die_with_parent.py"
+    script = (
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, {str(leash)!r}, 'sleep', '600'])\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        eventually(lambda: b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0], 20, what="the leash")
+        os.kill(parent.pid, signal.SIGKILL)
+    eventually(lambda: not alive(pid), 20, what="the child ends")

@@ -1,0 +1,213 @@
+"""What REST is asked for, and what its answers do to holes."""
+
+import itertools
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from binance_streamer.exchange.streams import ExchangeError, Stream, stream_of
+from binance_streamer.wire.frames import WireError
+from services.ingest.streams.backfill import Page, RepairRequests, read_page
+from services.ingest.streams.stream import Feed
+from services.runtime.gaps.open_gaps import OpenGap
+from services.runtime.journal.segments import LastRow
+
+TRADES = stream_of("BTCUSDT", "aggTrade")
+BARS = stream_of("BTCUSDT", "kline_1m")
+MINUTE_MS = 60_000
+NOW_NS = 1_790_000_000_000_000_000
+OLD_NS = NOW_NS - 25 * 3_600_000_000_000
+
+
+def a_gap(from_id: int, to_id: int, gap_id: str = "g", from_ns: int = NOW_NS) -> OpenGap:
+    return OpenGap(gap_id, from_id, to_id, from_ns, from_ns, "sequence")
+
+
+def a_feed(*gaps: OpenGap, stream: Stream = TRADES) -> Feed:
+    numbers = itertools.count(1)
+    last_id = gaps[-1].to_id + 1 if gaps else 0
+    last_row = LastRow(stream.stream_type, "BTCUSDT", last_id, 1, NOW_NS, gaps)
+    return Feed(stream, lambda: f"n{next(numbers)}", last_row)
+
+
+def a_page(from_id: int, to_id: int, ids: list[int], *, refusal: str = "", stream: Stream = TRADES) -> Page:
+    rows: list[Any] = [{"a": number} if stream is TRADES else [number, "1.0"] for number in ids]
+    data = {"from_id": from_id, "to_id": to_id, "event": json.dumps(rows).encode(), "refusal": refusal,
+            "recv_ns": NOW_NS, "requested_ns": NOW_NS - 1, "source": "rest"}  # fmt: skip
+    return read_page(stream, data)
+
+
+def told(feed: Feed, page: Page) -> tuple[list[bytes], list[tuple[Any, ...]]]:
+    """Events that became rows, and what is told of gaps."""
+    drafts, gaps = feed.repair(page)
+    return [draft.data["event"] for draft in drafts], [
+        (gap.gap_id, gap.state, gap.from_id, gap.to_id, gap.repaired_by or gap.why) for gap in gaps
+    ]
+
+
+def bounds(feed: Feed) -> list[tuple[str, int, int]]:
+    return [(gap.gap_id, gap.from_id, gap.to_id) for gap in feed.open_gaps]
+
+
+def test_a_page_fills_a_gap_with_the_bytes_of_its_elements() -> None:
+    feed = a_feed(a_gap(10, 12))
+    drafts, gaps = feed.repair(a_page(10, 12, [11, 12]))
+    assert [draft.data["event"] for draft in drafts] == [b'{"a": 11}', b'{"a": 12}']
+    assert [draft.data["recv_ns"] - NOW_NS for draft in drafts] == [0, 1]
+    assert [(gap.state, gap.repaired_by) for gap in gaps][-1] == ("repaired", "rest")
+    assert {(draft.data["source"], draft.data["connection"], draft.data["requested_ns"]) for draft in drafts} == {
+        ("rest", 0, NOW_NS - 1)
+    }
+    assert (feed.repaired, feed.rows, bounds(feed)) == (2, 0, [])
+
+
+def test_a_page_leaves_what_it_does_not_reach_open() -> None:
+    feed = a_feed(a_gap(10, 20))
+    events, gaps = told(feed, a_page(10, 20, [11, 12, 13]))
+    assert len(events) == 3
+    assert gaps[-1] == ("g", "open", 13, 20, None)
+
+
+def test_what_an_answer_passes_over_the_exchange_does_not_have() -> None:
+    feed = a_feed(a_gap(10, 20))
+    _, gaps = told(feed, a_page(10, 20, [13, 14, 17]))
+    assert [gap[1:] for gap in gaps if gap[1] == "unrepairable"] == [
+        ("unrepairable", 10, 12, "the exchange has nothing there"),
+        ("unrepairable", 14, 16, "the exchange has nothing there"),
+    ]
+    assert [(low, high) for _, low, high in bounds(feed)] == [(17, 20)]
+
+
+def test_an_answer_that_begins_behind_an_old_gap_ends_it() -> None:
+    feed = a_feed(a_gap(10, 20, from_ns=OLD_NS))
+    events, gaps = told(feed, a_page(10, 20, [30, 31]))
+    assert (events, gaps) == ([], [("g", "unrepairable", 10, 20, "older than the exchange keeps")])
+    assert bounds(feed) == []
+
+
+def test_a_page_that_comes_twice_or_was_not_asked_for_adds_nothing() -> None:
+    feed = a_feed(a_gap(10, 12), a_gap(20, 22, "h"))
+    told(feed, a_page(10, 12, [11, 12]))
+    assert told(feed, a_page(10, 12, [11, 12])) == ([], [])
+    assert told(feed, a_page(12, 20, [13, 14, 15, 16, 17, 18, 19, 20])) == ([], [])
+    assert told(feed, a_page(10, 12, [11, 12, 21, 22])) == ([], []), "what lies beyond what was asked for"
+    assert bounds(feed) == [("h", 20, 22)]
+
+
+def test_a_page_covers_the_gaps_behind_the_first_too() -> None:
+    feed = a_feed(a_gap(10, 11), a_gap(15, 16, "h"))
+    events, gaps = told(feed, a_page(10, 16, [11, 12, 13, 14, 15, 16]))
+    assert events == [b'{"a": 11}', b'{"a": 16}']
+    assert [gap[:2] for gap in gaps] == [("g", "repaired"), ("h", "repaired")]
+
+
+def test_closed_klines_are_filled_by_their_open_time() -> None:
+    feed = a_feed(a_gap(60_000, 180_000), stream=BARS)
+    page = a_page(60_000, 180_000, [120_000, 180_000], stream=BARS)
+    events, gaps = told(feed, page)
+    assert events == [b'[120000, "1.0"]', b'[180000, "1.0"]']
+    assert gaps[-1][1] == "repaired"
+
+
+def test_depth_has_nothing_to_ask_for() -> None:
+    stream = stream_of("BTCUSDT", "depth@0ms")
+    assert Feed(stream, lambda: "n", LastRow("depth", "BTCUSDT", 30, 1, 1, (a_gap(10, 20),))).open_gaps == []
+
+
+@pytest.mark.parametrize("event", [b"", b"{}", b"[1]", b'[{"a":"1"}]', b'[{"a":2},{"a":1}]', b'[{"a":-1}]', b"[{}]"])
+def test_what_is_no_page_is_refused(event: bytes) -> None:
+    data = {"from_id": 1, "to_id": 2, "event": event, "refusal": "", "recv_ns": 1, "requested_ns": 1, "source": "rest"}
+    with pytest.raises(ExchangeError):
+        read_page(TRADES, data)
+
+
+@pytest.mark.parametrize("key", ["from_id", "to_id", "refusal", "source"])
+def test_a_page_that_is_not_of_rest_is_refused(key: str) -> None:
+    data = {"from_id": 1, "to_id": 2, "event": b"[]", "refusal": "", "recv_ns": 1, "requested_ns": 1, "source": "rest"}
+    with pytest.raises(WireError):
+        read_page(TRADES, {**data, key: b"x"})
+
+
+def requests() -> RepairRequests:
+    return RepairRequests(5.0, Random(1))
+
+
+def test_a_wish_is_repeated_until_its_gap_changes() -> None:
+    subject, gaps = requests(), [a_gap(10, 20)]
+    wish = subject.due(TRADES, gaps, 0.0)
+    assert wish is not None
+    assert (wish.gap.gap_id, wish.from_id, wish.to_id) == ("g", 10, 20)
+    assert subject.due(TRADES, gaps, 3.9) is None
+    assert subject.due(TRADES, gaps, 6.1) is not None
+    assert subject.due(TRADES, [a_gap(15, 20)], 6.2) is not None, "a page has come: the next one at once"
+    assert subject.due(TRADES, [], 6.3) is None
+    assert subject.due(TRADES, gaps, 6.4) is not None
+
+
+def test_a_wish_covers_the_gaps_that_one_answer_holds() -> None:
+    wish = requests().due(TRADES, [a_gap(10, 20), a_gap(500, 1010, "h"), a_gap(1000, 1011, "i")], 0.0)
+    assert wish is not None
+    assert (wish.from_id, wish.to_id) == (10, 1010)
+    wish = requests().due(TRADES, [a_gap(10, 50_000)], 0.0)
+    assert wish is not None
+    assert wish.to_id == 50_000
+
+
+def test_nothing_is_believed_at_the_third_time_and_asked_less_often_before() -> None:
+    subject, gaps, page = requests(), [a_gap(10, 20)], a_page(10, 20, [])
+    asked_s = []
+    now_s = 0.0
+    while True:
+        if subject.due(TRADES, gaps, now_s):
+            asked_s.append(now_s)
+            if subject.is_final(page, now_s):
+                break
+        now_s += 1.0
+    assert asked_s == [0.0, 10.0, 30.0]
+
+
+@pytest.mark.parametrize(("ids", "nothing"), [([], True), ([5, 9, 10], True), ([9, 10, 11], False), ([21], False)])
+def test_rows_in_front_of_what_was_asked_for_say_nothing(ids: list[int], nothing: bool) -> None:
+    assert a_page(10, 20, ids).says_nothing == nothing
+
+
+def test_an_answer_to_another_wish_is_not_counted() -> None:
+    subject = requests()
+    subject.due(TRADES, [a_gap(10, 20)], 0.0)
+    assert not any(subject.is_final(a_page(9, 20, []), 0.0) for _ in range(9))
+
+
+@pytest.mark.parametrize(("refusal", "why"), [("-1122 Invalid symbol status.", "-1122 Invalid symbol status."),
+                                              ("", "the exchange has nothing there")])  # fmt: skip
+def test_a_gap_that_is_given_up_says_why(refusal: str, why: str) -> None:
+    feed = a_feed(a_gap(10, 20))
+    (gap,) = feed.give_up(a_page(10, 20, [], refusal=refusal))
+    assert (gap.gap_id, gap.state, gap.reason, gap.why) == ("g", "unrepairable", "sequence", why)
+    assert feed.open_gaps == []
+
+
+@pytest.mark.parametrize(("from_id", "to_id", "ids"), [(30, 60, [15, 16]), (30, 20, [31, 32])])
+def test_a_page_that_ends_before_it_begins_changes_nothing(from_id: int, to_id: int, ids: list[int]) -> None:
+    feed = a_feed(a_gap(10, 60))
+    try:
+        page = a_page(from_id, to_id, ids)
+    except WireError:
+        assert from_id > to_id
+    else:
+        assert told(feed, page) == ([], [])
+    assert bounds(feed) == [("g", 10, 60)]
+
+
+@pytest.mark.parametrize("key", ["recv_ns", "requested_ns"])
+@pytest.mark.parametrize("value", [-1, 2**64 - 1])
+def test_a_page_with_an_impossible_stamp_is_refused(key: str, value: int) -> None:
+    """The rows of a page have a stamp each, one behind the other: the last one would not go into 64 bits."""
+    data = {"from_id": 1, "to_id": 3, "event": b'[{"a":2},{"a":3}]', "source": "rest", "recv_ns": 2, "requested_ns": 1}
+    with pytest.raises(WireError):
+        read_page(TRADES, {**data, key: value})
+
+
+def test_a_long_refusal_is_cut() -> None:
+    assert len(a_page(1, 3, [], refusal="x" * 100_000).refusal) <= 200

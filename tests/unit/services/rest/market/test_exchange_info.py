@@ -1,0 +1,155 @@
+"""What counts as a change of what the exchange lists."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from services.rest.answers import Answer
+from services.rest.market.exchange_info import ExchangeInfoError, Listing, Universe, read_exchange_info
+from services.rest.market.listing import ListingRecorder
+from services.runtime.delivery.producer import Producer
+from services.runtime.gaps.drafts import Draft
+
+
+def a_symbol(name: str, status: str = "TRADING", tick: str = "0.10") -> dict[str, Any]:
+    return {"symbol": name, "status": status, "filters": [{"filterType": "PRICE_FILTER", "tickSize": tick}]}
+
+
+def a_body(*symbols: dict[str, Any], server_time: int = 1, **others: Any) -> bytes:
+    return json.dumps({"timezone": "UTC", "serverTime": server_time, "symbols": symbols, **others}).encode()
+
+
+def a_universe(*symbols: dict[str, Any], **others: Any) -> Universe:
+    return read_exchange_info(a_body(*symbols, **others))
+
+
+def a_listing(*symbols: dict[str, Any]) -> Listing:
+    universe = a_universe(*symbols)
+    return Listing(universe.symbols, universe.other)
+
+
+def test_the_weight_limit_is_the_one_per_minute() -> None:
+    limits = [
+        {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
+        {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000},
+    ]
+    assert a_universe(a_symbol("A"), rateLimits=limits).weight_limit == 6000
+    assert a_universe(a_symbol("A")).weight_limit is None
+
+
+def test_the_same_list_at_another_time_is_no_change() -> None:
+    change = a_listing(a_symbol("A")).change_to(a_universe(a_symbol("A"), server_time=2))
+    assert not change
+
+
+def test_another_order_of_keys_is_no_change() -> None:
+    reordered = dict(reversed(a_symbol("A").items()))
+    assert not a_listing(a_symbol("A")).change_to(a_universe(reordered))
+
+
+def test_a_change_holds_whole_objects_and_the_names_of_what_is_gone() -> None:
+    listing = a_listing(a_symbol("A"), a_symbol("B"), a_symbol("C"), a_symbol("D"))
+    new = a_universe(a_symbol("A"), a_symbol("B", "SETTLING"), a_symbol("C", tick="0.01"), a_symbol("E"))
+    assert json.loads(listing.change_to(new).as_json()) == {
+        "changed": {"B": a_symbol("B", "SETTLING"), "C": a_symbol("C", tick="0.01"), "E": a_symbol("E")},
+        "removed": ["D"],
+        "other": {},
+    }
+    listing.take(new)
+    assert not listing.change_to(new)
+
+
+def test_other_members_than_symbols_are_compared_too() -> None:
+    change = a_listing(a_symbol("A")).change_to(a_universe(a_symbol("A"), assets=[{"asset": "USDT"}]))
+    assert json.loads(change.as_json()) == {"changed": {}, "removed": [], "other": {"assets": [{"asset": "USDT"}]}}
+
+
+def test_numbers_keep_their_digits() -> None:
+    body = b'{"symbols":[{"symbol":"A","status":"TRADING","tick":0.10,"big":123456789012345678901}]}'
+    change = a_listing(a_symbol("B")).change_to(read_exchange_info(body))
+    assert b'{"symbol":"A","status":"TRADING","tick":0.10,"big":123456789012345678901}' in change.as_json()
+
+
+def test_a_great_loss_is_believed_when_it_comes_twice() -> None:
+    listing = a_listing(*(a_symbol(name) for name in "ABCD"))
+    quarter, half = a_universe(*map(a_symbol, "ABC")), a_universe(*map(a_symbol, "AB"))
+    assert not listing.is_doubtful(quarter)
+    assert listing.is_doubtful(half)
+    assert not listing.is_doubtful(half)
+
+
+def test_a_great_loss_that_did_not_last_is_forgotten() -> None:
+    listing = a_listing(*(a_symbol(name) for name in "ABCD"))
+    half = a_universe(*map(a_symbol, "AB"))
+    assert listing.is_doubtful(half)
+    assert not listing.is_doubtful(a_universe(*map(a_symbol, "ABCD")))
+    assert listing.is_doubtful(half)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b"<html>", b'{"symbols":[]}', b'{"symbols":[{}]}', b'{"symbols":{}}', b"\xff", b"[" * 100_000,
+     b'{"symbols":[{"symbol":"A","status":"TRADING"}]', b'{"symbols":[{"symbol":1,"status":"TRADING"}]}'],
+)  # fmt: skip
+def test_what_is_no_exchange_info_is_refused(body: bytes) -> None:
+    with pytest.raises(ExchangeInfoError):
+        read_exchange_info(body)
+
+
+def test_a_saved_list_is_the_same_list() -> None:
+    listing = a_listing(a_symbol("A"), a_symbol("币安人生USDT"))
+    loaded = Listing.loaded(listing.saved())
+    assert (loaded.symbols, loaded.other) == (listing.symbols, listing.other)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1,2]", b"[{}", b"[{},{},{}]", b"\xff"])
+def test_a_damaged_list_is_refused(content: bytes) -> None:
+    with pytest.raises(ExchangeInfoError):
+        Listing.loaded(content)
+
+
+class Journal:
+    """A producer whose journal may be full."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.events: list[bytes] = []
+
+    def append(self, drafts: Sequence[Draft]) -> bool:
+        if not self.is_full:
+            self.events += [draft.data["event"] for draft in drafts]
+        return not self.is_full
+
+    def publish_live(self, draft: Draft) -> None:
+        pass
+
+
+def test_a_change_that_a_full_journal_did_not_take_is_recorded_later(tmp_path: Path) -> None:
+    journal = Journal()
+    recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    first, second = (a_body(a_symbol("A", tick=tick)) for tick in ("0.10", "0.01"))
+    recorder.take(Answer(200, {}, first, 1, 2), 0.0)
+    journal.is_full = True
+    recorder.take(Answer(200, {}, second, 3, 4), 1.0)
+    journal.is_full = False
+    recorder.take(Answer(200, {}, second, 5, 6), 2.0)
+    following = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    following.take(Answer(200, {}, second, 7, 8), 3.0)
+    assert journal.events[0] == first
+    (change,) = journal.events[1:]
+    assert list(json.loads(change)["changed"]) == ["A"]
+
+
+def test_hours_that_a_full_journal_did_not_take_are_recorded_later(tmp_path: Path) -> None:
+    journal = Journal()
+    recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    hours = Answer(200, {}, b'{"marketSchedules":{}}', 1, 2)
+    journal.is_full = True
+    recorder.take_schedule(hours, 0.0)
+    journal.is_full = False
+    for _ in range(2):
+        recorder.take_schedule(hours, 1.0)
+    assert journal.events == [hours.body]
