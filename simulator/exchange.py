@@ -5,12 +5,12 @@ import time
 
 from simulator.clock import ExchangeClock
 from simulator.options import Options
-from simulator.publisher import Hub
+from simulator.publisher import StreamPublisher
 from simulator.replay.replay import Replay
 from simulator.rest.rest import Rest
 from simulator.rest.weights import RequestWeight
-from simulator.server.admission import Gate
-from simulator.server.connection import Peer
+from simulator.server.admission import Admission
+from simulator.server.connection import ClientConnection
 from simulator.server.websocket import Counters, WebSocket
 from simulator.synthetic import SyntheticMarket
 from simulator.tape import Tape
@@ -24,10 +24,10 @@ class Exchange:
         self.options = options
         self.clock = ExchangeClock(offset_ms=options.clock_offset_ms, start_time_ms=options.start_time_ms)
         self.tape = Tape(options.tape)
-        self.hub = Hub(self.tape, loop.call_later)
-        self.gate = Gate()
+        self.hub = StreamPublisher(self.tape, loop.call_later)
+        self.gate = Admission()
         self.counters = Counters()
-        self.peers: set[Peer] = set()
+        self.peers: set[ClientConnection] = set()
         self.market = self._market()
         weight = RequestWeight(options.weight_limit, options.ban_after, int(options.ban_s * 1000))
         self.rest = Rest(self.market, self.clock, weight, self.tape)
@@ -45,8 +45,8 @@ class Exchange:
     def _most_backlog_bytes(self) -> int:
         return max((websocket.backlog_bytes for websocket in self.websockets()), default=0)
 
-    def new_peer(self) -> Peer:
-        return Peer(self.gate, self._new_websocket, self.rest.answer, self.peers)
+    def new_peer(self) -> ClientConnection:
+        return ClientConnection(self.gate, self._new_websocket, self.rest.answer, self.peers)
 
     def _new_websocket(self, transport: asyncio.Transport) -> WebSocket:
         return WebSocket(transport, self.hub, self.options.limits, self.counters)

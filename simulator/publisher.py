@@ -26,7 +26,7 @@ class Subscriber(Listener, Protocol):
     def flush(self) -> None: ...
 
 
-class Stream:
+class PublishedStream:
     """`head` is the text before the inner JSON of the combined form, which ends with one brace more."""
 
     __slots__ = ("delivered", "faults", "has_been_subscribed", "head", "head_bytes", "name", "produced", "subscribers")
@@ -42,19 +42,19 @@ class Stream:
         self.delivered = 0
 
 
-class Hub:
+class StreamPublisher:
     def __init__(self, tape: Tape, later: Callable[[float, Callable[[], None]], object]) -> None:
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, PublishedStream] = {}
         self.is_hung = False
         self.on_subscribe: Callable[[], None] = lambda: None
         self._tape = tape
         self._later = later
         self._unflushed: set[Subscriber] = set()
 
-    def add_stream(self, name: str) -> Stream:
-        return self.streams.setdefault(name, Stream(name))
+    def add_stream(self, name: str) -> PublishedStream:
+        return self.streams.setdefault(name, PublishedStream(name))
 
-    def matching(self, pattern: str) -> list[Stream]:
+    def matching(self, pattern: str) -> list[PublishedStream]:
         """The streams that a shell pattern names: `*`, `btcusdt@*`, `*@depth@0ms`."""
         return [stream for name, stream in self.streams.items() if fnmatchcase(name, pattern)]
 
@@ -71,7 +71,7 @@ class Hub:
         if stream is not None and subscriber in stream.subscribers:
             stream.subscribers.remove(subscriber)
 
-    def publish(self, stream: Stream, combined: bytes) -> None:
+    def publish(self, stream: PublishedStream, combined: bytes) -> None:
         """Sends a market message to all who listen, byte-identical, and writes its line."""
         stream.produced += 1
         subscribers = stream.subscribers
@@ -82,7 +82,7 @@ class Hub:
         if subscribers:
             self._hand(stream, Item(combined), subscribers)
 
-    def _hand(self, stream: Stream, item: Item, subscribers: Iterable[Subscriber]) -> None:
+    def _hand(self, stream: PublishedStream, item: Item, subscribers: Iterable[Subscriber]) -> None:
         combined = raw = b""
         for subscriber in subscribers:
             if subscriber.is_combined or not item.is_wrapped:
@@ -96,14 +96,14 @@ class Hub:
             self._unflushed.add(subscriber)
             stream.delivered += 1
 
-    def _publish_through_faults(self, stream: Stream, combined: bytes) -> None:
+    def _publish_through_faults(self, stream: PublishedStream, combined: bytes) -> None:
         items = [(Item(combined, is_lost=self.is_hung), list(stream.subscribers))]
         for fault in stream.faults:
             items = [out for item, to in items for out in _apply(fault, item, to)]
         stream.faults = [fault for fault in stream.faults if not fault.is_over()]
         self._deliver(stream, items)
 
-    def _deliver(self, stream: Stream, items: list[tuple[Item, list[Subscriber]]]) -> None:
+    def _deliver(self, stream: PublishedStream, items: list[tuple[Item, list[Subscriber]]]) -> None:
         """Hands out what the faults made of a message; a line per version of it, in the order sent."""
         copies: dict[bytes, int] = {}
         sent_ns = time.time_ns()
@@ -120,12 +120,12 @@ class Hub:
         for payload, count in copies.items():
             self._tape.market(sent_ns, count, payload)
 
-    def _deliver_late(self, stream: Stream, item: Item, to: list[Subscriber]) -> None:
+    def _deliver_late(self, stream: PublishedStream, item: Item, to: list[Subscriber]) -> None:
         still_here = [subscriber for subscriber in to if subscriber in stream.subscribers]
         self._deliver(stream, [(item.now(), still_here)])
         self.flush()
 
-    def inject(self, stream: Stream, item: Item) -> int:
+    def inject(self, stream: PublishedStream, item: Item) -> int:
         """Sends something that is no market message; says to how many."""
         self._deliver(stream, [(item, list(stream.subscribers))])
         self.flush()

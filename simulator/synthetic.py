@@ -13,7 +13,7 @@ from simulator.market.engine import Engine
 from simulator.market.feed import Action, SymbolFeed
 from simulator.market.rates import DEFAULT_MIX, SUFFIXES, stream_rates
 from simulator.market.schedule import Schedule
-from simulator.publisher import Hub, Stream
+from simulator.publisher import PublishedStream, StreamPublisher
 from simulator.rest.exchange_info import exchange_info
 from simulator.rest.trading_hours import Sessions
 from simulator.stream_names import stream_name
@@ -33,7 +33,9 @@ class SyntheticOptions:
 
 
 class SyntheticMarket:
-    def __init__(self, options: SyntheticOptions, hub: Hub, clock: ExchangeClock, weight_limit: int) -> None:
+    def __init__(
+        self, options: SyntheticOptions, hub: StreamPublisher, clock: ExchangeClock, weight_limit: int
+    ) -> None:
         self.is_paused = False
         self.sessions = Sessions()
         self._options = options
@@ -52,7 +54,7 @@ class SyntheticMarket:
         now_ms = self._clock.now_ms()
         rng = random.Random(f"{self._options.seed} {symbol}")  # noqa: S311
         engine = Engine(contract_of(symbol), rng, now_ms)
-        streams: dict[str, Stream] = {
+        streams: dict[str, PublishedStream] = {
             suffix: self._hub.add_stream(stream_name(symbol, suffix)) for suffix in SUFFIXES
         }  # fmt: skip
         return SymbolFeed(engine, streams, self._hub.publish)

@@ -82,9 +82,9 @@ def demo(  # noqa: PLR0913 (the options of the command line)
       binance-streamer demo --symbols 10 --rate 5000 --duration 60
       binance-streamer demo --capture recording/capture.gz --speed max --data-dir out
     """
-    market: demos.Market = demos.Synthetic(symbols, rate, seed)
+    market: demos.Market = demos.SeededMarket(symbols, rate, seed)
     if capture is not None:
-        market = demos.Replay(capture, speed)
+        market = demos.ReplayedMarket(capture, speed)
     raise typer.Exit(demos.run(market, data_dir, duration))
 
 

@@ -33,12 +33,12 @@ class RestRow(NamedTuple):
     event: bytes
 
 
-class _Aggregate(msgspec.Struct):
+class _RestAggregate(msgspec.Struct):
     a: int
 
 
 _decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_aggregate = msgspec.json.Decoder(_Aggregate).decode
+_decode_aggregate = msgspec.json.Decoder(_RestAggregate).decode
 
 REST_ROW_FORMS: dict[str, RowForm] = {
     "aggtrade": replace(ROW_FORMS["aggtrade"], optional=frozenset({"nq", "E"})),

@@ -256,7 +256,7 @@ LARGEST_ID = 2**53
 _Plausible = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
 
 
-class Link(Protocol):
+class SequenceIds(Protocol):
     """What a message of a gapless stream covers, (previous_id, last_id], and its `E`."""
 
     @property
@@ -267,7 +267,7 @@ class Link(Protocol):
     def event_time_ms(self) -> int: ...
 
 
-class _Counted(msgspec.Struct, gc=False):
+class _SingleId(msgspec.Struct, gc=False):
     """Of a stream whose messages have one id each."""
 
     last_id: int
@@ -283,14 +283,14 @@ class _Chained(msgspec.Struct, gc=False):
 
 
 _LINK_KEYS: dict[str, tuple[type[msgspec.Struct], dict[str, str]]] = {
-    "aggtrade": (_Counted, {"last_id": "a"}),
-    "trade": (_Counted, {"last_id": "t"}),
+    "aggtrade": (_SingleId, {"last_id": "a"}),
+    "trade": (_SingleId, {"last_id": "t"}),
     "depth": (_Chained, {"last_id": "u", "previous_id": "pu"}),
     "rpidepth": (_Chained, {"last_id": "u", "previous_id": "pu"}),
 }
 
 
-def link_reader(stream: Stream) -> Callable[[bytes], Link] | None:
+def link_reader(stream: Stream) -> Callable[[bytes], SequenceIds] | None:
     """Reads, and checks as JSON, the messages of a stream whose ids prove that nothing is missing; None for others.
 
     The same as `EventReader.read` at two thirds of the cost. It refuses what is implausible too, and does not say why.
@@ -304,7 +304,7 @@ def link_reader(stream: Stream) -> Callable[[bytes], Link] | None:
     texts = [("e", literal[event_name(stream.stream_type)]), ("s", literal[stream.symbol])]
     shape = msgspec.defstruct("Link", [*texts, *numbers], bases=(base,), gc=False)
     decode: Any = msgspec.json.Decoder(shape).decode
-    return cast("Callable[[bytes], Link]", decode)
+    return cast("Callable[[bytes], SequenceIds]", decode)
 
 
 _Ids = tuple[int | None, int | None, str | None]

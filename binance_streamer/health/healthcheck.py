@@ -50,7 +50,7 @@ def problems_of(config: Config, name: str, heard: Status | None) -> list[health.
     if heard is None:
         why = f"no status within {_PATIENCE_S:.0f} s: it stands still, or does not reach the bus"
         return [health.Problem("process", "failure", name, why)]
-    found = health.judge(config, {name: health.Told(heard, 0.0)}, 0.0).problems
+    found = health.judge(config, {name: health.ReceivedStatus(heard, 0.0)}, 0.0).problems
     return [problem for problem in found if problem.condition != "process" or problem.what == name]
 
 

@@ -36,7 +36,7 @@ _UNDOCUMENTED, _FALLBACK = "depth@0ms", "depth@100ms"
 Severity = Literal["failure", "warning"]
 
 
-class Told(NamedTuple):
+class ReceivedStatus(NamedTuple):
     """The newest status of a process, and when it came, by a monotonic clock."""
 
     status: Status
@@ -84,7 +84,7 @@ class Health(NamedTuple):
         return not any(problem.severity == "failure" for problem in self.problems)
 
 
-def judge(config: Config, told: Mapping[str, Told], now_s: float) -> Health:
+def judge(config: Config, told: Mapping[str, ReceivedStatus], now_s: float) -> Health:
     """The judgement over the newest status of each producer, by name; who is not configured is not looked at."""
     present = {name: one.status for name, one in told.items() if is_present(one, now_s)}
     expected = processes(config)
@@ -107,7 +107,7 @@ def judge(config: Config, told: Mapping[str, Told], now_s: float) -> Health:
     return Health(tuple(sorted(problems, key=lambda problem: problem.severity)))
 
 
-def is_present(told: Told, now_s: float) -> bool:
+def is_present(told: ReceivedStatus, now_s: float) -> bool:
     """Whether a process has said something lately."""
     return now_s - told.at_s <= SILENT_S
 
@@ -198,14 +198,14 @@ def disk_of(writer: WriterStatus | None) -> Disk | None:
     return Disk(writer.disk_free_bytes, writer.disk_total_bytes, per_day, days_left)
 
 
-def _silent(name: str, told: Told | None) -> Problem:
+def _silent(name: str, told: ReceivedStatus | None) -> Problem:
     if told is None:
         return Problem("process", "failure", name, "no status: it does not run, or does not reach the bus")
     why = f"no status for {SILENT_S:.0f} s or more: it does not run, stands still, or does not reach the bus"
     return Problem("process", "failure", name, why, told.status.recv_ns // 1_000_000)
 
 
-def _monitor_problems(monitor: Status | None, told: Told | None) -> Iterator[Problem]:
+def _monitor_problems(monitor: Status | None, told: ReceivedStatus | None) -> Iterator[Problem]:
     """Nothing is recorded by the monitor."""
     if monitor is None:
         yield _silent("monitor", told)._replace(severity="warning")

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from binance_streamer.config.schema import Config
-from binance_streamer.health.judge import Health, Problem, Told, is_present, judge, processes
+from binance_streamer.health.judge import Health, Problem, ReceivedStatus, is_present, judge, processes
 from binance_streamer.wire.frames import WireError
 from binance_streamer.wire.statuses import Status, read_status
 
@@ -17,7 +17,7 @@ class Observer:
     """Fed with the data of status messages; strangers on the bus take no memory."""
 
     def __init__(self, config: Config) -> None:
-        self.told: dict[str, Told] = {}
+        self.told: dict[str, ReceivedStatus] = {}
         self.refused = 0
         """Status messages that could not be read."""
         self._config = config
@@ -33,7 +33,7 @@ class Observer:
         except WireError:
             self.refused += 1
             return None
-        self.told[status.producer] = Told(status, now_s)
+        self.told[status.producer] = ReceivedStatus(status, now_s)
         return status
 
     def present(self, now_s: float) -> dict[str, Status]:

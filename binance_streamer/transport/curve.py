@@ -70,12 +70,12 @@ class Keys:
         socket.setsockopt(zmq.CURVE_SERVER, 1)
         socket.setsockopt(zmq.CURVE_SECRETKEY, server.secret)
 
-    def gate(self) -> "Gate":
+    def gate(self) -> "ClientGate":
         """Who decides about clients."""
-        return Gate(self._directory / AUTHORIZED)
+        return ClientGate(self._directory / AUTHORIZED)
 
 
-class Gate:
+class ClientGate:
     """Knows the clients that may connect: the files as they are at that moment, so none has to be restarted for one."""
 
     def __init__(self, directory: Path) -> None:

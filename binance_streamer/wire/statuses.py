@@ -12,11 +12,11 @@ from binance_streamer.wire.frames import WireError
 RECORDING = "recording"
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
+class _StatusPart(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
 
-class StreamStatus(_Part, frozen=True):
+class StreamStatus(_StatusPart, frozen=True):
     """One stream of an ingest worker; None where it does not know."""
 
     messages: int = 0
@@ -33,7 +33,7 @@ class StreamStatus(_Part, frozen=True):
     patience_s: float = 0.0
 
 
-class ConnectionStatus(_Part, frozen=True):
+class ConnectionStatus(_StatusPart, frozen=True):
     """One connection of an ingest worker."""
 
     connection: int
@@ -56,7 +56,7 @@ class ConnectionStatus(_Part, frozen=True):
         return self.state in ("delivering", "stalled", "late")
 
 
-class JournalStatus(_Part, frozen=True):
+class JournalStatus(_StatusPart, frozen=True):
     """The journal of a producer."""
 
     state: str = RECORDING
@@ -77,7 +77,7 @@ class JournalStatus(_Part, frozen=True):
     disk_total_bytes: int | None = None
 
 
-class BookStatus(_Part, frozen=True):
+class BookStatus(_StatusPart, frozen=True):
     """One symbol of the order book service."""
 
     valid: bool = False
@@ -89,7 +89,7 @@ class BookStatus(_Part, frozen=True):
     audits_failed: int = 0
 
 
-class Status(_Part, frozen=True):
+class Status(_StatusPart, frozen=True):
     """What every process says of itself."""
 
     producer: str
@@ -121,7 +121,7 @@ class IngestStatus(Status, frozen=True):
     is_off_session: bool = False
 
 
-class WrittenStatus(_Part, frozen=True):
+class WrittenStatus(_StatusPart, frozen=True):
     """What the writer has of one producer, in its newest epoch."""
 
     next_received: int = 0

@@ -11,7 +11,7 @@ from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.exchange.streams import UPPER
 from binance_streamer.transport import sockets
-from services.ingest.worker import Worker
+from services.ingest.worker import IngestWorker
 from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
 from services.runtime.process import Shell, arguments_of, run_service
 
@@ -65,7 +65,7 @@ def _with_producer(shell: Shell, work: Callable[[Producer, "zmq.Socket[bytes]"],
 
 
 def _record(shell: Shell, symbol: str) -> None:
-    _with_producer(shell, lambda producer, pub: Worker(shell, shell.config.symbol(symbol), producer, pub).run())
+    _with_producer(shell, lambda producer, pub: IngestWorker(shell, shell.config.symbol(symbol), producer, pub).run())
 
 
 def _drain(shell: Shell, symbol: str) -> None:

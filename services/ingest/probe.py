@@ -10,7 +10,7 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config, streams_of
 from binance_streamer.exchange.streams import ROUTES, Stream
 from binance_streamer.wire.check_lines import Check, line_of
-from services.ingest.connections.dial import Connection, DialError, dial
+from services.ingest.connections.dial import DialError, WebSocketConnection, dial
 from services.ingest.connections.dialler import budget_of, target_of
 from services.ingest.connections.events import Delivered, Ended
 from services.ingest.connections.reader import Reader
@@ -88,7 +88,7 @@ def _probe(config: Config, route: str, streams: Sequence[Stream], seconds: float
 
 
 def _heard(
-    config: Config, connection: Connection, requests: Sequence[str], wanted: set[str], seconds: float
+    config: Config, connection: WebSocketConnection, requests: Sequence[str], wanted: set[str], seconds: float
 ) -> tuple[Mapping[str, float], str]:
     """Seconds until the first message of each stream, and why the connection ended where it did."""
     reader = Reader(max_message_bytes=config.performance.max_frame_bytes, frame_timeout_s=config.network.frame_timeout)

@@ -14,13 +14,13 @@ from binance_streamer.config.schema import SymbolConfig, streams_of
 from binance_streamer.exchange.streams import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
-from services.ingest.connections.events import Report
+from services.ingest.connections.events import ReaderEvent
 from services.ingest.connections.network import Network
 from services.ingest.connections.reader import Reader
-from services.ingest.streams.backfill import RepairRequests, Wish, read_page
+from services.ingest.streams.backfill import BackfillRange, BackfillRequests, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
-from services.ingest.streams.stream import Feed
-from services.ingest.streams.stream_set import Recorder
+from services.ingest.streams.stream import StreamRecorder
+from services.ingest.streams.stream_set import StreamSet
 from services.ingest.streams.trading import OffSession, Trading
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES
@@ -48,7 +48,7 @@ class _Snapshot(msgspec.Struct):
 _decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
 
 
-class Worker:
+class IngestWorker:
     """One symbol's recording."""
 
     def __init__(self, shell: Shell, symbol: SymbolConfig, producer: Producer, pub: "zmq.Socket[bytes]") -> None:
@@ -57,7 +57,7 @@ class Worker:
         self._symbol = symbol
         self._producer = producer
         gap_numbers = itertools.count(1)
-        self._recorder = Recorder(
+        self._recorder = StreamSet(
             symbol.symbol,
             streams_of(symbol),
             last_rows=producer.last_rows,
@@ -69,7 +69,7 @@ class Worker:
         )
         self._network = Network(config, symbol.symbol, self._recorder, self._reader)
         self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
-        self._repairs = RepairRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
+        self._repairs = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
         self._status = StatusPublisher(shell, pub)
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
@@ -127,7 +127,7 @@ class Worker:
         if ahead_s > 0:
             time.sleep(ahead_s)
 
-    def _record(self, reports: list[Report], now_s: float) -> None:
+    def _record(self, reports: list[ReaderEvent], now_s: float) -> None:
         if reports:
             self._took_s = now_s
         for report in reports:
@@ -232,7 +232,7 @@ class Worker:
             "journal": self._producer.status(),
         }
 
-    def _feed_status(self, name: str, feed: Feed, now_s: float) -> dict[str, Any]:
+    def _feed_status(self, name: str, feed: StreamRecorder, now_s: float) -> dict[str, Any]:
         before, before_s = self._counted.get(name, (0, now_s))
         self._counted[name] = feed.messages, now_s
         last = feed.last
@@ -255,7 +255,7 @@ class Worker:
         }
 
 
-def _repair_request(feed: Feed, wish: Wish) -> Draft:
+def _repair_request(feed: StreamRecorder, wish: BackfillRange) -> Draft:
     data = {
         "symbol": feed.stream.symbol,
         "stream": feed.stream.name,

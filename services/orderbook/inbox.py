@@ -10,7 +10,7 @@ from binance_streamer.wire.frames import WireError
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Data(msgspec.Struct, frozen=True, gc=False):
+class FrameData(msgspec.Struct, frozen=True, gc=False):
     """Of a market message, what a book needs."""
 
     symbol: str
@@ -26,7 +26,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unkno
     """The pair of a message."""
 
     stream_type: str
-    data: Data
+    data: FrameData
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -49,7 +49,7 @@ class Inbox:
         self.restarts = 0
         self._places: dict[bytes, Place] = {}
 
-    def read(self, parts: Sequence[bytes]) -> tuple[Data, int]:
+    def read(self, parts: Sequence[bytes]) -> tuple[FrameData, int]:
         """The data of a message, and how many of its topic were missed before it; `WireError` where it is none."""
         if len(parts) != 2:
             raise WireError(f"message: expected [topic, frame], got {len(parts)} parts")

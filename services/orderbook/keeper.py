@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from binance_streamer.exchange.depth import BestQuote, DepthSnapshot, DepthUpdate
 from services.orderbook.book.audit import Difference, Outcome
-from services.orderbook.book.book import Book
+from services.orderbook.book.book import OrderBook
 from services.orderbook.book.quotes import TopComparison, TopDifference
-from services.orderbook.book.sequence import BookSequence, Request, State
+from services.orderbook.book.sequence import BookSequence, SnapshotNeed, SyncState
 
 SPEEDS = ("0ms", "100ms", "250ms", "500ms")
 """Of depth streams, the fastest first. Each is a chain of its own; one of them makes the book."""
@@ -65,7 +65,7 @@ class Keeper:
         """Messages a second, lately."""
         self.audits = dict.fromkeys(Outcome, 0)
         self.quotes = TopComparison() if with_quotes else None
-        self.wish: Request | None = None
+        self.wish: SnapshotNeed | None = None
         self.findings: list[Finding] = []
         self.is_urgent = False
         """Valid, and was not; or the other way round."""
@@ -80,7 +80,7 @@ class Keeper:
         self._counted = (0, -1.0)
 
     @property
-    def book(self) -> Book:
+    def book(self) -> OrderBook:
         """Right only while `is_valid`."""
         return self.sequence.book
 
@@ -137,7 +137,7 @@ class Keeper:
 
     def take_snapshot(self, snapshot: DepthSnapshot, now: Now) -> None:
         """A depth snapshot: a book that follows its stream is compared with it, another one may begin with it."""
-        if self.sequence.state is State.SYNCED:
+        if self.sequence.state is SyncState.SYNCED:
             if snapshot.last_update_id >= self.book.update_id:
                 self.sequence.expect_snapshot()
             self._pending = snapshot
@@ -189,7 +189,7 @@ class Keeper:
         snapshot = self._pending
         if snapshot is None:
             return
-        if self.sequence.state is not State.SYNCED:
+        if self.sequence.state is not SyncState.SYNCED:
             self._pending = None
             self._begin_with(snapshot, now)
             return

@@ -7,7 +7,7 @@ from binance_streamer.exchange.depth import Level
 from binance_streamer.wire.books import Query, QueryError
 from services.orderbook.book.audit import Outcome
 from services.orderbook.keeper import Finding, Keeper
-from services.orderbook.snapshot_scheduler import Wanted
+from services.orderbook.snapshot_scheduler import DueSnapshot
 from services.runtime.gaps.drafts import Draft
 
 SUMMARY = "summary"
@@ -86,7 +86,7 @@ def audit_draft(keeper: Keeper, finding: Finding, recv_ns: int) -> Draft:
     return Draft("audit", keeper.symbol, "", data)
 
 
-def request_draft(wanted: Wanted, recv_ns: int) -> Draft:
+def request_draft(wanted: DueSnapshot, recv_ns: int) -> Draft:
     """A request for a depth snapshot."""
     data = {
         "symbol": wanted.symbol,

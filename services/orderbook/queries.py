@@ -13,7 +13,7 @@ _MOST_QUESTIONS = 20
 """At a time: a whole book takes milliseconds, and updates must not wait longer than their queue is long."""
 
 
-class Answerer:
+class QueryServer:
     """The ROUTER; `counts` go into the status."""
 
     def __init__(

@@ -17,9 +17,9 @@ from services.orderbook import messages
 from services.orderbook.inbox import Inbox
 from services.orderbook.keeper import SPEEDS, Keeper, Now
 from services.orderbook.publisher import Publisher
-from services.orderbook.queries import Answerer
-from services.orderbook.silence import Workers
-from services.orderbook.snapshot_scheduler import AUDIT, RequestDesk, Wanted
+from services.orderbook.queries import QueryServer
+from services.orderbook.silence import WorkerStatuses
+from services.orderbook.snapshot_scheduler import AUDIT, DueSnapshot, SnapshotScheduler
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
@@ -61,12 +61,12 @@ class Service:
         self._routes = _routes(self._keepers)
         self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *_topics(config, self._keepers))
         self._inbox = Inbox()
-        self._workers = Workers()
-        self._desk = RequestDesk(retry_s=retry_s, rng=rng, activity=lambda symbol: self._keepers[symbol].activity)
+        self._workers = WorkerStatuses()
+        self._desk = SnapshotScheduler(retry_s=retry_s, rng=rng, activity=lambda symbol: self._keepers[symbol].activity)
         self._touched: set[Keeper] = set(self._keepers.values())
         self._router = sockets.router
         self._bound = BoundPaths(shell, (config.endpoints.orderbook_query,))
-        self._answerer = Answerer(sockets.router, self._keepers, producer=producer.name, epoch=shell.epoch)
+        self._answerer = QueryServer(sockets.router, self._keepers, producer=producer.name, epoch=shell.epoch)
         now_s = monotonic_s()
         self._publisher = Publisher(producer, config.orderbook, self._keepers.values(), now_s)
         self._audit_interval_s = config.orderbook.audit_interval
@@ -185,7 +185,7 @@ class Service:
         sequence = keeper.sequence
         wish, keeper.wish = keeper.wish, None
         if wish is not None and sequence.needs_snapshot_for(wish.reason):
-            self._desk.want(Wanted(keeper.symbol, *wish))
+            self._desk.want(DueSnapshot(keeper.symbol, *wish))
             return
         wanted = self._desk.wants(keeper.symbol)
         if wanted is None:
@@ -215,7 +215,7 @@ class Service:
         elif self._audit_interval_s and now.s >= self._audit_s[keeper.symbol]:
             self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
             if self._desk.wants(keeper.symbol) is None:
-                self._desk.want(Wanted(keeper.symbol, keeper.book.update_id, AUDIT))
+                self._desk.want(DueSnapshot(keeper.symbol, keeper.book.update_id, AUDIT))
 
     def _fields(self) -> dict[str, Any]:
         books = {symbol: messages.status_of(keeper) for symbol, keeper in self._keepers.items()}

@@ -9,7 +9,7 @@ from binance_streamer.wire.frames import WireError, decode_frame
 from binance_streamer.wire.statuses import IngestStatus, read_status
 
 
-class Workers:
+class WorkerStatuses:
     """The newest status frame of each symbol's worker."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ AUDIT = "audit"
 _OF_A_RIGHT_BOOK = (AUDIT, RANGE)
 
 
-class Wanted(NamedTuple):
+class DueSnapshot(NamedTuple):
     """A snapshot of a symbol; one helps when its id is at least this."""
 
     symbol: str
@@ -27,10 +27,10 @@ class Wanted(NamedTuple):
     reason: str
 
 
-class _Entry:
+class _WaitingSymbol:
     __slots__ = ("asked", "next_s", "turn", "wanted")
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: DueSnapshot) -> None:
         self.wanted = wanted
         self.asked = 0  # in this turn; 0: waits for its turn
         self.turn = 0
@@ -41,7 +41,7 @@ class _Entry:
         return self.wanted.reason == AUDIT
 
 
-class RequestDesk:
+class SnapshotScheduler:
     """The wishes of all symbols, one each."""
 
     def __init__(self, *, retry_s: float, rng: Random, activity: Callable[[str], float]) -> None:
@@ -49,16 +49,16 @@ class RequestDesk:
         self._retry_s = retry_s
         self._rng = rng
         self._activity = activity
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _WaitingSymbol] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def want(self, wanted: Wanted) -> None:
+    def want(self, wanted: DueSnapshot) -> None:
         """Ask for this, in its turn, until `settle`; it takes the place of what was wanted of the symbol before."""
         entry = self._entries.get(wanted.symbol)
         if entry is None or (entry.wanted.reason in _OF_A_RIGHT_BOOK and wanted.reason not in _OF_A_RIGHT_BOOK):
-            self._entries[wanted.symbol] = _Entry(wanted)
+            self._entries[wanted.symbol] = _WaitingSymbol(wanted)
         else:
             entry.wanted = wanted
 
@@ -66,12 +66,12 @@ class RequestDesk:
         """Nothing is wanted of this symbol any more."""
         self._entries.pop(symbol, None)
 
-    def wants(self, symbol: str) -> Wanted | None:
+    def wants(self, symbol: str) -> DueSnapshot | None:
         """What is wanted of a symbol."""
         entry = self._entries.get(symbol)
         return None if entry is None else entry.wanted
 
-    def due(self, now_s: float) -> list[Wanted]:
+    def due(self, now_s: float) -> list[DueSnapshot]:
         """What to ask for now, first or again."""
         for entry in list(self._entries.values()):
             if entry.asked >= _REPETITIONS and now_s >= entry.next_s:
@@ -88,7 +88,7 @@ class RequestDesk:
             entry.next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
         return [entry.wanted for entry in asked]
 
-    def _next(self, number: int, outstanding: list[_Entry]) -> list[_Entry]:
+    def _next(self, number: int, outstanding: list[_WaitingSymbol]) -> list[_WaitingSymbol]:
         waiting = [entry for entry in self._entries.values() if not entry.asked]
         books = [entry for entry in waiting if not entry.is_audit]
         books.sort(key=lambda entry: (entry.turn, -self._activity(entry.wanted.symbol)))

@@ -9,10 +9,10 @@ import msgspec
 from binance_streamer.exchange.rest import MOST_AGG_TRADES, rest_rows, span_of, step_of
 from binance_streamer.exchange.streams import ExchangeError
 from services.rest.market.clock_offset import Sample
-from services.rest.schedule.backfill_queue import RepairWish
+from services.rest.schedule.backfill_queue import BackfillRequest
 from services.rest.schedule.bans import BANNED, TOO_MANY
 from services.rest.schedule.pacing import HEAVY_WEIGHT
-from services.rest.schedule.snapshot_queue import Wanted
+from services.rest.schedule.snapshot_queue import QueuedSnapshot
 
 Kind = Literal["time", "exchange_info", "trading_schedule", "depth", "repair"]
 Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]
@@ -23,20 +23,20 @@ _WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 _SHOWN_BYTES = 200
 
 
-class Request(NamedTuple):
+class RestRequest(NamedTuple):
     """A GET; `wanted` says for whom, where it is a snapshot, and `repair` what is missing. Weights: facts page §4, read
     2026-11-22."""
 
     kind: Kind
     path: str
     weight: int
-    wanted: Wanted | None = None
-    repair: RepairWish | None = None
+    wanted: QueuedSnapshot | None = None
+    repair: BackfillRequest | None = None
 
 
-TIME = Request("time", "/fapi/v1/time", 1)
-EXCHANGE_INFO = Request("exchange_info", "/fapi/v1/exchangeInfo", 1)
-TRADING_SCHEDULE = Request("trading_schedule", "/fapi/v1/tradingSchedule", 5)
+TIME = RestRequest("time", "/fapi/v1/time", 1)
+EXCHANGE_INFO = RestRequest("exchange_info", "/fapi/v1/exchangeInfo", 1)
+TRADING_SCHEDULE = RestRequest("trading_schedule", "/fapi/v1/tradingSchedule", 5)
 
 
 def depth_path(symbol: str) -> str:
@@ -44,12 +44,12 @@ def depth_path(symbol: str) -> str:
     return f"/fapi/v1/depth?symbol={quote(symbol, safe='')}&limit=1000"
 
 
-def depth_request(wanted: Wanted) -> Request:
+def depth_request(wanted: QueuedSnapshot) -> RestRequest:
     """A snapshot of 1000 levels a side, the most that there are."""
-    return Request("depth", depth_path(wanted.symbol), HEAVY_WEIGHT, wanted)
+    return RestRequest("depth", depth_path(wanted.symbol), HEAVY_WEIGHT, wanted)
 
 
-def repair_request(wish: RepairWish) -> Request:
+def repair_request(wish: BackfillRequest) -> RestRequest:
     """The first page of what is missing."""
     stream = wish.stream
     symbol = quote(stream.symbol, safe="")
@@ -57,14 +57,14 @@ def repair_request(wish: RepairWish) -> Request:
     count = (min(wish.to_id, wish.from_id + span_of(stream)) - wish.from_id) // step
     if stream.stream_type == "kline":
         query = f"interval={stream.variant}&startTime={wish.from_id + step}&endTime={wish.to_id}&limit={max(1, count)}"
-        return Request("repair", f"/fapi/v1/klines?symbol={symbol}&{query}", 1 if count < 100 else 2, repair=wish)
+        return RestRequest("repair", f"/fapi/v1/klines?symbol={symbol}&{query}", 1 if count < 100 else 2, repair=wish)
     query = f"fromId={wish.from_id + 1}&limit={count}"
     if wish.since_ms is not None:
         query = f"startTime={wish.since_ms}&limit={MOST_AGG_TRADES}"
-    return Request("repair", f"/fapi/v1/aggTrades?symbol={symbol}&{query}", HEAVY_WEIGHT, repair=wish)
+    return RestRequest("repair", f"/fapi/v1/aggTrades?symbol={symbol}&{query}", HEAVY_WEIGHT, repair=wish)
 
 
-class Answer(NamedTuple):
+class RestAnswer(NamedTuple):
     """What came back; `fault` where no whole answer did. Stamps: when the request left, when the last byte arrived."""
 
     status: int
@@ -82,7 +82,7 @@ class AnswerError(ValueError):
 _Number = Annotated[int, msgspec.Meta(ge=-1, lt=1 << 53)]
 
 
-class Snapshot(msgspec.Struct):
+class DepthAnswer(msgspec.Struct):
     """What we need of a depth answer; the levels are only checked to be there. The id of a fresh listing may be -1."""
 
     lastUpdateId: _Number  # noqa: N815 (the exchange's name)
@@ -95,21 +95,21 @@ class _Time(msgspec.Struct):
     serverTime: Annotated[int, msgspec.Meta(gt=0, lt=1 << 53)]  # noqa: N815
 
 
-class _Refusal(msgspec.Struct):
+class _ErrorBody(msgspec.Struct):
     code: int
     msg: str = ""
 
 
-def refusal(answer: Answer) -> str:
+def refusal(answer: RestAnswer) -> str:
     """The exchange's own words where it does not give what was asked for."""
     try:
-        found = msgspec.json.decode(answer.body, type=_Refusal)
+        found = msgspec.json.decode(answer.body, type=_ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return f"status {answer.status}"
     return f"{found.code} {found.msg}"[:_SHOWN_BYTES]
 
 
-def verdict(answer: Answer) -> Verdict:
+def verdict(answer: RestAnswer) -> Verdict:
     """By the status alone; whether a body is what was asked for shows when it is read."""
     if answer.fault:
         return "trouble"
@@ -122,21 +122,21 @@ def verdict(answer: Answer) -> Verdict:
     return "refused" if answer.status == 400 else "trouble"
 
 
-def used_weight(answer: Answer) -> int | None:
+def used_weight(answer: RestAnswer) -> int | None:
     """The weight that the exchange counts for this address in this minute."""
     text = answer.headers.get(_WEIGHT_HEADER, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
-def read_snapshot(answer: Answer) -> Snapshot:
+def read_snapshot(answer: RestAnswer) -> DepthAnswer:
     """A depth answer, checked as JSON; raises `AnswerError`."""
     try:
-        return msgspec.json.decode(answer.body, type=Snapshot)
+        return msgspec.json.decode(answer.body, type=DepthAnswer)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnswerError(f"expected a depth snapshot: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
 
 
-def has_rows(answer: Answer, wish: RepairWish) -> bool:
+def has_rows(answer: RestAnswer, wish: BackfillRequest) -> bool:
     """Whether there are rows for a gap in it; raises `AnswerError` for what are none, or were not asked for."""
     try:
         rows = rest_rows(wish.stream, answer.body)
@@ -147,7 +147,7 @@ def has_rows(answer: Answer, wish: RepairWish) -> bool:
     return bool(rows)
 
 
-def read_clock_sample(answer: Answer) -> Sample:
+def read_clock_sample(answer: RestAnswer) -> Sample:
     """The exchange's time between our two stamps; raises `AnswerError`."""
     try:
         server_ms = msgspec.json.decode(answer.body, type=_Time).serverTime
@@ -156,6 +156,6 @@ def read_clock_sample(answer: Answer) -> Sample:
     return Sample(server_ms, answer.requested_ns, answer.recv_ns)
 
 
-def shown(answer: Answer) -> str:
+def shown(answer: RestAnswer) -> str:
     """A few words for the log."""
     return answer.fault or f"status {answer.status} {answer.body[:_SHOWN_BYTES]!r}"

@@ -13,23 +13,23 @@ from binance_streamer.transport.sockets import bus_pub, bus_sub
 from binance_streamer.wire.frames import WireError
 from services.rest import state
 from services.rest.answers import (
-    Answer,
     AnswerError,
-    Request,
+    RestAnswer,
+    RestRequest,
     has_rows,
     read_clock_sample,
     read_snapshot,
     refusal,
     shown,
 )
-from services.rest.client import Client, Worker
-from services.rest.market.clock_offset import Reading, StepWatch
+from services.rest.client import Client, RequestThread
+from services.rest.market.clock_offset import ClockReading, StepWatch
 from services.rest.market.exchange_info import ExchangeInfoError
 from services.rest.market.listing import ListingRecorder
 from services.rest.messages import SnapshotRequest, offset_draft, read_request, repair_draft, snapshot_draft, step_draft
-from services.rest.schedule.backfill_queue import RepairQueue, RepairWish
+from services.rest.schedule.backfill_queue import BackfillQueue, BackfillRequest
 from services.rest.schedule.pacing import Pace
-from services.rest.schedule.scheduler import Desk, Queues
+from services.rest.schedule.scheduler import Queues, Scheduler
 from services.rest.schedule.snapshot_queue import SnapshotQueue
 from services.runtime.clock import both_ns, monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
@@ -80,16 +80,16 @@ class _RestProcess:
         self._producer = producer
         self._status = StatusPublisher(shell, pub)
         self._bus = bus_sub(shell.context, config.endpoints.bus_subscribe, b"request.")
-        self._worker = Worker(Client(config.network, wall_ns).get)
+        self._worker = RequestThread(Client(config.network, wall_ns).get)
         self._desk = _desk(config)
-        self._steps = StepWatch(Reading(*both_ns()))
+        self._steps = StepWatch(ClockReading(*both_ns()))
         self._listing = ListingRecorder(
             run_directory / LISTING_FILE, [symbol.symbol for symbol in config.symbols], producer
         )
         self._state_path = run_directory / STATE_FILE
         self._save_fault = ""
         self._fault = ""
-        self._request: Request | None = None
+        self._request: RestRequest | None = None
         self._counts = {"snapshots": 0, "repair_pages": 0, "repair_refusals": 0, "requests": 0, "refused_requests": 0}
         self._restore()
 
@@ -124,7 +124,7 @@ class _RestProcess:
 
     def _watch_clock(self) -> None:
         """Before an answer is looked at: its stamps may lie on both sides of a step."""
-        step = self._steps.look(Reading(*both_ns()))
+        step = self._steps.look(ClockReading(*both_ns()))
         if step is None:
             return
         self._shell.log.warning("the local clock was set step_ms=%.3f", step.step_ms)
@@ -162,7 +162,7 @@ class _RestProcess:
         self._save()
         self._log_change(before, request)
 
-    def _take_good(self, request: Request, answer: Answer, now_s: float) -> None:
+    def _take_good(self, request: RestRequest, answer: RestAnswer, now_s: float) -> None:
         if request.kind == "time":
             measured = self._desk.took_time(read_clock_sample(answer), now_s)
             if measured is not None:
@@ -180,7 +180,7 @@ class _RestProcess:
         else:
             self._take_snapshot(request, answer, now_s)
 
-    def _take_repair(self, wish: RepairWish, request: Request, answer: Answer, now_s: float) -> None:
+    def _take_repair(self, wish: BackfillRequest, request: RestRequest, answer: RestAnswer, now_s: float) -> None:
         is_page = has_rows(answer, wish)
         self._desk.succeeded(request, now_s)
         if not is_page:
@@ -190,14 +190,14 @@ class _RestProcess:
         self._counts["repair_pages"] += 1
         self._producer.publish_live(repair_draft(wish, answer, request.path, refusal=""))
 
-    def _take_nothing(self, wish: RepairWish, request: Request, answer: Answer, why: str) -> None:
+    def _take_nothing(self, wish: BackfillRequest, request: RestRequest, answer: RestAnswer, why: str) -> None:
         if self._desk.repairs.looks_up(wish, self._exchange_ms()):
             return
         self._desk.repairs.served(wish)
         self._counts["repair_refusals"] += 1
         self._producer.publish_live(repair_draft(wish, answer, request.path, refusal=why))
 
-    def _take_snapshot(self, request: Request, answer: Answer, now_s: float) -> None:
+    def _take_snapshot(self, request: RestRequest, answer: RestAnswer, now_s: float) -> None:
         assert request.wanted is not None
         snapshot = read_snapshot(answer)
         self._desk.succeeded(request, now_s)
@@ -231,11 +231,11 @@ class _RestProcess:
         if not self._listing.knows(request.symbol) or not self._desk.snapshots.ask(*request, monotonic_s()):
             self._refuse_request(f"{request.symbol} is not listed, or too many symbols wait")
 
-    def _take_wish(self, wish: RepairWish) -> None:
+    def _take_wish(self, wish: BackfillRequest) -> None:
         symbol = wish.stream.symbol
         if not self._listing.knows(symbol):
             now_ns = wall_ns()
-            nothing = Answer(0, {}, b"", now_ns, now_ns)
+            nothing = RestAnswer(0, {}, b"", now_ns, now_ns)
             self._producer.publish_live(
                 repair_draft(wish, nothing, "", refusal="the exchange does not list the symbol")
             )
@@ -247,7 +247,7 @@ class _RestProcess:
         if self._counts["refused_requests"] == 1:
             self._shell.log.warning("request refused, further ones are counted in status: %s", why)
 
-    def _log_change(self, before: str, request: Request) -> None:
+    def _log_change(self, before: str, request: RestRequest) -> None:
         condition = self._desk.condition
         if condition == before:
             return
@@ -273,7 +273,7 @@ class _RestProcess:
         self._desk.snapshots.start(taken_ms, self._exchange_ms())
 
     def _save(self) -> None:
-        saved = state.State(self._desk.pace.saved(monotonic_s()), self._desk.snapshots.taken_ms)
+        saved = state.RestState(self._desk.pace.saved(monotonic_s()), self._desk.snapshots.taken_ms)
         try:
             state.save(self._state_path, saved, wall_ns())
         except OSError as error:
@@ -315,14 +315,14 @@ class _RestProcess:
         }
 
 
-def _desk(config: Config) -> Desk:
+def _desk(config: Config) -> Scheduler:
     network = config.network
     pace = Pace(limit=DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
-    return Desk(
+    return Scheduler(
         pace,
         Queues(
             SnapshotQueue(_periodic(config), interval_s=_interval_s(config, pace), retry_s=network.snapshot_retry),
-            RepairQueue(retry_s=network.snapshot_retry),
+            BackfillQueue(retry_s=network.snapshot_retry),
         ),
         delays_s=(network.reconnect_delay, network.reconnect_delay_max),
         intervals_s=(network.exchange_info_interval, network.clock_interval),

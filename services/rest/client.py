@@ -12,7 +12,7 @@ import urllib3
 
 from binance_streamer.config.endpoints import is_loopback
 from binance_streamer.config.schema import NetworkConfig
-from services.rest.answers import Answer
+from services.rest.answers import RestAnswer
 from services.rest.connecting import ReachingAdapter
 from services.runtime.clock import monotonic_s
 from services.runtime.network.proxies import ProxyError, proxy_of
@@ -37,7 +37,7 @@ class Client:
         url = urlsplit(self._base)
         is_local = is_loopback(url.hostname or "")
         self._fault = "" if url.scheme == "https" or is_local else "refused: plain http beyond this machine"
-        self._session = _Session()
+        self._session = _HttpSession()
         self._session.trust_env = not is_local
         self._reach = Reach()
         for scheme in ("http://", "https://"):
@@ -53,11 +53,11 @@ class Client:
         self._session.headers["User-Agent"] = f"binance-streamer/{version('binance-streamer')}"
         self._session.headers["Accept-Encoding"] = "identity"  # nothing small that becomes huge
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> RestAnswer:
         """The answer, whatever it is; a `fault` instead of an exception where there is none."""
         requested_ns = self._wall_ns()
         if self._fault:
-            return Answer(0, {}, b"", requested_ns, requested_ns, self._fault)
+            return RestAnswer(0, {}, b"", requested_ns, requested_ns, self._fault)
         try:
             with self._session.get(
                 self._base + path,
@@ -70,11 +70,11 @@ class Client:
                 body, fault = self._body(response.raw)
                 if self._reach.latest:
                     self._reach.trust(self._reach.latest)
-                return Answer(response.status_code, response.headers, body, requested_ns, self._wall_ns(), fault)
+                return RestAnswer(response.status_code, response.headers, body, requested_ns, self._wall_ns(), fault)
         except (OSError, urllib3.exceptions.HTTPError) as error:  # requests' own errors are OSErrors
             if self._reach.latest:
                 self._reach.doubt(self._reach.latest)
-            return Answer(0, {}, b"", requested_ns, self._wall_ns(), _shown(error))
+            return RestAnswer(0, {}, b"", requested_ns, self._wall_ns(), _shown(error))
 
     def close(self) -> None:
         """Close the connections."""
@@ -92,14 +92,14 @@ class Client:
         return bytes(body), ""
 
 
-class Worker:
+class RequestThread:
     """The thread that waits for the exchange, so that nobody else does."""
 
-    def __init__(self, get: Callable[[str], Answer]) -> None:
+    def __init__(self, get: Callable[[str], RestAnswer]) -> None:
         self.is_busy = False
         self._get = get
         self._paths: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[RestAnswer | None] = queue.SimpleQueue()
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         threading.Thread(target=self._run, name="http", daemon=True).start()
 
@@ -113,7 +113,7 @@ class Worker:
         self.is_busy = True
         self._paths.put(path)
 
-    def answer(self) -> Answer:
+    def answer(self) -> RestAnswer:
         """The answer to what was submitted, once `fileno` is readable."""
         os.eventfd_read(self._event)
         self.is_busy = False
@@ -129,12 +129,12 @@ class Worker:
         finally:
             self._tell(None)  # a bug; nobody waits for ever, the process ends and is started again
 
-    def _tell(self, answer: Answer | None) -> None:
+    def _tell(self, answer: RestAnswer | None) -> None:
         self._answers.put(answer)
         os.eventfd_write(self._event, 1)
 
 
-class _Session(requests.Session):
+class _HttpSession(requests.Session):
     """Without redirects: requests parses where one leads, and reads its body, also when it is not to follow it."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:

@@ -7,10 +7,10 @@ from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.streams import ExchangeError, Reading, stream_from_name
 from binance_streamer.wire.frames import WireError, decode_frame
-from services.rest.answers import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, Answer, Snapshot, depth_path
+from services.rest.answers import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, DepthAnswer, RestAnswer, depth_path
 from services.rest.market.clock_offset import Measurement, Step
 from services.rest.market.trading_hours import Range
-from services.rest.schedule.backfill_queue import RepairWish
+from services.rest.schedule.backfill_queue import BackfillRequest
 from services.runtime.gaps.drafts import Draft
 
 EXCHANGE = "EXCHANGE"
@@ -27,7 +27,7 @@ class SnapshotRequest(NamedTuple):
     last_update_id: int
 
 
-def read_request(parts: Sequence[bytes]) -> SnapshotRequest | RepairWish:
+def read_request(parts: Sequence[bytes]) -> SnapshotRequest | BackfillRequest:
     """The wish in a message of the bus, where anybody may publish; raises `WireError`."""
     if len(parts) != 2:
         raise WireError(f"request: expected [topic, frame], got {len(parts)} parts")
@@ -47,7 +47,7 @@ def _snapshot_request(data: Mapping[str, Any]) -> SnapshotRequest:
     return SnapshotRequest(data["symbol"], reason[:_REASON_CHARACTERS], last_update_id)
 
 
-def _repair_wish(data: Mapping[str, Any]) -> RepairWish:
+def _repair_wish(data: Mapping[str, Any]) -> BackfillRequest:
     name, gap_id = data["stream"], data.get("gap_id")
     ids: list[Any] = [data.get(key) for key in ("from_id", "to_id", "from_ns")]
     try:
@@ -57,7 +57,7 @@ def _repair_wish(data: Mapping[str, Any]) -> RepairWish:
         raise WireError(f"request: expected a depth_snapshot or a stream that REST has: {error!s:.80}") from error
     if stream.symbol != data["symbol"] or type(gap_id) is not str or not all(map(_is_id, ids)):
         raise WireError(f"request: expected a gap_id, from_id, to_id and from_ns, got {gap_id!r:.40}, {ids!r:.80}")
-    wish = RepairWish(stream, gap_id[:_GAP_ID_CHARACTERS], *ids)
+    wish = BackfillRequest(stream, gap_id[:_GAP_ID_CHARACTERS], *ids)
     if wish.to_id < wish.from_id + step:
         raise WireError(f"request: expected at least one row between {wish.from_id} and {wish.to_id}")
     return wish
@@ -67,7 +67,7 @@ def _is_id(value: object) -> bool:
     return type(value) is int and -1 <= value < 1 << 63
 
 
-def repair_draft(wish: RepairWish, answer: Answer, path: str, *, refusal: str) -> Draft:
+def repair_draft(wish: BackfillRequest, answer: RestAnswer, path: str, *, refusal: str) -> Draft:
     """The answer to a wish for missing rows: the body as it came, nothing of it where it is refused."""
     stream = wish.stream
     data = {
@@ -87,18 +87,18 @@ def repair_draft(wish: RepairWish, answer: Answer, path: str, *, refusal: str) -
     return Draft("repair", stream.symbol, "", data)
 
 
-def snapshot_draft(symbol: str, answer: Answer, snapshot: Snapshot) -> Draft:
+def snapshot_draft(symbol: str, answer: RestAnswer, snapshot: DepthAnswer) -> Draft:
     """A depth snapshot, the body byte for byte."""
     reading = Reading(None, snapshot.lastUpdateId, snapshot.E)
     return Draft("depth_snapshot", symbol, "", _recorded(symbol, depth_path(symbol), answer, answer.body), reading)
 
 
-def exchange_info_draft(answer: Answer, event: bytes) -> Draft:
+def exchange_info_draft(answer: RestAnswer, event: bytes) -> Draft:
     """A change of what the exchange lists, or the whole list at first."""
     return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, EXCHANGE_INFO.path, answer, event))
 
 
-def trading_schedule_draft(answer: Answer) -> Draft:
+def trading_schedule_draft(answer: RestAnswer) -> Draft:
     """The hours of the markets behind TradFi contracts, the body byte for byte, among what the exchange lists."""
     return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, TRADING_SCHEDULE.path, answer, answer.body))
 
@@ -139,7 +139,7 @@ def symbol_status_draft(symbol: str, status: str, recv_ns: int, off_session: Seq
     return Draft("symbol_status", symbol, "", data)
 
 
-def _recorded(symbol: str, path: str, answer: Answer, event: bytes) -> dict[str, object]:
+def _recorded(symbol: str, path: str, answer: RestAnswer, event: bytes) -> dict[str, object]:
     return {
         "symbol": symbol,
         "stream": path,

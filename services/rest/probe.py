@@ -10,7 +10,7 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.wire.check_lines import Check, line_of
 from services.rest import state
-from services.rest.answers import TIME, Answer, AnswerError, read_clock_sample, shown, used_weight, verdict
+from services.rest.answers import TIME, AnswerError, RestAnswer, read_clock_sample, shown, used_weight, verdict
 from services.rest.app import DEFAULT_WEIGHT_LIMIT, STATE_FILE
 from services.rest.client import Client
 from services.runtime.clock import wall_ns
@@ -62,7 +62,7 @@ def probe(config: Config) -> list[Check]:
     ]
 
 
-def _read(config: Config, answer: Answer) -> list[Check]:
+def _read(config: Config, answer: RestAnswer) -> list[Check]:
     try:
         sample = read_clock_sample(answer)
     except AnswerError as error:

@@ -25,19 +25,19 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     taken_ms: dict[str, int]
 
 
-class State(NamedTuple):
+class RestState(NamedTuple):
     """The pace, and when each periodic symbol's last snapshot was taken, by the exchange's clock."""
 
     pace: SavedPace
     taken_ms: dict[str, int]
 
 
-def save(path: Path, state: State, wall_ns: int) -> None:
+def save(path: Path, state: RestState, wall_ns: int) -> None:
     """Replace the file in one step; OSError where the disk refuses."""
     write_whole(path, msgspec.json.encode(_File(wall_ns, *state.pace, state.taken_ms)))
 
 
-def load(path: Path, wall_ns: int) -> tuple[State, float] | None:
+def load(path: Path, wall_ns: int) -> tuple[RestState, float] | None:
     """The saved state and the seconds since then, None without a file; StateError when it is damaged.
 
     A wall clock that was set back counts as no time passed: the stand-down lasts longer then, never shorter.
@@ -49,7 +49,7 @@ def load(path: Path, wall_ns: int) -> tuple[State, float] | None:
         file = msgspec.json.decode(content, type=_File)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StateError(f"{path}: {error}") from error
-    state = State(SavedPace(file.stand_down_s, file.sent, file.reported), file.taken_ms)
+    state = RestState(SavedPace(file.stand_down_s, file.sent, file.reported), file.taken_ms)
     return state, max(0.0, (wall_ns - file.written_ns) / 1e9)
 
 

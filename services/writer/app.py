@@ -21,7 +21,7 @@ from services.runtime.network.subscriptions import Subscriptions
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
 from services.writer.owner import check_owner, claim
-from services.writer.recorder import NAME, Commit, Counts, Recorder, Word
+from services.writer.recorder import NAME, Commit, Counts, OutgoingAck, Recorder
 from services.writer.store.errors import BlockedError, FileDamagedError, blocked_by
 from services.writer.store.files import check_root, make_durable, probe
 
@@ -305,7 +305,7 @@ class Writer:
         for word in recorder.words("misfit"):
             self._say(word)
 
-    def _say(self, word: Word) -> None:
+    def _say(self, word: OutgoingAck) -> None:
         self._xpub.send_multipart([word.producer.encode(), encode_ack(word.ack)], zmq.DONTWAIT)
 
     def _publish_status(self) -> None:

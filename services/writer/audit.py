@@ -10,7 +10,7 @@ from pathlib import Path
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.symbols import decode_name
 from services.runtime.journal import segments
-from services.runtime.journal.records import Record, scan
+from services.runtime.journal.records import JournalRecord, scan
 from services.writer.store.recovery import LEDGER_NAME
 
 Positions = dict[tuple[str, int], int]
@@ -70,7 +70,7 @@ def _left_in(directory: Path, producer: str, positions: Positions) -> int:
         if following is not None and following.epoch == segment.epoch and following.first <= next_position:
             continue  # wholly durable: not worth reading
         for record in scan(segment.path.read_bytes()):
-            if isinstance(record, Record) and not record.is_head and record.position >= next_position:
+            if isinstance(record, JournalRecord) and not record.is_head and record.position >= next_position:
                 count += 1
     return count
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from binance_streamer.wire.frames import Ack, Batch, Position
 
 
-class Verdict(Enum):
+class BatchVerdict(Enum):
     """What becomes of a batch."""
 
     TAKE = "take"
@@ -33,7 +33,7 @@ class Loss(Enum):
 class Offer(NamedTuple):
     """The decision: of a batch that is taken, the first `skip` frames are known already."""
 
-    verdict: Verdict
+    verdict: BatchVerdict
     skip: int = 0
     loss: Loss = Loss.NONE
 
@@ -76,11 +76,11 @@ class Positions:
         """Decide about `count` frames of a batch; what is taken counts as received from now on."""
         producer = self._producers.get(batch.producer) or _Producer()
         decision = _decide(producer, batch, count)
-        if decision.verdict is Verdict.TAKE:
+        if decision.verdict is BatchVerdict.TAKE:
             self._producers[batch.producer] = producer
             producer.received[batch.epoch] = batch.first + count
             producer.moved[batch.epoch] = None
-        elif decision.verdict is Verdict.REFUSED:
+        elif decision.verdict is BatchVerdict.REFUSED:
             producer.refused += 1
         return decision
 
@@ -135,15 +135,15 @@ class Positions:
 def _decide(producer: _Producer, batch: Batch, count: int) -> Offer:
     expected = producer.received.get(batch.epoch, 0)
     if batch.first + count <= expected:
-        return Offer(Verdict.KNOWN)
+        return Offer(BatchVerdict.KNOWN)
     is_known_epoch = batch.epoch in producer.received
     if is_known_epoch and batch.epoch != producer.current:
-        return Offer(Verdict.REFUSED)
+        return Offer(BatchVerdict.REFUSED)
     if is_known_epoch and batch.first <= expected:
-        return Offer(Verdict.TAKE, expected - batch.first)
+        return Offer(BatchVerdict.TAKE, expected - batch.first)
     if batch.after is not None and not producer.has(batch.after):
-        return Offer(Verdict.MISFIT)
-    return Offer(Verdict.TAKE, loss=_loss(producer, batch, expected))
+        return Offer(BatchVerdict.MISFIT)
+    return Offer(BatchVerdict.TAKE, loss=_loss(producer, batch, expected))
 
 
 def _loss(producer: _Producer, batch: Batch, expected: int) -> Loss:

@@ -18,15 +18,15 @@ from binance_streamer.wire.frames import (
     encode_topic,
     split_frames,
 )
-from services.runtime.delivery.events import Messages
-from services.writer.positions import Loss, Moved, Positions, Verdict
-from services.writer.rows.daily_files import Target
+from services.runtime.delivery.events import MessageColumns
+from services.writer.positions import BatchVerdict, Loss, Moved, Positions
+from services.writer.rows.daily_files import DailyFile
 from services.writer.rows.own_rows import MAX_NUMBER
-from services.writer.rows.row_batches import bunches
-from services.writer.rows.rows import Route, Row, RowMaker, Run
+from services.writer.rows.row_batches import row_batches
+from services.writer.rows.rows import Row, RowMaker, RowRoute, Run
 from services.writer.store.files import DataFile, DataFiles, SyncWork
-from services.writer.store.ledger import Entry, FileRecord
-from services.writer.store.losses import Hole, Streams
+from services.writer.store.ledger import FileRecord, LedgerEntry
+from services.writer.store.losses import Hole, LossTracker
 from services.writer.store.recovery import adopt, open_ledger, repair
 
 NAME = "writer"
@@ -38,12 +38,12 @@ class Commit(NamedTuple):
     """What becomes durable together: `work` by the disk, then `entry` by the ledger."""
 
     work: SyncWork
-    entry: Entry
+    entry: LedgerEntry
     moved: Moved
     gaps: list[tuple[bytes, bytes]]
 
 
-class Word(NamedTuple):
+class OutgoingAck(NamedTuple):
     """An acknowledgement, and the producer it goes to."""
 
     producer: str
@@ -52,7 +52,7 @@ class Word(NamedTuple):
 
 @dataclass(slots=True)
 class _Buffer:
-    target: Target
+    target: DailyFile
     first_ns: int
     lines: list[bytes] = field(default_factory=list)
     size_bytes: int = 0
@@ -77,7 +77,7 @@ class Recorder:
             self.close()
             raise
 
-    def take(self, parts: Sequence[bytes], now_ns: int) -> Word | None:
+    def take(self, parts: Sequence[bytes], now_ns: int) -> OutgoingAck | None:
         """Take a message of the intake as far as it is new; returns what its producer has to be told at once."""
         try:
             batch = decode_batch(parts)
@@ -99,11 +99,11 @@ class Recorder:
         except BrokenBatchError as error:
             return self._take_frames(batch, error.good, now_ns, fault=error)
 
-    def word(self, producer: str, reason: str) -> Word:
+    def word(self, producer: str, reason: str) -> OutgoingAck:
         """What there is to say to a producer."""
-        return Word(producer, self._positions.word(producer, reason))
+        return OutgoingAck(producer, self._positions.word(producer, reason))
 
-    def words(self, reason: str) -> list[Word]:
+    def words(self, reason: str) -> list[OutgoingAck]:
         """The same to all that are known."""
         return [self.word(name, reason) for name in self._positions.names()]
 
@@ -120,11 +120,11 @@ class Recorder:
         if not work.files and not moved.positions:
             return None
         files = [FileRecord(file.path, file.length, file.first_ns, now_ns) for file in work.files]
-        entry = Entry(moved.positions, files, self._streams.changed(), self._streams.damages())
+        entry = LedgerEntry(moved.positions, files, self._streams.changed(), self._streams.damages())
         gaps, self._gaps = self._gaps, []
         return Commit(work, entry, moved, gaps)
 
-    def finish_commit(self, commit: Commit) -> list[Word]:
+    def finish_commit(self, commit: Commit) -> list[OutgoingAck]:
         """The files are durable: now the positions. Returns whom to tell."""
         self._ledger.commit(commit.entry)
         self._files.end_sync(commit.work)
@@ -153,24 +153,26 @@ class Recorder:
         damages = {damage.series: damage for damage in repaired.damages}
         damages |= {damage.series: damage for damage in self._ledger.damages()}
         if repaired.files:
-            self._ledger.commit(Entry((), repaired.files, (), list(damages.values())))
+            self._ledger.commit(LedgerEntry((), repaired.files, (), list(damages.values())))
         self._positions = Positions(self._ledger.writer_id, self._ledger.positions())
-        self._streams = Streams(self._ledger.streams(), damages.values())
+        self._streams = LossTracker(self._ledger.streams(), damages.values())
         self._rebuilt = self._ledger.rebuilt()
 
     def _refuse(self, reason: str) -> None:
         self.counts.refused[reason] = self.counts.refused.get(reason, 0) + 1
 
-    def _take_messages(self, run: Run, batch: Batch, messages: list[Messages[Route]], now_ns: int) -> Word | None:
+    def _take_messages(
+        self, run: Run, batch: Batch, messages: list[MessageColumns[RowRoute]], now_ns: int
+    ) -> OutgoingAck | None:
         """A batch of nothing but the exchange's messages: the same as `_take_frames`, by the bunch."""
         skip = self._skipped(run, batch, sum([len(some.events) for some in messages]))
-        if isinstance(skip, Word):
+        if isinstance(skip, OutgoingAck):
             return skip
         if skip:
             rows = self._maker.rows(run, batch.first + skip, split_frames(batch.frames)[skip:], now_ns=now_ns)
             self._record(run.producer, rows, now_ns)
             return None
-        found = bunches(self._maker, run, messages)
+        found = row_batches(self._maker, run, messages)
         noted = [row for bunch in found for row in ((bunch,) if isinstance(bunch, Row) else (bunch.first, bunch.last))]
         for hole in self._streams.note(run.producer, noted):
             self._record_gap(hole, now_ns)
@@ -182,11 +184,11 @@ class Recorder:
 
     def _take_frames(
         self, batch: Batch, frames: list[bytes], now_ns: int, *, fault: BrokenBatchError | None
-    ) -> Word | None:
+    ) -> OutgoingAck | None:
         """A batch that breaks off is taken up to there; where nothing precedes, the rest is one unreadable frame."""
         run = Run(batch.producer, batch.epoch)
         skip = self._skipped(run, batch, len(frames) or 1)
-        if isinstance(skip, Word):
+        if isinstance(skip, OutgoingAck):
             return skip
         if frames:
             rows = self._maker.rows(run, batch.first + skip, frames[skip:], now_ns=now_ns)
@@ -195,11 +197,11 @@ class Recorder:
         self._record(run.producer, rows, now_ns)
         return self.word(batch.producer, "misfit") if fault else None
 
-    def _skipped(self, run: Run, batch: Batch, count: int) -> int | Word:
+    def _skipped(self, run: Run, batch: Batch, count: int) -> int | OutgoingAck:
         """How many of a batch's frames are known already, or what its producer has to be told where it is not taken."""
         offer = self._positions.offer(batch, count)
-        if offer.verdict is not Verdict.TAKE:
-            return self.word(batch.producer, "misfit" if offer.verdict is Verdict.MISFIT else "known")
+        if offer.verdict is not BatchVerdict.TAKE:
+            return self.word(batch.producer, "misfit" if offer.verdict is BatchVerdict.MISFIT else "known")
         if offer.loss is not Loss.NONE:
             self._streams.lost_positions(run, any_stream=offer.loss is Loss.WIPED)
         return offer.skip
@@ -212,7 +214,7 @@ class Recorder:
         for row in rows:
             self._buffer(row.target, [row.line], row.recv_ns, now_ns)
 
-    def _buffer(self, target: Target, lines: list[bytes], first_ns: int, now_ns: int) -> None:
+    def _buffer(self, target: DailyFile, lines: list[bytes], first_ns: int, now_ns: int) -> None:
         buffer = self._buffers.get(target.path)
         if buffer is None:
             buffer = self._buffers[target.path] = _Buffer(target, first_ns)

@@ -1,11 +1,11 @@
 """Reading a command's words, with an error that says which one was expected."""
 
 
-class CommandError(Exception):
+class ArgumentError(Exception):
     """Why a command cannot be obeyed; the text after `nack`."""
 
 
-class Words:
+class Arguments:
     def __init__(self, line: str) -> None:
         self._words = line.split()
         self.connection: int | None = None  # `… on K`, counted from 1 in the order of subscription
@@ -17,7 +17,7 @@ class Words:
         if self._words:
             return self._words.pop(0)
         if default is None:
-            raise CommandError(f"{what} expected")
+            raise ArgumentError(f"{what} expected")
         return default
 
     def integer(self, what: str, default: int | None = None) -> int:
@@ -26,7 +26,7 @@ class Words:
     def count(self, what: str) -> int:
         number = self.integer(what)
         if number < 1:
-            raise CommandError(f"{what} must be 1 or more")
+            raise ArgumentError(f"{what} must be 1 or more")
         return number
 
     def retry_after_s(self, default: int | None = None) -> int | None:
@@ -39,18 +39,18 @@ class Words:
         try:
             number = float(word)
         except ValueError:
-            raise CommandError(f"{what} expected, not {word}") from None
+            raise ArgumentError(f"{what} expected, not {word}") from None
         if not 0 <= number < float("inf"):
-            raise CommandError(f"{what} must be 0 or more")
+            raise ArgumentError(f"{what} must be 0 or more")
         return number
 
     def end(self) -> None:
         if self._words:
-            raise CommandError(f"unexpected: {' '.join(self._words)}")
+            raise ArgumentError(f"unexpected: {' '.join(self._words)}")
 
 
 def _integer(word: str, what: str) -> int:
     try:
         return int(word)
     except ValueError:
-        raise CommandError(f"{what} expected, not {word}") from None
+        raise ArgumentError(f"{what} expected, not {word}") from None

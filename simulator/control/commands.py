@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from simulator.control.arguments import CommandError, Words
+from simulator.control.arguments import ArgumentError, Arguments
 from simulator.control.rest_faults import Kind, RestFault
 from simulator.control.stream_commands import Command, StreamCommands, nth_subscriber
 from simulator.exchange import Exchange
@@ -50,22 +50,22 @@ class Commands:
 
     def execute(self, line: str) -> str:
         """Obeys one command at once; `ack`, what came of it, or `nack` and the reason."""
-        words = Words(line)
+        words = Arguments(line)
         try:
             name = words.text("a command")
             if name not in self._table:
-                raise CommandError(f"{name} is none of {' '.join(sorted(self._table))}")
+                raise ArgumentError(f"{name} is none of {' '.join(sorted(self._table))}")
             return f"ack {self._table[name](words)}".rstrip()
-        except CommandError as error:
+        except ArgumentError as error:
             return f"nack {error}"
 
-    def _for_seconds(self, words: Words, act: Callable[[float], None]) -> str:
+    def _for_seconds(self, words: Arguments, act: Callable[[float], None]) -> str:
         seconds = words.number("SECONDS")
         words.end()
         act(seconds)
         return ""
 
-    def _close(self, words: Words) -> str:
+    def _close(self, words: Arguments) -> str:
         how, pattern = words.text("fin, rst or a close code"), words.text("STREAM", "*")
         words.end()
         closing = _closing(how)
@@ -79,7 +79,7 @@ class Commands:
             return self._exchange.websockets()
         streams = self._exchange.hub.matching(pattern)
         if not streams:
-            raise CommandError(f"no stream {pattern}")
+            raise ArgumentError(f"no stream {pattern}")
         chosen = [
             subscriber
             for stream in streams
@@ -87,18 +87,18 @@ class Commands:
         ]
         return list(dict.fromkeys(subscriber for subscriber in chosen if isinstance(subscriber, WebSocket)))
 
-    def _reject(self, words: Words) -> str:
+    def _reject(self, words: Arguments) -> str:
         status, seconds = words.integer("CODE"), words.number("SECONDS")
         retry_after_s = words.retry_after_s()
         words.end()
         self._exchange.gate.reject(status, seconds, retry_after_s)
         return ""
 
-    def _forbid(self, words: Words) -> str:
+    def _forbid(self, words: Arguments) -> str:
         how, pattern = words.text("CODE, fin or off"), words.text("STREAM")
         words.end()
         if not self._exchange.hub.matching(pattern):
-            raise CommandError(f"no stream {pattern}")
+            raise ArgumentError(f"no stream {pattern}")
         if how == "off":
             self._exchange.gate.allow(pattern)
         elif how == "fin":
@@ -106,32 +106,32 @@ class Commands:
         elif how.isdecimal() and 400 <= int(how) <= 599:
             self._exchange.gate.forbid(pattern, int(how))
         else:
-            raise CommandError(f"a status of 400 to 599, fin or off expected, not {how}")
+            raise ArgumentError(f"a status of 400 to 599, fin or off expected, not {how}")
         return ""
 
-    def _shutdown_event(self, words: Words) -> str:
+    def _shutdown_event(self, words: Arguments) -> str:
         words.end()
         websockets = self._exchange.websockets()
         payload = b'{"e":"serverShutdown","E":%d}' % self._exchange.clock.now_ms()
         self._exchange.hub.send_to_all(websockets, payload)
         return f"{len(websockets)} connections"
 
-    def _clock(self, words: Words) -> str:
+    def _clock(self, words: Arguments) -> str:
         step_ms = words.integer("STEP_MS")
         words.end()
         self._exchange.clock.step(step_ms)
         return ""
 
-    def _history(self, words: Words) -> str:
+    def _history(self, words: Arguments) -> str:
         seconds, old = words.number("SECONDS"), words.text("later or refuse", "later")
         words.end()
         if old not in ("later", "refuse"):
-            raise CommandError(f"later or refuse expected, not {old}")
+            raise ArgumentError(f"later or refuse expected, not {old}")
         self._exchange.rest.kept_ms = int(seconds * 1000)
         self._exchange.rest.refuses_old = old == "refuse"
         return ""
 
-    def _rest(self, words: Words) -> str:
+    def _rest(self, words: Arguments) -> str:
         kind, rest = words.text("what goes wrong"), self._exchange.rest
         if kind == "418":
             return self._ban(words)
@@ -144,16 +144,16 @@ class Commands:
             rest.weight.pardon()
         return ""
 
-    def _ban(self, words: Words) -> str:
+    def _ban(self, words: Arguments) -> str:
         seconds, where = words.number("SECONDS"), words.text("retry-after or text", "retry-after")
         if where not in ("retry-after", "text"):
-            raise CommandError(f"retry-after or text expected, not {where}")
+            raise ArgumentError(f"retry-after or text expected, not {where}")
         words.end()
         self._exchange.rest.faults.ban_as_text = where == "text"
         self._exchange.rest.weight.ban(int(seconds * 1000), self._exchange.clock.now_ms())
         return ""
 
-    def _rest_fault(self, kind: str, words: Words) -> RestFault:
+    def _rest_fault(self, kind: str, words: Arguments) -> RestFault:
         if kind == "slow":
             seconds = words.number("SECONDS")
             return RestFault("slow", words.count("N"), seconds=seconds)
@@ -161,52 +161,52 @@ class Commands:
             return RestFault(_REST_KINDS[kind], words.count("N"))
         status = 503 if kind == "5xx" else int(kind) if kind.isdecimal() and len(kind) == 3 else 0
         if not status:
-            raise CommandError(f"{kind} is no status and none of 5xx ok slow {' '.join(_REST_KINDS)}")
+            raise ArgumentError(f"{kind} is no status and none of 5xx ok slow {' '.join(_REST_KINDS)}")
         count, weight = words.count("N"), self._exchange.rest.weight
         usual_s = weight.retry_after_s(self._exchange.clock.now_ms()) if status == 429 else None
         return RestFault("status", count, status, words.retry_after_s(usual_s))
 
-    def _symbol(self, words: Words) -> str:
+    def _symbol(self, words: Arguments) -> str:
         symbol, status = words.text("SYMBOL"), words.text("STATUS")
         words.end()
         feed = self._synthetic().feed_of(symbol)
         if feed is None or status not in _STATUSES:
-            raise CommandError(f"no symbol {symbol}" if feed is None else f"{status} is none of {' '.join(_STATUSES)}")
+            raise ArgumentError(f"no symbol {symbol}" if feed is None else f"{status} is none of {' '.join(_STATUSES)}")
         feed.status = status
         return ""
 
-    def _session(self, words: Words) -> str:
+    def _session(self, words: Arguments) -> str:
         market, seconds, later_s = words.text("MARKET"), words.number("SECONDS"), words.number("LATER", 0.0)
         words.end()
         if market not in MARKETS:
-            raise CommandError(f"{market} is none of {' '.join(MARKETS)}")
+            raise ArgumentError(f"{market} is none of {' '.join(MARKETS)}")
         start_ms = self._exchange.clock.now_ms() + int(later_s * 1000)
         self._synthetic().sessions.close(market, start_ms, start_ms + int(seconds * 1000))
         return ""
 
-    def _rate(self, words: Words) -> str:
+    def _rate(self, words: Arguments) -> str:
         rate = words.number("messages a second")
         words.end()
         if rate <= 0:
-            raise CommandError("the rate must be above 0; use pause")
+            raise ArgumentError("the rate must be above 0; use pause")
         self._synthetic().set_rate(rate)
         return ""
 
     def _synthetic(self) -> SyntheticMarket:
         if not isinstance(self._exchange.market, SyntheticMarket):
-            raise CommandError("a recording cannot do that")
+            raise ArgumentError("a recording cannot do that")
         return self._exchange.market
 
-    def _set_paused(self, words: Words, *, paused: bool) -> str:
+    def _set_paused(self, words: Arguments, *, paused: bool) -> str:
         words.end()
         self._exchange.market.is_paused = paused
         return ""
 
-    def _stats(self, words: Words) -> str:
+    def _stats(self, words: Arguments) -> str:
         words.end()
         return json.dumps(self._exchange.stats(), separators=(",", ":"), ensure_ascii=False)
 
-    def _quit(self, words: Words) -> str:
+    def _quit(self, words: Arguments) -> str:
         words.end()
         self._exchange.stopped.set()
         return ""
@@ -221,5 +221,5 @@ def _closing(how: str) -> Callable[[WebSocket], None]:
     if how == "rst":
         return WebSocket.close_rst
     if not how.isdecimal() or not 1000 <= int(how) <= 4999:
-        raise CommandError(f"fin, rst or a close code expected, not {how}")
+        raise ArgumentError(f"fin, rst or a close code expected, not {how}")
     return lambda websocket: websocket.close_code(int(how))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from simulator.server.http import Response
+from simulator.server.http import HttpResponse
 
 Kind = Literal["status", "timeout", "slow", "html", "truncated", "stale"]
 
@@ -47,12 +47,12 @@ _TEXTS = {
     451: b'{"code":0,"msg":"Service unavailable from a restricted location according to \'b. Eligibility\'."}',
     503: b'{"code":-1008,"msg":"Request throttled by system-level protection."}',
 }
-HTML = Response(200, b"<!DOCTYPE html><html><body>Please wait</body></html>", content_type="text/html")
+HTML = HttpResponse(200, b"<!DOCTYPE html><html><body>Please wait</body></html>", content_type="text/html")
 
 
-def error_response(status: int, retry_after_s: int | None) -> Response:
+def error_response(status: int, retry_after_s: int | None) -> HttpResponse:
     body = _TEXTS.get(status, b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}')
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     if status == 202:
         headers["x-amzn-waf-action"] = "challenge"
-    return Response(status, body, headers, "text/html" if status == 403 else "application/json;charset=UTF-8")
+    return HttpResponse(status, body, headers, "text/html" if status == 403 else "application/json;charset=UTF-8")

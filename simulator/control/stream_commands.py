@@ -4,15 +4,15 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.control import faults
-from simulator.control.arguments import CommandError, Words
+from simulator.control.arguments import ArgumentError, Arguments
 from simulator.control.faults import Fault, Item, Listener, noise
 from simulator.exchange import Exchange
-from simulator.publisher import Stream, Subscriber
+from simulator.publisher import PublishedStream, Subscriber
 from simulator.server.frames import Encoder, fragmented_frames, masked_frame, reserved_bit_frame
 from simulator.stream_names import family_of
 from simulator.synthetic import SyntheticMarket
 
-Command = Callable[[Words], str]
+Command = Callable[[Arguments], str]
 _HUGE_BYTES = 20_000_000
 
 
@@ -50,52 +50,52 @@ class StreamCommands:
             "subscribers": self._subscribers,
         }
 
-    def _streams(self, pattern: str) -> list[Stream]:
+    def _streams(self, pattern: str) -> list[PublishedStream]:
         streams = self._hub.matching(pattern)
         if not streams:
-            raise CommandError(f"no stream {pattern}")
+            raise ArgumentError(f"no stream {pattern}")
         return streams
 
-    def _heard_streams(self, pattern: str) -> list[Stream]:
+    def _heard_streams(self, pattern: str) -> list[PublishedStream]:
         """With a pattern only those that somebody listens to; a name stands for its stream in any case."""
         streams = self._streams(pattern)
         heard = [stream for stream in streams if stream.subscribers or stream.name == pattern]
         if not heard:
-            raise CommandError(f"nobody listens to {pattern}")
+            raise ArgumentError(f"nobody listens to {pattern}")
         return heard
 
-    def _lay(self, words: Words, streams: list[Stream], make: Callable[[Listener | None], Fault]) -> str:
+    def _lay(self, words: Arguments, streams: list[PublishedStream], make: Callable[[Listener | None], Fault]) -> str:
         words.end()
         chosen = [(stream, nth_subscriber(stream, words.connection)) for stream in streams]
         if words.connection is not None:
             chosen = [(stream, only) for stream, only in chosen if only]
         if not chosen:
-            raise CommandError(f"no stream has a connection {words.connection}")
+            raise ArgumentError(f"no stream has a connection {words.connection}")
         for stream, only in chosen:
             stream.faults.append(make(only))
         return f"{len(chosen)} streams"
 
-    def _once(self, words: Words, make: Callable[[Listener | None], Fault]) -> str:
+    def _once(self, words: Arguments, make: Callable[[Listener | None], Fault]) -> str:
         return self._lay(words, self._heard_streams(words.text("STREAM")), make)
 
-    def _next(self, words: Words, kind: Callable[[int, Listener | None], Fault]) -> str:
+    def _next(self, words: Arguments, kind: Callable[[int, Listener | None], Fault]) -> str:
         count = words.count("N")
         return self._once(words, lambda only: kind(count, only))
 
-    def _hide(self, words: Words) -> str:
+    def _hide(self, words: Arguments) -> str:
         count, streams = words.count("N"), self._heard_streams(words.text("STREAM"))
         if any(family_of(stream.name.partition("@")[2]) not in ("depth", "rpiDepth") for stream in streams):
-            raise CommandError("only diff depth streams have a chain to fit")
+            raise ArgumentError("only diff depth streams have a chain to fit")
         return self._lay(words, streams, lambda only: faults.Hide(count, only))
 
-    def _rewrite_once(self, words: Words, edit: Callable[[dict[str, Any]], None], *, valid: bool = False) -> str:
+    def _rewrite_once(self, words: Arguments, edit: Callable[[dict[str, Any]], None], *, valid: bool = False) -> str:
         return self._once(words, lambda only: faults.Rewrite(edit, 1, only, valid=valid))
 
-    def _stall(self, words: Words) -> str:
+    def _stall(self, words: Arguments) -> str:
         streams, seconds = self._streams(words.text("STREAM")), words.number("SECONDS")
         return self._lay(words, streams, lambda only: faults.Stall(seconds, only))
 
-    def _silent(self, words: Words) -> str:
+    def _silent(self, words: Arguments) -> str:
         pattern = words.text("STREAM")
         if pattern != "off":
             return self._lay(words, self._streams(pattern), faults.Silence)
@@ -104,57 +104,57 @@ class StreamCommands:
             stream.faults = [fault for fault in stream.faults if not isinstance(fault, faults.Silence)]
         return f"{len(streams)} streams"
 
-    def _delay(self, words: Words) -> str:
+    def _delay(self, words: Arguments) -> str:
         count, streams, seconds = words.count("N"), self._heard_streams(words.text("STREAM")), words.number("SECONDS")
         return self._lay(words, streams, lambda only: faults.Delay(count, seconds, only))
 
-    def _fragment(self, words: Words) -> str:
+    def _fragment(self, words: Arguments) -> str:
         return self._next(words, lambda count, only: faults.Encode(fragmented_frames, count, only))
 
-    def _trickle(self, words: Words) -> str:
+    def _trickle(self, words: Arguments) -> str:
         streams, bytes_per_s = self._heard_streams(words.text("STREAM")), words.number("BYTES_PER_S")
         if bytes_per_s <= 0:
-            raise CommandError("BYTES_PER_S must be above 0")
+            raise ArgumentError("BYTES_PER_S must be above 0")
         return self._lay(words, streams, lambda only: faults.Trickle(bytes_per_s, only))
 
-    def _unknown_field(self, words: Words) -> str:
+    def _unknown_field(self, words: Arguments) -> str:
         streams, count = self._heard_streams(words.text("STREAM")), words.count("N")
         return self._lay(words, streams, lambda only: faults.Rewrite(faults.add_field, count, only, valid=True))
 
-    def _missing_field(self, words: Words) -> str:
+    def _missing_field(self, words: Arguments) -> str:
         streams, key, count = self._heard_streams(words.text("STREAM")), words.text("KEY"), words.count("N")
         edit, valid = faults.remove_field(key), key in faults.OPTIONAL_KEYS
         return self._lay(words, streams, lambda only: faults.Rewrite(edit, count, only, valid=valid))
 
-    def _inject(self, words: Words, make: Callable[[Stream], Item]) -> str:
+    def _inject(self, words: Arguments, make: Callable[[PublishedStream], Item]) -> str:
         streams = self._heard_streams(words.text("STREAM"))
         words.end()
         return f"{sum(self._hub.inject(stream, make(stream)) for stream in streams)} connections"
 
-    def _huge(self, words: Words) -> str:
+    def _huge(self, words: Arguments) -> str:
         pattern, size = words.text("STREAM"), words.integer("BYTES", _HUGE_BYTES)
-        return self._inject(Words(pattern), lambda stream: _event(stream, f'{{"e":"huge","pad":"{"x" * size}"}}'))
+        return self._inject(Arguments(pattern), lambda stream: _event(stream, f'{{"e":"huge","pad":"{"x" * size}"}}'))
 
-    def _nested(self, words: Words) -> str:
+    def _nested(self, words: Arguments) -> str:
         pattern, depth = words.text("STREAM"), words.count("DEPTH")
-        return self._inject(Words(pattern), lambda stream: _event(stream, "[" * depth + "]" * depth))
+        return self._inject(Arguments(pattern), lambda stream: _event(stream, "[" * depth + "]" * depth))
 
-    def _idjump(self, words: Words) -> str:
+    def _idjump(self, words: Arguments) -> str:
         streams, step = self._streams(words.text("STREAM")), words.integer("N")
         words.end()
         market = self._exchange.market
         if not isinstance(market, SyntheticMarket):
-            raise CommandError("a recording keeps its ids")
+            raise ArgumentError("a recording keeps its ids")
         market.jump_ids([stream.name for stream in streams], step)
         return f"{len(streams)} streams"
 
-    def _subscribers(self, words: Words) -> str:
+    def _subscribers(self, words: Arguments) -> str:
         streams = self._streams(words.text("STREAM"))
         words.end()
         return str(sum(len(stream.subscribers) for stream in streams))
 
 
-def nth_subscriber(stream: Stream, number: int | None) -> Subscriber | None:
+def nth_subscriber(stream: PublishedStream, number: int | None) -> Subscriber | None:
     """The connection that subscribed first is 1."""
     if number is None or not 1 <= number <= len(stream.subscribers):
         return None
@@ -165,5 +165,5 @@ def _illegal(encode: Encoder) -> Callable[[Listener | None], Fault]:
     return lambda only: faults.Encode(encode, 1, only, legal=False)
 
 
-def _event(stream: Stream, data: str) -> Item:
+def _event(stream: PublishedStream, data: str) -> Item:
     return noise(f"{stream.head}{data}}}".encode(), is_wrapped=True)

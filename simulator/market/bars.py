@@ -77,7 +77,7 @@ class Bar:
 
 
 @dataclass(slots=True)
-class Series:
+class KlineSeries:
     """The bars of one interval. `unsent` are those closed whose last message is still owed."""
 
     interval_ms: int
@@ -90,7 +90,8 @@ class Bars:
     def __init__(self, now_ms: int, price: int) -> None:
         self.minute = _empty(now_ms, MINUTE_MS, price)
         self.series = {
-            name: Series(interval_ms, _empty(now_ms, interval_ms, price)) for name, interval_ms in INTERVALS_MS.items()
+            name: KlineSeries(interval_ms, _empty(now_ms, interval_ms, price))
+            for name, interval_ms in INTERVALS_MS.items()
         }
 
     def roll(self, now_ms: int) -> None:

@@ -10,7 +10,7 @@ ASK: Side = -1
 _FAR_TICKS = 64  # beyond this the next level is looked up instead of walked to
 
 
-class Book:
+class TrueBook:
     """Levels as {price: quantity}. A change is journalled as +price for a bid and -price for an ask.
 
     Every change takes the next update id. Ids are sparse, as on the exchange, where other symbols use them up.

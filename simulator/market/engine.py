@@ -5,7 +5,7 @@ import random
 from typing import NamedTuple
 
 from simulator.market.bars import Bars
-from simulator.market.book import ASK, BID, Book
+from simulator.market.book import ASK, BID, TrueBook
 from simulator.market.contract import Contract
 
 _DEPTH_TICKS = 300  # levels of a fresh book
@@ -22,7 +22,7 @@ class Fill(NamedTuple):
     kind: str
 
 
-class Batch(NamedTuple):
+class MarketStep(NamedTuple):
     """An aggregate trade: the fills of one taker at one price."""
 
     agg_id: int
@@ -39,7 +39,7 @@ class Engine:
     def __init__(self, contract: Contract, rng: random.Random, now_ms: int) -> None:
         self.contract = contract
         self.rng = rng
-        self.book = Book(contract.tick, 11_671_659_683_000 + rng.getrandbits(20))
+        self.book = TrueBook(contract.tick, 11_671_659_683_000 + rng.getrandbits(20))
         self.agg_id = 3_466_782_000 + rng.getrandbits(16)
         self.trade_id = 8_123_344_000 + rng.getrandbits(16)
         self.last_price = contract.first_price
@@ -90,7 +90,7 @@ class Engine:
         else:
             book.put(side, best, quantity)
 
-    def take(self, now_ms: int) -> tuple[Batch, list[Fill]]:
+    def take(self, now_ms: int) -> tuple[MarketStep, list[Fill]]:
         """A taker's fills at the best price, and the aggregate that they make."""
         book, rng = self.book, self.rng
         first_price = self.contract.first_price
@@ -109,7 +109,7 @@ class Engine:
         self._record(fills, now_ms, buyer_takes=buyer_takes)
         self.agg_id += 1
         normal = sum(fill.quantity for fill in fills if fill.kind == "MARKET")
-        batch = Batch(
+        batch = MarketStep(
             self.agg_id, price, quantity, normal, fills[0].trade_id, self.trade_id, now_ms, not buyer_takes
         )  # fmt: skip
         return batch, fills

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Literal
 
 from simulator.market.bars import Bar
-from simulator.market.engine import Batch, Engine
+from simulator.market.engine import Engine, MarketStep
 from simulator.market.history import TradeHistory
 from simulator.market.messages import PUSH_DELAY_MS, Messages
 from simulator.market.rates import SUFFIXES
-from simulator.publisher import Stream
+from simulator.publisher import PublishedStream
 from simulator.stream_names import family_of
 
 IdSpace = Literal["aggTrade", "trade", "book"]
@@ -18,7 +18,7 @@ Action = Callable[[int, float], None]  # exchange clock in ms, monotonic clock i
 _CLOSED_AFTER_MS = 200  # the last message of a bar comes 0.2 to 2 s after its minute
 
 
-class Chain:
+class UpdateIds:
     """A depth stream's place in the journal of changed levels, and the `u` that its next `pu` repeats."""
 
     def __init__(self, update_id: int, position: int) -> None:
@@ -30,15 +30,17 @@ class SymbolFeed:
     """Every action advances the market alike whether or not somebody listens; only the text is saved where
     a stream never had a subscriber."""
 
-    def __init__(self, engine: Engine, streams: Mapping[str, Stream], publish: Callable[[Stream, bytes], None]) -> None:
+    def __init__(
+        self, engine: Engine, streams: Mapping[str, PublishedStream], publish: Callable[[PublishedStream, bytes], None]
+    ) -> None:
         self.engine = engine
         self.messages = Messages(engine.contract)
         self.streams = streams
         self.status = "TRADING"
         self.history = TradeHistory()
         self._publish = publish
-        self._chains: dict[str, Chain] = {}
-        self._waiting: deque[tuple[float, Batch]] = deque()  # aggregates are pushed 150 ms after their trade
+        self._chains: dict[str, UpdateIds] = {}
+        self._waiting: deque[tuple[float, MarketStep]] = deque()  # aggregates are pushed 150 ms after their trade
         self._best = (0, 0, 0, 0)
         self._kline_trades: dict[str, int] = {}
 
@@ -54,7 +56,7 @@ class SymbolFeed:
                 actions[suffix] = (rates[suffix], self._action(suffix))
         actions = {suffix: (rate, action) for suffix, (rate, action) in actions.items() if rate > 0}
         self._chains = {
-            suffix: self._chains.get(suffix) or Chain(self.engine.book.update_id, len(self.engine.book.changed))
+            suffix: self._chains.get(suffix) or UpdateIds(self.engine.book.update_id, len(self.engine.book.changed))
             for suffix in actions
             if "epth" in suffix
         }
@@ -86,7 +88,7 @@ class SymbolFeed:
             if stream.has_been_subscribed:
                 self._send(stream, self.messages.agg_trade(batch, core))
 
-    def _send(self, stream: Stream, data: str) -> None:
+    def _send(self, stream: PublishedStream, data: str) -> None:
         self._publish(stream, f"{stream.head}{data}}}".encode())
 
     def _trade(self, now_ms: int, now_s: float) -> None:
@@ -134,7 +136,7 @@ class SymbolFeed:
         ask_text = levels([(price, asks(price, 0)) for price in sorted([-key for key in changed if key < 0])])
         self._send(stream, self.messages.depth(now_ms, ids, bid_text, ask_text))
 
-    def _move(self, chain: Chain) -> None:
+    def _move(self, chain: UpdateIds) -> None:
         """Puts a chain at the end of the journal, which is cut to what the slowest chain still needs."""
         book = self.engine.book
         chain.last_id, chain.position = book.ids[-1], len(book.ids)

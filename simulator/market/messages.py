@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from simulator.market.bars import Bar
 from simulator.market.contract import Contract, decimal_text
-from simulator.market.engine import Batch, Fill
+from simulator.market.engine import Fill, MarketStep
 
 PUSH_DELAY_MS = 150  # both live samples of aggTrade have E - T = 150
 
@@ -34,7 +34,7 @@ class Messages:
         price, quantity = self.price, self.quantity
         return ",".join([f'["{price[units]}","{quantity[amount]}"]' for units, amount in levels])
 
-    def batch_core(self, batch: Batch) -> str:
+    def batch_core(self, batch: MarketStep) -> str:
         """The fields that stream and REST answer share, from `p` to `m`."""
         quantity = self.quantity
         return (
@@ -42,7 +42,7 @@ class Messages:
             f'"f":{batch.first_id},"l":{batch.last_id},"T":{batch.time_ms},"m":{_bool(batch.buyer_is_maker)}'
         )
 
-    def agg_trade(self, batch: Batch, core: str) -> str:
+    def agg_trade(self, batch: MarketStep, core: str) -> str:
         pushed_ms = batch.time_ms + PUSH_DELAY_MS
         return f'{{"e":"aggTrade","E":{pushed_ms},"a":{batch.agg_id},"s":"{self.symbol}",{core},"st":1}}'
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 _BURST_SHARE = 0.3  # of the events follow their predecessor at once
 
 
-class Entry(NamedTuple):
+class ScheduledEvent(NamedTuple):
     interval_s: float
     is_random: bool  # follows events; else a timer
     action: Callable[[float], None]
@@ -19,13 +19,13 @@ class Schedule:
 
     def __init__(self, rng: random.Random, *, max_lag_s: float = 1.0) -> None:
         self._rng = rng
-        self._heap: list[tuple[float, int, Entry]] = []  # due, order, what
+        self._heap: list[tuple[float, int, ScheduledEvent]] = []  # due, order, what
         self._max_lag_s = max_lag_s
         self.skipped_s = 0.0
 
     def add(self, rate: float, action: Callable[[float], None], now_s: float, *, is_random: bool) -> None:
         due_s = now_s + self._rng.random() / rate
-        heapq.heappush(self._heap, (due_s, len(self._heap), Entry(1 / rate, is_random, action)))
+        heapq.heappush(self._heap, (due_s, len(self._heap), ScheduledEvent(1 / rate, is_random, action)))
 
     def clear(self) -> None:
         self._heap.clear()

@@ -14,7 +14,7 @@ _BODY = b'","body":'
 _SYMBOL = re.compile(rb'"s":"([^"]+)"')
 
 
-class Record(NamedTuple):
+class CapturedMessage(NamedTuple):
     """`name` is the stream, or the path and query of a REST answer, which begins with a slash."""
 
     recv_ns: int
@@ -26,15 +26,17 @@ class CaptureError(Exception):
     """A line that is no record."""
 
 
-def records(path: Path) -> Iterator[Record]:
+def records(path: Path) -> Iterator[CapturedMessage]:
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
             recv_ns, _, frame = line.rstrip(b"\n").partition(b" ")
             if frame.startswith(_STREAM):
-                yield Record(int(recv_ns), frame[len(_STREAM) : frame.index(b'"', len(_STREAM))].decode(), frame)
+                yield CapturedMessage(
+                    int(recv_ns), frame[len(_STREAM) : frame.index(b'"', len(_STREAM))].decode(), frame
+                )
             elif frame.startswith(_REST):
                 end = frame.index(_BODY)
-                yield Record(int(recv_ns), frame[len(_REST) : end].decode(), frame[end + len(_BODY) : -1])
+                yield CapturedMessage(int(recv_ns), frame[len(_REST) : end].decode(), frame[end + len(_BODY) : -1])
             else:
                 raise CaptureError(f"{path}: line {number} is neither a stream frame nor a REST answer: {frame[:80]!r}")
 
@@ -43,7 +45,7 @@ def _opened(path: Path) -> BinaryIO:
     return cast("BinaryIO", gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
 
 
-class Contents:
+class CaptureContents:
     """What a capture holds, from one pass over it."""
 
     def __init__(self, path: Path) -> None:
@@ -54,7 +56,7 @@ class Contents:
         for record in records(path):
             self._note(record)
 
-    def _note(self, record: Record) -> None:
+    def _note(self, record: CapturedMessage) -> None:
         if record.name.startswith("!"):
             self.skipped[record.name] += 1
         elif record.name.startswith("/fapi/v1/exchangeInfo"):
@@ -72,7 +74,7 @@ class Contents:
         return list(dict.fromkeys((*self.streams.values(), *self.snapshots)))
 
 
-def snapshot_symbol(record: Record) -> str | None:
+def snapshot_symbol(record: CapturedMessage) -> str | None:
     """The symbol that a recorded depth answer is of; None for every other record."""
     path, _, query = record.name.partition("?")
     return parse_qs(query).get("symbol", [None])[0] if path == "/fapi/v1/depth" else None

@@ -9,9 +9,9 @@ from typing import Literal
 
 from simulator.clock import ExchangeClock
 from simulator.market.contract import contract_of
-from simulator.publisher import Hub
+from simulator.publisher import StreamPublisher
 from simulator.replay.book import ReplayBook
-from simulator.replay.capture import Contents, Record, records, snapshot_symbol
+from simulator.replay.capture import CaptureContents, CapturedMessage, records, snapshot_symbol
 from simulator.rest.exchange_info import exchange_info
 from simulator.rest.trading_hours import Sessions
 from simulator.stream_names import family_of
@@ -25,12 +25,12 @@ class Replay:
     """`speed` 1 is as recorded, 0 as fast as the slowest client reads. Nothing is ever dropped."""
 
     def __init__(
-        self, path: Path, speed: float, hub: Hub, clock: ExchangeClock, backlog_bytes: Callable[[], int]
+        self, path: Path, speed: float, hub: StreamPublisher, clock: ExchangeClock, backlog_bytes: Callable[[], int]
     ) -> None:
         self.is_paused = False
         self.phase: Literal["waiting", "running", "finished"] = "waiting"
         self.messages = 0
-        self.contents = Contents(path)
+        self.contents = CaptureContents(path)
         self._path = path
         self._speed = speed
         self._hub = hub
@@ -73,7 +73,7 @@ class Replay:
         while self.is_paused or self._backlog_bytes() > _HIGH_WATER_BYTES:
             await asyncio.sleep(0.002)
 
-    def _play(self, record: Record) -> None:
+    def _play(self, record: CapturedMessage) -> None:
         name = record.name
         if name.startswith("!"):
             return
@@ -87,7 +87,7 @@ class Replay:
         elif family_of(name.partition("@")[2]) in ("aggTrade", "kline"):
             self._past.setdefault(name, []).append(record.payload)
 
-    def _pass_snapshot(self, record: Record) -> None:
+    def _pass_snapshot(self, record: CapturedMessage) -> None:
         symbol = snapshot_symbol(record)
         if symbol and not self._reached[symbol].is_set():
             self._books[symbol].reset(record.payload)

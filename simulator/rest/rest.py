@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from simulator.clock import ExchangeClock
 from simulator.control.rest_faults import HTML, RestFault, RestFaults, error_response
 from simulator.rest.weights import RequestWeight, request_weight
-from simulator.server.http import Request, Response
+from simulator.server.http import HttpRequest, HttpResponse
 from simulator.tape import Tape
 
 _PREFIX = "/fapi/v1/"
@@ -51,7 +51,7 @@ class RestError(Exception):
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
-        self.response = Response(400, json.dumps({"code": code, "msg": text}, separators=(",", ":")).encode())
+        self.response = HttpResponse(400, json.dumps({"code": code, "msg": text}, separators=(",", ":")).encode())
 
 
 class Rest:
@@ -65,7 +65,7 @@ class Rest:
         self._clock = clock
         self._tape = tape
 
-    async def answer(self, request: Request) -> Response | None:
+    async def answer(self, request: HttpRequest) -> HttpResponse | None:
         """The response, on the tape; None for a request that never gets one."""
         response = await self._response(request)
         if response is not None:
@@ -73,7 +73,7 @@ class Rest:
             self._tape.rest(time.time_ns(), response.status, request.target, response.body)
         return response
 
-    async def _response(self, request: Request) -> Response | None:
+    async def _response(self, request: HttpRequest) -> HttpResponse | None:
         path, _, query = request.target.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         verdict = self.weight.admit(_weight(path, parameters), self._clock.now_ms())
@@ -85,21 +85,23 @@ class Rest:
         if fault and fault.kind == "slow":
             await asyncio.sleep(fault.seconds)
         try:
-            response = Response(200, await self._body(path, parameters, is_stale=bool(fault and fault.kind == "stale")))
+            response = HttpResponse(
+                200, await self._body(path, parameters, is_stale=bool(fault and fault.kind == "stale"))
+            )
         except RestError as error:
             response = error.response
         if fault and fault.kind == "truncated":
             response = replace(response, sent_bytes=len(response.body) // 2)
         return replace(response, headers={**response.headers, "X-MBX-USED-WEIGHT-1M": str(self.weight.used)})
 
-    def _refusal(self, *, banned: bool) -> Response:
+    def _refusal(self, *, banned: bool) -> HttpResponse:
         retry_after_s = self.weight.retry_after_s(self._clock.now_ms())
         if not banned:
             return error_response(429, retry_after_s)
         text = f"Way too many requests; IP(127.0.0.1) banned until {self.weight.banned_until_ms}."
         text += " Please use the websocket for live updates to avoid bans."
         body = json.dumps({"code": -1003, "msg": text}, separators=(",", ":")).encode()
-        return Response(418, body, {} if self.faults.ban_as_text else {"Retry-After": str(retry_after_s)})
+        return HttpResponse(418, body, {} if self.faults.ban_as_text else {"Retry-After": str(retry_after_s)})
 
     async def _body(self, path: str, parameters: dict[str, str], *, is_stale: bool) -> bytes:
         name = path.removeprefix(_PREFIX)
@@ -153,7 +155,7 @@ class Rest:
         return rows
 
 
-def _faulty(fault: RestFault) -> Response | None:
+def _faulty(fault: RestFault) -> HttpResponse | None:
     if fault.kind == "timeout":
         return None
     return HTML if fault.kind == "html" else error_response(fault.status, fault.retry_after_s)

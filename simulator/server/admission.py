@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from simulator.server.http import Response
+from simulator.server.http import HttpResponse
 
 _RECENT_S = 300.0
 
 
-class Gate:
+class Admission:
     """Upgrade requests and refused TCP connections are attempts."""
 
     def __init__(self) -> None:
@@ -21,8 +21,8 @@ class Gate:
         self._refuse_until_s = 0.0
         self._stall_until_s = 0.0
         self._reject_until_s = 0.0
-        self._rejection = Response(503)
-        self._forbidden: dict[str, Response | Literal["close"]] = {}  # by shell pattern
+        self._rejection = HttpResponse(503)
+        self._forbidden: dict[str, HttpResponse | Literal["close"]] = {}  # by shell pattern
 
     def refuse(self, seconds: float) -> None:
         self._refuse_until_s = time.monotonic() + seconds
@@ -32,7 +32,7 @@ class Gate:
 
     def reject(self, status: int, seconds: float, retry_after_s: int | None) -> None:
         headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-        self._rejection = Response(status, b"rejected\n", headers, "text/plain")
+        self._rejection = HttpResponse(status, b"rejected\n", headers, "text/plain")
         self._reject_until_s = time.monotonic() + seconds
 
     def forbid(self, pattern: str, status: int | None) -> None:
@@ -40,7 +40,7 @@ class Gate:
         if status is None:
             self._forbidden[pattern] = "close"
         else:
-            self._forbidden[pattern] = Response(status, b"no such stream\n", content_type="text/plain")
+            self._forbidden[pattern] = HttpResponse(status, b"no such stream\n", content_type="text/plain")
 
     def allow(self, pattern: str) -> None:
         self._forbidden.pop(pattern, None)
@@ -52,7 +52,7 @@ class Gate:
         self._count()
         return True
 
-    def upgrade(self, names: Iterable[str]) -> Response | Literal["stall", "open", "close"]:
+    def upgrade(self, names: Iterable[str]) -> HttpResponse | Literal["stall", "open", "close"]:
         """What becomes of a connection whose URL names these streams."""
         self._count()
         now_s = time.monotonic()

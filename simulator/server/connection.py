@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import cast
 
-from simulator.server.admission import Gate
-from simulator.server.http import MOST_HEAD_BYTES, Request, Response, parse_head
+from simulator.server.admission import Admission
+from simulator.server.http import MOST_HEAD_BYTES, HttpRequest, HttpResponse, parse_head
 from simulator.server.subscriptions import parse_target
 from simulator.server.websocket import WebSocket
 
-_BAD_REQUEST = Response(400, b"bad request\n", content_type="text/plain")
+_BAD_REQUEST = HttpResponse(400, b"bad request\n", content_type="text/plain")
 
 
-class Peer(asyncio.Protocol):
+class ClientConnection(asyncio.Protocol):
     def __init__(
         self,
-        gate: Gate,
+        gate: Admission,
         new_websocket: Callable[[asyncio.Transport], WebSocket],
-        answer: Callable[[Request], Awaitable[Response | None]],
-        peers: set["Peer"],
+        answer: Callable[[HttpRequest], Awaitable[HttpResponse | None]],
+        peers: set["ClientConnection"],
     ) -> None:
         self._gate = gate
         self._new_websocket = new_websocket
@@ -79,7 +79,7 @@ class Peer(asyncio.Protocol):
         verdict = self._gate.upgrade(target[2] if target else ())
         if verdict == "stall":
             self._is_stalled = True
-        elif isinstance(verdict, Response):
+        elif isinstance(verdict, HttpResponse):
             self._write(verdict)
             self.transport.close()
         else:
@@ -90,7 +90,7 @@ class Peer(asyncio.Protocol):
             elif rest:
                 self.websocket.received(rest)
 
-    async def _respond(self, request: Request) -> None:
+    async def _respond(self, request: HttpRequest) -> None:
         response = await self._answer(request)
         if response is None:
             return  # never answered; the client has to lose patience
@@ -105,5 +105,5 @@ class Peer(asyncio.Protocol):
         self._write(_BAD_REQUEST)
         self.transport.close()
 
-    def _write(self, response: Response) -> None:
+    def _write(self, response: HttpResponse) -> None:
         self.transport.write(response.encode())

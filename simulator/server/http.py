@@ -8,7 +8,7 @@ MOST_TARGET_BYTES = 8_000  # about the length at which the exchange gave up (201
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class HttpRequest:
     method: str
     target: str
     headers: dict[str, str]  # names in lower case
@@ -19,7 +19,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Response:
+class HttpResponse:
     """`sent_bytes` below the body's length cuts the answer short and ends the connection."""
 
     status: int
@@ -38,7 +38,7 @@ class Response:
         return "\r\n".join((*lines, "", "")).encode() + self.body[: self.sent_bytes]
 
 
-def parse_head(head: bytes) -> Request | None:
+def parse_head(head: bytes) -> HttpRequest | None:
     """A request from its head (up to and with the empty line), or None where it is none.
 
     Raw non-ASCII bytes are none: the exchange fails such handshakes; names must be percent-encoded.
@@ -51,4 +51,4 @@ def parse_head(head: bytes) -> Request | None:
     if not version.startswith("HTTP/1.") or len(target) > MOST_TARGET_BYTES:
         return None
     headers = (line.partition(":") for line in lines)
-    return Request(method, target, {name.strip().lower(): value.strip() for name, _, value in headers})
+    return HttpRequest(method, target, {name.strip().lower(): value.strip() for name, _, value in headers})

@@ -12,7 +12,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from simulator.publisher import Hub
+from simulator.publisher import StreamPublisher
 from simulator.server.frames import text_frame
 from simulator.server.limits import ConnectionLimits
 from simulator.server.subscriptions import Subscriptions, parse_target
@@ -34,7 +34,9 @@ class Counters:
 class WebSocket:
     """A hub.Subscriber. Everything that is written goes through `hand` and `flush`, so that the order holds."""
 
-    def __init__(self, transport: asyncio.Transport, hub: Hub, limits: ConnectionLimits, counters: Counters) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, hub: StreamPublisher, limits: ConnectionLimits, counters: Counters
+    ) -> None:
         self.is_open = True
         self._transport = transport
         self._hub = hub

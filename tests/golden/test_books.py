@@ -12,9 +12,9 @@ import pytest
 
 from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate, read_quote, read_snapshot, read_update
 from binance_streamer.exchange.streams import stream_from_name
-from services.orderbook.book.book import Book
+from services.orderbook.book.book import OrderBook
 from services.orderbook.book.quotes import TopComparison, TopDifference
-from services.orderbook.book.sequence import BookSequence, State
+from services.orderbook.book.sequence import BookSequence, SyncState
 from services.orderbook.book.side import Side
 from tests.support.books import GoldenBook
 from tests.support.data import Captured, captured, golden, market_data
@@ -26,7 +26,7 @@ def levels_of(side: Side) -> Iterator[tuple[Decimal, Decimal]]:
     return ((Decimal(price), Decimal(quantity)) for price, quantity in side.levels())
 
 
-class WatchedBook(Book):
+class WatchedBook(OrderBook):
     """Digests what it has, after every update."""
 
     def load(self, snapshot: DepthSnapshot) -> None:
@@ -66,7 +66,7 @@ class Followed:
             self.sequence.snapshot(read_snapshot(message.event), now_s)
         else:
             self.sequence.update(read_update(message.event), now_s)
-            if self.sequence.state is State.SYNCED:
+            if self.sequence.state is SyncState.SYNCED:
                 self.synced_at.add(self.book.update_id)
                 self.note(self.tops.book(self.book))
 

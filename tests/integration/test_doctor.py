@@ -66,7 +66,7 @@ def test_what_fails_is_said_and_the_exchange_is_left_alone_where_it_wants_that(
     assert found["btcusdt@aggTrade"][0] == "ok"
 
     pace = SavedPace(stand_down_s=500, sent=[], reported=[])
-    state.save(place / "run" / "rest.json", state.State(pace, {}), time.time_ns())
+    state.save(place / "run" / "rest.json", state.RestState(pace, {}), time.time_ns())
     code, found = doctor(config, "--seconds", "4")
     assert code == 1
     assert "nothing was sent" in found[simulator.urls["rest_url"]][1]

@@ -14,7 +14,7 @@ import zmq
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.wire.frames import decode_frame, encode_frame
-from services.runtime.journal.records import Record, scan
+from services.runtime.journal.records import JournalRecord, scan
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.recorded import recorded_rows
@@ -61,7 +61,7 @@ class Recording:
         journal = self.directory / "journal" / encode_name(f"ingest-{self.symbol}")
         for path in sorted(journal.glob("*.journal")):
             for record in scan(path.read_bytes()):
-                if isinstance(record, Record) and not record.is_head:
+                if isinstance(record, JournalRecord) and not record.is_head:
                     yield decode_frame(record.payload)
 
     def rows(self) -> dict[str, list[bytes]]:

@@ -273,7 +273,7 @@ def test_after_midnight_utc_every_symbol_gets_a_snapshot(place: Path) -> None:
     with Simulator(place, "--symbols", "BTCUSDT,ETHUSDT", "--rate", "10", *start) as simulator:
         config = configured(place, simulator)
         taken_ms = dict.fromkeys(("BTCUSDT", "ETHUSDT"), midnight_ms - 15 * 60_000)
-        state.save(place / "run" / "rest.json", state.State(SavedPace(0, [], []), taken_ms), time.time_ns())
+        state.save(place / "run" / "rest.json", state.RestState(SavedPace(0, [], []), taken_ms), time.time_ns())
         with service("bus", config, output=place / "bus.out"), rest_process(place, config):
             bus = Bus(config)
             for symbol in ("BTCUSDT", "ETHUSDT"):

@@ -18,7 +18,7 @@ from binance_streamer.wire.frames import Batch, encode_batch, encode_frame, spli
 from services.runtime.delivery.events import EventFrames
 from services.writer.recorder import Recorder
 from services.writer.rows import rows
-from services.writer.rows.row_batches import Bunch, bunches
+from services.writer.rows.row_batches import RowBatch, row_batches
 from services.writer.rows.rows import Row, RowMaker, Run
 from tests.support.configs import write_config
 
@@ -107,8 +107,8 @@ def check_frames(frames: list[bytes]) -> None:
     assert batch is not None
     expected = by_stream(plain.rows(RUN, 0, frames, now_ns=1))
     lines: list[tuple[Any, bytes]] = []
-    for bunch in bunches(maker, RUN, batch):
-        if isinstance(bunch, Bunch):
+    for bunch in row_batches(maker, RUN, batch):
+        if isinstance(bunch, RowBatch):
             first, last = expected[len(lines)], expected[len(lines) + len(bunch.lines) - 1]
             assert (bunch.first, bunch.last) == (first._replace(line=b""), last._replace(line=b""))
             lines += [(bunch.target, line) for line in bunch.lines]

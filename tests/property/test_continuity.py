@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import Stream, stream_of
 from services.ingest.connections.events import Delivered
-from services.ingest.streams.stream_set import Recorder
+from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import singles
 from services.runtime.gaps.drafts import Draft
 from services.runtime.journal.segments import LastRow
@@ -67,8 +67,8 @@ class Exchange:
         self.opened = 0
         self.recorder = self.new_recorder()
 
-    def new_recorder(self) -> Recorder:
-        return Recorder("BTCUSDT", [self.stream], last_rows=self.last_rows, new_gap_id=self.new_gap_id)
+    def new_recorder(self) -> StreamSet:
+        return StreamSet("BTCUSDT", [self.stream], last_rows=self.last_rows, new_gap_id=self.new_gap_id)
 
     def new_gap_id(self) -> str:
         self.gap_count += 1

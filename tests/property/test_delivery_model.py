@@ -17,7 +17,7 @@ import pytest
 from binance_streamer.wire.frames import Ack, Batch
 from services.runtime.delivery.cursor import Delivery
 from services.runtime.journal.journal import Journal, JournalFullError
-from services.writer.positions import Loss, Moved, Positions, Verdict
+from services.writer.positions import BatchVerdict, Loss, Moved, Positions
 
 SEGMENT_BYTES = 400
 FRAME_BYTES = 8
@@ -59,10 +59,10 @@ class Writer:
     def take(self, batch: Batch) -> Ack | None:
         frames = [batch.frames[i : i + FRAME_BYTES] for i in range(0, len(batch.frames), FRAME_BYTES)]
         offer = self._positions.offer(batch, len(frames))
-        if offer.verdict is Verdict.REFUSED:
+        if offer.verdict is BatchVerdict.REFUSED:
             self.refused += 1
             return None
-        if offer.verdict is not Verdict.TAKE:
+        if offer.verdict is not BatchVerdict.TAKE:
             return self.word(offer.verdict.value)
         self.rows += frames[offer.skip :]
         if offer.loss is not Loss.NONE:

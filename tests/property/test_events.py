@@ -17,8 +17,8 @@ from binance_streamer.exchange.streams import (
 )
 from binance_streamer.wire import frames as wire
 from services.ingest.connections.events import Delivered
-from services.ingest.streams.chain import Chain
-from services.ingest.streams.stream_set import Recorder
+from services.ingest.streams.chain import IdChain
+from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import EventFrames, EventRun, singles
 from services.runtime.journal.segments import LastRow, following_row
 
@@ -90,9 +90,9 @@ def test_a_frame_by_template_decodes_like_any_other(
         assert wire.split_frames(frame) == [frame]
 
 
-def new_recorder(*, hot: bool) -> Recorder:
+def new_recorder(*, hot: bool) -> StreamSet:
     numbers = itertools.count(1)
-    recorder = Recorder("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: f"g{next(numbers)}")
+    recorder = StreamSet("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: f"g{next(numbers)}")
     if not hot:
         for feed in recorder.feeds.values():
             feed._follows = lambda *_: False
@@ -149,18 +149,18 @@ def frame_of(ids: dict[Stream, int], action: str, one: Stream, step: int) -> byt
     return message.replace(b'"data":', b'"data": ') if action == "spaced" else message
 
 
-def state_of(recorder: Recorder) -> object:
+def state_of(recorder: StreamSet) -> object:
     """All that a recorder knows, behind what it has collected."""
     feeds = {
         name: (feed.messages, feed.rows, feed.repeats, feed.gaps, feed.last, feed.heard_s, feed.recorded_s, feed.raw)
         for name, feed in recorder.feeds.items()
     }
-    chains = [feed.tracker for feed in recorder.feeds.values() if type(feed.tracker) is Chain]
+    chains = [feed.tracker for feed in recorder.feeds.values() if type(feed.tracker) is IdChain]
     told = (recorder.anchors, recorder.first_arrivals, recorder.lag_ms, recorder.refused)
     return feeds, [known_to(chain) for chain in chains], told
 
 
-def known_to(chain: Chain) -> dict[str, object]:
+def known_to(chain: IdChain) -> dict[str, object]:
     counts = vars(vars(chain)["_recount"]) | {"_newest_row": None}
     return vars(chain) | {"_holes": None, "_recount": counts}
 

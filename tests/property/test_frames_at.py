@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.runtime.journal.records import Record, encode_frames, encode_head, frames_at, scan
+from services.runtime.journal.records import JournalRecord, encode_frames, encode_head, frames_at, scan
 
 
 @given(st.lists(st.binary(min_size=1, max_size=60), min_size=1, max_size=6), st.data())
@@ -17,12 +17,12 @@ def test_frames_are_taken_up_to_the_first_that_is_damaged_or_does_not_follow(
         buffer[data.draw(st.integers(0, len(buffer) - 1))] ^= 1 << data.draw(st.integers(0, 7))
     cut = bytes(buffer[: data.draw(st.integers(0, len(buffer)))])
     most = data.draw(st.integers(1, 6))
-    expected: list[Record] = []
+    expected: list[JournalRecord] = []
     for found in scan(cut):
         follows = not expected or (
-            isinstance(found, Record) and found[3:5] == (expected[-1].epoch, expected[-1].position + 1)
+            isinstance(found, JournalRecord) and found[3:5] == (expected[-1].epoch, expected[-1].position + 1)
         )
-        if not isinstance(found, Record) or found.is_head or not follows or len(expected) == most:
+        if not isinstance(found, JournalRecord) or found.is_head or not follows or len(expected) == most:
             break
         expected.append(found)
     taken, first, end = frames_at(cut, 1 << 20, most)

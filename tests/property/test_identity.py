@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import Stream, stream_of
 from services.ingest.connections.events import Delivered
-from services.ingest.streams.stream_set import Recorder
+from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import singles
 from services.runtime.gaps.drafts import Draft
 
@@ -62,7 +62,7 @@ class Recording:
         self.stream = stream
         self.rng = rng
         numbers = itertools.count(1)
-        self.recorder = Recorder("BTCUSDT", [stream], last_rows={}, new_gap_id=lambda: str(next(numbers)))
+        self.recorder = StreamSet("BTCUSDT", [stream], last_rows={}, new_gap_id=lambda: str(next(numbers)))
         self.now_s = 100.0
         self.drafts: list[Draft] = []
         self.message_of: dict[int, int] = {}

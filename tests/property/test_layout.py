@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import ROW_FORMS
-from services.runtime.delivery.events import Messages
+from services.runtime.delivery.events import MessageColumns
 from services.writer.rows.cells import CellReader
 
 _USUAL = (
@@ -36,7 +36,7 @@ def _taught() -> CellReader:
 
 def _lines(reader: CellReader, *events: bytes) -> list[tuple[bytes, int]] | None:
     count = len(events)
-    found = reader.lines(Messages("", [_SEQ] * count, [_RECV_NS] * count, list(events)), _EPOCH)
+    found = reader.lines(MessageColumns("", [_SEQ] * count, [_RECV_NS] * count, list(events)), _EPOCH)
     return list(zip(*found, strict=True)) if found else None
 
 

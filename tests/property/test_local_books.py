@@ -17,7 +17,7 @@ from services.orderbook.book import side as side_module
 from services.orderbook.book.audit import Audit, Outcome
 from services.orderbook.book.book import TrustedRange, edge
 from services.orderbook.book.quotes import TopComparison
-from services.orderbook.book.sequence import BEYOND, BookSequence, Request, State
+from services.orderbook.book.sequence import BEYOND, BookSequence, SnapshotNeed, SyncState
 from tests.support.market import Market, Taken, is_within, wrong_levels
 
 STEPS = 120
@@ -131,7 +131,7 @@ class Run:
 
     def answer(self, taken: Taken) -> None:
         last_update_id = taken.snapshot.last_update_id
-        if self.sequence.state is State.SYNCED:
+        if self.sequence.state is SyncState.SYNCED:
             self.audit(taken)
             return
         before = self.sequence.updates
@@ -152,7 +152,7 @@ class Run:
             self.cases["learnt"] += found.learnt > 0
         self.check()
 
-    def take(self, request: Request | None) -> None:
+    def take(self, request: SnapshotNeed | None) -> None:
         if request is None:
             return
         self.cases["request"] += 1
@@ -216,7 +216,7 @@ class Hiding(Run):
     hidden_from = hidden_id = -1
 
     def deliver(self, sent: DepthUpdate) -> None:
-        if self.sequence.state is State.SYNCED and self.rng.random() < 0.05:
+        if self.sequence.state is SyncState.SYNCED and self.rng.random() < 0.05:
             self.cases["hidden"] += 1
             self.hidden_from = self.sequence.book.update_id
             self.hidden_id = sent.final_update_id

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from binance_streamer.exchange.streams import stream_of
 from binance_streamer.wire.frames import decode_frame, encode_frame, split_frames
 from services.ingest.connections.events import Delivered
-from services.ingest.streams.backfill import Page, RepairRequests, Wish, read_page
-from services.ingest.streams.stream_set import Recorder
+from services.ingest.streams.backfill import BackfillPage, BackfillRange, BackfillRequests, read_page
+from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import singles
 from services.runtime.gaps.drafts import Draft, Losses
 from services.runtime.journal.journal import Journal
@@ -42,7 +42,7 @@ class World:
         self.epoch = 0
         self.gap_count = 0
         self.lines: dict[int, list[int]] = {1: [], 2: []}
-        self.answers: list[Page] = []
+        self.answers: list[BackfillPage] = []
         self.written: tuple[Path, int, int] | None = None
         self.start()
 
@@ -50,8 +50,8 @@ class World:
         self.epoch += 1
         self.journal = Journal(self.directory, "p", self.epoch, max_bytes=1 << 30, segment_bytes=4000)
         self.rows: dict[str, LastRow] = dict(self.journal.last_rows)
-        self.recorder = Recorder("BTCUSDT", [TRADES], last_rows=self.rows, new_gap_id=self.new_gap_id)
-        self.requests = RepairRequests(5.0, self.rng)
+        self.recorder = StreamSet("BTCUSDT", [TRADES], last_rows=self.rows, new_gap_id=self.new_gap_id)
+        self.requests = BackfillRequests(5.0, self.rng)
         self.losses = Losses(self.epoch)
         self.is_full = False
         self.feed = self.recorder.feeds[TRADES.name]
@@ -93,7 +93,7 @@ class World:
         if wish is not None and self.rng.random() < 0.8:
             self.answers.append(self.answer(wish))
 
-    def answer(self, wish: Wish) -> Page:
+    def answer(self, wish: BackfillRange) -> BackfillPage:
         """As REST would: from the id on, or from what it still has; sometimes nothing, or only little."""
         first = max(wish.from_id, self.forgotten_id) + 1
         last = min(self.last_id, first - 1 + self.rng.choice((1, 3, 1000)))
@@ -111,7 +111,7 @@ class World:
             self.answers.append(page)
         self.take(page)
 
-    def take(self, page: Page) -> None:
+    def take(self, page: BackfillPage) -> None:
         if self.is_full and self.rng.random() < 0.8:  # the worker knows it, but for the first time
             return
         if not page.says_nothing:

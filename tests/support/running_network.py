@@ -10,10 +10,10 @@ import pytest
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import streams_of
 from services.ingest.connections import network
-from services.ingest.connections.dialler import Target
-from services.ingest.connections.events import Delivered, Ended, Opened, Report
+from services.ingest.connections.dialler import DialTarget
+from services.ingest.connections.events import Delivered, Ended, Opened, ReaderEvent
 from services.ingest.connections.network import Network
-from services.ingest.streams.stream_set import Recorder
+from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import singles
 from tests.support.configs import write_config
 
@@ -50,7 +50,7 @@ class Line:
         self.asked: list[tuple[int, str, str]] = []
         self.closed: list[tuple[int, str]] = []
 
-    def ask(self, number: int, route: str, target: Target) -> None:
+    def ask(self, number: int, route: str, target: DialTarget) -> None:
         self.asked.append((number, route, target.url))
 
     def ended(self, number: int) -> None:
@@ -74,7 +74,7 @@ class Running:
         numbers = itertools.count(1)
         self.line = Line()
         monkeypatch.setattr(network, "Dialler", lambda *_, **__: self.line)
-        self.recorder = Recorder(
+        self.recorder = StreamSet(
             "BTCUSDT",
             streams_of(config.symbol("BTCUSDT")),
             last_rows={},
@@ -86,12 +86,12 @@ class Running:
         self.dialled: dict[int, float] = {}
         self.waiting: dict[int, str] = {}
         self.is_reachable = True
-        self.answer: Callable[[int], Report] = lambda number: Opened(number, ns(self.now_s))
+        self.answer: Callable[[int], ReaderEvent] = lambda number: Opened(number, ns(self.now_s))
         self.meanwhile: Callable[[], None] = lambda: None
         self.gaps: list[tuple[str, float, float]] = []
         self.rows: list[bytes] = []
 
-    def take(self, report: Report) -> None:
+    def take(self, report: ReaderEvent) -> None:
         self.network.take(report, self.now_s)
         self._collect()
 

@@ -10,7 +10,7 @@ from simulator.market.engine import Engine
 from simulator.market.feed import Action, SymbolFeed
 from simulator.market.rates import SUFFIXES, stream_rates
 from simulator.market.schedule import Schedule
-from simulator.publisher import Stream
+from simulator.publisher import PublishedStream
 from simulator.stream_names import stream_name
 
 START_MS = 1_795_391_970_000  # 30 s before a full hour
@@ -24,7 +24,7 @@ class VirtualMarket:
         self.messages: dict[str, list[dict[str, Any]]] = {suffix: [] for suffix in SUFFIXES}
         self.texts: list[bytes] = []
         self.on_message: Callable[[str, dict[str, Any]], None] = lambda suffix, event: None
-        streams = {suffix: Stream(stream_name(symbol, suffix)) for suffix in SUFFIXES}
+        streams = {suffix: PublishedStream(stream_name(symbol, suffix)) for suffix in SUFFIXES}
         for suffix, stream in streams.items():
             stream.has_been_subscribed = not unheard or suffix == "aggTrade"
         self.engine = Engine(contract_of(symbol), random.Random(seed), START_MS)
@@ -41,7 +41,7 @@ class VirtualMarket:
 
         return happen
 
-    def _publish(self, stream: Stream, combined: bytes) -> None:
+    def _publish(self, stream: PublishedStream, combined: bytes) -> None:
         self.texts.append(combined)
         message = json.loads(combined)
         assert message["stream"] == stream.name

@@ -23,7 +23,7 @@ SUPERVISORD = "supervisord"
 _LOOK_S = 0.3
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """A line of a log. `time` is empty where it has none."""
 
     time: str
@@ -41,7 +41,7 @@ class LogFile:
         self._offset = 0
         self._rest = b""
 
-    def tail(self, count: int) -> list[Line]:
+    def tail(self, count: int) -> list[LogLine]:
         """The last lines; `new` goes on behind them. A file that was rotated lately is looked into, too."""
         lines: deque[bytes] = deque(maxlen=count)
         for path in (self.path.with_name(f"{self.path.name}.1"), self.path):
@@ -56,9 +56,9 @@ class LogFile:
                 continue
         return [self._line(line) for line in lines]
 
-    def new(self) -> list[Line]:
+    def new(self) -> list[LogLine]:
         """Whole lines that were written since the last look; of a rotated file what was left, too."""
-        lines: list[Line] = []
+        lines: list[LogLine] = []
         try:
             status = self.path.stat()
             if status.st_ino != self._inode or status.st_size < self._offset:
@@ -69,13 +69,13 @@ class LogFile:
             pass  # it comes back with the process's next line
         return lines
 
-    def _left_behind(self) -> list[Line]:
+    def _left_behind(self) -> list[LogLine]:
         rotated = self.path.with_name(f"{self.path.name}.1")
         if self._inode and rotated.exists() and rotated.stat().st_ino == self._inode:
             return self._read(rotated)
         return []
 
-    def _read(self, path: Path) -> list[Line]:
+    def _read(self, path: Path) -> list[LogLine]:
         with path.open("rb") as file:
             file.seek(self._offset)
             found = file.read()
@@ -83,14 +83,14 @@ class LogFile:
         *whole, self._rest = (self._rest + found).split(b"\n")
         return [self._line(line) for line in whole]
 
-    def _line(self, line: bytes) -> Line:
+    def _line(self, line: bytes) -> LogLine:
         text = line.rstrip(b"\n").decode(errors="replace")
         try:
             fields = json.loads(text)
             stamp = datetime.datetime.fromisoformat(fields["time"]).astimezone(datetime.UTC).isoformat()
         except (ValueError, KeyError, TypeError):
-            return Line("", self._process, text)
-        return Line(stamp, self._process, text)
+            return LogLine("", self._process, text)
+        return LogLine(stamp, self._process, text)
 
 
 def files(config: Config, process: str | None) -> list[LogFile]:
@@ -140,17 +140,17 @@ def show(config: Config, process: str | None, *, count: int, follow: bool, as_js
         return
 
 
-def _new(found: Sequence[LogFile]) -> Iterator[list[Line]]:
+def _new(found: Sequence[LogFile]) -> Iterator[list[LogLine]]:
     yield sorted((line for file in found for line in file.new()), key=lambda line: line.time)
 
 
-def _print(lines: Sequence[Line], *, as_json: bool) -> None:
+def _print(lines: Sequence[LogLine], *, as_json: bool) -> None:
     for line in lines:
         sys.stdout.write((line.text if as_json else shown(line)) + "\n")
     sys.stdout.flush()
 
 
-def shown(line: Line) -> str:
+def shown(line: LogLine) -> str:
     """`2026-11-26 17:00:00.123 writer warning disk full`, and the traceback where there is one."""
     if not line.time:
         return f"{line.process}: {printable(line.text)}"

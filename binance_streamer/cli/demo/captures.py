@@ -13,14 +13,14 @@ _STREAM = b'{"stream":"'
 _REST = b'{"rest":"'
 
 
-class Contents(NamedTuple):
+class CapturedStreams(NamedTuple):
     """Streams per symbol as a configuration names them, and what is not replayed: name → messages."""
 
     symbols: dict[str, tuple[str, ...]]
     skipped: dict[str, int]
 
 
-def contents(path: Path) -> Contents:
+def contents(path: Path) -> CapturedStreams:
     """One pass over the file; `CommandError` where it is no recording, or has no stream to replay."""
     counts: Counter[str] = Counter()
     try:
@@ -38,7 +38,7 @@ def contents(path: Path) -> Contents:
     return _sorted_out(path, counts)
 
 
-def _sorted_out(path: Path, counts: Counter[str]) -> Contents:
+def _sorted_out(path: Path, counts: Counter[str]) -> CapturedStreams:
     symbols: dict[str, list[str]] = {}
     skipped = {}
     for name, count in counts.items():
@@ -50,7 +50,7 @@ def _sorted_out(path: Path, counts: Counter[str]) -> Contents:
             symbols.setdefault(symbol, []).append(suffix)
     if not symbols:
         raise CommandError(f"{path}: holds no stream of a symbol", Exit.CONFIG)
-    return Contents({symbol: tuple(suffixes) for symbol, suffixes in symbols.items()}, skipped)
+    return CapturedStreams({symbol: tuple(suffixes) for symbol, suffixes in symbols.items()}, skipped)
 
 
 def _configured(name: str) -> tuple[str, str]:

@@ -19,14 +19,14 @@ _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 csv.field_size_limit(sys.maxsize)
 
 
-class Sum(NamedTuple):
+class RowSet(NamedTuple):
     """Rows as a set in which one may occur twice: how many, and the sum of their hashes."""
 
     rows: int
     digest: int
 
 
-class Verdict(NamedTuple):
+class StreamComparison(NamedTuple):
     """One stream: messages that the simulator handed over, rows in the files, and whether they are the same."""
 
     symbol: str
@@ -36,11 +36,11 @@ class Verdict(NamedTuple):
     is_equal: bool
 
 
-class Recorded:
+class RecordedRows:
     """The rows of one stream: those that came live, and by their first cell those that REST brought later."""
 
     def __init__(self, data_directory: Path, stream: Stream) -> None:
-        self.live = Sum(0, 0)
+        self.live = RowSet(0, 0)
         self.repaired: dict[str, list[list[str]]] = defaultdict(list)
         self.form = ROW_FORMS.get(stream.stream_type)
         columns = [column for column, _ in self.form.columns] if self.form else ["event"]
@@ -63,10 +63,10 @@ class Recorded:
         return False
 
 
-def verdicts(tape: Path, data_directory: Path) -> list[Verdict]:
+def verdicts(tape: Path, data_directory: Path) -> list[StreamComparison]:
     """All streams of the tape: what was handed to at least one connection, and what REST brought of the rest."""
-    recorded: dict[str, Recorded] = {}
-    sums: dict[str, Sum] = {}
+    recorded: dict[str, RecordedRows] = {}
+    sums: dict[str, RowSet] = {}
     repaired: dict[str, int] = defaultdict(int)
     with (tape / "tape.txt").open("rb") as file:
         for line in file:
@@ -74,18 +74,18 @@ def verdicts(tape: Path, data_directory: Path) -> list[Verdict]:
             end = frame.index(_DATA)
             name = frame[len(_STREAM) : end].decode()
             if name not in recorded:
-                recorded[name] = Recorded(data_directory, stream_from_name(name))
+                recorded[name] = RecordedRows(data_directory, stream_from_name(name))
             sent = cells(frame[end + len(_DATA) : -1], recorded[name].form)
             if recorded[name].take_repaired(sent):
                 repaired[name] += 1
             elif copies != b"0":
-                sums[name] = _added(sums.get(name, Sum(0, 0)), sent)
+                sums[name] = _added(sums.get(name, RowSet(0, 0)), sent)
     found = []
     for name in {*sums, *repaired}:
-        stream, rows, sent_live = stream_from_name(name), recorded[name], sums.get(name, Sum(0, 0))
+        stream, rows, sent_live = stream_from_name(name), recorded[name], sums.get(name, RowSet(0, 0))
         stray = sum(map(len, rows.repaired.values()))
         found.append(
-            Verdict(
+            StreamComparison(
                 stream.symbol,
                 suffix_of(name),
                 sent_live.rows + repaired[name],
@@ -124,6 +124,6 @@ def _cells(members: dict[str, msgspec.Raw], inner: dict[str, msgspec.Raw], form:
             yield bytes(value).decode()
 
 
-def _added(total: Sum, row: Iterable[str]) -> Sum:
+def _added(total: RowSet, row: Iterable[str]) -> RowSet:
     digest = hashlib.blake2b("\x1f".join(row).encode(), digest_size=16).digest()
-    return Sum(total.rows + 1, (total.digest + int.from_bytes(digest, "big")) % 2**128)
+    return RowSet(total.rows + 1, (total.digest + int.from_bytes(digest, "big")) % 2**128)

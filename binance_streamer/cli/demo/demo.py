@@ -12,10 +12,10 @@ import typer
 
 from binance_streamer.cli import unwritten as audit
 from binance_streamer.cli.demo import compare_tape as truth
-from binance_streamer.cli.demo.captures import Contents
-from binance_streamer.cli.demo.simulator import Market, Replay, Simulator, Synthetic
+from binance_streamer.cli.demo.captures import CapturedStreams
+from binance_streamer.cli.demo.simulator import Market, ReplayedMarket, SeededMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.gap_files import Gaps, gaps_of_all_days
+from binance_streamer.cli.recordings.gap_files import GapSummary, gaps_of_all_days
 from binance_streamer.cli.status.overview import Overview
 from binance_streamer.cli.status.screen import Screen, screen
 from binance_streamer.cli.supervisor import files as sites
@@ -25,7 +25,7 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.deploy.supervisord import state_directory
 
-__all__ = ["Market", "Replay", "Synthetic", "run"]
+__all__ = ["Market", "ReplayedMarket", "SeededMarket", "run"]
 
 _SETTLE_S = 20.0
 """What was sent is received long before; a demo on a machine under load gets the time it needs."""
@@ -49,7 +49,7 @@ def run(market: Market, data_directory: Path | None, duration_s: float | None) -
 
 
 class _Demo:
-    def __init__(self, market: Market, found: Contents, data: Path, place: Path) -> None:
+    def __init__(self, market: Market, found: CapturedStreams, data: Path, place: Path) -> None:
         self._market = market
         self._tape = data / "tape"
         self._data = data
@@ -63,7 +63,9 @@ class _Demo:
     def record(self, duration_s: float) -> None:
         """Everything from the start of supervisord to its end."""
         timer = Timer(duration_s, self._overview)
-        what = f"what {self._market.capture} plays" if isinstance(self._market, Replay) else "a simulated exchange"
+        what = (
+            f"what {self._market.capture} plays" if isinstance(self._market, ReplayedMarket) else "a simulated exchange"
+        )
         typer.echo(f"recording {what} into {self._data}; from elsewhere: binance-streamer tap -c {self._config_path}")
         if self._market.spare:
             typer.echo(
@@ -99,7 +101,7 @@ class _Demo:
             same = "are the same" if verdict.is_equal else "DIFFER"
             typer.echo(
                 f"{verdict.symbol:<{width}}  {verdict.stream:<24} {verdict.sent:>9} {verdict.rows:>9} "
-                f"{gaps.get((verdict.symbol, verdict.stream), Gaps()).listed:>5}  {same}"
+                f"{gaps.get((verdict.symbol, verdict.stream), GapSummary()).listed:>5}  {same}"
             )
         if not streams:
             faults.append("nothing was recorded")
@@ -149,7 +151,7 @@ class _Demo:
         return self._overview.messages >= delivered and not self._wants_snapshots()
 
     def _is_played(self) -> bool:
-        if isinstance(self._market, Synthetic) or not self._overview.messages:
+        if isinstance(self._market, SeededMarket) or not self._overview.messages:
             return False
         return bool(self._simulator.stats()["replay"] == "finished")
 
@@ -171,7 +173,7 @@ class _Quiet:
         return time.monotonic() - self._since_s > _QUIET_S
 
 
-def _demo_config(found: Contents, data: Path, run_directory: Path, path: Path) -> Config:
+def _demo_config(found: CapturedStreams, data: Path, run_directory: Path, path: Path) -> Config:
     """In development mode, one connection per route; where the simulator listens comes later."""
     symbols = tuple(
         configuration.SymbolConfig(symbol=symbol, streams=streams) for symbol, streams in found.symbols.items()

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from binance_streamer.cli.demo.captures import Contents, contents
+from binance_streamer.cli.demo.captures import CapturedStreams, contents
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config.schema import DEFAULT_STREAMS
 from binance_streamer.deploy.interpreter import module_command
@@ -30,7 +30,7 @@ _SYMBOLS = (
 )
 
 
-class Synthetic(NamedTuple):
+class SeededMarket(NamedTuple):
     """A seeded market of `symbols` symbols, `rate` messages a second in all."""
 
     symbols: int
@@ -42,9 +42,9 @@ class Synthetic(NamedTuple):
         """A symbol that is traded and not recorded, for whoever wants to add one; a small market has none."""
         return self._names[self.symbols] if self.symbols >= _LEAST_WITH_SPARE else None
 
-    def contents(self) -> Contents:
+    def contents(self) -> CapturedStreams:
         """The symbols that are recorded, and their streams."""
-        return Contents(dict.fromkeys(self._names[: self.symbols], DEFAULT_STREAMS), {})
+        return CapturedStreams(dict.fromkeys(self._names[: self.symbols], DEFAULT_STREAMS), {})
 
     def arguments(self) -> list[str]:
         """For the simulator; `rate` is that of the symbols that are recorded."""
@@ -57,14 +57,14 @@ class Synthetic(NamedTuple):
         return [*_SYMBOLS, *(f"SYM{number:03}USDT" for number in range(len(_SYMBOLS), self.symbols + 1))]
 
 
-class Replay(NamedTuple):
+class ReplayedMarket(NamedTuple):
     """A recording; `speed` is a number, or `max`."""
 
     capture: Path
     speed: str
     spare: str | None = None
 
-    def contents(self) -> Contents:
+    def contents(self) -> CapturedStreams:
         """Its symbols and streams."""
         return contents(self.capture)
 
@@ -73,7 +73,7 @@ class Replay(NamedTuple):
         return ["--capture", str(self.capture.absolute()), "--speed", self.speed]
 
 
-Market = Synthetic | Replay
+Market = SeededMarket | ReplayedMarket
 
 
 class Simulator:

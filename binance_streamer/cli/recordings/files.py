@@ -21,7 +21,7 @@ _WANTED = ("event_time", "recv_ns", "source")
 csv.field_size_limit(sys.maxsize)
 
 
-class Recorded(NamedTuple):
+class RecordedFile(NamedTuple):
     """A daily file of a stream."""
 
     path: Path
@@ -41,7 +41,7 @@ class ClockDay(msgspec.Struct, frozen=True):
     steps: int
 
 
-def found(places: Sequence[Path]) -> list[Recorded]:
+def found(places: Sequence[Path]) -> list[RecordedFile]:
     """The files at these places: files, or folders with all that is below them; others than daily files are none."""
     paths: set[Path] = set()
     for place in places:
@@ -54,14 +54,14 @@ def found(places: Sequence[Path]) -> list[Recorded]:
     return [_recorded(path) for path in sorted(paths)]
 
 
-def _recorded(path: Path) -> Recorded:
+def _recorded(path: Path) -> RecordedFile:
     match = _is_daily(path.name)
     stem, day = (match["stem"], match["day"]) if match else (path.stem, "")
     folder = path.resolve().parent.name
-    return Recorded(path, decode_name(folder), stem.removesuffix(f"_{folder}"), day)
+    return RecordedFile(path, decode_name(folder), stem.removesuffix(f"_{folder}"), day)
 
 
-def latencies(recorded: Recorded, progressed: Callable[[int], None]) -> Iterator[float]:
+def latencies(recorded: RecordedFile, progressed: Callable[[int], None]) -> Iterator[float]:
     """Receipt less event time, ms, of every row that came over a websocket; none where there is no event time."""
     with _opened(recorded.path, progressed) as file:
         rows = csv.reader(file)
@@ -74,7 +74,7 @@ def latencies(recorded: Recorded, progressed: Callable[[int], None]) -> Iterator
                 yield (int(row[recv_ns]) - int(row[event_time]) * 1_000_000) / 1e6
 
 
-def clock_days(recorded: Iterable[Recorded]) -> dict[str, ClockDay]:
+def clock_days(recorded: Iterable[RecordedFile]) -> dict[str, ClockDay]:
     """By day, from the files beside the symbols' folders."""
     days: dict[str, ClockDay] = {}
     for root, day in sorted({(one.path.resolve().parent.parent, one.day) for one in recorded if one.day}):
@@ -100,13 +100,13 @@ def _clock_day(path: Path) -> ClockDay | None:
 
 @contextlib.contextmanager
 def _opened(path: Path, progressed: Callable[[int], None]) -> Iterator[io.TextIOWrapper]:
-    with _Counted(path, progressed) as raw:
+    with _CountingReader(path, progressed) as raw:
         binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else io.BufferedReader(raw, 1 << 20)
         with io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file:
             yield file
 
 
-class _Counted(io.FileIO):
+class _CountingReader(io.FileIO):
     """A file that tells how many bytes of it have been read."""
 
     def __init__(self, path: Path, progressed: Callable[[int], None]) -> None:

@@ -13,7 +13,7 @@ from binance_streamer.exchange.streams import suffix_of
 DAY_S = 86_400
 
 
-class Gaps(msgspec.Struct, frozen=True):
+class GapSummary(msgspec.Struct, frozen=True):
     """Gaps of one stream: how many, how many of them a late copy or REST has filled, and ids that are missing still."""
 
     listed: int = 0
@@ -26,17 +26,17 @@ def day_text(wall_s: float) -> str:
     return time.strftime("%Y%m%d", time.gmtime(wall_s))
 
 
-def gaps_of(data_directory: Path, symbol: str, day: str) -> dict[str, Gaps]:
+def gaps_of(data_directory: Path, symbol: str, day: str) -> dict[str, GapSummary]:
     """By stream. A gap is what the last row of its `gap_id` says; none where there is no file."""
     folder = encode_name(symbol)
     newest: dict[str, dict[str, str]] = {}
     for row in _rows(data_directory / folder / f"gap_{folder}_{day}.csv"):
         newest[row["gap_id"]] = row
-    found: dict[str, Gaps] = {}
+    found: dict[str, GapSummary] = {}
     for row in newest.values():
-        before = found.get(row["stream"], Gaps())
+        before = found.get(row["stream"], GapSummary())
         is_repaired = row["state"] == "repaired"
-        found[row["stream"]] = Gaps(
+        found[row["stream"]] = GapSummary(
             before.listed + 1,
             before.repaired + is_repaired,
             before.missing_ids + (0 if is_repaired else _ids(row)),
@@ -44,15 +44,15 @@ def gaps_of(data_directory: Path, symbol: str, day: str) -> dict[str, Gaps]:
     return found
 
 
-def gaps_of_all_days(data_directory: Path) -> dict[tuple[str, str], Gaps]:
+def gaps_of_all_days(data_directory: Path) -> dict[tuple[str, str], GapSummary]:
     """By symbol and stream (`depth@0ms`)."""
-    found: dict[tuple[str, str], Gaps] = {}
+    found: dict[tuple[str, str], GapSummary] = {}
     for path in sorted(data_directory.glob("*/gap_*.csv")):
         symbol = decode_name(path.parent.name)
         for stream, gaps in gaps_of(data_directory, symbol, path.stem[-8:]).items():
             key = symbol, suffix_of(stream)
-            before = found.get(key, Gaps())
-            found[key] = Gaps(
+            before = found.get(key, GapSummary())
+            found[key] = GapSummary(
                 before.listed + gaps.listed, before.repaired + gaps.repaired, before.missing_ids + gaps.missing_ids
             )
     return found

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from binance_streamer.exchange.streams import ExchangeError, stream_from_name, suffix_of
 
 
-class StreamState(NamedTuple):
+class StreamRow(NamedTuple):
     """What the ingest worker of a symbol says of one stream; None where it does not know."""
 
     symbol: str
@@ -39,7 +39,7 @@ class Overview:
         self.newest[data["producer"]] = data
 
     @property
-    def streams(self) -> list[StreamState]:
+    def streams(self) -> list[StreamRow]:
         """All streams of all workers, by symbol and stream."""
         return sorted(stream for data in self.newest.values() for stream in _stream_states(data))
 
@@ -91,7 +91,7 @@ def _loss(producer: str, count: int) -> str:
     return f"{producer}: {count} messages were not kept, its log says why; the files gap_… list them once it goes on"
 
 
-def _stream_states(data: dict[str, Any]) -> list[StreamState]:
+def _stream_states(data: dict[str, Any]) -> list[StreamRow]:
     return [
         _stream_state(name, values)
         for name, values in _map(data, "streams").items()
@@ -99,13 +99,13 @@ def _stream_states(data: dict[str, Any]) -> list[StreamState]:
     ]
 
 
-def _stream_state(name: str, values: dict[str, Any]) -> StreamState:
+def _stream_state(name: str, values: dict[str, Any]) -> StreamRow:
     try:
         symbol, suffix = stream_from_name(name).symbol, suffix_of(name)
     except ExchangeError:
         symbol, suffix = "", name
     last_id = values.get("last_id")
-    return StreamState(
+    return StreamRow(
         symbol,
         suffix,
         _count(values, "messages"),

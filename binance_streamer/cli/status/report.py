@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from binance_streamer.cli.recordings.gap_files import Gaps
+from binance_streamer.cli.recordings.gap_files import GapSummary
 from binance_streamer.cli.supervisor.control import Process
 from binance_streamer.config.schema import Config, streams_of
 from binance_streamer.deploy.supervisord import ingest_name
 from binance_streamer.exchange.streams import suffix_of
-from binance_streamer.health.judge import Health, Told, disk_of, recorded_stream, stream_state, trading_status
+from binance_streamer.health.judge import Health, ReceivedStatus, disk_of, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.statuses import IngestStatus, RestStatus, Status, WriterStatus
 
 
@@ -37,7 +37,7 @@ class StreamReport(msgspec.Struct, frozen=True):
     rate: float
     last_message_s: float | None
     latency_ms: float | None
-    gaps_today: Gaps
+    gaps_today: GapSummary
 
 
 class DiskReport(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ class Report(msgspec.Struct, frozen=True):
     supervisord_pid: int | None
     processes: tuple[ProcessReport, ...]
     streams: tuple[StreamReport, ...]
-    gaps_today: Gaps
+    gaps_today: GapSummary
     backlog_bytes: int
     backlog_s: float
     disk: DiskReport | None
@@ -84,12 +84,12 @@ class Report(msgspec.Struct, frozen=True):
 
 def report_of(  # noqa: PLR0913 (all that there is)
     config: Config,
-    told: Mapping[str, Told],
+    told: Mapping[str, ReceivedStatus],
     health: Health,
     *,
     supervisord_pid: int | None,
     processes: Sequence[Process],
-    gaps: Mapping[str, Mapping[str, Gaps]],
+    gaps: Mapping[str, Mapping[str, GapSummary]],
     ownerless_journals: Sequence[str],
     now_ns: int,
 ) -> Report:
@@ -152,14 +152,14 @@ def _streams(
     config: Config,
     symbol: str,
     said: Mapping[str, Status],
-    gaps: Mapping[str, Mapping[str, Gaps]],
+    gaps: Mapping[str, Mapping[str, GapSummary]],
     now_ns: int,
 ) -> list[StreamReport]:
     found = []
     ingest = said.get(f"ingest-{symbol}")
     trading = trading_status(symbol, said)
     for configured in streams_of(config.symbol(symbol)):
-        of_stream = gaps.get(symbol, {}).get(configured.name, Gaps())
+        of_stream = gaps.get(symbol, {}).get(configured.name, GapSummary())
         suffix = suffix_of(configured.name)
         if not isinstance(ingest, IngestStatus):
             state, why, told = "unknown", "its worker says nothing", None
@@ -185,8 +185,8 @@ def _streams(
     return found
 
 
-def _sum(gaps: Sequence[Gaps]) -> Gaps:
-    return Gaps(
+def _sum(gaps: Sequence[GapSummary]) -> GapSummary:
+    return GapSummary(
         sum(one.listed for one in gaps), sum(one.repaired for one in gaps), sum(one.missing_ids for one in gaps)
     )
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
-from binance_streamer.cli.status.overview import Overview, StreamState
+from binance_streamer.cli.status.overview import Overview, StreamRow
 
 _DAY_MS = 86_400_000
 
@@ -103,7 +103,7 @@ def picture(overview: Overview) -> RenderableType:
     return Group(table, Text(summary(overview)))
 
 
-def _cells(stream: StreamState) -> tuple[str, ...]:
+def _cells(stream: StreamRow) -> tuple[str, ...]:
     return (
         stream.symbol,
         stream.stream,

@@ -69,7 +69,7 @@ class DialError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Connection:
+class WebSocketConnection:
     """An open websocket, for one thread that polls its `fileno`. All methods raise OSError when it is broken."""
 
     def __init__(self, sock: socket.socket) -> None:
@@ -143,7 +143,7 @@ def dial(
     ca_file: str | None = None,
     allow_plaintext: bool = False,
     reach: Reach | None = None,
-) -> Connection:
+) -> WebSocketConnection:
     """An open connection, or DialError, after `connect_timeout_s` at most, whatever name server and peer do.
 
     Certificates are verified always, against `ca_file` or else the system's (SSL_CERT_FILE). `reach` remembers
@@ -155,7 +155,7 @@ def dial(
     attempt = _Attempt(url, host, context, reach or Reach(), deadline_s)
     # The library's timeout is for each recv, and it reads its headers bytewise: only a thread that can be
     # abandoned bounds a trickled answer, or a name server that does not answer.
-    outcome: Future[Connection] = Future()
+    outcome: Future[WebSocketConnection] = Future()
     threading.Thread(target=attempt.run, args=(outcome,), name="dial", daemon=True).start()
     try:
         return outcome.result(connect_timeout_s)
@@ -180,7 +180,7 @@ class _Attempt:
         self._peer: tuple[Any, ...] | None = None
         """The address that has taken the connection."""
 
-    def run(self, outcome: "Future[Connection]") -> None:
+    def run(self, outcome: "Future[WebSocketConnection]") -> None:
         """Connect, and set the outcome unless it was cancelled."""
         failure = None
         try:
@@ -201,7 +201,7 @@ class _Attempt:
             assert self._sock is not None
             assert self._peer is not None
             self._reach.trust(self._peer)
-            outcome.set_result(Connection(self._sock))
+            outcome.set_result(WebSocketConnection(self._sock))
 
     def abandon(self) -> None:
         """End what hangs, and the thread with it."""

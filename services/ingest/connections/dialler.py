@@ -41,22 +41,22 @@ class Need(IntEnum):
     """It has a connection, or one is under way."""
 
 
-class Target(NamedTuple):
+class DialTarget(NamedTuple):
     """Where to connect, and what to send first."""
 
     url: str
     requests: tuple[str, ...] = ()
 
 
-def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> Target:
+def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> DialTarget:
     """The combined form of these streams; names outside ASCII are percent-encoded in a URL, plain in a request."""
     base = f"{websocket_url.rstrip('/')}/{route}/stream"
     url = f"{base}?streams={'/'.join(quote(stream.name, safe='@') for stream in streams)}"
     if len(url) <= _LONGEST_URL:
-        return Target(url)
+        return DialTarget(url)
     names = [stream.name for stream in streams]
     chunks = [names[at : at + _STREAMS_IN_REQUEST] for at in range(0, len(names), _STREAMS_IN_REQUEST)]
-    return Target(
+    return DialTarget(
         base,
         tuple(
             json.dumps({"method": "SUBSCRIBE", "params": chunk, "id": number}, ensure_ascii=False)
@@ -68,7 +68,7 @@ def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> Targ
 class _Wish(NamedTuple):
     number: int
     route: str
-    target: Target
+    target: DialTarget
 
 
 class Dialler:
@@ -91,7 +91,7 @@ class Dialler:
         self.is_exhausted = False
         """Whether the budget is what connections wait for."""
 
-    def ask(self, number: int, route: str, target: Target) -> None:
+    def ask(self, number: int, route: str, target: DialTarget) -> None:
         """Connect as soon as the budget allows."""
         self._waiting.append(_Wish(number, route, target))
 
@@ -137,7 +137,7 @@ class Dialler:
             )
         self.is_exhausted = exhausted
 
-    def _dial(self, number: int, _: str, target: Target) -> None:
+    def _dial(self, number: int, _: str, target: DialTarget) -> None:
         network = self._network
         try:
             connection = dial(

@@ -39,7 +39,7 @@ class Failed(NamedTuple):
     http_status: int | None = None
 
 
-Report = Delivered | Opened | Ended | Failed
+ReaderEvent = Delivered | Opened | Ended | Failed
 
 
 class Stamper:

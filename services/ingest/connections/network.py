@@ -11,14 +11,14 @@ from typing import Any
 from binance_streamer.config.schema import Config
 from binance_streamer.exchange.streams import ROUTES, Stream, stream_of
 from services.ingest.connections import pool as connections
-from services.ingest.connections.dialler import Dialler, Need, Target, target_of
-from services.ingest.connections.events import Delivered, Ended, Failed, Opened, Report
-from services.ingest.connections.pool import Dial, Link, Retire, RouteConnections
+from services.ingest.connections.dialler import Dialler, DialTarget, Need, target_of
+from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent
+from services.ingest.connections.pool import ConnectionState, Dial, Retire, RouteConnections
 from services.ingest.connections.reader import Reader
 from services.ingest.streams.gaps import DISCONNECTED, STALL
 from services.ingest.streams.silence import LIVE, Liveness
-from services.ingest.streams.stalls import Heard, Stall, Stalls
-from services.ingest.streams.stream_set import Late, Recorder
+from services.ingest.streams.stalls import Heard, StalledStream, Stalls
+from services.ingest.streams.stream_set import Late, StreamSet
 from services.runtime.retry import Backoff
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _FALLBACK = "depth@100ms"
 class Network:
     """Feeds the recorder, and keeps every route connected."""
 
-    def __init__(self, config: Config, symbol: str, recorder: Recorder, reader: Reader) -> None:
+    def __init__(self, config: Config, symbol: str, recorder: StreamSet, reader: Reader) -> None:
         self.liveness = Liveness((feed.stream for feed in recorder.feeds.values()), config.network.stale_timeout)
         self._config = config
         self._symbol = symbol
@@ -61,12 +61,12 @@ class Network:
         self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
         self._suspicious: list[str] = []
         self._stalls = Stalls()
-        self._stalled: set[Stall] = set()
+        self._stalled: set[StalledStream] = set()
         self._late: set[Late] = set()
         self._opened_count: Counter[str] = Counter()  # by route: connections since the start
         self._lost_count: Counter[str] = Counter()  # likewise: those that ended, planned or not
 
-    def take(self, report: Report, now_s: float) -> None:
+    def take(self, report: ReaderEvent, now_s: float) -> None:
         """What the reader reports, in its order."""
         match report:
             case Delivered(connection, _, messages, _):
@@ -120,7 +120,7 @@ class Network:
             "queued_bytes": self._reader.queued_bytes,
         }
 
-    def _link_status(self, route: str, link: Link, now_s: float) -> dict[str, Any]:
+    def _link_status(self, route: str, link: ConnectionState, now_s: float) -> dict[str, Any]:
         messages = self._messages.get(link.number, 0)
         first = self._recorder.first_arrivals[link.number]
         return {
@@ -134,7 +134,7 @@ class Network:
             "lag_ms": self._recorder.lag_ms.get(link.number),
         }
 
-    def _state_of(self, link: Link) -> str:
+    def _state_of(self, link: ConnectionState) -> str:
         if link.opened_s is None:
             return "dialling"
         if any(late.connection == link.number for late in self._late):
@@ -156,7 +156,7 @@ class Network:
             ],
         )
 
-    def _target(self, route: str) -> Target:
+    def _target(self, route: str) -> DialTarget:
         return target_of(self._config.network.websocket_url, route, self._streams_of(route))
 
     def _streams_of(self, route: str) -> list[Stream]:

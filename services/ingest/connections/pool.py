@@ -34,7 +34,7 @@ class Retire(NamedTuple):
 Decision = Dial | Retire
 
 
-class Delay(Protocol):
+class RetryDelay(Protocol):
     """Growing delays between attempts, which begin anew after a connection that has lasted."""
 
     def next_delay_s(self, lasted_s: float) -> float: ...
@@ -42,7 +42,7 @@ class Delay(Protocol):
 
 
 @dataclass(slots=True)
-class Link:
+class ConnectionState:
     """One connection, from the decision to dial it to its end."""
 
     number: int
@@ -62,9 +62,9 @@ class Link:
 class _Slot:
     ordinal: int
     lifetime_s: float
-    delay: Delay
-    current: Link | None = None
-    successor: Link | None = None
+    delay: RetryDelay
+    current: ConnectionState | None = None
+    successor: ConnectionState | None = None
     retry_at_s: float = 0.0
     stand_down_s: float = 0.0
     """Until then the exchange wants no attempt, whatever else happens."""
@@ -76,7 +76,13 @@ class RouteConnections:
     """The connections of one route, as many as there are `delays`; each is replaced make before break."""
 
     def __init__(
-        self, name: str, *, lifetime_s: float, silent_s: float, new_number: Callable[[], int], delays: Iterable[Delay]
+        self,
+        name: str,
+        *,
+        lifetime_s: float,
+        silent_s: float,
+        new_number: Callable[[], int],
+        delays: Iterable[RetryDelay],
     ) -> None:
         self.is_trusted = True
         """True until a connection ends that has not lasted: then until one has. An attempt that fails says nothing of
@@ -89,7 +95,7 @@ class RouteConnections:
             for ordinal, delay in enumerate(delays)
         ]
 
-    def links(self) -> Iterator[Link]:
+    def links(self) -> Iterator[ConnectionState]:
         """All connections, those being dialled and those being replaced too."""
         for slot in self._slots:
             yield from _links_of(slot)
@@ -153,7 +159,7 @@ class RouteConnections:
                 decisions.append(dial)
         return decisions
 
-    def _judge(self, slot: _Slot, link: Link, now_s: float) -> None:
+    def _judge(self, slot: _Slot, link: ConnectionState, now_s: float) -> None:
         if slot.delay.has_lasted(link.lasted_s(now_s)):
             self._has_lasted = self.is_trusted = True
         elif link.opened_s is not None or not self._has_lasted:
@@ -186,7 +192,7 @@ class RouteConnections:
     def _dial(self, slot: _Slot, now_s: float) -> Dial | None:
         if now_s < max(slot.retry_at_s, slot.stand_down_s):
             return None
-        link = Link(0, slot.ordinal)
+        link = ConnectionState(0, slot.ordinal)
         if slot.current is None:
             slot.current = link
         elif slot.successor is None and slot.current.replace_reason is not None and now_s >= slot.replace_at_s:
@@ -197,7 +203,7 @@ class RouteConnections:
         return Dial(link.number)
 
 
-def _links_of(slot: _Slot) -> tuple[Link, ...]:
+def _links_of(slot: _Slot) -> tuple[ConnectionState, ...]:
     return tuple(link for link in (slot.current, slot.successor) if link is not None)
 
 

@@ -11,8 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from services.ingest.connections.dial import Connection
-from services.ingest.connections.events import Delivered, Ended, Failed, Opened, Report, Stamper
+from services.ingest.connections.dial import WebSocketConnection
+from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper
 from services.ingest.connections.frames import Close, Event, FrameDeadline, FrameError, FrameParser, Ping
 from services.ingest.streams.gaps import DISCONNECTED, FRAME_ERROR, OVERSIZE, STALL
 from services.runtime.clock import monotonic_s, wall_ns
@@ -35,7 +35,9 @@ _TOO_BIG = 1009
 class _Line:
     """One connection as the reader knows it."""
 
-    def __init__(self, number: int, connection: Connection, max_message_bytes: int, frame_timeout_s: float) -> None:
+    def __init__(
+        self, number: int, connection: WebSocketConnection, max_message_bytes: int, frame_timeout_s: float
+    ) -> None:
         self.number = number
         self.connection = connection
         self.parser = FrameParser(max_message_bytes=max_message_bytes)
@@ -54,7 +56,7 @@ class Reader(threading.Thread):
         self._max_message_bytes = max_message_bytes
         self._frame_timeout_s = frame_timeout_s
         self._most_bytes = most_bytes
-        self._queue: deque[Report] = deque()
+        self._queue: deque[ReaderEvent] = deque()
         self._in_bytes = 0  # written by the reader only, _out_bytes by the recorder only
         self._out_bytes = 0
         self._progress = (0, 0.0)  # bytes taken by the recorder, and since when no more
@@ -87,10 +89,10 @@ class Reader(threading.Thread):
         self._is_awaited = True  # before looking: a report that comes in between is seen by one side at least
         return not self._queue
 
-    def take(self, most_bytes: int) -> list[Report]:
+    def take(self, most_bytes: int) -> list[ReaderEvent]:
         """The oldest reports, of about so many bytes together; RuntimeError behind the last where the thread died."""
         self._is_awaited = False
-        reports: list[Report] = []
+        reports: list[ReaderEvent] = []
         taken = 0
         queue = self._queue
         while queue and taken < most_bytes:
@@ -103,7 +105,7 @@ class Reader(threading.Thread):
             raise RuntimeError("the reader has ended") from self._fault
         return reports
 
-    def add(self, number: int, connection: Connection, requests: Sequence[str] = ()) -> None:
+    def add(self, number: int, connection: WebSocketConnection, requests: Sequence[str] = ()) -> None:
         """Read this connection from now on, and send it these text messages first."""
         if self._is_stopping:
             connection.close()
@@ -183,7 +185,7 @@ class Reader(threading.Thread):
         while self._commands:
             self._commands.popleft()()
 
-    def _report(self, report: Report) -> None:
+    def _report(self, report: ReaderEvent) -> None:
         self._queue.append(report)
         if self._is_awaited:
             self._is_awaited = False

@@ -24,7 +24,7 @@ _NOTHING = "the exchange has nothing there"
 _TOO_OLD = "older than the exchange keeps"
 
 
-class Wish(NamedTuple):
+class BackfillRange(NamedTuple):
     """Ids in (from_id, to_id] of a stream: the oldest gap, and those behind it that the same answer covers."""
 
     gap: OpenGap
@@ -32,7 +32,7 @@ class Wish(NamedTuple):
     to_id: int
 
 
-class Page(NamedTuple):
+class BackfillPage(NamedTuple):
     """An answer of REST to a wish: its rows, none where there are none; `refusal` says why it will give none."""
 
     stream: str
@@ -66,7 +66,7 @@ class Page(NamedTuple):
         return _TOO_OLD if is_old and self.from_id <= gap.from_id else _NOTHING
 
 
-def read_page(stream: Stream, data: Mapping[str, Any]) -> Page:
+def read_page(stream: Stream, data: Mapping[str, Any]) -> BackfillPage:
     """The answer in a message of the bus; raises `WireError`, or `ExchangeError` where its rows are none."""
     from_id, to_id, refusal = data.get("from_id"), data.get("to_id"), data.get("refusal", "")
     event, requested_ns = data.get("event", b"[]"), data.get("requested_ns", 0)
@@ -75,7 +75,9 @@ def read_page(stream: Stream, data: Mapping[str, Any]) -> Page:
     recv_ns = data["recv_ns"]
     if from_id >= to_id or not 0 <= recv_ns <= _LAST_NS or not 0 <= requested_ns <= _LAST_NS:
         raise WireError(f"repair: expected ids that grow and stamps, got {from_id}, {to_id}, {recv_ns}, {requested_ns}")
-    return Page(stream.name, from_id, to_id, rest_rows(stream, event), recv_ns, requested_ns, refusal[:_LONGEST_WHY])
+    return BackfillPage(
+        stream.name, from_id, to_id, rest_rows(stream, event), recv_ns, requested_ns, refusal[:_LONGEST_WHY]
+    )
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class _Asked:
     refusals: int = 0
 
 
-class RepairRequests:
+class BackfillRequests:
     """One outstanding wish per stream, for its oldest gap, which is the first that REST will no longer have."""
 
     def __init__(self, retry_s: float, rng: Random) -> None:
@@ -93,7 +95,7 @@ class RepairRequests:
         self._rng = rng
         self._asked: dict[str, _Asked] = {}
 
-    def due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> Wish | None:
+    def due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> BackfillRange | None:
         """What to ask for now: at once where the oldest gap is another one than before, else after the retry time."""
         if not gaps:
             self._asked.pop(stream.name, None)
@@ -106,9 +108,9 @@ class RepairRequests:
             return None
         asked.next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
         within = [gap.to_id for gap in gaps if gap.to_id <= oldest.from_id + span_of(stream)]
-        return Wish(oldest, oldest.from_id, max([oldest.to_id, *within]))
+        return BackfillRange(oldest, oldest.from_id, max([oldest.to_id, *within]))
 
-    def is_final(self, page: Page, now_s: float) -> bool:
+    def is_final(self, page: BackfillPage, now_s: float) -> bool:
         """Whether an answer that says nothing has come so often that it is believed; else it is asked again, later."""
         asked = self._asked.get(page.stream)
         if asked is None or asked.from_id != page.from_id:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from binance_streamer.exchange.streams import Link, Reading
+from binance_streamer.exchange.streams import Reading, SequenceIds
 from services.ingest.streams.arrivals import Arrival, Outcome
-from services.ingest.streams.gaps import RESTART, SEQUENCE, Holes
+from services.ingest.streams.gaps import RESTART, SEQUENCE, StreamGaps
 from services.ingest.streams.recount import QUIET_NS, Recount, happened_ms
 from services.runtime.gaps.drafts import Gap
 from services.runtime.journal.segments import LastRow
@@ -43,7 +43,7 @@ class _OldCount:
     gap: Gap
 
 
-class Chain:
+class IdChain:
     """The gapless ids of one stream over all its connections.
 
     `newest_row` gives the newest row that was recorded. `ids_are_times` (closed klines): a lower id never means a new
@@ -52,7 +52,7 @@ class Chain:
 
     def __init__(
         self,
-        holes: Holes,
+        holes: StreamGaps,
         *,
         last_row: LastRow | None = None,
         newest_row: Callable[[], Arrival | None] = lambda: None,
@@ -110,7 +110,7 @@ class Chain:
             return (arrival,)
         return self._offer_unusual(arrival, *_ids_of(reading), now_s)
 
-    def follows(self, connection: int, recv_ns: int, link: Link | Reading) -> bool:
+    def follows(self, connection: int, recv_ns: int, link: SequenceIds | Reading) -> bool:
         """Whether a message hangs on the newest one while nothing is held, as nearly all do; then it is taken.
 
         Otherwise nothing has changed: `offer` it.

@@ -64,7 +64,7 @@ class _Span:
     ended_s: float | None = None
 
 
-class Copies:
+class Deduplicator:
     """Who delivered which payload how often, over the last 30 to 60 s; under heavy load 10,000 payloads at least.
 
     A payload costs 350 bytes while only one connection has delivered it, once.

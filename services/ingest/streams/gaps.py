@@ -26,7 +26,7 @@ class _Hole:
     reason: str
 
 
-class Holes:
+class StreamGaps:
     """Lists gaps of one stream, and knows its newest id holes, in the order of their ids."""
 
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], open_gaps: Sequence[OpenGap] = ()) -> None:

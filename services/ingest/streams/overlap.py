@@ -5,16 +5,16 @@ from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from services.ingest.streams.arrivals import Arrival, Outcome
-from services.ingest.streams.chain import Chain
-from services.ingest.streams.deduplicator import Copies, Seen, by_content, by_content_and_time
-from services.ingest.streams.gaps import RESTART, Holes
+from services.ingest.streams.chain import IdChain
+from services.ingest.streams.deduplicator import Deduplicator, Seen, by_content, by_content_and_time
+from services.ingest.streams.gaps import RESTART, StreamGaps
 from services.runtime.gaps.drafts import Gap
 from services.runtime.journal.segments import LastRow
 
 _MOST_BARS = 1_500  # a day of minutes
 
 
-class _Entry(NamedTuple):
+class _FirstMessage(NamedTuple):
     """A connection's first message, by which it joins the others."""
 
     event_time_ms: int
@@ -23,7 +23,7 @@ class _Entry(NamedTuple):
     digest: bytes
 
 
-class Unlinked:
+class OverlapTracker:
     """A stream without gapless ids, over all its connections.
 
     A connection is `joined` once it is proven that nothing was missed between its first message and the others': a
@@ -37,15 +37,15 @@ class Unlinked:
     itself; streams without any id drop nothing within one connection.
     """
 
-    def __init__(self, holes: Holes, *, last_row: LastRow | None = None, ids_grow: bool = False) -> None:
+    def __init__(self, holes: StreamGaps, *, last_row: LastRow | None = None, ids_grow: bool = False) -> None:
         self.newest: int | None = None
         self.held = 0
         self._holes = holes
         self._ids_grow = ids_grow
-        self._copies = Copies(by_content if ids_grow else by_content_and_time)
+        self._copies = Deduplicator(by_content if ids_grow else by_content_and_time)
         self._joined: set[int] = set()
         self._beginning = b""  # digest of the message with which the joined ones began
-        self._entering: dict[int, _Entry] = {}
+        self._entering: dict[int, _FirstMessage] = {}
         self._reached_ns: dict[int, int] = {}  # of the newest row that each of those has delivered
         self._last_ns: int | None = None  # of the newest row that a joined connection has delivered
         self._recorded_ns = 0  # of the newest row of all
@@ -139,7 +139,7 @@ class Unlinked:
             self._beginning = seen.digest
         elif connection not in self._entering:
             event_time_ms = arrival.reading.event_time_ms
-            self._entering[connection] = _Entry(event_time_ms, seen.first_ns, connection, seen.digest)
+            self._entering[connection] = _FirstMessage(event_time_ms, seen.first_ns, connection, seen.digest)
         if connection in self._entering:
             self._reached_ns[connection] = max(self._reached_ns.get(connection, 0), seen.first_ns)
         self._join_proven()
@@ -166,12 +166,12 @@ class Unlinked:
         return last_run is not None and last_id is not None and last_id == last_run.last_id
 
 
-class Bars:
+class KlineTracker:
     """Klines: an open one has no id, of the closed ones none may be missing."""
 
-    def __init__(self, holes: Holes, *, last_row: LastRow | None = None) -> None:
-        self._all = Unlinked(holes, last_row=last_row)
-        self._closed = Chain(holes, last_row=last_row, ids_are_times=True)
+    def __init__(self, holes: StreamGaps, *, last_row: LastRow | None = None) -> None:
+        self._all = OverlapTracker(holes, last_row=last_row)
+        self._closed = IdChain(holes, last_row=last_row, ids_are_times=True)
         self._contents: dict[int, set[bytes]] = {}  # by opening time, of closed ones
 
     @property

@@ -8,7 +8,7 @@ from services.ingest.streams.gaps import WENT_BACK
 _JITTER = 0.2
 
 
-class Wanted(NamedTuple):
+class WantedSnapshot(NamedTuple):
     """A snapshot helps where its last_update_id is at least this: the next row's `pu` hangs on it or on less."""
 
     last_update_id: int
@@ -21,11 +21,11 @@ class SnapshotRequests:
     def __init__(self, retry_s: float, rng: Random) -> None:
         self._retry_s = retry_s
         self._rng = rng
-        self._wanted: Wanted | None = None
+        self._wanted: WantedSnapshot | None = None
         self._next_s = 0.0
 
     @property
-    def wanted(self) -> Wanted | None:
+    def wanted(self) -> WantedSnapshot | None:
         """What is outstanding."""
         return self._wanted
 
@@ -33,7 +33,7 @@ class SnapshotRequests:
         """Ask at once; unless what is asked for already helps here too."""
         if self._wanted is not None and last_update_id <= self._wanted.last_update_id and reason != WENT_BACK:
             return
-        self._wanted = Wanted(last_update_id, reason)
+        self._wanted = WantedSnapshot(last_update_id, reason)
         self._next_s = now_s
 
     def seen(self, last_update_id: int) -> None:
@@ -41,7 +41,7 @@ class SnapshotRequests:
         if self._wanted is not None and last_update_id >= self._wanted.last_update_id:
             self._wanted = None
 
-    def due(self, now_s: float) -> Wanted | None:
+    def due(self, now_s: float) -> WantedSnapshot | None:
         """What to ask for now, and again after the retry time, with jitter."""
         if self._wanted is None or now_s < self._next_s:
             return None

@@ -19,7 +19,7 @@ class Heard(NamedTuple):
     heard_s: Mapping[int, float]
 
 
-class Stall(NamedTuple):
+class StalledStream(NamedTuple):
     """Of this stream others have brought rows for longer than its patience, this connection nothing."""
 
     stream: str
@@ -37,22 +37,22 @@ class Stalls:
     """
 
     def __init__(self) -> None:
-        self._behind: dict[Stall, _Behind] = {}
+        self._behind: dict[StalledStream, _Behind] = {}
         self._asked: dict[str, tuple[float, int]] = {}  # by stream: when last, and how many patiences to wait then
         self._checked_s: float | None = None
 
-    def check(self, streams: Iterable[Heard], now_s: float) -> set[Stall]:
+    def check(self, streams: Iterable[Heard], now_s: float) -> set[StalledStream]:
         """All stalls that there are now."""
         slept = self._checked_s is not None and now_s - self._checked_s > _SLEPT_S
         self._checked_s = now_s
-        before: dict[Stall, _Behind] = {} if slept else self._behind  # it was us who did not listen
+        before: dict[StalledStream, _Behind] = {} if slept else self._behind  # it was us who did not listen
         self._behind = {}
         found = set()
         for stream, patience_s, recorded_s, heard in streams:
             for connection, heard_s in heard.items():
                 if not patience_s or recorded_s <= heard_s:
                     continue
-                one = Stall(stream, connection)
+                one = StalledStream(stream, connection)
                 behind = before.get(one)
                 if behind is None or behind.heard_s != heard_s:
                     behind = _Behind(heard_s, recorded_s)

@@ -5,13 +5,21 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from binance_streamer.exchange.streams import UNREADABLE, EventReader, Link, Reading, Stream, has_ids, link_reader
+from binance_streamer.exchange.streams import (
+    UNREADABLE,
+    EventReader,
+    Reading,
+    SequenceIds,
+    Stream,
+    has_ids,
+    link_reader,
+)
 from services.ingest.streams import demux as routing
 from services.ingest.streams.arrivals import Arrival, Outcome
-from services.ingest.streams.backfill import Page
-from services.ingest.streams.chain import Chain
-from services.ingest.streams.gaps import Holes
-from services.ingest.streams.overlap import Bars, Unlinked
+from services.ingest.streams.backfill import BackfillPage
+from services.ingest.streams.chain import IdChain
+from services.ingest.streams.gaps import StreamGaps
+from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.delivery.events import EventRun, event_draft, reading_of
 from services.runtime.gaps.drafts import Draft, Gap, GapChange
 from services.runtime.gaps.open_gaps import OpenGap
@@ -45,7 +53,7 @@ class Tracker(Protocol):
     def restore(self, row: LastRow, reason: str) -> None: ...
 
 
-class Feed:
+class StreamRecorder:
     """One stream over all its connections."""
 
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
@@ -54,11 +62,11 @@ class Feed:
         self.prefix = routing.prefix_of(stream.name.encode())
         """What its messages begin with."""
         self._read_link = link_reader(stream)
-        self._holes = Holes(stream, new_gap_id, last_row.open_gaps if last_row else ())
+        self._holes = StreamGaps(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.last: Arrival | None = None
         self.tracker = _tracker(stream, self._holes, last_row, lambda: self.last)
         self.offer = self.tracker.offer
-        self._follows = self.tracker.follows if isinstance(self.tracker, Chain) else _never_follows
+        self._follows = self.tracker.follows if isinstance(self.tracker, IdChain) else _never_follows
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard_s: dict[int, float] = {}
         """By connection: when it last delivered a message of the stream, a repeat too."""
@@ -88,7 +96,7 @@ class Feed:
         """Messages that were there already."""
         return self.messages - self.rows - self.tracker.held
 
-    def link(self, event: bytes) -> Link | None:
+    def link(self, event: bytes) -> SequenceIds | None:
         """Of a message; None where its stream has none, or it is not what the stream carries."""
         if self._read_link is None:
             return None
@@ -97,14 +105,14 @@ class Feed:
         except UNREADABLE:
             return None
 
-    def links(self, events: Sequence[bytes]) -> Sequence[Link | None]:
+    def links(self, events: Sequence[bytes]) -> Sequence[SequenceIds | None]:
         """Those of several messages, in one call where none is unreadable."""
         if self._read_link is not None:
             with contextlib.suppress(*UNREADABLE):
                 return list(map(self._read_link, events))
         return [self.link(event) for event in events]
 
-    def follows(self, connection: int, recv_ns: int, link: Link) -> bool:
+    def follows(self, connection: int, recv_ns: int, link: SequenceIds) -> bool:
         """Whether a message hangs on the newest one and there is nothing to decide, as with nearly all; it is taken."""
         is_plain = self.is_anchored and link.event_time_ms <= latest_ms(recv_ns)
         return is_plain and self._follows(connection, recv_ns, link)
@@ -136,7 +144,7 @@ class Feed:
         self.last = Arrival(run.connection, run.stamps_ns[-1], run.events[-1], reading_of(run.links[-1]))
         self._noted_id = run.links[-1].last_id
 
-    def repair(self, page: Page) -> tuple[list[Draft], list[Gap]]:
+    def repair(self, page: BackfillPage) -> tuple[list[Draft], list[Gap]]:
         """Rows of REST for what is listed as missing, and what becomes of the gaps by them.
 
         What the answer passed over, the exchange does not have.
@@ -152,7 +160,7 @@ class Feed:
         self.repaired += len(drafts)
         return drafts, gaps
 
-    def give_up(self, page: Page) -> list[Gap]:
+    def give_up(self, page: BackfillPage) -> list[Gap]:
         """REST will not have what was asked for."""
         return self._holes.give_up(page.from_id, page.to_id, page.why_missing)
 
@@ -217,14 +225,14 @@ def latest_ms(recv_ns: int) -> int:
 
 
 def _tracker(
-    stream: Stream, holes: Holes, last_row: LastRow | None, newest_row: Callable[[], Arrival | None]
+    stream: Stream, holes: StreamGaps, last_row: LastRow | None, newest_row: Callable[[], Arrival | None]
 ) -> Tracker:
     if has_ids(stream.stream_type):
-        return Chain(holes, last_row=last_row, newest_row=newest_row)
+        return IdChain(holes, last_row=last_row, newest_row=newest_row)
     if stream.stream_type in _BARS:
-        return Bars(holes, last_row=last_row)
-    return Unlinked(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
+        return KlineTracker(holes, last_row=last_row)
+    return OverlapTracker(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
 
 
-def _never_follows(_connection: int, _recv_ns: int, _link: Link) -> bool:
+def _never_follows(_connection: int, _recv_ns: int, _link: SequenceIds) -> bool:
     return False

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange.rest import REPAIRABLE
-from binance_streamer.exchange.streams import LARGEST_ID, ExchangeError, Link, Reading, Stream
+from binance_streamer.exchange.streams import LARGEST_ID, ExchangeError, Reading, SequenceIds, Stream
 from services.ingest.connections.events import Delivered
 from services.ingest.streams import demux as routing
 from services.ingest.streams.arrivals import Arrival, Outcome
-from services.ingest.streams.backfill import Page
+from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.gaps import REPAIRED
-from services.ingest.streams.stream import Feed, latest_ms
+from services.ingest.streams.stream import StreamRecorder, latest_ms
 from services.runtime.delivery.events import EventRun, reading_of
 from services.runtime.gaps.drafts import Draft, Gap, GapChange, gap_draft
 from services.runtime.journal.segments import LastRow
@@ -38,7 +38,7 @@ class Late(NamedTuple):
     connection: int
 
 
-class Recorder:
+class StreamSet:
     """All streams of one symbol. What it decides waits in `collect` and `anchors`."""
 
     def __init__(
@@ -49,7 +49,7 @@ class Recorder:
         last_rows: Mapping[str, LastRow],
         new_gap_id: Callable[[], str],
     ) -> None:
-        self.feeds: dict[str, Feed] = {}
+        self.feeds: dict[str, StreamRecorder] = {}
         self.refused: Counter[str] = Counter()
         """By kind: messages that became raw rows."""
         self.first_arrivals: Counter[int] = Counter()
@@ -59,7 +59,7 @@ class Recorder:
         self.anchors: list[Anchor] = []
         self.shutdowns: set[int] = set()
         """Connections over which the exchange announced their end."""
-        self._by_name: dict[bytes, Feed] = {}
+        self._by_name: dict[bytes, StreamRecorder] = {}
         self._symbol = symbol
         self._last_rows = last_rows
         self._new_gap_id = new_gap_id
@@ -70,7 +70,7 @@ class Recorder:
 
     def add(self, stream: Stream) -> None:
         """Record this stream too, from where the last run ended."""
-        feed = Feed(stream, self._new_gap_id, self._last_rows.get(stream.name))
+        feed = StreamRecorder(stream, self._new_gap_id, self._last_rows.get(stream.name))
         self.feeds[stream.name] = self._by_name[stream.name.encode()] = feed
         self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
 
@@ -151,7 +151,7 @@ class Recorder:
         self._drafts, self._changes = [], {}
         return [gap_draft(item, recv_ns) if isinstance(item, Gap) else item for item in collected]
 
-    def repair(self, page: Page) -> None:
+    def repair(self, page: BackfillPage) -> None:
         """Take rows of REST for what is still missing."""
         feed = self.feeds[page.stream]
         drafts, gaps = feed.repair(page)
@@ -159,7 +159,7 @@ class Recorder:
         for gap in gaps:
             self._list(gap)
 
-    def give_up(self, page: Page) -> list[Gap]:
+    def give_up(self, page: BackfillPage) -> list[Gap]:
         """REST will not bring what this answer refuses."""
         gaps = self.feeds[page.stream].give_up(page)
         for gap in gaps:
@@ -173,7 +173,9 @@ class Recorder:
                 feed.restore(rows[name], reason)
                 self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
 
-    def _leave(self, feed: Feed, connection: int, others: Mapping[int, float], reason: str, now_s: float) -> None:
+    def _leave(
+        self, feed: StreamRecorder, connection: int, others: Mapping[int, float], reason: str, now_s: float
+    ) -> None:
         is_covered = feed.is_covered(connection, others, now_s)
         self._take(feed, feed.tracker.forget(connection, now_s), now_s)
         if not is_covered:
@@ -190,17 +192,19 @@ class Recorder:
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
 
-    def _deliver_single(self, feed: Feed, connection: int, recv_ns: int, event: bytes, now_s: float) -> None:
+    def _deliver_single(self, feed: StreamRecorder, connection: int, recv_ns: int, event: bytes, now_s: float) -> None:
         link = feed.link(event)
         if link is not None and feed.follows(connection, recv_ns, link):
             self._extend_run(feed, connection, ((recv_ns,), (event,), (link,)), now_s)
         else:
             self._deliver_one(feed, Arrival(connection, recv_ns, event, _reading_of(link)), now_s)
 
-    def _deliver_alike(self, feed: Feed, connection: int, first_ns: int, events: list[bytes], now_s: float) -> None:
+    def _deliver_alike(
+        self, feed: StreamRecorder, connection: int, first_ns: int, events: list[bytes], now_s: float
+    ) -> None:
         """Several messages of one stream: their ids are read together, and those that hang on one another noted so."""
         follows = feed.follows
-        taken: list[Link] = []
+        taken: list[SequenceIds] = []
         begin = 0
         for at, link in enumerate(feed.links(events)):
             if link is not None and follows(connection, first_ns + at, link):
@@ -218,7 +222,11 @@ class Recorder:
             self._extend_run(feed, connection, (stamps_ns, events[begin:], taken), now_s)
 
     def _extend_run(
-        self, feed: Feed, connection: int, followed: tuple[Sequence[int], Sequence[bytes], Sequence[Link]], now_s: float
+        self,
+        feed: StreamRecorder,
+        connection: int,
+        followed: tuple[Sequence[int], Sequence[bytes], Sequence[SequenceIds]],
+        now_s: float,
     ) -> None:
         """Take messages that follow: their stamps, bytes and ids."""
         run = self._run_of(feed, connection)
@@ -229,7 +237,7 @@ class Recorder:
         feed.took(run, len(links), now_s)
         self.first_arrivals[connection] += len(links)
 
-    def _run_of(self, feed: Feed, connection: int) -> EventRun:
+    def _run_of(self, feed: StreamRecorder, connection: int) -> EventRun:
         """The run that the connection's last message before belongs to, if it is of the stream and nothing has come
         since; or else a new one.
         """
@@ -240,7 +248,7 @@ class Recorder:
         self._drafts.append(run)
         return run
 
-    def _deliver_one(self, feed: Feed, arrival: Arrival, now_s: float) -> None:
+    def _deliver_one(self, feed: StreamRecorder, arrival: Arrival, now_s: float) -> None:
         """A message about which there is something to decide."""
         connection, recv_ns, event, reading = arrival
         try:
@@ -262,10 +270,10 @@ class Recorder:
             if lag_ms is not None:
                 self.lag_ms[connection] = lag_ms
 
-    def _of(self, route: str) -> list[Feed]:
+    def _of(self, route: str) -> list[StreamRecorder]:
         return [feed for feed in self.feeds.values() if feed.stream.route == route]
 
-    def _take(self, feed: Feed, outcomes: Sequence[Outcome], now_s: float) -> None:
+    def _take(self, feed: StreamRecorder, outcomes: Sequence[Outcome], now_s: float) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Arrival):
                 self._drafts.append(feed.row(outcome, now_s))
@@ -323,7 +331,7 @@ class Recorder:
         self._drafts.append(Draft("raw", self._symbol, "", data))
 
 
-def _reading_of(link: Link | None) -> Reading:
+def _reading_of(link: SequenceIds | None) -> Reading:
     return _NO_READING if link is None else reading_of(link)
 
 

@@ -28,7 +28,7 @@ class Notice(NamedTuple):
     lasted_s: float | None
 
 
-class ToldEpisode(msgspec.Struct, frozen=True):
+class NotifiedEpisode(msgspec.Struct, frozen=True):
     """A problem that was told and is not over; when it was told last, and how often."""
 
     problem: ProblemPart
@@ -36,7 +36,7 @@ class ToldEpisode(msgspec.Struct, frozen=True):
     times: int
 
 
-class ToldEvents(msgspec.Struct, frozen=True):
+class NotifiedEvents(msgspec.Struct, frozen=True):
     """Events that are not over: how many, the last one, and the first one."""
 
     condition: str
@@ -46,11 +46,11 @@ class ToldEvents(msgspec.Struct, frozen=True):
     since_ms: int
 
 
-class Told(msgspec.Struct, frozen=True):
+class Notified(msgspec.Struct, frozen=True):
     """What the next run must know, by the wall clock."""
 
-    episodes: tuple[ToldEpisode, ...] = ()
-    events: tuple[ToldEvents, ...] = ()
+    episodes: tuple[NotifiedEpisode, ...] = ()
+    events: tuple[NotifiedEvents, ...] = ()
 
 
 class _Episode:
@@ -68,7 +68,7 @@ class Alerts:
     def __init__(self, config: AlertsConfig) -> None:
         self._config = config
         self._episodes: dict[Key, _Episode] = {}
-        self._events = Events()
+        self._events = EventNotices()
         self._heard_s: float | None = None
 
     def look(self, snapshot: Snapshot, now_s: float) -> list[Notice]:
@@ -107,18 +107,18 @@ class Alerts:
         episode.told_s = now_s
         return "still" if episode.times > 1 else "opened"
 
-    def told(self, now_s: float, now_ms: int) -> Told:
+    def told(self, now_s: float, now_ms: int) -> Notified:
         """For the next run."""
-        return Told(
+        return Notified(
             tuple(
-                ToldEpisode(one.problem, now_ms - int((now_s - one.told_s) * 1000), one.times)
+                NotifiedEpisode(one.problem, now_ms - int((now_s - one.told_s) * 1000), one.times)
                 for one in self._episodes.values()
                 if one.times
             ),
             self._events.told(now_s, now_ms),
         )
 
-    def restore(self, told: Told, now_s: float, now_ms: int) -> None:
+    def restore(self, told: Notified, now_s: float, now_ms: int) -> None:
         """What an earlier run told. None of it is over before every process had the time to say something."""
         for one in told.episodes:
             episode = _Episode(one.problem, now_s)
@@ -129,21 +129,21 @@ class Alerts:
         self._events.restore(told.events, now_s, now_ms)
 
 
-class Events:
+class EventNotices:
     """What happens at a moment, as a problem that lasts for a while: gaps, and audits that a book failed."""
 
     def __init__(self) -> None:
         self._counts: dict[_EventKey, int] | None = None
         self._open: dict[_EventKey, tuple[int, float, int]] = {}  # how many, the last, when the first
 
-    def told(self, now_s: float, now_ms: int) -> tuple[ToldEvents, ...]:
+    def told(self, now_s: float, now_ms: int) -> tuple[NotifiedEvents, ...]:
         """For the next run."""
         return tuple(
-            ToldEvents(*key, count, now_ms - int((now_s - last_s) * 1000), since_ms)
+            NotifiedEvents(*key, count, now_ms - int((now_s - last_s) * 1000), since_ms)
             for key, (count, last_s, since_ms) in self._open.items()
         )
 
-    def restore(self, told: tuple[ToldEvents, ...], now_s: float, now_ms: int) -> None:
+    def restore(self, told: tuple[NotifiedEvents, ...], now_s: float, now_ms: int) -> None:
         """Those of an earlier run."""
         for one in told:
             last_s = now_s - max(0, now_ms - one.last_ms) / 1000

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from services.monitor.alerts.alerts import Alerts, Told
+from services.monitor.alerts.alerts import Alerts, Notified
 from services.runtime.atomic_write import write_whole
 
 FILE = "monitor-alerts.json"
@@ -40,15 +40,15 @@ class Memory:
         self._saved = told
 
 
-def _essence(told: Told) -> object:
+def _essence(told: Notified) -> object:
     """What makes it worth writing: reasons and times of open problems change all the time."""
     episodes = {(one.problem.condition, one.problem.severity, one.problem.what, one.times) for one in told.episodes}
     return episodes, [(one.condition, one.what, one.count) for one in told.events]
 
 
-def _read(path: Path) -> Told | None:
+def _read(path: Path) -> Notified | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Told)
+        return msgspec.json.decode(path.read_bytes(), type=Notified)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:

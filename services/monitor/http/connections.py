@@ -11,7 +11,7 @@ REQUEST_S = 10.0
 """A request's head may take so long."""
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """uvicorn's, which waits for ever for a request, and counts who only holds a connection as if he had asked."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:

@@ -7,7 +7,7 @@ import threading
 import uvicorn
 from starlette.types import ASGIApp
 
-from services.monitor.http.connections import MAX_CONNECTIONS, Connection
+from services.monitor.http.connections import MAX_CONNECTIONS, HttpConnection
 
 _BACKLOG = 256
 _USER_TIMEOUT_MS = 20_000
@@ -48,7 +48,7 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 ws="none",
-                http=Connection,
+                http=HttpConnection,
                 loop="asyncio",
                 server_header=False,
                 proxy_headers=False,

@@ -14,7 +14,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.monitor.http.verdict import Verdict, verdict_of
+from services.monitor.http.verdict import HealthAnswer, verdict_of
 from services.monitor.metrics.metrics import registry_of
 from services.monitor.view.picture import Snapshot, as_json
 
@@ -70,7 +70,7 @@ def application(board: Board) -> ASGIApp:
     """All of it, with headers that let nobody else's page or script in."""
 
     def healthz(_: Request) -> Response:
-        verdict: Verdict = verdict_of(board.snapshot, board.age_s)
+        verdict: HealthAnswer = verdict_of(board.snapshot, board.age_s)
         return Response(
             msgspec.json.format(msgspec.json.encode(verdict), indent=2) + b"\n",
             status_code=200 if verdict.healthy else 503,
@@ -88,14 +88,14 @@ def application(board: Board) -> ASGIApp:
             routes=[
                 Route("/healthz", healthz),
                 Route("/metrics", metrics),
-                Route("/events", Events(board)),
+                Route("/events", EventStream(board)),
                 Mount("/", StaticFiles(directory=_STATIC, html=True)),
             ]
         )
     )
 
 
-class Events:
+class EventStream:
     """Server-sent events: the newest picture, whenever there is a new one."""
 
     def __init__(self, board: Board) -> None:

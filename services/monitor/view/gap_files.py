@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.config.symbols import encode_name
-from services.monitor.view.gaps import Gap, gaps_of_rows
+from services.monitor.view.gaps import ListedGap, gaps_of_rows
 
 _INTERVAL_S = 15.0
 _MOST_BYTES = 4 * 2**20
@@ -23,7 +23,7 @@ class Read(NamedTuple):
     """What the files of a day hold, as far as they changed since the last time; why one could not be read."""
 
     day: int
-    gaps: list[Gap]
+    gaps: list[ListedGap]
     fault: str = ""
 
 
@@ -80,7 +80,7 @@ class GapFiles:
         day = self._day
         stamp = f"{_EPOCH + timedelta(days=day):%Y%m%d}"
         paths = {symbol: self._path(symbol, stamp) for symbol in self._symbols}
-        found: list[Gap] = []
+        found: list[ListedGap] = []
         sizes: dict[Path, int] = {}
         fault = ""
         for symbol, path in paths.items():

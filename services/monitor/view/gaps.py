@@ -26,7 +26,7 @@ _RANK = {"open": 0, "unrepairable": 1, REPAIRED: 2}
 _DAY_NS = 86_400 * 10**9
 
 
-class Gap(NamedTuple):
+class ListedGap(NamedTuple):
     """A row of a gap file, or a message."""
 
     gap_id: str
@@ -58,7 +58,7 @@ class GapCount(NamedTuple):
     missed: int = 0
 
 
-class _Counted:
+class _CountedGap:
     """Which gaps were counted. Beyond `MAX_COUNTED` those that ended first count as such, and all that ended before."""
 
     def __init__(self, now_ns: int) -> None:
@@ -66,7 +66,7 @@ class _Counted:
         self._ids: set[str] = set()
         self._ends: list[tuple[int, str]] = []
 
-    def is_new(self, gap: Gap) -> bool:
+    def is_new(self, gap: ListedGap) -> bool:
         """Once for each that ended since the start."""
         end_ns = gap.to_ns or gap.from_ns
         if end_ns < self._before_ns or gap.gap_id in self._ids:
@@ -80,7 +80,7 @@ class _Counted:
         return True
 
 
-class Gaps:
+class TodaysGaps:
     """What is known of the gaps of a day, of the configured symbols."""
 
     def __init__(self, streams: Mapping[str, Iterable[Stream]], now_ns: int) -> None:
@@ -88,12 +88,12 @@ class Gaps:
         """Gaps are known from here on; the start of the day where its files could be read."""
         self.seen: dict[tuple[str, str], int] = {}
         """By symbol and stream: the gaps that ended since this process runs."""
-        self._counted = _Counted(now_ns)
+        self._counted = _CountedGap(now_ns)
         self._names = {symbol: frozenset(stream.name for stream in streams[symbol]) for symbol in streams}
         self._day = now_ns // _DAY_NS
-        self._gaps: dict[str, Gap] = {}
+        self._gaps: dict[str, ListedGap] = {}
 
-    def take(self, gap: Gap) -> bool:
+    def take(self, gap: ListedGap) -> bool:
         """A gap, or a change of one; whether it is one of today that was not known."""
         if gap.symbol not in self._names:
             return False
@@ -141,21 +141,21 @@ class Gaps:
         ordered = sorted(self._gaps.values(), key=lambda gap: gap.from_ns, reverse=True)[:SHOWN]
         return tuple(_part(gap) for gap in ordered)
 
-    def _label(self, gap: Gap) -> str:
+    def _label(self, gap: ListedGap) -> str:
         return gap.stream if gap.stream in self._names[gap.symbol] else OTHER
 
 
-def gap_of(values: Mapping[str, Any]) -> Gap | None:
+def gap_of(values: Mapping[str, Any]) -> ListedGap | None:
     """A gap out of a message, or a row of a file with its symbol; None where it is not what docs/wire.md says."""
     try:
         row = msgspec.convert({key: value for key, value in values.items() if value != ""}, _Row, strict=False)
     except msgspec.ValidationError:
         return None
     missed = _missed(row.stream, row.from_id, row.to_id)
-    return Gap(row.gap_id, row.symbol, row.stream, row.state, row.from_ns, row.to_ns, row.reason, missed)
+    return ListedGap(row.gap_id, row.symbol, row.stream, row.state, row.from_ns, row.to_ns, row.reason, missed)
 
 
-def gaps_of_rows(symbol: str, lines: Iterable[str]) -> list[Gap]:
+def gaps_of_rows(symbol: str, lines: Iterable[str]) -> list[ListedGap]:
     """The rows of a gap file, header first; half a row at its end is none."""
     found = (gap_of({**row, "symbol": symbol}) for row in csv.DictReader(lines, restkey="surplus", restval=""))
     return [gap for gap in found if gap is not None]
@@ -175,7 +175,7 @@ def _missed(name: str, from_id: int | None, to_id: int | None) -> int | None:
     return max(0, to_id - from_id) // interval_ms if interval_ms else None
 
 
-def _part(gap: Gap) -> GapPart:
+def _part(gap: ListedGap) -> GapPart:
     return GapPart(
         symbol=gap.symbol,
         stream=gap.stream,

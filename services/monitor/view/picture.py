@@ -8,11 +8,11 @@ import msgspec
 from binance_streamer.wire.statuses import Status
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True):
+class _PicturePart(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
 
-class ProblemPart(_Part, frozen=True):
+class ProblemPart(_PicturePart, frozen=True):
     """See `binance_streamer.health.judge`."""
 
     what: str
@@ -22,7 +22,7 @@ class ProblemPart(_Part, frozen=True):
     severity: str
 
 
-class BookPart(_Part, frozen=True):
+class BookPart(_PicturePart, frozen=True):
     """The local order book of a symbol, its best five levels a side as [price, quantity]."""
 
     valid: bool
@@ -36,14 +36,14 @@ class BookPart(_Part, frozen=True):
     asks: tuple[tuple[str, str], ...]
 
 
-class Latency(_Part, frozen=True):
+class Latency(_PicturePart, frozen=True):
     """Receipt less event time of a sample of the messages: counts per bucket, and their sum."""
 
     counts: tuple[int, ...]
     sum_s: float
 
 
-class StreamPart(_Part, frozen=True):
+class StreamPart(_PicturePart, frozen=True):
     """`messages` are rows; `received` counts the copies of redundant connections too. `rates` are the last 60 s."""
 
     stream: str
@@ -61,7 +61,7 @@ class StreamPart(_Part, frozen=True):
     latency: Latency
 
 
-class SymbolPart(_Part, frozen=True):
+class SymbolPart(_PicturePart, frozen=True):
     """One configured symbol."""
 
     symbol: str
@@ -74,7 +74,7 @@ class SymbolPart(_Part, frozen=True):
     streams: tuple[StreamPart, ...]
 
 
-class ProcessPart(_Part, frozen=True):
+class ProcessPart(_PicturePart, frozen=True):
     """One configured process; `detail` is its newest status, for what only metrics show."""
 
     name: str
@@ -90,7 +90,7 @@ class ProcessPart(_Part, frozen=True):
     detail: str
 
 
-class Series(_Part, frozen=True):
+class Series(_PicturePart, frozen=True):
     """The last ten minutes."""
 
     t_ms: tuple[int, ...]
@@ -99,7 +99,7 @@ class Series(_Part, frozen=True):
     latency_p99_ms: tuple[float | None, ...]
 
 
-class GapPart(_Part, frozen=True):
+class GapPart(_PicturePart, frozen=True):
     """One of today's gaps; `missed` is None where the stream does not count its messages."""
 
     symbol: str
@@ -111,7 +111,7 @@ class GapPart(_Part, frozen=True):
     missed: int | None
 
 
-class DiskPart(_Part, frozen=True):
+class DiskPart(_PicturePart, frozen=True):
     """Of the recorded files."""
 
     path: str
@@ -121,14 +121,14 @@ class DiskPart(_Part, frozen=True):
     days_left: float | None
 
 
-class ClockPart(_Part, frozen=True):
+class ClockPart(_PicturePart, frozen=True):
     """How far the exchange's clock is ahead of ours, and how well that is known."""
 
     offset_ms: float | None
     error_ms: float | None
 
 
-class WeightPart(_Part, frozen=True):
+class WeightPart(_PicturePart, frozen=True):
     """REST request weight of the last minute."""
 
     used: int
@@ -136,7 +136,7 @@ class WeightPart(_Part, frozen=True):
     stand_down_s: float
 
 
-class Picture(_Part, frozen=True):
+class Picture(_PicturePart, frozen=True):
     """Everything, at one moment."""
 
     time_ms: int

@@ -8,7 +8,7 @@ from binance_streamer.health.judge import SILENT_S, Disk, Health, disk_of, recor
 from binance_streamer.health.observer import Observer
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
 from binance_streamer.wire.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, StreamStatus, WriterStatus
-from services.monitor.view.gaps import GapCount, Gaps, gap_of
+from services.monitor.view.gaps import GapCount, TodaysGaps, gap_of
 from services.monitor.view.picture import (
     BookPart,
     ClockPart,
@@ -35,7 +35,9 @@ class View:
         self._streams = {symbol.symbol: streams_of(symbol) for symbol in config.symbols}
         self.observer = Observer(config)
         self.processes = Processes(config)
-        self.gaps = Gaps({symbol: set(_with_fallbacks(streams)) for symbol, streams in self._streams.items()}, now_ns)
+        self.gaps = TodaysGaps(
+            {symbol: set(_with_fallbacks(streams)) for symbol, streams in self._streams.items()}, now_ns
+        )
         self._traffic = Traffic(stream for streams in self._streams.values() for stream in _with_fallbacks(streams))
         self._books = {encode_topic("orderbook", symbol): BookLane() for symbol in self._streams}
 

@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate, Level
-from services.orderbook.book.book import Book, TrustedRange, edge
+from services.orderbook.book.book import OrderBook, TrustedRange, edge
 from services.orderbook.book.quotes import same_number
 from services.orderbook.book.side import Side
 
@@ -30,7 +30,7 @@ class Trail:
     Kept only while a snapshot is awaited, so that a book costs nothing for it at other times.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: OrderBook) -> None:
         self._start = book.copy()
         self._updates: list[DepthUpdate] = []
         self._bytes = 0
@@ -52,7 +52,7 @@ class Trail:
         self._updates.append(update)
         self._bytes += _UPDATE_BYTES + sum(len(memoryview(side)) for side in (update.bids_json, update.asks_json))
 
-    def book_at(self, update_id: int) -> Book:
+    def book_at(self, update_id: int) -> OrderBook:
         """The book after the last update that is not behind an id from `begins_at` on."""
         book = self._start.copy()
         for update in self._updates[: self._known(update_id)]:
@@ -102,7 +102,7 @@ class _Found(NamedTuple):
     compared: int
 
 
-def audit(book: Book, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
+def audit(book: OrderBook, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
     """Compare, and where nothing differs widen the book's trusted range by the snapshot's.
 
     None where the book has not come to the snapshot yet: compare again after its next update.
@@ -154,7 +154,7 @@ def _compare(then: Side, theirs: list[Level], later: list[list[Level]], *, is_sp
     return _Found(differences, [level for level in unknown if Decimal(level[0]) not in changed], len(compared))
 
 
-def _wider(book: Book, snapshot: DepthSnapshot) -> TrustedRange:
+def _wider(book: OrderBook, snapshot: DepthSnapshot) -> TrustedRange:
     bid, ask = edge(snapshot.bids), edge(snapshot.asks)
     return TrustedRange(
         bid if bid is None or not book.bids.trusts(bid) else book.bids.edge,

@@ -22,7 +22,7 @@ class TrustedRange(NamedTuple):
     highest_ask: str | None
 
 
-class Book:
+class OrderBook:
     """All levels of both sides after `update_id`."""
 
     def __init__(self) -> None:
@@ -36,9 +36,9 @@ class Book:
         self.bids.load(snapshot.bids, edge(snapshot.bids))
         self.asks.load(snapshot.asks, edge(snapshot.asks))
 
-    def copy(self) -> "Book":
+    def copy(self) -> "OrderBook":
         """One that goes its own way from here on."""
-        other = Book()
+        other = OrderBook()
         other.update_id, other.bids, other.asks = self.update_id, self.bids.copy(), self.asks.copy()
         return other
 

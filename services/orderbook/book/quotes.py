@@ -4,7 +4,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from binance_streamer.exchange.depth import BestQuote, Level
-from services.orderbook.book.book import Book
+from services.orderbook.book.book import OrderBook
 
 _MOST_WAITING = 256
 """bookTicker is ahead of depth or behind it by less than so many messages."""
@@ -42,7 +42,7 @@ class TopComparison:
             return None
         return self._compare(quote.update_id, ours, theirs)
 
-    def book(self, book: Book) -> TopDifference | None:
+    def book(self, book: OrderBook) -> TopDifference | None:
         """Take a valid book after an update; what differs, if the quote was there before."""
         ours = Top(book.best_bid, book.best_ask)
         theirs = self._quotes.pop(book.update_id, None)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate
 from binance_streamer.exchange.streams import ExchangeError
 from services.orderbook.book.audit import Audit, Outcome, Trail, audit
-from services.orderbook.book.book import Book
+from services.orderbook.book.book import OrderBook
 
 REBASED = 1_000_000
 """Update ids that fall by more begin a new count."""
@@ -34,7 +34,7 @@ _JITTER = 0.2
 _final_update_id = attrgetter("final_update_id")
 
 
-class State(StrEnum):
+class SyncState(StrEnum):
     """Only in SYNCED is the book known to be the exchange's."""
 
     BUFFERING = "buffering"
@@ -44,7 +44,7 @@ class State(StrEnum):
     UNRELIABLE = "unreliable"
 
 
-class Request(NamedTuple):
+class SnapshotNeed(NamedTuple):
     """A snapshot is wanted; one helps when its id is at least this."""
 
     last_update_id: int
@@ -55,8 +55,8 @@ class BookSequence:
     """The book of one symbol, and what it waits for."""
 
     def __init__(self, *, retry_s: float, rng: Random) -> None:
-        self.book = Book()
-        self.state = State.BUFFERING
+        self.book = OrderBook()
+        self.state = SyncState.BUFFERING
         self._reason = "starting"
         self.resyncs = 0
         """How often it was valid and is no more."""
@@ -86,12 +86,12 @@ class BookSequence:
         Best bid and ask are; how many levels are, `book.known_top` says. Beyond the levels that the snapshot had the
         book still follows its updates, but there may be others.
         """
-        return self.state is State.SYNCED and self.book.is_top_known
+        return self.state is SyncState.SYNCED and self.book.is_top_known
 
     @property
     def reason(self) -> str:
         """Why it is not valid; empty where it is."""
-        if self.state is not State.SYNCED:
+        if self.state is not SyncState.SYNCED:
             return self._reason
         return "" if self.book.is_top_known else BEYOND
 
@@ -105,10 +105,10 @@ class BookSequence:
         """Updates that wait for what they hang on."""
         return len(self._buffer)
 
-    def update(self, update: DepthUpdate, now_s: float) -> Request | None:
+    def update(self, update: DepthUpdate, now_s: float) -> SnapshotNeed | None:
         """Take an update of the stream."""
         final = update.final_update_id
-        if self.state is State.SYNCED and update.prev_final_update_id == self.book.update_id < final:
+        if self.state is SyncState.SYNCED and update.prev_final_update_id == self.book.update_id < final:
             self._newest, self._newest_transact_ms = final, update.transact_time_ms
             problem = self._apply(update)
             if not problem:
@@ -119,7 +119,7 @@ class BookSequence:
             self._buffer.clear()
             self._newest, self._newest_transact_ms = -1, 0
             self._fail("ids went back", now_s)
-        elif self.state is State.SYNCED:
+        elif self.state is SyncState.SYNCED:
             if final <= self.book.update_id:
                 self.repeats += 1
                 return None
@@ -128,10 +128,10 @@ class BookSequence:
         self._proceed(now_s)
         return self.tick(now_s)
 
-    def snapshot(self, snapshot: DepthSnapshot, now_s: float) -> Request | None:
+    def snapshot(self, snapshot: DepthSnapshot, now_s: float) -> SnapshotNeed | None:
         """Take a snapshot, asked for or not. A valid book does not need it: see `audit`."""
         last_update_id = snapshot.last_update_id
-        if self.state is State.SYNCED:
+        if self.state is SyncState.SYNCED:
             return None
         if self._is_doubted and not self._buffer and last_update_id == self.book.update_id:
             self._trust(now_s)  # the exchange has nothing newer
@@ -146,28 +146,28 @@ class BookSequence:
         self._proceed(now_s)
         return self.tick(now_s)
 
-    def tick(self, now_s: float) -> Request | None:
+    def tick(self, now_s: float) -> SnapshotNeed | None:
         """The request that is due, sent or repeated; call it at least every second.
 
         A valid book asks too, with the reason `range`, before its price leaves what its snapshot knew:
         `expect_snapshot`, and give it to `audit`.
         """
-        if self.state is State.SYNCED:
+        if self.state is SyncState.SYNCED:
             if now_s < self._next_range_s or not self.book.is_running_out:
                 return None
             self._next_range_s = now_s + self._jittered(self._retry_s)
-            return Request(self.book.update_id, RANGE)
+            return SnapshotNeed(self.book.update_id, RANGE)
         if now_s < self._next_request_s or not self._needs_snapshot():
             return None
         self._next_request_s = now_s + self._jittered(self._retry_s)
         if self._is_doubted:
-            return Request(self.book.update_id, DOUBT)
-        self.state = State.SNAPSHOT_REQUESTED
-        return Request(self._least(), self._reason)
+            return SnapshotNeed(self.book.update_id, DOUBT)
+        self.state = SyncState.SNAPSHOT_REQUESTED
+        return SnapshotNeed(self._least(), self._reason)
 
     def expect_snapshot(self) -> None:
         """A snapshot is asked for: from here on a book that follows its stream can be compared with one."""
-        if self.state is State.SYNCED and self._trail is None:
+        if self.state is SyncState.SYNCED and self._trail is None:
             self._trail = Trail(self.book)
 
     @property
@@ -181,7 +181,7 @@ class BookSequence:
         Needs `expect_snapshot` before the snapshot was taken, each time.
         Where levels differ the book begins anew with the snapshot, and `resyncs` counts it.
         """
-        if self.state is not State.SYNCED:
+        if self.state is not SyncState.SYNCED:
             return Audit(Outcome.NOT_COMPARABLE, snapshot.last_update_id, f"not valid: {self.reason}")
         trail = self._trail
         if trail is None:
@@ -196,16 +196,16 @@ class BookSequence:
             self._proceed(now_s)
         return result
 
-    def refute(self, reason: str, now_s: float) -> Request | None:
+    def refute(self, reason: str, now_s: float) -> SnapshotNeed | None:
         """Something else shows that the book is wrong: it begins anew."""
-        if self.state is State.SYNCED:
+        if self.state is SyncState.SYNCED:
             self._fail(reason, now_s)
         return self.tick(now_s)
 
     def doubt(self, reason: str) -> None:
         """The stream may have stopped: not valid until the next update shows that nothing is missing."""
-        if self.state is State.SYNCED:
-            self.state, self._reason = State.UNRELIABLE, reason
+        if self.state is SyncState.SYNCED:
+            self.state, self._reason = SyncState.UNRELIABLE, reason
             self._is_doubted = True
         self._is_doubt_over = False
 
@@ -257,21 +257,21 @@ class BookSequence:
         self._reloads += 1
         self._has_book, self._is_anchored, self._is_doubted = True, False, False
         self._loaded_s = now_s
-        self.state = State.BRIDGING
+        self.state = SyncState.BRIDGING
 
     def _proceed(self, now_s: float) -> None:
         """Apply what the buffer has for the book."""
         if not self._has_book:
             return
         problem = self._drop_known(now_s)
-        is_proven = self._is_anchored and self.state is State.BRIDGING
+        is_proven = self._is_anchored and self.state is SyncState.BRIDGING
         while not problem and self._buffer and self._hangs_on_book(self._buffer[0]):
             problem = self._apply(self._buffer.pop(0))
             self._is_anchored = is_proven = True
         if problem:
             self._fail(problem, now_s)
         elif self._buffer:
-            if self.state is State.BRIDGING or self._is_doubted:
+            if self.state is SyncState.BRIDGING or self._is_doubted:
                 self._fail(
                     "gap" if self._is_anchored else "snapshot older than the stream",
                     now_s,
@@ -283,7 +283,7 @@ class BookSequence:
             self._trust(now_s)
 
     def _trust(self, now_s: float) -> None:
-        self.state, self._reason, self._is_doubted = State.SYNCED, "", False
+        self.state, self._reason, self._is_doubted = SyncState.SYNCED, "", False
         self._synced_s = now_s
 
     def _drop_known(self, now_s: float) -> str:
@@ -305,7 +305,7 @@ class BookSequence:
 
     def _fail(self, reason: str, now_s: float, *, is_book_right: bool = False) -> None:
         """Not valid any more. A book that was right to its id can still go on, if what is missing comes late."""
-        if self.state is State.SYNCED or self._is_doubted:
+        if self.state is SyncState.SYNCED or self._is_doubted:
             self.resyncs += 1
             if now_s - self._synced_s >= _STABLE_S:
                 self._reloads = 0
@@ -315,16 +315,16 @@ class BookSequence:
         if not is_book_right:
             self._trail = None
         self._has_book, self._is_doubted = is_book_right, False
-        self.state, self._reason = State.UNRELIABLE, reason
+        self.state, self._reason = SyncState.UNRELIABLE, reason
 
     def needs_snapshot_for(self, reason: str) -> bool:
-        """Whether the book still needs what was asked for for a reason of `Request`."""
+        """Whether the book still needs what was asked for for a reason of `SnapshotNeed`."""
         if reason == RANGE:
-            return self.state is State.SYNCED and self.book.is_running_out
-        return self.state not in (State.SYNCED, State.BRIDGING)
+            return self.state is SyncState.SYNCED and self.book.is_running_out
+        return self.state not in (SyncState.SYNCED, SyncState.BRIDGING)
 
     def _needs_snapshot(self) -> bool:
-        if self.state is State.BRIDGING:
+        if self.state is SyncState.BRIDGING:
             return False
         if self._is_doubted and self._is_doubt_over:
             return True

@@ -52,7 +52,7 @@ class Step(NamedTuple):
     after_ns: int
 
 
-class Reading(NamedTuple):
+class ClockReading(NamedTuple):
     """Both clocks, read within `uncertainty_ns`."""
 
     wall_ns: int
@@ -105,12 +105,12 @@ class OffsetMeter:
 class StepWatch:
     """Compares the two clocks from one reading to the next."""
 
-    def __init__(self, first: Reading) -> None:
+    def __init__(self, first: ClockReading) -> None:
         self.steps = 0
         self.newest: Step | None = None
         self._last = first
 
-    def look(self, reading: Reading) -> Step | None:
+    def look(self, reading: ClockReading) -> Step | None:
         """The step between the last reading and this one; None where there is none that can be told."""
         last, self._last = self._last, reading
         moved_ns = (reading.wall_ns - last.wall_ns) - (reading.monotonic_ns - last.monotonic_ns)

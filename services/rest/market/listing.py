@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from binance_streamer.config.symbols import symbol_fault
-from services.rest.answers import Answer
+from services.rest.answers import RestAnswer
 from services.rest.market.exchange_info import (
     TRADING,
     UNLISTED,
@@ -14,7 +14,7 @@ from services.rest.market.exchange_info import (
     Universe,
     read_exchange_info,
 )
-from services.rest.market.trading_hours import Range, Schedule, read_schedule
+from services.rest.market.trading_hours import Range, TradingSchedule, read_schedule
 from services.rest.messages import exchange_info_draft, symbol_status_draft, trading_schedule_draft
 from services.rest.state import StateError, read_whole
 from services.runtime.atomic_write import write_whole
@@ -37,8 +37,8 @@ class ListingRecorder:
         self._listing = _loaded(path)
         self._statuses: dict[str, str] = {}
         self._markets: dict[str, str] = {}
-        self._schedule: Schedule | None = None
-        self._recorded_schedule: Schedule | None = None  # the journal may have been full since
+        self._schedule: TradingSchedule | None = None
+        self._recorded_schedule: TradingSchedule | None = None  # the journal may have been full since
         self._next_tell_s = float("inf")
 
     @property
@@ -69,7 +69,7 @@ class ListingRecorder:
             return {}
         return {symbol: self._statuses.get(symbol, UNLISTED) for symbol in self._configured}
 
-    def take(self, answer: Answer, now_s: float) -> int | None:
+    def take(self, answer: RestAnswer, now_s: float) -> int | None:
         """Record what changed; returns the weight limit. Raises `ExchangeInfoError` for what is none, or in doubt."""
         universe = read_exchange_info(answer.body)
         if self._listing is not None and self._listing.is_doubtful(universe):
@@ -83,7 +83,7 @@ class ListingRecorder:
         self._next_tell_s = now_s
         return universe.weight_limit
 
-    def take_schedule(self, answer: Answer, now_s: float) -> None:
+    def take_schedule(self, answer: RestAnswer, now_s: float) -> None:
         """Record the hours of the markets where they changed; raises `AnswerError`."""
         schedule = read_schedule(answer)
         if self._recorded_schedule is None or schedule.closed != self._recorded_schedule.closed:
@@ -107,7 +107,7 @@ class ListingRecorder:
             return None if symbol in self._markets else []
         return self._schedule.closed.get(self._markets.get(symbol, ""), [])
 
-    def _record(self, answer: Answer, universe: Universe) -> None:
+    def _record(self, answer: RestAnswer, universe: Universe) -> None:
         event = answer.body
         if self._listing is not None:
             change = self._listing.change_to(universe)

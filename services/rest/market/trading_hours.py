@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from services.rest.answers import Answer, AnswerError
+from services.rest.answers import AnswerError, RestAnswer
 
 CONTRACT_TYPE = "TRADIFI_PERPETUAL"
 _CLOSED = "NO_TRADING"
@@ -21,21 +21,21 @@ Range = tuple[int, int]
 _Time = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 
-class _Session(msgspec.Struct):
+class _TradingSession(msgspec.Struct):
     startTime: _Time  # noqa: N815 (the exchange's names)
     endTime: _Time  # noqa: N815
     type: str
 
 
 class _Market(msgspec.Struct):
-    sessions: list[_Session]
+    sessions: list[_TradingSession]
 
 
 class _Schedule(msgspec.Struct):
     marketSchedules: dict[str, _Market]  # noqa: N815
 
 
-class Schedule:
+class TradingSchedule:
     """One answer: a week of sessions by market, from the day before on."""
 
     def __init__(self, closed: dict[str, list[Range]]) -> None:
@@ -47,18 +47,18 @@ class Schedule:
         return any(start_ms <= now_ms < end_ms for start_ms, end_ms in self.closed.get(market, []))
 
 
-def read_schedule(answer: Answer) -> Schedule:
+def read_schedule(answer: RestAnswer) -> TradingSchedule:
     """The answer to `/fapi/v1/tradingSchedule`, checked as JSON; raises `AnswerError`."""
     try:
         found = msgspec.json.decode(answer.body, type=_Schedule)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise AnswerError(f"expected a trading schedule: {error}; got {answer.body[:200]!r}") from error
-    return Schedule(
+    return TradingSchedule(
         {name: list(_closed(market.sessions))[-_MOST_RANGES:] for name, market in found.marketSchedules.items()}
     )
 
 
-def _closed(sessions: list[_Session]) -> Iterator[Range]:
+def _closed(sessions: list[_TradingSession]) -> Iterator[Range]:
     ranges = sorted((one.startTime, one.endTime) for one in sessions if one.type == _CLOSED)
     current: Range | None = None
     for start_ms, end_ms in ranges:

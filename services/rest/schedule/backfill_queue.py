@@ -18,7 +18,7 @@ _MARGIN_MS = 600_000
 """From the edge of what the exchange keeps, which moves while we ask."""
 
 
-class RepairWish(NamedTuple):
+class BackfillRequest(NamedTuple):
     """Rows of a stream with ids in (from_id, to_id]; `from_ns` is when the row before them was received.
 
     `since_ms`: ask by time, because the exchange no longer has the first of them by id.
@@ -33,11 +33,11 @@ class RepairWish(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    wish: RepairWish
+    wish: BackfillRequest
     asked_s: float
 
 
-class RepairQueue:
+class BackfillQueue:
     """One wish per stream, served in turn."""
 
     def __init__(self, *, retry_s: float) -> None:
@@ -48,7 +48,7 @@ class RepairQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def ask(self, wish: RepairWish, now_s: float) -> bool:
+    def ask(self, wish: BackfillRequest, now_s: float) -> bool:
         """Take a wish, in place of what the stream wanted before; False when there is no room."""
         name = wish.stream.name
         before = self._waiting.get(name)
@@ -59,7 +59,7 @@ class RepairQueue:
         self._waiting[name] = _Waiting(wish, now_s)  # keeps the place of a stream that waits already
         return True
 
-    def next(self, now_s: float, without: Collection[str] = ()) -> RepairWish | None:
+    def next(self, now_s: float, without: Collection[str] = ()) -> BackfillRequest | None:
         """What is due, and stays due until an answer is told of it; nothing of the types of streams `without`."""
         dropped = []
         found = None
@@ -73,21 +73,21 @@ class RepairQueue:
             del self._waiting[name]
         return found
 
-    def served(self, wish: RepairWish) -> None:
+    def served(self, wish: BackfillRequest) -> None:
         """The worker has an answer, and asks for what it wants then."""
         self._holds.release(wish.stream.name)
         waiting = self._waiting.get(wish.stream.name)
         if waiting is not None and waiting.wish.from_id == wish.from_id:
             del self._waiting[wish.stream.name]
 
-    def failed(self, wish: RepairWish, now_s: float) -> None:
+    def failed(self, wish: BackfillRequest, now_s: float) -> None:
         """No answer: held and behind the others, because its worker repeats it as long as it does not come."""
         self._holds.hold(wish.stream.name, now_s)
         waiting = self._waiting.pop(wish.stream.name, None)
         if waiting is not None:
             self._waiting[wish.stream.name] = waiting
 
-    def looks_up(self, wish: RepairWish, now_ms: int) -> bool:
+    def looks_up(self, wish: BackfillRequest, now_ms: int) -> bool:
         """The exchange has nothing at the first id. Where that is old, ask by time for what it still keeps, once at
         each edge that it has named; False where there is nothing left to try.
         """

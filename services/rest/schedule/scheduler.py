@@ -8,8 +8,8 @@ from services.rest.answers import (
     EXCHANGE_INFO,
     TIME,
     TRADING_SCHEDULE,
-    Answer,
-    Request,
+    RestAnswer,
+    RestRequest,
     Verdict,
     depth_request,
     repair_request,
@@ -17,7 +17,7 @@ from services.rest.answers import (
     verdict,
 )
 from services.rest.market.clock_offset import Measurement, OffsetMeter, Sample
-from services.rest.schedule.backfill_queue import RepairQueue
+from services.rest.schedule.backfill_queue import BackfillQueue
 from services.rest.schedule.bans import backoff_s, stand_down_s
 from services.rest.schedule.pacing import Pace
 from services.rest.schedule.snapshot_queue import SnapshotQueue
@@ -31,7 +31,7 @@ class Queues(NamedTuple):
     """What is waited for."""
 
     snapshots: SnapshotQueue
-    repairs: RepairQueue
+    repairs: BackfillQueue
 
 
 class _Trouble(NamedTuple):
@@ -41,7 +41,7 @@ class _Trouble(NamedTuple):
     until_s: float
 
 
-class Desk:
+class Scheduler:
     """One request at a time: the clock first, then what the exchange lists and the hours of markets, then what somebody
     waits for: snapshots, then rows that are missing; then periodic snapshots, and audits at last.
 
@@ -72,7 +72,7 @@ class Desk:
         self._exchange_info_due_s = float("-inf")
         self._schedule_due_s = float("inf")
 
-    def next(self, now_s: float, now_ms: int) -> Request | None:
+    def next(self, now_s: float, now_ms: int) -> RestRequest | None:
         """The request that may leave now, counted as sent; None when there is none, or it is too early."""
         request = self._wanted(now_s, now_ms)
         if request is None or self.pace.earliest_s(request.weight, now_s) > now_s:
@@ -85,7 +85,7 @@ class Desk:
         request = self._wanted(now_s, now_ms)
         return None if request is None else self.pace.earliest_s(request.weight, now_s) - now_s
 
-    def judge(self, request: Request, answer: Answer, now_s: float, now_ms: int) -> Verdict:
+    def judge(self, request: RestRequest, answer: RestAnswer, now_s: float, now_ms: int) -> Verdict:
         """What the answer's status means; all that follows from it, except for a good one, is done here."""
         self.answers[str(answer.status or "none")] += 1
         used = used_weight(answer)
@@ -109,7 +109,7 @@ class Desk:
             self.failed(request, now_s)
         return found
 
-    def failed(self, request: Request, now_s: float) -> None:
+    def failed(self, request: RestRequest, now_s: float) -> None:
         """No answer, or not to what was asked: later again, and something else first."""
         self._trouble(_kind(request), now_s)
         if request.wanted is not None:
@@ -123,7 +123,7 @@ class Desk:
         elif request.kind == "trading_schedule":
             self._schedule_due_s = now_s + min(self._interval_s, self._longest_delay_s)
 
-    def succeeded(self, request: Request, now_s: float) -> None:
+    def succeeded(self, request: RestRequest, now_s: float) -> None:
         """An answer that was what it should be."""
         self._times_forbidden = 0
         self._troubles = {
@@ -159,7 +159,7 @@ class Desk:
         self.succeeded(TRADING_SCHEDULE, now_s)
         self._schedule_due_s = now_s + self._interval_s
 
-    def _wanted(self, now_s: float, now_ms: int) -> Request | None:
+    def _wanted(self, now_s: float, now_ms: int) -> RestRequest | None:
         left_alone = {kind for kind, trouble in self._troubles.items() if now_s < trouble.until_s}
         for request, due_s in (
             (TIME, self.clock.due_s),
@@ -193,6 +193,6 @@ class Desk:
         return backoff_s(failures, first_s=first_s, ceiling_s=ceiling_s, jitter=self._jitter())
 
 
-def _kind(request: Request) -> str:
+def _kind(request: RestRequest) -> str:
     """What fails or succeeds together: of missing rows, those of one type of stream."""
     return request.kind if request.repair is None else request.repair.stream.stream_type

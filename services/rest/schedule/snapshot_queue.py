@@ -21,7 +21,7 @@ _INTEREST_ROUNDS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class QueuedSnapshot:
     """A symbol to ask for: why, and the least `last_update_id` that helps (None: any)."""
 
     symbol: str
@@ -43,7 +43,7 @@ class SnapshotQueue:
         self.interval_s = interval_s
         self._periodic = {symbol: number for number, symbol in enumerate(periodic)}
         self._retry_s = retry_s
-        self._waiting: dict[str, Wanted] = {}
+        self._waiting: dict[str, QueuedSnapshot] = {}
         self._recorded: dict[str, _Recorded] = {}
         self.taken_ms: dict[str, int] = {}
         self._failures: dict[str, int] = {}
@@ -77,30 +77,30 @@ class SnapshotQueue:
             reason = waiting.reason
         least = last_update_id if waiting is None else max(last_update_id, waiting.last_update_id or 0)
         # an assignment keeps the place of a symbol that waits already
-        self._waiting[symbol] = Wanted(symbol, reason, least, now_s)
+        self._waiting[symbol] = QueuedSnapshot(symbol, reason, least, now_s)
         return True
 
-    def next(self, now_s: float, now_ms: int) -> Wanted | None:
+    def next(self, now_s: float, now_ms: int) -> QueuedSnapshot | None:
         """What is due now, and stays due until an answer is told of it."""
         return self.next_asked(now_s) or self.next_periodic(now_s, now_ms) or self.next_audit(now_s)
 
-    def next_asked(self, now_s: float) -> Wanted | None:
+    def next_asked(self, now_s: float) -> QueuedSnapshot | None:
         """What somebody waits for."""
         return self._first_waiting(now_s, is_audit=False)
 
-    def next_audit(self, now_s: float) -> Wanted | None:
+    def next_audit(self, now_s: float) -> QueuedSnapshot | None:
         """What somebody would compare with."""
         return self._first_waiting(now_s, is_audit=True)
 
-    def next_periodic(self, now_s: float, now_ms: int) -> Wanted | None:
+    def next_periodic(self, now_s: float, now_ms: int) -> QueuedSnapshot | None:
         """Whose slot has come."""
         due = [symbol for symbol in self._periodic if self._is_due(symbol, now_s, now_ms)]
         if not due:
             return None
         symbol = min(due, key=lambda name: (self._failures.get(name, 0), self.taken_ms[name]))
-        return Wanted(symbol, "periodic", None, now_s)
+        return QueuedSnapshot(symbol, "periodic", None, now_s)
 
-    def recorded(self, wanted: Wanted, last_update_id: int, now_s: float, now_ms: int) -> None:
+    def recorded(self, wanted: QueuedSnapshot, last_update_id: int, now_s: float, now_ms: int) -> None:
         """A snapshot was recorded; whoever it satisfies waits no longer."""
         symbol = wanted.symbol
         self._recorded = {
@@ -119,14 +119,14 @@ class SnapshotQueue:
         else:
             self._put_back(waiting, now_s)
 
-    def refused(self, wanted: Wanted, now_s: float, now_ms: int) -> None:
+    def refused(self, wanted: QueuedSnapshot, now_s: float, now_ms: int) -> None:
         """The exchange has no snapshot of this symbol; who still wants one will ask again."""
         self._waiting.pop(wanted.symbol, None)
         self._holds.hold(wanted.symbol, now_s)
         if wanted.symbol in self._periodic:
             self.taken_ms[wanted.symbol] = now_ms
 
-    def failed(self, wanted: Wanted, now_s: float) -> None:
+    def failed(self, wanted: QueuedSnapshot, now_s: float) -> None:
         """No answer: held and behind the others, because who wants it repeats itself as long as it does not come."""
         self._holds.hold(wanted.symbol, now_s)
         waiting = self._waiting.pop(wanted.symbol, None)
@@ -135,13 +135,13 @@ class SnapshotQueue:
         if wanted.symbol in self._periodic:
             self._failures[wanted.symbol] = self._failures.get(wanted.symbol, 0) + 1
 
-    def _first_waiting(self, now_s: float, *, is_audit: bool) -> Wanted | None:
+    def _first_waiting(self, now_s: float, *, is_audit: bool) -> QueuedSnapshot | None:
         for wanted in self._waiting.values():
             if (wanted.reason == AUDIT) == is_audit and not self._holds.is_held(wanted.symbol, now_s):
                 return wanted
         return None
 
-    def _put_back(self, waiting: Wanted, now_s: float) -> None:
+    def _put_back(self, waiting: QueuedSnapshot, now_s: float) -> None:
         del self._waiting[waiting.symbol]
         self._holds.hold(waiting.symbol, now_s)
         if now_s < waiting.asked_s + _INTEREST_ROUNDS * self._retry_s:

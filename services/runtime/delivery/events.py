@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgpack
 
-from binance_streamer.exchange.streams import Link, Reading, Stream
+from binance_streamer.exchange.streams import Reading, SequenceIds, Stream
 from services.runtime.gaps.drafts import Draft
 
 _KEYS_IN_HEAD = ("symbol", "stream", "source", "producer", "epoch", "connection")
@@ -36,7 +36,7 @@ class EventRun:
         self.connection = connection
         self.stamps_ns: list[int] = []
         self.events: list[bytes] = []
-        self.links: list[Link] = []
+        self.links: list[SequenceIds] = []
 
     @property
     def stream_name(self) -> str:
@@ -69,7 +69,7 @@ def singles(drafts: Iterable[Draft | EventRun]) -> Iterator[Draft]:
             yield draft
 
 
-def reading_of(link: Link) -> Reading:
+def reading_of(link: SequenceIds) -> Reading:
     """The same as a reading."""
     return Reading(link.previous_id, link.last_id, link.event_time_ms)
 
@@ -113,7 +113,7 @@ def head_of(frames: bytes, at: int = 0) -> bytes:
     return frames[at : frames.find(_SEQ, at, at + MAX_ENVELOPE_BYTES) + len(_SEQ)]
 
 
-class Messages(NamedTuple, Generic[Known]):
+class MessageColumns(NamedTuple, Generic[Known]):
     """What one thing is known to have sent, in its order, in columns of one length."""
 
     known: Known
@@ -122,12 +122,12 @@ class Messages(NamedTuple, Generic[Known]):
     events: list[bytes]
 
 
-def read_frames(frames: bytes, heads: Mapping[bytes, Known]) -> list[Messages[Known]] | None:
+def read_frames(frames: bytes, heads: Mapping[bytes, Known]) -> list[MessageColumns[Known]] | None:
     """The messages in the frames of a batch, by what their heads stand for.
 
     None where a frame is spelt otherwise than by `EventFrames`, or its head is not among these.
     """
-    found: dict[Known, Messages[Known]] = {}
+    found: dict[Known, MessageColumns[Known]] = {}
     unpack, begins_with = _NUMBERS.unpack_from, frames.startswith
     head, head_size = b"", 0
     seqs: list[int] = []
@@ -142,7 +142,7 @@ def read_frames(frames: bytes, heads: Mapping[bytes, Known]) -> list[Messages[Kn
             if known is None:
                 return None
             if known not in found:
-                found[known] = Messages(known, [], [], [])
+                found[known] = MessageColumns(known, [], [], [])
             _, seqs, stamps_ns, events = found[known]
         at += head_size
         begin = at + _NUMBERS.size

@@ -15,7 +15,7 @@ from services.runtime.atomic_write import write_whole
 from services.runtime.files import free_and_total_bytes, sync_directory, sync_file
 from services.runtime.journal import segments
 from services.runtime.journal.recent import Group, RecentRecords
-from services.runtime.journal.records import Damage, encode_frames, encode_head, frames_at, scan
+from services.runtime.journal.records import DamagedBytes, encode_frames, encode_head, frames_at, scan
 from services.runtime.journal.segments import LastRow, Segment
 
 SEGMENT_BYTES = 8 * 1024 * 1024
@@ -140,7 +140,7 @@ class Journal:
         previous = Position(epoch, marked - 1) if offset else self._last_before(index)
         end = segment.mark_behind(position)
         for found in scan(self._bytes_of(segment, offset, end - offset)):
-            if isinstance(found, Damage) or found.is_head:
+            if isinstance(found, DamagedBytes) or found.is_head:
                 continue
             if found.position >= position:
                 return Cursor(segment.number, offset + found.start, previous)
@@ -390,11 +390,13 @@ class Journal:
                 last = Position(segment.epoch, first + len(frames) - 1)
                 return Chunk(batch, len(frames), Cursor(segment.number, offset + end, last))
             found = next(scan(buffer))  # a head, or damage
-            is_cut = isinstance(found, Damage) and found.end == len(buffer) and offset + len(buffer) < segment.size
+            is_cut = (
+                isinstance(found, DamagedBytes) and found.end == len(buffer) and offset + len(buffer) < segment.size
+            )
             if is_cut and want < _LARGEST_RECORD_BYTES:
                 want = _LARGEST_RECORD_BYTES
                 continue
-            if isinstance(found, Damage):
+            if isinstance(found, DamagedBytes):
                 self.damaged_bytes += found.end - found.start
             offset += found.end
         return None

@@ -20,7 +20,7 @@ _MAX_PAYLOAD_BYTES = MAX_FRAME_BYTES + 64 * 1024
 _MAGICS = (struct.pack("<I", _FRAME_MAGIC), struct.pack("<I", _HEAD_MAGIC))
 
 
-class Record(NamedTuple):
+class JournalRecord(NamedTuple):
     """One whole record in a buffer; `end` is where the next one begins."""
 
     start: int
@@ -31,7 +31,7 @@ class Record(NamedTuple):
     payload: bytes
 
 
-class Damage(NamedTuple):
+class DamagedBytes(NamedTuple):
     """Bytes that are no record, up to the next whole record or to the end of the buffer."""
 
     start: int
@@ -54,14 +54,14 @@ def encode_head(epoch: int, position: int, payload: bytes) -> bytes:
     return _header(_HEAD_MAGIC, epoch, position, payload) + payload
 
 
-def scan(buffer: bytes, start: int = 0) -> Iterator[Record | Damage]:
+def scan(buffer: bytes, start: int = 0) -> Iterator[JournalRecord | DamagedBytes]:
     """All records from `start` on, and the damage between them. A record cut off by the end of the buffer is damage."""
     at = start
     while at < len(buffer):
         record = _record_at(buffer, at)
         if record is None:
             end = _next_record(buffer, at + 1)
-            yield Damage(at, end)
+            yield DamagedBytes(at, end)
             at = end
         else:
             yield record
@@ -104,7 +104,7 @@ def _seed(magic: int, length: int, epoch: int, position: int) -> int:
     return (magic ^ length ^ epoch ^ (epoch >> 32) ^ position ^ (position >> 32)) & 0xFFFF_FFFF
 
 
-def _record_at(buffer: bytes, at: int) -> Record | None:
+def _record_at(buffer: bytes, at: int) -> JournalRecord | None:
     if at + HEADER_BYTES > len(buffer):
         return None
     magic, length, checksum, epoch, position = _HEADER.unpack_from(buffer, at)
@@ -116,7 +116,7 @@ def _record_at(buffer: bytes, at: int) -> Record | None:
     payload = buffer[at + HEADER_BYTES : end]
     if crc32(payload, _seed(magic, length, epoch, position)) != checksum:
         return None
-    return Record(at, end, magic == _HEAD_MAGIC, epoch, position, payload)
+    return JournalRecord(at, end, magic == _HEAD_MAGIC, epoch, position, payload)
 
 
 def _next_record(buffer: bytes, at: int) -> int:

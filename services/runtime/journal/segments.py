@@ -14,7 +14,7 @@ from binance_streamer.exchange.streams import EventReader, ExchangeError, Readin
 from binance_streamer.wire import frames as wire
 from binance_streamer.wire.frames import Position
 from services.runtime.gaps.open_gaps import OpenGaps, with_gap, with_row
-from services.runtime.journal.records import Damage, Record, scan
+from services.runtime.journal.records import DamagedBytes, JournalRecord, scan
 
 SUFFIX = ".journal"
 _HEAD_READ_BYTES = 64 * 1024
@@ -148,7 +148,7 @@ def read_rows(path: Path, rows: dict[str, LastRow]) -> tuple[int, bool]:
     whole = 0
     has_head = False
     for found in scan(path.read_bytes()):
-        if isinstance(found, Damage):
+        if isinstance(found, DamagedBytes):
             continue
         whole = found.end
         if found.is_head:
@@ -176,18 +176,18 @@ def last_position(segment: Segment) -> Position | None:
             content = file.read(segment.size - offset)
         last = None
         for found in scan(content):
-            if isinstance(found, Record) and not found.is_head:
+            if isinstance(found, JournalRecord) and not found.is_head:
                 last = Position(found.epoch, found.position)
         if last is not None:
             return last
     return None
 
 
-def _first_record(buffer: bytes) -> Record | None:
-    return next((found for found in scan(buffer) if isinstance(found, Record)), None)
+def _first_record(buffer: bytes) -> JournalRecord | None:
+    return next((found for found in scan(buffer) if isinstance(found, JournalRecord)), None)
 
 
-def _rows_of_head(head: Record) -> dict[str, LastRow]:
+def _rows_of_head(head: JournalRecord) -> dict[str, LastRow]:
     try:
         return _decode_rows(head.payload)
     except msgspec.DecodeError:  # of a version that wrote its heads otherwise

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from binance_streamer.exchange.streams import IMPLIED_BY_FILE, RowForm
-from services.runtime.delivery.events import Known, Messages
+from services.runtime.delivery.events import Known, MessageColumns
 from services.writer.rows.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, is_json, layout_of
 
 _Members = dict[str, Raw]
@@ -77,7 +77,7 @@ class CellReader:
         self._remembered_extras: dict[tuple[tuple[str, ...], bytes], bytes] = {}
         self.new_keys: set[str] = set()
 
-    def lines(self, messages: Messages[Known], epoch: int) -> Lines | None:
+    def lines(self, messages: MessageColumns[Known], epoch: int) -> Lines | None:
         """The lines of messages of a websocket that are JSON, None where `read` has to be asked about each of them."""
         found = self._layout.lines(messages, epoch) if self._layout else None
         if found is None and self._layouts_left:

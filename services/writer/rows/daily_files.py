@@ -15,7 +15,7 @@ _LAST_DAY = date(2100, 1, 1).toordinal() - _EPOCH_DAY - 1
 _is_own_type = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch
 
 
-class Target(NamedTuple):
+class DailyFile(NamedTuple):
     """A file: its path below the data directory, its first line, and the series of daily files that it belongs to."""
 
     path: str
@@ -23,14 +23,14 @@ class Target(NamedTuple):
     series: str
 
 
-def daily_file(folder: str, stem: str, day_number: int, header: bytes) -> Target:
+def daily_file(folder: str, stem: str, day_number: int, header: bytes) -> DailyFile:
     """The file of one kind of rows of one symbol and day."""
-    return Target(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, f"{folder}/{stem}")
+    return DailyFile(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, f"{folder}/{stem}")
 
 
-def root_file(stem: str, day_number: int, suffix: str, header: bytes) -> Target:
+def root_file(stem: str, day_number: int, suffix: str, header: bytes) -> DailyFile:
     """The file of one kind of rows that belong to no symbol, and of one day."""
-    return Target(f"{stem}_{day_text(day_number)}.{suffix}", header, stem)
+    return DailyFile(f"{stem}_{day_text(day_number)}.{suffix}", header, stem)
 
 
 def day_text(day_number: int) -> str:

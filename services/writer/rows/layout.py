@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.exchange.streams import RowForm
-from services.runtime.delivery.events import Known, Messages
+from services.runtime.delivery.events import Known, MessageColumns
 
 NUMBER_BYTES = b"0123456789."
 _QUOTE = b'"'
@@ -69,7 +69,7 @@ class Layout:
         cells = [b"%%b"] * len(spelling.cells) + [b'"%%b","%%b",%%d,%d,%%d,ws', extra.replace(b"%", b"%%%%")]
         self._line = b",".join(cells) + b"\n"
 
-    def lines(self, messages: Messages[Known], epoch: int) -> Lines | None:
+    def lines(self, messages: MessageColumns[Known], epoch: int) -> Lines | None:
         """The lines of messages that are JSON, None where one of them is written otherwise.
 
         Without digits each has to be what this spelling and two lists of pairs are without them. That all that the

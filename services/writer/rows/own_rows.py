@@ -37,7 +37,7 @@ _ENVELOPE_KEYS = frozenset(
 _Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 
 
-class Data(msgspec.Struct):
+class OwnData(msgspec.Struct):
     """What every frame carries; its other fields are read where they are recorded."""
 
     symbol: str
@@ -56,7 +56,7 @@ def source_cell(source: str) -> bytes:
     return b"ws" if source == "ws" else text_cell(source, "source")
 
 
-def common_cells(data: Data) -> bytes:
+def common_cells(data: OwnData) -> bytes:
     """The cells from `recv_ns` to `source`, and the comma behind them."""
     return b"%d,%d,%d,%b," % (data.recv_ns, data.epoch, data.seq, source_cell(data.source))
 
@@ -86,7 +86,7 @@ def own_header(stream_type: str) -> bytes:
     return f"{','.join(OWN_COLUMNS[stream_type])},{TAIL}\n".encode()
 
 
-def own_line(stream_type: str, frame: bytes, data: Data) -> tuple[bytes, int]:
+def own_line(stream_type: str, frame: bytes, data: OwnData) -> tuple[bytes, int]:
     """The row of a message that has columns, and its day."""
     columns = OWN_COLUMNS[stream_type]
     fields = {key: value for key, value in whole_frame(frame).items() if key in columns or key not in _ENVELOPE_KEYS}

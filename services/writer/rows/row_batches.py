@@ -2,19 +2,19 @@
 
 from collections.abc import Iterable
 
-from services.runtime.delivery.events import Messages
+from services.runtime.delivery.events import MessageColumns
 from services.writer.rows.cells import RowFault
 from services.writer.rows.daily_files import DAY_MS, day_of
 from services.writer.rows.layout import Lines
-from services.writer.rows.rows import Route, Row, RowMaker, Run
+from services.writer.rows.rows import Row, RowMaker, RowRoute, Run
 
 
-class Bunch:
+class RowBatch:
     """Lines of consecutive messages that go into one file, and what continuity needs to know of both ends."""
 
     __slots__ = ("_day_from_ms", "_day_to_ms", "_messages", "_run", "_start", "lines", "target")
 
-    def __init__(self, run: Run, messages: Messages[Route], start: int, day_ms: int | None) -> None:
+    def __init__(self, run: Run, messages: MessageColumns[RowRoute], start: int, day_ms: int | None) -> None:
         """`start`: the first one's place among the messages; `day_ms`: its time that decides the day."""
         day = day_of(day_ms, messages.stamps_ns[start])
         self._run = run
@@ -47,9 +47,9 @@ class Bunch:
         )
 
 
-def bunches(maker: RowMaker, run: Run, batch: Iterable[Messages[Route]]) -> list[Bunch | Row]:
+def row_batches(maker: RowMaker, run: Run, batch: Iterable[MessageColumns[RowRoute]]) -> list[RowBatch | Row]:
     """The rows of these messages, the same that the maker makes of their frames; those that have no form alone."""
-    found: list[Bunch | Row] = []
+    found: list[RowBatch | Row] = []
     for messages in batch:
         assert messages.known.cells is not None
         lines = messages.known.cells.lines(messages, run.epoch)
@@ -58,16 +58,16 @@ def bunches(maker: RowMaker, run: Run, batch: Iterable[Messages[Route]]) -> list
     return found
 
 
-def _of_one_day(run: Run, messages: Messages[Route], lines: Lines) -> Bunch | None:
+def _of_one_day(run: Run, messages: MessageColumns[RowRoute], lines: Lines) -> RowBatch | None:
     days_ms = lines.days_ms
-    bunch = Bunch(run, messages, 0, days_ms[0])
+    bunch = RowBatch(run, messages, 0, days_ms[0])
     bunch.lines = lines.lines
     return bunch if bunch.takes(min(days_ms)) and bunch.takes(max(days_ms)) else None
 
 
-def _one_by_one(maker: RowMaker, run: Run, messages: Messages[Route]) -> list[Bunch | Row]:
-    found: list[Bunch | Row] = []
-    bunch: Bunch | None = None
+def _one_by_one(maker: RowMaker, run: Run, messages: MessageColumns[RowRoute]) -> list[RowBatch | Row]:
+    found: list[RowBatch | Row] = []
+    bunch: RowBatch | None = None
     route, seqs, stamps_ns, events = messages
     assert route.cells is not None
     read, epoch = route.cells.read, run.epoch
@@ -79,7 +79,7 @@ def _one_by_one(maker: RowMaker, run: Run, messages: Messages[Route]) -> list[Bu
             bunch = None
             continue
         if bunch is None or not bunch.takes(day_ms):
-            bunch = Bunch(run, messages, number, day_ms)
+            bunch = RowBatch(run, messages, number, day_ms)
             found.append(bunch)
         bunch.lines.append(b"%b,%d,%d,%d,ws,%b\n" % (columns, stamps_ns[number], epoch, seqs[number], extra))
     return found

@@ -14,14 +14,14 @@ from binance_streamer.config.symbols import encode_name, symbol_fault
 from binance_streamer.exchange import streams as exchange
 from binance_streamer.exchange.rest import REST_ROW_FORMS
 from binance_streamer.wire.frames import Topic
-from services.runtime.delivery.events import EventFrames, Messages, head_of, read_frames
+from services.runtime.delivery.events import EventFrames, MessageColumns, head_of, read_frames
 from services.writer.rows.cells import CellReader, RowFault, quoted, text_cell
-from services.writer.rows.daily_files import Target, daily_file, day_of, is_free_stem, raw_folder, root_file
+from services.writer.rows.daily_files import DailyFile, daily_file, day_of, is_free_stem, raw_folder, root_file
 from services.writer.rows.own_rows import (
     MAX_NUMBER,
     OWN_COLUMNS,
     TAIL,
-    Data,
+    OwnData,
     common_cells,
     own_header,
     own_line,
@@ -57,7 +57,7 @@ class Row(NamedTuple):
     has come: what REST brought later fills a hole far behind.
     """
 
-    target: Target
+    target: DailyFile
     line: bytes
     identity: str
     epoch: int
@@ -68,7 +68,7 @@ class Row(NamedTuple):
     event: bytes | None
 
 
-class Route:
+class RowRoute:
     """What is the same for all frames of one stream type, symbol and stream."""
 
     __slots__ = (
@@ -91,7 +91,7 @@ class Route:
         self.cells: CellReader | None = None
         self.rest_cells: CellReader | None = None
         self.with_request = stream_type == "depth_snapshot"
-        self.targets: dict[int, Target] = {}
+        self.targets: dict[int, DailyFile] = {}
         self.folder = encode_name(symbol)
         self.stem = stream_type
         self.header = _EVENT_HEADER
@@ -114,7 +114,7 @@ class Route:
         elif stream_type in OWN_COLUMNS:
             self.header = own_header(stream_type)
 
-    def target(self, day: int) -> Target:
+    def target(self, day: int) -> DailyFile:
         found = self.targets.get(day)
         if found is None:
             if self.is_of_all_symbols:
@@ -130,9 +130,9 @@ class RowMaker:
 
     def __init__(self) -> None:
         self.raw_counts: dict[str, int] = {}
-        self._routes: dict[tuple[str, str, str], Route] = {}
-        self._heads: dict[Run, dict[bytes, Route]] = {}  # what frames of one connection and route begin with
-        self._decode = msgspec.msgpack.Decoder(tuple[str, Data]).decode
+        self._routes: dict[tuple[str, str, str], RowRoute] = {}
+        self._heads: dict[Run, dict[bytes, RowRoute]] = {}  # what frames of one connection and route begin with
+        self._decode = msgspec.msgpack.Decoder(tuple[str, OwnData]).decode
 
     @property
     def new_keys(self) -> dict[str, list[str]]:
@@ -159,7 +159,7 @@ class RowMaker:
                 rows.append(self._raw(run, frame, stream_type, data, reason=str(fault)))
         return rows
 
-    def messages(self, run: Run, frames: bytes) -> list[Messages[Route]] | None:
+    def messages(self, run: Run, frames: bytes) -> list[MessageColumns[RowRoute]] | None:
         """The exchange's messages in the frames of a batch, where it holds nothing else, as nearly all do.
 
         None otherwise, and where the first ones of a kind have not been through `rows` yet: each frame begins like one
@@ -170,20 +170,20 @@ class RowMaker:
             return None
         return found
 
-    def raw_message(self, run: Run, messages: Messages[Route], number: int, *, reason: str) -> Row:
+    def raw_message(self, run: Run, messages: MessageColumns[RowRoute], number: int, *, reason: str) -> Row:
         """One that is not what its route carries."""
         route, seqs, stamps_ns, events = messages
         seq, recv_ns, event = seqs[number], stamps_ns[number], events[number]
         stream_type, symbol, _ = route.topic
-        data = Data(symbol, route.stream, recv_ns, run.producer, run.epoch, seq, "ws", None, event)
+        data = OwnData(symbol, route.stream, recv_ns, run.producer, run.epoch, seq, "ws", None, event)
         return self._raw(run, b"", stream_type, data, reason=reason)
 
     def unreadable(self, run: Run, number: int, frame: bytes, *, reason: str, now_ns: int) -> Row:
         """What is not a frame, named by its position, as raw bytes below its producer's name."""
-        data = Data("", "", now_ns, run.producer, run.epoch, number + 1, "")
+        data = OwnData("", "", now_ns, run.producer, run.epoch, number + 1, "")
         return self._raw(run, frame, "", data, reason=f"not a frame: {reason}")
 
-    def _row(self, run: Run, frame: bytes, stream_type: str, data: Data) -> Row:
+    def _row(self, run: Run, frame: bytes, stream_type: str, data: OwnData) -> Row:
         epoch = run.epoch
         if data.epoch != epoch or data.producer != run.producer:
             raise RowFault("the frame names another producer or epoch than its batch")
@@ -221,7 +221,7 @@ class RowMaker:
         target = route.target(day)
         return Row(target, line, target.series, epoch, data.seq, route.topic, data.stream, data.recv_ns, event)
 
-    def _learn(self, run: Run, frame: bytes, data: Data, route: Route) -> None:
+    def _learn(self, run: Run, frame: bytes, data: OwnData, route: RowRoute) -> None:
         """Remember what a frame begins with, if it is spelt as most are."""
         heads = self._heads.get(run, {})
         head = head_of(frame)
@@ -240,7 +240,7 @@ class RowMaker:
                 self._heads.clear()
             self._heads.setdefault(run, {})[head] = route
 
-    def _route(self, stream_type: str, data: Data) -> Route:
+    def _route(self, stream_type: str, data: OwnData) -> RowRoute:
         key = (stream_type, data.symbol, data.stream)
         route = self._routes.get(key)
         if route is None:
@@ -250,12 +250,12 @@ class RowMaker:
             if len(self._routes) >= _MAX_REMEMBERED:
                 self._routes.clear()
                 self._heads.clear()
-            route = self._routes[key] = Route(stream_type, data.symbol, data.stream)
+            route = self._routes[key] = RowRoute(stream_type, data.symbol, data.stream)
         elif len(route.targets) > 1000:
             route.targets.clear()
         return route
 
-    def _exchange_info(self, data: Data, event: bytes, topic: Topic) -> Row:
+    def _exchange_info(self, data: OwnData, event: bytes, topic: Topic) -> Row:
         try:
             msgspec.json.decode(event, type=msgspec.Raw)
             event.decode()
@@ -271,7 +271,7 @@ class RowMaker:
         target = root_file(EXCHANGE_INFO, day_of(None, data.recv_ns), "jsonl", b"")
         return Row(target, line, target.series, data.epoch, data.seq, topic, data.stream, data.recv_ns, event)
 
-    def _raw(self, run: Run, frame: bytes, stream_type: str, data: Data, *, reason: str) -> Row:
+    def _raw(self, run: Run, frame: bytes, stream_type: str, data: OwnData, *, reason: str) -> Row:
         counted = reason.split(":", 1)[0][:60]
         if counted in self.raw_counts or len(self.raw_counts) < 100:
             self.raw_counts[counted] = self.raw_counts.get(counted, 0) + 1
@@ -303,7 +303,7 @@ class RowMaker:
 _SPACE_FOR_LINE_BREAK = bytes.maketrans(b"\r\n", b"  ")  # outside of strings, where JSON allows no raw line break
 
 
-def _is_in_range(messages: Messages[Route]) -> bool:
+def _is_in_range(messages: MessageColumns[RowRoute]) -> bool:
     seqs = messages.seqs
     return min(seqs) > 0 and max(seqs) <= MAX_NUMBER and max(messages.stamps_ns) <= MAX_NUMBER
 

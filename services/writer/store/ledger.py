@@ -11,7 +11,7 @@ from typing import NamedTuple
 from binance_streamer.wire.frames import Topic
 from services.runtime.files import note_synced
 from services.writer.store.errors import BlockedError
-from services.writer.store.losses import Damage, StreamRecord
+from services.writer.store.losses import DamagedSeries, StreamRecord
 from services.writer.store.sequences import Interval, Sequences
 
 _SCHEMA = """
@@ -47,13 +47,13 @@ class FileRecord(NamedTuple):
     written_ns: int
 
 
-class Entry(NamedTuple):
+class LedgerEntry(NamedTuple):
     """Everything that one commit makes durable."""
 
     positions: Sequence[tuple[str, int, int]]
     files: Sequence[FileRecord]
     streams: Sequence[StreamRecord]
-    damages: Sequence[Damage]
+    damages: Sequence[DamagedSeries]
 
 
 class Ledger:
@@ -101,10 +101,11 @@ class Ledger:
         )
         return [StreamRecord(row[0], Topic(*row[1:4]), *row[4:]) for row in self._connection.execute(query)]
 
-    def damages(self) -> list[Damage]:
+    def damages(self) -> list[DamagedSeries]:
         """Damaged files that no row has followed yet."""
         return [
-            Damage(*row) for row in self._connection.execute("SELECT series, symbol, from_id, from_ns FROM damages")
+            DamagedSeries(*row)
+            for row in self._connection.execute("SELECT series, symbol, from_id, from_ns FROM damages")
         ]
 
     def rebuilt(self) -> Sequences:
@@ -114,7 +115,7 @@ class Ledger:
             sequences.add(Interval(*row))
         return sequences
 
-    def commit(self, entry: Entry) -> None:
+    def commit(self, entry: LedgerEntry) -> None:
         """All of it, or nothing."""
         with self._transaction():
             self._write_positions(entry.positions)

@@ -34,7 +34,7 @@ class StreamRecord(NamedTuple):
     suspect_epoch: int | None
 
 
-class Damage(NamedTuple):
+class DamagedSeries(NamedTuple):
     """Rows of a series of files are gone, from behind its last row that is left to the next one that comes."""
 
     series: str
@@ -75,10 +75,10 @@ class _State:
     is_dirty: bool = False
 
 
-class Streams:
+class LossTracker:
     """Follows the rows of all topics."""
 
-    def __init__(self, records: Iterable[StreamRecord] = (), damages: Iterable[Damage] = ()) -> None:
+    def __init__(self, records: Iterable[StreamRecord] = (), damages: Iterable[DamagedSeries] = ()) -> None:
         self._states: dict[str, dict[Topic, _State]] = {}
         self._damages = {damage.series: damage for damage in damages}
         for record in records:
@@ -149,7 +149,7 @@ class Streams:
         last = state.row or state.record
         return last.seq if last.epoch == run.epoch else 0
 
-    def damages(self) -> list[Damage]:
+    def damages(self) -> list[DamagedSeries]:
         """Damaged files that no row has followed yet."""
         return list(self._damages.values())
 

@@ -14,7 +14,7 @@ from services.writer.rows.daily_files import DAY_NS
 from services.writer.rows.rows import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL, raw_identity
 from services.writer.store.files import DataFiles
 from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, set_aside
-from services.writer.store.losses import Damage
+from services.writer.store.losses import DamagedSeries
 from services.writer.store.sequences import Interval, Sequences
 
 _log = logging.getLogger(__name__)
@@ -28,11 +28,11 @@ _ID_COLUMNS = ("agg_trade_id", "final_update_id", "id")
 csv.field_size_limit(64 * 2**20)
 
 
-class Repair(NamedTuple):
+class RepairedFiles(NamedTuple):
     """Files whose length is another one now, and the series that lost rows by that."""
 
     files: list[FileRecord]
-    damages: list[Damage]
+    damages: list[DamagedSeries]
 
 
 def open_ledger(files: DataFiles, now_ns: int) -> Ledger:
@@ -53,9 +53,9 @@ def open_ledger(files: DataFiles, now_ns: int) -> Ledger:
     return ledger
 
 
-def repair(files: DataFiles, ledger: Ledger, suspects: frozenset[str] = frozenset()) -> Repair:
+def repair(files: DataFiles, ledger: Ledger, suspects: frozenset[str] = frozenset()) -> RepairedFiles:
     """Cut every recent file, and every suspect, back to its durable length."""
-    repaired = Repair([], [])
+    repaired = RepairedFiles([], [])
     last_ns = ledger.last_written_ns()
     records = {record.path: record for record in ledger.files_since(last_ns - _CHECKED_NS)}
     for path in suspects:
@@ -76,7 +76,7 @@ def repair(files: DataFiles, ledger: Ledger, suspects: frozenset[str] = frozense
     return repaired
 
 
-def _repair_one(files: DataFiles, record: FileRecord, repaired: Repair, *, is_there: bool) -> None:
+def _repair_one(files: DataFiles, record: FileRecord, repaired: RepairedFiles, *, is_there: bool) -> None:
     length, last_row = 0, b""
     if is_there:
         length, last_row = files.whole_rows(record.path)
@@ -87,7 +87,7 @@ def _repair_one(files: DataFiles, record: FileRecord, repaired: Repair, *, is_th
     _log.error("file damaged file=%s durable=%d whole=%d", record.path, record.length, length)
 
 
-def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> Damage:
+def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> DamagedSeries:
     series = series_of(record.path)
     folder = series.rpartition("/")[0]
     symbol = decode_name(folder) if folder else EXCHANGE_SYMBOL
@@ -97,8 +97,8 @@ def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> Damage:
         is_repair = cells.get("source") == "rest"  # fills an old hole: says nothing of where the file ended
         ids = [cells[column] for column in _ID_COLUMNS if cells.get(column, "").isdigit() and not is_repair]
         if cells.get("recv_ns", "").isdigit():
-            return Damage(series, symbol, int(ids[0]) if ids else None, int(cells["recv_ns"]))
-    return Damage(series, symbol, None, record.first_ns)
+            return DamagedSeries(series, symbol, int(ids[0]) if ids else None, int(cells["recv_ns"]))
+    return DamagedSeries(series, symbol, None, record.first_ns)
 
 
 def series_of(path: str) -> str:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from simulator.control.arguments import CommandError, Words
+from simulator.control.arguments import ArgumentError, Arguments
 from simulator.market.bars import Bars
 from simulator.market.contract import contract_of, decimal_text
 from simulator.market.rates import stream_rates
 from simulator.market.schedule import Schedule
 from simulator.replay.book import ReplayBook
-from simulator.replay.capture import CaptureError, Contents, records
-from simulator.server.http import Response, parse_head
+from simulator.replay.capture import CaptureContents, CaptureError, records
+from simulator.server.http import HttpResponse, parse_head
 from simulator.stream_names import Route, delivers, family_of, stream_name
 from simulator.tape import Tape
 
@@ -123,20 +123,20 @@ def test_request_heads() -> None:
 
 
 def test_a_response_says_its_full_length_when_it_is_cut() -> None:
-    text = Response(200, b"0123456789", {"X-A": "1"}, sent_bytes=4).encode()
+    text = HttpResponse(200, b"0123456789", {"X-A": "1"}, sent_bytes=4).encode()
     assert b"Content-Length: 10\r\n" in text
     assert text.endswith(b"X-A: 1\r\n\r\n0123")
 
 
 def test_words_say_what_was_expected() -> None:
-    words = Words("5 btcusdt@trade on 2")
+    words = Arguments("5 btcusdt@trade on 2")
     assert (words.connection, words.count("N"), words.text("STREAM")) == (2, 5, "btcusdt@trade")
     words.end()
     for line, what in (("x", "N expected, not x"), ("0", "N must be 1 or more"), ("", "N expected")):
-        with pytest.raises(CommandError, match=f"^{what}$"):
-            Words(line).count("N")
-    with pytest.raises(CommandError, match="unexpected: a b"):
-        Words("a b").end()
+        with pytest.raises(ArgumentError, match=f"^{what}$"):
+            Arguments(line).count("N")
+    with pytest.raises(ArgumentError, match="unexpected: a b"):
+        Arguments("a b").end()
 
 
 def test_the_book_of_a_replay_ignores_what_its_snapshot_contains() -> None:
@@ -161,7 +161,7 @@ def test_a_capture_is_read_byte_for_byte(tmp_path: Path) -> None:
         (5, "!ticker@arr"), (6, "ausdt@trade"), (7, "/fapi/v1/depth?symbol=AUSDT&limit=1000")
     ]  # fmt: skip
     assert found[1].payload == b'{"stream":"ausdt@trade","data":{"s":"AUSDT","t": 1}}'
-    contents = Contents(path)
+    contents = CaptureContents(path)
     assert contents.streams == {"ausdt@trade": "AUSDT"}
     assert contents.skipped == {"!ticker@arr": 1}
     assert contents.snapshots == {"AUSDT": b'{"lastUpdateId": 3}'}

@@ -9,7 +9,7 @@ import zmq.auth
 
 from binance_streamer.cli.commands import keys as key_files
 from binance_streamer.cli.errors import CommandError
-from binance_streamer.transport.curve import Gate, KeyFileError, keys_of
+from binance_streamer.transport.curve import ClientGate, KeyFileError, keys_of
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_missing_directory_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_who_is_let_in_follows_the_files(directory: Path) -> None:
-    gate = Gate(directory / "authorized")
+    gate = ClientGate(directory / "authorized")
     key_files.make_client(directory, "analysis")
     key, _ = zmq.auth.load_certificate(directory / "clients/analysis/client.key")
     assert gate.callback("recorder", key)
@@ -131,4 +131,4 @@ def test_who_is_let_in_follows_the_files(directory: Path) -> None:
 def test_a_list_that_others_may_write_lets_nobody_in(directory: Path) -> None:
     (directory / "authorized").chmod(0o777)
     with pytest.raises(KeyFileError, match="authorized: others may put keys into it"):
-        Gate(directory / "authorized")
+        ClientGate(directory / "authorized")

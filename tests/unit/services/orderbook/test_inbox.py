@@ -5,7 +5,7 @@ import pytest
 
 from binance_streamer.wire.frames import WireError
 from services.orderbook.inbox import Inbox
-from services.orderbook.silence import Workers
+from services.orderbook.silence import WorkerStatuses
 
 TOPIC = b"depth.BTCUSDT.0ms"
 
@@ -62,16 +62,16 @@ def status(state: str, connection: str = "delivering", silent_s: float = 1.0) ->
     return packed
 
 
-def fault(workers: Workers, now_s: float) -> str:
+def fault(workers: WorkerStatuses, now_s: float) -> str:
     return workers.fault("BTCUSDT", "btcusdt@depth@0ms", 100.0, now_s)
 
 
 def test_a_stream_that_was_just_heard_needs_no_word_of_its_worker() -> None:
-    assert fault(Workers(), 109.0) == ""
+    assert fault(WorkerStatuses(), 109.0) == ""
 
 
 def test_a_silent_stream_is_believed_while_its_worker_says_that_it_is_connected() -> None:
-    workers = Workers()
+    workers = WorkerStatuses()
     workers.heard("BTCUSDT", status("live"), 119.0)
     assert fault(workers, 120.0) == ""
     assert "neither the stream nor its worker" in fault(workers, 130.0)
@@ -82,6 +82,6 @@ def test_a_silent_stream_is_believed_while_its_worker_says_that_it_is_connected(
 
 
 def test_a_worker_whose_status_cannot_be_read_is_not_believed() -> None:
-    workers = Workers()
+    workers = WorkerStatuses()
     workers.heard("BTCUSDT", b"\xc1", 119.0)
     assert "cannot be read" in fault(workers, 120.0)

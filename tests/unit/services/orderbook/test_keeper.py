@@ -7,7 +7,7 @@ import pytest
 from binance_streamer.exchange.depth import DepthUpdate
 from services.orderbook import messages
 from services.orderbook.book.audit import Outcome
-from services.orderbook.book.sequence import State
+from services.orderbook.book.sequence import SyncState
 from services.orderbook.keeper import Finding, Keeper, Now, Stamps
 from tests.support.depth import quote, snapshot, update
 
@@ -150,7 +150,7 @@ def test_a_top_that_differs_from_the_quote_at_the_same_id_is_a_resync() -> None:
 def test_doubt_lasts_until_the_next_update() -> None:
     keeper = synced()
     keeper.doubt("silent", at(20))
-    assert (keeper.is_valid, keeper.sequence.reason, keeper.sequence.state) == (False, "silent", State.UNRELIABLE)
+    assert (keeper.is_valid, keeper.sequence.reason, keeper.sequence.state) == (False, "silent", SyncState.UNRELIABLE)
     take(keeper, update("100>110", at_ms=2), 21)
     assert (keeper.is_valid, keeper.resyncs, keeper.valid_since_ns) == (True, 0, 21 * 10**9)
 

@@ -3,7 +3,7 @@
 from random import Random
 
 from services.orderbook.book.sequence import RANGE
-from services.orderbook.snapshot_scheduler import AUDIT, MOST_OUTSTANDING, RequestDesk, Wanted
+from services.orderbook.snapshot_scheduler import AUDIT, MOST_OUTSTANDING, DueSnapshot, SnapshotScheduler
 
 
 class NoJitter(Random):
@@ -11,21 +11,21 @@ class NoJitter(Random):
         return (a + b) / 2
 
 
-def a_desk(**activity: float) -> RequestDesk:
-    return RequestDesk(retry_s=5, rng=NoJitter(), activity=lambda symbol: activity.get(symbol, 0.0))
+def a_desk(**activity: float) -> SnapshotScheduler:
+    return SnapshotScheduler(retry_s=5, rng=NoJitter(), activity=lambda symbol: activity.get(symbol, 0.0))
 
 
-def names(wanted: list[Wanted]) -> list[str]:
+def names(wanted: list[DueSnapshot]) -> list[str]:
     return [one.symbol for one in wanted]
 
 
 def test_one_wish_is_asked_for_at_once_and_again_until_it_is_settled() -> None:
     desk = a_desk()
-    desk.want(Wanted("A", 7, "starting"))
-    assert desk.due(0) == [Wanted("A", 7, "starting")]
+    desk.want(DueSnapshot("A", 7, "starting"))
+    assert desk.due(0) == [DueSnapshot("A", 7, "starting")]
     assert desk.due(4.9) == []
-    desk.want(Wanted("A", 9, "gap"))
-    assert desk.due(5) == [Wanted("A", 9, "gap")]
+    desk.want(DueSnapshot("A", 9, "gap"))
+    assert desk.due(5) == [DueSnapshot("A", 9, "gap")]
     desk.settle("A")
     assert (desk.due(100), len(desk), desk.wants("A")) == ([], 0, None)
 
@@ -34,7 +34,7 @@ def test_few_are_outstanding_and_the_busiest_come_first() -> None:
     symbols = {f"S{number}": float(number) for number in range(500)}
     desk = a_desk(**symbols)
     for symbol in symbols:
-        desk.want(Wanted(symbol, 0, "starting"))
+        desk.want(DueSnapshot(symbol, 0, "starting"))
     served = names(desk.due(0))
     assert served == ["S499", "S498", "S497", "S496"]
     for number in range(1, 497):
@@ -47,7 +47,7 @@ def test_few_are_outstanding_and_the_busiest_come_first() -> None:
 def test_who_is_not_served_lets_the_others_pass_and_is_asked_for_again() -> None:
     desk = a_desk(A=9, B=8, C=7, D=6, E=1)
     for symbol in "ABCDE":
-        desk.want(Wanted(symbol, 0, "starting"))
+        desk.want(DueSnapshot(symbol, 0, "starting"))
     asked: list[str] = []
     for now_s in range(30):
         asked += names(desk.due(now_s))
@@ -57,14 +57,14 @@ def test_who_is_not_served_lets_the_others_pass_and_is_asked_for_again() -> None
     assert asked.count("E") == 3
 
 
-def asked_for(desk: RequestDesk, seconds: int) -> list[str]:
+def asked_for(desk: SnapshotScheduler, seconds: int) -> list[str]:
     return [name for now_s in range(seconds) for name in names(desk.due(now_s))]
 
 
 def test_an_audit_that_is_not_answered_is_given_up_and_the_others_come() -> None:
     desk = a_desk()
     for symbol in "ABC":
-        desk.want(Wanted(symbol, 1, AUDIT))
+        desk.want(DueSnapshot(symbol, 1, AUDIT))
     assert asked_for(desk, 100) == ["A"] * 3 + ["B"] * 3 + ["C"] * 3
     assert len(desk) == 0
 
@@ -72,10 +72,10 @@ def test_an_audit_that_is_not_answered_is_given_up_and_the_others_come() -> None
 def test_books_that_are_never_served_do_not_stop_audits() -> None:
     desk = a_desk()
     for number in range(MOST_OUTSTANDING + 2):
-        desk.want(Wanted(f"never {number}", 0, "starting"))
+        desk.want(DueSnapshot(f"never {number}", 0, "starting"))
     asked = asked_for(desk, 30)
     for symbol in "AB":
-        desk.want(Wanted(symbol, 1, AUDIT))
+        desk.want(DueSnapshot(symbol, 1, AUDIT))
     asked = [name for now_s in range(30, 200) for name in names(desk.due(now_s))]
     assert (asked.count("A"), asked.count("B")) == (3, 3)
     assert asked.count("never 0") > 10
@@ -84,23 +84,23 @@ def test_books_that_are_never_served_do_not_stop_audits() -> None:
 def test_a_book_that_breaks_while_it_waits_for_an_audit_is_asked_for_at_once() -> None:
     desk = a_desk()
     for reason in (AUDIT, RANGE):
-        desk.want(Wanted("A", 1, reason))
-        assert desk.due(10) == [Wanted("A", 1, reason)]
-        desk.want(Wanted("A", 2, "gap"))
-        assert desk.due(10.1) == [Wanted("A", 2, "gap")]
+        desk.want(DueSnapshot("A", 1, reason))
+        assert desk.due(10) == [DueSnapshot("A", 1, reason)]
+        desk.want(DueSnapshot("A", 2, "gap"))
+        assert desk.due(10.1) == [DueSnapshot("A", 2, "gap")]
         desk.settle("A")
 
 
 def test_an_audit_waits_until_nobody_waits_for_a_book() -> None:
     desk = a_desk(A=9, B=9)
-    desk.want(Wanted("A", 1, AUDIT))
-    desk.want(Wanted("B", 1, AUDIT))
-    desk.want(Wanted("C", 1, "gap"))
+    desk.want(DueSnapshot("A", 1, AUDIT))
+    desk.want(DueSnapshot("B", 1, AUDIT))
+    desk.want(DueSnapshot("C", 1, "gap"))
     assert names(desk.due(0)) == ["C"]
     desk.settle("C")
     assert names(desk.due(0)) == ["A"]
     assert names(desk.due(1)) == []
-    desk.want(Wanted("C", 5, "gap"))
+    desk.want(DueSnapshot("C", 5, "gap"))
     assert names(desk.due(1)) == ["C"]
     desk.settle("C")
     desk.settle("A")

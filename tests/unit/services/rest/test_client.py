@@ -13,8 +13,8 @@ import trustme
 
 from binance_streamer.config.schema import NetworkConfig
 from services.rest import client as client_module
-from services.rest.answers import Answer
-from services.rest.client import Client, Worker
+from services.rest.answers import RestAnswer
+from services.rest.client import Client, RequestThread
 from tests.support.addresses import dead_address, resolve, silent_address
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-MBX-USED-WEIGHT-1M: 21\r\n\r\n{}"
@@ -93,7 +93,7 @@ def start() -> Iterator[Callable[..., Server]]:
 
 def asked(
     server: Server, *paths: str, scheme: str = "http", host: str = "127.0.0.1", ca_file: str = ""
-) -> list[Answer]:
+) -> list[RestAnswer]:
     network = NetworkConfig(rest_url=f"{scheme}://{host}:{server.port}", request_timeout=0.5, ca_file=ca_file)
     client = Client(network, iter(range(1, 1000)).__next__)
     found = [client.get(path) for path in paths]
@@ -228,11 +228,11 @@ def test_no_variable_makes_us_write_the_keys_of_a_session(
 def test_the_worker_answers_in_its_own_time() -> None:
     may_answer = threading.Event()
 
-    def slow(path: str) -> Answer:
+    def slow(path: str) -> RestAnswer:
         may_answer.wait(30)
-        return Answer(200, {}, path.encode(), 1, 2)
+        return RestAnswer(200, {}, path.encode(), 1, 2)
 
-    worker = Worker(slow)
+    worker = RequestThread(slow)
     worker.submit("/a")
     assert worker.is_busy
     assert not select.select([worker], [], [], 0)[0]
@@ -246,10 +246,10 @@ def test_the_end_of_the_thread_ends_whoever_waits_for_it(monkeypatch: pytest.Mon
     ended = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: ended.set())
 
-    def broken(path: str) -> Answer:
+    def broken(path: str) -> RestAnswer:
         raise ValueError(path)
 
-    worker = Worker(broken)
+    worker = RequestThread(broken)
     worker.submit("/a")
     assert select.select([worker], [], [], 30)[0]
     with pytest.raises(RuntimeError, match="the thread that asks the exchange has ended"):

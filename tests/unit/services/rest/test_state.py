@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from services.rest.schedule.pacing import SavedPace
-from services.rest.state import State, StateError, load, save
+from services.rest.state import RestState, StateError, load, save
 
-STATE = State(SavedPace(stand_down_s=89.5, sent=[(10.0, 20), (1.5, 1)], reported=[(0.5, 45)]), {"BTCUSDT": 1790})
+STATE = RestState(SavedPace(stand_down_s=89.5, sent=[(10.0, 20), (1.5, 1)], reported=[(0.5, 45)]), {"BTCUSDT": 1790})
 
 
 def test_a_successor_reads_what_was_written_and_how_long_ago(tmp_path: Path) -> None:

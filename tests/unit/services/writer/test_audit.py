@@ -4,7 +4,7 @@ from pathlib import Path
 
 from services.runtime.journal.journal import Journal
 from services.writer.audit import durable, leftovers, main
-from services.writer.store.ledger import Entry, Ledger
+from services.writer.store.ledger import Ledger, LedgerEntry
 from services.writer.store.recovery import LEDGER_NAME
 from tests.support.configs import write_config
 
@@ -19,7 +19,7 @@ def journal(place: Path, producer: str, epoch: int, count: int, segment_bytes: i
 def ledger(place: Path, *positions: tuple[str, int, int]) -> None:
     (place / "data").mkdir(exist_ok=True)
     opened = Ledger(place / "data" / LEDGER_NAME)
-    opened.commit(Entry(positions, [], [], []))
+    opened.commit(LedgerEntry(positions, [], [], []))
     opened.close()
 
 

@@ -1,9 +1,9 @@
 """The protocol's decisions, one by one."""
 
 from binance_streamer.wire.frames import Ack, Batch, Position
-from services.writer.positions import Loss, Offer, Positions, Verdict
+from services.writer.positions import BatchVerdict, Loss, Offer, Positions
 
-TAKE = Verdict.TAKE
+TAKE = BatchVerdict.TAKE
 
 
 def batch(epoch: int, first: int, after: tuple[int, int] | None) -> Batch:
@@ -17,28 +17,28 @@ def having(*numbers: tuple[int, int]) -> Positions:
 def test_an_unknown_producer_begins_where_its_journal_begins() -> None:
     assert having().offer(batch(1, 0, None), 5) == Offer(TAKE)
     assert having().offer(batch(1, 70, None), 5) == Offer(TAKE)
-    assert having().offer(batch(1, 70, (1, 69)), 5) == Offer(Verdict.MISFIT)
+    assert having().offer(batch(1, 70, (1, 69)), 5) == Offer(BatchVerdict.MISFIT)
 
 
 def test_the_next_positions_are_taken_and_known_ones_skipped() -> None:
     positions = having((1, 10))
     assert positions.offer(batch(1, 10, (1, 9)), 5) == Offer(TAKE)
-    assert positions.offer(batch(1, 10, (1, 9)), 5) == Offer(Verdict.KNOWN)
-    assert positions.offer(batch(1, 0, None), 15) == Offer(Verdict.KNOWN)
-    assert positions.offer(batch(1, 14, (1, 13)), 1) == Offer(Verdict.KNOWN)
+    assert positions.offer(batch(1, 10, (1, 9)), 5) == Offer(BatchVerdict.KNOWN)
+    assert positions.offer(batch(1, 0, None), 15) == Offer(BatchVerdict.KNOWN)
+    assert positions.offer(batch(1, 14, (1, 13)), 1) == Offer(BatchVerdict.KNOWN)
     assert positions.offer(batch(1, 13, (1, 12)), 5) == Offer(TAKE, skip=2)
     assert positions.word("p", "hello").received == (1, 18)
 
 
 def test_a_batch_behind_a_lost_one_does_not_fit() -> None:
     positions = having((1, 10))
-    assert positions.offer(batch(1, 11, (1, 10)), 5) == Offer(Verdict.MISFIT)
+    assert positions.offer(batch(1, 11, (1, 10)), 5) == Offer(BatchVerdict.MISFIT)
     assert positions.word("p", "misfit") == Ack("w", Position(1, 10), Position(1, 10), "misfit")
 
 
 def test_a_new_run_follows_the_end_of_the_old_one_only() -> None:
     positions = having((7, 10))
-    assert positions.offer(batch(3, 0, (7, 10)), 5) == Offer(Verdict.MISFIT)
+    assert positions.offer(batch(3, 0, (7, 10)), 5) == Offer(BatchVerdict.MISFIT)
     assert positions.offer(batch(3, 0, (7, 9)), 5) == Offer(TAKE)
     assert positions.word("p", "hello") == Ack("w", Position(7, 10), Position(3, 5), "hello")
 
@@ -61,8 +61,8 @@ def test_a_trimmed_journal_is_no_loss() -> None:
 
 def test_an_old_run_gets_no_new_positions() -> None:
     positions = having((1, 10), (2, 4))
-    assert positions.offer(batch(1, 0, None), 10) == Offer(Verdict.KNOWN)
-    assert positions.offer(batch(1, 10, (1, 9)), 1) == Offer(Verdict.REFUSED)
+    assert positions.offer(batch(1, 0, None), 10) == Offer(BatchVerdict.KNOWN)
+    assert positions.offer(batch(1, 10, (1, 9)), 1) == Offer(BatchVerdict.REFUSED)
     assert positions.offer(batch(2, 4, (2, 3)), 1) == Offer(TAKE)
     assert positions.status()["p"] == {"epoch": 2, "next_received": 5, "next_durable": 4, "refused": 1}
 

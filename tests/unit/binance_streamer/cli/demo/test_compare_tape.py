@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.cli.demo.compare_tape import Verdict, cells, verdicts
+from binance_streamer.cli.demo.compare_tape import StreamComparison, cells, verdicts
 from binance_streamer.exchange.streams import ROW_FORMS
 
 TRADE = b'{"e":"aggTrade","E":5,"s":"BTCUSDT","a":%d,"p":"1.50","q":"2","f":1,"l":2,"T":4,"m":true}'
@@ -16,7 +16,7 @@ def row(number: int, price: str = "1.50") -> str:
     return f"{number},{price},2,1,2,4,true,5,,9,9,{number},ws,\n"
 
 
-def record(tmp_path: Path, sent: list[int], *days: str, copies: int = 1) -> list[Verdict]:
+def record(tmp_path: Path, sent: list[int], *days: str, copies: int = 1) -> list[StreamComparison]:
     """The comparison of a tape of these trades with one file per day."""
     tape = tmp_path / "tape"
     tape.mkdir()
@@ -30,11 +30,13 @@ def record(tmp_path: Path, sent: list[int], *days: str, copies: int = 1) -> list
 
 
 def test_equal_rows_over_two_days_are_the_same(tmp_path: Path) -> None:
-    assert record(tmp_path, [1, 2, 3], row(1) + row(2), row(3)) == [Verdict("BTCUSDT", "aggTrade", 3, 3, is_equal=True)]
+    assert record(tmp_path, [1, 2, 3], row(1) + row(2), row(3)) == [
+        StreamComparison("BTCUSDT", "aggTrade", 3, 3, is_equal=True)
+    ]
 
 
 def test_a_message_on_two_connections_is_one_row(tmp_path: Path) -> None:
-    assert record(tmp_path, [1], row(1), copies=2) == [Verdict("BTCUSDT", "aggTrade", 1, 1, is_equal=True)]
+    assert record(tmp_path, [1], row(1), copies=2) == [StreamComparison("BTCUSDT", "aggTrade", 1, 1, is_equal=True)]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,7 @@ def test_a_row_that_is_doubled_does_not_hide_another_one(tmp_path: Path) -> None
 
 
 def test_a_missing_file_is_a_difference(tmp_path: Path) -> None:
-    assert record(tmp_path, [1]) == [Verdict("BTCUSDT", "aggTrade", 1, 0, is_equal=False)]
+    assert record(tmp_path, [1]) == [StreamComparison("BTCUSDT", "aggTrade", 1, 0, is_equal=False)]
 
 
 def test_levels_lose_their_quotes_and_keep_their_digits() -> None:
@@ -81,7 +83,7 @@ def repaired(number: int, price: str = "1.50") -> str:
 def test_what_rest_brought_is_the_same(tmp_path: Path) -> None:
     """One was lost on its way to a killed worker, another (99) was never handed to anybody."""
     days = row(1) + row(3) + repaired(2) + repaired(99)
-    assert record(tmp_path, [1, 2, 3], days) == [Verdict("BTCUSDT", "aggTrade", 4, 4, is_equal=True)]
+    assert record(tmp_path, [1, 2, 3], days) == [StreamComparison("BTCUSDT", "aggTrade", 4, 4, is_equal=True)]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ from typing import Any
 
 from rich.console import Console
 
-from binance_streamer.cli.status.overview import Overview, StreamState
+from binance_streamer.cli.status.overview import Overview, StreamRow
 from binance_streamer.cli.status.screen import picture, size, summary
 
 INGEST: dict[str, Any] = {
@@ -29,8 +29,8 @@ def overview(*statuses: dict[str, Any]) -> Overview:
 
 def test_streams_are_listed_by_symbol_and_stream() -> None:
     assert overview(INGEST, WRITER).streams == [
-        StreamState("BTCUSDT", "aggTrade", 30, 0.0, None, 0, None, "waiting"),
-        StreamState("BTCUSDT", "depth@0ms", 120, 20.5, 77, 1, -3.25, "live"),
+        StreamRow("BTCUSDT", "aggTrade", 30, 0.0, None, 0, None, "waiting"),
+        StreamRow("BTCUSDT", "depth@0ms", 120, 20.5, 77, 1, -3.25, "live"),
     ]
 
 

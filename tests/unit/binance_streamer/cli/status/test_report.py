@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from binance_streamer.cli.commands.status import duration
-from binance_streamer.cli.recordings.gap_files import Gaps, day_text, gaps_of
+from binance_streamer.cli.recordings.gap_files import GapSummary, day_text, gaps_of
 from binance_streamer.cli.status.report import Report, report_of
 from binance_streamer.cli.supervisor.control import Process
 from binance_streamer.config import schema as configuration
@@ -39,7 +39,7 @@ def a_stream(**fields: Any) -> dict[str, Any]:
     return {"messages": 10, "rate": 2.5, "last_recv_ns": NOW_NS - 2 * S, "state": "live", "patience_s": 60.0, **fields}
 
 
-def a_report(config: Config, *statuses: dict[str, Any], gaps: dict[str, dict[str, Gaps]] | None = None) -> Report:
+def a_report(config: Config, *statuses: dict[str, Any], gaps: dict[str, dict[str, GapSummary]] | None = None) -> Report:
     observer = Observer(config)
     for data in statuses:
         observer.take(data, 0.0)
@@ -79,7 +79,10 @@ def all_statuses() -> list[dict[str, Any]]:
 
 
 def test_a_whole_recording(config: Config) -> None:
-    gaps = {"BTCUSDT": {"btcusdt@depth@100ms": Gaps(2, 1, 0)}, "龙虾USDT": {"龙虾usdt@trade": Gaps(1, 0, 7)}}
+    gaps = {
+        "BTCUSDT": {"btcusdt@depth@100ms": GapSummary(2, 1, 0)},
+        "龙虾USDT": {"龙虾usdt@trade": GapSummary(1, 0, 7)},
+    }
     report = a_report(config, *all_statuses(), gaps=gaps)
     assert report.recording
     assert [(one.symbol, one.stream, one.state, one.messages, one.last_message_s) for one in report.streams] == [
@@ -88,7 +91,7 @@ def test_a_whole_recording(config: Config) -> None:
         ("龙虾USDT", "trade", "live", 10, 2.0),
     ]
     assert [one.gaps_today.listed for one in report.streams] == [0, 2, 1]
-    assert report.gaps_today == Gaps(3, 1, 7)
+    assert report.gaps_today == GapSummary(3, 1, 7)
     assert (report.backlog_bytes, report.backlog_s) == (111, 4.0)
     assert report.disk is not None
     assert (report.disk.free_bytes, report.disk.days_left) == (864 * 10**9, 1.0)
@@ -120,7 +123,7 @@ def test_a_gap_is_what_its_last_row_says(tmp_path: Path) -> None:
         + "3,unrepairable,s@depth,,,1,2,restart,,1,1,4,local,\n"
         + "4,open,s@tra"
     )
-    assert gaps_of(tmp_path, "龙虾USDT", "20260921") == {"s@trade": Gaps(2, 1, 1), "s@depth": Gaps(1, 0, 0)}
+    assert gaps_of(tmp_path, "龙虾USDT", "20260921") == {"s@trade": GapSummary(2, 1, 1), "s@depth": GapSummary(1, 0, 0)}
     assert gaps_of(tmp_path, "龙虾USDT", "20260922") == {}
     assert day_text(1_790_000_000) == "20260921"
 

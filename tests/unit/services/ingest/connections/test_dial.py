@@ -18,7 +18,7 @@ import pytest
 import trustme
 import websocket
 
-from services.ingest.connections.dial import Connection, DialError, dial
+from services.ingest.connections.dial import DialError, WebSocketConnection, dial
 from services.ingest.connections.frames import FrameParser
 from services.runtime.network.reach import Reach
 from tests.support.addresses import dead_address, resolve, silent_address
@@ -117,7 +117,7 @@ def until(what: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def dialled(port: int, *, ca_file: str | None = None, connect_timeout_s: float = LONG_S) -> Connection:
+def dialled(port: int, *, ca_file: str | None = None, connect_timeout_s: float = LONG_S) -> WebSocketConnection:
     url = f"ws://127.0.0.1:{port}/public/stream?streams=a" if ca_file is None else f"wss://localhost:{port}/"
     return dial(url, connect_timeout_s=connect_timeout_s, ca_file=ca_file)
 
@@ -128,7 +128,7 @@ def refusal(url: str, *, connect_timeout_s: float = LONG_S, ca_file: str | None 
     return raised.value
 
 
-def received(connection: Connection, count: int, buffer_bytes: int = 262_144) -> bytes:
+def received(connection: WebSocketConnection, count: int, buffer_bytes: int = 262_144) -> bytes:
     """As a shell does: polls only after None, or after a buffer that was not filled."""
     buffer = memoryview(bytearray(buffer_bytes))
     data = b""
@@ -141,7 +141,7 @@ def received(connection: Connection, count: int, buffer_bytes: int = 262_144) ->
     return data
 
 
-def waiting_bytes(connection: Connection) -> int:
+def waiting_bytes(connection: WebSocketConnection) -> int:
     count = fcntl.ioctl(connection, termios.FIONREAD, bytes(4))
     return int.from_bytes(count, sys.byteorder)
 

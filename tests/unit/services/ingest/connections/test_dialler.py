@@ -11,8 +11,8 @@ from binance_streamer.exchange.streams import stream_of
 from services.ingest import probe
 from services.ingest.connections import dialler
 from services.ingest.connections.dial import DialError
-from services.ingest.connections.dialler import Dialler, Need, Target, target_of
-from services.ingest.connections.events import Failed, Report
+from services.ingest.connections.dialler import Dialler, DialTarget, Need, target_of
+from services.ingest.connections.events import Failed, ReaderEvent
 from services.ingest.connections.reader import Reader
 from tests.support.waiting import eventually
 
@@ -49,7 +49,7 @@ class Dials:
 
     def ask(self, route: str) -> int:
         number = next(self.numbers)
-        self.dialler.ask(number, route, Target(route))
+        self.dialler.ask(number, route, DialTarget(route))
         return number
 
     def dialled(self, count: int) -> list[str]:
@@ -112,7 +112,7 @@ def test_an_attempt_for_which_there_is_no_thread_has_failed_and_is_made_again(di
     dials.error = RuntimeError("can't start new thread")
     number = dials.ask("public")
     dials.dialled(1)
-    found: list[Report] = []
+    found: list[ReaderEvent] = []
 
     def has_failed() -> bool:
         found.extend(dials.reader.take(1000))
@@ -132,13 +132,13 @@ def test_attempts_leave_nothing_behind_where_garbage_is_seldom_collected(tmp_pat
     def left_behind() -> int:
         return sum(isinstance(one, websocket.WebSocket) for one in gc.get_objects())
 
-    reports: list[Report] = []
+    reports: list[ReaderEvent] = []
     gc.collect()
     before = left_behind()
     gc.disable()
     try:
         for number in range(LIMIT):
-            made.ask(number, f"route {number}", Target("wss://127.0.0.1:1/"))
+            made.ask(number, f"route {number}", DialTarget("wss://127.0.0.1:1/"))
             made.tick(float(number))
             while len(reports) <= number:
                 reports.append(eventually(lambda: reader.take(1000), what="it failed")[0])

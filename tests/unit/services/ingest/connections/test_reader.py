@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from websockets.frames import Close, Frame, Opcode
 
-from services.ingest.connections.dial import Connection
-from services.ingest.connections.events import Delivered, Ended, Failed, Opened, Report, Stamper
+from services.ingest.connections.dial import WebSocketConnection
+from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper
 from services.ingest.connections.reader import Reader
 from tests.support.waiting import eventually
 
@@ -26,14 +26,14 @@ def reading(*, most_bytes: int = 1 << 20, frame_timeout_s: float = 10.0) -> Iter
     reader = Reader(max_message_bytes=100_000, frame_timeout_s=frame_timeout_s, most_bytes=most_bytes)
     reader.start()
     try:
-        reader.add(1, Connection(ours))
+        reader.add(1, WebSocketConnection(ours))
         yield reader, theirs
     finally:
         reader.stop()
         theirs.close()
 
 
-def reports_until(reader: Reader, last: type[Report], found: list[Report] | None = None) -> list[Report]:
+def reports_until(reader: Reader, last: type[ReaderEvent], found: list[ReaderEvent] | None = None) -> list[ReaderEvent]:
     found = [] if found is None else found
 
     def has_come() -> bool:
@@ -44,7 +44,7 @@ def reports_until(reader: Reader, last: type[Report], found: list[Report] | None
     return found
 
 
-def delivered_by(reports: list[Report]) -> list[bytes]:
+def delivered_by(reports: list[ReaderEvent]) -> list[bytes]:
     return [message for report in reports if isinstance(report, Delivered) for message in report.messages]
 
 
@@ -165,7 +165,7 @@ def test_a_connection_that_comes_after_the_stop_is_closed() -> None:
         reports_until(reader, Opened)
     ours, theirs = socket.socketpair()
     with theirs:
-        reader.add(2, Connection(ours))
+        reader.add(2, WebSocketConnection(ours))
         assert received(theirs) == b""
 
 
@@ -178,7 +178,7 @@ def test_a_failure_is_reported_in_order() -> None:
 def test_requests_are_sent_first() -> None:
     ours, theirs = socket.socketpair()
     with reading() as (reader, _), theirs:
-        reader.add(2, Connection(ours), ['{"method":"SUBSCRIBE"}'])
+        reader.add(2, WebSocketConnection(ours), ['{"method":"SUBSCRIBE"}'])
         assert received(theirs)[0] == 0x80 | Opcode.TEXT
 
 
@@ -199,7 +199,7 @@ def test_a_recorder_that_stands_still_for_long_makes_no_message_late() -> None:
         eventually(lambda: reader.queued_bytes > 1000)
         exchange.sendall(half[300:])
         time.sleep(1.5)  # nobody takes anything, so it does not read: longer than a message may take
-        found: list[Report] = []
+        found: list[ReaderEvent] = []
 
         def has_everything() -> bool:
             found.extend(reader.take(1 << 30))
@@ -222,7 +222,7 @@ def test_all_bytes_of_a_message_that_came_in_pieces_are_counted_as_queued() -> N
         assert reader.queued_bytes == 0
 
 
-class Broken(Connection):
+class Broken(WebSocketConnection):
     """Fails in a way that nobody expects, once."""
 
     has_failed = False
@@ -242,13 +242,13 @@ def test_a_reader_that_has_ended_is_no_secret_behind_what_it_had_received() -> N
         ours, theirs = socket.socketpair()
         with theirs:
             reader.add(2, Broken(ours))
-            found: list[Report] = []
+            found: list[ReaderEvent] = []
             with pytest.raises(RuntimeError, match="reader"):
                 reports_until(reader, Failed, found)
             assert delivered_by(found) == [b"a"]
 
 
-class Decrypted(Connection):
+class Decrypted(WebSocketConnection):
     """Holds bytes that wake no poll, as the TLS layer does with the rest of a record."""
 
     def __init__(self, sock: socket.socket, held: bytes) -> None:
@@ -268,7 +268,7 @@ def test_what_waits_in_the_tls_layer_is_read_once_the_recorder_has_caught_up() -
         ours, theirs = socket.socketpair()
         with theirs:
             reader.add(2, Decrypted(ours, b"".join(text(payload) for payload in sent)))
-            found: list[Report] = []
+            found: list[ReaderEvent] = []
 
             def has_everything() -> bool:
                 found.extend(reader.take(1 << 30))

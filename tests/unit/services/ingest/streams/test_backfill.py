@@ -9,8 +9,8 @@ import pytest
 
 from binance_streamer.exchange.streams import ExchangeError, Stream, stream_of
 from binance_streamer.wire.frames import WireError
-from services.ingest.streams.backfill import Page, RepairRequests, read_page
-from services.ingest.streams.stream import Feed
+from services.ingest.streams.backfill import BackfillPage, BackfillRequests, read_page
+from services.ingest.streams.stream import StreamRecorder
 from services.runtime.gaps.open_gaps import OpenGap
 from services.runtime.journal.segments import LastRow
 
@@ -25,21 +25,21 @@ def a_gap(from_id: int, to_id: int, gap_id: str = "g", from_ns: int = NOW_NS) ->
     return OpenGap(gap_id, from_id, to_id, from_ns, from_ns, "sequence")
 
 
-def a_feed(*gaps: OpenGap, stream: Stream = TRADES) -> Feed:
+def a_feed(*gaps: OpenGap, stream: Stream = TRADES) -> StreamRecorder:
     numbers = itertools.count(1)
     last_id = gaps[-1].to_id + 1 if gaps else 0
     last_row = LastRow(stream.stream_type, "BTCUSDT", last_id, 1, NOW_NS, gaps)
-    return Feed(stream, lambda: f"n{next(numbers)}", last_row)
+    return StreamRecorder(stream, lambda: f"n{next(numbers)}", last_row)
 
 
-def a_page(from_id: int, to_id: int, ids: list[int], *, refusal: str = "", stream: Stream = TRADES) -> Page:
+def a_page(from_id: int, to_id: int, ids: list[int], *, refusal: str = "", stream: Stream = TRADES) -> BackfillPage:
     rows: list[Any] = [{"a": number} if stream is TRADES else [number, "1.0"] for number in ids]
     data = {"from_id": from_id, "to_id": to_id, "event": json.dumps(rows).encode(), "refusal": refusal,
             "recv_ns": NOW_NS, "requested_ns": NOW_NS - 1, "source": "rest"}  # fmt: skip
     return read_page(stream, data)
 
 
-def told(feed: Feed, page: Page) -> tuple[list[bytes], list[tuple[Any, ...]]]:
+def told(feed: StreamRecorder, page: BackfillPage) -> tuple[list[bytes], list[tuple[Any, ...]]]:
     """Events that became rows, and what is told of gaps."""
     drafts, gaps = feed.repair(page)
     return [draft.data["event"] for draft in drafts], [
@@ -47,7 +47,7 @@ def told(feed: Feed, page: Page) -> tuple[list[bytes], list[tuple[Any, ...]]]:
     ]
 
 
-def bounds(feed: Feed) -> list[tuple[str, int, int]]:
+def bounds(feed: StreamRecorder) -> list[tuple[str, int, int]]:
     return [(gap.gap_id, gap.from_id, gap.to_id) for gap in feed.open_gaps]
 
 
@@ -113,7 +113,7 @@ def test_closed_klines_are_filled_by_their_open_time() -> None:
 
 def test_depth_has_nothing_to_ask_for() -> None:
     stream = stream_of("BTCUSDT", "depth@0ms")
-    assert Feed(stream, lambda: "n", LastRow("depth", "BTCUSDT", 30, 1, 1, (a_gap(10, 20),))).open_gaps == []
+    assert StreamRecorder(stream, lambda: "n", LastRow("depth", "BTCUSDT", 30, 1, 1, (a_gap(10, 20),))).open_gaps == []
 
 
 @pytest.mark.parametrize("event", [b"", b"{}", b"[1]", b'[{"a":"1"}]', b'[{"a":2},{"a":1}]', b'[{"a":-1}]', b"[{}]"])
@@ -130,8 +130,8 @@ def test_a_page_that_is_not_of_rest_is_refused(key: str) -> None:
         read_page(TRADES, {**data, key: b"x"})
 
 
-def requests() -> RepairRequests:
-    return RepairRequests(5.0, Random(1))
+def requests() -> BackfillRequests:
+    return BackfillRequests(5.0, Random(1))
 
 
 def test_a_wish_is_repeated_until_its_gap_changes() -> None:

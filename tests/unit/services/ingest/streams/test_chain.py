@@ -4,8 +4,8 @@ import itertools
 
 from binance_streamer.exchange.streams import Reading, stream_of
 from services.ingest.streams.arrivals import Arrival, Outcome
-from services.ingest.streams.chain import GRACE_S, Chain
-from services.ingest.streams.gaps import Holes
+from services.ingest.streams.chain import GRACE_S, IdChain
+from services.ingest.streams.gaps import StreamGaps
 from services.runtime.gaps.drafts import Gap
 from services.runtime.journal.segments import LastRow
 
@@ -17,9 +17,9 @@ class Feeding:
 
     def __init__(self, last_row: LastRow | None = None, *, suffix: str = "depth@0ms", ids_are_times: bool = False):
         numbers = itertools.count(1)
-        holes = Holes(stream_of("BTCUSDT", suffix), lambda: f"g{next(numbers)}")
+        holes = StreamGaps(stream_of("BTCUSDT", suffix), lambda: f"g{next(numbers)}")
         self.newest: Arrival | None = None
-        self.chain = Chain(holes, last_row=last_row, newest_row=lambda: self.newest, ids_are_times=ids_are_times)
+        self.chain = IdChain(holes, last_row=last_row, newest_row=lambda: self.newest, ids_are_times=ids_are_times)
         self.recv_ns = 0
 
     def __call__(

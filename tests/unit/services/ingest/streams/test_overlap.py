@@ -4,8 +4,8 @@ import itertools
 
 from binance_streamer.exchange.streams import Reading, stream_of
 from services.ingest.streams.arrivals import Arrival, Outcome
-from services.ingest.streams.gaps import Holes
-from services.ingest.streams.overlap import Bars, Unlinked
+from services.ingest.streams.gaps import StreamGaps
+from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.gaps.drafts import Gap
 from services.runtime.journal.segments import LastRow
 
@@ -19,11 +19,11 @@ def told(outcome: Outcome) -> str:
 class Feeding:
     def __init__(self, suffix: str, last_row: LastRow | None = None, *, ids_grow: bool = False) -> None:
         numbers = itertools.count(1)
-        holes = Holes(stream_of("BTCUSDT", suffix), lambda: f"g{next(numbers)}")
+        holes = StreamGaps(stream_of("BTCUSDT", suffix), lambda: f"g{next(numbers)}")
         if suffix.startswith("kline"):
-            self.tracker: Bars | Unlinked = Bars(holes, last_row=last_row)
+            self.tracker: KlineTracker | OverlapTracker = KlineTracker(holes, last_row=last_row)
         else:
-            self.tracker = Unlinked(holes, last_row=last_row, ids_grow=ids_grow)
+            self.tracker = OverlapTracker(holes, last_row=last_row, ids_grow=ids_grow)
 
     def __call__(self, event: str, at_ns: int, *, by: int = 1, reading: Reading | None = None) -> list[str]:
         arrival = Arrival(by, at_ns, event.encode(), reading or Reading(None, None, at_ns))

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from services.ingest.streams.stalls import Heard, Stall, Stalls
+from services.ingest.streams.stalls import Heard, StalledStream, Stalls
 
 STREAM = "btcusdt@bookTicker"
-STALL = Stall(STREAM, 2)
+STALL = StalledStream(STREAM, 2)
 
 
 def stalls(*told: tuple[float, float, Mapping[int, float]]) -> list[float]:

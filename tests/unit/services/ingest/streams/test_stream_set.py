@@ -8,7 +8,7 @@ import pytest
 
 from binance_streamer.exchange.streams import stream_of
 from services.ingest.connections.events import Delivered
-from services.ingest.streams.stream_set import Anchor, Recorder
+from services.ingest.streams.stream_set import Anchor, StreamSet
 from services.runtime.delivery.events import singles
 from services.runtime.journal.segments import LastRow
 
@@ -25,9 +25,9 @@ SUFFIX_OF = {
 STAMP_NS = 1_790_526_539_033_000_000
 
 
-def recorder(last_rows: dict[str, LastRow] | None = None) -> Recorder:
+def recorder(last_rows: dict[str, LastRow] | None = None) -> StreamSet:
     numbers = itertools.count(1)
-    return Recorder(
+    return StreamSet(
         "BTCUSDT",
         [stream_of("BTCUSDT", suffix) for suffix in SUFFIXES],
         last_rows=last_rows or {},
@@ -44,7 +44,9 @@ def depth(previous: int, last: int, event_time_ms: int = 1_790_526_539_000) -> b
     return frame("btcusdt@depth@0ms", event.encode())
 
 
-def deliver(subject: Recorder, *messages: bytes, connection: int = 1, stamp_ns: int = STAMP_NS) -> list[dict[str, Any]]:
+def deliver(
+    subject: StreamSet, *messages: bytes, connection: int = 1, stamp_ns: int = STAMP_NS
+) -> list[dict[str, Any]]:
     """The data of what is to be journalled, with its stream type."""
     subject.deliver(Delivered(connection, stamp_ns, list(messages), 0), 100.0)
     return [{"type": draft.stream_type, **draft.data} for draft in singles(subject.collect(1))]
@@ -155,7 +157,7 @@ def test_no_row_of_a_stream_is_not_json_wherever_it_stands(
 @pytest.mark.parametrize("is_first", [True, False])
 def test_no_row_of_any_stream_is_not_json(event: bytes, is_first: bool) -> None:
     stream = stream_of("BTCUSDT", SUFFIX_OF[json.loads(event)["e"]])
-    subject = Recorder("BTCUSDT", [stream], last_rows={}, new_gap_id=lambda: "g")
+    subject = StreamSet("BTCUSDT", [stream], last_rows={}, new_gap_id=lambda: "g")
     if not is_first:
         assert [row["type"] for row in deliver(subject, frame(stream.name, event))] == [stream.stream_type]
     next_event = beside_the_quotes(event)

@@ -9,7 +9,7 @@ import pytest
 
 from binance_streamer.exchange.streams import stream_of
 from services.monitor.view.gap_files import GapFiles
-from services.monitor.view.gaps import MAX_COUNTED, MAX_GAPS, Gap, GapCount, Gaps, gap_of, gaps_of_rows
+from services.monitor.view.gaps import MAX_COUNTED, MAX_GAPS, GapCount, ListedGap, TodaysGaps, gap_of, gaps_of_rows
 
 DAY_NS = 86_400 * 10**9
 DAY = 20_783  # 2026-11-26
@@ -33,14 +33,14 @@ def message(**changes: Any) -> dict[str, Any]:
     }
 
 
-def gap(**changes: Any) -> Gap:
+def gap(**changes: Any) -> ListedGap:
     found = gap_of(message(**changes))
     assert found is not None
     return found
 
 
-def gaps() -> Gaps:
-    return Gaps({"BTCUSDT": [stream_of("BTCUSDT", "aggTrade"), stream_of("BTCUSDT", "depth@0ms")]}, NOW_NS)
+def gaps() -> TodaysGaps:
+    return TodaysGaps({"BTCUSDT": [stream_of("BTCUSDT", "aggTrade"), stream_of("BTCUSDT", "depth@0ms")]}, NOW_NS)
 
 
 def test_a_gap_is_counted_once_and_its_repair_takes_what_it_missed() -> None:

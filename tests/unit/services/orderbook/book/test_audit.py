@@ -3,7 +3,7 @@
 import pytest
 
 from services.orderbook.book.audit import Audit, Difference, Outcome, Trail, audit
-from services.orderbook.book.book import Book, TrustedRange
+from services.orderbook.book.book import OrderBook, TrustedRange
 from services.orderbook.book.quotes import Top, TopComparison, TopDifference
 from tests.support.depth import pairs, quote, snapshot, update
 
@@ -14,7 +14,7 @@ class Kept:
     """A book with its trail."""
 
     def __init__(self, *, at: int = 100, bids: str = BIDS, asks: str = ASKS) -> None:
-        self.book = Book()
+        self.book = OrderBook()
         self.book.load(snapshot(at, bids=bids, asks=asks))
         self.trail = Trail(self.book)
 

@@ -4,12 +4,12 @@ import pytest
 
 from binance_streamer.exchange.depth import read_snapshot, read_update
 from binance_streamer.exchange.streams import ExchangeError
-from services.orderbook.book.book import Book, TrustedRange
+from services.orderbook.book.book import OrderBook, TrustedRange
 from tests.support.depth import pairs, snapshot, update
 
 
-def loaded(*, bids: str = "99.0x1 98.0x2", asks: str = "101.0x3 102.0x4") -> Book:
-    book = Book()
+def loaded(*, bids: str = "99.0x1 98.0x2", asks: str = "101.0x3 102.0x4") -> OrderBook:
+    book = OrderBook()
     book.load(snapshot(5, bids=bids, asks=asks))
     book.check()
     return book
@@ -70,7 +70,7 @@ def test_a_side_of_fewer_than_a_thousand_levels_is_known_as_a_whole() -> None:
 
 
 def test_beyond_a_thousand_levels_nothing_is_known() -> None:
-    book = Book()
+    book = OrderBook()
     bids = [(f"{price}.0", "1") for price in range(2000, 1000, -1)]
     asks = [(f"{price}.0", "1") for price in range(2001, 3001)]
     book.load(snapshot(5, bids=bids, asks=asks))
@@ -83,7 +83,7 @@ def test_beyond_a_thousand_levels_nothing_is_known() -> None:
 
 
 def test_a_known_top_ends_where_levels_may_be_missing() -> None:
-    book = Book()
+    book = OrderBook()
     bids = [(f"{price}.0", "1") for price in range(2000, 1000, -1)]
     asks = [(f"{price}.0", "1") for price in range(2001, 3001)]
     book.load(snapshot(5, bids=bids, asks=asks))

@@ -8,7 +8,7 @@ import pytest
 from binance_streamer.exchange.depth import read_update
 from services.orderbook.book import sequence as module
 from services.orderbook.book.audit import Outcome
-from services.orderbook.book.sequence import RANGE, BookSequence, Request, State
+from services.orderbook.book.sequence import RANGE, BookSequence, SnapshotNeed, SyncState
 from tests.support.depth import pairs, snapshot, update
 
 BIDS, ASKS = "99x1 98x1", "101x1 102x1"
@@ -34,9 +34,9 @@ def synced(*, at: int = 100, now_s: float = 0.0) -> BookSequence:
 
 def test_a_snapshot_is_asked_for_when_the_first_update_is_there() -> None:
     sequence = new()
-    assert (sequence.tick(0), sequence.state) == (None, State.BUFFERING)
-    assert sequence.update(update("90>100"), 1) == Request(90, "starting")
-    assert sequence.state is State.SNAPSHOT_REQUESTED
+    assert (sequence.tick(0), sequence.state) == (None, SyncState.BUFFERING)
+    assert sequence.update(update("90>100"), 1) == SnapshotNeed(90, "starting")
+    assert sequence.state is SyncState.SNAPSHOT_REQUESTED
     assert not sequence.is_valid
 
 
@@ -44,7 +44,7 @@ def test_a_request_is_repeated_until_a_snapshot_is_seen() -> None:
     sequence = new()
     sequence.update(update("90>100"), 1)
     assert [sequence.tick(at_s) for at_s in (2, 5.9)] == [None, None]
-    assert sequence.tick(6) == Request(90, "starting")
+    assert sequence.tick(6) == SnapshotNeed(90, "starting")
     assert sequence.update(update("100>110"), 7) is None
     sequence.snapshot(snapshot(105), 7)
     assert [sequence.tick(at_s) for at_s in (12, 100)] == [None, None]
@@ -55,7 +55,7 @@ def test_updates_up_to_the_snapshot_are_dropped_and_the_rest_is_applied() -> Non
     for ids in ("80>90", "90>100", "100>110", "110>120"):
         sequence.update(update(ids, bids=f"{ids[-2:]}x{ids[-2:]}"), 0)
     sequence.snapshot(snapshot(105, bids=BIDS, asks=ASKS), 1)
-    assert sequence.state is State.SYNCED
+    assert sequence.state is SyncState.SYNCED
     assert (sequence.book.update_id, sequence.updates) == (120, 2)
     assert sequence.book.bids.levels() == pairs("99x1 98x1 20x20 10x10")
 
@@ -75,7 +75,7 @@ def test_an_update_that_ends_at_the_snapshot_anchors_the_chain() -> None:
     sequence.snapshot(snapshot(100, bids=BIDS, asks=ASKS), 1)
     assert sequence.is_valid
     assert sequence.book.update_id == 100
-    assert sequence.update(update("95>120"), 20) == Request(95, "gap")
+    assert sequence.update(update("95>120"), 20) == SnapshotNeed(95, "gap")
 
 
 def test_a_snapshot_ahead_of_the_stream_waits_and_asks_for_nothing() -> None:
@@ -83,7 +83,7 @@ def test_a_snapshot_ahead_of_the_stream_waits_and_asks_for_nothing() -> None:
     sequence.update(update("90>100"), 0)
     assert sequence.snapshot(snapshot(150, bids=BIDS, asks=ASKS), 1) is None
     assert sequence.update(update("100>140"), 20) is None
-    assert (sequence.state, sequence.tick(30)) == (State.BRIDGING, None)
+    assert (sequence.state, sequence.tick(30)) == (SyncState.BRIDGING, None)
     assert sequence.update(update("140>155", bids="99x7"), 31) is None
     assert sequence.is_valid
     assert sequence.book.best_bid == ("99", "7")
@@ -95,7 +95,7 @@ def test_a_snapshot_older_than_the_stream_is_asked_for_again() -> None:
     sequence.update(update("90>100"), 0)
     assert sequence.snapshot(snapshot(89, bids=BIDS, asks=ASKS), 1) is None
     assert not sequence.is_valid
-    assert sequence.tick(5) == Request(90, "snapshot older than the stream")
+    assert sequence.tick(5) == SnapshotNeed(90, "snapshot older than the stream")
     sequence.snapshot(snapshot(90, bids=BIDS, asks=ASKS), 6)
     assert sequence.is_valid
     assert sequence.book.update_id == 100
@@ -116,7 +116,7 @@ def test_the_buffer_outlives_snapshots_that_do_not_help() -> None:
 def test_a_snapshot_that_comes_before_any_update_is_kept() -> None:
     sequence = new()
     sequence.snapshot(snapshot(95, bids=BIDS, asks=ASKS), 0)
-    assert sequence.state is State.BRIDGING
+    assert sequence.state is SyncState.BRIDGING
     assert sequence.update(update("90>100"), 1) is None
     assert sequence.is_valid
 
@@ -124,7 +124,7 @@ def test_a_snapshot_that_comes_before_any_update_is_kept() -> None:
 def test_an_update_beyond_a_waiting_snapshot_shows_that_it_is_too_old() -> None:
     sequence = new()
     sequence.snapshot(snapshot(80, bids=BIDS, asks=ASKS), 0)
-    assert sequence.update(update("90>100"), 1) == Request(90, "snapshot older than the stream")
+    assert sequence.update(update("90>100"), 1) == SnapshotNeed(90, "snapshot older than the stream")
     assert not sequence.is_valid
 
 
@@ -138,7 +138,7 @@ def test_ids_are_sparse_and_only_pu_counts() -> None:
 
 def test_a_gap_ends_validity_and_asks_for_what_the_rest_hangs_on() -> None:
     sequence = synced()
-    assert sequence.update(update("110>120"), 10) == Request(110, "gap")
+    assert sequence.update(update("110>120"), 10) == SnapshotNeed(110, "gap")
     assert (sequence.is_valid, sequence.reason, sequence.resyncs) == (False, "gap", 1)
     sequence.update(update("120>130", bids="97x5"), 11)
     sequence.snapshot(snapshot(115, bids=BIDS, asks=ASKS), 12)
@@ -150,7 +150,7 @@ def test_a_second_gap_behind_the_first_asks_for_more() -> None:
     sequence = synced()
     sequence.update(update("110>120"), 10)
     sequence.update(update("130>140"), 11)
-    assert sequence.tick(15) == Request(130, "gap")
+    assert sequence.tick(15) == SnapshotNeed(130, "gap")
     sequence.snapshot(snapshot(120, bids=BIDS, asks=ASKS), 16)
     assert not sequence.is_valid
     sequence.snapshot(snapshot(130, bids=BIDS, asks=ASKS), 17)
@@ -198,7 +198,7 @@ def test_ids_that_fall_are_another_book(ids: str, at_ms: int) -> None:
     sequence = synced(at=6_000_100)
     sequence.update(update("6000100>6000120", at_ms=2), 1)
     first = int(ids.split(">", maxsplit=1)[0])
-    assert sequence.update(update(ids, at_ms=at_ms), 20) == Request(first, "ids went back")
+    assert sequence.update(update(ids, at_ms=at_ms), 20) == SnapshotNeed(first, "ids went back")
     assert not sequence.is_valid
     sequence.snapshot(snapshot(first, bids="50x1", asks="51x1"), 21)
     assert sequence.is_valid
@@ -209,7 +209,7 @@ def test_a_snapshot_of_an_earlier_count_is_given_up_after_a_minute() -> None:
     sequence = new()
     sequence.snapshot(snapshot(9_000_000, bids=BIDS, asks=ASKS), 0)
     assert sequence.update(update("90>100"), 1) is None
-    assert sequence.update(update("100>110"), 61) == Request(100, "ids stay below the snapshot's")
+    assert sequence.update(update("100>110"), 61) == SnapshotNeed(100, "ids stay below the snapshot's")
     assert not sequence.is_valid
 
 
@@ -226,7 +226,7 @@ def test_a_snapshot_of_a_later_count_replaces_one_that_waits() -> None:
 @pytest.mark.parametrize("bids", ["101x1", "101.5x1"], ids=["locked", "crossed"])
 def test_a_crossed_book_is_not_valid(bids: str) -> None:
     sequence = synced()
-    assert sequence.update(update("100>110", bids=bids), 10) == Request(110, "crossed")
+    assert sequence.update(update("100>110", bids=bids), 10) == SnapshotNeed(110, "crossed")
     assert not sequence.is_valid
     sequence.update(update("110>120"), 11)
     sequence.snapshot(snapshot(115, bids=BIDS, asks=ASKS), 12)
@@ -244,7 +244,7 @@ def test_a_crossed_snapshot_is_not_believed() -> None:
     sequence.update(update("90>100"), 0)
     sequence.snapshot(snapshot(100, bids="101x1", asks="101x1"), 1)
     assert (sequence.is_valid, sequence.reason) == (False, "crossed")
-    assert sequence.tick(6) == Request(100, "crossed")
+    assert sequence.tick(6) == SnapshotNeed(100, "crossed")
 
 
 def test_empty_sides_are_a_valid_book() -> None:
@@ -286,7 +286,7 @@ def test_a_book_that_was_valid_for_long_asks_at_once() -> None:
     sequence.update(update("110>120"), 10)
     sequence.snapshot(snapshot(120, bids=BIDS, asks=ASKS), 11)
     assert sequence.is_valid
-    assert sequence.update(update("130>140"), 100) == Request(130, "gap")
+    assert sequence.update(update("130>140"), 100) == SnapshotNeed(130, "gap")
 
 
 def test_the_buffer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +294,7 @@ def test_the_buffer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     sequence = new()
     for first in range(0, 1000, 10):
         sequence.update(update(f"{first}>{first + 10}"), 0)
-    assert sequence.tick(10) == Request(900, "starting")
+    assert sequence.tick(10) == SnapshotNeed(900, "starting")
     sequence.snapshot(snapshot(899, bids=BIDS, asks=ASKS), 11)
     assert not sequence.is_valid
     sequence.snapshot(snapshot(900, bids=BIDS, asks=ASKS), 12)
@@ -304,7 +304,7 @@ def test_the_buffer_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_old_updates_leave_the_buffer() -> None:
     sequence = new()
     sequence.update(update("90>100", at_ms=0), 0)
-    assert sequence.update(update("100>110", at_ms=20_001), 20) == Request(100, "starting")
+    assert sequence.update(update("100>110", at_ms=20_001), 20) == SnapshotNeed(100, "starting")
 
 
 def test_a_doubted_book_is_valid_again_with_its_next_update() -> None:
@@ -321,7 +321,7 @@ def test_a_doubted_book_is_valid_again_with_its_next_update() -> None:
 def test_a_doubted_book_that_missed_something_asks() -> None:
     sequence = synced()
     sequence.doubt("silent")
-    assert sequence.update(update("105>110", at_ms=2), 61) == Request(105, "gap")
+    assert sequence.update(update("105>110", at_ms=2), 61) == SnapshotNeed(105, "gap")
     assert (sequence.is_valid, sequence.resyncs) == (False, 1)
 
 
@@ -388,7 +388,7 @@ def test_a_doubted_book_whose_stream_is_quiet_is_right_when_a_snapshot_has_nothi
     sequence.doubt("its stream: disconnected")
     assert sequence.tick(60) is None
     sequence.end_doubt()
-    assert (sequence.tick(61), sequence.tick(62)) == (Request(100, "doubt"), None)
+    assert (sequence.tick(61), sequence.tick(62)) == (SnapshotNeed(100, "doubt"), None)
     sequence.snapshot(snapshot(99, bids=BIDS, asks=ASKS), 63)
     assert not sequence.is_valid
     sequence.snapshot(snapshot(100, bids=BIDS, asks=ASKS), 63)
@@ -409,7 +409,7 @@ def test_a_doubted_book_begins_anew_with_a_snapshot_that_has_something_newer() -
     sequence = synced()
     sequence.doubt("its stream: disconnected")
     sequence.snapshot(snapshot(105, bids="99x5 98x1", asks=ASKS), 63)
-    assert (sequence.is_valid, sequence.state) == (False, State.BRIDGING)
+    assert (sequence.is_valid, sequence.state) == (False, SyncState.BRIDGING)
     sequence.update(update("100>110", at_ms=2), 64)
     assert (sequence.is_valid, sequence.book.best_bid) == (True, ("99", "5"))
 
@@ -436,7 +436,7 @@ def test_gaps_that_stragglers_close_do_not_delay_the_next_request() -> None:
         sequence.update(update(f"{first + 10}>{first + 20}", at_ms=2 + 2 * number), 10 + number)
         sequence.update(update(f"{first}>{first + 10}", at_ms=1 + 2 * number), 10.1 + number)
         assert sequence.is_valid
-    assert sequence.update(update("205>210", at_ms=50), 20) == Request(205, "gap")
+    assert sequence.update(update("205>210", at_ms=50), 20) == SnapshotNeed(205, "gap")
 
 
 def test_a_wider_snapshot_is_asked_for_whenever_the_book_failed_last() -> None:
@@ -446,13 +446,13 @@ def test_a_wider_snapshot_is_asked_for_whenever_the_book_failed_last() -> None:
         sequence.snapshot(snapshot(110, bids=thousand(4499, -1), asks="6000x1"), now_s)
     assert sequence.is_valid
     sequence.update(update("110>120", bids=" ".join(f"{price}x0" for price in range(4499, 3998, -1))), 12.1)
-    assert sequence.tick(12.2) == Request(120, "range")
+    assert sequence.tick(12.2) == SnapshotNeed(120, "range")
 
 
 def test_a_snapshot_that_is_no_wider_is_not_asked_for_again_and_again() -> None:
     """The book is denser where the price is now: its 1000 levels end before those that are known."""
     sequence = fallen(501)
-    assert sequence.tick(20) == Request(110, "range")
+    assert sequence.tick(20) == SnapshotNeed(110, "range")
     dense = " ".join(f"{4499 - number / 4:.2f}x1" for number in range(1000))
     sequence.update(update("110>120", bids=dense), 20)
     sequence.expect_snapshot()
@@ -485,7 +485,7 @@ def fallen(by: int) -> BookSequence:
 def test_a_valid_book_asks_before_its_price_leaves_the_snapshot() -> None:
     assert fallen(500).tick(20) is None
     sequence = fallen(501)
-    assert (sequence.tick(20), sequence.tick(21)) == (Request(110, "range"), None)
+    assert (sequence.tick(20), sequence.tick(21)) == (SnapshotNeed(110, "range"), None)
     assert sequence.is_valid
     assert sequence.comparable_from is None
     sequence.expect_snapshot()
@@ -501,7 +501,7 @@ def test_beyond_the_levels_of_the_snapshot_a_book_follows_and_is_not_valid() -> 
     assert (sequence.is_valid, sequence.reason) == (False, "beyond the levels of the snapshot")
     sequence.update(update("110>120", bids="3900x7"), 20)
     assert (sequence.is_valid, sequence.book.best_bid) == (False, ("3900", "7"))
-    assert sequence.tick(20) == Request(120, "range")
+    assert sequence.tick(20) == SnapshotNeed(120, "range")
     sequence.expect_snapshot()
     found = sequence.audit(snapshot(120, bids="3950x1 3900x7", asks="6000x1"), 21)
     assert found is not None

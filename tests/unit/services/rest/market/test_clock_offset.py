@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rest.market.clock_offset import SAMPLES, Measurement, OffsetMeter, Reading, Sample, Step, StepWatch
+from services.rest.market.clock_offset import SAMPLES, ClockReading, Measurement, OffsetMeter, Sample, Step, StepWatch
 
 S = 10**9
 AT_NS = 1_790_000_000 * S
@@ -76,23 +76,23 @@ def test_a_step_moves_the_offset_at_once_and_begins_a_measurement_anew() -> None
 
 
 def test_clocks_that_go_together_have_no_step() -> None:
-    watch = StepWatch(Reading(AT_NS, 5 * S, 100))
+    watch = StepWatch(ClockReading(AT_NS, 5 * S, 100))
     for second in range(1, 100):
         # 500 ppm is the most that the kernel's clock is slewed by NTP (adjtimex(2)), if one clock only were
-        assert watch.look(Reading(AT_NS + second * (S + 500_000), (5 + second) * S, 100)) is None
+        assert watch.look(ClockReading(AT_NS + second * (S + 500_000), (5 + second) * S, 100)) is None
     assert (watch.steps, watch.newest) == (0, None)
 
 
 def test_a_step_is_told_once_with_its_size_and_its_stamps() -> None:
-    watch = StepWatch(Reading(AT_NS, 5 * S, 100))
-    assert watch.look(Reading(AT_NS - 2 * S, 6 * S, 100)) == (-3000.0, AT_NS, AT_NS - 2 * S)
-    assert watch.look(Reading(AT_NS - S, 7 * S, 100)) is None
-    assert watch.look(Reading(AT_NS + 2 * S, 8 * S, 100)) == (2000.0, AT_NS - S, AT_NS + 2 * S)
+    watch = StepWatch(ClockReading(AT_NS, 5 * S, 100))
+    assert watch.look(ClockReading(AT_NS - 2 * S, 6 * S, 100)) == (-3000.0, AT_NS, AT_NS - 2 * S)
+    assert watch.look(ClockReading(AT_NS - S, 7 * S, 100)) is None
+    assert watch.look(ClockReading(AT_NS + 2 * S, 8 * S, 100)) == (2000.0, AT_NS - S, AT_NS + 2 * S)
     assert watch.steps == 2
     assert watch.newest == (2000.0, AT_NS - S, AT_NS + 2 * S)
 
 
 def test_a_reading_that_was_interrupted_is_no_step() -> None:
-    watch = StepWatch(Reading(AT_NS, 5 * S, 100))
-    assert watch.look(Reading(AT_NS + S + 9_000_000, 6 * S, 9_000_000)) is None
-    assert watch.look(Reading(AT_NS + 2 * S, 7 * S, 100)) is None
+    watch = StepWatch(ClockReading(AT_NS, 5 * S, 100))
+    assert watch.look(ClockReading(AT_NS + S + 9_000_000, 6 * S, 9_000_000)) is None
+    assert watch.look(ClockReading(AT_NS + 2 * S, 7 * S, 100)) is None

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from services.rest.answers import Answer
+from services.rest.answers import RestAnswer
 from services.rest.market.exchange_info import ExchangeInfoError, Listing, Universe, read_exchange_info
 from services.rest.market.listing import ListingRecorder
 from services.runtime.delivery.producer import Producer
@@ -131,13 +131,13 @@ def test_a_change_that_a_full_journal_did_not_take_is_recorded_later(tmp_path: P
     journal = Journal()
     recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
     first, second = (a_body(a_symbol("A", tick=tick)) for tick in ("0.10", "0.01"))
-    recorder.take(Answer(200, {}, first, 1, 2), 0.0)
+    recorder.take(RestAnswer(200, {}, first, 1, 2), 0.0)
     journal.is_full = True
-    recorder.take(Answer(200, {}, second, 3, 4), 1.0)
+    recorder.take(RestAnswer(200, {}, second, 3, 4), 1.0)
     journal.is_full = False
-    recorder.take(Answer(200, {}, second, 5, 6), 2.0)
+    recorder.take(RestAnswer(200, {}, second, 5, 6), 2.0)
     following = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
-    following.take(Answer(200, {}, second, 7, 8), 3.0)
+    following.take(RestAnswer(200, {}, second, 7, 8), 3.0)
     assert journal.events[0] == first
     (change,) = journal.events[1:]
     assert list(json.loads(change)["changed"]) == ["A"]
@@ -146,7 +146,7 @@ def test_a_change_that_a_full_journal_did_not_take_is_recorded_later(tmp_path: P
 def test_hours_that_a_full_journal_did_not_take_are_recorded_later(tmp_path: Path) -> None:
     journal = Journal()
     recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
-    hours = Answer(200, {}, b'{"marketSchedules":{}}', 1, 2)
+    hours = RestAnswer(200, {}, b'{"marketSchedules":{}}', 1, 2)
     journal.is_full = True
     recorder.take_schedule(hours, 0.0)
     journal.is_full = False

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from services.rest.answers import Answer, AnswerError
-from services.rest.market.trading_hours import Schedule, read_schedule
+from services.rest.answers import AnswerError, RestAnswer
+from services.rest.market.trading_hours import TradingSchedule, read_schedule
 
 
-def answer(body: object) -> Answer:
-    return Answer(200, {}, body if isinstance(body, bytes) else json.dumps(body).encode(), 1, 2)
+def answer(body: object) -> RestAnswer:
+    return RestAnswer(200, {}, body if isinstance(body, bytes) else json.dumps(body).encode(), 1, 2)
 
 
-def schedule(**markets: list[tuple[int, int, str]]) -> Schedule:
+def schedule(**markets: list[tuple[int, int, str]]) -> TradingSchedule:
     """Read from what the exchange documents."""
     sessions: dict[str, Any] = {
         market: {"sessions": [{"startTime": start, "endTime": end, "type": kind} for start, end, kind in found]}

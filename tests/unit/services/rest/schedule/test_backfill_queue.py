@@ -7,13 +7,13 @@ import pytest
 
 from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire.frames import WireError, encode_frame
-from services.ingest.streams.backfill import RepairRequests, Wish
-from services.rest.answers import Answer, AnswerError, Request, has_rows, refusal, repair_request
+from services.ingest.streams.backfill import BackfillRange, BackfillRequests
+from services.rest.answers import AnswerError, RestAnswer, RestRequest, has_rows, refusal, repair_request
 from services.rest.market.clock_offset import SAMPLES, Sample
 from services.rest.messages import read_request, repair_draft
-from services.rest.schedule.backfill_queue import RepairQueue, RepairWish
+from services.rest.schedule.backfill_queue import BackfillQueue, BackfillRequest
 from services.rest.schedule.pacing import Pace
-from services.rest.schedule.scheduler import Desk, Queues
+from services.rest.schedule.scheduler import Queues, Scheduler
 from services.rest.schedule.snapshot_queue import SnapshotQueue
 from services.runtime.gaps.open_gaps import OpenGap
 from simulator.rest.weights import RequestWeight, request_weight
@@ -25,18 +25,18 @@ TRADES = stream_of("BTCUSDT", "aggTrade")
 BARS = stream_of("BTCUSDT", "kline_1m")
 
 
-def a_wish(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20, age_ms: int = 0) -> RepairWish:
-    return RepairWish(stream, "g", from_id, to_id, (NOW_MS - age_ms) * 1_000_000)
+def a_wish(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20, age_ms: int = 0) -> BackfillRequest:
+    return BackfillRequest(stream, "g", from_id, to_id, (NOW_MS - age_ms) * 1_000_000)
 
 
-def an_answer(body: bytes, status: int = 200) -> Answer:
-    return Answer(status, {}, body, 1, 2)
+def an_answer(body: bytes, status: int = 200) -> RestAnswer:
+    return RestAnswer(status, {}, body, 1, 2)
 
 
-def a_desk(*periodic: str, spacing_s: float = 2.0) -> Desk:
-    desk = Desk(
+def a_desk(*periodic: str, spacing_s: float = 2.0) -> Scheduler:
+    desk = Scheduler(
         Pace(limit=2400, share=0.5, spacing_s=spacing_s),
-        Queues(SnapshotQueue(periodic, interval_s=3600, retry_s=5), RepairQueue(retry_s=5)),
+        Queues(SnapshotQueue(periodic, interval_s=3600, retry_s=5), BackfillQueue(retry_s=5)),
         delays_s=(5.0, 60.0),
         intervals_s=(1e9, 1e9),
         jitter=lambda: 0.0,
@@ -48,7 +48,7 @@ def a_desk(*periodic: str, spacing_s: float = 2.0) -> Desk:
     return desk
 
 
-def leaving(desk: Desk, now_s: float) -> Request:
+def leaving(desk: Scheduler, now_s: float) -> RestRequest:
     request = desk.next(now_s, NOW_MS)
     assert request
     return request
@@ -81,7 +81,9 @@ def leaving(desk: Desk, now_s: float) -> Request:
         ),
     ],
 )
-def test_a_page_is_asked_for_with_the_weight_that_the_exchange_counts(wish: RepairWish, path: str, weight: int) -> None:
+def test_a_page_is_asked_for_with_the_weight_that_the_exchange_counts(
+    wish: BackfillRequest, path: str, weight: int
+) -> None:
     request = repair_request(wish)
     assert (request.path, request.weight) == (path, weight)
     limit = int(path.rpartition("=")[2])
@@ -116,7 +118,7 @@ def test_who_waits_for_a_snapshot_that_is_asked_for_as_an_audit_too_does_not_wai
 
 
 def test_streams_take_turns() -> None:
-    queue = RepairQueue(retry_s=5)
+    queue = BackfillQueue(retry_s=5)
     other = a_wish(stream_of("ETHUSDT", "aggTrade"))
     for wish in (a_wish(), other, a_wish()):
         queue.ask(wish, 0.0)
@@ -129,7 +131,7 @@ def test_streams_take_turns() -> None:
 
 
 def test_a_stream_that_fails_is_left_alone_for_longer_and_longer() -> None:
-    queue = RepairQueue(retry_s=5)
+    queue = BackfillQueue(retry_s=5)
     asked_at = []
     for second in range(300):
         if second % 5 == 0:
@@ -145,7 +147,7 @@ def test_a_stream_that_fails_is_left_alone_for_longer_and_longer() -> None:
 
 
 def test_a_wish_that_nobody_repeats_is_dropped() -> None:
-    queue = RepairQueue(retry_s=5)
+    queue = BackfillQueue(retry_s=5)
     queue.ask(a_wish(), 0.0)
     assert queue.next(59.9) == a_wish()
     assert queue.next(60.0) is None
@@ -153,7 +155,7 @@ def test_a_wish_that_nobody_repeats_is_dropped() -> None:
 
 
 def test_a_wish_that_came_while_its_answer_was_on_its_way_is_not_asked_twice() -> None:
-    queue = RepairQueue(retry_s=5)
+    queue = BackfillQueue(retry_s=5)
     queue.ask(a_wish(), 0.0)
     queue.ask(a_wish(), 5.0)
     queue.served(a_wish())
@@ -164,7 +166,7 @@ def test_a_wish_that_came_while_its_answer_was_on_its_way_is_not_asked_twice() -
 
 
 def test_what_is_too_old_by_id_is_looked_up_by_time_at_each_edge_once() -> None:
-    queue = RepairQueue(retry_s=5)
+    queue = BackfillQueue(retry_s=5)
     wish = a_wish(age_ms=60 * HOUR_MS)
     queue.ask(wish, 0.0)
     tried = []
@@ -178,7 +180,7 @@ def test_what_is_too_old_by_id_is_looked_up_by_time_at_each_edge_once() -> None:
 
 @pytest.mark.parametrize(("stream", "age_h", "edges"), [(TRADES, 23, 0), (TRADES, 30, 1), (BARS, 100, 0)])
 def test_only_old_trades_are_looked_up(stream: Stream, age_h: int, edges: int) -> None:
-    queue = RepairQueue(retry_s=5)
+    queue = BackfillQueue(retry_s=5)
     wish = a_wish(stream, 0, 60_000, age_h * HOUR_MS)
     queue.ask(wish, 0.0)
     count = 0
@@ -189,7 +191,7 @@ def test_only_old_trades_are_looked_up(stream: Stream, age_h: int, edges: int) -
 
 
 def test_a_repeated_wish_is_not_looked_up_anew() -> None:
-    queue = RepairQueue(retry_s=5)
+    queue = BackfillQueue(retry_s=5)
     wish = a_wish(age_ms=60 * HOUR_MS)
     queue.ask(wish, 0.0)
     queue.looks_up(wish, NOW_MS)
@@ -262,7 +264,7 @@ def a_frame(**changes: Any) -> bytes:
 
 
 def test_a_request_for_missing_rows_is_read() -> None:
-    assert read_request([b"", a_frame()]) == RepairWish(TRADES, "g", 10, 20, 5)
+    assert read_request([b"", a_frame()]) == BackfillRequest(TRADES, "g", 10, 20, 5)
 
 
 @pytest.mark.parametrize(
@@ -306,7 +308,7 @@ class Hour:
             for suffix, to_id in (("aggTrade", count), ("kline_1m", 60 * MINUTE_MS)):
                 stream = stream_of(symbol, suffix)
                 self.missing[stream] = OpenGap(f"{stream.name}", 0, to_id, NOW_MS * 10**6, NOW_MS * 10**6, "restart")
-        self.workers = {stream: RepairRequests(5.0, Random(stream.name)) for stream in self.missing}
+        self.workers = {stream: BackfillRequests(5.0, Random(stream.name)) for stream in self.missing}
         self.now_s = 1000.0
         self.most_used = 0
         self.requests = 0
@@ -326,17 +328,17 @@ class Hour:
             self.most_used = max(self.most_used, self.weight.used)
             self.now_s += 0.2
             headers = {"X-MBX-USED-WEIGHT-1M": str(self.weight.used)}
-            assert self.desk.judge(request, Answer(200, headers, b"", 1, 2), self.now_s, now_ms) == "good"
+            assert self.desk.judge(request, RestAnswer(200, headers, b"", 1, 2), self.now_s, now_ms) == "good"
             self.take(request, now_ms)
 
     def ask(self) -> None:
         for stream, gap in self.missing.items():
-            wish: Wish | None = self.workers[stream].due(stream, [gap], self.now_s)
+            wish: BackfillRange | None = self.workers[stream].due(stream, [gap], self.now_s)
             if wish is not None:
-                asked = RepairWish(stream, gap.gap_id, wish.from_id, wish.to_id, gap.from_ns)
+                asked = BackfillRequest(stream, gap.gap_id, wish.from_id, wish.to_id, gap.from_ns)
                 assert self.desk.repairs.ask(asked, self.now_s)
 
-    def take(self, request: Request, now_ms: int) -> None:
+    def take(self, request: RestRequest, now_ms: int) -> None:
         self.desk.succeeded(request, self.now_s)
         if request.wanted:
             self.desk.snapshots.recorded(request.wanted, 9, self.now_s, now_ms)

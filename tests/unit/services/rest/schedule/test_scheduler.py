@@ -6,37 +6,37 @@ from collections import Counter
 import pytest
 
 from binance_streamer.exchange.streams import stream_of
-from services.rest.answers import Answer, AnswerError, Request, read_clock_sample, read_snapshot
+from services.rest.answers import AnswerError, RestAnswer, RestRequest, read_clock_sample, read_snapshot
 from services.rest.market.clock_offset import SAMPLES, Sample
-from services.rest.schedule.backfill_queue import RepairQueue, RepairWish
+from services.rest.schedule.backfill_queue import BackfillQueue, BackfillRequest
 from services.rest.schedule.pacing import Pace
-from services.rest.schedule.scheduler import Desk, Queues
+from services.rest.schedule.scheduler import Queues, Scheduler
 from services.rest.schedule.snapshot_queue import SnapshotQueue
 
 NOW_MS = 1_790_000_000_000
 
 
-def an_answer(status: int, body: bytes = b"", fault: str = "", **headers: str) -> Answer:
+def an_answer(status: int, body: bytes = b"", fault: str = "", **headers: str) -> RestAnswer:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(status, names, body, 1_000_000_000, 3_000_000_000, fault)
+    return RestAnswer(status, names, body, 1_000_000_000, 3_000_000_000, fault)
 
 
-def a_desk() -> Desk:
-    return Desk(
+def a_desk() -> Scheduler:
+    return Scheduler(
         Pace(limit=2400, share=0.5, spacing_s=2),
-        Queues(SnapshotQueue([], interval_s=3600, retry_s=5), RepairQueue(retry_s=5)),
+        Queues(SnapshotQueue([], interval_s=3600, retry_s=5), BackfillQueue(retry_s=5)),
         delays_s=(5.0, 60.0),
         intervals_s=(600.0, 60.0),
         jitter=lambda: 0.0,
     )
 
 
-def took_time(desk: Desk, now_s: float) -> None:
+def took_time(desk: Scheduler, now_s: float) -> None:
     for _ in range(SAMPLES):
         desk.took_time(Sample(NOW_MS, NOW_MS * 10**6, NOW_MS * 10**6), now_s)
 
 
-def a_running_desk() -> Desk:
+def a_running_desk() -> Scheduler:
     """Its clock is not due in the next ten minutes."""
     desk = a_desk()
     took_time(desk, 600.0)
@@ -44,7 +44,7 @@ def a_running_desk() -> Desk:
     return desk
 
 
-def leaving(desk: Desk, now_s: float) -> Request:
+def leaving(desk: Scheduler, now_s: float) -> RestRequest:
     request = desk.next(now_s, NOW_MS)
     assert request
     return request
@@ -126,7 +126,7 @@ def test_the_used_weight_in_every_answer_counts_in_bad_ones_too() -> None:
         (an_answer(451), "forbidden", 160),
     ],
 )
-def test_nothing_leaves_after_a_bad_answer_before_its_time(answer: Answer, condition: str, until_s: float) -> None:
+def test_nothing_leaves_after_a_bad_answer_before_its_time(answer: RestAnswer, condition: str, until_s: float) -> None:
     desk = a_running_desk()
     desk.snapshots.ask("BTCUSDT", "sequence", 1, 99.0)
     assert desk.judge(leaving(desk, 99.0), answer, 100.0, NOW_MS) != "good"
@@ -179,9 +179,9 @@ class Hours:
     """Workers that repeat their wishes every five seconds, and an exchange that never answers some, in virtual time."""
 
     def __init__(self, fails: str, symbols: list[str]) -> None:
-        self.desk = Desk(
+        self.desk = Scheduler(
             Pace(limit=2400, share=0.5, spacing_s=2),
-            Queues(SnapshotQueue(["PERIODIC"], interval_s=3600, retry_s=5), RepairQueue(retry_s=5)),
+            Queues(SnapshotQueue(["PERIODIC"], interval_s=3600, retry_s=5), BackfillQueue(retry_s=5)),
             delays_s=(5.0, 60.0),
             intervals_s=(600.0, 60.0),
             jitter=lambda: 0.5,
@@ -204,10 +204,10 @@ class Hours:
         for symbol in self.symbols:
             self.desk.snapshots.ask(symbol, "sequence", 1 << 60, now_s)
             for suffix in ("aggTrade", "kline_1m"):
-                wish = RepairWish(stream_of(symbol, suffix), "g", 0, 60_000, NOW_MS * 10**6)
+                wish = BackfillRequest(stream_of(symbol, suffix), "g", 0, 60_000, NOW_MS * 10**6)
                 self.desk.repairs.ask(wish, now_s)
 
-    def take(self, request: Request, now_s: float) -> None:
+    def take(self, request: RestRequest, now_s: float) -> None:
         what = request.wanted.symbol if request.wanted else request.path.partition("?")[0]
         if self.fails in request.path:
             self.failed[what] += 1

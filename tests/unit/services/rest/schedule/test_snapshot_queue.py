@@ -1,6 +1,6 @@
 """Who gets the next snapshot."""
 
-from services.rest.schedule.snapshot_queue import DAY_MS, MAX_WAITING, SnapshotQueue, Wanted
+from services.rest.schedule.snapshot_queue import DAY_MS, MAX_WAITING, QueuedSnapshot, SnapshotQueue
 
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
 HOUR_S = 3600.0
@@ -19,7 +19,7 @@ def next_of(queue: SnapshotQueue, now_s: float, now_ms: int = NOON_MS) -> str | 
 
 
 def answered(queue: SnapshotQueue, symbol: str, last_update_id: int, now_s: float, now_ms: int = NOON_MS) -> None:
-    queue.recorded(Wanted(symbol, "", None, now_s), last_update_id, now_s, now_ms)
+    queue.recorded(QueuedSnapshot(symbol, "", None, now_s), last_update_id, now_s, now_ms)
 
 
 def test_nothing_is_asked_for_before_somebody_wants_it() -> None:
@@ -41,7 +41,7 @@ def test_requests_for_a_symbol_are_one_with_the_highest_need() -> None:
     queue = a_queue()
     queue.ask("A", "sequence", 7, 0.0)
     queue.ask("A", "restart", 5, 1.0)
-    assert queue.next(1.0, NOON_MS) == Wanted("A", "sequence", 7, 1.0)
+    assert queue.next(1.0, NOON_MS) == QueuedSnapshot("A", "sequence", 7, 1.0)
     assert len(queue) == 1
 
 
@@ -227,4 +227,4 @@ def test_somebody_who_waits_makes_an_audit_urgent() -> None:
     queue.ask("B", "audit", 7, 0.0)
     queue.ask("B", "sequence", 5, 1.0)
     queue.ask("B", "audit", 8, 1.0)
-    assert queue.next(1.0, NOON_MS) == Wanted("B", "sequence", 8, 1.0)
+    assert queue.next(1.0, NOON_MS) == QueuedSnapshot("B", "sequence", 8, 1.0)

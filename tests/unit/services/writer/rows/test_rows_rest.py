@@ -8,7 +8,7 @@ import pytest
 
 from binance_streamer.wire.frames import Topic
 from services.writer.rows.rows import Row, RowMaker, Run
-from services.writer.store.losses import Streams
+from services.writer.store.losses import LossTracker
 
 RUN = Run("ingest-BTCUSDT", 77)
 RECV_NS = 1_790_526_539_058_352_268
@@ -90,7 +90,7 @@ def streaming(number: int, seq: int) -> Row:
 
 
 def test_a_row_that_fills_an_old_hole_does_not_set_its_stream_back() -> None:
-    streams = Streams()
+    streams = LossTracker()
     streams.note("ingest-BTCUSDT", [streaming(5000, 1), row_of(TRADE, seq=2)])
     (record,) = streams.changed()
     assert (record.topic, record.seq, record.last_id) == (Topic("aggtrade", "BTCUSDT", ""), 2, 5000)
@@ -100,7 +100,7 @@ def test_a_row_that_fills_an_old_hole_does_not_set_its_stream_back() -> None:
 
 
 def test_rows_of_rest_are_numbered_with_the_others() -> None:
-    streams = Streams()
+    streams = LossTracker()
     streams.note("ingest-BTCUSDT", [streaming(5000, 1), row_of(TRADE, seq=2)])
     streams.lost_positions(RUN, any_stream=False)
     assert streams.note("ingest-BTCUSDT", [streaming(5001, 3)]) == []

@@ -3,15 +3,15 @@
 import pytest
 
 from binance_streamer.wire.frames import Topic
-from services.writer.rows.daily_files import Target
+from services.writer.rows.daily_files import DailyFile
 from services.writer.rows.rows import Row, Run
-from services.writer.store.losses import Damage, Hole, Streams
+from services.writer.store.losses import DamagedSeries, Hole, LossTracker
 from tests.support.writer_peer import aggregate
 
 NAME = "ingest-BTCUSDT"
 TRADES = "btcusdt@aggTrade"
-TARGET = Target("BTCUSDT/aggtrade_BTCUSDT_20260927.csv", b"", "BTCUSDT/aggtrade")
-QUOTES = Target("BTCUSDT/bookticker_BTCUSDT_20260927.csv", b"", "BTCUSDT/bookticker")
+TARGET = DailyFile("BTCUSDT/aggtrade_BTCUSDT_20260927.csv", b"", "BTCUSDT/aggtrade")
+QUOTES = DailyFile("BTCUSDT/bookticker_BTCUSDT_20260927.csv", b"", "BTCUSDT/bookticker")
 
 
 def trade(number: int, *, epoch: int, seq: int, recv_ns: int) -> Row:
@@ -30,7 +30,7 @@ def quote(*, epoch: int, seq: int, recv_ns: int) -> Row:
 
 
 def behind_a_wiped_journal(last: Row, first: Row) -> list[Hole]:
-    streams = Streams()
+    streams = LossTracker()
     streams.note(NAME, [last])
     streams.lost_positions(Run(NAME, first.epoch), any_stream=True)
     return streams.note(NAME, [first])
@@ -48,7 +48,7 @@ def test_ids_that_follow_each_other_prove_that_a_wiped_journal_held_nothing() ->
 
 def test_a_row_that_is_gone_is_listed_though_the_ids_follow_each_other() -> None:
     """Of REST, far behind: sequence numbers say that it was there, nothing says what it filled."""
-    streams = Streams()
+    streams = LossTracker()
     streams.note(NAME, [trade(10, epoch=1, seq=1, recv_ns=1000)])
     streams.lost_positions(Run(NAME, 1), any_stream=False)
     (hole,) = streams.note(NAME, [trade(11, epoch=1, seq=3, recv_ns=2000)])
@@ -66,7 +66,7 @@ def test_a_clock_that_was_set_back_turns_no_hole_around() -> None:
 
 
 def test_of_a_stream_without_an_earlier_row_only_the_time_is_known() -> None:
-    streams = Streams()
+    streams = LossTracker()
     streams.note(NAME, [quote(epoch=1, seq=1, recv_ns=1000)])
     streams.lost_positions(Run(NAME, 1), any_stream=False)
     (hole,) = streams.note(NAME, [trade(7, epoch=1, seq=3, recv_ns=2000)])
@@ -74,7 +74,7 @@ def test_of_a_stream_without_an_earlier_row_only_the_time_is_known() -> None:
 
 
 def test_a_row_that_rest_brought_ends_no_hole() -> None:
-    streams = Streams()
+    streams = LossTracker()
     streams.note(NAME, [trade(10, epoch=1, seq=1, recv_ns=1000)])
     streams.lost_positions(Run(NAME, 1), any_stream=False)
     assert streams.note(NAME, [of_rest(epoch=1, seq=3, recv_ns=1500)]) == []
@@ -86,7 +86,7 @@ def test_a_row_that_rest_brought_ends_no_hole() -> None:
 def test_a_damaged_file_is_a_hole_up_to_the_next_row_that_says_more(
     first: int, expected: list[tuple[int | None, int | None]]
 ) -> None:
-    streams = Streams([], [Damage(TARGET.series, "BTCUSDT", 10, 3000)])
+    streams = LossTracker([], [DamagedSeries(TARGET.series, "BTCUSDT", 10, 3000)])
     holes = streams.note(NAME, [of_rest(epoch=1, seq=1, recv_ns=1500), trade(first, epoch=1, seq=2, recv_ns=2000)])
     assert [(hole.from_id, hole.to_id) for hole in holes] == expected
     assert [(hole.from_ns, hole.to_ns) for hole in holes] == [(2000, 3000)] * len(expected)
