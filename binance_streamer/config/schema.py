@@ -17,7 +17,8 @@ from binance_streamer.config import yaml_base as layers
 from binance_streamer.config.choices import choices_of
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.config.symbols import encode_name, symbol_fault
-from binance_streamer.exchange import streams as exchange
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.streams import UPPER, Stream, stream_of
 from binance_streamer.wire.frames import MAX_FRAME_BYTES
 
 OWN_PATH = Path("recording/streamer.yaml")
@@ -225,14 +226,14 @@ class Config(_Section, frozen=True):
         return Path(self.storage.journal_directory) / encode_name(producer)
 
 
-def streams_of(symbol: SymbolConfig) -> tuple[exchange.Stream, ...]:
-    """The streams of a symbol, parsed; raises `exchange.ExchangeError`."""
-    return tuple(exchange.stream_of(symbol.symbol, suffix) for suffix in symbol.streams)
+def streams_of(symbol: SymbolConfig) -> tuple[Stream, ...]:
+    """The streams of a symbol, parsed; raises `ExchangeError`."""
+    return tuple(stream_of(symbol.symbol, suffix) for suffix in symbol.streams)
 
 
 def has_book(symbol: SymbolConfig) -> bool:
     """Whether an order book can be kept of it: that takes a depth stream and its snapshots."""
-    return symbol.depth_snapshot and any(stream.stream_type == "depth" for stream in streams_of(symbol))
+    return symbol.depth_snapshot and any(stream.type.builds_book for stream in streams_of(symbol))
 
 
 def default_path() -> Path:
@@ -418,7 +419,7 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
         fault = symbol_fault(symbol.symbol)
         if fault:
             raise refuse(f"{place}.symbol", f"{symbol.symbol!r} {fault}")
-        if symbol.symbol != symbol.symbol.translate(exchange.UPPER):
+        if symbol.symbol != symbol.symbol.translate(UPPER):
             raise refuse(f"{place}.symbol", f"{symbol.symbol!r} must be in upper case, as the exchange spells it")
         if symbol.symbol in seen:
             raise refuse(f"{place}.symbol", f"{symbol.symbol!r} is listed twice")
@@ -429,7 +430,7 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
             raise refuse(f"{place}.streams", "a stream is listed twice")
         try:
             streams_of(symbol)
-        except exchange.ExchangeError as error:
+        except ExchangeError as error:
             raise refuse(f"{place}.streams", str(error)) from error
 
 

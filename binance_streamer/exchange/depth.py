@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from binance_streamer.exchange.streams import ExchangeError
+from binance_streamer.exchange.messages import ExchangeError
 
 Level = tuple[str, str]
 """Price and quantity, in the exchange's digits."""

@@ -1,18 +1,16 @@
-"""What REST has of streams: the elements of its answers, which ids they cover, and their row forms.
+"""Rows that REST has of a stream: the elements of an answer, and the ids that they cover.
 
 REST answers lack the event type, the symbol and the event time, and a kline is an array (docs/exchange.md §4).
 """
 
-from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
 
-from binance_streamer.exchange.streams import INTERVAL_MS, ROW_FORMS, ExchangeError, RowForm, Stream
+from binance_streamer.exchange.messages import INTERVAL_MS, ExchangeError
+from binance_streamer.exchange.streams import Stream
 
-REPAIRABLE = frozenset({"aggtrade", "kline"})
-"""Streams of which REST has what was missed, for a while."""
 MOST_AGG_TRADES = 1000
 """Of one answer; its weight is 20, however few are asked for."""
 MOST_KLINES = 499
@@ -21,7 +19,6 @@ KEPT_MS = 48 * 3_600_000
 SURELY_KEPT_MS = 24 * 3_600_000
 """Aggregates of the last 48 hours, the exchange said in August 2026; of the last 24, it had said in May."""
 
-_BAR_KEYS = tuple(f"k.{key}" for key in ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B"))
 _MOST_ID = 2**53
 
 
@@ -39,18 +36,6 @@ class _RestAggregate(msgspec.Struct):
 
 _decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_aggregate = msgspec.json.Decoder(_RestAggregate).decode
-
-REST_ROW_FORMS: dict[str, RowForm] = {
-    "aggtrade": replace(ROW_FORMS["aggtrade"], optional=frozenset({"nq", "E"})),
-    "kline": replace(
-        ROW_FORMS["kline"],
-        optional=frozenset({"k.f", "k.L", "E"}),
-        inner="",
-        array=_BAR_KEYS,
-        constants=(("k.x", b"true"),),
-    ),
-}
-"""Columns are those of the stream's own rows; what REST does not say is an empty cell."""
 
 
 def step_of(stream: Stream) -> int:

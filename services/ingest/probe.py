@@ -8,14 +8,14 @@ from pathlib import Path
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config, streams_of
-from binance_streamer.exchange.streams import ROUTES, Stream
+from binance_streamer.exchange.stream_types import ROUTES
+from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.check_lines import Check, line_of
 from services.ingest.connections.dial import DialError, WebSocketConnection, dial
 from services.ingest.connections.dialler import budget_of, target_of
 from services.ingest.connections.events import Delivered, Ended
 from services.ingest.connections.reader import Reader
 from services.ingest.streams.demux import parse, split
-from services.ingest.streams.silence import is_busy
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.network.reachable import check_addresses
 
@@ -125,9 +125,9 @@ def _verdict(stream: Stream, heard: Mapping[str, float], *, is_silent: bool, sec
     if stream.name in heard:
         return Check(stream.name, "ok", f"the first message after {heard[stream.name]:.1f} s")
     found = f"no message in {seconds:g} s"
-    if is_silent and is_busy(stream):
+    if is_silent and stream.type.is_busy:
         return Check(stream.name, "fail", found, "nothing comes on this path: is network.websocket_url right?")
-    if is_busy(stream):
+    if stream.type.is_busy:
         return Check(stream.name, "fail", found, "is the symbol trading, and does the stream exist?")
     return Check(stream.name, "warn", found, "it may be quiet: nothing comes while nobody trades")
 

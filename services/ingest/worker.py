@@ -11,7 +11,7 @@ import msgspec
 import zmq
 
 from binance_streamer.config.schema import SymbolConfig, streams_of
-from binance_streamer.exchange.streams import UNREADABLE, ExchangeError
+from binance_streamer.exchange.messages import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
 from services.ingest.connections.events import ReaderEvent

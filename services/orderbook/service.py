@@ -10,7 +10,7 @@ import zmq
 
 from binance_streamer.config.schema import Config
 from binance_streamer.exchange.depth import read_quote, read_snapshot, read_update
-from binance_streamer.exchange.streams import ExchangeError
+from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import WireError, encode_topic
 from services.orderbook import messages

@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.rest import MOST_AGG_TRADES, rest_rows, span_of, step_of
-from binance_streamer.exchange.streams import ExchangeError
 from services.rest.market.clock_offset import Sample
 from services.rest.schedule.backfill_queue import BackfillRequest
 from services.rest.schedule.bans import BANNED, TOO_MANY

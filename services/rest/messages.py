@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from binance_streamer.config.symbols import symbol_fault
+from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.rest import step_of
-from binance_streamer.exchange.streams import ExchangeError, Reading, stream_from_name
+from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.wire.frames import WireError, decode_frame
 from services.rest.answers import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, DepthAnswer, RestAnswer, depth_path
 from services.rest.market.clock_offset import Measurement, Step

@@ -18,7 +18,8 @@ import zmq
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.symbols import encode_name
-from binance_streamer.exchange.streams import file_stem, stream_of
+from binance_streamer.exchange.stream_types import file_stem
+from binance_streamer.exchange.streams import stream_of
 from binance_streamer.transport import sockets
 from tests.chaos.oracle import STRICT, Rules
 from tests.chaos.recording import Judged, judged

@@ -11,7 +11,8 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from binance_streamer.exchange.streams import ROW_FORMS, Stream, file_stem, stream_from_name
+from binance_streamer.exchange.stream_types import file_stem, row_form
+from binance_streamer.exchange.streams import Stream, stream_from_name
 from tests.chaos.oracle import STRICT, Gap, Message, Row, Rules, Verdict, judge
 from tests.support.recorded import recorded_files, recorded_rows
 
@@ -129,7 +130,8 @@ class _Content:
     def __init__(self, stream: Stream) -> None:
         suffix = stream.name.partition("@")[2].partition("@")[0]
         self._id_keys = _IDS.get(suffix)
-        form = ROW_FORMS[stream.stream_type]
+        form = row_form(stream.stream_type)
+        assert form is not None
         self._columns = form.columns
         self._levels = form.levels
         self._inner = form.inner

@@ -15,7 +15,8 @@ from typing import Any, Self
 
 from binance_streamer.client.tap import Tap
 from binance_streamer.config import schema as configuration
-from binance_streamer.exchange.streams import file_stem, stream_from_name
+from binance_streamer.exchange.stream_types import file_stem
+from binance_streamer.exchange.streams import stream_from_name
 from tests.support.data import REPOSITORY
 from tests.support.engine import Engine
 from tests.support.waiting import eventually

@@ -10,7 +10,9 @@ import pytest
 import zmq
 
 from binance_streamer.config import schema as configuration
-from binance_streamer.exchange.streams import Reading, link_reader, stream_of
+from binance_streamer.exchange.messages import Reading
+from binance_streamer.exchange.readers import sequence_reader
+from binance_streamer.exchange.streams import stream_of
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
 from services.runtime.clock import monotonic_s
@@ -24,7 +26,7 @@ from tests.support.waiting import eventually
 
 NAME = "ingest-BTCUSDT"
 TRADES = stream_of("BTCUSDT", "trade")
-read_link = link_reader(TRADES) or pytest.fail("trades have ids")
+read_link = sequence_reader(TRADES) or pytest.fail("trades have ids")
 Context = zmq.Context[zmq.Socket[bytes]]
 
 

@@ -6,15 +6,9 @@ from collections.abc import Sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from binance_streamer.exchange.streams import (
-    LARGEST_ID,
-    UNREADABLE,
-    EventReader,
-    ExchangeError,
-    Stream,
-    link_reader,
-    stream_of,
-)
+from binance_streamer.exchange.messages import LARGEST_ID, UNREADABLE, ExchangeError
+from binance_streamer.exchange.readers import EventReader, sequence_reader
+from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire import frames as wire
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.chain import IdChain
@@ -46,7 +40,7 @@ def test_a_link_is_what_the_reader_reads_or_is_refused(
     event = EVENTS[one.stream_type] % numbers
     cut = data.draw(st.integers(0, len(event)))
     spoilt = data.draw(st.sampled_from([event, event[:cut], event[:cut] + b"x" + event[cut + 1 :], event + b" "]))
-    read_link = link_reader(one)
+    read_link = sequence_reader(one)
     assert read_link is not None
     try:
         reading = EventReader(one).read(spoilt)
@@ -175,7 +169,7 @@ def test_a_run_leads_to_where_its_rows_lead_one_by_one(
 ) -> None:
     if before is not None and before.last_id is None:
         before = LastRow("depth", "BTCUSDT", None, None, before.recv_ns)  # a stream has both from its first row on
-    read = link_reader(STREAMS[0])
+    read = sequence_reader(STREAMS[0])
     assert read is not None
     run = EventRun(STREAMS[0], 1)
     expected = before
@@ -191,5 +185,5 @@ def test_a_run_leads_to_where_its_rows_lead_one_by_one(
 
 
 def test_every_stream_whose_ids_link_is_read_by_link() -> None:
-    kinds = {stream.stream_type for stream in STREAMS if link_reader(stream) is not None}
+    kinds = {stream.stream_type for stream in STREAMS if sequence_reader(stream) is not None}
     assert kinds == {"depth", "aggtrade", "trade"}

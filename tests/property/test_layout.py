@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from binance_streamer.exchange.streams import ROW_FORMS
+from binance_streamer.exchange.rows import BOOK_UPDATE
 from services.runtime.delivery.events import MessageColumns
 from services.writer.rows.cells import CellReader
 
@@ -19,7 +19,7 @@ _READABLE = b'0123456789.,:"[]{} ab-eETUux\\'
 
 
 def _reader() -> CellReader:
-    return CellReader(ROW_FORMS["depth"], {"e": b'"depthUpdate"', "s": b'"BTCUSDT"'})
+    return CellReader(BOOK_UPDATE, {"e": b'"depthUpdate"', "s": b'"BTCUSDT"'})
 
 
 def _line(event: bytes) -> tuple[bytes, int | None]:

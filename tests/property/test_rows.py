@@ -10,7 +10,7 @@ import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
 
-from binance_streamer.exchange import streams as exchange
+from binance_streamer.exchange.stream_types import event_name, row_form
 from services.writer.rows.rows import Row, RowMaker, Run
 
 _EPOCH = 2**60
@@ -50,8 +50,9 @@ def _row(stream_type: str, stream: str, event: bytes, symbol: str = "BTCUSDT", p
 def test_a_row_holds_every_value_of_its_event(
     stream_type: str, data: st.DataObject, extras: dict[str, Any], is_spaced: bool
 ) -> None:
-    form = exchange.ROW_FORMS[stream_type]
-    event: dict[str, Any] = {"e": exchange.event_name(stream_type), "s": "BTCUSDT"} if "_" not in stream_type else {}
+    form = row_form(stream_type)
+    assert form is not None
+    event: dict[str, Any] = {"e": event_name(stream_type), "s": "BTCUSDT"} if "_" not in stream_type else {}
     inner: dict[str, Any] = {}
     values: dict[str, Any] = {}
     for column, key in form.columns:

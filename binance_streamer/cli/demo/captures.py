@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.exchange.streams import ExchangeError, stream_from_name, stream_of
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.streams import stream_from_name, stream_of
 
 _STREAM = b'{"stream":"'
 _REST = b'{"rest":"'

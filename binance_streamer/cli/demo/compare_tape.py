@@ -11,7 +11,9 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.config.symbols import encode_name
-from binance_streamer.exchange.streams import ROW_FORMS, RowForm, Stream, file_stem, stream_from_name, suffix_of
+from binance_streamer.exchange.rows import RowForm
+from binance_streamer.exchange.stream_types import file_stem, row_form
+from binance_streamer.exchange.streams import Stream, stream_from_name, suffix_of
 
 _STREAM = b'{"stream":"'
 _DATA = b'","data":'
@@ -42,7 +44,7 @@ class RecordedRows:
     def __init__(self, data_directory: Path, stream: Stream) -> None:
         self.live = RowSet(0, 0)
         self.repaired: dict[str, list[list[str]]] = defaultdict(list)
-        self.form = ROW_FORMS.get(stream.stream_type)
+        self.form = row_form(stream.stream_type)
         columns = [column for column, _ in self.form.columns] if self.form else ["event"]
         for path in _files(data_directory, stream):
             with path.open(newline="", encoding="utf-8") as file:

@@ -3,7 +3,8 @@
 from collections import Counter
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange.streams import ExchangeError, stream_from_name, suffix_of
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.streams import stream_from_name, suffix_of
 
 
 class StreamRow(NamedTuple):

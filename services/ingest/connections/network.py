@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 from binance_streamer.config.schema import Config
-from binance_streamer.exchange.streams import ROUTES, Stream, stream_of
+from binance_streamer.exchange.stream_types import ROUTES
+from binance_streamer.exchange.streams import Stream, stream_of
 from services.ingest.connections import pool as connections
 from services.ingest.connections.dialler import Dialler, DialTarget, Need, target_of
 from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from binance_streamer.exchange.streams import Reading
+from binance_streamer.exchange.messages import Reading
 from services.runtime.gaps.drafts import Gap
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from binance_streamer.exchange.streams import Reading, SequenceIds
+from binance_streamer.exchange.messages import Reading, SequenceIds
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.gaps import RESTART, SEQUENCE, StreamGaps
 from services.ingest.streams.recount import QUIET_NS, Recount, happened_ms

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from binance_streamer.exchange.rest import REPAIRABLE
+from binance_streamer.exchange.stream_types import is_repairable
 from binance_streamer.exchange.streams import Stream
 from services.runtime.gaps.drafts import Gap, GapChange
 from services.runtime.gaps.open_gaps import OpenGap
@@ -32,7 +32,7 @@ class StreamGaps:
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], open_gaps: Sequence[OpenGap] = ()) -> None:
         self._stream = stream
         self._new_gap_id = new_gap_id
-        self._is_repairable = stream.stream_type in REPAIRABLE
+        self._is_repairable = is_repairable(stream.stream_type)
         self._state = OPEN if self._is_repairable else UNREPAIRABLE  # what only a straggler can bring nobody asks for
         self._holes: list[_Hole] = []
         self.count = 0

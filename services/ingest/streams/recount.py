@@ -7,7 +7,7 @@ repeat may carry a later one. The transaction time `T` is part of what happened,
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from binance_streamer.exchange.streams import transact_time_ms
+from binance_streamer.exchange.readers import transact_time_ms
 from services.ingest.streams.arrivals import Arrival
 
 _ENOUGH = 5

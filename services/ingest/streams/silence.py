@@ -10,28 +10,9 @@ from binance_streamer.exchange.streams import Stream
 
 LIVE, WAITING, STALE = "live", "waiting", "stale"
 
-_PATIENCE = {
-    # pushed all the time on a liquid symbol
-    "markprice": 1.0,
-    "depth": 1.0,
-    "bookticker": 1.0,
-    "partialdepth": 1.0,
-    "rpidepth": 5.0,
-    # pushed when somebody trades; a bar is closed every minute even so
-    "aggtrade": 5.0,
-    "trade": 5.0,
-    "kline": 5.0,
-    "continuouskline": 5.0,
-}
-"""In units of `network.stale_timeout`. Other types (forceOrder, tickers) are never stale."""
 _MOST_NAGGING = 32
 _SUSPICIOUS = 10.0
 _SLEPT_S = 5.0
-
-
-def is_busy(stream: Stream) -> bool:
-    """Whether something comes all the time while the symbol trades."""
-    return _PATIENCE.get(stream.stream_type) == 1.0
 
 
 class Stale(NamedTuple):
@@ -46,7 +27,7 @@ class _Expectation:
 
     def __init__(self, stream: Stream, stale_timeout_s: float) -> None:
         self.stream = stream
-        self.patience_s = _PATIENCE.get(stream.stream_type, 0.0) * stale_timeout_s
+        self.patience_s = stream.type.patience * stale_timeout_s
         self.has_been_heard = False
         self.silent_from_s: float | None = None  # None while nothing is connected: then silence means nothing
         self.asked_s = 0.0  # when a new connection was last asked for, or silence began
@@ -154,7 +135,7 @@ class Liveness:
         """aggTrade streams that are silent for very long while depth moves."""
         limit_s = _SUSPICIOUS * self._stale_timeout_s
         streams = self._streams.values()
-        if not self.is_expecting or not any(one.state == LIVE for one in streams if one.stream.stream_type == "depth"):
+        if not self.is_expecting or not any(one.state == LIVE for one in streams if one.stream.type.builds_book):
             return []
         return [
             one.stream.name

@@ -5,15 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from binance_streamer.exchange.streams import (
-    UNREADABLE,
-    EventReader,
-    Reading,
-    SequenceIds,
-    Stream,
-    has_ids,
-    link_reader,
-)
+from binance_streamer.exchange.messages import UNREADABLE, Reading, SequenceIds
+from binance_streamer.exchange.readers import EventReader, sequence_reader
+from binance_streamer.exchange.stream_types import Continuity
+from binance_streamer.exchange.streams import Stream
 from services.ingest.streams import demux as routing
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.backfill import BackfillPage
@@ -29,8 +24,6 @@ _DAY_MS = 86_400_000
 OVERLAP_S = 1.0
 """A connection that has been delivering for less may have been opened behind a message in flight on another one."""
 QUIET_S = 30.0
-_IDS_GROW = frozenset({"bookticker", "partialdepth"})
-_BARS = frozenset({"kline", "continuouskline"})
 
 
 class Tracker(Protocol):
@@ -61,7 +54,7 @@ class StreamRecorder:
         self.read = EventReader(stream).read
         self.prefix = routing.prefix_of(stream.name.encode())
         """What its messages begin with."""
-        self._read_link = link_reader(stream)
+        self._read_link = sequence_reader(stream)
         self._holes = StreamGaps(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.last: Arrival | None = None
         self.tracker = _tracker(stream, self._holes, last_row, lambda: self.last)
@@ -73,7 +66,7 @@ class StreamRecorder:
         self._noted_id = last_row.last_id if last_row else None
         """Of the newest row so far; the tracker is further where it has released several."""
         self.recorded_s = self.told_s = 0.0
-        self.is_anchored = stream.stream_type != "depth"
+        self.is_anchored = not stream.type.builds_book
         """Whether a snapshot has been asked for since the stream began, or was lost."""
 
     @property
@@ -184,7 +177,7 @@ class StreamRecorder:
 
     def lose(self, reason: str) -> Sequence[Outcome]:
         """Something may be missing from here on."""
-        self.is_anchored = self.stream.stream_type != "depth"
+        self.is_anchored = not self.stream.type.builds_book
         return self.tracker.lost(reason)
 
     def is_covered(self, ended: int, others: Mapping[int, float], now_s: float) -> bool:
@@ -227,11 +220,13 @@ def latest_ms(recv_ns: int) -> int:
 def _tracker(
     stream: Stream, holes: StreamGaps, last_row: LastRow | None, newest_row: Callable[[], Arrival | None]
 ) -> Tracker:
-    if has_ids(stream.stream_type):
-        return IdChain(holes, last_row=last_row, newest_row=newest_row)
-    if stream.stream_type in _BARS:
-        return KlineTracker(holes, last_row=last_row)
-    return OverlapTracker(holes, last_row=last_row, ids_grow=stream.stream_type in _IDS_GROW)
+    match stream.type.continuity:
+        case Continuity.SEQUENCE:
+            return IdChain(holes, last_row=last_row, newest_row=newest_row)
+        case Continuity.KLINES:
+            return KlineTracker(holes, last_row=last_row)
+        case Continuity.GROWING | Continuity.NONE as continuity:
+            return OverlapTracker(holes, last_row=last_row, ids_grow=continuity is Continuity.GROWING)
 
 
 def _never_follows(_connection: int, _recv_ns: int, _link: SequenceIds) -> bool:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange.rest import REPAIRABLE
-from binance_streamer.exchange.streams import LARGEST_ID, ExchangeError, Reading, SequenceIds, Stream
+from binance_streamer.exchange.messages import LARGEST_ID, ExchangeError, Reading, SequenceIds
+from binance_streamer.exchange.stream_types import is_repairable
+from binance_streamer.exchange.streams import Stream
 from services.ingest.connections.events import Delivered
 from services.ingest.streams import demux as routing
 from services.ingest.streams.arrivals import Arrival, Outcome
@@ -169,7 +170,7 @@ class StreamSet:
     def restore(self, rows: Mapping[str, LastRow], reason: str) -> None:
         """The journal did not take what was collected, or has a gap of its own: go on from what it has."""
         for name, feed in self.feeds.items():
-            if name in rows and feed.stream.stream_type in REPAIRABLE:
+            if name in rows and is_repairable(feed.stream.stream_type):
                 feed.restore(rows[name], reason)
                 self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
 
@@ -183,7 +184,7 @@ class StreamSet:
 
     def has_lost(self, name: str, to_id: int | None, reason: str) -> None:
         """The producer lists a gap of its own that ends with this id: a book begins anew behind it."""
-        if name in self.feeds and self.feeds[name].stream.stream_type == "depth" and to_id is not None:
+        if name in self.feeds and self.feeds[name].stream.type.builds_book and to_id is not None:
             self.anchors.append(Anchor(to_id, reason))
 
     def _forget(self, connection: int, route: str) -> None:
@@ -283,7 +284,7 @@ class StreamSet:
                     self.anchors.append(Anchor(outcome.reading.previous_id or 0, "connected"))
             else:
                 self._list(outcome)
-                if feed.stream.stream_type == "depth" and outcome.to_id is not None and outcome.state != REPAIRED:
+                if feed.stream.type.builds_book and outcome.to_id is not None and outcome.state != REPAIRED:
                     self.anchors.append(Anchor(outcome.to_id, outcome.reason))
 
     def _list(self, gap: Gap) -> None:

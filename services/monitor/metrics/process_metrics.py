@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import Metric
 
-from binance_streamer.exchange.streams import ROUTES
+from binance_streamer.exchange.stream_types import ROUTES
 from binance_streamer.wire.statuses import BusStatus, IngestStatus, JournalStatus, RestStatus, Status, WriterStatus
 from services.monitor.metrics.families import Rows, counter, gauge, summary
 from services.monitor.view.picture import DiskPart, Snapshot

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from binance_streamer.exchange.streams import INTERVAL_MS, ExchangeError, Stream, stream_from_name
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.streams import Stream, missing_count, stream_from_name
 from services.monitor.view.picture import GapPart
 
 MAX_GAPS = 10_000
@@ -169,10 +170,7 @@ def _missed(name: str, from_id: int | None, to_id: int | None) -> int | None:
         stream = stream_from_name(name)
     except ExchangeError:
         return None
-    if stream.stream_type in ("aggtrade", "trade"):
-        return max(0, to_id - from_id)
-    interval_ms = INTERVAL_MS.get(stream.variant.rpartition("_")[2]) if "kline" in stream.stream_type else None
-    return max(0, to_id - from_id) // interval_ms if interval_ms else None
+    return missing_count(stream, from_id, to_id)
 
 
 def _part(gap: ListedGap) -> GapPart:

@@ -7,21 +7,12 @@ from typing import Any
 
 import msgspec
 
-from binance_streamer.exchange.streams import ROW_FORMS
+from binance_streamer.exchange.stream_types import STREAM_TYPES
 from binance_streamer.wire.frames import WireError, decode_frame
 from binance_streamer.wire.statuses import BookStatus
 from services.monitor.view.picture import BookPart
 from services.monitor.view.traffic import Lane
 
-_PRICE_COLUMNS = {
-    "aggtrade": "price",
-    "trade": "price",
-    "markprice": "mark_price",
-    "ticker": "last_price",
-    "miniticker": "close",
-    "kline": "close",
-}
-"""By preference: what is traded, before what is computed."""
 _SHOWN_LEVELS = 5
 
 
@@ -81,9 +72,9 @@ class BookLane:
 def price_of(lanes: Iterable[Lane]) -> str | None:
     """The last price, from the stream that says it best; the exchange's digits."""
     by_type = {lane.stream.stream_type: lane for lane in lanes if lane.newest is not None}
-    for stream_type, column in _PRICE_COLUMNS.items():
-        if stream_type in by_type:
-            return _cell(by_type[stream_type], column)
+    for stream_type in STREAM_TYPES.values():
+        if stream_type.price_column and stream_type.name in by_type:
+            return _cell(by_type[stream_type.name], stream_type.price_column)
     return None
 
 
@@ -98,7 +89,9 @@ def spread_of(lanes: Iterable[Lane], book: BookPart | None) -> str | None:
 
 
 def _cell(lane: Lane, column: str) -> str | None:
-    keys = dict(ROW_FORMS[lane.stream.stream_type].columns)[column].split(".")
+    form = lane.stream.type.row
+    assert form is not None, f"{lane.stream.stream_type} has no columns"
+    keys = dict(form.columns)[column].split(".")
     try:
         value: Any = msgspec.json.decode(decode_frame(lane.newest or b"")[1].get("event", b""))
         for key in keys:

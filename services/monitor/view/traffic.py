@@ -8,7 +8,9 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 
-from binance_streamer.exchange.streams import EventReader, ExchangeError, Stream
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.readers import EventReader
+from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
 from services.monitor.view.picture import Latency, Series
 

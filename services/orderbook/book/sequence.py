@@ -13,7 +13,7 @@ from random import Random
 from typing import NamedTuple
 
 from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate
-from binance_streamer.exchange.streams import ExchangeError
+from binance_streamer.exchange.messages import ExchangeError
 from services.orderbook.book.audit import Audit, Outcome, Trail, audit
 from services.orderbook.book.book import OrderBook
 

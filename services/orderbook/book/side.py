@@ -12,7 +12,7 @@ from decimal import Decimal
 from itertools import islice
 
 from binance_streamer.exchange.depth import Level
-from binance_streamer.exchange.streams import ExchangeError
+from binance_streamer.exchange.messages import ExchangeError
 
 _MOST_NEAR = 1024
 """Prices kept in order; beyond it those without a level are dropped, and the worse half if that is not enough."""

@@ -10,7 +10,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 import msgpack
 
-from binance_streamer.exchange.streams import Reading, SequenceIds, Stream
+from binance_streamer.exchange.messages import Reading, SequenceIds
+from binance_streamer.exchange.streams import Stream
 from services.runtime.gaps.drafts import Draft
 
 _KEYS_IN_HEAD = ("symbol", "stream", "source", "producer", "epoch", "connection")

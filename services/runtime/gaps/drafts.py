@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange.rest import REPAIRABLE
-from binance_streamer.exchange.streams import Reading, has_ids
+from binance_streamer.exchange.messages import Reading
+from binance_streamer.exchange.stream_types import has_sequence_ids, is_repairable
 from services.runtime.journal.segments import LastRow
 
 
@@ -77,7 +77,7 @@ def bounds_of(ids: tuple[int | None, int | None], times_ns: tuple[int, int]) -> 
 
 def state_of_new(stream_type: str, bounds: Bounds) -> str:
     """The state of a gap when it is listed: open where REST can be asked for what is missing."""
-    return "open" if stream_type in REPAIRABLE and bounds.from_id is not None else "unrepairable"
+    return "open" if is_repairable(stream_type) and bounds.from_id is not None else "unrepairable"
 
 
 def gap_draft(gap: Gap, recv_ns: int) -> Draft:
@@ -116,7 +116,7 @@ class Losses:
             return None  # a late row, which does not say where the stream goes on
         del self._open[stream]
         from_id = last.last_id if last else None
-        to_id = draft.reading.previous_id if draft.reading and has_ids(draft.stream_type) else None
+        to_id = draft.reading.previous_id if draft.reading and has_sequence_ids(draft.stream_type) else None
         if from_id is not None and from_id == to_id:
             return None  # only late rows were lost: their hole is listed still
         self._count += 1

@@ -9,8 +9,11 @@ from typing import Any
 
 import msgspec
 
-from binance_streamer.exchange.rest import REPAIRABLE, rest_row
-from binance_streamer.exchange.streams import EventReader, ExchangeError, Reading, has_ids, stream_from_name
+from binance_streamer.exchange.messages import ExchangeError, Reading
+from binance_streamer.exchange.readers import EventReader
+from binance_streamer.exchange.rest import rest_row
+from binance_streamer.exchange.stream_types import has_sequence_ids, is_repairable
+from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.wire import frames as wire
 from binance_streamer.wire.frames import Position
 from services.runtime.gaps.open_gaps import OpenGaps, with_gap, with_row
@@ -86,7 +89,7 @@ def following_row(before: LastRow | None, stream_type: str, symbol: str, reading
     """
     last_id, event_time_ms = reading.last_id, reading.event_time_ms
     if before is not None and before.last_id is not None and before.event_time_ms is not None:
-        is_new_count = has_ids(stream_type) and event_time_ms > before.event_time_ms
+        is_new_count = has_sequence_ids(stream_type) and event_time_ms > before.event_time_ms
         if last_id is None or (last_id < before.last_id and not is_new_count):
             last_id = before.last_id
         event_time_ms = max(event_time_ms, before.event_time_ms)
@@ -103,7 +106,7 @@ def note_gap(rows: dict[str, LastRow], fields: Mapping[str, Any]) -> None:
     """
     stream = fields["stream"]
     row = rows.get(stream)
-    if row is None or row.stream_type not in REPAIRABLE:
+    if row is None or not is_repairable(row.stream_type):
         return
     open_gaps = with_gap(row.open_gaps, fields)
     last_id, event_time_ms = row.last_id, row.event_time_ms

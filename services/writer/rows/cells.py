@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
-from binance_streamer.exchange.streams import IMPLIED_BY_FILE, RowForm
+from binance_streamer.exchange.rows import IMPLIED_BY_FILE, RowForm
 from services.runtime.delivery.events import Known, MessageColumns
 from services.writer.rows.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, is_json, layout_of
 

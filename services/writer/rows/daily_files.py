@@ -5,7 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from binance_streamer.config.symbols import encode_name, symbol_fault
-from binance_streamer.exchange import streams as exchange
+from binance_streamer.exchange.stream_types import STREAM_TYPES
 
 DAY_NS = 86_400 * 10**9
 DAY_MS = 86_400_000
@@ -49,7 +49,7 @@ def day_of(day_ms: int | None, recv_ns: int) -> int:
 def is_free_stem(stream_type: str) -> bool:
     """Whether a stream type of ours gives file names that no stream of the exchange can have."""
     return _is_own_type(stream_type) is not None and not any(
-        stream_type.startswith(f"{known}_") for known in exchange.ROW_FORMS if exchange.event_name(known)
+        stream_type.startswith(f"{known}_") for known in STREAM_TYPES
     )
 
 

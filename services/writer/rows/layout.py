@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from binance_streamer.exchange.streams import RowForm
+from binance_streamer.exchange.rows import RowForm
 from services.runtime.delivery.events import Known, MessageColumns
 
 NUMBER_BYTES = b"0123456789."

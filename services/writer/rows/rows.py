@@ -11,8 +11,10 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.config.symbols import encode_name, symbol_fault
-from binance_streamer.exchange import streams as exchange
-from binance_streamer.exchange.rest import REST_ROW_FORMS
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.rows import RowForm
+from binance_streamer.exchange.stream_types import event_name, file_stem, rest_row_form, row_form
+from binance_streamer.exchange.streams import stream_from_name, stream_variant
 from binance_streamer.wire.frames import Topic
 from services.runtime.delivery.events import EventFrames, MessageColumns, head_of, read_frames
 from services.writer.rows.cells import CellReader, RowFault, quoted, text_cell
@@ -95,20 +97,21 @@ class RowRoute:
         self.folder = encode_name(symbol)
         self.stem = stream_type
         self.header = _EVENT_HEADER
-        variant = exchange.stream_variant(stream_type, stream)
+        variant = stream_variant(stream_type, stream)
         self.topic = Topic(stream_type, symbol, variant)
         self.is_of_all_symbols = stream_type == CLOCK and symbol == EXCHANGE_SYMBOL
-        form = exchange.ROW_FORMS.get(stream_type)
-        if exchange.event_name(stream_type) is not None:
+        form = row_form(stream_type)
+        if event_name(stream_type) is not None:
             self.fault = _stream_fault(stream_type, symbol, stream)
         elif form is None and not is_free_stem(stream_type):
             self.fault = "the stream type cannot be part of a file name"
         if self.fault is None:
-            self.stem = exchange.file_stem(stream_type, variant)
+            self.stem = file_stem(stream_type, variant)
         if form is not None:
             self.cells = self.rest_cells = CellReader(form, _implied(stream_type, symbol, variant, form))
-            if stream_type in REST_ROW_FORMS:
-                self.rest_cells = CellReader(REST_ROW_FORMS[stream_type], {})
+            rest_form = rest_row_form(stream_type)
+            if rest_form is not None:
+                self.rest_cells = CellReader(rest_form, {})
             request = "requested_ns," if self.with_request else ""
             self.header = f"{','.join(column for column, _ in form.columns)},{request}{TAIL}\n".encode()
         elif stream_type in OWN_COLUMNS:
@@ -281,7 +284,7 @@ class RowMaker:
             event, stream_type, stream, source = frame, "", "", ""
         topic = None
         if stream_type and symbol_fault(data.symbol) is None and (data.producer, data.epoch) == run:
-            topic = Topic(stream_type, data.symbol, exchange.stream_variant(stream_type, stream))
+            topic = Topic(stream_type, data.symbol, stream_variant(stream_type, stream))
         folder = raw_folder(run.producer, data.symbol)
         encoding, text = _raw_text(event)
         line = b"%b,%b,%b,%b,%b,%d,%d,%d,%b\n" % (
@@ -315,8 +318,8 @@ def raw_identity(series: str, stream_type: str, stream: str) -> str:
 
 def _stream_fault(stream_type: str, symbol: str, stream: str) -> str | None:
     try:
-        found = exchange.stream_from_name(stream)
-    except exchange.ExchangeError:
+        found = stream_from_name(stream)
+    except ExchangeError:
         return "the stream is not one of the exchange's"
     if found.stream_type != stream_type:
         return "the stream is of another type"
@@ -325,9 +328,9 @@ def _stream_fault(stream_type: str, symbol: str, stream: str) -> str | None:
     return None if found.name == stream else "the stream is spelt otherwise"  # two would share a file and a topic
 
 
-def _implied(stream_type: str, symbol: str, variant: str, form: exchange.RowForm) -> dict[str, bytes]:
+def _implied(stream_type: str, symbol: str, variant: str, form: RowForm) -> dict[str, bytes]:
     quoted_symbol = msgspec.json.encode(symbol)
-    implied = {"e": msgspec.json.encode(exchange.event_name(stream_type)), "s": quoted_symbol}
+    implied = {"e": msgspec.json.encode(event_name(stream_type)), "s": quoted_symbol}
     if form.inner:
         implied[f"{form.inner}.s"] = quoted_symbol
     if "open_time" in dict(form.columns) and form.inner:

@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from binance_streamer.exchange import streams as exchange
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.readers import EventReader
+from binance_streamer.exchange.stream_types import event_name, has_sequence_ids
+from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.wire.frames import Topic
 from services.runtime.gaps.drafts import Bounds, bounds_of, state_of_new
 from services.writer.rows.own_rows import MAX_NUMBER
@@ -61,8 +64,8 @@ class Hole(NamedTuple):
     def state(self) -> str:
         """Open where REST can be asked for what is missing."""
         try:
-            stream_type = exchange.stream_from_name(self.stream).stream_type
-        except exchange.ExchangeError:  # of our own messages
+            stream_type = stream_from_name(self.stream).stream_type
+        except ExchangeError:  # of our own messages
             stream_type = ""
         return state_of_new(stream_type, Bounds(*self[2:6]))
 
@@ -163,7 +166,7 @@ class LossTracker:
 
 def _is_late(row: Row) -> bool:
     """Return True if the row may fill an old hole, so that it does not say where its stream goes on."""
-    return row.topic is not None and row.event is None and exchange.has_ids(row.topic.stream_type)
+    return row.topic is not None and row.event is None and has_sequence_ids(row.topic.stream_type)
 
 
 def _follows(state: _State, row: Row) -> bool:
@@ -214,17 +217,17 @@ def _recv_ns(state: _State) -> int:
 
 def _label(topic: Topic, stream: str) -> str:
     """The exchange's name of a stream; our own messages carry another stream's name, theirs is the topic."""
-    return stream if exchange.event_name(topic.stream_type) else ".".join(topic)
+    return stream if event_name(topic.stream_type) else ".".join(topic)
 
 
 def _ids(row: Row) -> tuple[int | None, int | None]:
     """The ids (previous, last] that an exchange's message covers, None where they prove nothing."""
-    if row.topic is None or row.event is None or not exchange.has_ids(row.topic.stream_type):
+    if row.topic is None or row.event is None or not has_sequence_ids(row.topic.stream_type):
         return None, None
     try:
-        reader = exchange.EventReader(exchange.stream_from_name(row.stream))
+        reader = EventReader(stream_from_name(row.stream))
         reading = reader.read(row.event)
-    except exchange.ExchangeError:
+    except ExchangeError:
         return None, None
     return _in_range(reading.previous_id), _in_range(reading.last_id)
 

@@ -1,4 +1,4 @@
-"""The difference in docs/adding-a-stream.md is one that records the stream."""
+"""The difference in docs/adding-a-stream.md is all that a new stream type takes."""
 
 import os
 import re
@@ -10,40 +10,22 @@ from pathlib import Path
 from tests.support.data import REPOSITORY
 from tests.support.differences import apply_difference
 
-_RECORD = """
-import msgpack
-from binance_streamer.exchange.streams import EventReader, stream_of
-from services.ingest.streams.silence import is_busy
-from services.writer.rows.rows import RowMaker, Run
-
-stream = stream_of("BTCUSDT", "openInterest@3s")
-event = b'{"e":"openInterest","E":1790526539033,"s":"BTCUSDT","o":"81234.567"}'
-data = {"symbol": stream.symbol, "stream": stream.name, "recv_ns": 1790526539100000000, "producer": "p", "epoch": 7,
-        "seq": 1, "source": "ws", "event": event}
-(row,) = RowMaker().rows(Run("p", 7), 0, [msgpack.packb((stream.stream_type, data))], now_ns=0)
-print(stream.route, is_busy(stream), EventReader(stream).read(event).event_time_ms)
-print(row.target.path)
-print((row.target.header + row.line).decode(), end="")
-"""
+_TEST = "tests/unit/binance_streamer/exchange/test_stream_types.py"
 
 
-def test_the_difference_records_a_row(tmp_path: Path) -> None:
+def test_the_difference_makes_a_stream_type_with_its_test(tmp_path: Path) -> None:
     page = (REPOSITORY / "docs" / "adding-a-stream.md").read_text(encoding="utf-8")
     (difference,) = re.findall(r"```diff\n(.*?)```", page, flags=re.DOTALL)
-    for package in ("binance_streamer", "services"):
-        shutil.copytree(REPOSITORY / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("binance_streamer", "services", "docs"):
+        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (_TEST, "tests/support/data.py", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / name)
+    for package in {*(tmp_path / _TEST).parents, tmp_path / "tests/support"} - {tmp_path, *tmp_path.parents}:
+        (package / "__init__.py").touch()
     apply_difference(difference, tmp_path)  # where a hunk does not fit, bring the page up to date
-    done = subprocess.run(
-        [sys.executable, "-c", _RECORD],
-        check=False,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout.splitlines() == [
-        "market True 1790526539033",
-        "BTCUSDT/openinterest_3s_BTCUSDT_20260927.csv",
-        "event_time,open_interest,recv_ns,epoch,seq,source,extra",
-        "1790526539033,81234.567,1790526539100000000,7,1,ws,",
-    ], done.stderr
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", _TEST]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, check=False, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "test_a_message_of_each_type[openInterest@3s] PASSED" in done.stdout

@@ -2,9 +2,11 @@
 
 import pytest
 
-from binance_streamer.exchange import streams as exchange
+from binance_streamer.exchange.messages import ExchangeError, Reading
+from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rest import rest_rows
-from binance_streamer.exchange.streams import EventReader, ExchangeError, Reading, Stream, stream_of
+from binance_streamer.exchange.stream_types import file_stem
+from binance_streamer.exchange.streams import Stream, stream_from_name, stream_of, suffix_of
 
 AGG_TRADE = (
     b'{"e":"aggTrade","E":1790526539033,"a":3466782974,"s":"BTCUSDT","p":"84551.10","q":"0.030","nq":"0.030",'
@@ -42,20 +44,20 @@ KLINE = (
 )
 def test_a_suffix_names_a_stream_and_back(suffix: str, expected: Stream) -> None:
     assert stream_of("BTCUSDT", suffix) == expected
-    assert exchange.stream_from_name(expected.name) == expected
-    assert exchange.suffix_of(expected.name) == suffix
+    assert stream_from_name(expected.name) == expected
+    assert suffix_of(expected.name) == suffix
 
 
 def test_a_delivery_contract_keeps_its_underscore() -> None:
     stream = stream_of("BTCUSDT_260925", "next_quarter@continuousKline_1m")
     assert stream.name == "btcusdt_260925_next_quarter@continuousKline_1m"
-    assert exchange.stream_from_name(stream.name) == stream
-    assert exchange.suffix_of(stream.name) == "next_quarter@continuousKline_1m"
+    assert stream_from_name(stream.name) == stream
+    assert suffix_of(stream.name) == "next_quarter@continuousKline_1m"
 
 
 @pytest.mark.parametrize("name", ["gap.BTCUSDT.", "other", "", "continuousKline_1m"])
 def test_a_name_that_is_not_the_exchange_s_stays_as_it_is(name: str) -> None:
-    assert exchange.suffix_of(name) == name
+    assert suffix_of(name) == name
 
 
 def test_only_ascii_letters_are_put_into_lower_case() -> None:
@@ -111,7 +113,7 @@ def test_a_field_that_the_exchange_adds_is_no_fault() -> None:
 
 
 def test_file_names_show_the_variant_only_where_it_is_not_the_default() -> None:
-    stems = [exchange.file_stem(s.stream_type, s.variant) for s in map(exchange.stream_from_name, [
+    stems = [file_stem(s.stream_type, s.variant) for s in map(stream_from_name, [
         "btcusdt@aggTrade", "btcusdt@depth@0ms", "btcusdt@depth@100ms", "btcusdt@depth", "btcusdt@kline_1m",
         "btcusdt@markPrice@1s", "btcusdt@markPrice", "btcusdt@depth5@500ms", "btcusdt@rpiDepth@500ms",
     ])]  # fmt: skip

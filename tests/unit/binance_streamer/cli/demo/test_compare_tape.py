@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.cli.demo.compare_tape import StreamComparison, cells, verdicts
-from binance_streamer.exchange.streams import ROW_FORMS
+from binance_streamer.exchange.stream_types import row_form
 
 TRADE = b'{"e":"aggTrade","E":5,"s":"BTCUSDT","a":%d,"p":"1.50","q":"2","f":1,"l":2,"T":4,"m":true}'
 HEADER = (
@@ -64,7 +64,7 @@ def test_a_missing_file_is_a_difference(tmp_path: Path) -> None:
 
 def test_levels_lose_their_quotes_and_keep_their_digits() -> None:
     event = b'{"E":1,"T":2,"U":3,"u":4,"pu":5,"b":[["58710.20","0.014"],["1.0","0"]],"a":[]}'
-    assert cells(event, ROW_FORMS["depth"]) == ["3", "4", "5", "2", "1", "[[58710.20,0.014],[1.0,0]]", "[]"]
+    assert cells(event, row_form("depth")) == ["3", "4", "5", "2", "1", "[[58710.20,0.014],[1.0,0]]", "[]"]
 
 
 def test_the_inside_of_a_kline_is_found() -> None:
@@ -73,7 +73,7 @@ def test_the_inside_of_a_kline_is_found() -> None:
         b'"x":false,"f":12,"L":13}}'
     )
     expected = ["1", "3", "4", "5", "6", "7", "2", "8", "9", "10", "11", "0", "false", "12", "13", "9"]
-    assert cells(event, ROW_FORMS["kline"]) == expected
+    assert cells(event, row_form("kline")) == expected
 
 
 def repaired(number: int, price: str = "1.50") -> str:

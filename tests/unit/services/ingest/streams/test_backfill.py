@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from binance_streamer.exchange.streams import ExchangeError, Stream, stream_of
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire.frames import WireError
 from services.ingest.streams.backfill import BackfillPage, BackfillRequests, read_page
 from services.ingest.streams.stream import StreamRecorder

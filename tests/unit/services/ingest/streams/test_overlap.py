@@ -2,7 +2,8 @@
 
 import itertools
 
-from binance_streamer.exchange.streams import Reading, stream_of
+from binance_streamer.exchange.messages import Reading
+from binance_streamer.exchange.streams import stream_of
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.gaps import StreamGaps
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker

@@ -3,7 +3,7 @@
 import pytest
 
 from binance_streamer.exchange.depth import read_snapshot, read_update
-from binance_streamer.exchange.streams import ExchangeError
+from binance_streamer.exchange.messages import ExchangeError
 from services.orderbook.book.book import OrderBook, TrustedRange
 from tests.support.depth import pairs, snapshot, update
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from binance_streamer.exchange.streams import ExchangeError
+from binance_streamer.exchange.messages import ExchangeError
 from services.orderbook.book import side as module
 from services.orderbook.book.side import Side
 from tests.support.depth import pairs

@@ -2,7 +2,7 @@
 
 import pytest
 
-from binance_streamer.exchange.streams import Reading
+from binance_streamer.exchange.messages import Reading
 from services.runtime.gaps.drafts import Draft, Gap, Losses, gap_draft
 from services.runtime.journal.segments import LastRow
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from binance_streamer.exchange.streams import Reading
+from binance_streamer.exchange.messages import Reading
 from services.runtime.journal.segments import LastRow, following_row
 
 BEFORE = LastRow("depth", "BTCUSDT", 100, 5000, 1)

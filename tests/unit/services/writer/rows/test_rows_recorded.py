@@ -8,7 +8,8 @@ from typing import Any
 import msgpack
 import pytest
 
-from binance_streamer.exchange import streams as exchange
+from binance_streamer.exchange.stream_types import row_form
+from binance_streamer.exchange.streams import stream_from_name
 from services.writer.rows.rows import RowMaker, Run
 from tests.support.data import captured, market_data
 
@@ -26,7 +27,7 @@ def test_recorded_messages_keep_their_values(folder: str, every: int) -> None:
         if message.name.startswith("/"):
             stream_type, symbol = "depth_snapshot", message.name.partition("symbol=")[2].partition("&")[0]
         else:
-            stream = exchange.stream_from_name(message.name)
+            stream = stream_from_name(message.name)
             stream_type, symbol = stream.stream_type, stream.symbol
         data = {
             "symbol": symbol, "stream": message.name, "recv_ns": message.recv_ns, "producer": "p", "epoch": 7,
@@ -43,7 +44,8 @@ def test_recorded_messages_keep_their_values(folder: str, every: int) -> None:
 
 def _check(stream_type: str, found: dict[str, str], event: bytes) -> None:
     members: dict[str, Any] = json.loads(event, parse_float=str, parse_int=str)
-    form = exchange.ROW_FORMS[stream_type]
+    form = row_form(stream_type)
+    assert form is not None
     for column, key in form.columns:
         value = members.get(form.inner, {}) if "." in key else members
         value = value.get(key.rpartition(".")[2], "")

@@ -1,0 +1,110 @@
+"""The columns of recorded rows, by the exchange's keys; those of its own daily archive come first."""
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True)
+class RowForm:
+    """How a message becomes a row of a recorded file.
+
+    `columns` are (column, key); a key `k.t` is the member t of the object `inner`, k. `levels` are the keys whose value
+    is a list of [price, quantity]. `optional` keys leave an empty cell where an older message lacks them. `day` is the
+    key of the millisecond time that decides the UTC day. A message that is an array has the keys of `array` in their
+    order; `constants` are what its place says of it.
+    """
+
+    columns: tuple[tuple[str, str], ...]
+    day: str
+    levels: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    inner: str = ""
+    array: tuple[str, ...] = ()
+    constants: tuple[tuple[str, bytes], ...] = ()
+
+
+def columns(text: str) -> tuple[tuple[str, str], ...]:
+    """Split `column=key column=key …` into pairs (column, key), in their order."""
+    pairs = [word.split("=") for word in text.split()]
+    return tuple((column, key) for column, key in pairs)
+
+
+IMPLIED_BY_FILE = frozenset({"e", "s"})
+"""Event type and symbol: left out of a row where they are what the file's place says."""
+
+AGG_TRADE = RowForm(
+    columns(
+        "agg_trade_id=a price=p quantity=q first_trade_id=f last_trade_id=l transact_time=T is_buyer_maker=m "
+        "event_time=E normal_quantity=nq"
+    ),
+    day="T",
+    optional=frozenset({"nq"}),
+)
+TRADE = RowForm(
+    columns("id=t price=p qty=q time=T is_buyer_maker=m event_time=E order_type=X"),
+    day="T",
+    optional=frozenset({"X"}),
+)
+BOOK_UPDATE = RowForm(
+    columns("first_update_id=U final_update_id=u prev_final_update_id=pu transact_time=T event_time=E bids=b asks=a"),
+    day="T",
+    levels=frozenset("ba"),
+)
+BOOK_TICKER = RowForm(
+    columns(
+        "update_id=u best_bid_price=b best_bid_qty=B best_ask_price=a best_ask_qty=A transaction_time=T event_time=E"
+    ),
+    day="T",
+)
+KLINE = RowForm(
+    columns(
+        "open_time=k.t open=k.o high=k.h low=k.l close=k.c volume=k.v close_time=k.T quote_volume=k.q count=k.n "
+        "taker_buy_volume=k.V taker_buy_quote_volume=k.Q ignore=k.B is_closed=k.x first_trade_id=k.f "
+        "last_trade_id=k.L event_time=E"
+    ),
+    day="k.t",
+    inner="k",
+)
+MARK_PRICE = RowForm(
+    columns(
+        "event_time=E mark_price=p mark_price_average=ap index_price=i estimated_settle_price=P funding_rate=r "
+        "next_funding_time=T"
+    ),
+    day="E",
+    optional=frozenset({"ap"}),
+)
+FORCE_ORDER = RowForm(
+    columns(
+        "side=o.S order_type=o.o time_in_force=o.f original_quantity=o.q price=o.p average_price=o.ap "
+        "order_status=o.X last_filled_quantity=o.l accumulated_quantity=o.z transact_time=o.T event_time=E"
+    ),
+    day="o.T",
+    inner="o",
+)
+MINI_TICKER = RowForm(columns("event_time=E close=c open=o high=h low=l volume=v quote_volume=q"), day="E")
+TICKER = RowForm(
+    columns(
+        "event_time=E price_change=p price_change_percent=P weighted_average_price=w last_price=c last_quantity=Q "
+        "open=o high=h low=l volume=v quote_volume=q open_time=O close_time=C "
+        "first_trade_id=F last_trade_id=L count=n"
+    ),
+    day="E",
+)
+
+SNAPSHOT_TYPE = "depth_snapshot"
+"""Our word for depth snapshots: an answer of REST, and no stream of the exchange."""
+DEPTH_SNAPSHOT = RowForm(
+    columns("last_update_id=lastUpdateId transact_time=T event_time=E bids=bids asks=asks"),
+    day="T",
+    levels=frozenset({"bids", "asks"}),
+)
+
+# REST lacks the event type, the symbol and the event time, and a kline is an array (docs/exchange.md §4). The columns
+# are those of the stream's own rows; what REST does not say is an empty cell.
+REST_AGG_TRADE = replace(AGG_TRADE, optional=frozenset({"nq", "E"}))
+REST_KLINE = replace(
+    KLINE,
+    optional=frozenset({"k.f", "k.L", "E"}),
+    inner="",
+    array=tuple(f"k.{key}" for key in ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")),
+    constants=(("k.x", b"true"),),
+)

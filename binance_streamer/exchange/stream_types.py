@@ -1,0 +1,279 @@
+"""All stream types of the exchange, one record each: a new one is a record here (docs/adding-a-stream.md).
+
+A record says how a configuration names the stream, the route that carries it, how its messages are read, whether they
+prove that nothing is missing, how they become rows, and how long they may be silent. Sources: docs/exchange.md.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from binance_streamer.exchange import messages, rows
+from binance_streamer.exchange.messages import INTERVAL_MS, EventShape
+from binance_streamer.exchange.rows import RowForm
+
+PUBLIC, MARKET = "public", "market"
+ROUTES = (PUBLIC, MARKET)
+"""Paths of the websocket host since 2026-04-23; a stream on the wrong one is acknowledged and silent for ever."""
+
+_INTERVAL = "|".join(INTERVAL_MS)
+
+
+class Continuity(Enum):
+    """The proof that nothing is missing between two messages of a stream."""
+
+    SEQUENCE = "each message covers (previous_id, last_id] and joins the one before"
+    KLINES = "closed bars join by their times; open ones prove nothing"
+    GROWING = "ids only grow; the same id again is a repeat"
+    NONE = "no ids; losses are bounded by time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamType:
+    """Everything that the recorder knows of one stream type."""
+
+    name: str
+    """Our word: topic, file name, and `stream_type` of frames."""
+    suffix: str
+    """Regular expression of what follows the symbol in a stream's name, and in a configuration."""
+    spelling: str
+    """The same for people, in error messages."""
+    route: str
+    shape: EventShape
+    row: RowForm | None = None
+    """None: the whole message is one cell, as it came."""
+    continuity: Continuity = Continuity.NONE
+    ids: tuple[tuple[str, str], ...] = ()
+    """Of SEQUENCE: keys of `last_id` and, where a message names its predecessor, of `previous_id`."""
+    variant: Callable[["re.Match[str]"], str] = lambda _: ""
+    """What tells streams of one type apart, from the match of `suffix`."""
+    default_variant: str = ""
+    """Left out of file names."""
+    separator: str = "@"
+    patience: float = 0.0
+    """Silence that makes a stream stale, in units of `network.stale_timeout`; 0: silence proves nothing.
+
+    1: pushed all the time on a liquid symbol. 5: pushed when somebody trades (a bar is closed every minute even so).
+    """
+    rest_row: RowForm | None = None
+    """The row of what REST has of it (docs/exchange.md §4); None: what is missing stays missing."""
+    builds_book: bool = False
+    price_column: str = ""
+    """The column that says best what the symbol costs; types that stand first are preferred."""
+
+    @property
+    def is_busy(self) -> bool:
+        """True where messages come all the time while the symbol trades."""
+        return self.patience == 1.0
+
+    @property
+    def has_consecutive_ids(self) -> bool:
+        """True where ids count messages: the difference of two ids is how many lie between."""
+        return self.continuity is Continuity.SEQUENCE and "previous_id" not in dict(self.ids)
+
+
+_ALL = (
+    StreamType(
+        name="aggtrade",
+        suffix="aggTrade",
+        spelling="aggTrade",
+        route=MARKET,
+        shape=messages.aggregates("aggTrade"),
+        row=rows.AGG_TRADE,
+        continuity=Continuity.SEQUENCE,
+        ids=(("last_id", "a"),),
+        patience=5.0,
+        rest_row=rows.REST_AGG_TRADE,
+        price_column="price",
+    ),
+    StreamType(
+        name="trade",
+        suffix="trade",
+        spelling="trade",
+        route=PUBLIC,
+        shape=messages.trades("trade"),
+        row=rows.TRADE,
+        continuity=Continuity.SEQUENCE,
+        ids=(("last_id", "t"),),
+        patience=5.0,
+        price_column="price",
+    ),
+    StreamType(
+        name="bookticker",
+        suffix="bookTicker",
+        spelling="bookTicker",
+        route=PUBLIC,
+        shape=messages.updates("bookTicker"),
+        row=rows.BOOK_TICKER,
+        continuity=Continuity.GROWING,
+        patience=1.0,
+    ),
+    StreamType(
+        name="depth",
+        suffix="depth(?:@(0ms|100ms|500ms))?",
+        spelling="depth[@0ms|@100ms|@500ms]",
+        route=PUBLIC,
+        shape=messages.chained_updates("depthUpdate"),
+        row=rows.BOOK_UPDATE,
+        continuity=Continuity.SEQUENCE,
+        ids=(("last_id", "u"), ("previous_id", "pu")),
+        variant=lambda match: match[1] or "250ms",
+        default_variant="0ms",
+        patience=1.0,
+        builds_book=True,
+    ),
+    StreamType(
+        name="partialdepth",
+        suffix="depth(5|10|20)(?:@(100ms|500ms))?",
+        spelling="depth<5|10|20>[@100ms|@500ms]",
+        route=PUBLIC,
+        shape=messages.updates("depthUpdate"),
+        row=rows.BOOK_UPDATE,
+        continuity=Continuity.GROWING,
+        variant=lambda match: f"{match[1]}-{match[2] or '250ms'}",
+        patience=1.0,
+    ),
+    StreamType(
+        name="rpidepth",
+        suffix="rpiDepth@500ms",
+        spelling="rpiDepth@500ms",
+        route=PUBLIC,
+        shape=messages.chained_updates("depthUpdate"),
+        row=rows.BOOK_UPDATE,
+        continuity=Continuity.SEQUENCE,
+        ids=(("last_id", "u"), ("previous_id", "pu")),
+        variant=lambda _: "500ms",
+        default_variant="500ms",
+        patience=5.0,
+    ),
+    StreamType(
+        name="markprice",
+        suffix="markPrice(?:@(1s))?",
+        spelling="markPrice[@1s]",
+        route=MARKET,
+        shape=messages.plain("markPriceUpdate"),
+        row=rows.MARK_PRICE,
+        variant=lambda match: match[1] or "3s",
+        default_variant="1s",
+        patience=1.0,
+        price_column="mark_price",
+    ),
+    StreamType(
+        name="ticker",
+        suffix="ticker",
+        spelling="ticker",
+        route=MARKET,
+        shape=messages.plain("24hrTicker"),
+        row=rows.TICKER,
+        price_column="last_price",
+    ),
+    StreamType(
+        name="miniticker",
+        suffix="miniTicker",
+        spelling="miniTicker",
+        route=MARKET,
+        shape=messages.plain("24hrMiniTicker"),
+        row=rows.MINI_TICKER,
+        price_column="close",
+    ),
+    StreamType(
+        name="kline",
+        suffix=f"kline_({_INTERVAL})",
+        spelling="kline_<interval>",
+        route=MARKET,
+        shape=messages.klines("kline"),
+        row=rows.KLINE,
+        continuity=Continuity.KLINES,
+        variant=lambda match: match[1],
+        patience=5.0,
+        rest_row=rows.REST_KLINE,
+        price_column="close",
+    ),
+    StreamType(
+        name="continuouskline",
+        suffix=f"(perpetual|current_quarter|next_quarter)@continuousKline_({_INTERVAL})",
+        spelling="perpetual@continuousKline_<interval>",
+        route=MARKET,
+        shape=messages.klines("continuous_kline"),
+        row=rows.KLINE,
+        continuity=Continuity.KLINES,
+        variant=lambda match: f"{match[1]}_{match[2]}",
+        separator="_",
+        patience=5.0,
+    ),
+    StreamType(
+        name="forceorder",
+        suffix="forceOrder",
+        spelling="forceOrder",
+        route=MARKET,
+        shape=messages.force_orders("forceOrder"),
+        row=rows.FORCE_ORDER,
+    ),
+    StreamType(
+        name="compositeindex",
+        suffix="compositeIndex",
+        spelling="compositeIndex",
+        route=MARKET,
+        shape=messages.plain("compositeIndex"),
+    ),
+    StreamType(
+        name="assetindex",
+        suffix="assetIndex",
+        spelling="assetIndex",
+        route=MARKET,
+        shape=messages.plain("assetIndexUpdate"),
+    ),
+)
+
+STREAM_TYPES = {one.name: one for one in _ALL}
+"""By our word for them."""
+KNOWN_SUFFIXES = ", ".join(one.spelling for one in _ALL)
+
+
+def stream_type_of(suffix: str) -> tuple[StreamType, str] | None:
+    """The stream type and variant that a suffix names (`depth@0ms`); None where the exchange has no such stream."""
+    for one in _ALL:
+        match = re.fullmatch(one.suffix, suffix)
+        if match:
+            return one, one.variant(match)
+    return None
+
+
+def has_sequence_ids(stream_type: str) -> bool:
+    """Return True where ids prove that nothing is missing; without them a loss can only be bounded by time."""
+    found = STREAM_TYPES.get(stream_type)
+    return found is not None and found.continuity is Continuity.SEQUENCE
+
+
+def rest_row_form(stream_type: str) -> RowForm | None:
+    """The columns of what REST has of a stream type; None where it has nothing."""
+    found = STREAM_TYPES.get(stream_type)
+    return found.rest_row if found is not None else None
+
+
+def is_repairable(stream_type: str) -> bool:
+    """Return True where REST has what was missed, for a while."""
+    return rest_row_form(stream_type) is not None
+
+
+def row_form(stream_type: str) -> RowForm | None:
+    """The columns of a stream type or of depth snapshots; None where the whole message is kept as it came."""
+    if stream_type == rows.SNAPSHOT_TYPE:
+        return rows.DEPTH_SNAPSHOT
+    found = STREAM_TYPES.get(stream_type)
+    return found.row if found is not None else None
+
+
+def event_name(stream_type: str) -> str | None:
+    """The `e` that messages of this type carry, None for what is no stream of the exchange."""
+    found = STREAM_TYPES.get(stream_type)
+    return found.shape.event if found is not None else None
+
+
+def file_stem(stream_type: str, variant: str) -> str:
+    """The beginning of a daily file's name: `depth` for the default speed, `depth_100ms` for another, `kline_1m`."""
+    found = STREAM_TYPES.get(stream_type)
+    if not variant or (found is not None and variant == found.default_variant):
+        return stream_type
+    return f"{stream_type}_{variant}"
