@@ -1,4 +1,4 @@
-"""Which words a key of typed structs takes: for error messages. Pure."""
+"""Which words a key of typed structs takes: for error messages."""
 
 import re
 from typing import Any

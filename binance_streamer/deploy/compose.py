@@ -1,4 +1,4 @@
-"""`docker-compose.yml`, generated from the configurations of its stacks. Pure: a text out.
+"""`docker-compose.yml`, generated from the configurations of its stacks. A text out.
 
 Two stacks of the same processes: the profile `record` records the exchange, `demo` the simulator. They share no volume
 and no network, so that neither what they record nor what they say can mix. The profile `metrics` is a Prometheus beside

@@ -1,4 +1,4 @@
-"""The configuration of supervisord, generated from ours. Pure: texts in, texts out.
+"""The configuration of supervisord, generated from ours. Texts in, texts out.
 
 One ungrouped program per process: adding one to a group, or raising `numprocs`, would restart the others
 (supervisor 4.3, measured). Program names are percent-encoded, so that any symbol the exchange lists is a name that

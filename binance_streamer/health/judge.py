@@ -1,4 +1,4 @@
-"""Whether everything that is configured is being recorded, judged from what the processes say of themselves. Pure.
+"""Whether everything that is configured is being recorded, judged from what the processes say of themselves.
 
 A *failure* means that something configured is not being recorded, or that nobody can tell. A *warning* is trouble that
 costs no recorded message so far: a ban of REST, a clock that is off, a disk that will be full in days.

@@ -1,4 +1,4 @@
-"""The newest status of every configured process, and since when something is wrong. Pure."""
+"""The newest status of every configured process, and since when something is wrong."""
 
 from collections.abc import Collection
 from typing import Any

@@ -1,4 +1,4 @@
-"""Questions to the order book service and its answers: `endpoints.orderbook_query`, specified in docs/wire.md. Pure."""
+"""Questions to the order book service and its answers: `endpoints.orderbook_query`, specified in docs/wire.md."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""What a look at one thing found, as a line that one process writes and another one reads. Pure."""
+"""What a look at one thing found, as a line that one process writes and another one reads."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Status messages as typed structs. Pure. What a process does not say has a default; what it says wrongly is an error.
+"""Status messages as typed structs. What a process does not say has a default; what it says wrongly is an error.
 
 The fields are explained in docs/operations.md, "What a process says of itself".
 """

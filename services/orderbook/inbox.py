@@ -1,4 +1,4 @@
-"""Messages off the bus, decoded, and counted where some are missing. Pure."""
+"""Messages off the bus, decoded, and counted where some are missing."""
 
 from collections.abc import Sequence
 from typing import Annotated

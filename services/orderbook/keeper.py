@@ -1,4 +1,4 @@
-"""One symbol's book as the service shows it: its stream, since when it is right, its audits. Pure."""
+"""One symbol's book as the service shows it: its stream, since when it is right, its audits."""
 
 from random import Random
 from typing import NamedTuple

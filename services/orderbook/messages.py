@@ -1,4 +1,4 @@
-"""What the service says: live books, summary rows, audit rows, requests, answers. Pure."""
+"""What the service says: live books, summary rows, audit rows, requests, answers."""
 
 from decimal import Decimal
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether a stream that says nothing has nothing to say: its worker knows. Pure.
+"""Whether a stream that says nothing has nothing to say: its worker knows.
 
 A worker's status is looked at only where its stream has been silent for a while.
 """

@@ -1,4 +1,4 @@
-"""Which snapshots are asked for now. Pure.
+"""Which snapshots are asked for now.
 
 The REST process serves requests in their order, at a pace that the exchange sets. So few are outstanding at a time:
 those of the busiest symbols, and one audit only while nobody has just begun to wait for a book. Whoever is not served

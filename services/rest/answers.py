@@ -1,4 +1,4 @@
-"""The requests that we make, and what their answers mean. Pure."""
+"""The requests that we make, and what their answers mean."""
 
 from collections.abc import Mapping
 from typing import Annotated, Literal, NamedTuple

@@ -1,4 +1,4 @@
-"""The frames that the REST process makes, and the requests that it understands. Pure."""
+"""The frames that the REST process makes, and the requests that it understands."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -1,1 +1,4 @@
-"""The shell that the services share: journal, push and acknowledgement, process life, logs."""
+"""The shell that all services share: process life, logs, locks, files, and the durable path.
+
+Open `process` first for the life of a process, `delivery.producer` for the way of a message out of it.
+"""

@@ -1,4 +1,4 @@
-"""Delays between attempts at something that failed. Pure."""
+"""Delays between attempts at something that failed."""
 
 from random import Random
 

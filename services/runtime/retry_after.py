@@ -1,4 +1,4 @@
-"""How long whoever has turned us away is left alone. Pure."""
+"""How long whoever has turned us away is left alone."""
 
 from datetime import UTC
 from email.utils import parsedate_to_datetime

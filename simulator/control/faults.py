@@ -1,4 +1,4 @@
-"""What can happen to a stream's messages on their way. Pure: each fault turns one item into none, one or several."""
+"""What can happen to a stream's messages on their way. Each fault turns one item into none, one or several."""
 
 import json
 import time

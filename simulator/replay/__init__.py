@@ -1,0 +1,1 @@
+"""Recorded market data, played again byte for byte. Open `replay` first."""

@@ -1,4 +1,4 @@
-"""The order book that a capture's snapshot and updates lead to, as REST text. Pure."""
+"""The order book that a capture's snapshot and updates lead to, as REST text."""
 
 import json
 from typing import Any

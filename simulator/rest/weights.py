@@ -1,4 +1,4 @@
-"""The request weight of an IP: a budget per minute, 429 beyond it, and a ban for those who go on. Pure."""
+"""The request weight of an IP: a budget per minute, 429 beyond it, and a ban for those who go on."""
 
 from dataclasses import dataclass
 from typing import Literal

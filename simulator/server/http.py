@@ -1,4 +1,4 @@
-"""Just enough HTTP/1.1 for GET requests without a body. Pure."""
+"""Just enough HTTP/1.1 for GET requests without a body."""
 
 from dataclasses import dataclass, field
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""What clients may say on a websocket: SUBSCRIBE and its kin, answered as the exchange does. Pure."""
+"""What clients may say on a websocket: SUBSCRIBE and its kin, answered as the exchange does."""
 
 import json
 from collections.abc import Callable

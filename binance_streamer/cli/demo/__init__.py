@@ -1,0 +1,4 @@
+"""The demo: record a simulated exchange, and compare the files with the simulator's tape, cell by cell.
+
+Open `demo` first.
+"""

@@ -1,0 +1,1 @@
+"""Recorded files as a stranger reads them: which there are, their latencies, their gaps."""

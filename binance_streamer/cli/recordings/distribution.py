@@ -1,4 +1,4 @@
-"""Latencies as counts: percentiles and a histogram of any number of them in bounded memory. Pure."""
+"""Latencies as counts: percentiles and a histogram of any number of them in bounded memory."""
 
 import math
 from collections import Counter

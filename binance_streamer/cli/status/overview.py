@@ -1,4 +1,4 @@
-"""The newest status message of every process, and what together they say of a recording. Pure."""
+"""The newest status message of every process, and what together they say of a recording."""
 
 from collections import Counter
 from typing import Any, NamedTuple

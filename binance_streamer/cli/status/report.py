@@ -1,4 +1,4 @@
-"""What `status` says: of processes and streams, gaps, backlog, disk and clock, and whether all of it is well. Pure."""
+"""What `status` says: of processes and streams, gaps, backlog, disk and clock, and whether all of it is well."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,0 +1,4 @@
+"""supervisord: its generated files, its control socket, and its life in the foreground or background.
+
+Open `control` first.
+"""

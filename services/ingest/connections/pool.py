@@ -1,6 +1,6 @@
 """Which connections of a route there shall be: replaced before they end, retired once their successor is proven.
 
-Pure: told what happened and when, it decides what to dial and what to close.
+Told what happened and when, it decides what to dial and what to close.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What REST is asked for to fill holes: repeated until the hole is seen filled, or given up. Pure.
+"""What REST is asked for to fill holes: repeated until the hole is seen filled, or given up.
 
 Who asks remembers, in its journal; who answers forgets. So either may be away or be killed at any moment, and messages
 between them may be lost: what is still open is asked for again.

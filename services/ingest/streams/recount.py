@@ -1,4 +1,4 @@
-"""Telling ids that began anew from messages that are there already (the table in docs/exchange.md §7.4). Pure.
+"""Telling ids that began anew from messages that are there already (the table in docs/exchange.md §7.4).
 
 An id names a message. Event times prove nothing: on spot the exchange stamps each connection's copies for itself, and a
 repeat may carry a later one. The transaction time `T` is part of what happened, and the same in each copy.

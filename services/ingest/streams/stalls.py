@@ -1,4 +1,4 @@
-"""Connections that stay open and deliver a stream no more, while others go on with it (docs/exchange.md §3). Pure.
+"""Connections that stay open and deliver a stream no more, while others go on with it (docs/exchange.md §3).
 
 For `Liveness` such a stream is live; but the connection is of no use, and proves nothing.
 """

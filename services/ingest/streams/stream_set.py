@@ -1,4 +1,4 @@
-"""From messages to what is journalled: routing, continuity and copies over all streams of a symbol. Pure.
+"""From messages to what is journalled: routing, continuity and copies over all streams of a symbol.
 
 Every message ends in exactly one way: a row, a repeat that is counted, or a raw row with the reason why it is none.
 """

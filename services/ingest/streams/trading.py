@@ -1,4 +1,4 @@
-"""When nothing is to be expected, as the REST process says it: a symbol or its market does not trade. Pure."""
+"""When nothing is to be expected, as the REST process says it: a symbol or its market does not trade."""
 
 from typing import Annotated
 

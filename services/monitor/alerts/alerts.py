@@ -1,4 +1,4 @@
-"""When somebody is told: a problem that lasts, that goes on lasting, and that is over. Pure.
+"""When somebody is told: a problem that lasts, that goes on lasting, and that is over.
 
 A gap and a failed audit are events: such a problem is over when none has come for `EVENT_S`.
 """

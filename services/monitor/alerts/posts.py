@@ -1,4 +1,4 @@
-"""The bodies that webhooks take. Pure."""
+"""The bodies that webhooks take."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

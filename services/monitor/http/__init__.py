@@ -1,0 +1,1 @@
+"""The HTTP server: `/metrics`, `/healthz`, `/events`, and the page. Open `web` first."""

@@ -1,4 +1,4 @@
-"""What `/healthz` answers. Pure."""
+"""What `/healthz` answers."""
 
 import msgspec
 

@@ -1,0 +1,1 @@
+"""The view as Prometheus metrics. Pure. Open `metrics` first."""

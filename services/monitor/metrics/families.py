@@ -1,4 +1,4 @@
-"""Metric families with our prefix; a value that nobody knows is left out. Pure."""
+"""Metric families with our prefix; a value that nobody knows is left out."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""A snapshot as Prometheus metrics. Pure.
+"""A snapshot as Prometheus metrics.
 
 Labels are names of configured symbols, streams and processes, routes, ordinals of connections, and states that we name
 ourselves: their number is bounded by the configuration, whatever comes over the bus.

@@ -1,4 +1,4 @@
-"""What the processes say of themselves, as Prometheus metrics. Pure."""
+"""What the processes say of themselves, as Prometheus metrics."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,6 +1,6 @@
 """Today's gaps: from the recorded files, so that they outlive the monitor, and from the bus, so that they come at once.
 
-Pure. A day is UTC, and that of `from_ns`, as in the files' names. The newest row of a `gap_id` counts.
+A day is UTC, and that of `from_ns`, as in the files' names. The newest row of a `gap_id` counts.
 """
 
 import csv

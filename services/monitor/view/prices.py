@@ -1,4 +1,4 @@
-"""Price, spread and order book of a symbol, out of its newest frames; decoded once a second, not per message. Pure."""
+"""Price, spread and order book of a symbol, out of its newest frames; decoded once a second, not per message."""
 
 import math
 from collections.abc import Iterable

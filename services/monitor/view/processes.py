@@ -1,4 +1,4 @@
-"""The configured processes as the page shows them. Pure."""
+"""The configured processes as the page shows them."""
 
 from collections.abc import Mapping
 

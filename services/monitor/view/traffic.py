@@ -1,4 +1,4 @@
-"""What goes over the bus of each configured stream: counted, and looked into by samples. Pure.
+"""What goes over the bus of each configured stream: counted, and looked into by samples.
 
 Every message costs a look-up and three additions; what is inside is read of so many a second and stream.
 """

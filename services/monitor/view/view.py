@@ -1,4 +1,4 @@
-"""Everything that the monitor knows, out of what came over the bus; a snapshot of it every second. Pure."""
+"""Everything that the monitor knows, out of what came over the bus; a snapshot of it every second."""
 
 from typing import Any
 

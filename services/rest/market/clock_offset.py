@@ -1,4 +1,4 @@
-"""How far the exchange's clock is ahead of ours, with a bound, and the steps of ours. Pure: stamps are passed in.
+"""How far the exchange's clock is ahead of ours, with a bound, and the steps of ours. Stamps are passed in.
 
 A step is a change of the wall clock against the monotonic one. NTP slews both alike (clock_gettime(2)), so whatever
 changes between them is somebody setting the clock, or a machine that slept.

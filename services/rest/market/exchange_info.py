@@ -1,4 +1,4 @@
-"""What the exchange lists, and what of it has changed. Pure; numbers keep the exchange's own digits."""
+"""What the exchange lists, and what of it has changed. numbers keep the exchange's own digits."""
 
 from typing import Any, NamedTuple
 

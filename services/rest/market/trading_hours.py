@@ -1,4 +1,4 @@
-"""When the markets behind TradFi contracts are closed. Pure.
+"""When the markets behind TradFi contracts are closed.
 
 Such a contract follows another market's hours: outside of them its streams may be silent while it stays TRADING
 (docs/exchange.md §5.3).

@@ -1,4 +1,4 @@
-"""Which stream's missing rows are asked for next, page by page. Pure.
+"""Which stream's missing rows are asked for next, page by page.
 
 Nothing here outlives a restart: a worker repeats its wish until it has the rows, or knows that there are none.
 """

@@ -1,4 +1,4 @@
-"""Who is left alone for a while, longer each time, so that others come first. Pure."""
+"""Who is left alone for a while, longer each time, so that others come first."""
 
 from typing import NamedTuple
 

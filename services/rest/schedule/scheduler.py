@@ -1,4 +1,4 @@
-"""What is asked next, and when, and what an answer means for that. Pure: times are passed in."""
+"""What is asked next, and when, and what an answer means for that. Times are passed in."""
 
 from collections import Counter
 from collections.abc import Callable

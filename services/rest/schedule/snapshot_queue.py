@@ -1,6 +1,6 @@
 """Which symbol's depth snapshot is asked for next: what somebody waits for, the periodic ones, and audits at last.
 
-Pure: `now_s` is monotonic, `now_ms` the exchange's wall clock, which decides the periodic slots and the UTC day.
+`now_s` is monotonic, `now_ms` the exchange's wall clock, which decides the periodic slots and the UTC day.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""How old the oldest record is that the writer has not made durable. Pure."""
+"""How old the oldest record is that the writer has not made durable."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""What a producer sends next to the writer, and what the writer's words do to that. Pure over a journal and times.
+"""What a producer sends next to the writer, and what the writer's words do to that.
 
 The protocol is at-least-once: in doubt a batch is sent again, the writer knows what it has. See docs/wire.md.
 """

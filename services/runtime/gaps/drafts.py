@@ -91,7 +91,7 @@ def gap_draft(gap: Gap, recv_ns: int) -> Draft:
 
 
 class Losses:
-    """Frames of ours that the journal did not take, per stream, until the next one that it does. Pure."""
+    """Frames of ours that the journal did not take, per stream, until the next one that it does."""
 
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch

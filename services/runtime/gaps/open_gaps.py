@@ -1,4 +1,4 @@
-"""The gaps of one stream that may still be filled, as its journal tells of them. Pure.
+"""The gaps of one stream that may still be filled, as its journal tells of them.
 
 They stand in the head of each segment; gap rows and late rows behind it bring them up to date, so that a killed process
 knows exactly which ids it has and which not.

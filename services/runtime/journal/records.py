@@ -1,4 +1,4 @@
-"""The journal's bytes: records of frames, one after another. Pure.
+"""The journal's bytes: records of frames, one after another.
 
 A record is a header (`_HEADER`) and a payload. The checksum covers both: it is the CRC-32 of the payload, started from
 a value that any change of the header changes.

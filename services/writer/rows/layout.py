@@ -1,4 +1,4 @@
-"""Lines of messages that differ from an earlier one in numbers and levels alone, without decoding them. Pure.
+"""Lines of messages that differ from an earlier one in numbers and levels alone, without decoding them.
 
 An exchange spells all messages of a stream in the same way. What does not fit exactly is left to the JSON decoder.
 """

@@ -1,4 +1,4 @@
-"""Messages made by us, as rows: gaps in columns, all others as the JSON of their fields. Pure."""
+"""Messages made by us, as rows: gaps in columns, all others as the JSON of their fields."""
 
 import math
 from typing import Annotated, Any

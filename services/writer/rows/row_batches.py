@@ -1,4 +1,4 @@
-"""Rows of messages that go into one file, made and noted together: the writer's hot path. Pure."""
+"""Rows of messages that go into one file, made and noted together: the writer's hot path."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""A frame of a producer as a line of a file: which file, which day, which bytes. Pure: times come as arguments.
+"""A frame of a producer as a line of a file: which file, which day, which bytes. Times come as arguments.
 
 Every frame becomes exactly one line. What has no row form is a line of a `raw` file, with the reason.
 """

@@ -1,4 +1,4 @@
-"""The last row of every topic, and from it the bounds of what a journal or a file lost. Pure."""
+"""The last row of every topic, and from it the bounds of what a journal or a file lost."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

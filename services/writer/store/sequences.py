@@ -1,4 +1,4 @@
-"""Which sequence numbers the files hold already: what stands in for the ledger when that is lost. Pure."""
+"""Which sequence numbers the files hold already: what stands in for the ledger when that is lost."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
