@@ -32,23 +32,27 @@ class Limit:
 
 
 LIMITS: dict[str, Limit] = {
-    "siblings in the fullest folder": Limit(aimed=14, reached=33),
-    "modules above 300 lines": Limit(aimed=3, reached=11),
-    "class names with several meanings": Limit(aimed=5, reached=43),
-    "docstrings that begin as a question": Limit(aimed=0, reached=316),
-    "public docstrings below five words": Limit(aimed=0, reached=109),
-    "explanation lines per 100 code lines": Limit(aimed=25, reached=15.4, more_is_better=True),
-    "code lines": Limit(aimed=18_500, reached=19_700),
+    "siblings in the fullest folder": Limit(aimed=14, reached=19),
+    "modules above 300 lines": Limit(aimed=3, reached=10),
+    "class names with several meanings": Limit(aimed=5, reached=1),
+    "docstrings that begin as a question": Limit(aimed=0, reached=310),
+    "public docstrings below five words": Limit(aimed=0, reached=105),
+    "explanation lines per 100 code lines": Limit(aimed=25, reached=16.4, more_is_better=True),
+    "code lines": Limit(aimed=18_500, reached=20_800),
     "impurities in pure modules": Limit(aimed=0, reached=0),
-    "modules outside that say pure": Limit(aimed=0, reached=59),
-    "unit tests away from their module": Limit(aimed=0, reached=83),
-    "docstrings that say TODO": Limit(aimed=0, reached=2),
+    "modules outside that say pure": Limit(aimed=0, reached=1),
+    "unit tests away from their module": Limit(aimed=0, reached=0),
+    "docstrings that say TODO": Limit(aimed=0, reached=0),
 }
 
 PURE = (
-    "binance_streamer/wire/frames.py",
-    "binance_streamer/exchange/streams.py",
+    "binance_streamer/exchange",
+    "binance_streamer/wire",
+    "services/monitor/metrics",
+    "services/rest/schedule",
+    "services/runtime/gaps",
     "services/runtime/journal/records.py",
+    "services/writer/rows",
 )
 """Modules, and folders with all that is in them, that decide from their arguments alone."""
 
