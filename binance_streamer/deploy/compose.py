@@ -154,7 +154,7 @@ def _kept(stack: Stack, program: Program) -> str:
 def _check(stack: Stack, program: Program) -> list[str]:
     symbol = symbol_of(program.name)
     process = program.name if symbol is None else f"ingest-{symbol}"
-    return ["CMD", "python", "-m", "binance_streamer.health.judge.healthcheck", "-c", stack.path, process]
+    return ["CMD", "python", "-m", "binance_streamer.health.healthcheck", "-c", stack.path, process]
 
 
 def _depends_on(stack: Stack, kind: str) -> list[str]:

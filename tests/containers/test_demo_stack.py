@@ -85,7 +85,7 @@ def test_it_records_exactly_once_over_a_kill_and_a_restart(stack: Stack, tmp_pat
 
     stack.simulate("pause")
     stack.wait_recorded()
-    check = ("python", "-m", "binance_streamer.health.judge.healthcheck", "-c", "config/demo.yaml", "ingest-ETHUSDT")
+    check = ("python", "-m", "binance_streamer.health.healthcheck", "-c", "config/demo.yaml", "ingest-ETHUSDT")
     eventually(
         lambda: "expected every" in stack.execute("demo-ingest-ETHUSDT", *check)[1],
         PATIENCE_S,

@@ -1,5 +1,6 @@
 """`docker-compose.yml`: what the configuration generates, and what every container must not be allowed."""
 
+import importlib.util
 import os
 import re
 from pathlib import Path
@@ -152,6 +153,15 @@ def test_the_stacks_share_no_volume_and_no_network(folder: Path) -> None:
         else:
             assert "demo" not in volumes, name
             assert "networks" not in service, name
+
+
+def test_commands_and_health_checks_name_modules_that_exist(folder: Path) -> None:
+    services = generated(folder)
+    commands = [service["command"] for service in services.values()]
+    checks = [service["healthcheck"]["test"][1:] for service in services.values() if "healthcheck" in service]
+    modules = {words[words.index("-m") + 1] for words in (*commands, *checks) if "-m" in words}
+    assert "binance_streamer.health.healthcheck" in modules
+    assert [name for name in modules if importlib.util.find_spec(name) is None] == []
 
 
 def test_a_process_sees_no_more_files_than_it_needs(folder: Path) -> None:
