@@ -243,4 +243,4 @@ def test_no_request_leaves_the_host(browser: Browser, fake: FakeMonitor) -> None
     fake.send(without_writer(a_snapshot(second=401)))
     shows(browser, "#verdict", "Not everything is recorded")
     assert {url[: len(fake.url)] for url in browser.requests} == {fake.url}
-    assert {url.removeprefix(fake.url) for url in browser.requests} >= {"", "app.js", "style.css", "events"}
+    assert {url.removeprefix(fake.url) for url in browser.requests} >= {"", "js/app.js", "style.css", "events"}

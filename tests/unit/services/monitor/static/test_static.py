@@ -4,7 +4,12 @@ import re
 from importlib import resources
 
 PAGE = resources.files("services.monitor") / "static"
-OWN = [entry for entry in PAGE.iterdir() if entry.name.endswith((".js", ".html", ".css", ".svg"))]
+OWN = [
+    entry
+    for folder in (PAGE, PAGE / "js")
+    for entry in folder.iterdir()
+    if entry.name.endswith((".js", ".html", ".css", ".svg"))
+]
 
 
 def test_the_page_is_in_the_package_with_the_licence_of_what_it_brings() -> None:
