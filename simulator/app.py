@@ -1,4 +1,4 @@
-"""The shell: one port, one event loop, one market."""
+"""The simulator as a process: one port, one event loop, one market."""
 
 import asyncio
 import gc
@@ -17,18 +17,19 @@ from simulator.synthetic import SyntheticMarket
 
 
 async def serve(options: Options) -> None:
-    """Runs until SIGTERM, SIGINT or the command `quit`."""
+    """Run until SIGTERM, SIGINT or the command `quit`."""
     loop = asyncio.get_running_loop()
     exchange = Exchange(options)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, exchange.stopped.set)
-    server = await loop.create_server(exchange.new_peer, options.host, options.port, ssl=_tls(options), backlog=1024)
+    tls = _tls(options)
+    server = await loop.create_server(exchange.new_client, options.host, options.port, ssl=tls, backlog=1024)
     control = await serve_control(options.control, Commands(exchange).execute) if options.control else None
     _say(f"listening {server.sockets[0].getsockname()[1]}")
     gc.collect()
     gc.freeze()  # books and rates live as long as the process; full collections need not visit them
-    tasks: list[asyncio.Task[Any]] = [loop.create_task(exchange.tend()), loop.create_task(_play(exchange.market)),
-             loop.create_task(exchange.stopped.wait())]  # fmt: skip
+    running = (exchange.keep_limits(), _play(exchange.market), exchange.stopped.wait())
+    tasks: list[asyncio.Task[Any]] = [loop.create_task(one) for one in running]
     try:
         # a task that ends before `stopped` is set has failed: the replay and the market run for ever
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -39,8 +40,8 @@ async def serve(options: Options) -> None:
 async def _stop(exchange: Exchange, servers: list[asyncio.Server], tasks: Sequence["asyncio.Task[Any]"]) -> None:
     for server in servers:
         server.close()
-    for peer in list(exchange.peers):
-        peer.transport.abort()
+    for client in list(exchange.clients):
+        client.transport.abort()
     failed = [task for task in tasks if task.done() and not task.cancelled() and task.exception()]
     for task in tasks:
         task.cancel()

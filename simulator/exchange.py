@@ -1,4 +1,4 @@
-"""The parts of one simulator, put together."""
+"""All parts of one simulator, put together: clock, tape, publisher, admission, market, REST."""
 
 import asyncio
 import time
@@ -19,15 +19,17 @@ _TEND_S = 0.1
 
 
 class Exchange:
+    """One simulated exchange; its parts are public, for commands and tests."""
+
     def __init__(self, options: Options) -> None:
         loop = asyncio.get_running_loop()
         self.options = options
         self.clock = ExchangeClock(offset_ms=options.clock_offset_ms, start_time_ms=options.start_time_ms)
         self.tape = Tape(options.tape)
-        self.hub = StreamPublisher(self.tape, loop.call_later)
-        self.gate = Admission()
+        self.publisher = StreamPublisher(self.tape, loop.call_later)
+        self.admission = Admission()
         self.counters = Counters()
-        self.peers: set[ClientConnection] = set()
+        self.clients: set[ClientConnection] = set()
         self.market = self._market()
         weight = RequestWeight(options.weight_limit, options.ban_after, int(options.ban_s * 1000))
         self.rest = Rest(self.market, self.clock, weight, self.tape)
@@ -36,49 +38,51 @@ class Exchange:
     def _market(self) -> SyntheticMarket | Replay:
         options = self.options
         if options.capture is not None:
-            return Replay(options.capture, options.speed, self.hub, self.clock, self._most_backlog_bytes)
-        return SyntheticMarket(options.synthetic, self.hub, self.clock, options.weight_limit)
+            return Replay(options.capture, options.speed, self.publisher, self.clock, self._most_backlog_bytes)
+        return SyntheticMarket(options.synthetic, self.publisher, self.clock, options.weight_limit)
 
     def websockets(self) -> list[WebSocket]:
-        return [peer.websocket for peer in self.peers if peer.websocket and peer.websocket.is_open]
+        """Return all open websocket connections."""
+        return [client.websocket for client in self.clients if client.websocket and client.websocket.is_open]
 
     def _most_backlog_bytes(self) -> int:
         return max((websocket.backlog_bytes for websocket in self.websockets()), default=0)
 
-    def new_peer(self) -> ClientConnection:
-        return ClientConnection(self.gate, self._new_websocket, self.rest.answer, self.peers)
+    def new_client(self) -> ClientConnection:
+        """Make the protocol object of a TCP connection that was just accepted."""
+        return ClientConnection(self.admission, self._new_websocket, self.rest.answer, self.clients)
 
     def _new_websocket(self, transport: asyncio.Transport) -> WebSocket:
-        return WebSocket(transport, self.hub, self.options.limits, self.counters)
+        return WebSocket(transport, self.publisher, self.options.limits, self.counters)
 
-    async def tend(self) -> None:
-        """Pings, limits, and the tape on the disk; ends only by being cancelled."""
+    async def keep_limits(self) -> None:
+        """Send pings, keep limits, and write the tape to the disk; ends only by being cancelled."""
         while True:
             await asyncio.sleep(_TEND_S)
-            if not self.gate.is_hung:
+            if not self.admission.is_hung:
                 for websocket in self.websockets():
-                    websocket.tend(time.monotonic())
+                    websocket.keep_limits(time.monotonic())
             self.tape.flush()
 
     def hang(self, seconds: float) -> None:
-        """Reads and writes nothing on any connection; what the market makes meanwhile is lost."""
-        self.gate.is_hung = self.hub.is_hung = True
-        for peer in self.peers:
-            peer.transport.pause_reading()
-        asyncio.get_running_loop().call_later(seconds, self._go_on)
+        """Read and write nothing on any connection for so long; what the market makes meanwhile is lost."""
+        self.admission.is_hung = self.publisher.is_hung = True
+        for client in self.clients:
+            client.transport.pause_reading()
+        asyncio.get_running_loop().call_later(seconds, self._resume)
 
-    def _go_on(self) -> None:
-        self.gate.is_hung = self.hub.is_hung = False
-        for peer in self.peers:
-            peer.transport.resume_reading()
+    def _resume(self) -> None:
+        self.admission.is_hung = self.publisher.is_hung = False
+        for client in self.clients:
+            client.transport.resume_reading()
 
     def stats(self) -> dict[str, object]:
-        """What the command `stats` says."""
-        streams = [stream for stream in self.hub.streams.values() if stream.has_been_subscribed]
+        """Return the answer of the command `stats`: counts since the start (docs/simulator.md)."""
+        streams = [stream for stream in self.publisher.streams.values() if stream.has_been_subscribed]
         return {
             "connections": len(self.websockets()),
-            "attempts": self.gate.attempts,
-            "attempts_in_last_300_s": self.gate.attempts_in_last_300_s(),
+            "attempts": self.admission.attempts,
+            "attempts_in_last_300_s": self.admission.attempts_in_last_300_s(),
             "messages": sum(stream.produced for stream in streams),
             "delivered": sum(stream.delivered for stream in streams),
             "streams": {

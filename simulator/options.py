@@ -1,4 +1,4 @@
-"""The command line."""
+"""Options of the command line; `--help` explains each one."""
 
 import argparse
 from dataclasses import dataclass

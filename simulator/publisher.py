@@ -1,4 +1,8 @@
-"""Streams, who listens to them, and the one way a market message goes out: to subscribers and onto the tape."""
+"""Streams, their subscribers, and the one way a market message goes out: to subscribers and onto the tape.
+
+A message is encoded once for each form (combined, raw), not for each connection. Its line on the tape says how many
+connections it was handed to: 0 where nobody listened, or a fault lost it.
+"""
 
 import time
 from collections.abc import Callable, Iterable
@@ -11,23 +15,27 @@ from simulator.tape import Tape
 
 
 class Subscriber(Listener, Protocol):
-    """A websocket connection as the hub sees it."""
+    """A websocket connection as the publisher sees it."""
 
     @property
     def is_combined(self) -> bool:
-        """Whether it gets the wrapper with the stream's name."""
+        """True where messages come in the wrapper that names their stream."""
 
     def hand(self, frame: bytes) -> None:
-        """Takes a frame that leaves with the next flush."""
+        """Take a frame that leaves with the next flush."""
 
     def trickle(self, frame: bytes, bytes_per_s: float) -> None:
-        """Sends a frame byte by byte; what comes later waits behind it."""
+        """Send a frame byte by byte; what comes later waits behind it."""
 
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Write what was handed out."""
 
 
 class PublishedStream:
-    """`head` is the text before the inner JSON of the combined form, which ends with one brace more."""
+    """One stream: its subscribers, its faults and its counts.
+
+    `head` is the text before the inner JSON of the combined form, which ends with one brace more.
+    """
 
     __slots__ = ("delivered", "faults", "has_been_subscribed", "head", "head_bytes", "name", "produced", "subscribers")
 
@@ -43,6 +51,8 @@ class PublishedStream:
 
 
 class StreamPublisher:
+    """All streams of the exchange. `later(seconds, function)` runs a function after a time."""
+
     def __init__(self, tape: Tape, later: Callable[[float, Callable[[], None]], object]) -> None:
         self.streams: dict[str, PublishedStream] = {}
         self.is_hung = False
@@ -52,14 +62,15 @@ class StreamPublisher:
         self._unflushed: set[Subscriber] = set()
 
     def add_stream(self, name: str) -> PublishedStream:
+        """Return the stream of this name, made where there is none."""
         return self.streams.setdefault(name, PublishedStream(name))
 
     def matching(self, pattern: str) -> list[PublishedStream]:
-        """The streams that a shell pattern names: `*`, `btcusdt@*`, `*@depth@0ms`."""
+        """Return the streams that a shell pattern names: `*`, `btcusdt@*`, `*@depth@0ms`."""
         return [stream for name, stream in self.streams.items() if fnmatchcase(name, pattern)]
 
     def subscribe(self, name: str, subscriber: Subscriber) -> None:
-        """Unknown names are as silent here as on the exchange."""
+        """Add a subscriber; unknown names are as silent here as on the exchange."""
         stream = self.streams.get(name)
         if stream is not None and subscriber not in stream.subscribers:
             stream.subscribers.append(subscriber)
@@ -67,12 +78,13 @@ class StreamPublisher:
             self.on_subscribe()
 
     def unsubscribe(self, name: str, subscriber: Subscriber) -> None:
+        """Remove a subscriber, if it is one."""
         stream = self.streams.get(name)
         if stream is not None and subscriber in stream.subscribers:
             stream.subscribers.remove(subscriber)
 
     def publish(self, stream: PublishedStream, combined: bytes) -> None:
-        """Sends a market message to all who listen, byte-identical, and writes its line."""
+        """Send a market message to all who listen, byte-identical, and write its line onto the tape."""
         stream.produced += 1
         subscribers = stream.subscribers
         if subscribers and (stream.faults or self.is_hung):
@@ -126,27 +138,27 @@ class StreamPublisher:
         self.flush()
 
     def inject(self, stream: PublishedStream, item: Item) -> int:
-        """Sends something that is no market message; says to how many."""
+        """Send something that is no market message; return how many got it."""
         self._deliver(stream, [(item, list(stream.subscribers))])
         self.flush()
         return len(stream.subscribers)
 
     def send_to_all(self, subscribers: Iterable[Subscriber], payload: bytes) -> None:
-        """Sends something of no stream, in the same form to everybody."""
+        """Send something of no stream, in the same form to everybody."""
         self._tape.noise(time.time_ns(), "-", payload)
         for subscriber in subscribers:
             subscriber.hand(text_frame(payload))
             subscriber.flush()
 
     def flush(self) -> None:
-        """Writes what was handed out since the last flush: one write per connection."""
+        """Write what was handed out since the last flush: one write per connection."""
         for subscriber in self._unflushed:
             subscriber.flush()
         self._unflushed.clear()
 
 
 def _apply(fault: Fault, item: Item, to: list[Subscriber]) -> list[tuple[Item, list[Subscriber]]]:
-    """What a fault makes of an item; a fault of one connection leaves the others' as it is."""
+    """Return what a fault makes of an item; a fault of one connection leaves the others' as it is."""
     if item.is_lost or not item.is_market or item.delay_s:
         return [(item, to)]
     if fault.only is None:

@@ -1,4 +1,4 @@
-"""Stream names and the path that each one is delivered on."""
+"""Names of streams, and the path of the websocket that delivers each one (docs/exchange.md §1.1)."""
 
 import string
 from enum import Enum
@@ -18,16 +18,16 @@ _PUBLIC_FAMILIES = frozenset({"bookTicker", "depth", "depth5", "depth10", "depth
 
 
 def stream_name(symbol: str, suffix: str) -> str:
-    """`btcusdt@depth@0ms`; only ASCII is lower-cased: 币安人生USDT becomes 币安人生usdt."""
+    """Return `btcusdt@depth@0ms`; only ASCII is lower-cased: 币安人生USDT becomes 币安人生usdt."""
     return f"{symbol.translate(_TO_LOWER)}@{suffix}"
 
 
 def family_of(suffix: str) -> str:
-    """The kind of stream without its speed or interval: depth@0ms is depth, kline_1m is kline."""
+    """Return the kind of a stream without its speed or interval: depth@0ms is depth, kline_1m is kline."""
     return suffix.partition("@")[0].partition("_")[0]
 
 
 def delivers(route: Route, name: str) -> bool:
-    """Whether a stream flows on a path; on any other it is acknowledged and silent for ever."""
+    """Return True if a stream flows on a path; on any other it is acknowledged and silent for ever."""
     is_public = family_of(name.partition("@")[2]) in _PUBLIC_FAMILIES
     return is_public if route is not Route.MARKET else not is_public

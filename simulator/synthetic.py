@@ -25,6 +25,8 @@ _RANDOM_EVENTS = frozenset({"aggTrade", "bookTicker", "depth@0ms", "forceOrder"}
 
 @dataclass(frozen=True, slots=True)
 class SyntheticOptions:
+    """Options of a seeded market; the same options make the same market."""
+
     symbols: Sequence[str]
     seed: int = 1
     rate: float = 200.0  # messages a second of the streams of `mix` over all symbols
@@ -33,13 +35,15 @@ class SyntheticOptions:
 
 
 class SyntheticMarket:
+    """All symbols of the synthetic exchange, advanced by one schedule."""
+
     def __init__(
-        self, options: SyntheticOptions, hub: StreamPublisher, clock: ExchangeClock, weight_limit: int
+        self, options: SyntheticOptions, publisher: StreamPublisher, clock: ExchangeClock, weight_limit: int
     ) -> None:
         self.is_paused = False
         self.sessions = Sessions()
         self._options = options
-        self._hub = hub
+        self._publisher = publisher
         self._clock = clock
         self._weight_limit = weight_limit
         self._schedule = Schedule(random.Random(f"{options.seed} schedule"))  # noqa: S311
@@ -55,9 +59,9 @@ class SyntheticMarket:
         rng = random.Random(f"{self._options.seed} {symbol}")  # noqa: S311
         engine = Engine(contract_of(symbol), rng, now_ms)
         streams: dict[str, PublishedStream] = {
-            suffix: self._hub.add_stream(stream_name(symbol, suffix)) for suffix in SUFFIXES
+            suffix: self._publisher.add_stream(stream_name(symbol, suffix)) for suffix in SUFFIXES
         }  # fmt: skip
-        return SymbolFeed(engine, streams, self._hub.publish)
+        return SymbolFeed(engine, streams, self._publisher.publish)
 
     def set_rate(self, rate: float) -> None:
         """Shares a new total rate; what was due is due no more."""
@@ -87,7 +91,7 @@ class SyntheticMarket:
         while True:
             now_s = time.monotonic()
             count = 0 if self.is_paused else self._schedule.run(now_s, _EVENTS_A_TURN)
-            self._hub.flush()
+            self._publisher.flush()
             pause_s = 0.0 if count == _EVENTS_A_TURN else max(self._schedule.seconds_to_next(now_s), _LEAST_SLEEP_S)
             await asyncio.sleep(0.05 if self.is_paused else min(pause_s, 0.05))
 

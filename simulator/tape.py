@@ -1,4 +1,4 @@
-"""The tape: what was sent, the truth that recordings are compared with. Formats in docs/simulator.md."""
+"""The tape: everything that was sent, the truth that recordings are compared with. Formats in docs/simulator.md."""
 
 import json
 from pathlib import Path
@@ -18,22 +18,27 @@ class Tape:
             self._files = [(directory / name).open("wb", _BUFFER_BYTES) for name in _NAMES]
 
     def market(self, sent_ns: int, copies: int, combined: bytes) -> None:
+        """Write a market message: when it was sent, to how many connections (0: lost), and its combined form."""
         if self._files:
             self._files[0].write(b"%d %d %b\n" % (sent_ns, copies, combined))
 
     def noise(self, sent_ns: int, stream: str, payload: bytes) -> None:
+        """Write something that is no market message: its size, and how it begins."""
         if self._files:
             start = json.dumps(payload[:200].decode("utf-8", "replace"))
             self._files[1].write(f"{sent_ns} {stream} {len(payload)} {start}\n".encode())
 
     def rest(self, sent_ns: int, status: int, target: str, body: bytes) -> None:
+        """Write an answer of REST, whole."""
         if self._files:
             self._files[2].write(b"%d %d %b %b\n" % (sent_ns, status, target.encode(), body))
 
     def flush(self) -> None:
+        """Hand what is buffered to the kernel."""
         for file in self._files:
             file.flush()
 
     def close(self) -> None:
+        """Flush and close the files."""
         for file in self._files:
             file.close()

@@ -1,4 +1,8 @@
-"""All one-line commands: what the control socket understands. The table for readers is in docs/simulator.md."""
+"""Commands of the control socket: one line in, one line out. docs/simulator.md has the table for readers.
+
+A command changes the simulator at once, between two messages; what it cannot do it refuses with the word that was
+expected. Commands that make single streams misbehave are in `stream_commands`.
+"""
 
 import json
 from collections.abc import Callable
@@ -24,14 +28,16 @@ _STATUSES = (
 
 
 class Commands:
+    """The table of all commands, by their first word."""
+
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._table: dict[str, Command] = {
             **StreamCommands(exchange).table(),
             "close": self._close,
-            "hang": lambda words: self._for_seconds(words, exchange.hang),
-            "refuse": lambda words: self._for_seconds(words, exchange.gate.refuse),
-            "handshake-stall": lambda words: self._for_seconds(words, exchange.gate.stall),
+            "hang": lambda arguments: self._for_seconds(arguments, exchange.hang),
+            "refuse": lambda arguments: self._for_seconds(arguments, exchange.admission.refuse),
+            "handshake-stall": lambda arguments: self._for_seconds(arguments, exchange.admission.stall),
             "reject": self._reject,
             "forbid": self._forbid,
             "shutdown-event": self._shutdown_event,
@@ -41,35 +47,35 @@ class Commands:
             "symbol": self._symbol,
             "session": self._session,
             "rate": self._rate,
-            "pause": lambda words: self._set_paused(words, paused=True),
-            "resume": lambda words: self._set_paused(words, paused=False),
+            "pause": lambda arguments: self._set_paused(arguments, paused=True),
+            "resume": lambda arguments: self._set_paused(arguments, paused=False),
             "stats": self._stats,
             "status": self._stats,
             "quit": self._quit,
         }
 
     def execute(self, line: str) -> str:
-        """Obeys one command at once; `ack`, what came of it, or `nack` and the reason."""
-        words = Arguments(line)
+        """Obey one command at once; return `ack` and what came of it, or `nack` and the reason."""
+        arguments = Arguments(line)
         try:
-            name = words.text("a command")
+            name = arguments.text("a command")
             if name not in self._table:
                 raise ArgumentError(f"{name} is none of {' '.join(sorted(self._table))}")
-            return f"ack {self._table[name](words)}".rstrip()
+            return f"ack {self._table[name](arguments)}".rstrip()
         except ArgumentError as error:
             return f"nack {error}"
 
-    def _for_seconds(self, words: Arguments, act: Callable[[float], None]) -> str:
-        seconds = words.number("SECONDS")
-        words.end()
+    def _for_seconds(self, arguments: Arguments, act: Callable[[float], None]) -> str:
+        seconds = arguments.number("SECONDS")
+        arguments.end()
         act(seconds)
         return ""
 
-    def _close(self, words: Arguments) -> str:
-        how, pattern = words.text("fin, rst or a close code"), words.text("STREAM", "*")
-        words.end()
+    def _close(self, arguments: Arguments) -> str:
+        how, pattern = arguments.text("fin, rst or a close code"), arguments.text("STREAM", "*")
+        arguments.end()
         closing = _closing(how)
-        websockets = self._connections(pattern, words.connection)
+        websockets = self._connections(pattern, arguments.connection)
         for websocket in websockets:
             closing(websocket)
         return f"{len(websockets)} connections"
@@ -77,7 +83,7 @@ class Commands:
     def _connections(self, pattern: str, number: int | None) -> list[WebSocket]:
         if pattern == "*" and number is None:
             return self._exchange.websockets()
-        streams = self._exchange.hub.matching(pattern)
+        streams = self._exchange.publisher.matching(pattern)
         if not streams:
             raise ArgumentError(f"no stream {pattern}")
         chosen = [
@@ -87,56 +93,56 @@ class Commands:
         ]
         return list(dict.fromkeys(subscriber for subscriber in chosen if isinstance(subscriber, WebSocket)))
 
-    def _reject(self, words: Arguments) -> str:
-        status, seconds = words.integer("CODE"), words.number("SECONDS")
-        retry_after_s = words.retry_after_s()
-        words.end()
-        self._exchange.gate.reject(status, seconds, retry_after_s)
+    def _reject(self, arguments: Arguments) -> str:
+        status, seconds = arguments.integer("CODE"), arguments.number("SECONDS")
+        retry_after_s = arguments.retry_after_s()
+        arguments.end()
+        self._exchange.admission.reject(status, seconds, retry_after_s)
         return ""
 
-    def _forbid(self, words: Arguments) -> str:
-        how, pattern = words.text("CODE, fin or off"), words.text("STREAM")
-        words.end()
-        if not self._exchange.hub.matching(pattern):
+    def _forbid(self, arguments: Arguments) -> str:
+        how, pattern = arguments.text("CODE, fin or off"), arguments.text("STREAM")
+        arguments.end()
+        if not self._exchange.publisher.matching(pattern):
             raise ArgumentError(f"no stream {pattern}")
         if how == "off":
-            self._exchange.gate.allow(pattern)
+            self._exchange.admission.allow(pattern)
         elif how == "fin":
-            self._exchange.gate.forbid(pattern, None)
+            self._exchange.admission.forbid(pattern, None)
         elif how.isdecimal() and 400 <= int(how) <= 599:
-            self._exchange.gate.forbid(pattern, int(how))
+            self._exchange.admission.forbid(pattern, int(how))
         else:
             raise ArgumentError(f"a status of 400 to 599, fin or off expected, not {how}")
         return ""
 
-    def _shutdown_event(self, words: Arguments) -> str:
-        words.end()
+    def _shutdown_event(self, arguments: Arguments) -> str:
+        arguments.end()
         websockets = self._exchange.websockets()
         payload = b'{"e":"serverShutdown","E":%d}' % self._exchange.clock.now_ms()
-        self._exchange.hub.send_to_all(websockets, payload)
+        self._exchange.publisher.send_to_all(websockets, payload)
         return f"{len(websockets)} connections"
 
-    def _clock(self, words: Arguments) -> str:
-        step_ms = words.integer("STEP_MS")
-        words.end()
+    def _clock(self, arguments: Arguments) -> str:
+        step_ms = arguments.integer("STEP_MS")
+        arguments.end()
         self._exchange.clock.step(step_ms)
         return ""
 
-    def _history(self, words: Arguments) -> str:
-        seconds, old = words.number("SECONDS"), words.text("later or refuse", "later")
-        words.end()
+    def _history(self, arguments: Arguments) -> str:
+        seconds, old = arguments.number("SECONDS"), arguments.text("later or refuse", "later")
+        arguments.end()
         if old not in ("later", "refuse"):
             raise ArgumentError(f"later or refuse expected, not {old}")
         self._exchange.rest.kept_ms = int(seconds * 1000)
         self._exchange.rest.refuses_old = old == "refuse"
         return ""
 
-    def _rest(self, words: Arguments) -> str:
-        kind, rest = words.text("what goes wrong"), self._exchange.rest
+    def _rest(self, arguments: Arguments) -> str:
+        kind, rest = arguments.text("what goes wrong"), self._exchange.rest
         if kind == "418":
-            return self._ban(words)
-        fault = None if kind == "ok" else self._rest_fault(kind, words)
-        words.end()
+            return self._ban(arguments)
+        fault = None if kind == "ok" else self._rest_fault(kind, arguments)
+        arguments.end()
         if fault:
             rest.faults.add(fault)
         else:
@@ -144,49 +150,49 @@ class Commands:
             rest.weight.pardon()
         return ""
 
-    def _ban(self, words: Arguments) -> str:
-        seconds, where = words.number("SECONDS"), words.text("retry-after or text", "retry-after")
+    def _ban(self, arguments: Arguments) -> str:
+        seconds, where = arguments.number("SECONDS"), arguments.text("retry-after or text", "retry-after")
         if where not in ("retry-after", "text"):
             raise ArgumentError(f"retry-after or text expected, not {where}")
-        words.end()
+        arguments.end()
         self._exchange.rest.faults.ban_as_text = where == "text"
         self._exchange.rest.weight.ban(int(seconds * 1000), self._exchange.clock.now_ms())
         return ""
 
-    def _rest_fault(self, kind: str, words: Arguments) -> RestFault:
+    def _rest_fault(self, kind: str, arguments: Arguments) -> RestFault:
         if kind == "slow":
-            seconds = words.number("SECONDS")
-            return RestFault("slow", words.count("N"), seconds=seconds)
+            seconds = arguments.number("SECONDS")
+            return RestFault("slow", arguments.count("N"), seconds=seconds)
         if kind in _REST_KINDS:
-            return RestFault(_REST_KINDS[kind], words.count("N"))
+            return RestFault(_REST_KINDS[kind], arguments.count("N"))
         status = 503 if kind == "5xx" else int(kind) if kind.isdecimal() and len(kind) == 3 else 0
         if not status:
             raise ArgumentError(f"{kind} is no status and none of 5xx ok slow {' '.join(_REST_KINDS)}")
-        count, weight = words.count("N"), self._exchange.rest.weight
+        count, weight = arguments.count("N"), self._exchange.rest.weight
         usual_s = weight.retry_after_s(self._exchange.clock.now_ms()) if status == 429 else None
-        return RestFault("status", count, status, words.retry_after_s(usual_s))
+        return RestFault("status", count, status, arguments.retry_after_s(usual_s))
 
-    def _symbol(self, words: Arguments) -> str:
-        symbol, status = words.text("SYMBOL"), words.text("STATUS")
-        words.end()
+    def _symbol(self, arguments: Arguments) -> str:
+        symbol, status = arguments.text("SYMBOL"), arguments.text("STATUS")
+        arguments.end()
         feed = self._synthetic().feed_of(symbol)
         if feed is None or status not in _STATUSES:
             raise ArgumentError(f"no symbol {symbol}" if feed is None else f"{status} is none of {' '.join(_STATUSES)}")
         feed.status = status
         return ""
 
-    def _session(self, words: Arguments) -> str:
-        market, seconds, later_s = words.text("MARKET"), words.number("SECONDS"), words.number("LATER", 0.0)
-        words.end()
+    def _session(self, arguments: Arguments) -> str:
+        market, seconds, later_s = arguments.text("MARKET"), arguments.number("SECONDS"), arguments.number("LATER", 0.0)
+        arguments.end()
         if market not in MARKETS:
             raise ArgumentError(f"{market} is none of {' '.join(MARKETS)}")
         start_ms = self._exchange.clock.now_ms() + int(later_s * 1000)
         self._synthetic().sessions.close(market, start_ms, start_ms + int(seconds * 1000))
         return ""
 
-    def _rate(self, words: Arguments) -> str:
-        rate = words.number("messages a second")
-        words.end()
+    def _rate(self, arguments: Arguments) -> str:
+        rate = arguments.number("messages a second")
+        arguments.end()
         if rate <= 0:
             raise ArgumentError("the rate must be above 0; use pause")
         self._synthetic().set_rate(rate)
@@ -197,17 +203,17 @@ class Commands:
             raise ArgumentError("a recording cannot do that")
         return self._exchange.market
 
-    def _set_paused(self, words: Arguments, *, paused: bool) -> str:
-        words.end()
+    def _set_paused(self, arguments: Arguments, *, paused: bool) -> str:
+        arguments.end()
         self._exchange.market.is_paused = paused
         return ""
 
-    def _stats(self, words: Arguments) -> str:
-        words.end()
+    def _stats(self, arguments: Arguments) -> str:
+        arguments.end()
         return json.dumps(self._exchange.stats(), separators=(",", ":"), ensure_ascii=False)
 
-    def _quit(self, words: Arguments) -> str:
-        words.end()
+    def _quit(self, arguments: Arguments) -> str:
+        arguments.end()
         self._exchange.stopped.set()
         return ""
 

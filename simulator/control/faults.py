@@ -1,4 +1,8 @@
-"""What can happen to a stream's messages on their way. Each fault turns one item into none, one or several."""
+"""Faults of a stream's messages on their way: each one turns a message into none, one or several.
+
+Faults are laid on a stream one behind the other, and each sees what the one before has left. A fault never touches the
+market itself: what it drops stands on the tape as lost (0 copies), so that a recording can be judged against the tape.
+"""
 
 import json
 import time
@@ -28,40 +32,51 @@ class Item:
     encode: Encoder = text_frame
 
     def now(self) -> "Item":
+        """Return the same item without its delay, for when that is over."""
         return replace(self, delay_s=0.0)
 
 
 def noise(payload: bytes, encode: Encoder = text_frame, *, is_wrapped: bool = False) -> Item:
+    """Return an item that is no market message; the tape lists it apart, and no recorder has to keep it."""
     return Item(payload, is_market=False, is_wrapped=is_wrapped, encode=encode)
 
 
 class Fault:
-    """Changes the next `left` messages."""
+    """Changes the next `left` messages of a stream, or of one of its connections (`only`)."""
 
     def __init__(self, left: float, only: Listener | None = None) -> None:
         self.left = left
         self.only = only
 
     def is_over(self) -> bool:
+        """Return True once the fault will change nothing more, also because its connection has ended."""
         return self.left <= 0 or (self.only is not None and not self.only.is_open)
 
     def change(self, item: Item) -> list[Item]:
+        """Return what becomes of an item: the item itself, or what `changed` makes of it while any is left."""
         if self.left <= 0:
             return [item]
         self.left -= 1
         return self.changed(item)
 
     def changed(self, item: Item) -> list[Item]:
+        """Return what this kind of fault makes of an item, in the order in which it is sent."""
         raise NotImplementedError
 
 
 class Drop(Fault):
+    """Loses messages: nobody gets them."""
+
     def changed(self, item: Item) -> list[Item]:
+        """Return the item, marked as lost."""
         return [replace(item, is_lost=True)]
 
 
 class Hide(Fault):
-    """Drops updates of a diff depth stream, and hangs the one behind them on what was before: the chain fits."""
+    """Drops updates of a diff depth stream, and joins the one behind them to the one before: the chain fits.
+
+    The exchange has lost updates without a trace in `pu`; only an audit with a snapshot can find that.
+    """
 
     def __init__(self, left: int, only: Listener | None = None) -> None:
         super().__init__(left, only)
@@ -83,14 +98,14 @@ class Hide(Fault):
 
 
 class Silence(Drop):
-    """Drops all; lifted by a command."""
+    """Drops everything until a command lifts it; the connection stays open and answers pings."""
 
     def __init__(self, only: Listener | None = None) -> None:
         super().__init__(float("inf"), only)
 
 
 class Stall(Drop):
-    """Drops everything until a time."""
+    """Drops everything for a time."""
 
     def __init__(self, seconds: float, only: Listener | None = None) -> None:
         super().__init__(float("inf"), only)
@@ -104,6 +119,8 @@ class Stall(Drop):
 
 
 class Double(Fault):
+    """Sends each message twice, as the exchange does now and then."""
+
     def changed(self, item: Item) -> list[Item]:
         return [item, item]
 
@@ -135,7 +152,7 @@ class Delay(Fault):
 
 
 class Encode(Fault):
-    """The same message in other frames; `legal` ones are still market messages."""
+    """Sends the same message in other frames; `legal` ones are still market messages."""
 
     def __init__(self, encode: Encoder, left: int, only: Listener | None = None, *, legal: bool = True) -> None:
         super().__init__(left, only)
@@ -148,6 +165,8 @@ class Encode(Fault):
 
 
 class Trickle(Fault):
+    """Sends a frame byte by byte, as a connection that is nearly dead does."""
+
     def __init__(self, bytes_per_s: float, only: Listener | None = None) -> None:
         super().__init__(1, only)
         self._bytes_per_s = bytes_per_s
@@ -157,7 +176,7 @@ class Trickle(Fault):
 
 
 class Truncate(Fault):
-    """A JSON text that ends in the middle, in a frame that is whole."""
+    """Cuts the JSON text in the middle, in a frame that is whole."""
 
     def changed(self, item: Item) -> list[Item]:
         return [replace(item, is_lost=True), noise(item.payload[: len(item.payload) // 2])]
@@ -187,11 +206,12 @@ _DAY_MS = 86_400_000
 
 
 def add_field(event: dict[str, Any]) -> None:
+    """Add a key that no documentation has: the exchange adds some without notice (docs/exchange.md §2)."""
     event["zz"] = 1
 
 
 def remove_field(key: str) -> Callable[[dict[str, Any]], None]:
-    """The key of the event, or of the object inside it (`k`, `o`) where the event has it not."""
+    """Return an edit that removes a key of the event, or of the object inside it (`k`, `o`)."""
 
     def edit(event: dict[str, Any]) -> None:
         inner = event.get("k") or event.get("o")
@@ -202,19 +222,20 @@ def remove_field(key: str) -> Callable[[dict[str, Any]], None]:
 
 
 def enlarge_integer(event: dict[str, Any]) -> None:
-    """The stream's id, or the event time, becomes 2^70."""
+    """Set the stream's id, or the event time where it has none, to 2^70: more than 64 bits hold."""
     key = next(key for key in ("a", "u", "t", "E") if isinstance(event.get(key), int))
     event[key] = 1 << 70
 
 
 def replace_symbol(event: dict[str, Any]) -> None:
+    """Name another symbol in the event, as if a message had got into the wrong stream."""
     for owner in (event, event.get("k"), event.get("o")):
         if isinstance(owner, dict) and "s" in owner:
             owner["s"] = "WRONGUSDT"
 
 
 def make_old(event: dict[str, Any]) -> None:
-    """All times are a day earlier; numbers of other meaning are left alone."""
+    """Set all times of the event a day back; numbers of other meaning are left alone."""
     for owner in (event, event.get("k"), event.get("o")):
         if isinstance(owner, dict):
             for key in _TIME_KEYS & owner.keys():

@@ -1,4 +1,4 @@
-"""What can happen to REST requests: a queue of wrong answers, each for the next so many requests."""
+"""Faults of REST requests: a queue of wrong answers, each for the next so many requests."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +10,11 @@ Kind = Literal["status", "timeout", "slow", "html", "truncated", "stale"]
 
 @dataclass(slots=True)
 class RestFault:
+    """One kind of wrong answer, for the next `left` requests.
+
+    `status` and `retry_after_s` are those of the kind "status"; `seconds` is the delay of the kind "slow".
+    """
+
     kind: Kind
     left: int
     status: int = 200
@@ -18,18 +23,22 @@ class RestFault:
 
 
 class RestFaults:
+    """The queue; the oldest fault comes first."""
+
     def __init__(self) -> None:
         self._queue: list[RestFault] = []
         self.ban_as_text = False  # bans say their end in the text only, not in Retry-After
 
     def add(self, fault: RestFault) -> None:
+        """Put a fault behind those that wait."""
         self._queue.append(fault)
 
     def clear(self) -> None:
+        """Forget all faults that have not happened yet."""
         self._queue.clear()
 
     def next(self, *, is_depth: bool) -> RestFault | None:
-        """The fault for a request, the oldest first. Stale answers wait for a request of a snapshot."""
+        """Return the fault of a request, or None; stale answers wait for a request of a snapshot."""
         for fault in self._queue:
             if fault.kind != "stale" or is_depth:
                 fault.left -= 1
@@ -51,6 +60,7 @@ HTML = HttpResponse(200, b"<!DOCTYPE html><html><body>Please wait</body></html>"
 
 
 def error_response(status: int, retry_after_s: int | None) -> HttpResponse:
+    """Return an answer with this status and the body that the exchange sends with it (docs/exchange.md §4)."""
     body = _TEXTS.get(status, b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}')
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
     if status == 202:

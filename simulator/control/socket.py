@@ -1,4 +1,4 @@
-"""The control socket: one command in, one `ack …` or `nack …` out."""
+"""The control socket: a Unix socket that takes one command a line, and answers `ack …` or `nack …`."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,6 +6,8 @@ from pathlib import Path
 
 
 async def serve_control(path: Path, execute: Callable[[str], str]) -> asyncio.Server:
+    """Serve any number of commanders at `path`; each line is answered before the next one is read."""
+
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():

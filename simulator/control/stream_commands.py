@@ -1,4 +1,8 @@
-"""The commands that make streams misbehave."""
+"""Commands that make streams misbehave: `drop 3 btcusdt@depth@0ms`, with `on 2` for the second connection alone.
+
+A stream is named by a shell pattern. Each command lays a fault (`faults`) on the streams that match; the fault is gone
+once it has changed as many messages as it was told to.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,41 +21,44 @@ _HUGE_BYTES = 20_000_000
 
 
 class StreamCommands:
+    """Lays faults on streams, and sends what belongs to no stream's market."""
+
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._hub = exchange.hub
+        self._publisher = exchange.publisher
 
     def table(self) -> dict[str, Command]:
+        """Return the commands by their first word; each takes the words behind it and returns what it did."""
         return {
             "stall": self._stall,
             "silent": self._silent,
-            "drop": lambda words: self._next(words, faults.Drop),
+            "drop": lambda arguments: self._next(arguments, faults.Drop),
             "hide": self._hide,
-            "double": lambda words: self._next(words, faults.Double),
-            "reorder": lambda words: self._next(words, faults.Reorder),
+            "double": lambda arguments: self._next(arguments, faults.Double),
+            "reorder": lambda arguments: self._next(arguments, faults.Reorder),
             "delay": self._delay,
-            "truncated": lambda words: self._once(words, lambda only: faults.Truncate(1, only)),
+            "truncated": lambda arguments: self._once(arguments, lambda only: faults.Truncate(1, only)),
             "unknown-field": self._unknown_field,
             "missing-field": self._missing_field,
-            "huge-integer": lambda words: self._rewrite_once(words, faults.enlarge_integer),
-            "wrong-symbol": lambda words: self._rewrite_once(words, faults.replace_symbol),
-            "old-event": lambda words: self._rewrite_once(words, faults.make_old, valid=True),
+            "huge-integer": lambda arguments: self._rewrite_once(arguments, faults.enlarge_integer),
+            "wrong-symbol": lambda arguments: self._rewrite_once(arguments, faults.replace_symbol),
+            "old-event": lambda arguments: self._rewrite_once(arguments, faults.make_old, valid=True),
             "fragment": self._fragment,
             "trickle": self._trickle,
-            "masked": lambda words: self._once(words, _illegal(masked_frame)),
-            "rsv": lambda words: self._once(words, _illegal(reserved_bit_frame)),
-            "garbage": lambda words: self._inject(words, lambda _: noise(b'}{"stream": garbage, \x01 ]')),
+            "masked": lambda arguments: self._once(arguments, _illegal(masked_frame)),
+            "rsv": lambda arguments: self._once(arguments, _illegal(reserved_bit_frame)),
+            "garbage": lambda arguments: self._inject(arguments, lambda _: noise(b'}{"stream": garbage, \x01 ]')),
             "huge": self._huge,
             "nested": self._nested,
-            "unknown-event": lambda words: self._inject(
-                words, lambda stream: _event(stream, '{"e":"unheardOf","E":1}')
+            "unknown-event": lambda arguments: self._inject(
+                arguments, lambda stream: _event(stream, '{"e":"unheardOf","E":1}')
             ),
             "idjump": self._idjump,
             "subscribers": self._subscribers,
         }
 
     def _streams(self, pattern: str) -> list[PublishedStream]:
-        streams = self._hub.matching(pattern)
+        streams = self._publisher.matching(pattern)
         if not streams:
             raise ArgumentError(f"no stream {pattern}")
         return streams
@@ -64,93 +71,101 @@ class StreamCommands:
             raise ArgumentError(f"nobody listens to {pattern}")
         return heard
 
-    def _lay(self, words: Arguments, streams: list[PublishedStream], make: Callable[[Listener | None], Fault]) -> str:
-        words.end()
-        chosen = [(stream, nth_subscriber(stream, words.connection)) for stream in streams]
-        if words.connection is not None:
+    def _lay(
+        self, arguments: Arguments, streams: list[PublishedStream], make: Callable[[Listener | None], Fault]
+    ) -> str:
+        arguments.end()
+        chosen = [(stream, nth_subscriber(stream, arguments.connection)) for stream in streams]
+        if arguments.connection is not None:
             chosen = [(stream, only) for stream, only in chosen if only]
         if not chosen:
-            raise ArgumentError(f"no stream has a connection {words.connection}")
+            raise ArgumentError(f"no stream has a connection {arguments.connection}")
         for stream, only in chosen:
             stream.faults.append(make(only))
         return f"{len(chosen)} streams"
 
-    def _once(self, words: Arguments, make: Callable[[Listener | None], Fault]) -> str:
-        return self._lay(words, self._heard_streams(words.text("STREAM")), make)
+    def _once(self, arguments: Arguments, make: Callable[[Listener | None], Fault]) -> str:
+        return self._lay(arguments, self._heard_streams(arguments.text("STREAM")), make)
 
-    def _next(self, words: Arguments, kind: Callable[[int, Listener | None], Fault]) -> str:
-        count = words.count("N")
-        return self._once(words, lambda only: kind(count, only))
+    def _next(self, arguments: Arguments, kind: Callable[[int, Listener | None], Fault]) -> str:
+        count = arguments.count("N")
+        return self._once(arguments, lambda only: kind(count, only))
 
-    def _hide(self, words: Arguments) -> str:
-        count, streams = words.count("N"), self._heard_streams(words.text("STREAM"))
+    def _hide(self, arguments: Arguments) -> str:
+        count, streams = arguments.count("N"), self._heard_streams(arguments.text("STREAM"))
         if any(family_of(stream.name.partition("@")[2]) not in ("depth", "rpiDepth") for stream in streams):
             raise ArgumentError("only diff depth streams have a chain to fit")
-        return self._lay(words, streams, lambda only: faults.Hide(count, only))
+        return self._lay(arguments, streams, lambda only: faults.Hide(count, only))
 
-    def _rewrite_once(self, words: Arguments, edit: Callable[[dict[str, Any]], None], *, valid: bool = False) -> str:
-        return self._once(words, lambda only: faults.Rewrite(edit, 1, only, valid=valid))
+    def _rewrite_once(
+        self, arguments: Arguments, edit: Callable[[dict[str, Any]], None], *, valid: bool = False
+    ) -> str:
+        return self._once(arguments, lambda only: faults.Rewrite(edit, 1, only, valid=valid))
 
-    def _stall(self, words: Arguments) -> str:
-        streams, seconds = self._streams(words.text("STREAM")), words.number("SECONDS")
-        return self._lay(words, streams, lambda only: faults.Stall(seconds, only))
+    def _stall(self, arguments: Arguments) -> str:
+        streams, seconds = self._streams(arguments.text("STREAM")), arguments.number("SECONDS")
+        return self._lay(arguments, streams, lambda only: faults.Stall(seconds, only))
 
-    def _silent(self, words: Arguments) -> str:
-        pattern = words.text("STREAM")
+    def _silent(self, arguments: Arguments) -> str:
+        pattern = arguments.text("STREAM")
         if pattern != "off":
-            return self._lay(words, self._streams(pattern), faults.Silence)
-        streams = self._streams(words.text("STREAM"))
+            return self._lay(arguments, self._streams(pattern), faults.Silence)
+        streams = self._streams(arguments.text("STREAM"))
         for stream in streams:
             stream.faults = [fault for fault in stream.faults if not isinstance(fault, faults.Silence)]
         return f"{len(streams)} streams"
 
-    def _delay(self, words: Arguments) -> str:
-        count, streams, seconds = words.count("N"), self._heard_streams(words.text("STREAM")), words.number("SECONDS")
-        return self._lay(words, streams, lambda only: faults.Delay(count, seconds, only))
+    def _delay(self, arguments: Arguments) -> str:
+        count, streams, seconds = (
+            arguments.count("N"),
+            self._heard_streams(arguments.text("STREAM")),
+            arguments.number("SECONDS"),
+        )
+        return self._lay(arguments, streams, lambda only: faults.Delay(count, seconds, only))
 
-    def _fragment(self, words: Arguments) -> str:
-        return self._next(words, lambda count, only: faults.Encode(fragmented_frames, count, only))
+    def _fragment(self, arguments: Arguments) -> str:
+        return self._next(arguments, lambda count, only: faults.Encode(fragmented_frames, count, only))
 
-    def _trickle(self, words: Arguments) -> str:
-        streams, bytes_per_s = self._heard_streams(words.text("STREAM")), words.number("BYTES_PER_S")
+    def _trickle(self, arguments: Arguments) -> str:
+        streams, bytes_per_s = self._heard_streams(arguments.text("STREAM")), arguments.number("BYTES_PER_S")
         if bytes_per_s <= 0:
             raise ArgumentError("BYTES_PER_S must be above 0")
-        return self._lay(words, streams, lambda only: faults.Trickle(bytes_per_s, only))
+        return self._lay(arguments, streams, lambda only: faults.Trickle(bytes_per_s, only))
 
-    def _unknown_field(self, words: Arguments) -> str:
-        streams, count = self._heard_streams(words.text("STREAM")), words.count("N")
-        return self._lay(words, streams, lambda only: faults.Rewrite(faults.add_field, count, only, valid=True))
+    def _unknown_field(self, arguments: Arguments) -> str:
+        streams, count = self._heard_streams(arguments.text("STREAM")), arguments.count("N")
+        return self._lay(arguments, streams, lambda only: faults.Rewrite(faults.add_field, count, only, valid=True))
 
-    def _missing_field(self, words: Arguments) -> str:
-        streams, key, count = self._heard_streams(words.text("STREAM")), words.text("KEY"), words.count("N")
+    def _missing_field(self, arguments: Arguments) -> str:
+        streams, key, count = self._heard_streams(arguments.text("STREAM")), arguments.text("KEY"), arguments.count("N")
         edit, valid = faults.remove_field(key), key in faults.OPTIONAL_KEYS
-        return self._lay(words, streams, lambda only: faults.Rewrite(edit, count, only, valid=valid))
+        return self._lay(arguments, streams, lambda only: faults.Rewrite(edit, count, only, valid=valid))
 
-    def _inject(self, words: Arguments, make: Callable[[PublishedStream], Item]) -> str:
-        streams = self._heard_streams(words.text("STREAM"))
-        words.end()
-        return f"{sum(self._hub.inject(stream, make(stream)) for stream in streams)} connections"
+    def _inject(self, arguments: Arguments, make: Callable[[PublishedStream], Item]) -> str:
+        streams = self._heard_streams(arguments.text("STREAM"))
+        arguments.end()
+        return f"{sum(self._publisher.inject(stream, make(stream)) for stream in streams)} connections"
 
-    def _huge(self, words: Arguments) -> str:
-        pattern, size = words.text("STREAM"), words.integer("BYTES", _HUGE_BYTES)
+    def _huge(self, arguments: Arguments) -> str:
+        pattern, size = arguments.text("STREAM"), arguments.integer("BYTES", _HUGE_BYTES)
         return self._inject(Arguments(pattern), lambda stream: _event(stream, f'{{"e":"huge","pad":"{"x" * size}"}}'))
 
-    def _nested(self, words: Arguments) -> str:
-        pattern, depth = words.text("STREAM"), words.count("DEPTH")
+    def _nested(self, arguments: Arguments) -> str:
+        pattern, depth = arguments.text("STREAM"), arguments.count("DEPTH")
         return self._inject(Arguments(pattern), lambda stream: _event(stream, "[" * depth + "]" * depth))
 
-    def _idjump(self, words: Arguments) -> str:
-        streams, step = self._streams(words.text("STREAM")), words.integer("N")
-        words.end()
+    def _idjump(self, arguments: Arguments) -> str:
+        streams, step = self._streams(arguments.text("STREAM")), arguments.integer("N")
+        arguments.end()
         market = self._exchange.market
         if not isinstance(market, SyntheticMarket):
             raise ArgumentError("a recording keeps its ids")
         market.jump_ids([stream.name for stream in streams], step)
         return f"{len(streams)} streams"
 
-    def _subscribers(self, words: Arguments) -> str:
-        streams = self._streams(words.text("STREAM"))
-        words.end()
+    def _subscribers(self, arguments: Arguments) -> str:
+        streams = self._streams(arguments.text("STREAM"))
+        arguments.end()
         return str(sum(len(stream.subscribers) for stream in streams))
 
 

@@ -1,4 +1,8 @@
-"""Klines: sums of the trades, one series per interval, all fed from the one-minute bar."""
+"""Klines: sums of the trades, one series for each interval, all fed from the one-minute bar.
+
+Prices and volumes are integers in units of their last digit, so that sums are exact. A bar of a longer interval is the
+sum of its closed minutes and the open one: so a trade is added once, and not once for each interval.
+"""
 
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -41,9 +45,11 @@ class Bar:
 
     @property
     def close_time_ms(self) -> int:
+        """The last millisecond of the bar, as `k.T` has it."""
         return self.open_time_ms + self.interval_ms - 1
 
     def add(self, price: int, quantity: int, trade_id: int, *, buyer_takes: bool) -> None:
+        """Add one trade to prices, volumes and counts."""
         if self.trades == 0:
             self.open = self.high = self.low = price
             self.first_id = trade_id
@@ -61,7 +67,7 @@ class Bar:
             self.buy_quote += price * quantity
 
     def absorb(self, later: "Bar") -> None:
-        """Adds a bar that follows this one."""
+        """Add a bar that follows this one."""
         if later.trades == 0:
             return
         if self.trades == 0:
@@ -87,6 +93,8 @@ class KlineSeries:
 
 
 class Bars:
+    """Bars of all intervals of one symbol."""
+
     def __init__(self, now_ms: int, price: int) -> None:
         self.minute = _empty(now_ms, MINUTE_MS, price)
         self.series = {
@@ -95,7 +103,7 @@ class Bars:
         }
 
     def roll(self, now_ms: int) -> None:
-        """Closes every bar whose time is over. A clock that went back leaves the open bar open."""
+        """Close every bar whose time is over. A clock that went back leaves the open bar open."""
         while now_ms > self.minute.close_time_ms:
             self._close_minute()
 
@@ -111,7 +119,7 @@ class Bars:
         self.minute = _empty(next_open_ms, MINUTE_MS, minute.close)
 
     def current(self, interval: str) -> Bar:
-        """The open bar of an interval as it is now."""
+        """Return the open bar of an interval as it is now."""
         if interval == "1m":
             return self.minute
         bar = replace(self.series[interval].partial)

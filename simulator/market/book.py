@@ -1,4 +1,4 @@
-"""The true order book of one symbol, in integers, and a journal of which levels changed."""
+"""The true order book of one symbol, in integers, and a list of which levels changed."""
 
 from heapq import nlargest, nsmallest
 from typing import Literal
@@ -11,7 +11,7 @@ _FAR_TICKS = 64  # beyond this the next level is looked up instead of walked to
 
 
 class TrueBook:
-    """Levels as {price: quantity}. A change is journalled as +price for a bid and -price for an ask.
+    """Levels as {price: quantity}. A change is noted as +price for a bid and -price for an ask.
 
     Every change takes the next update id. Ids are sparse, as on the exchange, where other symbols use them up.
     """
@@ -27,7 +27,7 @@ class TrueBook:
         self.ids: list[int] = []  # of the changes, side by side with `changed`
 
     def put(self, side: Side, price: int, quantity: int) -> None:
-        """Sets a level to a positive quantity; the caller keeps the sides apart."""
+        """Set a level to a positive quantity; the caller keeps the sides apart."""
         if side > 0:
             self.bids[price] = quantity
             self.best_bid = max(self.best_bid, price)
@@ -37,7 +37,7 @@ class TrueBook:
         self._journal(side * price)
 
     def remove(self, side: Side, price: int) -> None:
-        """Removes a level that is there. The last level of a side stays."""
+        """Remove a level that is there. The last level of a side stays."""
         levels = self.bids if side > 0 else self.asks
         if len(levels) == 1:
             return
@@ -61,14 +61,14 @@ class TrueBook:
         return max(levels) if step < 0 else min(levels)
 
     def top(self, count: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """The best levels of both sides, best first."""
+        """Return the best `count` levels of both sides, best first, as (price, quantity)."""
         bids, asks = self.bids, self.asks
         bid_prices = nlargest(count, bids) if count < 100 else sorted(bids, reverse=True)[:count]
         ask_prices = nsmallest(count, asks) if count < 100 else sorted(asks)[:count]
         return [(price, bids[price]) for price in bid_prices], [(price, asks[price]) for price in ask_prices]
 
     def check(self) -> None:
-        """All invariants, for tests."""
+        """Assert every invariant of the book; for tests."""
         assert self.best_bid == max(self.bids)
         assert self.best_ask == min(self.asks)
         assert self.best_bid < self.best_ask

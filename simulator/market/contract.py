@@ -1,4 +1,4 @@
-"""What a symbol is: digits, tick, first price. Prices and quantities are integers in units of the last digit."""
+"""Contracts: digits, tick and first price of a symbol; prices and quantities are integers in units of the last digit"""
 
 import zlib
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Contract:
+    """One symbol's contract; `market` names the hours that it follows."""
+
     symbol: str
     price_digits: int
     quantity_digits: int
@@ -15,6 +17,7 @@ class Contract:
 
     @property
     def quote_digits(self) -> int:
+        """Digits of price times quantity."""
         return self.price_digits + self.quantity_digits
 
 
@@ -34,7 +37,7 @@ _TRADFI = {
 
 
 def contract_of(symbol: str) -> Contract:
-    """A known contract, else one made up from the symbol's name, the same in every run."""
+    """Return a known contract, else one made up from the symbol's name, the same in every run."""
     if symbol in _KNOWN:
         return Contract(symbol, *_KNOWN[symbol])
     if symbol in _TRADFI:
@@ -45,7 +48,7 @@ def contract_of(symbol: str) -> Contract:
 
 
 def decimal_text(units: int, digits: int) -> str:
-    """The exchange's fixed decimals: 8455110 with 2 digits is 84551.10, zero with 3 is 0.000."""
+    """Return the exchange's fixed decimals: 8455110 with 2 digits is 84551.10, zero with 3 is 0.000."""
     if digits == 0:
         return str(units)
     whole, rest = divmod(units, 10**digits)

@@ -1,4 +1,8 @@
-"""One symbol's market: takers hit the book, quotes move its top, the rest of the levels churn. Seeded and pure."""
+"""One symbol's market: takers hit the book, quotes move its top, the other levels churn. Seeded, and without I/O.
+
+Every random choice comes from the generator that was passed in, in an order that does not depend on who listens: the
+same seed makes the same market.
+"""
 
 import math
 import random
@@ -36,6 +40,8 @@ class MarketStep(NamedTuple):
 
 
 class Engine:
+    """The market of one contract: its book, its trades, its bars."""
+
     def __init__(self, contract: Contract, rng: random.Random, now_ms: int) -> None:
         self.contract = contract
         self.rng = rng
@@ -58,7 +64,7 @@ class Engine:
             self.book.put(ASK, first + (distance + 1) * tick, self.rng.choice(self._lots))
 
     def churn(self, count: int) -> None:
-        """Sets or removes levels behind the best ones, mostly near them."""
+        """Set or remove `count` levels behind the best ones, mostly near them."""
         book, tick = self.book, self.contract.tick
         for _ in range(count):
             bits = self.rng.getrandbits(20)
@@ -78,7 +84,7 @@ class Engine:
             book.remove(ASK, max(book.asks))
 
     def quote(self) -> None:
-        """Changes the best bid or ask: closes a wide spread, else a new quantity, seldom a cancelled level."""
+        """Change the best bid or ask: close a wide spread, else a new quantity, seldom a cancelled level."""
         book, tick = self.book, self.contract.tick
         bits = self.rng.getrandbits(16)
         side, best = (BID, book.best_bid) if bits & 1 else (ASK, book.best_ask)
@@ -91,7 +97,7 @@ class Engine:
             book.put(side, best, quantity)
 
     def take(self, now_ms: int) -> tuple[MarketStep, list[Fill]]:
-        """A taker's fills at the best price, and the aggregate that they make."""
+        """Return a taker's fills at the best price, and the aggregate that they make."""
         book, rng = self.book, self.rng
         first_price = self.contract.first_price
         lean = (first_price - self.last_price) / (first_price * _PULL)
@@ -115,7 +121,7 @@ class Engine:
         return batch, fills
 
     def not_a_market_trade(self) -> Fill:
-        """Takes a trade id for a record that no aggregate and no bar contains."""
+        """Take a trade id for a record that no aggregate and no bar contains (docs/exchange.md §2.9)."""
         self.trade_id += 1
         return Fill(self.trade_id, 0, 0, "NA")
 

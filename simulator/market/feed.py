@@ -1,4 +1,9 @@
-"""Turns one symbol's market into its streams: what each event changes and which messages follow from it."""
+"""Turns one symbol's market into its streams: what each event changes, and which messages follow from it.
+
+What makes the streams agree with one another: bookTicker and depth share the update ids of one book; each depth stream
+has a place of its own in the list of changes, so that its `pu` repeats its own last `u`; aggregates are pushed 150 ms
+after their trade, and a closed bar 0.2 s after its minute, as at the exchange (docs/exchange.md §2).
+"""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -27,8 +32,11 @@ class UpdateIds:
 
 
 class SymbolFeed:
-    """Every action advances the market alike whether or not somebody listens; only the text is saved where
-    a stream never had a subscriber."""
+    """All streams of one symbol.
+
+    Every action advances the market alike whether or not somebody listens; only the text is saved where a stream never
+    had a subscriber.
+    """
 
     def __init__(
         self, engine: Engine, streams: Mapping[str, PublishedStream], publish: Callable[[PublishedStream, bytes], None]
@@ -45,7 +53,10 @@ class SymbolFeed:
         self._kline_trades: dict[str, int] = {}
 
     def actions(self, rates: Mapping[str, float]) -> dict[str, tuple[float, Action]]:
-        """The events of this symbol: how many a second, and what happens. Trades come with the aggTrade event."""
+        """Return the events of this symbol: how many a second, and what happens.
+
+        Trades come with the aggTrade event, and the book's first update with any of them.
+        """
         quotes = max(rates["bookTicker"] - rates["aggTrade"], 0.0)
         actions: dict[str, tuple[float, Action]] = {
             "aggTrade": (rates["aggTrade"], self._trade),
@@ -78,7 +89,7 @@ class SymbolFeed:
         }[family])  # fmt: skip
 
     def push_due(self, now_s: float) -> None:
-        """Sends the aggregates whose time has come; to be called with every event of this symbol."""
+        """Send the aggregates whose time has come; to be called with every event of this symbol."""
         waiting = self._waiting
         while waiting and waiting[0][0] <= now_s:
             batch = waiting.popleft()[1]
@@ -198,21 +209,21 @@ class SymbolFeed:
         return self.engine.bars.current("1d")
 
     def snapshot(self, limit: int, now_ms: int) -> str:
-        """The true book at this moment."""
+        """Return the true book at this moment, as REST writes it."""
         bids, asks = self.engine.book.top(limit)
         text = self.messages
         return text.snapshot(now_ms, self.engine.book.update_id, text.levels(bids), text.levels(asks))
 
     @staticmethod
     def id_space(suffix: str) -> IdSpace | None:
-        """Which ids a stream's messages carry; all book streams of a symbol share theirs."""
+        """Return the ids that a stream's messages carry; all book streams of a symbol share theirs."""
         family = family_of(suffix)
         if family in ("aggTrade", "trade"):
             return "aggTrade" if family == "aggTrade" else "trade"
         return "book" if family == "bookTicker" or "epth" in family else None
 
     def jump_ids(self, space: IdSpace, step: int) -> None:
-        """The ids go on elsewhere. Depth's next `pu` is not the last `u`, and snapshots follow."""
+        """Let the ids go on elsewhere: depth's next `pu` is not the last `u`, and snapshots follow."""
         engine = self.engine
         if space == "aggTrade":
             engine.agg_id += step

@@ -1,4 +1,4 @@
-"""How the total message rate is shared over streams."""
+"""The share of each stream in the total message rate."""
 
 from collections.abc import Mapping, Sequence
 

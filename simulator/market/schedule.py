@@ -1,4 +1,4 @@
-"""When the next event is due: seeded pacing with bursts, and catching up after a pause of the process."""
+"""The order of events in time: seeded pacing with bursts, and catching up after a pause of the process."""
 
 import heapq
 import random
@@ -9,6 +9,8 @@ _BURST_SHARE = 0.3  # of the events follow their predecessor at once
 
 
 class ScheduledEvent(NamedTuple):
+    """One kind of event: its mean distance in time, and what happens."""
+
     interval_s: float
     is_random: bool  # follows events; else a timer
     action: Callable[[float], None]
@@ -24,14 +26,16 @@ class Schedule:
         self.skipped_s = 0.0
 
     def add(self, rate: float, action: Callable[[float], None], now_s: float, *, is_random: bool) -> None:
+        """Add a kind of event with so many a second; the first one comes at a random part of its interval."""
         due_s = now_s + self._rng.random() / rate
         heapq.heappush(self._heap, (due_s, len(self._heap), ScheduledEvent(1 / rate, is_random, action)))
 
     def clear(self) -> None:
+        """Forget all kinds of events."""
         self._heap.clear()
 
     def run(self, now_s: float, most: int) -> int:
-        """Runs up to `most` events that are due; says how many it ran."""
+        """Run up to `most` events that are due; return how many ran."""
         self._skip_lag(now_s)
         heap, rng = self._heap, self._rng
         for count in range(most):
@@ -47,6 +51,7 @@ class Schedule:
         return most
 
     def seconds_to_next(self, now_s: float) -> float:
+        """Return how long nothing is due; an hour where there is nothing at all."""
         return max(self._heap[0][0] - now_s, 0.0) if self._heap else 3600.0
 
     def _skip_lag(self, now_s: float) -> None:

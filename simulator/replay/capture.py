@@ -46,7 +46,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 class CaptureContents:
-    """What a capture holds, from one pass over it."""
+    """Streams and symbols of a capture, from one pass over it."""
 
     def __init__(self, path: Path) -> None:
         self.streams: dict[str, str] = {}  # name: symbol

@@ -25,7 +25,12 @@ class Replay:
     """`speed` 1 is as recorded, 0 as fast as the slowest client reads. Nothing is ever dropped."""
 
     def __init__(
-        self, path: Path, speed: float, hub: StreamPublisher, clock: ExchangeClock, backlog_bytes: Callable[[], int]
+        self,
+        path: Path,
+        speed: float,
+        publisher: StreamPublisher,
+        clock: ExchangeClock,
+        backlog_bytes: Callable[[], int],
     ) -> None:
         self.is_paused = False
         self.phase: Literal["waiting", "running", "finished"] = "waiting"
@@ -33,7 +38,7 @@ class Replay:
         self.contents = CaptureContents(path)
         self._path = path
         self._speed = speed
-        self._hub = hub
+        self._publisher = publisher
         self._backlog_bytes = backlog_bytes
         self._first_ms = clock.now_ms()
         self._is_subscribed = asyncio.Event()
@@ -43,11 +48,11 @@ class Replay:
         self._book_of = _book_streams(self.contents.streams)
         self._past: dict[str, list[bytes]] = {}  # aggTrade and kline messages so far, for REST
         for name in self.contents.streams:
-            hub.add_stream(name)
-        hub.on_subscribe = self._look_for_subscribers
+            publisher.add_stream(name)
+        publisher.on_subscribe = self._look_for_subscribers
 
     def _look_for_subscribers(self) -> None:
-        if all(self._hub.streams[name].subscribers for name in self.contents.streams):
+        if all(self._publisher.streams[name].subscribers for name in self.contents.streams):
             self._is_subscribed.set()
 
     async def run(self) -> None:
@@ -59,7 +64,7 @@ class Replay:
             first_ns = first_ns if first_ns is not None else record.recv_ns
             await self._breathe(start_s, record.recv_ns - first_ns, turn_is_over=number % _TURN == 0)
             self._play(record)
-        self._hub.flush()
+        self._publisher.flush()
         self.phase = "finished"
 
     async def _breathe(self, start_s: float, offset_ns: int, *, turn_is_over: bool) -> None:
@@ -68,7 +73,7 @@ class Replay:
         early_s = due_s - time.monotonic()
         if early_s <= 0 and not turn_is_over and not self.is_paused:
             return
-        self._hub.flush()
+        self._publisher.flush()
         await asyncio.sleep(max(early_s, 0.0))
         while self.is_paused or self._backlog_bytes() > _HIGH_WATER_BYTES:
             await asyncio.sleep(0.002)
@@ -81,7 +86,7 @@ class Replay:
             self._pass_snapshot(record)
             return
         self.messages += 1
-        self._hub.publish(self._hub.streams[name], record.payload)
+        self._publisher.publish(self._publisher.streams[name], record.payload)
         if name in self._book_of:
             self._books[self._book_of[name]].apply(record.payload)
         elif family_of(name.partition("@")[2]) in ("aggTrade", "kline"):

@@ -1,4 +1,4 @@
-"""A made-up /fapi/v1/exchangeInfo."""
+"""A made-up answer of /fapi/v1/exchangeInfo, with the exchange's keys and its stale `serverTime`."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ _NO_DELIVERY_MS = 4_133_404_800_000
 def exchange_info(
     contracts: Mapping[str, Contract], statuses: Mapping[str, str], now_ms: int, weight_limit: int
 ) -> bytes:
+    """Return the body: each contract with its status, and the weight limit that clients have to take from here."""
     body = {
         "timezone": "UTC",
         "serverTime": now_ms - _STALE_MS,

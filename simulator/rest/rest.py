@@ -1,4 +1,8 @@
-"""The REST side: endpoints, parameters and error codes of /fapi/v1, weights, bans, and faults."""
+"""The REST side: endpoints, parameters and error codes of /fapi/v1, weights, bans, and faults.
+
+Answers, codes and weights are those of the exchange's documentation and of answers seen by others (docs/exchange.md
+§4). Every answer goes onto the tape, so that a test can tell what a recorder was told.
+"""
 
 import asyncio
 import json
@@ -22,17 +26,19 @@ _HOUR_MS = 3_600_000
 
 
 class Market(Protocol):
-    """What REST serves: the synthetic market, or the replay of a capture."""
+    """The market that REST serves: the synthetic one, or the replay of a capture."""
 
     def status(self, symbol: str) -> str | None:
         """TRADING, SETTLING, …; None for an unknown symbol."""
 
-    def exchange_info(self) -> bytes: ...
+    def exchange_info(self) -> bytes:
+        """Return the body of /fapi/v1/exchangeInfo."""
 
     def trading_schedule(self) -> bytes:
         """The hours of the markets behind TradFi contracts."""
 
-    async def depth(self, symbol: str, limit: int) -> bytes: ...
+    async def depth(self, symbol: str, limit: int) -> bytes:
+        """The body of a snapshot, up to `limit` levels a side."""
 
     def stale_depth(self, symbol: str) -> bytes:
         """A snapshot older than the stream."""
@@ -55,6 +61,8 @@ class RestError(Exception):
 
 
 class Rest:
+    """Answers requests, one weight budget for all clients: they share one address here."""
+
     def __init__(self, market: Market, clock: ExchangeClock, weight: RequestWeight, tape: Tape) -> None:
         self.weight = weight
         self.faults = RestFaults()
@@ -66,7 +74,7 @@ class Rest:
         self._tape = tape
 
     async def answer(self, request: HttpRequest) -> HttpResponse | None:
-        """The response, on the tape; None for a request that never gets one."""
+        """Return the response, after writing it onto the tape; None for a request that never gets one."""
         response = await self._response(request)
         if response is not None:
             self.answers[response.status] += 1

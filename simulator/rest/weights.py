@@ -1,4 +1,4 @@
-"""The request weight of an IP: a budget per minute, 429 beyond it, and a ban for those who go on."""
+"""The request weight of an address: a budget a minute, 429 beyond it, and a ban for those who go on."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Verdict = Literal["ok", "too_many", "banned"]
 
 
 def request_weight(path: str, limit: int) -> int:
-    """Weight of a request (https://developers.binance.com, read 2026-11); `limit` is the effective one."""
+    """Return the weight of a request (https://developers.binance.com, read 2026-11); `limit` is the effective one."""
     name = path.removeprefix("/fapi/v1/")
     if name == "depth":
         return 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
@@ -23,7 +23,7 @@ def request_weight(path: str, limit: int) -> int:
 
 @dataclass(slots=True)
 class RequestWeight:
-    """One bucket: everything comes from one IP here. Minutes are those of the exchange's clock."""
+    """One budget, because everything comes from one address here. Minutes are those of the exchange's clock."""
 
     limit: int = 2400
     bans_after: int = 5  # requests answered with 429 in a row
@@ -36,7 +36,7 @@ class RequestWeight:
     _next_ban_ms: int = 0
 
     def admit(self, weight: int, now_ms: int) -> Verdict:
-        """Books a request, or says why it is not served."""
+        """Book a request's weight, or return the reason for not serving it."""
         if now_ms < self.banned_until_ms:
             self.requests_during_ban += 1
             self.ban(self._next_ban_ms, now_ms)

@@ -1,4 +1,4 @@
-"""Who gets in: refused connections, rejected and stalled upgrades, and the count of attempts."""
+"""Admission of connections: refused, rejected and stalled ones, and the count of attempts."""
 
 import time
 from collections import deque
@@ -12,7 +12,7 @@ _RECENT_S = 300.0
 
 
 class Admission:
-    """Upgrade requests and refused TCP connections are attempts."""
+    """Decides about each new connection. Upgrade requests and refused TCP connections count as attempts."""
 
     def __init__(self) -> None:
         self.attempts = 0
@@ -25,35 +25,39 @@ class Admission:
         self._forbidden: dict[str, HttpResponse | Literal["close"]] = {}  # by shell pattern
 
     def refuse(self, seconds: float) -> None:
+        """Close each TCP connection at once for so long."""
         self._refuse_until_s = time.monotonic() + seconds
 
     def stall(self, seconds: float) -> None:
+        """Leave upgrade requests without an answer for so long."""
         self._stall_until_s = time.monotonic() + seconds
 
     def reject(self, status: int, seconds: float, retry_after_s: int | None) -> None:
+        """Answer upgrade requests with this status for so long."""
         headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
         self._rejection = HttpResponse(status, b"rejected\n", headers, "text/plain")
         self._reject_until_s = time.monotonic() + seconds
 
     def forbid(self, pattern: str, status: int | None) -> None:
-        """Whose URL names such a stream is answered this status; None: let in, and closed at once."""
+        """Answer this status to a URL that names such a stream; None: let it in, and close it at once."""
         if status is None:
             self._forbidden[pattern] = "close"
         else:
             self._forbidden[pattern] = HttpResponse(status, b"no such stream\n", content_type="text/plain")
 
     def allow(self, pattern: str) -> None:
+        """Lift `forbid` for this pattern."""
         self._forbidden.pop(pattern, None)
 
     def refuses(self) -> bool:
-        """Asked at accept, before a byte was read."""
+        """Return True where a connection is to be closed before a byte was read; counts the attempt then."""
         if time.monotonic() >= self._refuse_until_s:
             return False
         self._count()
         return True
 
     def upgrade(self, names: Iterable[str]) -> HttpResponse | Literal["stall", "open", "close"]:
-        """What becomes of a connection whose URL names these streams."""
+        """Count an upgrade request, and return what becomes of a connection whose URL names these streams."""
         self._count()
         now_s = time.monotonic()
         if now_s < self._stall_until_s:
@@ -64,6 +68,7 @@ class Admission:
         return next(found, "open")
 
     def attempts_in_last_300_s(self) -> int:
+        """Count attempts in the window of the exchange's limit (docs/exchange.md §3)."""
         self._forget(time.monotonic())
         return len(self._recent)
 

@@ -15,15 +15,15 @@ _BAD_REQUEST = HttpResponse(400, b"bad request\n", content_type="text/plain")
 class ClientConnection(asyncio.Protocol):
     def __init__(
         self,
-        gate: Admission,
+        admission: Admission,
         new_websocket: Callable[[asyncio.Transport], WebSocket],
         answer: Callable[[HttpRequest], Awaitable[HttpResponse | None]],
-        peers: set["ClientConnection"],
+        clients: set["ClientConnection"],
     ) -> None:
-        self._gate = gate
+        self._admission = admission
         self._new_websocket = new_websocket
         self._answer = answer
-        self._peers = peers
+        self._clients = clients
         self._buffer = b""
         self._is_stalled = False  # its upgrade is never answered
         self._answering: asyncio.Task[None] | None = None
@@ -32,15 +32,15 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
-        if self._gate.refuses():
+        if self._admission.refuses():
             self.transport.abort()
             return
-        self._peers.add(self)
-        if self._gate.is_hung:
+        self._clients.add(self)
+        if self._admission.is_hung:
             self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._peers.discard(self)
+        self._clients.discard(self)
         if self._answering:
             self._answering.cancel()
         if self.websocket:
@@ -76,7 +76,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _upgrade(self, url: str, head: bytes, rest: bytes) -> None:
         target = parse_target(url)
-        verdict = self._gate.upgrade(target[2] if target else ())
+        verdict = self._admission.upgrade(target[2] if target else ())
         if verdict == "stall":
             self._is_stalled = True
         elif isinstance(verdict, HttpResponse):

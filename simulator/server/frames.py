@@ -1,4 +1,4 @@
-"""Websocket frames as the server writes them: unmasked, and a few that no server should write."""
+"""Websocket frames as the server writes them: unmasked, and a few that no server should write (RFC 6455)."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ def _length(size: int, mask_bit: int = 0) -> bytes:
 
 
 def text_frame(payload: bytes) -> bytes:
-    """The hot path: one call per message and form, whatever the number of connections."""
+    """Encode a whole text frame. On the hot path: one call per message and form, whatever the number of connections."""
     size = len(payload)
     if size < 126:
         return b"\x81%c%b" % (size, payload)
@@ -27,7 +27,7 @@ def text_frame(payload: bytes) -> bytes:
 
 
 def fragmented_frames(payload: bytes) -> bytes:
-    """Three fragments with a ping after the first (RFC 6455 §5.4 allows both)."""
+    """Encode three fragments with a ping after the first (RFC 6455 §5.4 allows both)."""
     third = len(payload) // 3
     first, second, last = payload[:third], payload[third : 2 * third], payload[2 * third :]
     begin = b"\x01" + _length(len(first)) + first + _PING
@@ -35,12 +35,12 @@ def fragmented_frames(payload: bytes) -> bytes:
 
 
 def masked_frame(payload: bytes) -> bytes:
-    """Masked, which a server must never do (§5.1)."""
+    """Encode a masked frame, which a server must never send (§5.1)."""
     key = b"\x37\xfa\x21\x3d"
     masked = bytes(byte ^ key[index & 3] for index, byte in enumerate(payload))
     return bytes((_TEXT,)) + _length(len(payload), 0x80) + key + masked
 
 
 def reserved_bit_frame(payload: bytes) -> bytes:
-    """RSV1 set although no extension was negotiated (§5.2)."""
+    """Encode a frame with RSV1 set, although no extension was negotiated (§5.2)."""
     return bytes((_TEXT | 0x40,)) + _length(len(payload)) + payload

@@ -9,12 +9,15 @@ MOST_TARGET_BYTES = 8_000  # about the length at which the exchange gave up (201
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
+    """The head of a request; names of headers are in lower case."""
+
     method: str
     target: str
     headers: dict[str, str]  # names in lower case
 
     @property
     def is_upgrade(self) -> bool:
+        """True where the client asks for a websocket."""
         return "websocket" in self.headers.get("upgrade", "").lower()
 
 
@@ -29,6 +32,7 @@ class HttpResponse:
     sent_bytes: int | None = None
 
     def encode(self) -> bytes:
+        """Return head and body as bytes, the body cut to `sent_bytes`."""
         try:
             phrase = HTTPStatus(self.status).phrase
         except ValueError:
@@ -39,7 +43,7 @@ class HttpResponse:
 
 
 def parse_head(head: bytes) -> HttpRequest | None:
-    """A request from its head (up to and with the empty line), or None where it is none.
+    """Parse a request's head, up to and with its empty line; return None where it is none.
 
     Raw non-ASCII bytes are none: the exchange fails such handshakes; names must be percent-encoded.
     """

@@ -1,4 +1,4 @@
-"""What clients may say on a websocket: SUBSCRIBE and its kin, answered as the exchange does."""
+"""Requests of clients on a websocket: SUBSCRIBE and its kin, answered as the exchange does (docs/exchange.md §1)."""
 
 import json
 from collections.abc import Callable
@@ -11,8 +11,11 @@ MOST_STREAMS = 1024  # per connection (Connect page, 2026-08)
 _MOST_REQUEST_BYTES = 4096  # longer requests got no answer at all (measured on spot, 2024-12)
 
 
-class Subscriptions:
-    """The names that one connection asked for, whether or not they will ever deliver."""
+class StreamSubscriptions:
+    """Streams that one connection has subscribed, in their order, and whether it gets the combined form.
+
+    A name that does not exist is acknowledged like any other, and stays silent: that is what the exchange does.
+    """
 
     def __init__(self, *, is_combined: bool) -> None:
         self.is_combined = is_combined

@@ -1,4 +1,8 @@
-"""One websocket connection: handshake and control frames by websockets' sans-I/O protocol, data written straight."""
+"""One websocket connection: handshake and control frames by websockets' sans-I/O protocol, data written straight.
+
+Market messages do not go through the protocol object, because encoding a frame for each connection would be most of the
+simulator's time; `publisher` encodes a message once for all connections.
+"""
 
 import asyncio
 import socket
@@ -15,7 +19,7 @@ from websockets.server import ServerProtocol
 from simulator.publisher import StreamPublisher
 from simulator.server.frames import text_frame
 from simulator.server.limits import ConnectionLimits
-from simulator.server.subscriptions import Subscriptions, parse_target
+from simulator.server.subscriptions import StreamSubscriptions, parse_target
 from simulator.stream_names import Route, delivers
 
 _CLOSE_ANSWER_S = 2.0  # how long a client may take to answer a close frame
@@ -24,7 +28,7 @@ _TRICKLE_TICK_S = 0.05
 
 @dataclass(slots=True)
 class Counters:
-    """Of all connections since the start."""
+    """Totals of all connections since the start."""
 
     pings: int = 0
     pongs: int = 0
@@ -32,19 +36,19 @@ class Counters:
 
 
 class WebSocket:
-    """A hub.Subscriber. Everything that is written goes through `hand` and `flush`, so that the order holds."""
+    """A subscriber of the publisher. Everything that is written goes through `hand` and `flush`: so the order holds."""
 
     def __init__(
-        self, transport: asyncio.Transport, hub: StreamPublisher, limits: ConnectionLimits, counters: Counters
+        self, transport: asyncio.Transport, publisher: StreamPublisher, limits: ConnectionLimits, counters: Counters
     ) -> None:
         self.is_open = True
         self._transport = transport
-        self._hub = hub
+        self._publisher = publisher
         self._limits = limits
         self._counters = counters
         self._protocol = ServerProtocol(max_size=1 << 20)
         self._route = Route.LEGACY
-        self._subscriptions = Subscriptions(is_combined=False)
+        self._subscriptions = StreamSubscriptions(is_combined=False)
         self._queue: list[bytes] = []
         self._trickling: tuple[bytes, float] | None = None
         self._requests: deque[float] = deque(maxlen=limits.requests_per_s + 1)
@@ -53,19 +57,21 @@ class WebSocket:
 
     @property
     def is_combined(self) -> bool:
+        """True where messages come in the wrapper that names their stream."""
         return self._subscriptions.is_combined
 
     @property
     def names(self) -> list[str]:
+        """Names of all subscribed streams, also of those that do not exist."""
         return list(self._subscriptions.names)
 
     @property
     def backlog_bytes(self) -> int:
-        """What has been handed out and not yet taken by the kernel."""
+        """Bytes that have been handed out and not yet been taken by the kernel."""
         return self._transport.get_write_buffer_size() + sum(map(len, self._queue))
 
     def handshake(self, head: bytes) -> None:
-        """Answers an upgrade request, subscribes what its target names."""
+        """Answer an upgrade request, and subscribe to what its target names."""
         self._protocol.receive_data(head)
         events = self._protocol.events_received()
         target = parse_target(events[0].path) if events and isinstance(events[0], Request) else None
@@ -86,12 +92,13 @@ class WebSocket:
 
     def _added(self, name: str) -> None:
         if delivers(self._route, name):
-            self._hub.subscribe(name, self)
+            self._publisher.subscribe(name, self)
 
     def _removed(self, name: str) -> None:
-        self._hub.unsubscribe(name, self)
+        self._publisher.unsubscribe(name, self)
 
     def received(self, data: bytes) -> None:
+        """Take bytes of the client: control frames, and requests as `subscriptions` understands them."""
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
             if isinstance(event, Frame):
@@ -126,16 +133,19 @@ class WebSocket:
         self.flush()
 
     def hand(self, frame: bytes) -> None:
+        """Keep a frame that leaves with the next flush."""
         if self.is_open:
             self._queue.append(frame)
 
     def flush(self) -> None:
+        """Write all frames that were handed out, in one piece."""
         if self._trickling or not self._queue:
             return
         self._transport.write(b"".join(self._queue))
         self._queue.clear()
 
     def trickle(self, frame: bytes, bytes_per_s: float) -> None:
+        """Send a frame byte by byte at this speed; what is handed out later waits behind it."""
         self.flush()
         if self.is_open and not self._trickling:
             self._trickling = (frame, bytes_per_s)
@@ -158,8 +168,8 @@ class WebSocket:
         owed_bytes = owed_bytes % 1 + bytes_per_s * _TRICKLE_TICK_S
         asyncio.get_running_loop().call_later(_TRICKLE_TICK_S, self._trickle_on, owed_bytes)
 
-    def tend(self, now_s: float) -> None:
-        """Pings, and closes what outlived a limit; to be called several times a second."""
+    def keep_limits(self, now_s: float) -> None:
+        """Send pings, and close what has outlived a limit; to be called several times a second."""
         limits = self._limits
         if self.backlog_bytes > limits.buffer_bytes:
             self._counters.slow_readers_cut_off += 1
@@ -176,18 +186,19 @@ class WebSocket:
             self._write_control()
 
     def close_fin(self) -> None:
-        """A bare end of the TCP connection, as some routes do to healthy connections."""
+        """End the TCP connection without a close frame, as some routes do to healthy connections."""
         self.flush()
         self._gone()
         self._transport.close()
 
     def close_rst(self) -> None:
+        """Reset the TCP connection: what was on its way is lost."""
         sock: socket.socket = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
 
     def close_code(self, code: int) -> None:
-        """A close frame; the client has some time to answer it."""
+        """Send a close frame; the client has 2 s to answer it."""
         if self._protocol.state is not State.OPEN:
             return
         self._protocol.send_close(code)
@@ -196,14 +207,15 @@ class WebSocket:
         asyncio.get_running_loop().call_later(_CLOSE_ANSWER_S, self._transport.close)
 
     def abort(self) -> None:
+        """End the connection at once, without what was not sent yet."""
         self._gone()
         self._transport.abort()
 
     def lost(self) -> None:
-        """The TCP connection is no more."""
+        """Note that the TCP connection is gone."""
         self._gone()
 
     def _gone(self) -> None:
         self.is_open = False
         for name in self._subscriptions.names:
-            self._hub.unsubscribe(name, self)
+            self._publisher.unsubscribe(name, self)

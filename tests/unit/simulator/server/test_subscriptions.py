@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from simulator.rest.weights import RequestWeight, request_weight
-from simulator.server.subscriptions import Subscriptions, parse_target
+from simulator.server.subscriptions import StreamSubscriptions, parse_target
 from simulator.stream_names import Route
 
 
 class _Client:
     def __init__(self) -> None:
-        self.subscriptions = Subscriptions(is_combined=False)
+        self.subscriptions = StreamSubscriptions(is_combined=False)
         self.added: list[str] = []
         self.removed: list[str] = []
 
