@@ -34,13 +34,13 @@ class Limit:
 LIMITS: dict[str, Limit] = {
     "siblings in the fullest folder": Limit(aimed=14, reached=17),
     "modules above 300 lines": Limit(aimed=3, reached=10),
-    "class names with several meanings": Limit(aimed=5, reached=1),
-    "docstrings that begin as a question": Limit(aimed=0, reached=310),
-    "public docstrings below five words": Limit(aimed=0, reached=105),
-    "explanation lines per 100 code lines": Limit(aimed=25, reached=16.5, more_is_better=True),
+    "class names with several meanings": Limit(aimed=5, reached=0),
+    "docstrings that begin as a question": Limit(aimed=0, reached=293),
+    "public docstrings below five words": Limit(aimed=0, reached=102),
+    "explanation lines per 100 code lines": Limit(aimed=25, reached=17.1, more_is_better=True),
     "code lines": Limit(aimed=18_500, reached=20_800),
     "impurities in pure modules": Limit(aimed=0, reached=0),
-    "modules outside that say pure": Limit(aimed=0, reached=1),
+    "modules outside that say pure": Limit(aimed=0, reached=0),
     "unit tests away from their module": Limit(aimed=0, reached=0),
     "docstrings that say TODO": Limit(aimed=0, reached=0),
 }
