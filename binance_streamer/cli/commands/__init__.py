@@ -1,1 +1,4 @@
-"""One module for each command of `binance-streamer`."""
+"""The commands of `binance-streamer`: a function for each, its body in the same module. Open `up` first.
+
+In: the options, and a loaded configuration. Out: text, and how the command ends.
+"""

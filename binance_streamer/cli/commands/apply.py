@@ -4,20 +4,48 @@ import subprocess
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import typer
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.journals import ownerless_journals
+from binance_streamer.cli.options import ConfigFile
+from binance_streamer.cli.supervisor import compose_file
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.control import Supervisor, configured_socket
-from binance_streamer.config.schema import Config
+from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import SIMULATOR, Site, control_socket, files, state_directory, symbol_of
 
 _RUN_S = 30.0
 _DRAIN_S = 60.0
+
+
+def apply(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    compose: Annotated[bool, typer.Option("--compose", help="Generate docker-compose.yml, and nothing else.")] = False,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Take a changed configuration while everything else goes on recording.
+
+    Says what it will do. Generates the files of supervisord, and has a running one take them: a new symbol's worker
+    starts, that of a removed symbol stops, what its journal holds is written to the files, and the journal is deleted.
+    Processes are restarted only where something changed that they read. Without a running supervisord it writes the
+    files alone.
+
+    \b
+    Examples:
+      binance-streamer apply --dry-run
+      binance-streamer apply
+      binance-streamer apply -c my.yaml
+      binance-streamer apply --compose && docker compose up -d --remove-orphans
+    """
+    loaded = load(config)
+    if compose:
+        raise typer.Exit(compose_file.write(config, dry_run=dry_run))
+    raise typer.Exit(_apply(loaded, config, dry_run=dry_run))
 
 
 class Plan(NamedTuple):
@@ -47,7 +75,7 @@ def plan_of(
     )
 
 
-def run(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
+def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     """Say what will be done, and do it."""
     supervisor = Supervisor(control_socket(state_directory(config)))
     supervisor.refuse_a_second()

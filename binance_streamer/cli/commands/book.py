@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
+import typer
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -15,14 +16,36 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.options import ConfigFile
 from binance_streamer.client.books import BookClient, NoAnswerError
-from binance_streamer.config.schema import Config
+from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.exchange.streams import UPPER
 from binance_streamer.wire.books import BookView, QueryError
 from binance_streamer.wire.frames import WireError
 
 _DRAW_S = 0.25
 _PRINT_S = 1.0
+
+
+def book(
+    symbol: Annotated[str, typer.Argument(metavar="SYMBOL", help="BTCUSDT")],
+    *,
+    depth: Annotated[int, typer.Option(metavar="N", min=0, help="Levels of each side; 0: all.")] = 10,
+    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Show the order book of a symbol as a ladder.
+
+    Asks the order book service, which must run. Exits with 1 where the book is not valid now, and says why.
+
+    \b
+    Examples:
+      binance-streamer book BTCUSDT
+      binance-streamer book BTCUSDT --depth 20 --watch
+      binance-streamer book BTCUSDT --depth 0 --json | jq '.bids | length'
+    """
+    raise typer.Exit(show(load(config), symbol, depth or None, is_watching=watch, as_json=as_json))
 
 
 class Rung(NamedTuple):

@@ -8,16 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.status.screen import size
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.control import Supervisor
-from binance_streamer.config.schema import BOUND_ENDPOINTS, Config, ConfigError, LoggingConfig
+from binance_streamer.config.schema import BOUND_ENDPOINTS, DEFAULT_PATH, Config, ConfigError, LoggingConfig, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
 from binance_streamer.transport import curve
@@ -34,10 +36,31 @@ _JOURNAL_SEGMENTS_BYTES = 64 * 2**20
 _PROBE_S = 120.0
 
 
-def run(config: Config, config_path: Path, *, seconds: float, offline: bool, as_json: bool) -> Exit:
-    """Look at one thing after the other, and say what is found; 1 where anything fails."""
+def doctor(
+    *,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", min=0.1, max=60, help="How long to wait for messages of each path.")
+    ] = 10,
+    offline: Annotated[bool, typer.Option("--offline", help="Send nothing to the exchange.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of JSON objects.")] = False,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Check whether this machine can record what is configured.
+
+    Python, configuration, supervisord's files, disks, open files, keys, priority; then the exchange: its time and ours,
+    the request weight in use, and one message of every configured stream. That costs one request of weight 1 and one
+    connection per path, out of the budget that all processes share; nothing is sent during a ban. Each line says ok,
+    warn or fail, and what to do. Exits with 1 where anything fails.
+
+    \b
+    Examples:
+      binance-streamer doctor
+      binance-streamer doctor --offline
+      binance-streamer doctor --json | jq '.[] | select(.state == "fail")'
+    """
+    loaded = load(config)
     found: list[Check] = []
-    for check in _checks(config, config_path, seconds=seconds, offline=offline):
+    for check in _checks(loaded, config, seconds=seconds, offline=offline):
         found.append(check)
         if not as_json:
             _print(check)
@@ -47,7 +70,7 @@ def run(config: Config, config_path: Path, *, seconds: float, offline: bool, as_
         typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
     else:
         typer.echo(f"{len(found)} checks: {fails} failed, {warns} to look at")
-    return Exit.INCOMPLETE if fails else Exit.OK
+    raise typer.Exit(Exit.INCOMPLETE if fails else Exit.OK)
 
 
 def _print(check: Check) -> None:

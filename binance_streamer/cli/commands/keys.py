@@ -5,7 +5,9 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
+import typer
 import zmq
 
 from binance_streamer.cli.errors import CommandError, Exit
@@ -18,6 +20,32 @@ _is_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}").fullmatch
 # The form of czmq's certificates: zmq.auth.load_certificate reads it, too.
 _PUBLIC_TEXT = 'curve\n    public-key = "{}"\n'
 _SECRET_TEXT = _PUBLIC_TEXT + '    secret-key = "{}"\n'
+
+
+def keys(
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="Where the keys lie, or shall lie.")],
+    *,
+    client: Annotated[str | None, typer.Option(metavar="NAME", help="Make keys for another machine.")] = None,
+) -> None:
+    """Make CURVE keys, which encrypt all sockets.
+
+    Needed where an endpoint can be reached from other machines; see docs/security.md. Nothing is overwritten.
+
+    \b
+    Examples:
+      binance-streamer keys keys
+      binance-streamer keys keys --client analysis
+    """
+    os.umask(0o077)
+    for path in make(directory) if client is None else make_client(directory, client):
+        sys.stdout.write(f"{path}\n")
+    if client is None:
+        sys.stdout.write(f"\nSet endpoints.curve_directory to {directory.resolve()}. Keys for another machine:\n")
+        sys.stdout.write(f"  binance-streamer keys {directory} --client NAME\n")
+    else:
+        folder = directory / CLIENTS / client
+        sys.stdout.write(f"\nMove {folder} to the other machine, and name it there as endpoints.curve_directory.\n")
+        sys.stdout.write(f"Removing {directory / AUTHORIZED / client}{PUBLIC_SUFFIX} shuts it out again.\n")
 
 
 def make(directory: Path) -> list[Path]:
@@ -49,20 +77,6 @@ def make_client(directory: Path, name: str) -> list[Path]:
             directory / AUTHORIZED / f"{name}{PUBLIC_SUFFIX}": _public(client.public),
         }
     )
-
-
-def run(directory: Path, client: str | None) -> None:
-    """Make keys, and say what to do with them."""
-    os.umask(0o077)
-    for path in make(directory) if client is None else make_client(directory, client):
-        sys.stdout.write(f"{path}\n")
-    if client is None:
-        sys.stdout.write(f"\nSet endpoints.curve_directory to {directory.resolve()}. Keys for another machine:\n")
-        sys.stdout.write(f"  binance-streamer keys {directory} --client NAME\n")
-    else:
-        folder = directory / CLIENTS / client
-        sys.stdout.write(f"\nMove {folder} to the other machine, and name it there as endpoints.curve_directory.\n")
-        sys.stdout.write(f"Removing {directory / AUTHORIZED / client}{PUBLIC_SUFFIX} shuts it out again.\n")
 
 
 def _new_pair() -> Pair:

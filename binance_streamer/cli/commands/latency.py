@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
@@ -14,17 +15,47 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import latency_of, printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.recordings import files as recordings
 from binance_streamer.cli.recordings.distribution import EDGES_MS, Distribution, Summary, bars
 from binance_streamer.cli.recordings.files import ClockDay
 from binance_streamer.cli.recordings.gap_files import day_text
 from binance_streamer.cli.status.report import ClockReport
 from binance_streamer.client.tap import Tap
-from binance_streamer.config.schema import Config
+from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.exchange.streams import suffix_of
 
 _WIDTH = 200
 _DAY_MS = 86_400_000
+
+
+def latency(
+    places: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="FILE", help="Recorded files, or folders of them. [default: today's recording]"),
+    ] = None,
+    *,
+    live: Annotated[bool, typer.Option("--live", help="Of messages that pass the bus now.")] = False,
+    duration: Annotated[float, typer.Option(metavar="S", min=0.1, help="How long to listen to the bus.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Show how late messages come.
+
+    Our receipt minus the exchange's event time, per stream: count, min, mean, median, p95, p99, max and distribution,
+    and how far the two clocks were apart, which is in all of these numbers.
+
+    \b
+    Examples:
+      binance-streamer latency
+      binance-streamer latency --live --duration 60
+      binance-streamer latency data/BTCUSDT/depth_BTCUSDT_*.csv
+      binance-streamer latency data --json | jq '.streams[] | [.stream, .latency.p99_ms]'
+    """
+    loaded = load(config)
+    if live:
+        raise typer.Exit(of_bus(loaded, duration_s=duration, as_json=as_json))
+    raise typer.Exit(of_files(loaded, places or [], as_json=as_json))
 
 
 class StreamLatency(msgspec.Struct, frozen=True):
@@ -70,7 +101,7 @@ def of_files(config: Config, places: Sequence[Path], *, as_json: bool) -> Exit:
     return Exit.OK
 
 
-def live(config: Config, *, duration_s: float, as_json: bool) -> Exit:
+def of_bus(config: Config, *, duration_s: float, as_json: bool) -> Exit:
     """Of what passes the bus for so long, or until Ctrl-C."""
     found: Distributions = {}
     clock: ClockReport | None = None

@@ -10,17 +10,42 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import typer
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.config.schema import Config
+from binance_streamer.cli.options import ConfigFile, Name
+from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.config.symbols import decode_name
 from binance_streamer.deploy.supervisord import program_name, state_directory
 from binance_streamer.health.judge import processes
 
 SUPERVISORD = "supervisord"
 _LOOK_S = 0.3
+
+
+def logs(
+    process: Name = None,
+    *,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", metavar="N", min=1, help="So many of the last ones.")] = 40,
+    as_json: Annotated[bool, typer.Option("--json", help="The lines as they stand in the files.")] = False,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Show the logs of the processes.
+
+    Without a name, those of all processes in the order of their time (UTC); `supervisord` is supervisord's own.
+
+    \b
+    Examples:
+      binance-streamer logs
+      binance-streamer logs writer -n 200
+      binance-streamer logs ingest-BTCUSDT -f
+      binance-streamer logs --json | jq 'select(.level == "warning")'
+    """
+    show(load(config), process, count=lines, follow=follow, as_json=as_json)
 
 
 class LogLine(NamedTuple):

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
@@ -12,13 +13,14 @@ from rich.text import Text
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.journals import ownerless_journals
+from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.recordings.gap_files import day_text, gaps_of
 from binance_streamer.cli.status.report import ProcessReport, Report, StreamReport, report_of
 from binance_streamer.cli.status.screen import size
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
 from binance_streamer.client.tap import Tap
-from binance_streamer.config.schema import Config
+from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.supervisord import SIMULATOR, control_socket, state_directory
 from binance_streamer.health.judge import processes as expected_processes
 from binance_streamer.health.observer import Observer
@@ -28,8 +30,27 @@ _LISTEN_S = 3.0
 _WIDTH = 200
 
 
-def status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
-    """0 only if everything configured is being recorded."""
+def status(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Show whether everything is being recorded.
+
+    supervisord's view of every process and what it says of itself; messages, age of the last one and today's gaps of
+    every stream; backlog, room on the disk, the clock, and what is wrong. Exits with 0 only if everything that is
+    configured is being recorded.
+
+    \b
+    Examples:
+      binance-streamer status
+      binance-streamer status --json | jq .problems
+      binance-streamer status > /dev/null || echo "not recording"
+    """
+    raise typer.Exit(_status(load(config), config, as_json=as_json))
+
+
+def _status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
     report, absence = _gathered(config)
     is_heard = any(process.says is not None for process in report.processes)
     if as_json:

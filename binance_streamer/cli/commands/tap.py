@@ -8,19 +8,56 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from binance_streamer.cli.options import ConfigFile
 from binance_streamer.client.tap import Tap, Tapped
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
-from binance_streamer.config.schema import EndpointsConfig
+from binance_streamer.config.schema import DEFAULT_PATH, EndpointsConfig, load
 
 _SILENCE_S = 5.0
 _WIDTH = 160
 _EVENT_TIME = re.compile(rb'"E"\s*:\s*(\d{10,16})\b')
 _ENVELOPE = frozenset({"symbol", "stream", "recv_ns", "producer", "epoch", "seq", "source", "connection", "event"})
+
+
+def _endpoint(given: str | None) -> str | None:
+    """What stands behind `--bus`, if it is an endpoint."""
+    if given is not None and not is_endpoint(given):
+        raise typer.BadParameter(f"{EXPECTED}, got {given!r}")
+    return given
+
+
+def tap(
+    topics: Annotated[
+        list[str] | None, typer.Argument(metavar="TOPIC", help="Prefixes: depth. or depth.BTCUSDT.")
+    ] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+    count: Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many messages.")] = None,
+    bus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ENDPOINT", callback=_endpoint, help="Where to listen, in place of endpoints.bus_subscribe."
+        ),
+    ] = None,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Show live messages off the bus.
+
+    Takes nothing from the recording. A line: topic, number, receive stamp (ns), latency, event.
+
+    \b
+    Examples:
+      binance-streamer tap
+      binance-streamer tap depth.BTCUSDT. aggtrade. --count 10
+      binance-streamer tap status. --json | jq .
+      binance-streamer tap --bus tcp://127.0.0.1:5702
+    """
+    show(load(config).endpoints, topics or [], as_json=as_json, count=count, bus=bus)
 
 
 def json_line(message: Tapped) -> str:
@@ -63,13 +100,6 @@ def _embedded(event: bytes) -> msgspec.Raw | str:
         return msgspec.Raw(msgspec.json.format(event, indent=-1))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return event.decode(errors="replace")
-
-
-def endpoint(given: str | None) -> str | None:
-    """What stands behind `--bus`, if it is an endpoint."""
-    if given is not None and not is_endpoint(given):
-        raise typer.BadParameter(f"{EXPECTED}, got {given!r}")
-    return given
 
 
 def show(

@@ -6,15 +6,29 @@ import typer
 
 from binance_streamer.cli import unwritten as audit
 from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.options import ConfigFile, Duration
 from binance_streamer.cli.status.overview import Overview
 from binance_streamer.cli.status.screen import screen
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, take_in, watch
 from binance_streamer.client.tap import Tap
-from binance_streamer.config.schema import Config
+from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 
 
-def run(config: Config, config_path: Path, duration_s: float | None) -> Exit:
+def up(duration: Duration = None, config: ConfigFile = DEFAULT_PATH) -> None:
+    """Record what is configured, in the foreground.
+
+    Ends at Ctrl-C, or after --duration or the configured run_duration, once everything received is in the files.
+
+    \b
+    Examples:
+      binance-streamer up
+      binance-streamer up --duration 3600 -c my.yaml
+    """
+    raise typer.Exit(_record(load(config), config, duration))
+
+
+def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit:
     """Record until Ctrl-C, or until the duration (else the configured one) has passed; see that nothing is left."""
     limit_s = config.selected.run_duration if duration_s is None else duration_s
     overview = Overview()

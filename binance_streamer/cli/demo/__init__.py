@@ -1,4 +1,4 @@
 """The demo: record a simulated exchange, and compare the files with the simulator's tape, cell by cell.
 
-Open `demo` first.
+Open `simulator` first; the command itself is `cli.commands.demo`.
 """

@@ -34,7 +34,7 @@ def compose_text(config_path: Path) -> str:
     return compose.text(record, demo, "./config" if folder.name == "config" else ".")
 
 
-def run(config_path: Path, *, dry_run: bool) -> Exit:
+def write(config_path: Path, *, dry_run: bool) -> Exit:
     """Say which services change, and write the file."""
     path, text = compose_path(config_path), compose_text(config_path)
     old = path.read_text(encoding="utf-8") if path.exists() else "services: {}"

@@ -43,7 +43,7 @@ def test_the_effective_configuration_is_a_configuration(config: Path, tmp_path: 
     assert yaml.safe_load(shown.stdout)["storage"]["output_directory"] == str(tmp_path / "data")
 
 
-@pytest.mark.parametrize("command", ["up", "symbols", "config", "tap", "start", "stop", "status", "supervisor-config"])
+@pytest.mark.parametrize("command", ["up", "symbols", "config", "tap", "start", "stop", "status"])
 def test_a_bad_configuration_ends_with_78_and_names_the_key(command: str, config: Path) -> None:
     config.write_text(config.read_text() + "colour: red\n")
     refused = run(command, "-c", config)

@@ -217,12 +217,12 @@ def test_a_new_symbol_leaves_the_other_workers_alone(folder: Path) -> None:
 
 def test_what_up_will_do_is_said_and_a_dry_run_writes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = folder.parent / "docker-compose.yml"
-    composes.run(folder / "streamer.yaml", dry_run=False)
+    composes.write(folder / "streamer.yaml", dry_run=False)
     before = path.read_text(encoding="utf-8")
     capsys.readouterr()
     text = YAML.replace("BTCUSDT", "XRPUSDT").replace("streams: [aggTrade]", "streams: [trade]")
     (folder / "streamer.yaml").write_text(text, encoding="utf-8")
-    composes.run(folder / "streamer.yaml", dry_run=True)
+    composes.write(folder / "streamer.yaml", dry_run=True)
     assert path.read_text(encoding="utf-8") == before
     said = capsys.readouterr().out.splitlines()
     again = [name for name in ("rest", "orderbook", "monitor") if f"\n  {name}:\n" in before]
@@ -233,9 +233,9 @@ def test_what_up_will_do_is_said_and_a_dry_run_writes_nothing(folder: Path, caps
         *(f"{name}: will be started again" for name in again),
         "dry run: nothing was done",
     ])  # fmt: skip
-    composes.run(folder / "streamer.yaml", dry_run=False)
+    composes.write(folder / "streamer.yaml", dry_run=False)
     assert path.read_text(encoding="utf-8") == compose_text(folder / "streamer.yaml")
-    composes.run(folder / "streamer.yaml", dry_run=False)
+    composes.write(folder / "streamer.yaml", dry_run=False)
     assert capsys.readouterr().out.splitlines()[-1] == f"up to date: {path}"
 
 

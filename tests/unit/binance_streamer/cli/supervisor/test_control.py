@@ -10,6 +10,7 @@ import pytest
 from binance_streamer.cli.errors import CommandError
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Supervisor
 from binance_streamer.deploy.supervisord import PID_NAME, SOCKET_NAME, Site, files
+from tests.support.waiting import eventually
 
 WAIT = "import signal; signal.pause()"
 
@@ -32,6 +33,8 @@ def lives(request: pytest.FixtureRequest, place: Path, state: Path) -> Iterator[
     words = [str(program), "-c", str(main.get(request.param, "supervisord.conf"))]
     with subprocess.Popen([sys.executable, "-S", *words], cwd=place) as process:
         (state / PID_NAME).write_text(f"{process.pid}\n")
+        # an exec is seen to succeed a moment before the kernel shows the new command line
+        eventually(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes(), 20, what="its command line")
         yield process.pid
         process.kill()
     (place / "link").unlink()

@@ -6,6 +6,7 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import typer
@@ -15,6 +16,7 @@ from binance_streamer.cli.demo import compare_tape as truth
 from binance_streamer.cli.demo.captures import CapturedStreams
 from binance_streamer.cli.demo.simulator import Market, ReplayedMarket, SeededMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.options import Duration
 from binance_streamer.cli.recordings.gap_files import GapSummary, gaps_of_all_days
 from binance_streamer.cli.status.overview import Overview
 from binance_streamer.cli.status.screen import Screen, screen
@@ -25,15 +27,49 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.deploy.supervisord import state_directory
 
-__all__ = ["Market", "ReplayedMarket", "SeededMarket", "run"]
-
 _SETTLE_S = 20.0
 """What was sent is received long before; a demo on a machine under load gets the time it needs."""
 _QUIET_S = 3.0
 """Three times the interval of status messages."""
 
 
-def run(market: Market, data_directory: Path | None, duration_s: float | None) -> Exit:
+def demo(  # noqa: PLR0913 (the options of the command line)
+    *,
+    symbols: Annotated[int, typer.Option(metavar="N", min=1, max=200, help="Symbols of the simulated market.")] = 3,
+    duration: Duration = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="D", help="Where to record; a new or empty folder. [default: ./demo-<time>]")
+    ] = None,
+    capture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Replay this recording instead of a market."),
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(metavar="X", help="Of the replay: 1 as recorded, max as fast as it goes.")
+    ] = "1",
+    rate: Annotated[
+        float, typer.Option(metavar="R", min=1, max=50_000, help="Messages a second of the simulated market.")
+    ] = 300,
+    seed: Annotated[int, typer.Option(metavar="N", help="Of the simulated market.")] = 1,
+) -> None:
+    """Record a simulated exchange and check the result.
+
+    Needs no network. Ends at Ctrl-C, after --duration, or when the capture has been played; then every row is compared
+    with what the simulator sent.
+
+    \b
+    Examples:
+      binance-streamer demo
+      binance-streamer demo --symbols 10 --rate 5000 --duration 60
+      binance-streamer demo --capture recording/capture.gz --speed max --data-dir out
+    """
+    market: Market = SeededMarket(symbols, rate, seed)
+    if capture is not None:
+        market = ReplayedMarket(capture, speed)
+    raise typer.Exit(_run(market, data_dir, duration))
+
+
+def _run(market: Market, data_directory: Path | None, duration_s: float | None) -> Exit:
     """Record until Ctrl-C, until the duration has passed, or until a recording has been played; then compare."""
     data = _new_directory(data_directory)
     found = market.contents()
@@ -41,9 +77,9 @@ def run(market: Market, data_directory: Path | None, duration_s: float | None) -
         typer.echo(f"not replayed: {count} messages of {name}, which is no stream of a symbol")
     place = Path(tempfile.mkdtemp(prefix="binance-streamer-"))
     try:
-        demo = _Demo(market, found, data, place)
-        demo.record(duration_s or 0)
-        return demo.judge()
+        session = _Demo(market, found, data, place)
+        session.record(duration_s or 0)
+        return session.judge()
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

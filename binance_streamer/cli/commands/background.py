@@ -1,4 +1,4 @@
-"""Recording in the background: `start`, `stop` and `restart` of the programs under supervisord."""
+"""`start`, `stop` and `restart`: a recording in the background, its programs under a supervisord that stays."""
 
 import os
 import signal
@@ -11,10 +11,11 @@ from pathlib import Path
 import typer
 
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.options import ConfigFile, Names
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.control import Process, Supervisor
 from binance_streamer.cli.supervisor.foreground import check_socket_length
-from binance_streamer.config.schema import Config
+from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import checkout_site, control_socket, program_name, programs, state_directory
 
@@ -22,23 +23,41 @@ _SETTLE_S = 15.0
 _STOP_S = 90.0
 
 
-def start(config: Config, config_path: Path, names: Sequence[str]) -> None:
-    """Start these programs, or all; supervisord too, where it does not run."""
-    supervisor = _supervisor(config)
+def start(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
+    """Start recording in the background.
+
+    Starts supervisord first where it does not run.
+
+    \b
+    Examples:
+      binance-streamer start
+      binance-streamer start ingest-BTCUSDT
+    """
+    loaded = load(config)
+    supervisor = _supervisor(loaded)
     supervisor.refuse_a_second()
     if not supervisor.answers():
-        _start_supervisord(config, config_path)
-    wanted = [program_name(name) for name in names]
+        _start_supervisord(loaded, config)
+    wanted = [program_name(name) for name in names or []]
     for name in wanted or [process.name for process in supervisor.processes()]:
         supervisor.start(name, wait=False)
     _settled(supervisor, wanted)
     _print_table(supervisor.processes())
 
 
-def stop(config: Config, names: Sequence[str]) -> None:
-    """Stop these programs; without a name, all and supervisord."""
-    supervisor = _supervisor(config)
-    for name in names:
+def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
+    """Stop programs, or everything.
+
+    Without a name supervisord ends too. Producers stop first, then the writer, which makes durable what it has.
+
+    \b
+    Examples:
+      binance-streamer stop ingest-BTCUSDT
+      binance-streamer stop
+    """
+    loaded = load(config)
+    supervisor = _supervisor(loaded)
+    for name in names or []:
         was_running = supervisor.stop(program_name(name))
         typer.echo(f"{program_name(name)}: {'stopped' if was_running else 'was not running'}")
     if names:
@@ -52,17 +71,26 @@ def stop(config: Config, names: Sequence[str]) -> None:
         pid = hidden_pid
         os.kill(pid, signal.SIGTERM)
     # without a socket to stop them together it takes a second for each program
-    deadline_s = _STOP_S + len(config.symbols)
+    deadline_s = _STOP_S + len(loaded.symbols)
     _until(lambda: not Path(f"/proc/{pid}").exists(), deadline_s, f"supervisord (pid {pid}) does not end")
     typer.echo("stopped")
 
 
-def restart(config: Config, config_path: Path, names: Sequence[str]) -> None:
-    """Restart one program after the other, in the order of their start; the next only once this one runs."""
-    supervisor = _supervisor(config)
+def restart(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
+    """Restart programs, one after the other.
+
+    In the order of their start; the next one follows once this one runs, and the others go on meanwhile.
+
+    \b
+    Examples:
+      binance-streamer restart
+      binance-streamer restart writer
+    """
+    loaded = load(config)
+    supervisor = _supervisor(loaded)
     running = [process.name for process in supervisor.processes()]
-    order = [program.name for program in programs(config, config_path, sites.built_services())]
-    wanted = [program_name(name) for name in names] or sorted(running, key=lambda name: _rank(name, order))
+    order = [program.name for program in programs(loaded, config, sites.built_services())]
+    wanted = [program_name(name) for name in names or []] or sorted(running, key=lambda name: _rank(name, order))
     for name in wanted:
         supervisor.stop(name)
         supervisor.start(name)

@@ -1,0 +1,68 @@
+"""`init`, `symbols` and `config`: make a configuration, and show what one amounts to."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from binance_streamer.cli.options import ConfigFile
+from binance_streamer.config import own_config
+from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown, streams_of
+from binance_streamer.exchange.streams import suffix_of
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where: for the configuration, and for what is recorded.")
+    ] = OWN_PATH.parent,
+) -> None:
+    """Make a configuration of your own.
+
+    A commented YAML in a folder of its own, below which everything lies that is recorded with it. In the folder where
+    this is called, all commands take recording/streamer.yaml from then on; another one is named with -c FILE. Nothing
+    is overwritten.
+
+    \b
+    Examples:
+      binance-streamer init
+      binance-streamer init /srv/binance
+    """
+    path = own_config.create(folder)
+    option = "" if path == OWN_PATH else f" -c {shlex.quote(str(path))}"
+    typer.echo(f"made {path}: name your symbols and streams in it")
+    typer.echo(f"then: binance-streamer doctor{option}    binance-streamer up{option}")
+
+
+def symbols(config: ConfigFile = DEFAULT_PATH) -> None:
+    """List the configured symbols and their streams.
+
+    \b
+    Example:
+      binance-streamer symbols -c my.yaml
+    """
+    loaded = load(config)
+    width = max(len(symbol.symbol) for symbol in loaded.selected.symbols)
+    for symbol in loaded.selected.symbols:
+        streams = " ".join(suffix_of(stream.name) for stream in streams_of(symbol))
+        snapshots = " + depth snapshots" if symbol.depth_snapshot else ""
+        state = "" if symbol.enabled else " (not enabled)"
+        typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")
+    typer.echo(f"{len(loaded.symbols)} symbols are recorded in mode {loaded.mode}", err=True)
+
+
+def config(config: ConfigFile = DEFAULT_PATH) -> None:
+    """Print the effective configuration if it is valid.
+
+    The verdict is a comment on top, so that the whole is a configuration again, but for the secrets of webhooks.
+
+    \b
+    Examples:
+      binance-streamer config
+      binance-streamer config -c my.yaml > effective.yaml
+    """
+    loaded = load(config)
+    typer.echo(f"# valid: {config}")
+    if loaded.selected.run_duration:
+        typer.echo(f"# run_duration {loaded.selected.run_duration:g} s ends `up`; a supervisord that stays ignores it")
+    typer.echo(shown(loaded), nl=False)
