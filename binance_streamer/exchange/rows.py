@@ -92,6 +92,8 @@ TICKER = RowForm(
 
 SNAPSHOT_TYPE = "depth_snapshot"
 """Our word for depth snapshots: an answer of REST, and no stream of the exchange."""
+SNAPSHOT_STEM = "snapshot"
+"""The beginning of their file names; until version 0.1 `depth_snapshot`, which the pattern `depth_*.csv` finds too."""
 DEPTH_SNAPSHOT = RowForm(
     columns("last_update_id=lastUpdateId transact_time=T event_time=E bids=bids asks=asks"),
     day="T",

@@ -273,6 +273,8 @@ def event_name(stream_type: str) -> str | None:
 
 def file_stem(stream_type: str, variant: str) -> str:
     """The beginning of a daily file's name: `depth` for the default speed, `depth_100ms` for another, `kline_1m`."""
+    if stream_type == rows.SNAPSHOT_TYPE:
+        return rows.SNAPSHOT_STEM
     found = STREAM_TYPES.get(stream_type)
     if not variant or (found is not None and variant == found.default_variant):
         return stream_type

@@ -78,7 +78,7 @@ def test_packets_dropped_everywhere_leave_exact_gaps(place: Path) -> None:
         for symbol in pipeline.symbols:
             eventually(
                 lambda s=symbol: any(  # type: ignore[misc]
-                    int(row["recv_ns"]) > from_ns for row in recorded_rows(pipeline.data, s, "depth_snapshot")
+                    int(row["recv_ns"]) > from_ns for row in recorded_rows(pipeline.data, s, "snapshot")
                 ),
                 PATIENCE_S,
                 what="REST answers again",

@@ -15,7 +15,7 @@ STREAMS = ("aggTrade", "depth@0ms")
 
 def _ids(pipeline: Pipeline) -> list[int]:
     """Of the recorded snapshots."""
-    return [int(row["last_update_id"]) for row in recorded_rows(pipeline.data, "BTCUSDT", "depth_snapshot")]
+    return [int(row["last_update_id"]) for row in recorded_rows(pipeline.data, "BTCUSDT", "snapshot")]
 
 
 def _wants_snapshot(pipeline: Pipeline) -> int:

@@ -107,7 +107,7 @@ def check_recording(capture: Path, data: Path, counts: dict[str, int], books: di
 
 
 def check_book(data: Path, symbol: str, expected: dict[str, Any], snapshots: dict[int, bytes]) -> None:
-    first = recorded_rows(data, symbol, "depth_snapshot")[0]
+    first = recorded_rows(data, symbol, "snapshot")[0]
     body = json.loads(snapshots[int(first["last_update_id"])], parse_float=Decimal)
     assert levels_of(first["bids"]) == [(Decimal(p), Decimal(q)) for p, q in body["bids"]]
     assert levels_of(first["asks"]) == [(Decimal(p), Decimal(q)) for p, q in body["asks"]]

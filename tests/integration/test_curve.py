@@ -302,6 +302,6 @@ def test_two_hosts_record_together_with_the_keys_of_each(place: Path, held: Exit
         (store, "writer", ()),
     ):
         held.enter_context(service(name, configs[host], *more, output=host / f"{name}.out"))
-    for stem in ("aggtrade", "depth", "depth_snapshot"):
+    for stem in ("aggtrade", "depth", "snapshot"):
         eventually(lambda: recorded_rows(store / "data", "BTCUSDT", stem), 60, what=f"rows of {stem}")  # noqa: B023
     assert not (edge / "data").exists()

@@ -153,7 +153,7 @@ def test_a_recording_is_replayed_into_files_that_lead_to_its_golden_books(
         assert played.wait(seconds) == 0, played.text()
 
     for symbol, expected in golden(recording)["books"].items():
-        snapshot = recorded_rows(place / "out", symbol, "depth_snapshot")[0]
+        snapshot = recorded_rows(place / "out", symbol, "snapshot")[0]
         assert int(snapshot["last_update_id"]) == expected["last_update_id"]
         book = GoldenBook(int(snapshot["last_update_id"]), levels_of(snapshot["bids"]), levels_of(snapshot["asks"]))
         for row in recorded_rows(place / "out", symbol, stem):

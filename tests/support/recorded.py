@@ -11,9 +11,12 @@ csv.field_size_limit(sys.maxsize)
 
 
 def recorded_files(data_directory: Path, symbol: str, stem: str) -> list[Path]:
-    """The days of one stream: stem `depth`, `kline_1m`, `depth_snapshot`."""
+    """The days of one stream: stem `depth`, `kline_1m`, `snapshot` (whose files were `depth_snapshot_…` before 0.1)."""
     folder = quote(symbol, safe="")
-    return sorted((data_directory / folder).glob(f"{stem}_{folder}_{'[0-9]' * 8}.csv"))
+    stems = ("depth_snapshot", stem) if stem == "snapshot" else (stem,)
+    return [
+        path for one in stems for path in sorted((data_directory / folder).glob(f"{one}_{folder}_{'[0-9]' * 8}.csv"))
+    ]
 
 
 def recorded_rows(data_directory: Path, symbol: str, stem: str) -> list[dict[str, str]]:

@@ -30,21 +30,16 @@ def depth(number: int, symbol: str = "BTCUSDT") -> bytes:
     ).encode()
 
 
-class Peer:
-    """Keeps every frame for ever, pushes, and winds back as the writer says."""
+class PeerJournal:
+    """Every frame that a producer ever made, for ever: numbers them, and cuts batches of them."""
 
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", config: Config, name: str, epoch: int) -> None:
+    def __init__(self, name: str, epoch: int) -> None:
         self.name = name
         self.epoch = epoch
         self.journal: list[tuple[int, int, bytes]] = []
-        self.acks: list[list[Any]] = []
         self.cursor = 0
-        self._durable = 0
         self._next: dict[int, int] = {}
         self._seqs: dict[tuple[int, str, str, str], int] = {}
-        self._asked_s = time.monotonic()
-        self._push = intake_push(context, config.endpoints.writer_intake)
-        self._sub = acks_sub(context, config.endpoints.writer_acks, name)
 
     def emit(self, stream_type: str, symbol: str, stream: str, event: bytes | None, **fields: Any) -> int:
         """Journal a message; returns its sequence number."""
@@ -72,6 +67,44 @@ class Peer:
         for number in numbers:
             self.emit("aggtrade", symbol, f"{lower}@aggTrade", aggregate(number, symbol))
             self.emit("depth", symbol, f"{lower}@depth@0ms", depth(number, symbol))
+
+    def _batch(self, start: int, end: int) -> list[bytes]:
+        epoch, first, _ = self.journal[start]
+        after = self.journal[start - 1][:2] if start else None
+        frames = b"".join(frame for _, _, frame in self.journal[start:end])
+        return [self.name.encode(), msgpack.packb((epoch, first, after)), frames]
+
+    def _batch_end(self) -> int:
+        """The place behind the batch that begins at the cursor: positions without a hole, of one epoch."""
+        epoch, first, _ = self.journal[self.cursor]
+        end = self.cursor
+        while end < len(self.journal) and end - self.cursor < _BATCH_FRAMES and self.journal[end][0] == epoch:
+            if self.journal[end][1] != first + end - self.cursor:
+                break
+            end += 1
+        return end
+
+    def _index(self, position: list[int] | None) -> int:
+        """The place in the journal behind what a position says."""
+        if position is None:
+            return 0
+        epoch, number = position
+        places = [place for place, entry in enumerate(self.journal) if entry[0] == epoch and entry[1] < number]
+        if places:
+            return places[-1] + 1
+        return next((place for place, entry in enumerate(self.journal) if entry[0] == epoch), 0)
+
+
+class Peer(PeerJournal):
+    """A producer with sockets: pushes, and winds back as the writer says."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", config: Config, name: str, epoch: int) -> None:
+        super().__init__(name, epoch)
+        self.acks: list[list[Any]] = []
+        self._durable = 0
+        self._asked_s = time.monotonic()
+        self._push = intake_push(context, config.endpoints.writer_intake)
+        self._sub = acks_sub(context, config.endpoints.writer_acks, name)
 
     def pump(self, duration_s: float) -> None:
         """Push and hear for so long."""
@@ -105,23 +138,12 @@ class Peer:
 
     def _send(self) -> None:
         while self.cursor < len(self.journal):
-            epoch, first, _ = self.journal[self.cursor]
-            end = self.cursor
-            while end < len(self.journal) and end - self.cursor < _BATCH_FRAMES and self.journal[end][0] == epoch:
-                if self.journal[end][1] != first + end - self.cursor:
-                    break
-                end += 1
+            end = self._batch_end()
             try:
                 self._push.send_multipart(self._batch(self.cursor, end), zmq.DONTWAIT)
             except zmq.Again:
                 return
             self.cursor = end
-
-    def _batch(self, start: int, end: int) -> list[bytes]:
-        epoch, first, _ = self.journal[start]
-        after = self.journal[start - 1][:2] if start else None
-        frames = b"".join(frame for _, _, frame in self.journal[start:end])
-        return [self.name.encode(), msgpack.packb((epoch, first, after)), frames]
 
     def _hear(self) -> None:
         while True:
@@ -137,16 +159,6 @@ class Peer:
             self._durable = self._index(durable)
             if reason in ("hello", "misfit") or self._index(received) > self.cursor:
                 self.cursor = self._index(received)
-
-    def _index(self, position: list[int] | None) -> int:
-        """The place in the journal behind what a position says."""
-        if position is None:
-            return 0
-        epoch, number = position
-        places = [place for place, entry in enumerate(self.journal) if entry[0] == epoch and entry[1] < number]
-        if places:
-            return places[-1] + 1
-        return next((place for place, entry in enumerate(self.journal) if entry[0] == epoch), 0)
 
     def _ask(self) -> None:
         """Everything was pushed and not all is durable: a known frame makes the writer answer."""

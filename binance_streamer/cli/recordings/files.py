@@ -15,6 +15,7 @@ import msgspec
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config.symbols import decode_name
+from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 
 _is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.csv(\.gz)?").fullmatch
 _WANTED = ("event_time", "recv_ns", "source")
@@ -22,7 +23,7 @@ csv.field_size_limit(sys.maxsize)
 
 
 class RecordedFile(NamedTuple):
-    """A daily file of a stream."""
+    """A daily file of a stream; depth snapshots have one name, whatever name their file had in an older version."""
 
     path: Path
     symbol: str
@@ -58,7 +59,8 @@ def _recorded(path: Path) -> RecordedFile:
     match = _is_daily(path.name)
     stem, day = (match["stem"], match["day"]) if match else (path.stem, "")
     folder = path.resolve().parent.name
-    return RecordedFile(path, decode_name(folder), stem.removesuffix(f"_{folder}"), day)
+    stream = stem.removesuffix(f"_{folder}")
+    return RecordedFile(path, decode_name(folder), SNAPSHOT_STEM if stream == SNAPSHOT_TYPE else stream, day)
 
 
 def latencies(recorded: RecordedFile, progressed: Callable[[int], None]) -> Iterator[float]:

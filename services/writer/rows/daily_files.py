@@ -5,6 +5,7 @@ from datetime import date
 from typing import NamedTuple
 
 from binance_streamer.config.symbols import encode_name, symbol_fault
+from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import STREAM_TYPES
 
 DAY_NS = 86_400 * 10**9
@@ -25,7 +26,22 @@ class DailyFile(NamedTuple):
 
 def daily_file(folder: str, stem: str, day_number: int, header: bytes) -> DailyFile:
     """The file of one kind of rows of one symbol and day."""
-    return DailyFile(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, f"{folder}/{stem}")
+    return DailyFile(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, _series(folder, stem))
+
+
+def series_of(path: str) -> str:
+    """Return the series of a daily file: `BTCUSDT/depth` for the path `BTCUSDT/depth_BTCUSDT_20261122.csv`.
+
+    Depth snapshots of an older version, whose files began with `depth_snapshot_`, are of the same series as new ones.
+    """
+    folder, _, name = path.rpartition("/")
+    stem = name.rpartition("_")[0]
+    return _series(folder, stem.removesuffix(f"_{folder}")) if folder else stem
+
+
+def _series(folder: str, stem: str) -> str:
+    """The ledger names a series by this for ever, so that a file may get another name and stay in its series."""
+    return f"{folder}/{SNAPSHOT_TYPE if stem == SNAPSHOT_STEM else stem}"
 
 
 def root_file(stem: str, day_number: int, suffix: str, header: bytes) -> DailyFile:
@@ -47,9 +63,11 @@ def day_of(day_ms: int | None, recv_ns: int) -> int:
 
 
 def is_free_stem(stream_type: str) -> bool:
-    """Whether a stream type of ours gives file names that no stream of the exchange can have."""
-    return _is_own_type(stream_type) is not None and not any(
-        stream_type.startswith(f"{known}_") for known in STREAM_TYPES
+    """Return True if a stream type of ours gives file names that no other stream type can have."""
+    return (
+        _is_own_type(stream_type) is not None
+        and stream_type != SNAPSHOT_STEM
+        and not any(stream_type.startswith(f"{known}_") for known in STREAM_TYPES)
     )
 
 

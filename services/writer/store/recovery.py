@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.config.symbols import decode_name
-from services.writer.rows.daily_files import DAY_NS
+from services.writer.rows.daily_files import DAY_NS, series_of
 from services.writer.rows.rows import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL, raw_identity
 from services.writer.store.files import DataFiles
 from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, set_aside
@@ -99,13 +99,6 @@ def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> DamagedSer
         if cells.get("recv_ns", "").isdigit():
             return DamagedSeries(series, symbol, int(ids[0]) if ids else None, int(cells["recv_ns"]))
     return DamagedSeries(series, symbol, None, record.first_ns)
-
-
-def series_of(path: str) -> str:
-    """`BTCUSDT/depth_BTCUSDT_20261122.csv` → `BTCUSDT/depth`: the inverse of `places.daily_file`."""
-    folder, _, name = path.rpartition("/")
-    stem = name.rpartition("_")[0]
-    return f"{folder}/{stem.removesuffix(f'_{folder}')}" if folder else stem
 
 
 def adopt(files: DataFiles, path: str, header: bytes, now_ns: int) -> FileRecord:

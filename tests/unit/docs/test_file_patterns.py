@@ -70,6 +70,9 @@ def test_a_documented_pattern_finds_one_stream_type(page: str, pattern: str, tmp
     files = recorded(tmp_path)
     tail = "/".join(pattern.split("/")[-2:])  # without the name of the data folder
     found = {stream_type for path, stream_type in files.items() if path.match(tail)}
+    if tail == "*/depth_snapshot_*.csv":  # files of an older version
+        assert not found
+        return
     assert len(found) == 1, f"{page}: {pattern} finds {sorted(found)}"
 
 

@@ -112,6 +112,10 @@ def test_a_field_that_the_exchange_adds_is_no_fault() -> None:
     assert EventReader(stream_of("BTCUSDT", "depth@0ms")).read(event).last_id == 11671659687966
 
 
+def test_files_of_depth_snapshots_do_not_begin_like_those_of_depth_updates() -> None:
+    assert file_stem("depth_snapshot", "") == "snapshot"
+
+
 def test_file_names_show_the_variant_only_where_it_is_not_the_default() -> None:
     stems = [file_stem(s.stream_type, s.variant) for s in map(stream_from_name, [
         "btcusdt@aggTrade", "btcusdt@depth@0ms", "btcusdt@depth@100ms", "btcusdt@depth", "btcusdt@kline_1m",

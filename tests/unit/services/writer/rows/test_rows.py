@@ -188,7 +188,7 @@ def test_depth_snapshot_says_when_it_was_asked_for() -> None:
         "depth_snapshot", "/fapi/v1/depth?symbol=BTCUSDT&limit=1000", event, source="rest", connection=0,
         requested_ns=1791399966400000000,
     )  # fmt: skip
-    assert row.target.path == "BTCUSDT/depth_snapshot_BTCUSDT_20261007.csv"
+    assert row.target.path == "BTCUSDT/snapshot_BTCUSDT_20261007.csv"
     assert row.target.header == (
         b"last_update_id,transact_time,event_time,bids,asks,requested_ns,recv_ns,epoch,seq,source,extra\n"
     )
