@@ -7,14 +7,13 @@ next one is wanted soon enough.
 """
 
 from collections.abc import Callable
-from random import Random
 from typing import NamedTuple
 
 from services.orderbook.book.sequence import RANGE
+from services.runtime.retry import RandomSource, spread_s
 
 MOST_OUTSTANDING = 4
 _REPETITIONS = 3
-_JITTER = 0.2
 AUDIT = "audit"
 _OF_A_RIGHT_BOOK = (AUDIT, RANGE)
 
@@ -44,7 +43,7 @@ class _WaitingSymbol:
 class SnapshotScheduler:
     """The wishes of all symbols, one each."""
 
-    def __init__(self, *, retry_s: float, rng: Random, activity: Callable[[str], float]) -> None:
+    def __init__(self, *, retry_s: float, rng: RandomSource, activity: Callable[[str], float]) -> None:
         """`activity` of a symbol: the busier, the higher."""
         self._retry_s = retry_s
         self._rng = rng
@@ -85,7 +84,7 @@ class SnapshotScheduler:
         asked = [entry for entry in outstanding if now_s >= entry.next_s]
         for entry in asked:
             entry.asked += 1
-            entry.next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+            entry.next_s = now_s + spread_s(self._retry_s, self._rng)
         return [entry.wanted for entry in asked]
 
     def _next(self, number: int, outstanding: list[_WaitingSymbol]) -> list[_WaitingSymbol]:

@@ -10,9 +10,9 @@ from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.rest import MOST_AGG_TRADES, rest_rows, span_of, step_of
 from services.rest.market.clock_offset import Sample
 from services.rest.schedule.backfill_queue import BackfillRequest
-from services.rest.schedule.bans import BANNED, TOO_MANY
 from services.rest.schedule.pacing import HEAVY_WEIGHT
 from services.rest.schedule.snapshot_queue import QueuedSnapshot
+from services.runtime.retry import STAND_DOWN_S
 
 Kind = Literal["time", "exchange_info", "trading_schedule", "depth", "repair"]
 Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]
@@ -115,7 +115,7 @@ def verdict(answer: RestAnswer) -> Verdict:
         return "trouble"
     if answer.status == 200:
         return "good"
-    if answer.status in (TOO_MANY, BANNED):
+    if answer.status in STAND_DOWN_S:
         return "banned"
     if answer.status in (403, 451):
         return "forbidden"

@@ -326,7 +326,7 @@ def _desk(config: Config) -> Scheduler:
         ),
         delays_s=(network.reconnect_delay, network.reconnect_delay_max),
         intervals_s=(network.exchange_info_interval, network.clock_interval),
-        jitter=random.random,
+        rng=random.Random(),  # noqa: S311 (jitter)
     )
 
 

@@ -52,6 +52,7 @@ PURE = (
     "services/rest/schedule",
     "services/runtime/gaps",
     "services/runtime/journal/records.py",
+    "services/runtime/retry.py",
     "services/writer/rows",
 )
 """Modules, and folders with all that is in them, that decide from their arguments alone."""

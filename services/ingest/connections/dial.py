@@ -19,7 +19,7 @@ from binance_streamer.config.endpoints import is_loopback
 from services.runtime.clock import monotonic_s
 from services.runtime.network.proxies import ProxyError, open_tunnel, proxy_of
 from services.runtime.network.reach import Reach
-from services.runtime.retry_after import LONGEST_STAND_DOWN_S, http_date_s
+from services.runtime.retry import retry_after_s
 
 # A peer that is gone is noticed after 10 s of silence and 4 probes of 5 s, or 20 s after something we sent.
 # SO_RCVBUF is left alone: setting it would switch off the kernel's autotuning.
@@ -285,16 +285,8 @@ def _translated(error: Exception, host: str, client: websocket.WebSocket) -> Dia
             "http",
             f"{host}: status {error.status_code} {error.status_message!r}",
             http_status=error.status_code,
-            retry_after_s=_retry_after_s(headers.get("retry-after", ""), time.time()),
+            retry_after_s=retry_after_s(headers.get("retry-after", ""), time.time()),
         )
     kind = next(kind for types, kind in _KINDS if isinstance(error, types))
     redirect = client.handshake_response  # the library's own word for a redirect is without its status
     return DialError(kind, f"{host}: {error}", http_status=redirect.status if redirect else None)
-
-
-def _retry_after_s(value: str, now_s: float) -> float | None:
-    """Seconds or a date (RFC 9110 §10.2.3)."""
-    if value.isascii() and value.isdigit() and len(value) < 10:
-        return min(float(value), LONGEST_STAND_DOWN_S)
-    date_s = http_date_s(value)
-    return None if date_s is None else min(max(0.0, date_s - now_s), LONGEST_STAND_DOWN_S)

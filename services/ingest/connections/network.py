@@ -20,11 +20,11 @@ from services.ingest.streams.gaps import DISCONNECTED, STALL
 from services.ingest.streams.silence import LIVE, Liveness
 from services.ingest.streams.stalls import Heard, StalledStream, Stalls
 from services.ingest.streams.stream_set import Late, StreamSet
-from services.runtime.retry import Backoff
+from services.runtime.retry import STAND_DOWN_S, Backoff
 
 _log = logging.getLogger(__name__)
 
-_REFUSED_S = {429: 60.0, 418: 120.0, 403: 0.0, 451: 0.0}
+_REFUSED_S = {**STAND_DOWN_S, 403: 0.0, 451: 0.0}
 """How long the address stays away at least, where no Retry-After says so: bans last from 2 minutes to 3 days, and grow
 with attempts; a firewall's 403 lasts, and 451 is for good (docs/exchange.md §4)."""
 _REFUSED_MAX_S = 1800.0

@@ -6,15 +6,14 @@ between them may be lost: what is still open is asked for again.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from random import Random
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange.rest import SURELY_KEPT_MS, RestRow, rest_rows, span_of
 from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.frames import WireError
 from services.runtime.gaps.open_gaps import OpenGap
+from services.runtime.retry import RandomSource, doubled_s, spread_s
 
-_JITTER = 0.2
 _MOST_REFUSALS = 3
 """So many answers in a row that have nothing are believed; the pauses between them double. What has just been traded
 may not be there yet."""
@@ -90,7 +89,7 @@ class _Asked:
 class BackfillRequests:
     """One outstanding wish per stream, for its oldest gap, which is the first that REST will no longer have."""
 
-    def __init__(self, retry_s: float, rng: Random) -> None:
+    def __init__(self, retry_s: float, rng: RandomSource) -> None:
         self._retry_s = retry_s
         self._rng = rng
         self._asked: dict[str, _Asked] = {}
@@ -106,7 +105,7 @@ class BackfillRequests:
             asked = self._asked[stream.name] = _Asked(oldest.from_id, now_s)
         if now_s < asked.next_s:
             return None
-        asked.next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+        asked.next_s = now_s + spread_s(self._retry_s, self._rng)
         within = [gap.to_id for gap in gaps if gap.to_id <= oldest.from_id + span_of(stream)]
         return BackfillRange(oldest, oldest.from_id, max([oldest.to_id, *within]))
 
@@ -116,5 +115,6 @@ class BackfillRequests:
         if asked is None or asked.from_id != page.from_id:
             return False
         asked.refusals += 1
-        asked.next_s = now_s + self._retry_s * 2.0**asked.refusals
+        first_s = 2 * self._retry_s
+        asked.next_s = now_s + doubled_s(asked.refusals, first_s=first_s, ceiling_s=first_s * 2**_MOST_REFUSALS)
         return asked.refusals >= _MOST_REFUSALS

@@ -1,11 +1,9 @@
 """Which depth snapshot is still wanted: asked for until one that helps has been seen on the bus."""
 
-from random import Random
 from typing import NamedTuple
 
 from services.ingest.streams.gaps import WENT_BACK
-
-_JITTER = 0.2
+from services.runtime.retry import RandomSource, spread_s
 
 
 class WantedSnapshot(NamedTuple):
@@ -18,7 +16,7 @@ class WantedSnapshot(NamedTuple):
 class SnapshotRequests:
     """The one outstanding request of a symbol: for the highest id needed, since its snapshot serves the others too."""
 
-    def __init__(self, retry_s: float, rng: Random) -> None:
+    def __init__(self, retry_s: float, rng: RandomSource) -> None:
         self._retry_s = retry_s
         self._rng = rng
         self._wanted: WantedSnapshot | None = None
@@ -45,5 +43,5 @@ class SnapshotRequests:
         """What to ask for now, and again after the retry time, with jitter."""
         if self._wanted is None or now_s < self._next_s:
             return None
-        self._next_s = now_s + self._retry_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)
+        self._next_s = now_s + spread_s(self._retry_s, self._rng)
         return self._wanted

@@ -11,6 +11,7 @@ import requests
 from binance_streamer.config.schema import WebhookConfig
 from services.monitor.alerts.alerts import Notice
 from services.monitor.alerts.posts import body_of, place_of
+from services.runtime.retry import Backoff
 
 POST_INTERVAL_S = 10.0
 """At least so long lies between two posts to one webhook; what comes meanwhile goes into the next one."""
@@ -76,7 +77,7 @@ class Webhook:
 
     def _run(self) -> None:
         pending: list[Notice] = []
-        delay_s = self._delays.first_s
+        backoff = Backoff(first_s=self._delays.first_s, ceiling_s=self._delays.longest_s)
         while not self._closing.is_set():
             pending += self._collect(wait=not pending)
             surplus = len(pending) - _MOST_WAITING
@@ -86,11 +87,11 @@ class Webhook:
             if not pending:
                 continue
             if self._post(pending):
-                pending, delay_s = [], self._delays.first_s
+                pending = []
+                backoff.reset()
                 self._closing.wait(self._delays.interval_s)
             else:
-                self._closing.wait(delay_s)
-                delay_s = min(delay_s * 2, self._delays.longest_s)
+                self._closing.wait(backoff.next_delay_s())
 
     def _collect(self, *, wait: bool) -> list[Notice]:
         found = []

@@ -9,13 +9,13 @@ is told returns the request for a snapshot that is due now, if one is.
 from bisect import bisect_left, bisect_right
 from enum import StrEnum
 from operator import attrgetter
-from random import Random
 from typing import NamedTuple
 
 from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate
 from binance_streamer.exchange.messages import ExchangeError
 from services.orderbook.book.audit import Audit, Outcome, Trail, audit
 from services.orderbook.book.book import OrderBook
+from services.runtime.retry import RandomSource, doubled_s, spread_s
 
 REBASED = 1_000_000
 """Update ids that fall by more begin a new count."""
@@ -29,8 +29,8 @@ DOUBT = "doubt"
 BEYOND = "beyond the levels of the snapshot"
 _STABLE_S = 60.0
 """A book that was valid for so long may ask for its next snapshot at once."""
-_MOST_DOUBLINGS = 4
-_JITTER = 0.2
+_LONGEST_PAUSE_ROUNDS = 16
+"""Of the retry time, between two snapshots that a book which is never stable begins anew with."""
 _final_update_id = attrgetter("final_update_id")
 
 
@@ -54,7 +54,7 @@ class SnapshotNeed(NamedTuple):
 class BookSequence:
     """The book of one symbol, and what it waits for."""
 
-    def __init__(self, *, retry_s: float, rng: Random) -> None:
+    def __init__(self, *, retry_s: float, rng: RandomSource) -> None:
         self.book = OrderBook()
         self.state = SyncState.BUFFERING
         self._reason = "starting"
@@ -155,11 +155,11 @@ class BookSequence:
         if self.state is SyncState.SYNCED:
             if now_s < self._next_range_s or not self.book.is_running_out:
                 return None
-            self._next_range_s = now_s + self._jittered(self._retry_s)
+            self._next_range_s = now_s + spread_s(self._retry_s, self._rng)
             return SnapshotNeed(self.book.update_id, RANGE)
         if now_s < self._next_request_s or not self._needs_snapshot():
             return None
-        self._next_request_s = now_s + self._jittered(self._retry_s)
+        self._next_request_s = now_s + spread_s(self._retry_s, self._rng)
         if self._is_doubted:
             return SnapshotNeed(self.book.update_id, DOUBT)
         self.state = SyncState.SNAPSHOT_REQUESTED
@@ -310,8 +310,9 @@ class BookSequence:
             if now_s - self._synced_s >= _STABLE_S:
                 self._reloads = 0
         if self._reloads > 0:
-            pause_s = self._retry_s * 2 ** min(self._reloads - 1, _MOST_DOUBLINGS)
-            self._next_request_s = max(self._next_request_s, now_s + self._jittered(pause_s))
+            longest_s = _LONGEST_PAUSE_ROUNDS * self._retry_s
+            pause_s = doubled_s(self._reloads, first_s=self._retry_s, ceiling_s=longest_s)
+            self._next_request_s = max(self._next_request_s, now_s + spread_s(pause_s, self._rng))
         if not is_book_right:
             self._trail = None
         self._has_book, self._is_doubted = is_book_right, False
@@ -339,6 +340,3 @@ class BookSequence:
         while first and buffer[first].prev_final_update_id == buffer[first - 1].final_update_id:
             first -= 1
         return buffer[first].prev_final_update_id
-
-    def _jittered(self, pause_s: float) -> float:
-        return pause_s * self._rng.uniform(1 - _JITTER, 1 + _JITTER)

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from binance_streamer.exchange.rest import KEPT_MS, SURELY_KEPT_MS
 from binance_streamer.exchange.streams import Stream
-from services.rest.schedule.holds import Holds
+from services.rest.schedule.pacing import LONGEST_DELAY_ROUNDS
+from services.runtime.retry import KeyedBackoff
 
 MAX_WAITING = 5000
 """Streams with a wish: two of each symbol that the exchange lists, with room."""
@@ -43,7 +44,7 @@ class BackfillQueue:
     def __init__(self, *, retry_s: float) -> None:
         self._interest_s = _INTEREST_ROUNDS * retry_s
         self._waiting: dict[str, _Waiting] = {}
-        self._holds = Holds(retry_s)
+        self._backoff = KeyedBackoff[str](first_s=retry_s, ceiling_s=LONGEST_DELAY_ROUNDS * retry_s)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -66,7 +67,7 @@ class BackfillQueue:
         for name, (wish, asked_s) in self._waiting.items():
             if now_s >= asked_s + self._interest_s:
                 dropped.append(name)
-            elif wish.stream.stream_type not in without and not self._holds.is_held(name, now_s):
+            elif wish.stream.stream_type not in without and not self._backoff.is_delayed(name, now_s):
                 found = wish
                 break
         for name in dropped:
@@ -75,14 +76,14 @@ class BackfillQueue:
 
     def served(self, wish: BackfillRequest) -> None:
         """The worker has an answer, and asks for what it wants then."""
-        self._holds.release(wish.stream.name)
+        self._backoff.succeed(wish.stream.name)
         waiting = self._waiting.get(wish.stream.name)
         if waiting is not None and waiting.wish.from_id == wish.from_id:
             del self._waiting[wish.stream.name]
 
     def failed(self, wish: BackfillRequest, now_s: float) -> None:
         """No answer: held and behind the others, because its worker repeats it as long as it does not come."""
-        self._holds.hold(wish.stream.name, now_s)
+        self._backoff.fail(wish.stream.name, now_s)
         waiting = self._waiting.pop(wish.stream.name, None)
         if waiting is not None:
             self._waiting[wish.stream.name] = waiting

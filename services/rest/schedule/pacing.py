@@ -4,14 +4,22 @@ The limit is per address and per minute (facts page §4, read 2026-11-22), and i
 this can be saved and restored. Times are passed in, monotonic seconds.
 """
 
+import re
 from collections import deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from services.runtime.retry_after import LONGEST_STAND_DOWN_S
+from services.runtime.retry import LONGEST_STAND_DOWN_S, STAND_DOWN_S, http_date_s, retry_after_s
 
 WINDOW_S = 60.0
 HEAVY_WEIGHT = 20
 """Weight of a depth snapshot of 1000 levels; between two requests of this weight `spacing_s` must pass."""
+LONGEST_DELAY_ROUNDS = 12
+"""Of the retry time: what never succeeds costs one request a minute, with the usual five seconds."""
+
+_MARGIN_S = 1.0  # the end of a ban is named in whole seconds, or by a clock that we know to half a round trip
+_BANNED_UNTIL = re.compile(rb"banned until (\d{10,16})")
+_TEXT_BYTES = 4096
 
 
 class Sent(NamedTuple):
@@ -114,3 +122,21 @@ class SavedPace(NamedTuple):
     stand_down_s: float
     sent: list[tuple[float, int]]
     reported: list[tuple[float, int]]
+
+
+def stand_down_s(status: int, headers: Mapping[str, str], body: bytes, exchange_ms: float) -> float:
+    """Return the seconds to send nothing after a 429 or 418: the longest that the answer names, else `STAND_DOWN_S`.
+
+    `Retry-After` is not documented for futures but sent in practice; the text of error -1003 names the end of a ban in
+    milliseconds of the exchange's clock (docs/exchange.md §4). A request during a ban lengthens it. `exchange_ms` is
+    that clock as we know it; the answer's own `Date`, where there is one, is better.
+    """
+    date_s = http_date_s(headers.get("Date", "")) or exchange_ms / 1000
+    named_s = [retry_after_s(headers.get("Retry-After", ""), date_s), _banned_for_s(body, date_s)]
+    longest_s = max(seconds or 0.0 for seconds in named_s)
+    return min(longest_s + _MARGIN_S, LONGEST_STAND_DOWN_S) if longest_s > 0 else STAND_DOWN_S[status]
+
+
+def _banned_for_s(body: bytes, now_s: float) -> float | None:
+    match = _BANNED_UNTIL.search(body[:_TEXT_BYTES])
+    return None if match is None else int(match[1]) / 1000 - now_s

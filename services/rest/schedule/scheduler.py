@@ -1,7 +1,6 @@
 """What is asked next, and when, and what an answer means for that. Times are passed in."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from services.rest.answers import (
@@ -18,13 +17,15 @@ from services.rest.answers import (
 )
 from services.rest.market.clock_offset import Measurement, OffsetMeter, Sample
 from services.rest.schedule.backfill_queue import BackfillQueue
-from services.rest.schedule.bans import backoff_s, stand_down_s
-from services.rest.schedule.pacing import Pace
+from services.rest.schedule.pacing import Pace, stand_down_s
 from services.rest.schedule.snapshot_queue import SnapshotQueue
+from services.runtime.retry import Backoff, KeyedBackoff, RandomSource
 
 Condition = Literal["starting", "answered", "standing down", "forbidden", "trouble"]
 _FORBIDDEN_CEILING = 60
 """403 and 451 do not go away by asking: first the longest ordinary delay, at last so many times that (an hour)."""
+_LEAST = 0.5
+"""Of each delay; the rest is random. A server in trouble is left alone for at least half of it."""
 
 
 class Queues(NamedTuple):
@@ -32,13 +33,6 @@ class Queues(NamedTuple):
 
     snapshots: SnapshotQueue
     repairs: BackfillQueue
-
-
-class _Trouble(NamedTuple):
-    """Of one kind of request: failures in a row, and until when it is left alone."""
-
-    failures: int
-    until_s: float
 
 
 class Scheduler:
@@ -56,7 +50,7 @@ class Scheduler:
         *,
         delays_s: tuple[float, float],
         intervals_s: tuple[float, float],
-        jitter: Callable[[], float],
+        rng: RandomSource,
     ) -> None:
         """`intervals_s`: between two looks at the list, between two measurements of the clock."""
         self._interval_s, clock_interval_s = intervals_s
@@ -65,10 +59,11 @@ class Scheduler:
         self.condition: Condition = "starting"
         self.clock = OffsetMeter(clock_interval_s)
         self.answers: Counter[str] = Counter()
-        self._first_delay_s, self._longest_delay_s = delays_s
-        self._jitter = jitter
-        self._times_forbidden = 0
-        self._troubles: dict[str, _Trouble] = {}
+        first_s, self._longest_delay_s = delays_s
+        self._failing = KeyedBackoff[str](first_s=first_s, ceiling_s=self._longest_delay_s, rng=rng, least=_LEAST)
+        self._forbidden = Backoff(
+            first_s=self._longest_delay_s, ceiling_s=self._longest_delay_s * _FORBIDDEN_CEILING, rng=rng, least=_LEAST
+        )
         self._exchange_info_due_s = float("-inf")
         self._schedule_due_s = float("inf")
 
@@ -96,11 +91,12 @@ class Scheduler:
         if answer.status == 404 and (is_schedule or request.repair is not None):
             found = "refused"
         if found == "banned":
-            self._times_forbidden = 0
+            self._forbidden.reset()
             self.condition = "standing down"
             self.pace.stand_down(now_s + stand_down_s(answer.status, answer.headers, answer.body, now_ms))
         elif found == "forbidden":
-            self._forbidden(now_s)
+            self.condition = "forbidden"
+            self.pace.stand_down(now_s + self._forbidden.next_delay_s())
         elif found == "refused" and is_schedule:
             self._schedule_due_s = now_s + self._interval_s
         elif found == "refused" and request.wanted is not None:
@@ -111,7 +107,8 @@ class Scheduler:
 
     def failed(self, request: RestRequest, now_s: float) -> None:
         """No answer, or not to what was asked: later again, and something else first."""
-        self._trouble(_kind(request), now_s)
+        self._failing.fail(_kind(request), now_s)
+        self.condition = "trouble"
         if request.wanted is not None:
             self.snapshots.failed(request.wanted, now_s)
         elif request.kind == "time":
@@ -125,18 +122,13 @@ class Scheduler:
 
     def succeeded(self, request: RestRequest, now_s: float) -> None:
         """An answer that was what it should be."""
-        self._times_forbidden = 0
-        self._troubles = {
-            kind: trouble
-            for kind, trouble in self._troubles.items()
-            if kind != _kind(request) and now_s < trouble.until_s + self._longest_delay_s  # later, nobody wants it
-        }
-        self.condition = "trouble" if self._troubles else "answered"
+        self._forbidden.reset()
+        self._failing.succeed(_kind(request))
+        self.condition = "trouble" if self._failing.remembers_any(now_s) else "answered"
 
     def silent_s(self, now_s: float) -> float:
         """How long everything, or one kind of request, is left alone."""
-        ends_s = [self.pace.stand_down_until_s, *(trouble.until_s for trouble in self._troubles.values())]
-        return max(0.0, max(ends_s) - now_s)
+        return max(self.pace.stand_down_until_s - now_s, self._failing.longest_wait_s(now_s))
 
     def took_time(self, sample: Sample, now_s: float) -> Measurement | None:
         """The exchange told its time; the measurement of its clock that is complete by that."""
@@ -160,7 +152,7 @@ class Scheduler:
         self._schedule_due_s = now_s + self._interval_s
 
     def _wanted(self, now_s: float, now_ms: int) -> RestRequest | None:
-        left_alone = {kind for kind, trouble in self._troubles.items() if now_s < trouble.until_s}
+        left_alone = self._failing.delayed(now_s)
         for request, due_s in (
             (TIME, self.clock.due_s),
             (EXCHANGE_INFO, self._exchange_info_due_s),
@@ -175,22 +167,6 @@ class Scheduler:
         if wanted is None and gives_depth:
             wanted = self.snapshots.next_periodic(now_s, now_ms) or self.snapshots.next_audit(now_s)
         return None if wanted is None else depth_request(wanted)
-
-    def _forbidden(self, now_s: float) -> None:
-        self._times_forbidden = self._times_forbidden + 1 if self.condition == "forbidden" else 1
-        self.condition = "forbidden"
-        ceiling_s = self._longest_delay_s * _FORBIDDEN_CEILING
-        self.pace.stand_down(now_s + self._delay_s(self._times_forbidden, self._longest_delay_s, ceiling_s))
-
-    def _trouble(self, kind: str, now_s: float) -> None:
-        before = self._troubles.get(kind)
-        failures = before.failures + 1 if before else 1
-        delay_s = self._delay_s(failures, self._first_delay_s, self._longest_delay_s)
-        self._troubles[kind] = _Trouble(failures, now_s + delay_s)
-        self.condition = "trouble"
-
-    def _delay_s(self, failures: int, first_s: float, ceiling_s: float) -> float:
-        return backoff_s(failures, first_s=first_s, ceiling_s=ceiling_s, jitter=self._jitter())
 
 
 def _kind(request: RestRequest) -> str:

@@ -6,7 +6,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from services.rest.schedule.holds import Holds
+from services.rest.schedule.pacing import LONGEST_DELAY_ROUNDS
+from services.runtime.retry import KeyedBackoff
 
 DAY_MS = 86_400_000
 AUDIT = "audit"
@@ -47,7 +48,7 @@ class SnapshotQueue:
         self._recorded: dict[str, _Recorded] = {}
         self.taken_ms: dict[str, int] = {}
         self._failures: dict[str, int] = {}
-        self._holds = Holds(retry_s)
+        self._backoff = KeyedBackoff[str](first_s=retry_s, ceiling_s=LONGEST_DELAY_ROUNDS * retry_s)
         self._idle: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
@@ -115,20 +116,20 @@ class SnapshotQueue:
         waiting = self._waiting.get(symbol)
         if waiting is None or last_update_id >= (waiting.last_update_id or 0):
             self._waiting.pop(symbol, None)
-            self._holds.release(symbol)
+            self._backoff.succeed(symbol)
         else:
             self._put_back(waiting, now_s)
 
     def refused(self, wanted: QueuedSnapshot, now_s: float, now_ms: int) -> None:
         """The exchange has no snapshot of this symbol; who still wants one will ask again."""
         self._waiting.pop(wanted.symbol, None)
-        self._holds.hold(wanted.symbol, now_s)
+        self._backoff.fail(wanted.symbol, now_s)
         if wanted.symbol in self._periodic:
             self.taken_ms[wanted.symbol] = now_ms
 
     def failed(self, wanted: QueuedSnapshot, now_s: float) -> None:
         """No answer: held and behind the others, because who wants it repeats itself as long as it does not come."""
-        self._holds.hold(wanted.symbol, now_s)
+        self._backoff.fail(wanted.symbol, now_s)
         waiting = self._waiting.pop(wanted.symbol, None)
         if waiting:
             self._waiting[wanted.symbol] = waiting
@@ -137,18 +138,18 @@ class SnapshotQueue:
 
     def _first_waiting(self, now_s: float, *, is_audit: bool) -> QueuedSnapshot | None:
         for wanted in self._waiting.values():
-            if (wanted.reason == AUDIT) == is_audit and not self._holds.is_held(wanted.symbol, now_s):
+            if (wanted.reason == AUDIT) == is_audit and not self._backoff.is_delayed(wanted.symbol, now_s):
                 return wanted
         return None
 
     def _put_back(self, waiting: QueuedSnapshot, now_s: float) -> None:
         del self._waiting[waiting.symbol]
-        self._holds.hold(waiting.symbol, now_s)
+        self._backoff.fail(waiting.symbol, now_s)
         if now_s < waiting.asked_s + _INTEREST_ROUNDS * self._retry_s:
             self._waiting[waiting.symbol] = waiting
 
     def _is_due(self, symbol: str, now_s: float, now_ms: int) -> bool:
-        if symbol in self._idle or self._holds.is_held(symbol, now_s):
+        if symbol in self._idle or self._backoff.is_delayed(symbol, now_s):
             return False
         # a clock that was set back must not make a symbol wait until it has caught up
         self.taken_ms[symbol] = min(self.taken_ms[symbol], now_ms)

@@ -1,18 +1,12 @@
 """Which snapshots are asked for, in which order, and how often."""
 
-from random import Random
-
 from services.orderbook.book.sequence import RANGE
 from services.orderbook.snapshot_scheduler import AUDIT, MOST_OUTSTANDING, DueSnapshot, SnapshotScheduler
-
-
-class NoJitter(Random):
-    def uniform(self, a: float, b: float) -> float:
-        return (a + b) / 2
+from tests.support.chance import Chance
 
 
 def a_desk(**activity: float) -> SnapshotScheduler:
-    return SnapshotScheduler(retry_s=5, rng=NoJitter(), activity=lambda symbol: activity.get(symbol, 0.0))
+    return SnapshotScheduler(retry_s=5, rng=Chance(0.5), activity=lambda symbol: activity.get(symbol, 0.0))
 
 
 def names(wanted: list[DueSnapshot]) -> list[str]:

@@ -1,7 +1,6 @@
 """When a book is valid, what is applied, and when a snapshot is asked for: one documented case each."""
 
 from itertools import pairwise
-from random import Random
 
 import pytest
 
@@ -9,18 +8,14 @@ from binance_streamer.exchange.depth import read_update
 from services.orderbook.book import sequence as module
 from services.orderbook.book.audit import Outcome
 from services.orderbook.book.sequence import RANGE, BookSequence, SnapshotNeed, SyncState
+from tests.support.chance import Chance
 from tests.support.depth import pairs, snapshot, update
 
 BIDS, ASKS = "99x1 98x1", "101x1 102x1"
 
 
-class NoJitter(Random):
-    def uniform(self, a: float, b: float) -> float:
-        return (a + b) / 2
-
-
 def new() -> BookSequence:
-    return BookSequence(retry_s=5.0, rng=NoJitter())
+    return BookSequence(retry_s=5.0, rng=Chance(0.5))
 
 
 def synced(*, at: int = 100, now_s: float = 0.0) -> BookSequence:

@@ -17,6 +17,7 @@ from services.rest.schedule.scheduler import Queues, Scheduler
 from services.rest.schedule.snapshot_queue import SnapshotQueue
 from services.runtime.gaps.open_gaps import OpenGap
 from simulator.rest.weights import RequestWeight, request_weight
+from tests.support.chance import Chance
 
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
@@ -39,7 +40,7 @@ def a_desk(*periodic: str, spacing_s: float = 2.0) -> Scheduler:
         Queues(SnapshotQueue(periodic, interval_s=3600, retry_s=5), BackfillQueue(retry_s=5)),
         delays_s=(5.0, 60.0),
         intervals_s=(1e9, 1e9),
-        jitter=lambda: 0.0,
+        rng=Chance(1.0),
     )
     desk.snapshots.start(dict.fromkeys(periodic, 0), NOW_MS)
     for _ in range(SAMPLES):

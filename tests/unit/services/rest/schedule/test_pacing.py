@@ -2,8 +2,8 @@
 
 import pytest
 
-from services.rest.schedule.pacing import Pace
-from services.runtime.retry_after import LONGEST_STAND_DOWN_S
+from services.rest.schedule.pacing import Pace, stand_down_s
+from services.runtime.retry import LONGEST_STAND_DOWN_S
 
 
 def a_pace(limit: int = 2400, share: float = 0.5, spacing_s: float = 2) -> Pace:
@@ -113,3 +113,43 @@ def test_a_start_that_knows_nothing_waits_a_minute(weight: int) -> None:
     pace = a_pace()
     pace.assume_used_up(100.0)
     assert pace.earliest_s(weight, 100.0) == 160.0
+
+
+NOW_MS = 1_790_000_000_000  # Mon, 21 Sep 2026 14:13:20 GMT
+BAN_TEXT = (
+    b'{"code":-1003,"msg":"Way too many requests; IP(10.0.0.1) banned until 1790000090000. '
+    b'Please use the websocket for live updates to avoid bans."}'
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "expected_s"),
+    [
+        (429, {"Retry-After": "30"}, b"", 31),
+        (418, {"Retry-After": "30"}, b"", 31),
+        (418, {"Retry-After": "Mon, 21 Sep 2026 14:14:00 GMT"}, b"", 41),
+        (418, {}, BAN_TEXT, 91),
+        (418, {"Retry-After": "30"}, BAN_TEXT, 91),
+        (418, {"Retry-After": "120"}, BAN_TEXT, 121),
+        (429, {}, b"", 60),
+        (418, {}, b"", 120),
+        (418, {"Retry-After": "0"}, b"", 120),
+        (418, {"Retry-After": "soon"}, b"<html>", 120),
+        (429, {"Retry-After": "-5"}, b"", 60),
+        (429, {"Retry-After": "٣"}, b"", 60),
+        (418, {"Retry-After": "Mon, 21 Sep 2026 14:00:00 GMT"}, b"", 120),
+        (418, {}, b"banned until 1000000000000", 120),
+        (418, {"Retry-After": "99999999999"}, b"", 4 * 86400),
+        (418, {}, b"banned until 9999999999999999", 4 * 86400),
+    ],
+)
+def test_the_longest_time_that_is_named_counts(
+    status: int, headers: dict[str, str], body: bytes, expected_s: float
+) -> None:
+    assert stand_down_s(status, headers, body, NOW_MS) == expected_s
+
+
+def test_the_answers_own_date_is_better_than_our_clock() -> None:
+    headers = {"Date": "Mon, 21 Sep 2026 14:13:20 GMT"}
+    our_clock_is_an_hour_ahead = NOW_MS + 3_600_000
+    assert stand_down_s(418, headers, BAN_TEXT, our_clock_is_an_hour_ahead) == 91

@@ -12,6 +12,7 @@ from services.rest.schedule.backfill_queue import BackfillQueue, BackfillRequest
 from services.rest.schedule.pacing import Pace
 from services.rest.schedule.scheduler import Queues, Scheduler
 from services.rest.schedule.snapshot_queue import SnapshotQueue
+from tests.support.chance import Chance
 
 NOW_MS = 1_790_000_000_000
 
@@ -27,7 +28,7 @@ def a_desk() -> Scheduler:
         Queues(SnapshotQueue([], interval_s=3600, retry_s=5), BackfillQueue(retry_s=5)),
         delays_s=(5.0, 60.0),
         intervals_s=(600.0, 60.0),
-        jitter=lambda: 0.0,
+        rng=Chance(1.0),
     )
 
 
@@ -184,7 +185,7 @@ class Hours:
             Queues(SnapshotQueue(["PERIODIC"], interval_s=3600, retry_s=5), BackfillQueue(retry_s=5)),
             delays_s=(5.0, 60.0),
             intervals_s=(600.0, 60.0),
-            jitter=lambda: 0.5,
+            rng=Chance(0.5),
         )
         self.desk.snapshots.start({"PERIODIC": 0}, NOW_MS)
         self.fails = fails
