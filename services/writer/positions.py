@@ -84,11 +84,6 @@ class Positions:
             producer.refused += 1
         return decision
 
-    def is_new_epoch(self, batch: Batch) -> bool:
-        """Whether nothing of this run has been taken yet."""
-        producer = self._producers.get(batch.producer)
-        return producer is None or batch.epoch not in producer.received
-
     def word(self, name: str, reason: str) -> Ack:
         """What there is to say to a producer now."""
         producer = self._producers.get(name)

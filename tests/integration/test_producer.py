@@ -16,12 +16,13 @@ from binance_streamer.exchange.streams import stream_of
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
 from services.runtime.clock import monotonic_s
-from services.runtime.delivery.events import EventRun, singles
+from services.runtime.delivery.events import EventRun
 from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
 from services.runtime.gaps.drafts import Draft
 from services.runtime.process import Shell
 from services.runtime.stop import Stop
 from tests.support.configs import write_config
+from tests.support.drafts import singles
 from tests.support.waiting import eventually
 
 NAME = "ingest-BTCUSDT"

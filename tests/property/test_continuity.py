@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from binance_streamer.exchange.streams import Stream, stream_of
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.stream_set import StreamSet
-from services.runtime.delivery.events import singles
 from services.runtime.gaps.drafts import Draft
 from services.runtime.journal.segments import LastRow
+from tests.support.drafts import singles
 
 AGG_TRADE = stream_of("BTCUSDT", "aggTrade")
 DEPTH = stream_of("BTCUSDT", "depth@0ms")

@@ -61,9 +61,8 @@ class Writer:
         offer = self._positions.offer(batch, len(frames))
         if offer.verdict is BatchVerdict.REFUSED:
             self.refused += 1
-            return None
         if offer.verdict is not BatchVerdict.TAKE:
-            return self.word(offer.verdict.value)
+            return self.word("misfit" if offer.verdict is BatchVerdict.MISFIT else "known")
         self.rows += frames[offer.skip :]
         if offer.loss is not Loss.NONE:
             self.losses.append(offer.loss)

@@ -13,8 +13,9 @@ from binance_streamer.wire import frames as wire
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.chain import IdChain
 from services.ingest.streams.stream_set import StreamSet
-from services.runtime.delivery.events import EventFrames, EventRun, singles
+from services.runtime.delivery.events import EventFrames, EventRun
 from services.runtime.journal.segments import LastRow, following_row
+from tests.support.drafts import singles
 
 NOW_NS = 1_790_526_539_000_000_000
 NOW_MS = NOW_NS // 1_000_000

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from binance_streamer.exchange.streams import Stream, stream_of
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.stream_set import StreamSet
-from services.runtime.delivery.events import singles
 from services.runtime.gaps.drafts import Draft
+from tests.support.drafts import singles
 
 AGG_TRADE = stream_of("BTCUSDT", "aggTrade")
 TRADE = stream_of("BTCUSDT", "trade")

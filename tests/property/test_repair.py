@@ -18,10 +18,10 @@ from binance_streamer.wire.frames import decode_frame, encode_frame, split_frame
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.backfill import BackfillPage, BackfillRange, BackfillRequests, read_page
 from services.ingest.streams.stream_set import StreamSet
-from services.runtime.delivery.events import singles
 from services.runtime.gaps.drafts import Draft, Losses
 from services.runtime.journal.journal import Journal
 from services.runtime.journal.segments import LastRow, following_row, note_gap, note_late_row
+from tests.support.drafts import singles
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 START_NS = 1_790_000_000_000_000_000

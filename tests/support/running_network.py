@@ -14,8 +14,8 @@ from services.ingest.connections.dialler import DialTarget
 from services.ingest.connections.events import Delivered, Ended, Opened, ReaderEvent
 from services.ingest.connections.network import Network
 from services.ingest.streams.stream_set import StreamSet
-from services.runtime.delivery.events import singles
 from tests.support.configs import write_config
+from tests.support.drafts import singles
 
 START_NS = 1_790_526_539_000_000_000
 

@@ -5,7 +5,7 @@ The protocol is at-least-once: in doubt a batch is sent again, the writer knows 
 
 import logging
 
-from binance_streamer.wire.frames import Ack, Position
+from binance_streamer.wire.frames import Ack, Position, WireError, decode_frame
 from services.runtime.journal.journal import Chunk, Cursor, Journal
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,18 @@ class Delivery:
     def question(self) -> Chunk | None:
         """The first record that the writer has not acknowledged, alone: sent again, it makes the writer answer."""
         return self._journal.read(self.durable or self._journal.oldest(), max_frames=1)
+
+    def oldest_open_ns(self) -> int | None:
+        """Return `recv_ns` of the first record that the writer has not acknowledged as durable; None where all is."""
+        chunk = self.question()
+        if chunk is None:
+            return None
+        try:
+            _, data = decode_frame(chunk.batch.frames)
+        except WireError:  # of a version that wrote its frames otherwise
+            return None
+        recv_ns: int = data["recv_ns"]
+        return recv_ns
 
     def asked(self, now_s: float) -> None:
         """The socket took the question; the next one is asked later."""

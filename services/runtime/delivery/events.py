@@ -4,7 +4,7 @@ Messages of one stream that hang on one another go through together, and what is
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from typing import Generic, NamedTuple, TypeVar
 
@@ -59,15 +59,6 @@ class EventRun:
         """The same, one by one."""
         for recv_ns, event, link in zip(self.stamps_ns, self.events, self.links, strict=True):
             yield event_draft(self.stream, self.connection, recv_ns, event, reading_of(link))
-
-
-def singles(drafts: Iterable[Draft | EventRun]) -> Iterator[Draft]:
-    """The same without runs."""
-    for draft in drafts:
-        if isinstance(draft, EventRun):
-            yield from draft.drafts()
-        else:
-            yield draft
 
 
 def reading_of(link: SequenceIds) -> Reading:

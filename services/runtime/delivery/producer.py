@@ -11,7 +11,6 @@ import zmq
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import MAX_BATCH_BYTES, WireError, decode_ack, encode_batch, encode_topic
 from services.runtime.clock import monotonic_s, wall_ns
-from services.runtime.delivery.backlog import BacklogAge
 from services.runtime.delivery.cursor import Delivery
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES, EventFrames, EventRun
 from services.runtime.files import free_and_total_bytes
@@ -88,7 +87,6 @@ class Producer:
         self._sync_s = 0.0
         now_s = monotonic_s()
         self._delivery = Delivery(self._journal, now_s)
-        self._backlog = BacklogAge(shell.epoch, now_s)
         endpoints = shell.config.endpoints
         self._push = sockets.intake_push(shell.context, endpoints.writer_intake)
         self._acks = sockets.acks_sub(shell.context, endpoints.writer_acks, name)
@@ -206,8 +204,7 @@ class Producer:
     def status(self) -> dict[str, Any]:
         """For the process's status message."""
         ack = self._delivery.last_ack
-        durable = ack.durable if ack else None
-        backlog_bytes = self._journal.unacknowledged_bytes(self._delivery.durable)
+        oldest_ns = self._delivery.oldest_open_ns()
         free_bytes, total_bytes = free_and_total_bytes(self._directory)
         return {
             **self._counts,
@@ -215,13 +212,11 @@ class Producer:
             "disk_total_bytes": total_bytes,
             "state": "recording" if self._full_since_s is None else "journal full",
             "journal_bytes": self._journal.size_bytes,
-            "unacknowledged_bytes": backlog_bytes,
-            "unacknowledged_s": self._backlog.age_s(
-                self._journal.next_position, durable, backlog_bytes=backlog_bytes, now_s=monotonic_s()
-            ),
+            "unacknowledged_bytes": self._journal.unacknowledged_bytes(self._delivery.durable),
+            "unacknowledged_s": max(0, wall_ns() - oldest_ns) / 1e9 if oldest_ns is not None else 0.0,
             "next_position": self._journal.next_position,
             "writer_id": ack.writer_id if ack else None,
-            "durable": durable,
+            "durable": ack.durable if ack else None,
             "received": ack.received if ack else None,
             "unexpected_acks": self._delivery.reports,
             "damaged_bytes": self._journal.damaged_bytes,

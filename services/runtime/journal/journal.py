@@ -63,7 +63,6 @@ class Journal:
         self.producer = producer
         self.epoch = epoch
         self.next_position = 0
-        self.damaged_bytes = 0
         self.torn_bytes = 0
         self.last_rows: dict[str, LastRow] = {}
         self.fsync = True
@@ -73,6 +72,8 @@ class Journal:
         self._segment_bytes = segment_bytes
         self._descriptor: int | None = None
         self._reading: tuple[int, int] | None = None
+        self._damage: dict[tuple[int, int], int] = {}
+        """Bytes by segment and offset: a reader that is wound back meets the same damage again."""
         self._recent = RecentRecords()
         self._unsynced: list[tuple[int, Path, bool]] = []
         self._unsynced_lock = threading.Lock()
@@ -86,6 +87,11 @@ class Journal:
     def size_bytes(self) -> int:
         """All segments together."""
         return sum(segment.size for segment in self._segments)
+
+    @property
+    def damaged_bytes(self) -> int:
+        """Bytes that a reader has met and that are no record; zeros, or a record with a wrong checksum."""
+        return sum(self._damage.values())
 
     def append(self, frames: Sequence[bytes], rows: Mapping[str, LastRow]) -> None:
         """Append frames with one write(2); `rows` are the last rows before them, for the head of a new segment.
@@ -397,7 +403,7 @@ class Journal:
                 want = _LARGEST_RECORD_BYTES
                 continue
             if isinstance(found, DamagedBytes):
-                self.damaged_bytes += found.end - found.start
+                self._damage[segment.number, offset] = found.end - found.start
             offset += found.end
         return None
 

@@ -9,8 +9,8 @@ import pytest
 from binance_streamer.exchange.streams import stream_of
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.stream_set import Anchor, StreamSet
-from services.runtime.delivery.events import singles
 from services.runtime.journal.segments import LastRow
+from tests.support.drafts import singles
 
 SUFFIXES = ("aggTrade", "depth@0ms", "markPrice@1s")
 AGG_TRADE = b'{"e":"aggTrade","E":1790526539033,"a":7,"s":"BTCUSDT","p":"84551.10","nq":"0.030"}'
