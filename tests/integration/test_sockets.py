@@ -96,7 +96,7 @@ def test_a_message_over_the_limit_cuts_the_connection_and_not_the_receiver(
 
 STANDING_STILL = """
 import sys, time, zmq
-from binance_streamer import curve, sockets
+from binance_streamer.transport import curve, sockets
 made = {"intake": sockets.intake_pull, "tap": lambda *where: sockets.bus_sub(*where, b"")}[sys.argv[1]]
 receiver = made(zmq.Context(), sys.argv[2])
 print("ready", flush=True)
@@ -110,7 +110,7 @@ receiver.close()
 """
 FILLING = """
 import sys, time, zmq
-from binance_streamer import curve, sockets
+from binance_streamer.transport import curve, sockets
 made = {"intake": sockets.intake_push, "tap": sockets.bus_xpub}[sys.argv[1]]
 sender = made(zmq.Context(), sys.argv[2])
 print("ready", flush=True)
