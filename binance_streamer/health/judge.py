@@ -4,47 +4,51 @@ A *failure* means that something configured is not being recorded, or that nobod
 costs no recorded message so far: a ban of REST, a clock that is off, a disk that will be full in days.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from binance_streamer.config.schema import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
-from binance_streamer.exchange.streams import Stream, stream_of, suffix_of
+from binance_streamer.exchange.streams import suffix_of
+from binance_streamer.health.stream_states import TRADING, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.statuses import (
     RECORDING,
-    ConnectionStatus,
     IngestStatus,
     JournalStatus,
     OrderbookStatus,
     RestStatus,
     Status,
-    StreamStatus,
     WriterStatus,
 )
 
 SILENT_S = 10.0
 """A process that has said nothing for so long does not run, stands still, or does not reach the bus."""
-TRADING = "TRADING"
-OFF_SESSION = "OFF SESSION"
-"""Our word for a contract that is TRADING while the market that it follows is closed."""
 _MIN_RATE_S = 3600.0
 """Of writing, before it says how fast the disk fills: what a restarted writer catches up with is no rate."""
 _DAY_S = 86_400.0
 _BOOK_PATIENCE_S = 60.0
 """Of a service that has just started, beside twice the time that the snapshots of all symbols take."""
-_UNDOCUMENTED, _FALLBACK = "depth@0ms", "depth@100ms"
 
 Severity = Literal["failure", "warning"]
 
 
 class ReceivedStatus(NamedTuple):
-    """The newest status of a process, and when it came, by a monotonic clock."""
+    """The newest status of a process, and when it came, by a monotonic clock.
+
+    `cpu_percent` is the CPU that it used since the status before, in percent of a core; None without one before.
+    """
 
     status: Status
     at_s: float
+    cpu_percent: float | None = None
 
 
-class Problem(NamedTuple):
-    """What is wrong, why, and since when (wall clock; None where nobody knows)."""
+class Problem(msgspec.Struct, frozen=True):
+    """Something that is not recorded, or may soon not be: `what` is concerned, and `why`.
+
+    `since_ms` is the wall clock when it began; None where nobody knows.
+    """
 
     condition: Condition
     severity: Severity
@@ -53,19 +57,8 @@ class Problem(NamedTuple):
     since_ms: int | None = None
 
 
-class StreamState(NamedTuple):
-    """`live`, `quiet` (nothing is overdue), `off session`, `not trading`, or why it is not recorded.
-
-    `why` is empty where the stream counts as recorded.
-    """
-
-    state: str
-    why: str
-    since_ms: int | None = None
-
-
-class Disk(NamedTuple):
-    """Room for the recorded files; days are None while nobody knows how fast they grow."""
+class Disk(msgspec.Struct, frozen=True):
+    """Room on the disk of the recorded files; the last two are None while the writer is too young to tell."""
 
     free_bytes: int
     total_bytes: int
@@ -118,17 +111,6 @@ def processes(config: Config) -> tuple[str, ...]:
     return ("bus", "writer", "rest", *optional, *(f"ingest-{symbol.symbol}" for symbol in config.symbols))
 
 
-def trading_status(symbol: str, present: Mapping[str, Status]) -> str:
-    """What the exchange says of the symbol; TRADING until it has said something else."""
-    rest, ingest = present.get("rest"), present.get(f"ingest-{symbol}")
-    found = rest.symbols.get(symbol, TRADING) if isinstance(rest, RestStatus) else TRADING
-    if found == TRADING and isinstance(ingest, IngestStatus) and not ingest.is_trading:
-        return "NOT TRADING"  # told to the worker by a REST process that is away now
-    is_off = symbol in rest.off_session if isinstance(rest, RestStatus) else False
-    is_off = is_off or (isinstance(ingest, IngestStatus) and ingest.is_off_session)
-    return OFF_SESSION if is_off and found == TRADING else found
-
-
 def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iterator[Problem]:
     """The streams of one symbol that are not being recorded."""
     ingest = present.get(f"ingest-{symbol.symbol}")
@@ -150,45 +132,6 @@ def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iter
             yield Problem("recording", "warning", what, "silent for very long while the order book moves")
 
 
-def recorded_stream(configured: Stream, ingest: IngestStatus) -> Stream:
-    """The stream that stands for the configured one: a worker falls back from a speed that the exchange never sent."""
-    if configured.name in ingest.streams or not configured.name.endswith(f"@{_UNDOCUMENTED}"):
-        return configured
-    fallback = stream_of(configured.symbol, _FALLBACK)
-    return fallback if fallback.name in ingest.streams else configured
-
-
-def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamState:
-    """Whether a stream is being recorded, as its worker says.
-
-    A quiet stream is recorded while a connection of its route delivers, and it is not overdue for its type; one that
-    is never overdue (forceOrder) while a connection is open. Outside of the hours of its market silence of any length
-    is well, but not the lack of a connection.
-    """
-    if trading not in (TRADING, OFF_SESSION):
-        return StreamState("not trading", "")
-    told = ingest.streams.get(stream.name)
-    if told is None:
-        return StreamState("missing", "the worker does not record it: restart it after a change of the configuration")
-    since_ms = None if told.last_recv_ns is None else told.last_recv_ns // 1_000_000
-    links = [link for link in ingest.connections if link.route == stream.route and link.is_open]
-    if not links:
-        return StreamState("disconnected", _not_connected(stream.route, ingest), since_ms)
-    if trading == OFF_SESSION:
-        return StreamState("live" if _is_fresh(told, ingest) else "off session", "")
-    return _heard(told, links, since_ms)
-
-
-def _heard(told: StreamStatus, links: Sequence[ConnectionStatus], since_ms: int | None) -> StreamState:
-    """Of a stream with an open connection, from which something may be expected."""
-    if told.state == "stale" or _is_overdue(told):
-        silent = "" if told.silent_s is None else f" for {told.silent_s:.0f} s"
-        return StreamState("stale", f"silent{silent}, expected every {told.patience_s:.0f} s", since_ms)
-    if told.state != "live" and told.patience_s and not any(link.is_delivering for link in links):
-        return StreamState("waiting", "connected, and nothing has come yet", since_ms)
-    return StreamState("live" if told.state == "live" else "quiet", "")
-
-
 def disk_of(writer: WriterStatus | None) -> Disk | None:
     """The disk of the recorded files, as the writer sees it."""
     if writer is None or writer.disk_free_bytes is None or writer.disk_total_bytes is None:
@@ -208,7 +151,7 @@ def _silent(name: str, told: ReceivedStatus | None) -> Problem:
 def _monitor_problems(monitor: Status | None, told: ReceivedStatus | None) -> Iterator[Problem]:
     """Nothing is recorded by the monitor."""
     if monitor is None:
-        yield _silent("monitor", told)._replace(severity="warning")
+        yield msgspec.structs.replace(_silent("monitor", told), severity="warning")
     elif monitor.state.startswith("cannot"):
         yield Problem("process", "warning", "monitor", monitor.state)
 
@@ -274,19 +217,3 @@ def _book_problems(config: Config, present: Mapping[str, Status]) -> Iterator[Pr
                 yield Problem("book", "warning", what, why)
         elif not book.valid and (book.state == "unreliable" or not is_starting):
             yield Problem("book", "warning", what, f"{book.state}: {book.reason}")
-
-
-def _not_connected(route: str, ingest: IngestStatus) -> str:
-    if ingest.attempts_exhausted:
-        return f"no connection of /{route}: the attempts of 5 minutes are used up"
-    return f"no connection of /{route}: {ingest.failing.get(route) or 'one is being dialled'}"
-
-
-def _is_overdue(told: StreamStatus) -> bool:
-    """Also where the worker does not say so: connections that end and come back give it new patience each time."""
-    return bool(told.patience_s) and told.silent_s is not None and told.silent_s > told.patience_s * 1.5
-
-
-def _is_fresh(told: StreamStatus, ingest: IngestStatus) -> bool:
-    """Whether a message came within the patience for its type."""
-    return told.last_recv_ns is not None and ingest.recv_ns - told.last_recv_ns <= told.patience_s * 1e9

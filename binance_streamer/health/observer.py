@@ -3,8 +3,13 @@
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
+
 from binance_streamer.config.schema import Config
+from binance_streamer.health.builder import build
+from binance_streamer.health.gaps import GapSummary
 from binance_streamer.health.judge import Health, Problem, ReceivedStatus, is_present, judge, processes
+from binance_streamer.health.snapshot import Snapshot
 from binance_streamer.wire.frames import WireError
 from binance_streamer.wire.statuses import Status, read_status
 
@@ -17,12 +22,18 @@ class Observer:
     """Fed with the data of status messages; strangers on the bus take no memory."""
 
     def __init__(self, config: Config) -> None:
-        self.told: dict[str, ReceivedStatus] = {}
+        self.received: dict[str, ReceivedStatus] = {}
         self.refused = 0
         """Status messages that could not be read."""
         self._config = config
         self._expected = frozenset(processes(config))
         self._since_ms: dict[Key, int] = {}
+
+    def follow(self, config: Config | None) -> None:
+        """Judge by this configuration from now on; None leaves it as it is."""
+        if config is not None:
+            self._config = config
+            self._expected = frozenset(processes(config))
 
     def take(self, data: dict[str, Any], now_s: float) -> Status | None:
         """A status message; None where it is a stranger's, or cannot be read."""
@@ -33,21 +44,29 @@ class Observer:
         except WireError:
             self.refused += 1
             return None
-        self.told[status.producer] = ReceivedStatus(status, now_s)
+        before = self.received.get(status.producer)
+        cpu_percent = _cpu_percent(before.status, status) if before else None
+        self.received[status.producer] = ReceivedStatus(status, now_s, cpu_percent)
         return status
 
     def present(self, now_s: float) -> dict[str, Status]:
         """The newest status of every process that is there."""
-        return {name: told.status for name, told in self.told.items() if is_present(told, now_s)}
+        return {name: one.status for name, one in self.received.items() if is_present(one, now_s)}
 
     def health(self, now_s: float, now_ms: int) -> Health:
         """The judgement; a problem that does not say since when is as old as the first time it was seen here."""
-        found = judge(self._config, self.told, now_s)
+        found = judge(self._config, self.received, now_s)
         present = {_key(one) for one in found.problems}
         hidden = {key: since for key, since in self._since_ms.items() if key not in present and is_hidden(key, present)}
         since_ms = {_key(one): self._since_ms.get(_key(one), one.since_ms or now_ms) for one in found.problems}
         self._since_ms = hidden | since_ms
-        return Health(tuple(one._replace(since_ms=since_ms[_key(one)]) for one in found.problems))
+        dated = (msgspec.structs.replace(one, since_ms=since_ms[_key(one)]) for one in found.problems)
+        return Health(tuple(dated))
+
+    def snapshot(self, gaps: GapSummary, now_s: float, now_ms: int) -> Snapshot:
+        """Judge, and build the snapshot of now. `gaps` are today's, `now_s` is monotonic, `now_ms` the wall clock."""
+        health = self.health(now_s, now_ms)
+        return build(self._config, self.received, health, gaps, now_s=now_s, now_ms=now_ms)
 
 
 def is_hidden(key: Key, present: Collection[Key]) -> bool:
@@ -67,6 +86,13 @@ def _said_by(condition: str, what: str) -> str:
     if what in _SAID_BY:
         return _SAID_BY[what]
     return first if rest in ("", "journal") else f"ingest-{first}"
+
+
+def _cpu_percent(before: Status, status: Status) -> float | None:
+    """The CPU used between two statuses of one run, in percent of a core."""
+    if before.epoch != status.epoch or status.recv_ns <= before.recv_ns:
+        return None
+    return max(0.0, status.cpu_s - before.cpu_s) / ((status.recv_ns - before.recv_ns) / 1e9) * 100
 
 
 def _key(problem: Problem) -> Key:

@@ -117,6 +117,7 @@ class IngestStatus(Status, frozen=True):
     lost: dict[str, int] = {}
     queued_bytes: int = 0
     raw: dict[str, int] = {}
+    snapshot_wanted: int | None = None
     is_trading: bool = True
     is_off_session: bool = False
 
@@ -139,6 +140,7 @@ class WriterStatus(Status, frozen=True):
     commit_s: float = 0.0
     longest_commit_s: float = 0.0
     producers: dict[str, WrittenStatus] = {}
+    raw: dict[str, int] = {}
     disk_free_bytes: int | None = None
     disk_total_bytes: int | None = None
 

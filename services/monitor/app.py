@@ -14,8 +14,8 @@ from services.monitor.alerts.memory import FILE, Memory
 from services.monitor.alerts.webhooks import Webhook
 from services.monitor.http.server import Server, listening_socket
 from services.monitor.http.web import Board, application
-from services.monitor.view.gap_files import GapFiles
-from services.monitor.view.view import View
+from services.monitor.snapshots.collector import Collector
+from services.monitor.snapshots.gap_reader import GapReader
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
@@ -51,15 +51,13 @@ class _Monitor:
     def __init__(self, shell: Shell) -> None:
         config = shell.config
         self._shell = shell
-        self._view = View(config, wall_ns())
+        self._collector = Collector(config, wall_ns())
         self._board = Board(monotonic_s)
         self._pub = bus_pub(shell.context, config.endpoints.bus_publish)
-        self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *self._view.topics)
+        self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *self._collector.topics)
         self._status = StatusPublisher(shell, self._pub)
-        self._files = GapFiles(
-            Path(config.storage.output_directory),
-            [symbol.symbol for symbol in config.symbols],
-            self._view.gaps.day,
+        self._gap_reader = GapReader(
+            Path(config.storage.output_directory), [symbol.symbol for symbol in config.symbols], monotonic_s()
         )
         self._alerts = Alerts(config.alerts)
         self._memory = Memory(
@@ -73,11 +71,10 @@ class _Monitor:
         self._next_bind_s = self._next_second_s = monotonic_s()
 
     def run(self) -> None:
-        """Until asked to stop."""
-        self._files.start()
+        """Run until asked to stop."""
         while not self._shell.stop.wait(_LOOK_S):
             now_s = monotonic_s()
-            self._hear(now_s)
+            self._receive(now_s)
             if now_s >= self._next_second_s:
                 self._next_second_s = max(self._next_second_s + 1, now_s)
                 self._look(now_s)
@@ -89,7 +86,6 @@ class _Monitor:
 
     def close(self) -> None:
         """Let everybody go."""
-        self._files.close()
         for webhook in self._webhooks:
             webhook.close()
         if self._server is not None:
@@ -100,12 +96,12 @@ class _Monitor:
     def _fields(self) -> dict[str, Any]:
         return {
             "state": self._state,
-            "refused": self._view.observer.refused,
+            "refused": self._collector.observer.refused,
             "alerts": [{"posted": one.posted, "failed": one.failed, "dropped": one.dropped} for one in self._webhooks],
         }
 
-    def _hear(self, now_s: float) -> None:
-        receive, take = self._sub.recv_multipart, self._view.take
+    def _receive(self, now_s: float) -> None:
+        receive, take = self._sub.recv_multipart, self._collector.take
         for _ in range(_MOST_A_LOOK):
             try:
                 parts = receive(zmq.DONTWAIT)
@@ -115,23 +111,27 @@ class _Monitor:
                 take(parts[0], parts[1], now_s)
 
     def _look(self, now_s: float) -> None:
-        gaps = self._view.gaps
-        read = self._files.take()
-        if read is not None and read.day == gaps.day:
-            for gap in read.gaps:
-                gaps.take(gap)
-            gaps.files_were_read()
-        snapshot = self._view.second(now_s, wall_ns() // 1_000_000)
+        self._take_gap_files(now_s)
+        snapshot = self._collector.end_second(now_s, wall_ns() // 1_000_000)
         self._board.put(snapshot)
         notices = self._alerts.look(snapshot, now_s)
-        self._memory.keep(now_s, snapshot.picture.time_ms)
+        self._memory.keep(now_s, snapshot.page.time_ms)
         for notice in notices:
             self._shell.log.warning("%s %s: %s", notice.happening, notice.problem.what, notice.problem.why)
         for webhook in self._webhooks:
             webhook.tell(notices)
-        self._files.of_day(gaps.day)
         if self._server is not None and not self._server.is_alive:
             raise RuntimeError("the HTTP server has ended")
+
+    def _take_gap_files(self, now_s: float) -> None:
+        gaps = self._collector.gaps
+        self._gap_reader.read_if_due(gaps.day, now_s)
+        read = self._gap_reader.take()
+        if read is None or read.day != gaps.day:
+            return
+        for row in read.found.rows:
+            gaps.take(row)
+        gaps.mark_files_read()
 
     def _serve(self) -> None:
         address = self._shell.config.monitor.address

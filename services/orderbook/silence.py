@@ -5,7 +5,8 @@ A worker's status is looked at only where its stream has been silent for a while
 
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.streams import stream_from_name
-from binance_streamer.health.judge import SILENT_S, stream_state, trading_status
+from binance_streamer.health.judge import SILENT_S
+from binance_streamer.health.stream_states import stream_state, trading_status
 from binance_streamer.wire.frames import WireError, decode_frame
 from binance_streamer.wire.statuses import IngestStatus, read_status
 

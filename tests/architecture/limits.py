@@ -35,9 +35,9 @@ LIMITS: dict[str, Limit] = {
     "siblings in the fullest folder": Limit(aimed=14, reached=16),
     "modules above 300 lines": Limit(aimed=3, reached=10),
     "class names with several meanings": Limit(aimed=5, reached=0),
-    "docstrings that begin as a question": Limit(aimed=0, reached=285),
-    "public docstrings below five words": Limit(aimed=0, reached=96),
-    "explanation lines per 100 code lines": Limit(aimed=25, reached=17.2, more_is_better=True),
+    "docstrings that begin as a question": Limit(aimed=0, reached=269),
+    "public docstrings below five words": Limit(aimed=0, reached=76),
+    "explanation lines per 100 code lines": Limit(aimed=25, reached=17.7, more_is_better=True),
     "code lines": Limit(aimed=18_500, reached=20_700),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=0),
@@ -46,6 +46,12 @@ LIMITS: dict[str, Limit] = {
 }
 
 PURE = (
+    "binance_streamer/health/builder.py",
+    "binance_streamer/health/gaps.py",
+    "binance_streamer/health/judge.py",
+    "binance_streamer/health/observer.py",
+    "binance_streamer/health/snapshot.py",
+    "binance_streamer/health/stream_states.py",
     "binance_streamer/exchange",
     "binance_streamer/wire",
     "services/monitor/metrics",

@@ -9,11 +9,16 @@ STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
 Snapshot = dict[str, Any]
 
 
+def some_gaps(**changes: float) -> dict[str, float]:
+    totals: dict[str, float] = {"listed": 0, "open": 0, "repaired": 0, "lost": 0, "missing_messages": 0}
+    return totals | {"lost_messages": 0, "lost_s": 0.0} | changes
+
+
 def a_stream(name: str, second: int) -> dict[str, Any]:
     rates = [round(20 + 8 * math.sin((second + at) / 7) + len(name), 1) for at in range(60)]
     return {
         "stream": name, "state": "live", "why": "", "rate": rates[-1], "messages": 100 * second,
-        "age_s": 0.1, "latency_ms": 12.5, "gaps": 0, "rates": rates,
+        "age_s": 0.1, "latency_ms": 12.5, "gaps": some_gaps(), "rates": rates,
     }  # fmt: skip
 
 
@@ -23,7 +28,7 @@ def a_symbol(symbol: str, second: int = 0, streams: Sequence[str] = STREAMS) -> 
         "symbol": symbol, "status": "TRADING", "price": f"{67_000 + second:.2f}", "spread": "0.10",
         "book": {"valid": True, "state": "synced", "reason": "", "since_ms": NOW_MS - 60_000, "resyncs": 1,
                  "audits_passed": 12, "audits_failed": 0, "bids": levels, "asks": levels},
-        "gaps_today": 0, "missed_today": 0, "streams": [a_stream(name, second) for name in streams],
+        "gaps": some_gaps(), "streams": [a_stream(name, second) for name in streams],
     }  # fmt: skip
 
 
@@ -55,8 +60,8 @@ def a_snapshot(symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"), secon
             "latency_p50_ms": [12 + math.sin(at / 9) for at in times],
             "latency_p99_ms": [48 + 10 * math.sin(at / 5) for at in times],
         },
-        "gaps": [],
-        "disk": {"path": "/srv/data", "free_bytes": 412e9, "total_bytes": 512e9, "written_bytes_per_day": 6.1e9,
+        "gaps": some_gaps(), "newest_gaps": [], "data_directory": "/srv/data",
+        "disk": {"free_bytes": 412e9, "total_bytes": 512e9, "written_bytes_per_day": 6.1e9,
                  "days_left": 67.5},
         "clock": {"offset_ms": 1.4, "error_ms": 0.8},
         "weight": {"used": 126, "limit": 2400, "stand_down_s": 0},

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.fake import FakeMonitor
-from tests.browser.snapshots import a_snapshot, without_writer
+from tests.browser.snapshots import a_snapshot, some_gaps, without_writer
 from tests.support.browser import Browser
 from tests.support.waiting import eventually
 
@@ -50,7 +50,7 @@ def test_every_word_stands_out_from_its_ground(
 ) -> None:
     snapshot = a_snapshot(second=400)
     snapshot["processes"][1]["state"] = "starting"
-    snapshot["symbols"][1].update(status="SETTLING", gaps_today=3)
+    snapshot["symbols"][1].update(status="SETTLING", gaps=some_gaps(listed=3, open=3))
     fake.send(snapshot if healthy else without_writer(snapshot))
     browser.prefer(scheme)
     browser.open(fake.url)

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 from tests.browser.fake import FakeMonitor
-from tests.browser.snapshots import a_problem, a_process, a_snapshot, a_symbol, without_writer
+from tests.browser.snapshots import a_problem, a_process, a_snapshot, a_symbol, some_gaps, without_writer
 from tests.support.browser import Browser
 from tests.support.waiting import eventually
 
@@ -108,9 +108,9 @@ def test_what_comes_off_the_wire_is_text_and_nothing_else(browser: Browser, fake
     snapshot["symbols"][0]["book"].update(state=HOSTILE, bids=[[HOSTILE, HOSTILE]])
     snapshot["symbols"][0]["streams"][0].update(stream=HOSTILE, state=HOSTILE)
     snapshot["processes"][0].update(state=HOSTILE, detail=HOSTILE)
-    snapshot["disk"]["path"] = HOSTILE
-    snapshot["gaps"] = [{"symbol": HOSTILE, "stream": HOSTILE, "from_ms": 0, "to_ms": 1, "reason": HOSTILE,
-                         "state": HOSTILE, "missed": 1}]  # fmt: skip
+    snapshot["data_directory"] = HOSTILE
+    snapshot["newest_gaps"] = [{"symbol": HOSTILE, "stream": HOSTILE, "from_ms": 0, "to_ms": 1, "reason": HOSTILE,
+                                "state": HOSTILE, "first_messages": 1, "missing_messages": 1}]  # fmt: skip
     opened(browser, fake, snapshot)
     assert browser.text(".fold") == HOSTILE
     assert browser.text("#mode") == HOSTILE
@@ -181,23 +181,26 @@ def test_what_is_not_known_is_a_dash_and_no_error(browser: Browser, fake: FakeMo
 def test_todays_gaps_are_listed_with_the_newest_first(browser: Browser, fake: FakeMonitor) -> None:
     snapshot = a_snapshot(second=400)
     hour = 3_600_000
-    snapshot["gaps"] = [
-        {"symbol": "BTCUSDT", "stream": "btcusdt@aggTrade", "from_ms": hour, "to_ms": hour + 2000, "reason": "restart",
-         "state": "repaired", "missed": 37},
+    snapshot["newest_gaps"] = [
         {"symbol": "BTCUSDT", "stream": "btcusdt@depth@0ms", "from_ms": 2 * hour, "to_ms": 2 * hour + 90_000,
-         "reason": "stall", "state": "unrepairable", "missed": None},
+         "reason": "stall", "state": "unrepairable", "first_messages": None, "missing_messages": None},
+        {"symbol": "BTCUSDT", "stream": "btcusdt@trade", "from_ms": hour, "to_ms": hour + 2000, "reason": "restart",
+         "state": "unrepairable", "first_messages": 488, "missing_messages": 12},
+        {"symbol": "BTCUSDT", "stream": "btcusdt@aggTrade", "from_ms": hour, "to_ms": hour + 2000, "reason": "restart",
+         "state": "repaired", "first_messages": 37, "missing_messages": 0},
     ]  # fmt: skip
-    snapshot["symbols"][0].update(gaps_today=2, missed_today=37)
+    snapshot["gaps"] = some_gaps(listed=3, repaired=1, lost=2, missing_messages=12, lost_messages=12, lost_s=92.0)
     opened(browser, fake, snapshot)
-    rows = [browser.text(f"#gaps tr:nth-child({number})").split("\t") for number in (1, 2)]
+    rows = [browser.text(f"#gaps tr:nth-child({number})").split("\t") for number in (1, 2, 3)]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["02:00:00, 90 s", "btcusdt@depth@0ms", "stall", DASH, "unrepairable"],
-        ["01:00:00, 2 s", "btcusdt@aggTrade", "restart", "37", "repaired"],
+        ["02:00:00, 90 s", "btcusdt@depth@0ms", "stall", DASH, "lost"],
+        ["01:00:00, 2 s", "btcusdt@trade", "restart", "488, now 12", "lost"],
+        ["01:00:00, 2 s", "btcusdt@aggTrade", "restart", "37, now 0", "repaired"],
     ]
-    assert browser.text("#gap-count") == "2"
-    assert browser.text("#gap-note") == "37 missed, 0 open"
+    assert browser.text("#gap-count") == "3"
+    assert browser.text("#gap-note") == "2 for good (12 messages, 92 s), 1 repaired, 0 open"
     tones = "[...document.querySelectorAll('#gaps .state')].map((one) => one.dataset.tone).join()"
-    assert browser.evaluate(tones) == "bad,good"
+    assert browser.evaluate(tones) == "bad,bad,good"
 
 
 def test_a_lost_monitor_is_said_and_comes_back_by_itself(browser: Browser, fake: FakeMonitor) -> None:

@@ -66,7 +66,7 @@ def status(place: Path, configuration: str = DEMO) -> dict[str, Any]:
 
 def pid_of(name: str, place: Path) -> int | None:
     """The pid that `status` shows."""
-    return next((found["pid"] for found in status(place)["processes"] if found["name"] == name), None)
+    return next((found["pid"] for found in status(place)["programs"] if found["name"] == name), None)
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_the_quick_start_does_what_it_says(place: Path, demo: Program) -> None:
     (addition,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     head = addition.splitlines(keepends=True)[0]
     assert head in text
-    before = {found["name"]: found["pid"] for found in status(place)["processes"]}
+    before = {found["name"]: found["pid"] for found in status(place)["programs"]}
     configuration.write_text(text.replace(head, addition), encoding="utf-8")
     for line in commands("Add a symbol while it runs"):
         assert "BNBUSDT" in succeed(line, place)

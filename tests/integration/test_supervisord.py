@@ -77,15 +77,17 @@ def test_start_status_restart_and_stop(site: Site) -> None:
 
     eventually(lambda: site.ours("status", "--json").returncode == 0, 60, what="all is recorded", every_s=0.5)
     told = json.loads(site.ours("status", "--json").stdout)
-    assert (told["recording"], told["supervisord_pid"]) == (True, site.supervisord_pid())
-    assert {process["name"]: process["pid"] for process in told["processes"]} == first
-    assert all(process["state"] == "RUNNING" and process["says"] for process in told["processes"])
-    assert [(one["symbol"], one["stream"], one["state"]) for one in told["streams"]] == [
+    assert (told["healthy"], told["supervisord_pid"]) == (True, site.supervisord_pid())
+    assert {program["name"]: program["pid"] for program in told["programs"]} == first
+    assert all(program["state"] == "RUNNING" for program in told["programs"])
+    assert {process["pid"] for process in told["processes"]} == set(first.values())
+    streams = [(symbol["symbol"], one) for symbol in told["symbols"] for one in symbol["streams"]]
+    assert [(symbol, one["stream"], one["state"]) for symbol, one in streams] == [
         ("BTCUSDT", "aggTrade", "live"),
         ("BTCUSDT", "depth@0ms", "live"),
         ("龙虾USDT", "aggTrade", "live"),
     ]
-    assert all(one["messages"] > 0 and one["last_message_s"] < 60 for one in told["streams"])
+    assert all(one["messages"] > 0 and one["age_s"] < 60 for _, one in streams)
     assert told["disk"]["free_bytes"] > 0
     late = json.loads(site.ours("latency", "--live", "--duration", "3", "--json").stdout)
     assert {(one["symbol"], one["stream"]) for one in late["streams"]} <= {

@@ -8,7 +8,7 @@ import msgspec
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.wire.frames import encode_frame, encode_topic
-from services.monitor.view.view import View
+from services.monitor.snapshots.collector import Collector
 
 NOW_MS = 1_795_694_400_000  # 2026-11-26 12:00 UTC
 NOW_NS = NOW_MS * 1_000_000
@@ -94,9 +94,9 @@ def statuses() -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def view(text: str = YAML, **changed: dict[str, Any]) -> View:
-    """A view that has heard every process once; `ingest` is the worker."""
-    found = View(config(text), NOW_NS)
+def collector(text: str = YAML, **changed: dict[str, Any]) -> Collector:
+    """A collector that has heard every process once; `ingest` is the worker."""
+    found = Collector(config(text), NOW_NS)
     for name, fields in statuses().items():
         changes = changed.get(name.partition("-")[0], {})
         found.take(*frame("status", name, **{**fields, **changes}), NOW_S)

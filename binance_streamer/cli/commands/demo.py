@@ -17,8 +17,7 @@ from binance_streamer.cli.demo.captures import CapturedStreams
 from binance_streamer.cli.demo.simulator import Market, ReplayedMarket, SeededMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import Duration
-from binance_streamer.cli.recordings.gap_files import GapSummary, gaps_of_all_days
-from binance_streamer.cli.status.overview import Overview
+from binance_streamer.cli.status.live import LiveStatus
 from binance_streamer.cli.status.screen import Screen, screen
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, watch
@@ -26,6 +25,10 @@ from binance_streamer.client.tap import Tap
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.deploy.supervisord import state_directory
+from binance_streamer.exchange.streams import suffix_of
+from binance_streamer.health.gap_files import gaps_of_all_days
+from binance_streamer.health.gaps import folded, summary_of
+from binance_streamer.wire.statuses import IngestStatus
 
 _SETTLE_S = 20.0
 """What was sent is received long before; a demo on a machine under load gets the time it needs."""
@@ -91,14 +94,14 @@ class _Demo:
         self._data = data
         self._config_path = data / "streamer.yaml"
         self._config = _demo_config(found, data, place / "run", self._config_path)
-        self._overview = Overview()
+        self._live = LiveStatus(self._config, self._config_path)
         state = state_directory(self._config)
         self._simulator = Simulator(market, self._tape, state)
         self._site = sites.foreground_site(self._config)
 
     def record(self, duration_s: float) -> None:
         """Everything from the start of supervisord to its end."""
-        timer = Timer(duration_s, self._overview)
+        timer = Timer(duration_s, self._live.totals)
         what = (
             f"what {self._market.capture} plays" if isinstance(self._market, ReplayedMarket) else "a simulated exchange"
         )
@@ -120,7 +123,7 @@ class _Demo:
                     foreground,
                     tap,
                     shown,
-                    self._overview,
+                    self._live,
                     is_over=lambda: interruption.requested or timer.has_passed() or self._is_played(),
                 )
                 self._settle(foreground, tap, shown)
@@ -130,14 +133,15 @@ class _Demo:
         """Compare, print the comparison, and where everything is."""
         faults = audit.unwritten(self._config_path)
         streams = truth.verdicts(self._tape, self._data)
-        gaps = gaps_of_all_days(self._data)
+        gaps = summary_of(folded(gaps_of_all_days(self._data).rows))
+        listed_by = {(symbol, suffix_of(name)): one.listed for (symbol, name), one in gaps.by_stream.items()}
         width = max((len(verdict.symbol) for verdict in streams), default=6)
         typer.echo(f"{'symbol':<{width}}  {'stream':<24} {'sent':>9} {'rows':>9} {'gaps':>5}  rows and messages")
         for verdict in streams:
             same = "are the same" if verdict.is_equal else "DIFFER"
             typer.echo(
                 f"{verdict.symbol:<{width}}  {verdict.stream:<24} {verdict.sent:>9} {verdict.rows:>9} "
-                f"{gaps.get((verdict.symbol, verdict.stream), GapSummary()).listed:>5}  {same}"
+                f"{listed_by.get((verdict.symbol, verdict.stream), 0):>5}  {same}"
             )
         if not streams:
             faults.append("nothing was recorded")
@@ -145,7 +149,7 @@ class _Demo:
             typer.echo(fault, err=True)
         typer.echo(f"recorded: {self._data}    sent: {self._tape}    logs: {self._data / 'log'}")
         is_complete = not faults and all(verdict.is_equal for verdict in streams)
-        missing = sum(found.listed - found.repaired for found in gaps.values())
+        missing = gaps.total.open + gaps.total.lost
         listed = f"listed as {missing} gap{'s' if missing > 1 else ''}: {self._data}/*/gap_*.csv"
         if is_complete and missing:
             typer.echo(f"everything that was received is in the files; what was sent while nobody received is {listed}")
@@ -174,25 +178,26 @@ class _Demo:
             foreground,
             tap,
             shown,
-            self._overview,
+            self._live,
             is_over=lambda: (
                 self._has_everything()
                 or time.monotonic() > deadline_s
-                or (self._overview.restarts > 0 and quiet.lasts(self._overview.messages))
+                or (self._live.totals.restarts > 0 and quiet.lasts(self._live.totals.messages))
             ),
         )
 
     def _has_everything(self) -> bool:
         delivered: int = self._simulator.stats()["delivered"]
-        return self._overview.messages >= delivered and not self._wants_snapshots()
+        return self._live.totals.messages >= delivered and not self._wants_snapshots()
 
     def _is_played(self) -> bool:
-        if isinstance(self._market, SeededMarket) or not self._overview.messages:
+        if isinstance(self._market, SeededMarket) or not self._live.totals.messages:
             return False
         return bool(self._simulator.stats()["replay"] == "finished")
 
     def _wants_snapshots(self) -> bool:
-        return any(data.get("snapshot_wanted") is not None for data in self._overview.newest.values())
+        statuses = self._live.totals.newest.values()
+        return any(isinstance(one, IngestStatus) and one.snapshot_wanted is not None for one in statuses)
 
 
 class _Quiet:

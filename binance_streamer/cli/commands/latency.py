@@ -19,11 +19,11 @@ from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.recordings import files as recordings
 from binance_streamer.cli.recordings.distribution import EDGES_MS, Distribution, Summary, bars
 from binance_streamer.cli.recordings.files import ClockDay
-from binance_streamer.cli.recordings.gap_files import day_text
-from binance_streamer.cli.status.report import ClockReport
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.exchange.streams import suffix_of
+from binance_streamer.health.gap_files import day_text
+from binance_streamer.health.snapshot import Clock
 
 _WIDTH = 200
 _DAY_MS = 86_400_000
@@ -71,7 +71,7 @@ class Latencies(msgspec.Struct, frozen=True):
 
     streams: tuple[StreamLatency, ...]
     clock: dict[str, ClockDay]
-    clock_now: ClockReport | None
+    clock_now: Clock | None
     histogram_edges_ms: tuple[int, ...] = EDGES_MS
 
 
@@ -104,7 +104,7 @@ def of_files(config: Config, places: Sequence[Path], *, as_json: bool) -> Exit:
 def of_bus(config: Config, *, duration_s: float, as_json: bool) -> Exit:
     """Of what passes the bus for so long, or until Ctrl-C."""
     found: Distributions = {}
-    clock: ClockReport | None = None
+    clock: Clock | None = None
     deadline_s = time.monotonic() + duration_s
     if sys.stderr.isatty():
         typer.echo(f"listening for {duration_s:g} s; Ctrl-C ends it sooner", err=True)
@@ -136,10 +136,11 @@ def _streams(found: Distributions) -> tuple[StreamLatency, ...]:
     return tuple(StreamLatency(*key, distribution.summary()) for key, distribution in sorted(found.items()))
 
 
-def _clock(data: Mapping[str, object]) -> ClockReport:
+def _clock(data: Mapping[str, object]) -> Clock:
     offset_ms, error_ms = data.get("clock_offset_ms"), data.get("clock_error_ms")
-    return ClockReport(
-        offset_ms if isinstance(offset_ms, float) else None, error_ms if isinstance(error_ms, float) else None
+    return Clock(
+        offset_ms=offset_ms if isinstance(offset_ms, float) else None,
+        error_ms=error_ms if isinstance(error_ms, float) else None,
     )
 
 

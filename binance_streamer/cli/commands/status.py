@@ -1,4 +1,4 @@
-"""`status`: asks supervisord, listens to the bus for a moment, looks at today's gaps, and says what it found."""
+"""`status`: asks supervisord, listens to the bus for a moment, reads today's gaps, and says what it found."""
 
 import time
 from pathlib import Path
@@ -14,20 +14,39 @@ from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
-from binance_streamer.cli.recordings.gap_files import day_text, gaps_of
-from binance_streamer.cli.status.report import ProcessReport, Report, StreamReport, report_of
 from binance_streamer.cli.status.screen import size
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
-from binance_streamer.deploy.supervisord import SIMULATOR, control_socket, state_directory
+from binance_streamer.deploy.supervisord import SIMULATOR, control_socket, ingest_name, state_directory
+from binance_streamer.health.gap_files import day_text, gaps_of_day
+from binance_streamer.health.gaps import GapTotals, folded, summary_of
 from binance_streamer.health.judge import processes as expected_processes
 from binance_streamer.health.observer import Observer
+from binance_streamer.health.snapshot import ProcessSnapshot, Snapshot, StreamSnapshot
 
 _LISTEN_S = 3.0
 """Every process says its status once a second; where all have been heard, no longer."""
 _WIDTH = 200
+
+
+class SupervisedProgram(msgspec.Struct, frozen=True):
+    """A program as supervisord sees it; `state` is supervisord's word, `description` what it adds."""
+
+    name: str
+    state: str
+    pid: int
+    description: str
+    uptime_s: float
+
+
+class StatusReport(Snapshot, frozen=True):
+    """The snapshot, and what supervisord says: its pid (None where none answers) and its programs."""
+
+    supervisord_pid: int | None
+    programs: tuple[SupervisedProgram, ...]
+    ownerless_journals: tuple[str, ...]
 
 
 def status(
@@ -51,59 +70,50 @@ def status(
 
 
 def _status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
-    report, absence = _gathered(config)
-    is_heard = any(process.says is not None for process in report.processes)
+    """Print what runs and what is recorded; OK only if everything configured is being recorded."""
+    supervisor = Supervisor(control_socket(state_directory(config)))
+    pid: int | None = None
+    programs: list[Process] = []
+    absence: CommandError | None = None
+    try:
+        pid, programs = supervisor.pid(), supervisor.processes()
+    except CommandError as error:
+        absence = error
+    report = StatusReport(
+        **msgspec.structs.asdict(_snapshot(config)),
+        supervisord_pid=pid,
+        programs=tuple(SupervisedProgram(**program._asdict()) for program in programs),
+        ownerless_journals=tuple(ownerless_journals(config)),
+    )
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
-    if absence is not None and not is_heard:
+    if absence is not None and not any(process.up for process in report.processes):
         raise absence
     if not as_json:
         if isinstance(absence, HiddenSupervisordError):
             typer.echo(f"{absence}\n")
         _print(report)
         _tell_what_is_not_applied(config, config_path, report)
-    return Exit.OK if report.recording else Exit.INCOMPLETE
+    return Exit.OK if report.healthy else Exit.INCOMPLETE
 
 
-def _gathered(config: Config) -> tuple[Report, CommandError | None]:
-    """With the error where no supervisord answers."""
-    supervisor = Supervisor(control_socket(state_directory(config)))
-    pid: int | None = None
-    processes: list[Process] = []
-    absence: CommandError | None = None
-    try:
-        pid, processes = supervisor.pid(), supervisor.processes()
-    except CommandError as error:
-        absence = error
-    observer = _listened(config)
-    data = Path(config.storage.output_directory)
-    day = day_text(time.time())
-    report = report_of(
-        config,
-        observer.told,
-        observer.health(time.monotonic(), time.time_ns() // 1_000_000),
-        supervisord_pid=pid,
-        processes=processes,
-        gaps={symbol.symbol: gaps_of(data, symbol.symbol, day) for symbol in config.symbols},
-        ownerless_journals=ownerless_journals(config),
-        now_ns=time.time_ns(),
-    )
-    return report, absence
-
-
-def _listened(config: Config) -> Observer:
+def _snapshot(config: Config) -> Snapshot:
+    """Listen until every configured process has been heard, at most `_LISTEN_S`."""
     observer = Observer(config)
     expected = set(expected_processes(config))
     deadline_s = time.monotonic() + _LISTEN_S
     with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=config.endpoints.curve_directory) as tap:
-        while (left_s := deadline_s - time.monotonic()) > 0 and not expected <= observer.told.keys():
+        while (left_s := deadline_s - time.monotonic()) > 0 and not expected <= observer.received.keys():
             message = tap.receive(left_s)
             if message is not None and message.stream_type == "status" and not message.topic.variant:
                 observer.take(message.data, time.monotonic())
-    return observer
+    symbols = [symbol.symbol for symbol in config.symbols]
+    read = gaps_of_day(Path(config.storage.output_directory), symbols, day_text(time.time()))
+    gaps = summary_of(folded(read.rows))
+    return observer.snapshot(gaps, time.monotonic(), time.time_ns() // 1_000_000)
 
 
-def _print(report: Report) -> None:
+def _print(report: StatusReport) -> None:
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, soft_wrap=True)
     if report.supervisord_pid is None:
         console.print("no supervisord answers for this configuration; what is heard on the bus:")
@@ -123,11 +133,11 @@ def _print(report: Report) -> None:
         console.print(Text(printable(f"{problem.severity}: {problem.what}: {problem.why}"), style=style))
     if any(problem.severity == "failure" for problem in report.problems):
         console.print("`binance-streamer logs PROCESS` shows what one said, `doctor` looks around")
-    verdict = ("RECORDING everything that is configured", "green") if report.recording else ("NOT RECORDING", "red")
+    verdict = ("RECORDING everything that is configured", "green") if report.healthy else ("NOT RECORDING", "red")
     console.print(Text(*verdict))
 
 
-def _tell_what_is_not_applied(config: Config, config_path: Path, report: Report) -> None:
+def _tell_what_is_not_applied(config: Config, config_path: Path, report: StatusReport) -> None:
     if report.supervisord_pid is None:
         return
     site = sites.site_in_force(config, config_path, Supervisor(control_socket(state_directory(config))))
@@ -135,52 +145,74 @@ def _tell_what_is_not_applied(config: Config, config_path: Path, report: Report)
         typer.echo(f"{config_path} has changed, and runs once it is applied: binance-streamer apply -c {config_path}")
 
 
-def _process_table(report: Report) -> Table:
+def _process_table(report: StatusReport) -> Table:
+    """A row for each program of supervisord; where none answers, for each process that is heard."""
     table = _table(("process", "state"), ("pid", "up", "memory", "cpu s"), ("",))
-    for process in report.processes:
-        is_well = process.state in ("RUNNING", "") and (process.says is not None or process.name == SIMULATOR)
-        table.add_row(*(Text(printable(cell)) for cell in _process_cells(process)), style="" if is_well else "yellow")
+    heard = {_program_name(process.name): process for process in report.processes if process.up}
+    unsupervised = [
+        SupervisedProgram(name, "", one.pid or 0, "", one.uptime_s or 0.0) for name, one in sorted(heard.items())
+    ]
+    for program in report.programs or unsupervised:
+        process = heard.get(program.name)
+        is_well = program.state in ("RUNNING", "") and (process is not None or program.name == SIMULATOR)
+        cells = (Text(printable(cell)) for cell in _process_cells(program, process))
+        table.add_row(*cells, style="" if is_well else "yellow")
     return table
 
 
-def _process_cells(process: ProcessReport) -> tuple[str, ...]:
+def _program_name(process: str) -> str:
+    """The name of a process in supervisord: symbols that are not ASCII are encoded there."""
+    symbol = process.removeprefix("ingest-")
+    return process if symbol == process else ingest_name(symbol)
+
+
+def _process_cells(program: SupervisedProgram, process: ProcessSnapshot | None) -> tuple[str, ...]:
     return (
-        process.name,
-        process.state or "-",
-        str(process.pid or "-"),
-        duration(process.uptime_s) if process.pid else "-",
-        "-" if process.rss_bytes is None else size(process.rss_bytes),
-        "-" if process.cpu_s is None else f"{process.cpu_s:.1f}",
-        _words(process),
+        program.name,
+        program.state or "-",
+        str(program.pid or "-"),
+        duration(program.uptime_s) if program.pid else "-",
+        "-" if process is None or process.rss_bytes is None else size(process.rss_bytes),
+        "-" if process is None or process.cpu_s is None else f"{process.cpu_s:.1f}",
+        _state_text(program, process),
     )
 
 
-def _words(process: ProcessReport) -> str:
-    if process.state not in ("RUNNING", ""):
-        return process.description
-    return process.says or ("" if process.name == SIMULATOR else "says nothing on the bus")
+def _state_text(program: SupervisedProgram, process: ProcessSnapshot | None) -> str:
+    if program.state not in ("RUNNING", ""):
+        return program.description
+    if process is None:
+        return "" if program.name == SIMULATOR else "not heard on the bus"
+    return ", ".join(filter(None, (process.state, process.detail)))
 
 
-def _stream_table(report: Report) -> Table:
+def _stream_table(report: Snapshot) -> Table:
     table = _table(("symbol", "stream"), ("messages", "rate/s", "last", "latency ms", "gaps today"), ("state",))
-    for stream in report.streams:
-        cells = (Text(printable(cell)) for cell in _stream_cells(stream))
-        table.add_row(*cells, style="red" if stream.why else "")
+    for symbol in report.symbols:
+        for stream in symbol.streams:
+            cells = (Text(printable(cell)) for cell in _stream_cells(symbol.symbol, stream))
+            table.add_row(*cells, style="red" if stream.why else "")
     return table
 
 
-def _stream_cells(stream: StreamReport) -> tuple[str, ...]:
-    gaps = stream.gaps_today
+def _stream_cells(symbol: str, stream: StreamSnapshot) -> tuple[str, ...]:
     return (
-        stream.symbol,
+        symbol,
         stream.stream,
         str(stream.messages),
         f"{stream.rate:.1f}",
-        "-" if stream.last_message_s is None else f"{duration(stream.last_message_s)} ago",
+        "-" if stream.age_s is None else f"{duration(stream.age_s)} ago",
         "-" if stream.latency_ms is None else f"{stream.latency_ms:.1f}",
-        f"{gaps.listed}" + (f" ({gaps.repaired} repaired)" if gaps.repaired else ""),
+        gaps_text(stream.gaps),
         f"{stream.state}: {stream.why}" if stream.why else stream.state,
     )
+
+
+def gaps_text(gaps: GapTotals) -> str:
+    """Write how many gaps there are and what became of them: `3 (1 lost, 2 repaired)`."""
+    states = ((gaps.lost, "lost"), (gaps.open, "open"), (gaps.repaired, "repaired"))
+    found = ", ".join(f"{number} {word}" for number, word in states if number)
+    return f"{gaps.listed} ({found})" if gaps.listed else "0"
 
 
 def _table(left: tuple[str, ...], right: tuple[str, ...], last: tuple[str, ...]) -> Table:
@@ -194,23 +226,24 @@ def _table(left: tuple[str, ...], right: tuple[str, ...], last: tuple[str, ...])
     return table
 
 
-def _summary(report: Report) -> str:
-    gaps, disk, clock = report.gaps_today, report.disk, report.clock
-    words = [
-        f"gaps today {gaps.listed}" + (f", {gaps.repaired} of them repaired" if gaps.repaired else ""),
+def _summary(report: Snapshot) -> str:
+    gaps, disk, clock = report.gaps, report.disk, report.clock
+    lost = f", {gaps.lost_messages} messages and {duration(gaps.lost_s)} lost for good" if gaps.lost else ""
+    parts = [
+        f"gaps today {gaps_text(gaps)}{lost}",
         f"backlog {size(report.backlog_bytes)}, the oldest {report.backlog_s:.0f} s old",
     ]
     if disk is not None:
         left = f", full in {disk.days_left:.0f} days at this rate" if disk.days_left is not None else ""
-        words.append(f"disk {size(disk.free_bytes)} of {size(disk.total_bytes)} free{left}")
-    if clock is not None and clock.offset_ms is not None:
+        parts.append(f"disk {size(disk.free_bytes)} of {size(disk.total_bytes)} free{left}")
+    if clock.offset_ms is not None:
         error = "" if clock.error_ms is None else f" ± {clock.error_ms:.1f}"
-        words.append(f"exchange's clock {clock.offset_ms:+.1f}{error} ms ahead")
-    return "; ".join(words)
+        parts.append(f"exchange clock minus ours {clock.offset_ms:+.1f}{error} ms")
+    return "; ".join(parts)
 
 
 def duration(seconds: float) -> str:
-    """`0.4 s`, `12 s`, `3:07:12`, `12 d 3:07`."""
+    """Write a length of time in short: `0.4 s`, `12 s`, `3:07:12`, `12 d 3:07`."""
     if seconds < 100:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(int(seconds), 60)

@@ -7,7 +7,8 @@ import typer
 from binance_streamer.cli import unwritten as audit
 from binance_streamer.cli.errors import Exit
 from binance_streamer.cli.options import ConfigFile, Duration
-from binance_streamer.cli.status.overview import Overview
+from binance_streamer.cli.status.live import LiveStatus
+from binance_streamer.cli.status.problems import failures, lines_of
 from binance_streamer.cli.status.screen import screen
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, take_in, watch
@@ -29,10 +30,13 @@ def up(duration: Duration = None, config: ConfigFile = DEFAULT_PATH) -> None:
 
 
 def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit:
-    """Record until Ctrl-C, or until the duration (else the configured one) has passed; see that nothing is left."""
+    """Record until Ctrl-C, or until the duration (else the configured one) has passed; see that nothing is left.
+
+    Returns OK only if something was recorded, and all that was received is in the files.
+    """
     limit_s = config.selected.run_duration if duration_s is None else duration_s
-    overview = Overview()
-    timer = Timer(limit_s, overview)
+    live = LiveStatus(config, config_path)
+    timer = Timer(limit_s, live.totals)
     site = sites.foreground_site(config)
     programs = sites.wanted_programs(config, config_path)
     with Interruption() as interruption, Foreground(site, programs) as foreground:
@@ -42,15 +46,18 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
         keys = config.endpoints.curve_directory
         with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap:
             with screen() as shown:
-                watch(foreground, tap, shown, overview, is_over=lambda: interruption.requested or timer.has_passed())
+                watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.has_passed())
+            reasons = lines_of(failures(live.snapshot()))
             typer.echo("stopping; what was received is being written")
             foreground.shutdown()
-            take_in(tap, overview)  # what processes said at their end
-    faults = [*overview.losses, *audit.unwritten(config_path)]
+            take_in(tap, live)  # what processes said at their end
+    faults = [*live.totals.losses, *audit.unwritten(config_path)]
+    if not live.totals.rows:
+        faults += reasons or ["no stream delivered anything; `binance-streamer doctor` says what this machine reaches"]
     for fault in faults:
         typer.echo(fault, err=True)
-    if overview.not_connected and not overview.messages:
-        typer.echo("nothing was received from the exchange; `binance-streamer doctor` says what this machine reaches")
+    if not live.totals.rows:
+        typer.echo(f"nothing was recorded: {config.storage.output_directory}")
         return Exit.INCOMPLETE
     if faults:
         typer.echo(f"recorded, but not all of it: {config.storage.output_directory}")

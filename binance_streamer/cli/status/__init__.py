@@ -1,1 +1,4 @@
-"""The newest status messages as tables: for `status`, and for the live table of `up` and `demo`."""
+"""The snapshot of a recording as text: for `status`, and for the live table of `up` and `demo`.
+
+In: status messages (`live`). Out: tables and lines (`screen`, `problems`). Open `live` first.
+"""

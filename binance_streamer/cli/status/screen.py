@@ -1,4 +1,4 @@
-"""What `up` and `demo` show while they record: a live table on a terminal, a line a second elsewhere."""
+"""The screen of `up` and `demo` while they record: a live table on a terminal, a line a second elsewhere."""
 
 import sys
 import time
@@ -11,19 +11,20 @@ from rich.table import Table
 from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
-from binance_streamer.cli.status.overview import Overview, StreamRow
+from binance_streamer.cli.status.live import RunTotals
+from binance_streamer.health.snapshot import Snapshot, StreamSnapshot
 
 _DAY_MS = 86_400_000
 
 
 class Screen(Protocol):
-    """Shows an overview, again and again."""
+    """Shows how a recording goes on, again and again."""
 
-    def show(self, overview: Overview) -> None:
+    def show(self, snapshot: Snapshot, totals: RunTotals) -> None:
         """Show the state of now."""
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
 
     def __enter__(self) -> Self: ...
 
@@ -31,7 +32,7 @@ class Screen(Protocol):
 
 
 def screen() -> Screen:
-    """What fits stdout."""
+    """Return the screen that suits stdout: a table on a terminal, a line a second elsewhere."""
     return LiveTable() if sys.stdout.isatty() else PlainLines()
 
 
@@ -41,8 +42,8 @@ class PlainLines:
     def __init__(self) -> None:
         self._started_s = time.monotonic()
 
-    def show(self, overview: Overview) -> None:
-        self.say(f"{time.monotonic() - self._started_s:6.0f} s  {summary(overview)}")
+    def show(self, snapshot: Snapshot, totals: RunTotals) -> None:
+        self.say(f"{time.monotonic() - self._started_s:6.0f} s  {summary(snapshot, totals)}")
 
     def say(self, line: str) -> None:
         sys.stdout.write(line + "\n")
@@ -61,8 +62,8 @@ class LiveTable:
     def __init__(self) -> None:
         self._live = Live(console=Console(), auto_refresh=False, transient=True)
 
-    def show(self, overview: Overview) -> None:
-        self._live.update(picture(overview), refresh=True)
+    def show(self, snapshot: Snapshot, totals: RunTotals) -> None:
+        self._live.update(stream_table(snapshot, totals), refresh=True)
 
     def say(self, line: str) -> None:
         self._live.console.print(Text(line))
@@ -75,42 +76,43 @@ class LiveTable:
         self._live.stop()
 
 
-def summary(overview: Overview) -> str:
-    """All streams together, in one line."""
-    streams = overview.streams
+def summary(snapshot: Snapshot, totals: RunTotals) -> str:
+    """All streams together, in one line: totals since the start, rates and latency of now, the writer's state."""
+    streams = [stream for symbol in snapshot.symbols for stream in symbol.streams]
     latencies_ms = [stream.latency_ms for stream in streams if stream.latency_ms is not None]
     latency = _latency(max(latencies_ms, default=None))
     rate = sum(stream.rate for stream in streams)
-    gaps = sum(stream.gaps for stream in streams)
+    gaps = sum(stream.new_gaps for stream in streams)
+    writer = next((process.state for process in snapshot.processes if process.name == "writer"), "not heard yet")
     return (
-        f"{overview.messages} messages, {rate:.0f}/s, {overview.rows} rows, {gaps} gaps, latency {latency} ms, "
-        f"backlog {size(overview.backlog_bytes)}, writer {overview.writer_state}"
+        f"{totals.messages} messages, {rate:.0f}/s, {totals.rows} rows, {gaps} gaps, latency {latency} ms, "
+        f"backlog {size(snapshot.backlog_bytes)}, writer {writer}"
     )
 
 
-def picture(overview: Overview) -> RenderableType:
-    """The table, and a line for all streams together below it."""
+def stream_table(snapshot: Snapshot, totals: RunTotals) -> RenderableType:
+    """The streams, a row each, and a line for all of them together below."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("symbol", "stream"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("messages", "rate/s", "last id", "gaps", "latency ms"):
+    for heading in ("rows", "rate/s", "last id", "gaps", "latency ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for stream in overview.streams:
-        table.add_row(
-            *(Text(printable(cell)) for cell in _cells(stream)), style="" if stream.state == "live" else "yellow"
-        )
-    return Group(table, Text(summary(overview)))
+    for symbol in snapshot.symbols:
+        for stream in symbol.streams:
+            cells = (Text(printable(cell)) for cell in _cells(symbol.symbol, stream))
+            table.add_row(*cells, style="yellow" if stream.why else "")
+    return Group(table, Text(printable(summary(snapshot, totals))))
 
 
-def _cells(stream: StreamRow) -> tuple[str, ...]:
+def _cells(symbol: str, stream: StreamSnapshot) -> tuple[str, ...]:
     return (
-        stream.symbol,
+        symbol,
         stream.stream,
         str(stream.messages),
         f"{stream.rate:.1f}",
         "-" if stream.last_id is None else str(stream.last_id),
-        str(stream.gaps),
+        str(stream.new_gaps),
         _latency(stream.latency_ms),
         stream.state,
     )
@@ -122,7 +124,7 @@ def _latency(latency_ms: float | None) -> str:
 
 
 def size(number_bytes: int) -> str:
-    """`12 B`, `3.4 MB`."""
+    """Write a number of bytes in short: `12 B`, `3.4 MB`, in powers of ten."""
     value = float(number_bytes)
     for unit in ("B", "kB", "MB"):
         if value < 1000:

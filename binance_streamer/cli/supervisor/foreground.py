@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.status.overview import Overview
+from binance_streamer.cli.status.live import LiveStatus, RunTotals
+from binance_streamer.cli.status.problems import lasting_failures
 from binance_streamer.cli.status.screen import Screen
 from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.control import Supervisor
@@ -22,6 +23,8 @@ from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, Program, 
 
 _LEASH = Path(__file__).with_name("die_with_parent.py")
 _START_S = 20.0
+_FIRST_MESSAGE_S = 45.0
+"""From the beginning of a command: twenty for supervisord, and what connections take on a slow line."""
 _SHUTDOWN_S = 75.0
 """Of supervisord: the writer's stopwaitsecs, and those of bus and simulator after it."""
 
@@ -148,7 +151,7 @@ def check_socket_length(state: Path) -> None:
 
 
 def watch(  # the one loop of `up` and `demo`
-    foreground: Foreground, tap: Tap, screen: Screen, overview: Overview, *, is_over: Callable[[], bool]
+    foreground: Foreground, tap: Tap, screen: Screen, live: LiveStatus, *, is_over: Callable[[], bool]
 ) -> None:
     """Take in status messages, and show them every second, until it is over."""
     next_s = time.monotonic() + 1
@@ -156,41 +159,42 @@ def watch(  # the one loop of `up` and `demo`
     while not is_over():
         message = tap.receive(0.1)
         if message is not None and message.stream_type == "status" and not message.topic.variant:
-            overview.take(message.data)
+            live.take(message.data)
         if time.monotonic() < next_s:
             continue
         next_s = time.monotonic() + 1
         foreground.check()
-        troubles = foreground.troubles() + overview.not_connected
+        snapshot = live.snapshot()
+        troubles = foreground.troubles() + lasting_failures(snapshot)
         for trouble in troubles:
             if trouble not in known:
                 screen.say(printable(trouble))
         known = troubles
-        screen.show(overview)
-    screen.show(overview)
+        screen.show(snapshot, live.totals)
+    screen.show(live.snapshot(), live.totals)
 
 
-def take_in(tap: Tap, overview: Overview) -> None:
+def take_in(tap: Tap, live: LiveStatus) -> None:
     """Take in the status messages that have come, without waiting for more."""
     while (message := tap.receive(0)) is not None:
         if message.stream_type == "status" and not message.topic.variant:
-            overview.take(message.data)
+            live.take(message.data)
 
 
 class Timer:
-    """Whether a duration has passed since the first recorded message; 0 never does."""
+    """A duration that begins with the first recorded message, at the latest `_FIRST_MESSAGE_S` after this was made.
 
-    def __init__(self, duration_s: float, overview: Overview) -> None:
+    Without that limit a recording that never begins would never end either. A duration of 0 never passes.
+    """
+
+    def __init__(self, duration_s: float, totals: RunTotals) -> None:
         self._duration_s = duration_s
-        self._overview = overview
-        self._first_s: float | None = None
+        self._totals = totals
+        self._begins_s = time.monotonic() + _FIRST_MESSAGE_S
 
     def has_passed(self) -> bool:
-        """To be asked often: the first message counts from when it is seen."""
-        if self._first_s is None and self._overview.messages and self._overview.rows:
-            self._first_s = time.monotonic()
-        return (
-            bool(self._duration_s)
-            and self._first_s is not None
-            and time.monotonic() - self._first_s >= self._duration_s
-        )
+        """Return True once the duration is over; to be asked often, since the first message counts when it is seen."""
+        now_s = time.monotonic()
+        if self._totals.messages and self._totals.rows:
+            self._begins_s = min(self._begins_s, now_s)
+        return bool(self._duration_s) and now_s - self._begins_s >= self._duration_s

@@ -8,30 +8,30 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from binance_streamer.config.schema import AlertsConfig
+from binance_streamer.config.schema import AlertsConfig, Condition
 from binance_streamer.exchange.streams import suffix_of
-from binance_streamer.health.judge import SILENT_S
+from binance_streamer.health.judge import SILENT_S, Problem
 from binance_streamer.health.observer import Key, is_hidden
-from services.monitor.view.picture import ProblemPart, Snapshot
+from services.monitor.snapshots.page import MonitorSnapshot
 
 EVENT_S = 600.0
 
 Happening = Literal["opened", "still", "closed"]
-_EventKey = tuple[str, str]
+_EventKey = tuple[Condition, str]
 
 
 class Notice(NamedTuple):
     """What is told. `lasted_s` is None while nobody knows since when."""
 
     happening: Happening
-    problem: ProblemPart
+    problem: Problem
     lasted_s: float | None
 
 
 class NotifiedEpisode(msgspec.Struct, frozen=True):
     """A problem that was told and is not over; when it was told last, and how often."""
 
-    problem: ProblemPart
+    problem: Problem
     told_ms: int
     times: int
 
@@ -39,7 +39,7 @@ class NotifiedEpisode(msgspec.Struct, frozen=True):
 class NotifiedEvents(msgspec.Struct, frozen=True):
     """Events that are not over: how many, the last one, and the first one."""
 
-    condition: str
+    condition: Condition
     what: str
     count: int
     last_ms: int
@@ -56,7 +56,7 @@ class Notified(msgspec.Struct, frozen=True):
 class _Episode:
     __slots__ = ("due_s", "problem", "seen_s", "times", "told_s")
 
-    def __init__(self, problem: ProblemPart, due_s: float) -> None:
+    def __init__(self, problem: Problem, due_s: float) -> None:
         self.problem = problem
         self.due_s = self.seen_s = self.told_s = due_s
         self.times = 0
@@ -71,12 +71,12 @@ class Alerts:
         self._events = EventNotices()
         self._heard_s: float | None = None
 
-    def look(self, snapshot: Snapshot, now_s: float) -> list[Notice]:
+    def look(self, snapshot: MonitorSnapshot, now_s: float) -> list[Notice]:
         """What is to be told now."""
         if self._heard_s is None:
             self._heard_s = now_s + SILENT_S  # by then every process has said something
         delay_s = self._config.delay
-        present = {_key(one): one for one in snapshot.picture.problems}
+        present = {_key(one): one for one in snapshot.page.problems}
         for key, problem in present.items():
             self._see(key, problem, now_s, due_s=max(now_s + delay_s, self._heard_s))
         for problem in self._events.problems(snapshot, now_s):
@@ -93,10 +93,10 @@ class Alerts:
                 happening = "closed" if episode.times else None
                 del self._episodes[key]
             if happening is not None:
-                notices.append(_notice(happening, episode, snapshot.picture.time_ms))
+                notices.append(_notice(happening, episode, snapshot.page.time_ms))
         return notices
 
-    def _see(self, key: Key, problem: ProblemPart, now_s: float, *, due_s: float) -> None:
+    def _see(self, key: Key, problem: Problem, now_s: float, *, due_s: float) -> None:
         episode = self._episodes.setdefault(key, _Episode(problem, due_s))
         episode.problem, episode.seen_s = problem, now_s
 
@@ -149,7 +149,7 @@ class EventNotices:
             last_s = now_s - max(0, now_ms - one.last_ms) / 1000
             self._open[one.condition, one.what] = one.count, last_s, one.since_ms
 
-    def problems(self, snapshot: Snapshot, now_s: float) -> Iterator[ProblemPart]:
+    def problems(self, snapshot: MonitorSnapshot, now_s: float) -> Iterator[Problem]:
         """Those of which one came within `EVENT_S`."""
         counts = dict(_counts(snapshot))
         before = counts if self._counts is None else self._counts
@@ -157,24 +157,24 @@ class EventNotices:
             at_first = 0 if key[0] == "gap" else count  # audits of before the monitor heard of the book
             more = count - before.get(key, at_first)
             if more > 0:  # below 0 the process was restarted, and counts anew
-                known, _, since_ms = self._open.get(key, (0, now_s, snapshot.picture.time_ms))
+                known, _, since_ms = self._open.get(key, (0, now_s, snapshot.page.time_ms))
                 self._open[key] = known + more, now_s, since_ms
         self._counts = before | counts
         self._open = {key: one for key, one in self._open.items() if now_s - one[1] < EVENT_S}
         for (condition, what), (count, _, since_ms) in self._open.items():
             why = f"{count} since then" if condition == "gap" else f"failed {count} audits since then"
-            yield ProblemPart(what=what, why=why, since_ms=since_ms, condition=condition, severity="warning")
+            yield Problem(what=what, why=why, since_ms=since_ms, condition=condition, severity="warning")
 
 
-def _key(problem: ProblemPart) -> Key:
+def _key(problem: Problem) -> Key:
     return problem.condition, problem.severity, problem.what
 
 
-def _counts(snapshot: Snapshot) -> Iterator[tuple[_EventKey, int]]:
-    gaps: Mapping[tuple[str, str], int] = snapshot.gaps_seen
+def _counts(snapshot: MonitorSnapshot) -> Iterator[tuple[_EventKey, int]]:
+    gaps: Mapping[tuple[str, str], int] = snapshot.ended_gaps
     for (symbol, stream), count in gaps.items():
         yield ("gap", f"{symbol} {suffix_of(stream)} gaps"), count
-    for part in snapshot.picture.symbols:
+    for part in snapshot.page.symbols:
         if part.book is not None:
             yield ("book", f"{part.symbol} order book audit"), part.book.audits_failed
 

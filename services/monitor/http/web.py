@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.monitor.http.verdict import HealthAnswer, verdict_of
 from services.monitor.metrics.metrics import registry_of
-from services.monitor.view.picture import Snapshot, as_json
+from services.monitor.snapshots.page import MonitorSnapshot, as_json
 
 MAX_CLIENTS = 16
 """Of `/events`. Each gets the newest picture or none: nothing is kept for one that is slow."""
@@ -41,15 +41,15 @@ class Board:
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
-        self._newest: tuple[Snapshot, float] | None = None
-        self._json: tuple[Snapshot, bytes] | None = None
+        self._newest: tuple[MonitorSnapshot, float] | None = None
+        self._json: tuple[MonitorSnapshot, bytes] | None = None
 
-    def put(self, snapshot: Snapshot) -> None:
+    def put(self, snapshot: MonitorSnapshot) -> None:
         """Replace the newest snapshot."""
         self._newest = snapshot, self._now_s()
 
     @property
-    def snapshot(self) -> Snapshot | None:
+    def snapshot(self) -> MonitorSnapshot | None:
         """The newest one; None before the first."""
         return self._newest[0] if self._newest else None
 
@@ -58,11 +58,11 @@ class Board:
         """How long ago it was made."""
         return self._now_s() - self._newest[1] if self._newest else 0.0
 
-    def json(self, snapshot: Snapshot) -> bytes:
+    def json(self, snapshot: MonitorSnapshot) -> bytes:
         """Its picture as JSON, made once for all clients."""
         made = self._json
         if made is None or made[0] is not snapshot:
-            made = self._json = snapshot, as_json(snapshot.picture)
+            made = self._json = snapshot, as_json(snapshot.page)
         return made[1]
 
 
@@ -121,7 +121,7 @@ class EventStream:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
-        shown: Snapshot | None = None
+        shown: MonitorSnapshot | None = None
         while not gone.done():
             snapshot = self._board.snapshot
             if snapshot is None or snapshot is shown:

@@ -13,13 +13,13 @@ from prometheus_client.registry import Collector
 
 from binance_streamer.config.schema import CONDITIONS
 from binance_streamer.exchange.streams import suffix_of
-from services.monitor.metrics.families import PREFIX, counter, gauge
 from services.monitor.metrics.process_metrics import process_metrics
-from services.monitor.view.picture import Latency, Picture, Snapshot, StreamPart, SymbolPart
-from services.monitor.view.traffic import BUCKETS_S
+from services.monitor.metrics.prometheus import PREFIX, counter, gauge
+from services.monitor.snapshots.page import LatencyHistogram, MonitorSnapshot, PageSnapshot, PageStream, PageSymbol
+from services.monitor.snapshots.traffic import BUCKETS_S
 
 
-def registry_of(snapshot: Snapshot | None, age_s: float) -> CollectorRegistry:
+def registry_of(snapshot: MonitorSnapshot | None, age_s: float) -> CollectorRegistry:
     """A registry with what the snapshot says and nothing else; the age tells of a monitor that stands still."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(snapshot, age_s))
@@ -27,7 +27,7 @@ def registry_of(snapshot: Snapshot | None, age_s: float) -> CollectorRegistry:
 
 
 class _Collector(Collector):
-    def __init__(self, snapshot: Snapshot | None, age_s: float) -> None:
+    def __init__(self, snapshot: MonitorSnapshot | None, age_s: float) -> None:
         self._snapshot = snapshot
         self._age_s = age_s
 
@@ -39,16 +39,16 @@ class _Collector(Collector):
         if self._snapshot is None:
             return
         yield from _recorder(self._snapshot)
-        yield from _streams(self._snapshot.picture)
+        yield from _streams(self._snapshot.page)
         yield from _gaps(self._snapshot)
-        yield from _books(self._snapshot.picture)
+        yield from _books(self._snapshot.page)
         yield from process_metrics(self._snapshot)
 
 
-def _recorder(snapshot: Snapshot) -> Iterator[Metric]:
-    picture = snapshot.picture
-    yield gauge("healthy", "1 if every configured stream is being recorded", (), [((), picture.healthy)])
-    pairs = [(problem.condition, problem.severity) for problem in picture.problems]
+def _recorder(snapshot: MonitorSnapshot) -> Iterator[Metric]:
+    page = snapshot.page
+    yield gauge("healthy", "1 if every configured stream is being recorded", (), [((), page.healthy)])
+    pairs = [(problem.condition, problem.severity) for problem in page.problems]
     yield gauge(
         "problems",
         "Problems by condition; see docs/monitoring.md",
@@ -64,19 +64,19 @@ def _recorder(snapshot: Snapshot) -> Iterator[Metric]:
         "symbol_trading",
         "1 if the exchange has the symbol TRADING and its market is open; else its silence is expected",
         ("symbol",),
-        [((symbol.symbol,), symbol.status == "TRADING") for symbol in picture.symbols],
+        [((symbol.symbol,), symbol.status == "TRADING") for symbol in page.symbols],
     )
 
 
-def _each_stream(picture: Picture) -> Iterator[tuple[tuple[str, str], StreamPart]]:
-    for symbol in picture.symbols:
+def _each_stream(page: PageSnapshot) -> Iterator[tuple[tuple[str, str], PageStream]]:
+    for symbol in page.symbols:
         for stream in symbol.streams:
             yield (symbol.symbol, stream.stream), stream
 
 
-def _streams(picture: Picture) -> Iterator[Metric]:
+def _streams(page: PageSnapshot) -> Iterator[Metric]:
     labels = ("symbol", "stream")
-    streams = list(_each_stream(picture))
+    streams = list(_each_stream(page))
     counters = {
         "messages": ("Messages recorded, each once; since the start of its worker", "messages"),
         "received_messages": ("Messages received, copies of redundant connections too", "received"),
@@ -102,35 +102,35 @@ def _streams(picture: Picture) -> Iterator[Metric]:
     yield family
 
 
-def _buckets(latency: Latency) -> list[tuple[str, float]]:
+def _buckets(latency: LatencyHistogram) -> list[tuple[str, float]]:
     bounds = [*map(str, BUCKETS_S), "+Inf"]
     return list(zip(bounds, accumulate(latency.counts), strict=True))
 
 
-def _gaps(snapshot: Snapshot) -> Iterator[Metric]:
+def _gaps(snapshot: MonitorSnapshot) -> Iterator[Metric]:
     labels = ("symbol", "stream")
-    streams = list(_each_stream(snapshot.picture))
-    seen = {(symbol, suffix_of(name)): count for (symbol, name), count in snapshot.gaps_seen.items()}
+    streams = list(_each_stream(snapshot.page))
+    seen = {(symbol, suffix_of(name)): count for (symbol, name), count in snapshot.ended_gaps.items()}
     for key, _ in streams:
         seen.setdefault(key, 0)
     yield counter("gaps", "Gaps that ended since the start of the monitor", labels, seen.items())
-    yield gauge("gaps_today", "Gaps of today (UTC)", labels, [(key, one.gaps) for key, one in streams])
+    yield gauge("gaps_today", "Gaps of today (UTC)", labels, [(key, one.gaps.listed) for key, one in streams])
     yield gauge(
         "missed_messages_today",
         "Messages that today's gaps miss and that are not repaired, where ids count them",
         labels,
-        [(key, one.missed) for key, one in streams],
+        [(key, one.gaps.missing_messages) for key, one in streams],
     )
     yield gauge(
         "symbol_gaps_today",
         "Gaps of today in any stream of the symbol, our own records too",
         ("symbol",),
-        [((symbol.symbol,), symbol.gaps_today) for symbol in snapshot.picture.symbols],
+        [((symbol.symbol,), symbol.gaps.listed) for symbol in snapshot.page.symbols],
     )
 
 
-def _books(picture: Picture) -> Iterator[Metric]:
-    books = [(symbol, symbol.book) for symbol in picture.symbols if symbol.book is not None]
+def _books(page: PageSnapshot) -> Iterator[Metric]:
+    books = [(symbol, symbol.book) for symbol in page.symbols if symbol.book is not None]
 
     def rows(field: str) -> list[tuple[tuple[str, ...], float | None]]:
         return [((symbol.symbol,), getattr(book, field)) for symbol, book in books]
@@ -139,10 +139,10 @@ def _books(picture: Picture) -> Iterator[Metric]:
     yield counter("book_resyncs", "Times the book was built anew", ("symbol",), rows("resyncs"))
     yield counter("book_audits_passed", "Audits that the book passed", ("symbol",), rows("audits_passed"))
     yield counter("book_audits_failed", "Audits that the book failed", ("symbol",), rows("audits_failed"))
-    yield gauge("price", "Last price, as a float", ("symbol",), [((s.symbol,), _price(s)) for s in picture.symbols])
+    yield gauge("price", "Last price, as a float", ("symbol",), [((s.symbol,), _price(s)) for s in page.symbols])
 
 
-def _price(symbol: SymbolPart) -> float | None:
+def _price(symbol: PageSymbol) -> float | None:
     try:
         return None if symbol.price is None else float(symbol.price)
     except ValueError:

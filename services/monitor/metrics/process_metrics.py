@@ -5,29 +5,30 @@ from collections.abc import Iterator, Mapping
 from prometheus_client.core import Metric
 
 from binance_streamer.exchange.stream_types import ROUTES
+from binance_streamer.health.judge import Disk
 from binance_streamer.wire.statuses import BusStatus, IngestStatus, JournalStatus, RestStatus, Status, WriterStatus
-from services.monitor.metrics.families import Rows, counter, gauge, summary
-from services.monitor.view.picture import DiskPart, Snapshot
+from services.monitor.metrics.prometheus import Rows, counter, gauge, summary
+from services.monitor.snapshots.page import MonitorSnapshot
 
 _MOST_CONNECTIONS = 4
 """Of a route: the largest `network.connections`."""
 _REST_STATES = ("starting", "answered", "standing down", "forbidden", "trouble")
 
 
-def process_metrics(snapshot: Snapshot) -> Iterator[Metric]:
+def process_metrics(snapshot: MonitorSnapshot) -> Iterator[Metric]:
     """Of all configured processes that were heard."""
     statuses = snapshot.statuses
     yield from _processes(snapshot)
     yield from _connections(statuses)
     yield from _journals(statuses)
     yield from _writer(statuses.get("writer"))
-    yield from _disk(snapshot.picture.disk)
+    yield from _disk(snapshot.page.disk)
     yield from _rest(statuses.get("rest"))
     yield from _bus(statuses.get("bus"))
 
 
-def _processes(snapshot: Snapshot) -> Iterator[Metric]:
-    parts = snapshot.picture.processes
+def _processes(snapshot: MonitorSnapshot) -> Iterator[Metric]:
+    parts = snapshot.page.processes
     statuses = {part.name: snapshot.statuses[part.name] for part in parts if part.up}
     labels = ("process",)
     yield gauge("process_up", "1 if it was heard lately", labels, [((part.name,), part.up) for part in parts])
@@ -133,7 +134,7 @@ def _writer(status: Status | None) -> Iterator[Metric]:
     )
 
 
-def _disk(disk: DiskPart | None) -> Iterator[Metric]:
+def _disk(disk: Disk | None) -> Iterator[Metric]:
     if disk is None:
         return
     yield gauge("disk_free_bytes", "Room on the data disk", (), [((), disk.free_bytes)])

@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 
 from services.monitor.metrics.metrics import registry_of
 from tests.support.data import REPOSITORY
-from tests.support.monitor_scene import NOW_MS, NOW_S, frame, view
+from tests.support.monitor_scene import NOW_MS, NOW_S, collector, frame
 
 OPS = REPOSITORY / "ops"
 ALERTS = OPS / "prometheus" / "alerts.yml"
@@ -22,10 +22,10 @@ DASHBOARD = OPS / "grafana" / "dashboard.json"
 
 
 def metric_names() -> set[str]:
-    seen = view()
+    seen = collector()
     seen.take(*frame("orderbook", "BTCUSDT", valid=True), NOW_S)
     found = set()
-    for family in registry_of(seen.second(NOW_S, NOW_MS), 0).collect():
+    for family in registry_of(seen.end_second(NOW_S, NOW_MS), 0).collect():
         suffixes = {"counter": ("_total",), "summary": ("_sum", "_count"), "histogram": ("_bucket", "_sum", "_count")}
         found |= {family.name + suffix for suffix in suffixes.get(family.type, ("",))}
     return found
@@ -99,6 +99,6 @@ def test_promtool_takes_configuration_and_rules() -> None:
 
 
 def test_promtool_has_nothing_to_say_about_the_metrics() -> None:
-    seen = view()
+    seen = collector()
     seen.take(*frame("orderbook", "BTCUSDT", valid=True), NOW_S)
-    assert promtool("check", "metrics", text=generate_latest(registry_of(seen.second(NOW_S, NOW_MS), 0))) == ""
+    assert promtool("check", "metrics", text=generate_latest(registry_of(seen.end_second(NOW_S, NOW_MS), 0))) == ""

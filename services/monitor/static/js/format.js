@@ -85,4 +85,7 @@ export const toneOf = (state) => (GOOD.includes(state) ? "good" : WAITING.includ
 /** A stream with a reason beside its state is not recorded; one without is, however quiet. */
 export const toneOfStream = ({ state, why }) => (why ? "bad" : toneOf(state));
 
-export const words = (state) => text(state).replaceAll("_", " ");
+const PLAIN = { unrepairable: "lost" };
+
+/** A state as the page shows it; docs/monitoring.md has a table of all of them. */
+export const words = (state) => PLAIN[state] ?? text(state).replaceAll("_", " ");

@@ -3,7 +3,6 @@
 import { byId, element, Keyed, setAttribute, setHidden, setText, State } from "./dom.js";
 import { age, bytes, clock, count, percent, text, toneOf, words } from "./format.js";
 
-const SHOWN = 200;
 export const LATE_S = 10; // twice the time in which a writer that is well makes everything durable
 
 class Gap {
@@ -21,9 +20,15 @@ class Gap {
     setText(this.time, gap.to_ms ? `${clock(gap.from_ms)}, ${age(seconds)}` : clock(gap.from_ms));
     setText(this.stream, text(gap.stream || gap.symbol));
     setText(this.reason, text(gap.reason));
-    setText(this.missed, count(gap.missed));
-    this.state.show(toneOf(gap.state), text(gap.state));
+    setText(this.missed, missedOf(gap));
+    this.state.show(toneOf(gap.state), words(gap.state));
   }
+}
+
+/** The messages that were missing at first, and how many of them still are. */
+function missedOf({ first_messages, missing_messages }) {
+  if (!Number.isFinite(first_messages) || missing_messages === first_messages) return count(first_messages);
+  return `${count(first_messages)}, now ${count(missing_messages)}`;
 }
 
 export class Gaps {
@@ -35,16 +40,14 @@ export class Gaps {
     );
   }
 
-  show({ gaps }) {
-    const newest = [...gaps].sort((one, other) => other.from_ms - one.from_ms).slice(0, SHOWN);
-    this.rows.show(newest);
-    setHidden(byId("gaps-table"), gaps.length === 0);
-    setHidden(byId("no-gaps"), gaps.length !== 0);
+  show({ newest_gaps, gaps }) {
+    this.rows.show(newest_gaps);
+    setHidden(byId("gaps-table"), newest_gaps.length === 0);
+    setHidden(byId("no-gaps"), newest_gaps.length !== 0);
     setText(byId("no-gaps"), "None.");
-    setText(
-      byId("gaps-shown"),
-      gaps.length > SHOWN ? `the newest ${SHOWN} of ${count(gaps.length)}` : gaps.length ? count(gaps.length) : "",
-    );
+    const shown = newest_gaps.length;
+    const total = shown < gaps.listed ? `the newest ${count(shown)} of ${count(gaps.listed)}` : count(shown);
+    setText(byId("gaps-shown"), shown ? total : "");
   }
 }
 

@@ -150,13 +150,13 @@ function ofJournals(processes) {
   return { tone, lines: [...words, line(null, "not durable yet")] };
 }
 
-function ofFiles({ free_bytes, days_left, path }) {
+function ofFiles({ free_bytes, days_left }, path) {
   const tone = Number.isFinite(days_left) && days_left < 3 ? "bad" : "good";
   const left = Number.isFinite(days_left) ? [line(null, `${days(days_left)} left`)] : [];
   return { tone, lines: [line(tone, `${bytes(free_bytes)} free`), ...left, line(null, text(path))] };
 }
 
-function contentsOf({ processes, symbols, disk, weight }) {
+function contentsOf({ processes, symbols, disk, data_directory, weight }) {
   const one = (kind) => ofProcess(processes.find((process) => process.kind === kind));
   const rates = symbols.flatMap((symbol) => symbol.streams.map((stream) => stream.rate ?? 0));
   const total = `${count(rates.reduce((sum, value) => sum + value, 0))} msg/s`;
@@ -177,7 +177,7 @@ function contentsOf({ processes, symbols, disk, weight }) {
     rest,
     journal: ofJournals(processes),
     writer: one("writer"),
-    files: ofFiles(disk ?? {}),
+    files: ofFiles(disk ?? {}, data_directory),
     bus,
     orderbook: one("orderbook"),
     monitor: one("monitor"),

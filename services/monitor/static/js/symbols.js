@@ -33,7 +33,7 @@ class Stream {
     setText(this.rate, `${rate(stream.rate)} /s`);
     setText(this.age, `${shortAge(stream.age_s)} ago`);
     setText(this.latency, milliseconds(stream.latency_ms));
-    setText(this.gaps, stream.gaps ? plural(stream.gaps, "gap") : "no gap");
+    setText(this.gaps, stream.gaps.listed ? plural(stream.gaps.listed, "gap") : "no gap");
   }
 }
 
@@ -102,9 +102,10 @@ class Row {
     setText(this.rate, rate(streams.reduce((sum, stream) => sum + (stream.rate ?? 0), 0)));
     setText(this.age, shortAge(smallest(streams.map((stream) => stream.age_s))));
     setText(this.latency, milliseconds(smallest(streams.map((stream) => stream.latency_ms))));
-    setText(this.gaps, count(symbol.gaps_today));
-    setAttribute(this.gaps, "data-tone", symbol.gaps_today ? "wait" : "");
-    this.gaps.title = symbol.missed_today ? `${count(symbol.missed_today)} messages missed` : "";
+    const { listed, repaired, missing_messages } = symbol.gaps;
+    setText(this.gaps, count(listed));
+    setAttribute(this.gaps, "data-tone", listed > repaired ? "wait" : "");
+    this.gaps.title = missing_messages ? `${plural(missing_messages, "message")} missing` : "";
     this.bookState(symbol.book);
     if (!this.detail.hidden) this.inside(symbol, now_ms);
   }

@@ -14,19 +14,18 @@ export class Tiles {
     setText(byId("messages-note"), `${live} of ${plural(streams.length, "stream")} live`);
     setText(byId("latency"), milliseconds(last(series.latency_p50_ms)));
     setText(byId("latency-note"), `99 %: ${milliseconds(last(series.latency_p99_ms))}`);
-    this.gaps(symbols, gaps);
+    this.gaps(gaps);
     this.disk(disk ?? {});
     this.clock(clock ?? {});
     this.weight(weight ?? {});
   }
 
-  gaps(symbols, gaps) {
-    const found = symbols.reduce((sum, symbol) => sum + (symbol.gaps_today ?? 0), 0);
-    const missed = symbols.reduce((sum, symbol) => sum + (symbol.missed_today ?? 0), 0);
-    const open = gaps.filter((gap) => gap.state === "open").length;
-    setText(byId("gap-count"), count(found));
-    setText(byId("gap-note"), found ? `${count(missed)} missed, ${open} open` : "nothing is missing");
-    setAttribute(byId("gaps-tile"), "data-tone", found ? "wait" : "");
+  gaps({ listed, open, repaired, lost, lost_messages, lost_s }) {
+    const amount = lost ? ` (${lost_messages ? `${plural(lost_messages, "message")}, ` : ""}${age(lost_s)})` : "";
+    const note = `${count(lost)} for good${amount}, ${count(repaired)} repaired, ${count(open)} open`;
+    setText(byId("gap-count"), count(listed));
+    setText(byId("gap-note"), listed ? note : "nothing is missing");
+    setAttribute(byId("gaps-tile"), "data-tone", listed > repaired ? "wait" : "");
   }
 
   disk({ free_bytes, total_bytes, written_bytes_per_day, days_left }) {

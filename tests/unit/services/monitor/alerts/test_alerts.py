@@ -7,23 +7,23 @@ import msgspec
 import pytest
 
 from binance_streamer.config.schema import AlertsConfig, WebhookConfig
-from binance_streamer.health.judge import SILENT_S
+from binance_streamer.health.judge import SILENT_S, Problem
 from services.monitor.alerts.alerts import EVENT_S, Alerts, Notice
 from services.monitor.alerts.memory import Memory
 from services.monitor.alerts.posts import MOST_NOTICES, body_of, place_of
-from services.monitor.view.picture import ProblemPart, Snapshot
-from services.monitor.view.view import View
+from services.monitor.snapshots.collector import Collector
+from services.monitor.snapshots.page import MonitorSnapshot
 from tests.support import monitor_scene as scene
 from tests.support.monitor_scene import NOW_MS, NOW_NS, NOW_S
 
 CONFIG = AlertsConfig(delay=10, repeat_interval=3600)
-FULL = ProblemPart(what="writer", why="disk full", since_ms=NOW_MS, condition="disk", severity="failure")
+FULL = Problem(what="writer", why="disk full", since_ms=NOW_MS, condition="disk", severity="failure")
 
 
-def snapshot(*problems: ProblemPart, seconds: float = 0, **fields: Any) -> Snapshot:
-    whole = scene.view().second(NOW_S, NOW_MS)
-    picture = msgspec.structs.replace(whole.picture, problems=problems, time_ms=NOW_MS + int(seconds * 1000))
-    return msgspec.structs.replace(whole, picture=picture, **fields)
+def snapshot(*problems: Problem, seconds: float = 0, **fields: Any) -> MonitorSnapshot:
+    whole = scene.collector().end_second(NOW_S, NOW_MS)
+    page = msgspec.structs.replace(whole.page, problems=problems, time_ms=NOW_MS + int(seconds * 1000))
+    return msgspec.structs.replace(whole, page=page, **fields)
 
 
 class Watch:
@@ -32,7 +32,7 @@ class Watch:
     def __init__(self) -> None:
         self.alerts = Alerts(CONFIG)
 
-    def at(self, seconds: float, *problems: ProblemPart, **fields: Any) -> list[str]:
+    def at(self, seconds: float, *problems: Problem, **fields: Any) -> list[str]:
         notices = self.alerts.look(snapshot(*problems, seconds=seconds, **fields), NOW_S + seconds)
         return [f"{notice.happening} {notice.problem.what}" for notice in notices]
 
@@ -87,7 +87,7 @@ def test_a_failure_is_told_though_a_warning_of_the_same_is_open() -> None:
 @pytest.mark.parametrize("away", ["bus", "writer"])
 def test_a_problem_is_not_over_while_nobody_can_tell(away: str) -> None:
     watch = Watch()
-    absence = ProblemPart(what=away, why="no status", since_ms=None, condition="process", severity="failure")
+    absence = Problem(what=away, why="no status", since_ms=None, condition="process", severity="failure")
     assert [line for second in range(20) for line in watch.at(second, FULL)] == ["opened writer"]
     told = [line for second in range(20, 100) for line in watch.at(second, absence)]
     assert told == [f"opened {away}"]
@@ -100,10 +100,10 @@ def test_a_problem_is_not_over_while_nobody_can_tell(away: str) -> None:
 def test_gaps_are_told_at_once_and_are_over_when_none_came_for_a_while() -> None:
     watch = Watch()
     key = ("BTCUSDT", "btcusdt@depth@0ms")
-    assert watch.at(0, gaps_seen={key: 5}) == []  # before anybody looked
-    assert watch.at(1, gaps_seen={key: 6}) == ["opened BTCUSDT depth@0ms gaps"]
-    assert watch.at(2, gaps_seen={key: 9}) == []
-    told = [watch.at(2 + second, gaps_seen={key: 9}) for second in range(1, int(EVENT_S) + 20)]
+    assert watch.at(0, ended_gaps={key: 5}) == []  # before anybody looked
+    assert watch.at(1, ended_gaps={key: 6}) == ["opened BTCUSDT depth@0ms gaps"]
+    assert watch.at(2, ended_gaps={key: 9}) == []
+    told = [watch.at(2 + second, ended_gaps={key: 9}) for second in range(1, int(EVENT_S) + 20)]
     assert [line for lines in told for line in lines] == ["closed BTCUSDT depth@0ms gaps"]
     assert told[int(EVENT_S) + 8] == ["closed BTCUSDT depth@0ms gaps"]
 
@@ -115,7 +115,7 @@ class Restarted(Watch):
         super().__init__()
         self.memory = Memory(path, self.alerts, NOW_S + seconds, NOW_MS + int(seconds * 1000))
 
-    def at(self, seconds: float, *problems: ProblemPart, **fields: Any) -> list[str]:
+    def at(self, seconds: float, *problems: Problem, **fields: Any) -> list[str]:
         told = super().at(seconds, *problems, **fields)
         self.memory.keep(NOW_S + seconds, NOW_MS + int(seconds * 1000))
         return told
@@ -171,11 +171,11 @@ def test_gaps_that_an_earlier_run_told_are_over_in_the_next(tmp_path: Path) -> N
     path = tmp_path / "alerts.json"
     key = ("BTCUSDT", "btcusdt@depth@0ms")
     first = Restarted(path)
-    assert [first.at(second, gaps_seen={key: 5 + (second > 0)}) for second in range(3)][1] == [
+    assert [first.at(second, ended_gaps={key: 5 + (second > 0)}) for second in range(3)][1] == [
         "opened BTCUSDT depth@0ms gaps"
     ]
     later = Restarted(path, 60)
-    told = {second: lines for second in range(60, 700) if (lines := later.at(second, gaps_seen={}))}
+    told = {second: lines for second in range(60, 700) if (lines := later.at(second, ended_gaps={}))}
     assert told == {int(EVENT_S) + 10: ["closed BTCUSDT depth@0ms gaps"]}
 
 
@@ -189,35 +189,35 @@ def test_a_damaged_memory_is_none(tmp_path: Path, content: bytes) -> None:
 
 
 def test_without_a_delay_a_start_tells_of_no_process_that_was_not_heard_yet() -> None:
-    view, alerts = View(scene.config(), NOW_NS), Alerts(AlertsConfig(delay=0))
+    collector, alerts = Collector(scene.config(), NOW_NS), Alerts(AlertsConfig(delay=0))
     told = []
     for second in range(30):
         if second:
             for name, fields in scene.statuses().items():
                 if name != "rest":
-                    view.take(*scene.frame("status", name, **fields), NOW_S + second)
-        notices = alerts.look(view.second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second)
+                    collector.take(*scene.frame("status", name, **fields), NOW_S + second)
+        notices = alerts.look(collector.end_second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second)
         told += [(second, one.happening, one.problem.what) for one in notices]
     assert told == [(int(SILENT_S), "opened", "rest")]
 
 
 def test_an_audit_that_a_book_failed_is_told() -> None:
-    view, alerts = scene.view(), Alerts(AlertsConfig(delay=0))
+    collector, alerts = scene.collector(), Alerts(AlertsConfig(delay=0))
     for second, failed in enumerate((0, 0, 1)):
-        view.take(*scene.frame("orderbook", "BTCUSDT", valid=True, audits_failed=failed), NOW_S)
-        notices = alerts.look(view.second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second)
+        collector.take(*scene.frame("orderbook", "BTCUSDT", valid=True, audits_failed=failed), NOW_S)
+        notices = alerts.look(collector.end_second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second)
     assert [(one.happening, one.problem.condition, one.problem.what) for one in notices] == [
         ("opened", "book", "BTCUSDT order book audit")
     ]
 
 
 def test_audits_that_a_book_failed_before_the_monitor_heard_of_it_are_not_told() -> None:
-    view, alerts = scene.view(), Alerts(AlertsConfig(delay=0))
-    assert alerts.look(view.second(NOW_S, NOW_MS), NOW_S) == []
+    collector, alerts = scene.collector(), Alerts(AlertsConfig(delay=0))
+    assert alerts.look(collector.end_second(NOW_S, NOW_MS), NOW_S) == []
     told = []
     for second, failed in ((1, 3), (2, 3), (3, 4)):
-        view.take(*scene.frame("orderbook", "BTCUSDT", valid=True, audits_failed=failed), NOW_S)
-        told.append(alerts.look(view.second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second))
+        collector.take(*scene.frame("orderbook", "BTCUSDT", valid=True, audits_failed=failed), NOW_S)
+        told.append(alerts.look(collector.end_second(NOW_S + second, NOW_MS + second * 1000), NOW_S + second))
     assert [[one.problem.why for one in notices] for notices in told] == [[], [], ["failed 1 audits since then"]]
 
 

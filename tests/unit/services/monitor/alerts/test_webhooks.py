@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from binance_streamer.config.schema import WebhookConfig
+from binance_streamer.config.schema import Condition, WebhookConfig
+from binance_streamer.health.judge import Problem
 from services.monitor.alerts.alerts import Notice
 from services.monitor.alerts.webhooks import Delays, Webhook
-from services.monitor.view.picture import ProblemPart
 from tests.support.receiver import Receiver
 from tests.support.waiting import eventually
 
@@ -23,8 +23,8 @@ def receiver() -> Iterator[Receiver]:
         yield found
 
 
-def notice(what: str = "writer", condition: str = "disk") -> Notice:
-    problem = ProblemPart(what=what, why="disk full", since_ms=1, condition=condition, severity="failure")
+def notice(what: str = "writer", condition: Condition = "disk") -> Notice:
+    problem = Problem(what=what, why="disk full", since_ms=1, condition=condition, severity="failure")
     return Notice("opened", problem, 1.0)
 
 

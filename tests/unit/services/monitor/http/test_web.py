@@ -12,7 +12,7 @@ from services.monitor.http import connections
 from services.monitor.http.connections import MAX_CONNECTIONS
 from services.monitor.http.server import Server, listening_socket
 from services.monitor.http.web import MAX_CLIENTS, Board, application
-from tests.support.monitor_scene import NOW_MS, NOW_S, view
+from tests.support.monitor_scene import NOW_MS, NOW_S, collector
 from tests.support.waiting import eventually
 
 
@@ -55,7 +55,7 @@ def site() -> Iterator[Site]:
 
 
 def test_health_is_200_with_the_states_of_all_streams(site: Site) -> None:
-    site.board.put(view().second(NOW_S, NOW_MS))
+    site.board.put(collector().end_second(NOW_S, NOW_MS))
     answer = site.get("/healthz")
     assert answer.status_code == 200
     assert answer.json() == {
@@ -69,7 +69,7 @@ def test_health_is_200_with_the_states_of_all_streams(site: Site) -> None:
 
 
 def test_health_is_503_with_what_is_not(site: Site) -> None:
-    site.board.put(view(writer={"state": "disk full"}).second(NOW_S, NOW_MS))
+    site.board.put(collector(writer={"state": "disk full"}).end_second(NOW_S, NOW_MS))
     answer = site.get("/healthz")
     assert answer.status_code == 503
     assert [(problem["what"], problem["why"]) for problem in answer.json()["problems"]] == [
@@ -79,7 +79,7 @@ def test_health_is_503_with_what_is_not(site: Site) -> None:
 
 def test_health_is_503_before_anything_was_heard_and_when_nobody_looks_any_more(site: Site) -> None:
     assert site.get("/healthz").status_code == 503
-    site.board.put(view().second(NOW_S, NOW_MS))
+    site.board.put(collector().end_second(NOW_S, NOW_MS))
     assert site.get("/healthz").status_code == 200
     site.clock.now_s = 11.0
     answer = site.get("/healthz")
@@ -87,20 +87,20 @@ def test_health_is_503_before_anything_was_heard_and_when_nobody_looks_any_more(
     assert answer.json()["problems"][0]["why"] == "has not looked at the bus for 11 s"
 
 
-def test_events_send_every_new_picture(site: Site) -> None:
-    seen = view()
-    site.board.put(seen.second(NOW_S, NOW_MS))
+def test_events_send_every_new_snapshot(site: Site) -> None:
+    seen = collector()
+    site.board.put(seen.end_second(NOW_S, NOW_MS))
     with requests.get(f"http://127.0.0.1:{site.port}/events", stream=True, timeout=20) as answer:
         assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         lines = answer.iter_lines()
-        pictures = (json.loads(line.removeprefix(b"data: ")) for line in lines if line.startswith(b"data: "))
-        assert next(pictures)["time_ms"] == NOW_MS
-        site.board.put(seen.second(NOW_S + 1, NOW_MS + 1000))
-        assert next(pictures)["time_ms"] == NOW_MS + 1000
+        snapshots = (json.loads(line.removeprefix(b"data: ")) for line in lines if line.startswith(b"data: "))
+        assert next(snapshots)["time_ms"] == NOW_MS
+        site.board.put(seen.end_second(NOW_S + 1, NOW_MS + 1000))
+        assert next(snapshots)["time_ms"] == NOW_MS + 1000
 
 
 def test_clients_of_events_are_bounded_and_those_that_left_make_room(site: Site) -> None:
-    site.board.put(view().second(NOW_S, NOW_MS))
+    site.board.put(collector().end_second(NOW_S, NOW_MS))
     clients = [site.listener() for _ in range(MAX_CLIENTS)]
     assert site.get("/events").status_code == 503
     assert site.get("/healthz").status_code == 200
@@ -117,14 +117,14 @@ def test_clients_of_events_are_bounded_and_those_that_left_make_room(site: Site)
 
 
 def test_clients_that_do_not_read_or_never_ask_hold_nobody(site: Site) -> None:
-    seen = view()
-    site.board.put(seen.second(NOW_S, NOW_MS))
+    seen = collector()
+    site.board.put(seen.end_second(NOW_S, NOW_MS))
     stuck = [site.connection() for _ in range(20)]
     for connection in stuck[:8]:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         connection.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
     for number in range(30):
-        site.board.put(seen.second(NOW_S, NOW_MS + number))
+        site.board.put(seen.end_second(NOW_S, NOW_MS + number))
         time.sleep(0.02)
     assert site.get("/healthz").status_code == 200
     assert site.get("/metrics").status_code == 200
@@ -133,7 +133,7 @@ def test_clients_that_do_not_read_or_never_ask_hold_nobody(site: Site) -> None:
 
 
 def test_200_connections_that_ask_nothing_keep_nobody_out(site: Site) -> None:
-    site.board.put(view().second(NOW_S, NOW_MS))
+    site.board.put(collector().end_second(NOW_S, NOW_MS))
     page = site.listener()
     idle = [site.connection() for _ in range(200)]
     asked_once = requests.Session()
@@ -156,7 +156,7 @@ def test_a_request_that_does_not_come_has_a_deadline(
     with site.connection() as connection, site.listener() as page:
         connection.sendall(beginning)
         eventually(lambda: _is_closed(connection), what="the connection is closed")
-        site.board.put(view().second(NOW_S, NOW_MS))
+        site.board.put(collector().end_second(NOW_S, NOW_MS))
         assert b"data: " in _read_until(page, b"data: "), "an answer under way has no such deadline"
 
 

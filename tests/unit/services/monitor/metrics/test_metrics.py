@@ -8,9 +8,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from services.monitor.http.verdict import verdict_of
 from services.monitor.metrics.metrics import registry_of
-from services.monitor.view.picture import Snapshot
+from services.monitor.snapshots.page import MonitorSnapshot
 from tests.support import monitor_scene as scene
-from tests.support.monitor_scene import NOW_MS, NOW_NS, NOW_S, frame, market, stream_status, view
+from tests.support.monitor_scene import NOW_MS, NOW_NS, NOW_S, collector, frame, market, stream_status
 
 BTC = {"symbol": "BTCUSDT"}
 TRADES = {**BTC, "stream": "aggTrade"}
@@ -20,7 +20,7 @@ WORKER = {"process": "ingest-BTCUSDT"}
 class Scrape:
     """A scrape, parsed as Prometheus would."""
 
-    def __init__(self, snapshot: Snapshot | None, age_s: float = 0) -> None:
+    def __init__(self, snapshot: MonitorSnapshot | None, age_s: float = 0) -> None:
         self.text = generate_latest(registry_of(snapshot, age_s)).decode()
         families = text_string_to_metric_families(self.text)
         self.samples = [sample for family in families for sample in family.samples]
@@ -38,7 +38,7 @@ class Scrape:
 
 @pytest.fixture(scope="module")
 def scrape() -> Scrape:
-    seen = view()
+    seen = collector()
     event = {"e": "aggTrade", "s": "BTCUSDT", "E": NOW_MS - 7, "a": 1, "p": "84551.20"}
     for _ in range(3):
         seen.take(*market("aggtrade", event, stream="btcusdt@aggTrade"), NOW_S)
@@ -46,7 +46,7 @@ def scrape() -> Scrape:
     keys = ("gap_id", "stream", "state", "from_id", "to_id", "from_ns", "to_ns")
     seen.take(*frame("gap", "BTCUSDT", **dict(zip(keys, gap, strict=True))), NOW_S)  # type: ignore[arg-type]
     seen.take(*frame("orderbook", "BTCUSDT", valid=True, state="synced", resyncs=2, audits_failed=1), NOW_S)
-    return Scrape(seen.second(NOW_S, NOW_MS), 0.5)
+    return Scrape(seen.end_second(NOW_S, NOW_MS), 0.5)
 
 
 @pytest.mark.parametrize(
@@ -102,11 +102,11 @@ def test_a_metric_has_its_value(scrape: Scrape, name: str, labels: dict[str, str
 
 
 def test_a_process_that_is_down_has_no_stale_numbers() -> None:
-    seen = view()
+    seen = collector()
     for name, fields in scene.statuses().items():
         if name != "writer":
             seen.take(*frame("status", name, **fields), NOW_S + 11)
-    found = Scrape(seen.second(NOW_S + 11, NOW_MS + 11_000))
+    found = Scrape(seen.end_second(NOW_S + 11, NOW_MS + 11_000))
     assert found.value("process_up", process="writer") == 0
     assert found.value("healthy") == 0
     assert found.value("problems", condition="process", severity="failure") == 1
@@ -116,9 +116,9 @@ def test_a_process_that_is_down_has_no_stale_numbers() -> None:
 
 
 def test_a_book_that_was_not_valid_when_the_monitor_started_has_its_metric() -> None:
-    seen = view(scene.YAML.replace("orderbook: {enabled: false}", "orderbook: {enabled: true}"))
+    seen = collector(scene.YAML.replace("orderbook: {enabled: false}", "orderbook: {enabled: true}"))
     seen.take(*frame("status", "orderbook", books={"BTCUSDT": {"valid": False, "state": "unreliable"}}), NOW_S)
-    assert Scrape(seen.second(NOW_S, NOW_MS)).value("book_valid", **BTC) == 0
+    assert Scrape(seen.end_second(NOW_S, NOW_MS)).value("book_valid", **BTC) == 0
 
 
 def test_before_anything_is_heard_there_are_no_series_but_the_age() -> None:
@@ -132,13 +132,13 @@ def test_klines_of_two_contracts_are_two_streams() -> None:
         names[0]: stream_status(rows=11, patience_s=300.0, silent_s=900.0, state="stale"),
         names[1]: stream_status(rows=22, patience_s=300.0),
     }
-    seen = view(scene.YAML.replace("aggTrade, depth@0ms", ", ".join(suffixes)), ingest={"streams": streams})
+    seen = collector(scene.YAML.replace("aggTrade, depth@0ms", ", ".join(suffixes)), ingest={"streams": streams})
     for number, name in enumerate((*names, names[0])):
         gap_id = f"1-{number}"
         gap = frame("gap", "BTCUSDT", gap_id=gap_id, stream=name, state="open", from_ns=NOW_NS, to_ns=NOW_NS)
         seen.take(*gap, NOW_S)
-    snapshot = seen.second(NOW_S, NOW_MS)
-    assert [problem.what for problem in snapshot.picture.problems] == [f"BTCUSDT {suffixes[0]}"]
+    snapshot = seen.end_second(NOW_S, NOW_MS)
+    assert [problem.what for problem in snapshot.page.problems] == [f"BTCUSDT {suffixes[0]}"]
     assert verdict_of(snapshot, 0).streams == {"BTCUSDT": {suffixes[0]: "stale", suffixes[1]: "live"}}
     scraped = Scrape(snapshot)
     for name, values in {"messages_total": (11, 22), "stream_recorded": (0, 1), "gaps_total": (2, 1)}.items():
@@ -147,10 +147,10 @@ def test_klines_of_two_contracts_are_two_streams() -> None:
 
 def test_strangers_on_the_bus_never_become_labels() -> None:
     def scraped(seen: object) -> list[tuple[str, tuple[tuple[str, str], ...]]]:
-        assert isinstance(seen, type(view()))
-        return list(Scrape(seen.second(NOW_S, NOW_MS)).series())
+        assert isinstance(seen, type(collector()))
+        return list(Scrape(seen.end_second(NOW_S, NOW_MS)).series())
 
-    seen = view()
+    seen = collector()
     fields = scene.statuses()["ingest-BTCUSDT"]
     for number in range(300):
         evil = f"EVIL{number}"
@@ -171,6 +171,6 @@ def test_strangers_on_the_bus_never_become_labels() -> None:
     seen.take(*frame("status", "rest", **{**scene.statuses()["rest"], "state": "evil"}), NOW_S)
     text = str(scraped(seen)).lower()
     assert "evil" not in text
-    more = set(scraped(seen)) - set(scraped(view()))
+    more = set(scraped(seen)) - set(scraped(collector()))
     assert {dict(labels).get("stream") for _, labels in more} <= {"other", None}
     assert len(more) <= 1 + 3 * 2  # gaps in other streams, and three more connections of a route

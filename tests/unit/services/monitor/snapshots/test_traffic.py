@@ -7,7 +7,7 @@ import pytest
 
 from binance_streamer.exchange.streams import stream_of
 from binance_streamer.wire.frames import encode_frame
-from services.monitor.view.traffic import BUCKETS_S, SAMPLES_PER_S, Traffic
+from services.monitor.snapshots.traffic import BUCKETS_S, SAMPLES_PER_S, Traffic
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 TOPIC = b"aggtrade.BTCUSDT."
@@ -34,7 +34,7 @@ def test_messages_and_bytes_are_counted_whole() -> None:
     traffic = Traffic([TRADES])
     frames = [trade(seq=number) for number in range(1, 101)]
     assert all(traffic.take(TOPIC, frame) for frame in frames)
-    lane = traffic.lanes[TOPIC]
+    lane = traffic.by_topic[TOPIC]
     assert lane.messages == 100
     assert lane.bytes == sum(map(len, frames))
     assert lane.newest == frames[-1]
@@ -44,8 +44,8 @@ def test_a_topic_that_is_not_configured_leaves_nothing_behind() -> None:
     traffic = Traffic([TRADES])
     for number in range(1000):
         assert not traffic.take(f"aggtrade.X{number}.".encode(), trade())
-    assert list(traffic.lanes) == [TOPIC]
-    assert traffic.lanes[TOPIC].messages == 0
+    assert list(traffic.by_topic) == [TOPIC]
+    assert traffic.by_topic[TOPIC].messages == 0
 
 
 @pytest.mark.parametrize(
@@ -54,22 +54,22 @@ def test_a_topic_that_is_not_configured_leaves_nothing_behind() -> None:
 def test_a_latency_falls_into_its_bucket(latency_ms: float, bucket: int) -> None:
     traffic = Traffic([TRADES])
     traffic.take(TOPIC, trade(latency_ms))
-    counts = traffic.lanes[TOPIC].latency.counts
+    counts = traffic.by_topic[TOPIC].latency.counts
     assert len(counts) == len(BUCKETS_S) + 1
     assert [number for number, count in enumerate(counts) if count] == [bucket]
-    assert traffic.lanes[TOPIC].latency.sum_s == pytest.approx(latency_ms / 1000)
+    assert traffic.by_topic[TOPIC].latency.sum_s == pytest.approx(latency_ms / 1000)
 
 
 def test_every_message_of_a_slow_stream_is_looked_into_and_few_of_a_fast_one() -> None:
     traffic = Traffic([TRADES])
-    lane = traffic.lanes[TOPIC]
+    lane = traffic.by_topic[TOPIC]
     for _ in range(SAMPLES_PER_S):
         traffic.take(TOPIC, trade())
-    traffic.second(0)
+    traffic.end_second(0)
     assert lane.sampled == SAMPLES_PER_S
     for _ in range(1000):
         traffic.take(TOPIC, trade())
-    traffic.second(1000)
+    traffic.end_second(1000)
     before = lane.sampled
     for _ in range(1000):
         traffic.take(TOPIC, trade())
@@ -81,8 +81,8 @@ def test_every_message_of_a_slow_stream_is_looked_into_and_few_of_a_fast_one() -
 def test_what_cannot_be_read_is_counted_and_has_no_latency(frame: bytes) -> None:
     traffic = Traffic([TRADES])
     assert traffic.take(TOPIC, frame)
-    assert traffic.lanes[TOPIC].messages == 1
-    assert sum(traffic.lanes[TOPIC].latency.counts) == 0
+    assert traffic.by_topic[TOPIC].messages == 1
+    assert sum(traffic.by_topic[TOPIC].latency.counts) == 0
 
 
 def test_rates_are_those_of_the_last_minute() -> None:
@@ -90,8 +90,8 @@ def test_rates_are_those_of_the_last_minute() -> None:
     for second in range(61):
         for _ in range(second):
             traffic.take(TOPIC, trade())
-        traffic.second(second * 1000)
-    assert list(traffic.lanes[TOPIC].rates) == list(range(1, 61))
+        traffic.end_second(second * 1000)
+    assert list(traffic.by_topic[TOPIC].rates) == list(range(1, 61))
 
 
 def test_the_series_has_a_point_every_two_seconds_for_ten_minutes() -> None:
@@ -99,7 +99,7 @@ def test_the_series_has_a_point_every_two_seconds_for_ten_minutes() -> None:
     for second in range(1, 701):
         for latency_ms in (1, 2, 3, 100):
             traffic.take(TOPIC, trade(latency_ms))
-        traffic.second(second * 1000)
+        traffic.end_second(second * 1000)
     series = traffic.series
     assert series.t_ms == tuple(range(102_000, 702_000, 2000))
     assert set(series.messages_per_s) == {4.0}
@@ -110,6 +110,6 @@ def test_the_series_has_a_point_every_two_seconds_for_ten_minutes() -> None:
 def test_a_quiet_time_has_no_latency() -> None:
     traffic = Traffic([TRADES])
     assert traffic.series.t_ms == ()
-    traffic.second(1000)
-    traffic.second(2000)
+    traffic.end_second(1000)
+    traffic.end_second(2000)
     assert (traffic.series.messages_per_s, traffic.series.latency_p99_ms) == ((0.0,), (None,))

@@ -1,6 +1,7 @@
-"""What goes over the bus of each configured stream: counted, and looked into by samples.
+"""The messages of each configured stream on the bus: all are counted, and some are looked into for their latency.
 
-Every message costs a look-up and three additions; what is inside is read of so many a second and stream.
+Every message costs a look-up and three additions. Decoding costs ten times that, so that of each stream only some
+`SAMPLES_PER_S` messages a second are decoded, spread evenly.
 """
 
 import math
@@ -12,7 +13,7 @@ from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
-from services.monitor.view.picture import Latency, Series
+from services.monitor.snapshots.page import LatencyHistogram, Series
 
 BUCKETS_S = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
 """Upper bounds. The first is for negative ones, since clocks differ; aggTrades take 150 ms at the exchange."""
@@ -23,8 +24,8 @@ _SERIES_S = 600
 _SERIES_STEP_S = 2
 
 
-class Lane:
-    """One stream as it is seen on the bus."""
+class StreamTraffic:
+    """One stream as it is seen on the bus: counts of all its messages, and latencies of a sample of them."""
 
     __slots__ = (
         "_before", "_buckets", "_reader", "_skip", "_stride", "_sum_s", "bytes", "latency_ms", "messages",
@@ -48,7 +49,7 @@ class Lane:
         self._stride = 1
 
     def take(self, frame: bytes) -> float | None:
-        """A message; its latency in ms where it was a sample."""
+        """Count a message; return its latency in milliseconds where it was looked into, else None."""
         self.messages += 1
         self.bytes += len(frame)
         self.newest = frame
@@ -58,8 +59,8 @@ class Lane:
         self._skip = self._stride
         return self._sample(frame)
 
-    def second(self) -> int:
-        """A second has passed: how many came in it."""
+    def end_second(self) -> int:
+        """End a second, and return how many messages came in it; call it once a second."""
         count = self.messages - self._before
         self._before = self.messages
         self.rates.append(count)
@@ -67,9 +68,9 @@ class Lane:
         return count
 
     @property
-    def latency(self) -> Latency:
-        """The histogram so far."""
-        return Latency(counts=tuple(self._buckets), sum_s=round(self._sum_s, 6))
+    def latency(self) -> LatencyHistogram:
+        """The histogram of all samples so far."""
+        return LatencyHistogram(counts=tuple(self._buckets), sum_s=round(self._sum_s, 6))
 
     def _sample(self, frame: bytes) -> float | None:
         try:
@@ -89,25 +90,25 @@ class Traffic:
     """All configured streams. Topics that are not theirs are not counted, and leave nothing behind."""
 
     def __init__(self, streams: Iterable[Stream]) -> None:
-        self.lanes: dict[bytes, Lane] = {topic_of(stream): Lane(stream) for stream in streams}
+        self.by_topic: dict[bytes, StreamTraffic] = {topic_of(stream): StreamTraffic(stream) for stream in streams}
         self._latencies_ms: list[float] = []
         self._window = 0
         self._points: deque[tuple[int, float, float | None, float | None]] = deque(maxlen=_SERIES_S // _SERIES_STEP_S)
         self._seconds = 0
 
     def take(self, topic: bytes, frame: bytes) -> bool:
-        """A message off the bus; whether it is of a configured stream."""
-        lane = self.lanes.get(topic)
-        if lane is None:
+        """Count a message off the bus; return False, and do nothing, where its topic is no configured stream's."""
+        one = self.by_topic.get(topic)
+        if one is None:
             return False
-        latency_ms = lane.take(frame)
+        latency_ms = one.take(frame)
         if latency_ms is not None:
             self._latencies_ms.append(latency_ms)
         return True
 
-    def second(self, now_ms: int) -> None:
-        """A second has passed."""
-        self._window += sum([lane.second() for lane in self.lanes.values()])
+    def end_second(self, now_ms: int) -> None:
+        """End a second of all streams, and every other time add a point to the series; call it once a second."""
+        self._window += sum([one.end_second() for one in self.by_topic.values()])
         self._seconds += 1
         if self._seconds % _SERIES_STEP_S:
             return
@@ -125,10 +126,10 @@ class Traffic:
 
 
 def topic_of(stream: Stream) -> bytes:
-    """Where the messages of a stream are published."""
+    """Return the topic under which the messages of a stream are published."""
     return encode_topic(stream.stream_type, stream.symbol, stream.variant)
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:
-    """The smallest value that so large a share does not exceed."""
+    """The smallest of the ordered values that at least this share of them does not exceed."""
     return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 3) if ordered else None

@@ -10,13 +10,13 @@ import msgspec
 from binance_streamer.exchange.stream_types import STREAM_TYPES
 from binance_streamer.wire.frames import WireError, decode_frame
 from binance_streamer.wire.statuses import BookStatus
-from services.monitor.view.picture import BookPart
-from services.monitor.view.traffic import Lane
+from services.monitor.snapshots.page import BookTop
+from services.monitor.snapshots.traffic import StreamTraffic
 
 _SHOWN_LEVELS = 5
 
 
-class _Top(BookStatus, frozen=True, kw_only=True):
+class _TopMessage(BookStatus, frozen=True, kw_only=True):
     """An `orderbook` message; see docs/wire.md."""
 
     recv_ns: int
@@ -24,26 +24,26 @@ class _Top(BookStatus, frozen=True, kw_only=True):
     asks: tuple[tuple[str, str], ...] = ()
 
 
-class BookLane:
-    """The newest top of a symbol's order book, and since when the book is what it is."""
+class BookMessages:
+    """The newest order book message of a symbol, and since when the book is in its present state."""
 
     def __init__(self) -> None:
         self.newest: bytes | None = None
-        self.heard_s = -math.inf
-        """When a message came, a summary too: a book that does not change has no other."""
-        self._top = _Top(recv_ns=0)
+        self.received_s = -math.inf
+        """When the last message came, by a monotonic clock; a book that does not change sends summaries alone."""
+        self._top = _TopMessage(recv_ns=0)
         self._state: tuple[bool, str] | None = None
         self._since_ms: int | None = None
 
-    def of_service(self, book: BookStatus, recv_ns: int) -> BookPart:
-        """As the status of its service has it."""
+    def of_service(self, book: BookStatus, recv_ns: int) -> BookTop:
+        """Return the book whose state the status of its service tells, with the levels of the newest message."""
         self._read()
         return self._shown(book, recv_ns)
 
-    def of_share(self, silent_s: float, now_s: float) -> BookPart | None:
-        """As the newest message has it; None where none came for so long, or none that can be read."""
+    def of_share(self, silent_s: float, now_s: float) -> BookTop | None:
+        """Return the book of the newest message; None where none came for `silent_s`, or none can be read."""
         self._read()
-        is_gone = now_s - self.heard_s > silent_s or not self._top.recv_ns
+        is_gone = now_s - self.received_s > silent_s or not self._top.recv_ns
         return None if is_gone else self._shown(self._top, self._top.recv_ns)
 
     def _read(self) -> None:
@@ -51,12 +51,12 @@ class BookLane:
             self._top = _top(self.newest) or self._top
             self.newest = None
 
-    def _shown(self, book: BookStatus, recv_ns: int) -> BookPart:
+    def _shown(self, book: BookStatus, recv_ns: int) -> BookTop:
         if self._state != (book.valid, book.state):
             self._state = book.valid, book.state
             since_ns = book.valid_since_ns if book.valid and book.valid_since_ns else recv_ns
             self._since_ms = since_ns // 1_000_000
-        return BookPart(
+        return BookTop(
             valid=book.valid,
             state=book.state,
             reason=book.reason,
@@ -69,31 +69,31 @@ class BookLane:
         )
 
 
-def price_of(lanes: Iterable[Lane]) -> str | None:
-    """The last price, from the stream that says it best; the exchange's digits."""
-    by_type = {lane.stream.stream_type: lane for lane in lanes if lane.newest is not None}
+def price_of(streams: Iterable[StreamTraffic]) -> str | None:
+    """Return the last price, the exchange's digits, from the stream type that comes first in the table of all types."""
+    by_type = {one.stream.stream_type: one for one in streams if one.newest is not None}
     for stream_type in STREAM_TYPES.values():
         if stream_type.price_column and stream_type.name in by_type:
             return _cell(by_type[stream_type.name], stream_type.price_column)
     return None
 
 
-def spread_of(lanes: Iterable[Lane], book: BookPart | None) -> str | None:
-    """Best ask less best bid, from the book, else from bookTicker."""
+def spread_of(streams: Iterable[StreamTraffic], book: BookTop | None) -> str | None:
+    """Return best ask minus best bid, from the book where it is valid, else from bookTicker; None without either."""
     if book is not None and book.valid and book.bids and book.asks:
         return _difference(book.asks[0][0], book.bids[0][0])
-    for lane in lanes:
-        if lane.stream.stream_type == "bookticker" and lane.newest is not None:
-            return _difference(_cell(lane, "best_ask_price"), _cell(lane, "best_bid_price"))
+    for one in streams:
+        if one.stream.stream_type == "bookticker" and one.newest is not None:
+            return _difference(_cell(one, "best_ask_price"), _cell(one, "best_bid_price"))
     return None
 
 
-def _cell(lane: Lane, column: str) -> str | None:
-    form = lane.stream.type.row
-    assert form is not None, f"{lane.stream.stream_type} has no columns"
+def _cell(one: StreamTraffic, column: str) -> str | None:
+    form = one.stream.type.row
+    assert form is not None, f"{one.stream.stream_type} has no columns"
     keys = dict(form.columns)[column].split(".")
     try:
-        value: Any = msgspec.json.decode(decode_frame(lane.newest or b"")[1].get("event", b""))
+        value: Any = msgspec.json.decode(decode_frame(one.newest or b"")[1].get("event", b""))
         for key in keys:
             value = value[key]
     except (WireError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
@@ -108,8 +108,8 @@ def _difference(larger: str | None, smaller: str | None) -> str | None:
         return None
 
 
-def _top(frame: bytes) -> _Top | None:
+def _top(frame: bytes) -> _TopMessage | None:
     try:
-        return msgspec.convert(decode_frame(frame)[1], _Top)
+        return msgspec.convert(decode_frame(frame)[1], _TopMessage)
     except (WireError, msgspec.ValidationError):
         return None

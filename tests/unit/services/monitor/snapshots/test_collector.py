@@ -1,20 +1,21 @@
-"""The picture that the page gets."""
+"""The snapshot that the page gets."""
 
 from typing import Any
 
 import msgspec
 
+from binance_streamer.health.gaps import GapTotals
 from binance_streamer.wire.frames import encode_frame
-from services.monitor.view.picture import Picture, as_json
-from services.monitor.view.view import View
+from services.monitor.snapshots.collector import Collector
+from services.monitor.snapshots.page import PageSnapshot, as_json
 from tests.support import monitor_scene as scene
-from tests.support.monitor_scene import NOW_MS, NOW_NS, NOW_S, frame, market, stream_status, view
+from tests.support.monitor_scene import NOW_MS, NOW_NS, NOW_S, collector, frame, market, stream_status
 
 STRANGE = {"symbol": "x", "stream": "status", "recv_ns": NOW_NS, "epoch": 1, "seq": 1, "source": "local"}
 
 
-def picture(seen: View, seconds: float = 0) -> Picture:
-    return seen.second(NOW_S + seconds, NOW_MS + int(seconds * 1000)).picture
+def page(seen: Collector, seconds: float = 0) -> PageSnapshot:
+    return seen.end_second(NOW_S + seconds, NOW_MS + int(seconds * 1000)).page
 
 
 def trade(price: str) -> tuple[bytes, bytes]:
@@ -33,15 +34,16 @@ def book(**fields: Any) -> tuple[bytes, bytes]:
 
 
 def test_the_json_has_the_shape_that_the_page_is_written_for() -> None:
-    seen = view()
+    seen = collector()
     seen.take(*trade("84551.20"), NOW_S)
     seen.take(*book(), NOW_S)
-    decoded = msgspec.json.decode(as_json(picture(seen)))
+    decoded = msgspec.json.decode(as_json(page(seen)))
     assert set(decoded) >= {
-        "time_ms", "mode", "healthy", "problems", "symbols", "processes", "series", "gaps", "disk", "clock", "weight",
+        "time_ms", "mode", "healthy", "problems", "symbols", "processes", "series", "gaps", "newest_gaps",
+        "data_directory", "disk", "clock", "weight",
     }  # fmt: skip
     symbol = decoded["symbols"][0]
-    assert set(symbol) >= {"symbol", "status", "price", "spread", "book", "gaps_today", "missed_today", "streams"}
+    assert set(symbol) >= {"symbol", "status", "price", "spread", "book", "gaps", "streams"}
     assert set(symbol["streams"][0]) >= {
         "stream", "state", "rate", "messages", "age_s", "latency_ms", "gaps", "rates",
     }  # fmt: skip
@@ -56,7 +58,7 @@ def test_the_json_has_the_shape_that_the_page_is_written_for() -> None:
 
 
 def test_all_is_well() -> None:
-    found = picture(view())
+    found = page(collector())
     assert found.healthy
     assert found.problems == ()
     assert [(stream.stream, stream.state, stream.messages, stream.received, stream.age_s)
@@ -70,35 +72,35 @@ def test_all_is_well() -> None:
 
 
 def test_price_and_spread_keep_the_exchange_s_digits() -> None:
-    seen = view()
-    assert picture(seen).symbols[0].price is None
+    seen = collector()
+    assert page(seen).symbols[0].price is None
     seen.take(*trade("84551.20"), NOW_S)
     seen.take(*book(), NOW_S)
-    symbol = picture(seen).symbols[0]
+    symbol = page(seen).symbols[0]
     assert (symbol.price, symbol.spread) == ("84551.20", "0.20")
     assert symbol.book is not None
     assert symbol.book.bids == (("84551.10", "1.5"), *([("84551.00", "2")] * 4))
 
 
 def test_a_book_that_is_not_valid_has_no_spread_and_a_time_since_when() -> None:
-    seen = view()
+    seen = collector()
     seen.take(*book(), NOW_S)
-    picture(seen)
+    page(seen)
     later = NOW_NS + 5 * 10**9
     seen.take(*book(valid=False, state="buffering", reason="sequence", recv_ns=later), NOW_S)
-    found = picture(seen).symbols[0]
+    found = page(seen).symbols[0]
     assert found.spread is None
     assert found.book is not None
     assert (found.book.valid, found.book.since_ms) == (False, NOW_MS + 5000)
     seen.take(*book(valid=False, state="buffering", recv_ns=later + 10**9), NOW_S)
-    again = picture(seen).symbols[0].book
+    again = page(seen).symbols[0].book
     assert again is not None
     assert again.since_ms == NOW_MS + 5000
 
 
-def service(at_s: float, **fields: Any) -> View:
+def service(at_s: float, **fields: Any) -> Collector:
     """A view that has heard a top, and then the status of the service that keeps the book."""
-    seen = view(scene.YAML.replace("orderbook: {enabled: false}", "orderbook: {enabled: true}"))
+    seen = collector(scene.YAML.replace("orderbook: {enabled: false}", "orderbook: {enabled: true}"))
     seen.take(*book(), NOW_S)
     status = {"valid": True, "valid_since_ns": NOW_NS - 10**9, "state": "synced", "audits_passed": 3, **fields}
     seen.take(*frame("status", "orderbook", state="synced", books={"BTCUSDT": status}), at_s)
@@ -106,44 +108,44 @@ def service(at_s: float, **fields: Any) -> View:
 
 
 def test_the_service_s_status_says_whether_a_book_is_valid_and_the_newest_message_its_levels() -> None:
-    symbol = picture(service(NOW_S)).symbols[0]
+    symbol = page(service(NOW_S)).symbols[0]
     assert symbol.book is not None
     assert (symbol.book.valid, symbol.book.since_ms, symbol.book.audits_passed) == (True, NOW_MS - 1000, 3)
     assert (symbol.book.bids[0], symbol.spread) == (("84551.10", "1.5"), "0.20")
-    symbol = picture(service(NOW_S, valid=False, state="buffering", reason="gap")).symbols[0]
+    symbol = page(service(NOW_S, valid=False, state="buffering", reason="gap")).symbols[0]
     assert symbol.book is not None
     assert (symbol.book.valid, symbol.book.reason, symbol.book.bids, symbol.spread) == (False, "gap", (), None)
 
 
 def test_the_book_of_a_service_that_is_not_heard_is_not_known() -> None:
-    symbol = picture(service(NOW_S), 11).symbols[0]
+    symbol = page(service(NOW_S), 11).symbols[0]
     assert (symbol.book, symbol.spread) == (None, None)
 
 
 def test_the_book_of_a_share_is_not_known_once_nothing_of_it_comes() -> None:
-    seen = view()
+    seen = collector()
     seen.take(*book(), NOW_S)
-    assert picture(seen, 29).symbols[0].book is not None
+    assert page(seen, 29).symbols[0].book is not None
     seen.take(*frame("orderbook", "BTCUSDT", variant="summary", bids=[]), NOW_S + 25)
-    found = picture(seen, 54).symbols[0].book
+    found = page(seen, 54).symbols[0].book
     assert found is not None
     assert found.bids[0] == ("84551.10", "1.5")
-    assert picture(seen, 56).symbols[0].book is None
+    assert page(seen, 56).symbols[0].book is None
 
 
 def test_the_spread_comes_from_book_tickers_where_there_is_no_book() -> None:
-    seen = view(scene.YAML.replace("depth@0ms", "bookTicker"))
+    seen = collector(scene.YAML.replace("depth@0ms", "bookTicker"))
     event = {"e": "bookTicker", "s": "BTCUSDT", "E": NOW_MS, "u": 1, "b": "0.001", "a": "0.0031"}
     seen.take(*market("bookticker", event, stream="btcusdt@bookTicker"), NOW_S)
-    assert picture(seen).symbols[0].spread == "0.0021"
+    assert page(seen).symbols[0].spread == "0.0021"
 
 
 def test_a_process_that_falls_silent_is_down() -> None:
-    seen = view()
+    seen = collector()
     for name, fields in scene.statuses().items():
         if name != "writer":
             seen.take(*frame("status", name, **fields), NOW_S + 11)
-    found = picture(seen, 11)
+    found = page(seen, 11)
     assert not found.healthy
     assert [problem.what for problem in found.problems] == ["writer"]
     assert {part.name: (part.up, part.state) for part in found.processes}["writer"] == (False, "down")
@@ -151,37 +153,37 @@ def test_a_process_that_falls_silent_is_down() -> None:
 
 
 def test_cpu_is_the_difference_of_two_statuses() -> None:
-    seen = view()
+    seen = collector()
     fields = scene.statuses()["bus"]
     seen.take(*frame("status", "bus", **{**fields, "cpu_s": 36.5, "recv_ns": NOW_NS + 2 * 10**9}), NOW_S)
-    bus = picture(seen).processes[0]
+    bus = page(seen).processes[0]
     assert (bus.name, bus.cpu_percent, bus.uptime_s) == ("bus", 25.0, 3600.0)
 
 
 def test_a_gap_on_the_bus_is_shown_and_counted() -> None:
-    seen = view()
+    seen = collector()
     gap: dict[str, Any] = {
         "gap_id": "1-1", "stream": "btcusdt@aggTrade", "state": "open", "from_id": 10, "to_id": 13,
         "from_ns": NOW_NS - 10**9, "to_ns": NOW_NS, "reason": "sequence",
     }  # fmt: skip
     seen.take(*frame("gap", "BTCUSDT", **gap), NOW_S)
-    found = picture(seen)
-    assert (found.symbols[0].gaps_today, found.symbols[0].missed_today) == (1, 3)
-    assert [stream.gaps for stream in found.symbols[0].streams] == [1, 0]
-    assert found.gaps[0].reason == "sequence"
+    found = page(seen)
+    assert found.symbols[0].gaps == GapTotals(listed=1, open=1, missing_messages=3)
+    assert [stream.gaps.listed for stream in found.symbols[0].streams] == [1, 0]
+    assert found.newest_gaps[0].reason == "sequence"
 
 
 def test_a_stream_that_is_replaced_is_shown_by_what_replaces_it() -> None:
     streams = {"btcusdt@aggTrade": stream_status(), "btcusdt@depth@100ms": stream_status()}
-    found = picture(view(ingest={"streams": streams}))
+    found = page(collector(ingest={"streams": streams}))
     assert [stream.stream for stream in found.symbols[0].streams] == ["aggTrade", "depth@100ms"]
     assert found.healthy
-    both = view(scene.YAML.replace("depth@0ms", "depth@0ms, depth@100ms"), ingest={"streams": streams})
-    assert [stream.stream for stream in picture(both).symbols[0].streams] == ["aggTrade", "depth@100ms"]
+    both = collector(scene.YAML.replace("depth@0ms", "depth@0ms, depth@100ms"), ingest={"streams": streams})
+    assert [stream.stream for stream in page(both).symbols[0].streams] == ["aggTrade", "depth@100ms"]
 
 
 def test_what_strangers_publish_is_not_shown() -> None:
-    seen = view()
+    seen = collector()
     fields = scene.statuses()["ingest-BTCUSDT"]
     seen.take(*frame("status", "ingest-EVILUSDT", **fields), NOW_S)
     seen.take(*frame("gap", "EVILUSDT", gap_id="1", stream="x", state="open", from_ns=NOW_NS), NOW_S)
@@ -191,4 +193,4 @@ def test_what_strangers_publish_is_not_shown() -> None:
         seen.take(b"status.bus.", encode_frame("status", {**STRANGE, "producer": stranger}), NOW_S)
     seen.take(b"status.bus.", b"\xc1", NOW_S)
     seen.take(b"\xff", b"", NOW_S)
-    assert as_json(picture(seen)) == as_json(picture(view()))
+    assert as_json(page(seen)) == as_json(page(collector()))

@@ -1,0 +1,106 @@
+"""The state that `up` and `demo` show while they record: the recorder's snapshot, and totals since they began.
+
+The snapshot speaks of the present run of each process. The totals go on when a process is started again.
+"""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.schema import Config
+from binance_streamer.health.gaps import NO_GAPS
+from binance_streamer.health.observer import Observer
+from binance_streamer.health.snapshot import Snapshot
+from binance_streamer.wire.frames import WireError
+from binance_streamer.wire.statuses import IngestStatus, JournalStatus, Status, WriterStatus, read_status
+
+
+class RunTotals:
+    """Counts over all runs of all processes since this was made, also of workers that were added meanwhile."""
+
+    def __init__(self) -> None:
+        self.newest: dict[str, Status] = {}
+        self.restarts = 0
+        self._earlier_messages = self._earlier_rows = 0
+        self._earlier_losses: Counter[str] = Counter()
+
+    def take(self, status: Status) -> None:
+        """Take in a status; one of another epoch than the one before is a restart, whose counts begin anew."""
+        before = self.newest.get(status.producer)
+        if before is not None and before.epoch != status.epoch:
+            self.restarts += 1
+            self._earlier_messages += _messages(before)
+            self._earlier_rows += _rows(before)
+            self._earlier_losses[status.producer] += _lost(before)
+        self.newest[status.producer] = status
+
+    @property
+    def messages(self) -> int:
+        """Market messages that all workers have received, copies too."""
+        return self._earlier_messages + sum(_messages(status) for status in self.newest.values())
+
+    @property
+    def rows(self) -> int:
+        """Rows that the writer has written."""
+        return self._earlier_rows + sum(_rows(status) for status in self.newest.values())
+
+    @property
+    def losses(self) -> list[str]:
+        """A line for each process that received something and could not keep it."""
+        counts = Counter(self._earlier_losses)
+        counts.update({producer: _lost(status) for producer, status in self.newest.items()})
+        return [_loss(producer, count) for producer, count in sorted(counts.items()) if count]
+
+
+class LiveStatus:
+    """Fed with the data of status messages, gives the snapshot of now and the totals."""
+
+    def __init__(self, config: Config, config_path: Path) -> None:
+        self.totals = RunTotals()
+        self._config_path = config_path
+        self._observer = Observer(config)
+
+    def take(self, data: dict[str, Any]) -> None:
+        """Take in a status message; one that cannot be read is left out."""
+        try:
+            status = read_status(data)
+        except WireError:
+            return
+        if isinstance(status, IngestStatus) and status.producer not in self.totals.newest:
+            self._observer.follow(self._current_config())  # a symbol may have been added by `apply`
+        self.totals.take(status)
+        self._observer.take(data, time.monotonic())
+
+    def snapshot(self) -> Snapshot:
+        """Build the snapshot of now. It has no gaps of the day: they lie in the files, which nobody reads here."""
+        return self._observer.snapshot(NO_GAPS, time.monotonic(), time.time_ns() // 1_000_000)
+
+    def _current_config(self) -> Config | None:
+        try:
+            return configuration.load(self._config_path)
+        except (configuration.ConfigError, OSError):
+            return None  # somebody is editing it; what runs is what was known
+
+
+def _messages(status: Status) -> int:
+    return sum(stream.messages for stream in status.streams.values()) if isinstance(status, IngestStatus) else 0
+
+
+def _rows(status: Status) -> int:
+    return status.rows if isinstance(status, WriterStatus) else 0
+
+
+def _lost(status: Status) -> int:
+    """Messages that a producer's journal did not take; of the writer, gaps that it found in what was journalled."""
+    if isinstance(status, WriterStatus):
+        return status.gaps
+    journal = status.journal or JournalStatus()
+    return journal.not_journalled + journal.refused_frames
+
+
+def _loss(producer: str, count: int) -> str:
+    if producer == "writer":
+        return f"writer: {count} holes in what was journalled or recorded; the files gap_… list them"
+    return f"{producer}: {count} messages were not kept, its log says why; the files gap_… list them once it goes on"

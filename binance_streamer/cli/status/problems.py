@@ -1,0 +1,29 @@
+"""Problems of a snapshot as lines of text."""
+
+from binance_streamer.health.judge import SILENT_S, Problem
+from binance_streamer.health.snapshot import Snapshot
+
+_SHOWN = 3
+
+
+def lasting_failures(snapshot: Snapshot) -> list[str]:
+    """Say which failures have lasted for so long that they are not those of a start; a line for each reason."""
+    latest_ms = snapshot.time_ms - SILENT_S * 1000
+    return lines_of([one for one in failures(snapshot) if one.since_ms is None or one.since_ms <= latest_ms])
+
+
+def failures(snapshot: Snapshot) -> list[Problem]:
+    """The problems that keep something from being recorded."""
+    return [one for one in snapshot.problems if one.severity == "failure"]
+
+
+def lines_of(problems: list[Problem]) -> list[str]:
+    """Say what is wrong and why, all problems with the same reason in one line, in the order of the first of them."""
+    named: dict[str, list[str]] = {}
+    for problem in problems:
+        named.setdefault(problem.why, []).append(problem.what)
+    return [f"{_names(names)}: {why}" for why, names in named.items()]
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -1,0 +1,150 @@
+"""Builds a snapshot of the recorder from the newest status messages and from today's gaps. Nothing else makes one."""
+
+from collections.abc import Mapping
+
+from binance_streamer.config.schema import Config, SymbolConfig, streams_of
+from binance_streamer.exchange.streams import Stream, suffix_of
+from binance_streamer.health.gaps import GapSummary, GapTotals
+from binance_streamer.health.judge import (
+    Health,
+    ReceivedStatus,
+    disk_of,
+    is_present,
+    processes,
+)
+from binance_streamer.health.snapshot import Clock, ProcessSnapshot, Snapshot, StreamSnapshot, SymbolSnapshot, Weight
+from binance_streamer.health.stream_states import recorded_stream, stream_state, trading_status
+from binance_streamer.wire.statuses import (
+    IngestStatus,
+    JournalStatus,
+    OrderbookStatus,
+    RestStatus,
+    Status,
+    StreamStatus,
+    WriterStatus,
+)
+
+
+def build(  # noqa: PLR0913 (all that a recorder says)
+    config: Config,
+    received: Mapping[str, ReceivedStatus],
+    health: Health,
+    gaps: GapSummary,
+    *,
+    now_s: float,
+    now_ms: int,
+) -> Snapshot:
+    """Build the snapshot of now. `received` is by process name, `now_s` by the clock of its `at_s`, `now_ms` by UTC."""
+    present = {name: one.status for name, one in received.items() if is_present(one, now_s)}
+    writer, rest = present.get("writer"), present.get("rest")
+    journals = [status.journal for status in present.values() if status.journal is not None]
+    return Snapshot(
+        time_ms=now_ms,
+        mode=config.mode,
+        healthy=health.healthy,
+        problems=health.problems,
+        symbols=tuple(_symbol(symbol, present, gaps, now_ms=now_ms) for symbol in config.symbols),
+        processes=tuple(_process(config, name, received.get(name), present.get(name)) for name in processes(config)),
+        gaps=gaps.total,
+        raw_rows=dict(writer.raw) if isinstance(writer, WriterStatus) else {},
+        backlog_bytes=sum(journal.unacknowledged_bytes for journal in journals),
+        backlog_s=max((journal.unacknowledged_s for journal in journals), default=0.0),
+        data_directory=config.storage.output_directory,
+        disk=disk_of(writer) if isinstance(writer, WriterStatus) else None,
+        clock=_clock(rest),
+        weight=_weight(rest),
+    )
+
+
+def _symbol(symbol: SymbolConfig, present: Mapping[str, Status], gaps: GapSummary, *, now_ms: int) -> SymbolSnapshot:
+    name = symbol.symbol
+    status = present.get(f"ingest-{name}")
+    ingest = status if isinstance(status, IngestStatus) else None
+    trading = trading_status(name, present)
+    recorded = dict.fromkeys(recorded_stream(one, ingest) if ingest else one for one in streams_of(symbol))
+    return SymbolSnapshot(
+        symbol=name,
+        status=trading,
+        gaps=gaps.by_symbol.get(name, GapTotals()),
+        streams=tuple(
+            _stream(one, ingest, trading, gaps.by_stream.get((name, one.name), GapTotals()), now_ms=now_ms)
+            for one in recorded
+        ),
+    )
+
+
+def _stream(
+    stream: Stream, ingest: IngestStatus | None, trading: str, gaps: GapTotals, *, now_ms: int
+) -> StreamSnapshot:
+    status = ingest.streams.get(stream.name, StreamStatus()) if ingest else StreamStatus()
+    found = stream_state(stream, ingest, trading) if ingest else None
+    last_ns = status.last_recv_ns
+    return StreamSnapshot(
+        stream=suffix_of(stream.name),
+        state=found.state if found else "unknown",
+        why=found.why if found else "its worker is not heard",
+        rate=status.rate,
+        messages=status.rows,
+        received=status.messages,
+        raw=status.raw,
+        last_id=status.last_id,
+        age_s=None if last_ns is None else max(0.0, round(now_ms / 1000 - last_ns / 1e9, 3)),
+        latency_ms=None if status.latency_ms is None else round(status.latency_ms, 3),
+        new_gaps=status.gaps,
+        gaps=gaps,
+    )
+
+
+def _process(config: Config, name: str, received: ReceivedStatus | None, status: Status | None) -> ProcessSnapshot:
+    """`received` is the newest status, `status` the same while the process is present."""
+    journal = status.journal if status and status.journal else JournalStatus()
+    return ProcessSnapshot(
+        name=name,
+        kind="ingest" if name.startswith("ingest-") else name,
+        up=status is not None,
+        state=_state(status) if status else "not heard yet" if received is None else "down",
+        detail=_detail(config, status) if status else "",
+        pid=status.pid if status else None,
+        uptime_s=status.up_s if status else None,
+        rss_bytes=status.rss_bytes if status else None,
+        cpu_s=status.cpu_s if status else None,
+        cpu_percent=received.cpu_percent if status and received else None,
+        backlog_bytes=journal.unacknowledged_bytes,
+        backlog_s=journal.unacknowledged_s,
+    )
+
+
+def _state(status: Status) -> str:
+    """The state in a word; that of a worker is the state of its journal, or that it has no connection."""
+    if status.state:
+        return status.state
+    if not isinstance(status, IngestStatus):
+        return "running"
+    journal = status.journal.state if status.journal else "starting"
+    return journal if journal != "recording" or status.connections else "not connected"
+
+
+def _detail(config: Config, status: Status) -> str:
+    if isinstance(status, IngestStatus):
+        is_open = sum(one.is_open for one in status.connections)
+        routes = {stream.route for stream in streams_of(config.symbol(status.producer.removeprefix("ingest-")))}
+        return f"{is_open} of {max(len(status.connections), len(routes) * config.connections)} connections open"
+    if isinstance(status, WriterStatus):
+        return f"{status.rows} rows, {status.bytes} bytes"
+    if isinstance(status, RestStatus):
+        return status.fault or f"{status.snapshots} snapshots, {status.used_weight} of {status.weight_limit} weight"
+    if isinstance(status, OrderbookStatus):
+        return f"{sum(book.valid for book in status.books.values())} of {len(status.books)} books valid"
+    return ""
+
+
+def _clock(rest: Status | None) -> Clock:
+    return (
+        Clock(offset_ms=rest.clock_offset_ms, error_ms=rest.clock_error_ms) if isinstance(rest, RestStatus) else Clock()
+    )
+
+
+def _weight(rest: Status | None) -> Weight:
+    if not isinstance(rest, RestStatus):
+        return Weight()
+    return Weight(used=rest.used_weight, limit=rest.weight_limit, stand_down_s=rest.stand_down_s)

@@ -1,0 +1,101 @@
+"""The state of each configured stream, as its worker tells it: is it being recorded, and if not, why.
+
+| state | meaning | recorded |
+|---|---|---|
+| `live` | messages come | yes |
+| `quiet` | connected, and nothing is overdue | yes |
+| `off session` | the market behind a TradFi contract is closed, and nothing comes | yes |
+| `not trading` | the exchange says that the symbol is not TRADING, so that nothing is expected | yes |
+| `waiting` | connected, and nothing has come yet where something is expected | no |
+| `stale` | messages came, and the next is overdue | no |
+| `disconnected` | no connection of its route is open | no |
+| `missing` | its worker does not know it | no |
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from binance_streamer.exchange.streams import Stream, stream_of
+from binance_streamer.wire.statuses import ConnectionStatus, IngestStatus, RestStatus, Status, StreamStatus
+
+TRADING = "TRADING"
+OFF_SESSION = "OFF SESSION"
+"""Our word for a contract that is TRADING while the market that it follows is closed."""
+_UNDOCUMENTED, _FALLBACK = "depth@0ms", "depth@100ms"
+
+
+class StreamState(NamedTuple):
+    """`live`, `quiet` (nothing is overdue), `off session`, `not trading`, or why it is not recorded.
+
+    `why` is empty where the stream counts as recorded.
+    """
+
+    state: str
+    why: str
+    since_ms: int | None = None
+
+
+def trading_status(symbol: str, present: Mapping[str, Status]) -> str:
+    """What the exchange says of the symbol; TRADING until it has said something else."""
+    rest, ingest = present.get("rest"), present.get(f"ingest-{symbol}")
+    found = rest.symbols.get(symbol, TRADING) if isinstance(rest, RestStatus) else TRADING
+    if found == TRADING and isinstance(ingest, IngestStatus) and not ingest.is_trading:
+        return "NOT TRADING"  # told to the worker by a REST process that is away now
+    is_off = symbol in rest.off_session if isinstance(rest, RestStatus) else False
+    is_off = is_off or (isinstance(ingest, IngestStatus) and ingest.is_off_session)
+    return OFF_SESSION if is_off and found == TRADING else found
+
+
+def recorded_stream(configured: Stream, ingest: IngestStatus) -> Stream:
+    """The stream that stands for the configured one: a worker falls back from a speed that the exchange never sent."""
+    if configured.name in ingest.streams or not configured.name.endswith(f"@{_UNDOCUMENTED}"):
+        return configured
+    fallback = stream_of(configured.symbol, _FALLBACK)
+    return fallback if fallback.name in ingest.streams else configured
+
+
+def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamState:
+    """Whether a stream is being recorded, as its worker says.
+
+    A quiet stream is recorded while a connection of its route delivers, and it is not overdue for its type; one that
+    is never overdue (forceOrder) while a connection is open. Outside of the hours of its market silence of any length
+    is well, but not the lack of a connection.
+    """
+    if trading not in (TRADING, OFF_SESSION):
+        return StreamState("not trading", "")
+    told = ingest.streams.get(stream.name)
+    if told is None:
+        return StreamState("missing", "the worker does not record it: restart it after a change of the configuration")
+    since_ms = None if told.last_recv_ns is None else told.last_recv_ns // 1_000_000
+    links = [link for link in ingest.connections if link.route == stream.route and link.is_open]
+    if not links:
+        return StreamState("disconnected", _not_connected(stream.route, ingest), since_ms)
+    if trading == OFF_SESSION:
+        return StreamState("live" if _is_fresh(told, ingest) else "off session", "")
+    return _heard(told, links, since_ms)
+
+
+def _heard(told: StreamStatus, links: Sequence[ConnectionStatus], since_ms: int | None) -> StreamState:
+    """Of a stream with an open connection, from which something may be expected."""
+    if told.state == "stale" or _is_overdue(told):
+        silent = "" if told.silent_s is None else f" for {told.silent_s:.0f} s"
+        return StreamState("stale", f"silent{silent}, expected every {told.patience_s:.0f} s", since_ms)
+    if told.state != "live" and told.patience_s and not any(link.is_delivering for link in links):
+        return StreamState("waiting", "connected, and nothing has come yet", since_ms)
+    return StreamState("live" if told.state == "live" else "quiet", "")
+
+
+def _not_connected(route: str, ingest: IngestStatus) -> str:
+    if ingest.attempts_exhausted:
+        return f"no connection of /{route}: the attempts of 5 minutes are used up"
+    return f"no connection of /{route}: {ingest.failing.get(route) or 'one is being dialled'}"
+
+
+def _is_overdue(told: StreamStatus) -> bool:
+    """Also where the worker does not say so: connections that end and come back give it new patience each time."""
+    return bool(told.patience_s) and told.silent_s is not None and told.silent_s > told.patience_s * 1.5
+
+
+def _is_fresh(told: StreamStatus, ingest: IngestStatus) -> bool:
+    """Whether a message came within the patience for its type."""
+    return told.last_recv_ns is not None and ingest.recv_ns - told.last_recv_ns <= told.patience_s * 1e9

@@ -1,0 +1,128 @@
+"""Takes every message off the bus, and makes a snapshot of everything once a second."""
+
+import msgspec
+
+from binance_streamer.config.schema import Config, streams_of
+from binance_streamer.exchange.streams import Stream, stream_of, suffix_of
+from binance_streamer.health.gaps import gap_row
+from binance_streamer.health.judge import SILENT_S
+from binance_streamer.health.observer import Observer
+from binance_streamer.health.snapshot import StreamSnapshot, SymbolSnapshot
+from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
+from binance_streamer.wire.statuses import OrderbookStatus, Status
+from services.monitor.snapshots.page import BookTop, MonitorSnapshot, PageSnapshot, PageStream, PageSymbol
+from services.monitor.snapshots.prices import BookMessages, price_of, spread_of
+from services.monitor.snapshots.todays_gaps import TodaysGaps
+from services.monitor.snapshots.traffic import StreamTraffic, Traffic, topic_of
+
+_FALLBACKS = {"depth@0ms": "depth@100ms"}
+_RATE_S = 5
+
+
+class Collector:
+    """Fed with messages; a message of no configured symbol, stream or process leaves nothing behind.
+
+    Memory is therefore bounded by the configuration, whatever strangers publish.
+    """
+
+    def __init__(self, config: Config, now_ns: int) -> None:
+        self._config = config
+        streams = {symbol.symbol: _with_fallbacks(streams_of(symbol)) for symbol in config.symbols}
+        self.observer = Observer(config)
+        self.gaps = TodaysGaps(streams, now_ns)
+        self._traffic = Traffic(stream for some in streams.values() for stream in some)
+        self._books = {encode_topic("orderbook", symbol): BookMessages() for symbol in streams}
+
+    @property
+    def topics(self) -> list[bytes]:
+        """The topics to subscribe to."""
+        return [b"status.", b"gap.", *self._books, *self._traffic.by_topic]
+
+    def take(self, topic: bytes, frame: bytes, now_s: float) -> None:
+        """Take in a message off the bus, received at `now_s` of a monotonic clock. Called for every message."""
+        if self._traffic.take(topic, frame):
+            return
+        book = self._books.get(topic.removesuffix(b"summary"))
+        if book is not None:
+            book.received_s = now_s
+            if topic.endswith(b"."):
+                book.newest = frame
+            return
+        try:
+            stream_type, data = decode_frame(frame)
+            is_status = stream_type == "status" and topic == encode_topic("status", data["producer"])
+        except WireError:
+            self.observer.refused += 1
+            return
+        if is_status:
+            self.observer.take(data, now_s)
+        elif stream_type == "gap":
+            row = gap_row(data)
+            if row is not None:
+                self.gaps.take(row)
+
+    def end_second(self, now_s: float, now_ms: int) -> MonitorSnapshot:
+        """End a second, and return the snapshot of now; call it once a second. `now_ms` is the wall clock."""
+        self.gaps.roll(now_ms * 1_000_000)
+        self._traffic.end_second(now_ms)
+        return MonitorSnapshot(
+            page=self._page(now_s, now_ms),
+            statuses=self.observer.present(now_s),
+            ended_gaps=dict(self.gaps.ended),
+            refused=self.observer.refused,
+            sampled=sum(one.sampled for one in self._traffic.by_topic.values()),
+        )
+
+    def _page(self, now_s: float, now_ms: int) -> PageSnapshot:
+        snapshot = self.observer.snapshot(self.gaps.summary(), now_s, now_ms)
+        orderbook = self.observer.present(now_s).get("orderbook")
+        symbols = tuple(
+            self._symbol(symbol, self._book(symbol.symbol, orderbook, now_s)) for symbol in snapshot.symbols
+        )
+        return PageSnapshot(
+            **msgspec.structs.asdict(snapshot) | {"symbols": symbols},
+            series=self._traffic.series,
+            newest_gaps=self.gaps.newest(),
+            gaps_since_ms=self.gaps.since_ns // 1_000_000,
+        )
+
+    def _symbol(self, symbol: SymbolSnapshot, book: BookTop | None) -> PageSymbol:
+        traffic = [
+            self._traffic.by_topic[topic_of(stream_of(symbol.symbol, stream.stream))] for stream in symbol.streams
+        ]
+        streams = tuple(_stream(stream, one) for stream, one in zip(symbol.streams, traffic, strict=True))
+        return PageSymbol(
+            **msgspec.structs.asdict(symbol) | {"streams": streams},
+            price=price_of(traffic),
+            spread=spread_of(traffic, book),
+            book=book,
+        )
+
+    def _book(self, symbol: str, orderbook: Status | None, now_s: float) -> BookTop | None:
+        """The book of a symbol; None where nobody who keeps it is heard."""
+        messages = self._books[encode_topic("orderbook", symbol)]
+        if not self._config.orderbook.enabled:
+            return messages.of_share(2 * self._config.orderbook.output_interval + SILENT_S, now_s)
+        book = orderbook.books.get(symbol) if isinstance(orderbook, OrderbookStatus) else None
+        return None if orderbook is None or book is None else messages.of_service(book, orderbook.recv_ns)
+
+
+def _with_fallbacks(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
+    """The streams, and those that a worker may record in their place; each once."""
+    found = dict.fromkeys(streams)
+    for stream in streams:
+        fallback = _FALLBACKS.get(suffix_of(stream.name))
+        if fallback is not None:
+            found[stream_of(stream.symbol, fallback)] = None
+    return tuple(found)
+
+
+def _stream(stream: StreamSnapshot, seen: StreamTraffic) -> PageStream:
+    """The rate is that of rows on the bus over 5 s, steadier than the second that a worker tells of."""
+    rates = tuple(seen.rates)
+    return PageStream(
+        **msgspec.structs.asdict(stream) | {"rate": sum(rates[-_RATE_S:]) / _RATE_S},
+        bytes=seen.bytes,
+        rates=rates,
+        latency=seen.latency,
+    )

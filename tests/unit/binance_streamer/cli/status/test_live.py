@@ -1,0 +1,125 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from binance_streamer.cli.status.live import LiveStatus
+from binance_streamer.cli.status.screen import size, stream_table, summary
+from binance_streamer.config import schema as configuration
+
+YAML = """
+mode: development
+modes:
+  development:
+    symbols: [{symbol: BTCUSDT, streams: [aggTrade, depth@0ms]}]
+orderbook: {enabled: false}
+monitor: {enabled: false}
+"""
+
+
+def a_status(producer: str, **fields: Any) -> dict[str, Any]:
+    return {"producer": producer, "epoch": 1, "recv_ns": 1, **fields}
+
+
+INGEST = a_status(
+    "ingest-BTCUSDT",
+    streams={
+        "btcusdt@depth@0ms": {
+            "messages": 120, "rows": 110, "rate": 20.5, "last_id": 77, "gaps": 1, "latency_ms": -3.25, "state": "live",
+        },
+        "btcusdt@aggTrade": {
+            "messages": 30, "rows": 30, "rate": 0.0, "last_id": None, "latency_ms": None, "state": "live",
+        },
+    },
+    connections=[{"connection": 1, "route": route, "state": "delivering"} for route in ("public", "market")],
+    journal={"unacknowledged_bytes": 2_500_000},
+)  # fmt: skip
+WRITER = a_status("writer", rows=140, state="recording")
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> LiveStatus:
+    path = tmp_path / "streamer.yaml"
+    path.write_text(YAML)
+    return LiveStatus(configuration.load(path), path)
+
+
+def taken(live: LiveStatus, *statuses: dict[str, Any]) -> LiveStatus:
+    for status in statuses:
+        live.take(status)
+    return live
+
+
+def test_the_newest_status_of_a_process_counts(live: LiveStatus) -> None:
+    assert taken(live, WRITER, {**WRITER, "rows": 150}).totals.rows == 150
+
+
+def test_counts_do_not_shrink_when_a_process_is_started_again(live: LiveStatus) -> None:
+    totals = taken(live, WRITER, INGEST, {**WRITER, "epoch": 2, "rows": 5}).totals
+    assert (totals.rows, totals.messages, totals.restarts) == (145, 150, 1)
+    taken(live, {**WRITER, "epoch": 2, "rows": 25}, {**INGEST, "epoch": 7})
+    assert (totals.rows, totals.messages, totals.restarts) == (165, 300, 2)
+
+
+def test_what_was_not_kept_is_counted_over_restarts(live: LiveStatus) -> None:
+    full = {"not_journalled": 7, "refused_frames": 1}
+    totals = taken(
+        live, {**INGEST, "journal": full}, {**INGEST, "epoch": 2, "journal": {"not_journalled": 4}}, WRITER
+    ).totals
+    assert [line.partition(",")[0] for line in totals.losses] == ["ingest-BTCUSDT: 12 messages were not kept"]
+    taken(live, {**WRITER, "gaps": 2})
+    assert [line[:15] for line in totals.losses] == ["ingest-BTCUSDT:", "writer: 2 holes"]
+
+
+def test_where_everything_was_kept_nothing_is_lost(live: LiveStatus) -> None:
+    assert taken(live, INGEST, {**INGEST, "epoch": 2}, WRITER).totals.losses == []
+
+
+def test_the_summary_adds_up_all_streams(live: LiveStatus) -> None:
+    taken(live, INGEST, WRITER)
+    assert summary(live.snapshot(), live.totals) == (
+        "150 messages, 20/s, 140 rows, 1 gaps, latency -3.2 ms, backlog 2.5 MB, writer recording"
+    )
+
+
+def test_nothing_heard_is_no_recording(live: LiveStatus) -> None:
+    assert summary(live.snapshot(), live.totals) == (
+        "0 messages, 0/s, 0 rows, 0 gaps, latency - ms, backlog 0 B, writer not heard yet"
+    )
+
+
+def test_a_status_of_another_shape_counts_as_nothing(live: LiveStatus) -> None:
+    taken(live, a_status("ingest-BTCUSDT", streams={"a": 3}, journal=5), a_status("writer", rows="?"))
+    assert (live.totals.messages, live.totals.rows, live.snapshot().backlog_bytes) == (0, 0, 0)
+
+
+def test_the_table_shows_every_stream(live: LiveStatus) -> None:
+    taken(live, INGEST, WRITER)
+    console = Console(width=120, record=True)
+    with console.capture() as captured:
+        console.print(stream_table(live.snapshot(), live.totals))
+    lines = captured.get().splitlines()
+    assert lines[0].split() == ["symbol", "stream", "rows", "rate/s", "last", "id", "gaps", "latency", "ms", "state"]
+    assert lines[1].split() == ["BTCUSDT", "aggTrade", "30", "0.0", "-", "0", "-", "live"]
+    assert lines[2].split() == ["BTCUSDT", "depth@0ms", "110", "20.5", "77", "1", "-3.2", "live"]
+
+
+def test_a_symbol_that_is_added_while_it_records_is_shown_and_counted(live: LiveStatus, tmp_path: Path) -> None:
+    taken(live, INGEST)
+    text = YAML.replace("depth@0ms]}]", "depth@0ms]}, {symbol: ETHUSDT, streams: [aggTrade]}]")
+    (tmp_path / "streamer.yaml").write_text(text)
+    streams = {"ethusdt@aggTrade": {"messages": 5, "rows": 5, "state": "live"}}
+    taken(live, a_status("ingest-ETHUSDT", streams=streams))
+    assert live.totals.messages == 155
+    assert [symbol.symbol for symbol in live.snapshot().symbols] == ["BTCUSDT", "ETHUSDT"]
+
+
+def test_sizes_are_short() -> None:
+    assert [size(number) for number in (0, 999, 1000, 1_234_567, 5_000_000_000)] == [
+        "0 B",
+        "999 B",
+        "1.0 kB",
+        "1.2 MB",
+        "5.0 GB",
+    ]
