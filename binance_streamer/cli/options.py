@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor import files
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import LEVEL_VARIABLE
 
@@ -28,7 +28,7 @@ def _programs(ctx: typer.Context, incomplete: str) -> list[str]:
     """For the shell's completion; a configuration that cannot be read completes nothing."""
     path = _chosen(ctx, ctx.params.get("config") or configuration.DEFAULT_PATH)
     try:
-        found = sites.wanted_programs(configuration.load(path), path)
+        found = files.wanted_programs(configuration.load(path), path)
     except configuration.ConfigError:
         return []
     return [program.name for program in found if program.name.startswith(incomplete)]

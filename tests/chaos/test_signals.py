@@ -12,8 +12,7 @@ from random import Random
 import pytest
 
 from binance_streamer.config import schema as configuration
-from binance_streamer.deploy.supervisord import Site, control_socket, programs, state_directory
-from binance_streamer.deploy.supervisord import files as supervisor_files
+from binance_streamer.deploy.supervisord import Site, control_socket, programs, state_directory, text_of
 from tests.chaos.pipeline import SYMBOLS, Down, Pipeline, running
 from tests.chaos.runs import check, seeded, sleep
 from tests.chaos.table import Fault
@@ -114,18 +113,14 @@ class Supervised:
         config = configuration.load(pipeline.config_path)
         self._state = state_directory(config)
         self._state.mkdir(mode=0o700, parents=True)
-        self._site = Site(
-            root=self._state, include=self._state / "supervisor.d", state=self._state, python=sys.executable
-        )
+        self._site = Site(root=self._state, state=self._state, python=sys.executable)
         wanted = programs(config, pipeline.config_path, ("bus", "writer", "rest"))
-        for path, text in supervisor_files(self._site, wanted).items():
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+        self._site.main.write_text(text_of(self._site, wanted), encoding="utf-8")
         self._names = {program.name for program in wanted}
 
     def call(self, module: str, *arguments: str) -> str:
         """supervisord or supervisorctl."""
-        command = [sys.executable, "-m", f"supervisor.{module}", "-c", str(self._site.root / "supervisord.conf")]
+        command = [sys.executable, "-m", f"supervisor.{module}", "-c", str(self._site.main)]
         repository = Path(__file__).resolve().parents[2]
         environment = {**os.environ, "PYTHONPATH": str(repository)}
         done = subprocess.run(

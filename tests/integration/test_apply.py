@@ -59,7 +59,7 @@ def test_symbols_come_change_and_go_while_the_others_are_recorded(place: Path) -
             "dry run: nothing was done",
         ]
         assert site.pids() == first
-        assert not (site.root / "config/supervisor.d/ingest-SOLUSDT.conf").exists()
+        assert "ingest-SOLUSDT" not in (site.root / "supervisord.conf").read_text(encoding="utf-8")
 
         applied = site.ours("apply")
         assert applied.returncode == 0, applied

@@ -89,7 +89,7 @@ def test_a_killed_supervisord_ends_the_demo_and_its_processes(place: Path) -> No
     with demo(place, "out", "--symbols", "1") as running:
         wait_for_rows(running)
         pids = family(running)
-        psutil.Process(running.pid).children()[0].kill()
+        kill_process(running, "supervisor.supervisord")
         assert running.wait(60) == 1
         assert "supervisord ended" in running.text()
         assert "Traceback" not in running.text()

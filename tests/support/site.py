@@ -100,7 +100,6 @@ def supervised(
     write_config(place / "config", symbols, simulator.urls, **sections)
     made = Site(place, simulator)
     assert made.ours("apply").returncode == 0
-    made.state.mkdir(parents=True)
     try:
         yield made
     finally:

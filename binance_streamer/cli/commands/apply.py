@@ -1,22 +1,20 @@
 """`apply`: a changed configuration, taken by the supervisord that runs; whatever it does not concern goes on."""
 
 import subprocess
-import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
 
-from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.errors import Exit
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
-from binance_streamer.cli.supervisor import compose_file
-from binance_streamer.cli.supervisor import files as sites
-from binance_streamer.cli.supervisor.control import Supervisor, configured_socket
+from binance_streamer.cli.supervisor import compose_file, files
+from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
-from binance_streamer.deploy.supervisord import SIMULATOR, Site, control_socket, files, state_directory, symbol_of
+from binance_streamer.deploy.supervisord import control_socket, site_of, state_directory, symbol_of
 
 _RUN_S = 30.0
 _DRAIN_S = 60.0
@@ -49,7 +47,7 @@ def apply(
 
 
 class Plan(NamedTuple):
-    """What supervisord has to do, each in the order in which it is done."""
+    """Names of programs that supervisord has to start, restart or stop, each in the order of their start."""
 
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -57,157 +55,117 @@ class Plan(NamedTuple):
 
     @property
     def free(self) -> tuple[str, ...]:
-        """Changed programs whose restart costs nothing: those of no symbol."""
+        """Changed programs whose restart costs nothing: those that receive for no symbol."""
         return tuple(name for name in self.changed if symbol_of(name) is None)
 
+    @property
+    def costly(self) -> tuple[str, ...]:
+        """Changed ingest workers: what the exchange sends during the restart is a gap."""
+        return tuple(name for name in self.changed if symbol_of(name) is not None)
 
-def plan_of(
-    wanted: Sequence[str], running: Collection[str], outdated: Collection[str], changed: Collection[str]
-) -> Plan:
-    """`running`: supervisord's programs; `outdated`: those whose files are not as they should be.
 
-    `changed`: those whose files it has not taken yet.
-    """
+def plan_of(wanted: Sequence[str], running: Collection[str], changed: Collection[str]) -> Plan:
+    """Compare the wanted programs with those that supervisord has; `changed` may name others, too."""
     return Plan(
         tuple(name for name in wanted if name not in running),
-        tuple(name for name in wanted if name in running and (name in outdated or name in changed)),
+        tuple(name for name in wanted if name in running and name in changed),
         tuple(name for name in running if name not in wanted),
     )
 
 
 def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
-    """Say what will be done, and do it."""
+    """Say what will be done, and do it: write, let supervisord update, drain."""
     supervisor = Supervisor(control_socket(state_directory(config)))
     supervisor.refuse_a_second()
+    files.refuse_another_run_directory(site_of(config, config_path))
     is_running = supervisor.answers()
-    site = sites.site_in_force(config, config_path, supervisor if is_running else None)
-    _refuse_a_second_supervisord(site)
-    programs = sites.wanted_programs(config, config_path)
-    texts = files(site, programs)
-    wanted = [program.name for program in programs]
-    plan = Plan()
-    if is_running:
-        outdated = sites.outdated_programs(site, texts)
-        plan = plan_of(wanted, _running(supervisor), outdated, supervisor.reread().changed)
-    faults = sites.outdated(site, texts)
+    plan = _plan(config, config_path, supervisor) if is_running else Plan()
     journals = ownerless_journals(config)
-    _tell(plan, journals)
-    if faults and not any(plan):
-        typer.echo(f"generated files in {site.root}: {len(faults)} to be written or removed")
-    if not (any(plan) or faults or journals):
+    is_current = files.is_current(config, config_path)
+    for line in _lines(plan, journals):
+        typer.echo(line)
+    if not any(plan) and not is_current:
+        typer.echo("supervisord.conf: write it anew")
+    if is_current and not any(plan) and not journals:
         typer.echo("nothing to do")
         return Exit.OK
     if dry_run:
         typer.echo("dry run: nothing was done")
         return Exit.OK
-    sites.write(site, texts)
+    files.prepare(config, config_path)
     if not is_running:
         typer.echo("written; supervisord does not run: `binance-streamer start` starts it")
         return Exit.OK
-    application = _Application(config, config_path, supervisor)
-    result = application.run(plan_of(wanted, _running(supervisor), (), supervisor.reread().changed))
-    if result is Exit.OK:
-        sites.forget_settings(site, programs)
-    return result
+    return _carry_out(plan, config, config_path, supervisor)
 
 
-class _Application:
-    """Does what is planned, one program after the other, and goes on where one does not start."""
-
-    def __init__(self, config: Config, config_path: Path, supervisor: Supervisor) -> None:
-        self._config = config
-        self._config_path = config_path
-        self._supervisor = supervisor
-        self._faults: list[str] = []
-
-    def run(self, plan: Plan) -> Exit:
-        """First what costs nothing, so that new workers find it as they need it."""
-        for name in plan.free:
-            self._restart(name)
-        for name in plan.removed:
-            self._supervisor.forget(name)
-            typer.echo(f"{name}: stopped")
-        for name in plan.added:
-            self._supervisor.learn(name)
-            self._wait(name, "started")
-        for name in plan.changed:
-            if name not in plan.free:
-                self._restart(name)
-        for producer in ownerless_journals(self._config):
-            self._drain(producer)
-        for fault in self._faults:
-            typer.echo(fault, err=True)
-        if self._faults:
-            typer.echo("not all of it is applied; `binance-streamer apply` tries the rest again", err=True)
-            return Exit.INCOMPLETE
-        typer.echo("applied")
-        return Exit.OK
-
-    def _restart(self, name: str) -> None:
-        self._supervisor.forget(name)
-        self._supervisor.learn(name)
-        self._wait(name, "restarted")
-
-    def _wait(self, name: str, done: str) -> None:
-        deadline_s = time.monotonic() + _RUN_S
-        while (process := self._supervisor.process(name)).state != "RUNNING":
-            if time.monotonic() > deadline_s:
-                self._faults.append(
-                    f"{name} is {process.state.lower()}: {process.description}; see `binance-streamer logs {name}`"
-                )
-                return
-            time.sleep(0.1)
-        typer.echo(f"{name}: {done}, {process.description}")
-
-    def _drain(self, producer: str) -> None:
-        """What a symbol without a worker has left: into the files, then its journal is deleted."""
-        symbol = symbol_of(producer)
-        if symbol is None:
-            return
-        typer.echo(f"{producer}: what its journal holds is written to the files")
-        command = module_command("services.ingest", "--symbol", symbol, "--drain", "--forget")
-        with subprocess.Popen(  # noqa: S603 (our own command line)
-            [*command, "-c", str(self._config_path)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as process:
-            try:
-                process.wait(_DRAIN_S)
-            except subprocess.TimeoutExpired:
-                self._faults.append(
-                    f"{producer}: its journal is kept, since not all of it was in the files after {_DRAIN_S:.0f} s: "
-                    "does the writer run, and does no other process record this symbol?"
-                )
-            finally:
-                process.terminate()
-        if producer not in ownerless_journals(self._config):
-            typer.echo(f"{producer}: all of it is in the files; its journal is deleted")
-        elif process.returncode:
-            self._faults.append(f"{producer}: its journal is kept; see `binance-streamer logs {producer}`")
+def _plan(config: Config, config_path: Path, supervisor: Supervisor) -> Plan:
+    """By the file that supervisord took last, and by one that was written since and that it has not taken."""
+    programs = files.wanted_programs(config, config_path)
+    main = site_of(config, config_path).main
+    changed = files.outdated_programs(main, files.wanted_text(config, config_path)) | set(supervisor.reread().changed)
+    running = [process.name for process in supervisor.processes()]
+    return plan_of([program.name for program in programs], running, changed)
 
 
-def _running(supervisor: Supervisor) -> list[str]:
-    return [process.name for process in supervisor.processes() if process.name != SIMULATOR]
+def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Supervisor) -> Exit:
+    """Do what `supervisorctl update` does, in an order of our own, and drain the journals of removed symbols.
+
+    First what costs nothing, so that new workers find it as they need it. Workers that record are restarted one by one:
+    all at once they would share the processor while they start, and each gap be as long as all of the starts.
+    """
+    faults: list[str] = []
+    supervisor.reread()
+    for name in (*plan.free, *plan.removed, *plan.added, *plan.costly):
+        if name not in plan.added:
+            supervisor.forget(name)
+        if name not in plan.removed:
+            supervisor.learn(name)
+        done = "stopped" if name in plan.removed else "started" if name in plan.added else "restarted"
+        typer.echo(f"{name}: {done}")
+        if name in plan.costly:
+            faults += supervisor.await_running([name], _RUN_S)
+    faults += supervisor.await_running((*plan.free, *plan.added), _RUN_S)
+    for producer in ownerless_journals(config):
+        faults += _drain(producer, config, config_path)
+    for fault in faults:
+        typer.echo(fault, err=True)
+    if faults:
+        typer.echo("not all of it is applied; `binance-streamer apply` tries the rest again", err=True)
+        return Exit.INCOMPLETE
+    files.forget_settings(state_directory(config), files.wanted_programs(config, config_path))
+    typer.echo("applied")
+    return Exit.OK
 
 
-def _refuse_a_second_supervisord(site: Site) -> None:
-    """Where the run directory has changed, the old supervisord runs behind its old socket."""
-    before = configured_socket(site.root / sites.MAIN)
-    if before is not None and before != control_socket(site.state) and Supervisor(before).answers():
-        raise CommandError(
-            f"endpoints.run_directory has changed, and a supervisord runs behind {before}: change it back, run "
-            "`binance-streamer stop`, change it again, then run `binance-streamer apply` and `binance-streamer start`",
-            Exit.CONFIG,
+def _drain(producer: str, config: Config, config_path: Path) -> list[str]:
+    """Have what a removed symbol left written to the files, and its journal deleted; return what stands against it."""
+    symbol = symbol_of(producer)
+    if symbol is None:
+        return []
+    typer.echo(f"{producer}: what its journal holds is written to the files")
+    command = module_command("services.ingest", "--symbol", symbol, "--drain", "--forget", "-c", str(config_path))
+    try:
+        done = subprocess.run(  # noqa: S603 (our own command line)
+            command, check=False, timeout=_DRAIN_S, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
+    except subprocess.TimeoutExpired:
+        return [
+            f"{producer}: its journal is kept, since not all of it was in the files after {_DRAIN_S:.0f} s: "
+            "does the writer run, and does no other process record this symbol?"
+        ]
+    if producer not in ownerless_journals(config):
+        typer.echo(f"{producer}: all of it is in the files; its journal is deleted")
+        return []
+    return [f"{producer}: its journal is kept; see `binance-streamer logs {producer}`"] if done.returncode else []
 
 
-def _tell(plan: Plan, journals: Sequence[str]) -> None:
-    for name in plan.free:
-        typer.echo(f"~ {name}: restart, which loses nothing")
-    for name in plan.removed:
-        typer.echo(f"- {name}: stop")
-    for name in plan.added:
-        typer.echo(f"+ {name}: start")
-    for name in plan.changed:
-        if name not in plan.free:
-            typer.echo(f"~ {name}: restart, a gap of a second or two")
-    for producer in journals:
-        typer.echo(f"- journal of {producer}: write what it holds to the files, then delete it")
+def _lines(plan: Plan, journals: Sequence[str]) -> list[str]:
+    """A line for each program that is touched, in the order in which it is."""
+    return [
+        *(f"~ {name}: restart, which loses nothing" for name in plan.free),
+        *(f"- {name}: stop" for name in plan.removed),
+        *(f"+ {name}: start" for name in plan.added),
+        *(f"~ {name}: restart, a gap of a second or two" for name in plan.costly),
+        *(f"- journal of {name}: write what it holds to the files, then delete it" for name in journals),
+    ]

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,21 +11,20 @@ import typer
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, Names
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Process, Supervisor
-from binance_streamer.cli.supervisor.foreground import check_socket_length
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
-from binance_streamer.deploy.supervisord import checkout_site, control_socket, program_name, programs, state_directory
+from binance_streamer.deploy.supervisord import control_socket, program_name, programs, state_directory
 
-_SETTLE_S = 15.0
+_START_S = 15.0
 _STOP_S = 90.0
 
 
 def start(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     """Start recording in the background.
 
-    Starts supervisord first where it does not run.
+    Writes supervisord.conf and starts supervisord first where it does not run.
 
     \b
     Examples:
@@ -38,11 +36,15 @@ def start(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     supervisor.refuse_a_second()
     if not supervisor.answers():
         _start_supervisord(loaded, config)
+    elif not files.is_current(loaded, config):
+        typer.echo("the configuration has changed, and runs once it is applied: `binance-streamer apply`", err=True)
     wanted = [program_name(name) for name in names or []]
     for name in wanted or [process.name for process in supervisor.processes()]:
         supervisor.start(name, wait=False)
-    _settled(supervisor, wanted)
+    faults = supervisor.await_running(wanted or [process.name for process in supervisor.processes()], _START_S)
     _print_table(supervisor.processes())
+    if faults:
+        raise CommandError("; ".join(faults), Exit.INCOMPLETE)
 
 
 def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
@@ -65,7 +67,7 @@ def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     hidden_pid = None if supervisor.answers() else supervisor.hidden_pid()
     if hidden_pid is None:
         pid = supervisor.pid()
-        supervisor.stop_all()
+        supervisor.stop_all(typer.echo)
         supervisor.shutdown()
     else:
         pid = hidden_pid
@@ -89,7 +91,7 @@ def restart(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     loaded = load(config)
     supervisor = _supervisor(loaded)
     running = [process.name for process in supervisor.processes()]
-    order = [program.name for program in programs(loaded, config, sites.built_services())]
+    order = [program.name for program in programs(loaded, config, files.built_services())]
     wanted = [program_name(name) for name in names or []] or sorted(running, key=lambda name: _rank(name, order))
     for name in wanted:
         supervisor.stop(name)
@@ -102,18 +104,10 @@ def _supervisor(config: Config) -> Supervisor:
 
 
 def _start_supervisord(config: Config, config_path: Path) -> None:
-    site = checkout_site(config, config_path)
-    faults = sites.outdated(site, sites.site_files(site, config, config_path))
-    if faults:
-        raise CommandError(f"{faults[0]}: run `binance-streamer apply -c {config_path}`", Exit.CONFIG)
-    check_socket_length(site.state)
-    site.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # programs run by the Python that runs us, also where it is on no PATH
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
-    command = module_command("supervisor.supervisord", "-c", str(site.root / "supervisord.conf"))
+    site = files.prepare_start(config, config_path)
     done = subprocess.run(  # noqa: S603 (our own command line)
-        command,
-        env=environment,
+        module_command("supervisor.supervisord", "-c", str(site.main)),
+        env=files.environment(),
         capture_output=True,
         encoding="utf-8",
         errors="replace",
@@ -122,20 +116,9 @@ def _start_supervisord(config: Config, config_path: Path) -> None:
     )
     if done.returncode:
         raise CommandError(f"supervisord does not start: {(done.stderr or done.stdout).strip()}", Exit.INCOMPLETE)
-    _until(_supervisor(config).answers, _SETTLE_S, f"supervisord does not answer; see {site.state}")
+    _until(_supervisor(config).answers, _START_S, f"supervisord does not answer; see {site.state}")
     if config.selected.run_duration:
         typer.echo("run_duration is ignored under a supervisord that stays: recording goes on until `stop`", err=True)
-
-
-def _settled(supervisor: Supervisor, names: Sequence[str]) -> None:
-    def states() -> list[Process]:
-        return [process for process in supervisor.processes() if not names or process.name in names]
-
-    _until(lambda: all(process.state != "STARTING" for process in states()), _SETTLE_S, "programs are still starting")
-    failed = [f"{process.name} is {process.state.lower()}: {process.description}" for process in states()
-              if process.state != "RUNNING"]  # fmt: skip
-    if failed:
-        raise CommandError("; ".join(failed), Exit.INCOMPLETE)
 
 
 def _until(is_so: Callable[[], bool], deadline_s: float, fault: str) -> None:

@@ -19,12 +19,10 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import Duration
 from binance_streamer.cli.status.live import LiveStatus
 from binance_streamer.cli.status.screen import Screen, screen
-from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, watch
 from binance_streamer.client.tap import Tap
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
-from binance_streamer.deploy.supervisord import state_directory
 from binance_streamer.exchange.streams import suffix_of
 from binance_streamer.health.gap_files import gaps_of_all_days
 from binance_streamer.health.gaps import folded, summary_of
@@ -95,12 +93,10 @@ class _Demo:
         self._config_path = data / "streamer.yaml"
         self._config = _demo_config(found, data, place / "run", self._config_path)
         self._live = LiveStatus(self._config, self._config_path)
-        state = state_directory(self._config)
-        self._simulator = Simulator(market, self._tape, state)
-        self._site = sites.foreground_site(self._config)
+        self._simulator = Simulator(market, self._tape, place)
 
     def record(self, duration_s: float) -> None:
-        """Everything from the start of supervisord to its end."""
+        """Start the simulator and everything that records it, watch, and end in order."""
         timer = Timer(duration_s, self._live.totals)
         what = (
             f"what {self._market.capture} plays" if isinstance(self._market, ReplayedMarket) else "a simulated exchange"
@@ -112,26 +108,31 @@ class _Demo:
                 f"{self._config_path}"
             )
         typer.echo(f"look at it: http://{self._config.monitor.address}/")
-        with (
-            Interruption() as interruption,
-            Foreground(self._site, [self._simulator.program]) as foreground,
-        ):
-            self._point_at(self._simulator.port())
-            foreground.add(sites.wanted_programs(self._config, self._config_path))
-            with Tap(self._config.endpoints.bus_subscribe, ["status."]) as tap, screen() as shown:
-                watch(
-                    foreground,
-                    tap,
-                    shown,
-                    self._live,
-                    is_over=lambda: interruption.requested or timer.has_passed() or self._is_played(),
-                )
-                self._settle(foreground, tap, shown)
-            foreground.shutdown()
+        with Interruption() as interruption, self._simulator as simulator:
+            self._point_at(simulator.port())
+            with (
+                Foreground(self._config, self._config_path) as foreground,
+                Tap(self._config.endpoints.bus_subscribe, ["status."]) as tap,
+            ):
+                self._watch(foreground, tap, interruption, timer)
+                foreground.shutdown(typer.echo)
+
+    def _watch(self, foreground: Foreground, tap: Tap, interruption: Interruption, timer: Timer) -> None:
+        with screen() as shown:
+            watch(
+                foreground,
+                tap,
+                shown,
+                self._live,
+                is_over=lambda: interruption.requested or timer.has_passed() or self._is_played(),
+            )
+            shown.say("stopping: the market stands still until everything that it sent is received")
+            self._settle(foreground, tap, shown)
 
     def judge(self) -> Exit:
         """Compare, print the comparison, and where everything is."""
         faults = audit.unwritten(self._config_path)
+        typer.echo("comparing every row with what the simulator sent")
         streams = truth.verdicts(self._tape, self._data)
         gaps = summary_of(folded(gaps_of_all_days(self._data).rows))
         listed_by = {(symbol, suffix_of(name)): one.listed for (symbol, name), one in gaps.by_stream.items()}
@@ -191,6 +192,7 @@ class _Demo:
         return self._live.totals.messages >= delivered and not self._wants_snapshots()
 
     def _is_played(self) -> bool:
+        self._simulator.check()
         if isinstance(self._market, SeededMarket) or not self._live.totals.messages:
             return False
         return bool(self._simulator.stats()["replay"] == "finished")

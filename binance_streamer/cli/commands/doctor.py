@@ -17,7 +17,7 @@ from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.status.screen import size
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.config.schema import BOUND_ENDPOINTS, DEFAULT_PATH, Config, ConfigError, LoggingConfig, load
 from binance_streamer.deploy.interpreter import module_command
@@ -102,17 +102,17 @@ def _python() -> Check:
 
 
 def _files(config: Config, config_path: Path) -> Check:
-    """Of a supervisord that is asked later; whether one runs now is no fault either way."""
+    """Check that no supervisord is in the way; one that runs is no fault, but it may lack what has changed."""
     supervisor = Supervisor(control_socket(state_directory(config)))
     try:
         supervisor.refuse_a_second()
     except CommandError as error:
         return Check("supervisord", "fail", str(error), "binance-streamer stop, then start")
-    is_running = supervisor.answers()
-    site = sites.site_in_force(config, config_path, supervisor if is_running else None)
-    faults = sites.outdated(site, sites.site_files(site, config, config_path))
-    found = f"{'runs' if is_running else 'does not run'}; its files are " + ("up to date" if not faults else "outdated")
-    return Check("supervisord", "warn" if faults else "ok", found, "binance-streamer apply" if faults else "")
+    if not supervisor.answers():
+        return Check("supervisord", "ok", "does not run")
+    if files.is_current(config, config_path):
+        return Check("supervisord", "ok", "runs, with this configuration")
+    return Check("supervisord", "warn", "runs; the configuration has changed since", "binance-streamer apply")
 
 
 def disks(config: Config) -> Iterator[Check]:

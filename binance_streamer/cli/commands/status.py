@@ -15,11 +15,11 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.status.screen import size
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
-from binance_streamer.deploy.supervisord import SIMULATOR, control_socket, ingest_name, state_directory
+from binance_streamer.deploy.supervisord import control_socket, ingest_name, state_directory
 from binance_streamer.health.gap_files import day_text, gaps_of_day
 from binance_streamer.health.gaps import GapTotals, folded, summary_of
 from binance_streamer.health.judge import processes as expected_processes
@@ -32,13 +32,17 @@ _WIDTH = 200
 
 
 class SupervisedProgram(msgspec.Struct, frozen=True):
-    """A program as supervisord sees it; `state` is supervisord's word, `description` what it adds."""
+    """A program as supervisord sees it; `state` is supervisord's word, `description` what it adds.
+
+    `exit_code` is that of its last end, -1 where a signal ended it.
+    """
 
     name: str
     state: str
     pid: int
     description: str
     uptime_s: float
+    exit_code: int = 0
 
 
 class StatusReport(Snapshot, frozen=True):
@@ -140,8 +144,7 @@ def _print(report: StatusReport) -> None:
 def _tell_what_is_not_applied(config: Config, config_path: Path, report: StatusReport) -> None:
     if report.supervisord_pid is None:
         return
-    site = sites.site_in_force(config, config_path, Supervisor(control_socket(state_directory(config))))
-    if sites.outdated(site, sites.site_files(site, config, config_path)):
+    if not files.is_current(config, config_path):
         typer.echo(f"{config_path} has changed, and runs once it is applied: binance-streamer apply -c {config_path}")
 
 
@@ -154,7 +157,7 @@ def _process_table(report: StatusReport) -> Table:
     ]
     for program in report.programs or unsupervised:
         process = heard.get(program.name)
-        is_well = program.state in ("RUNNING", "") and (process is not None or program.name == SIMULATOR)
+        is_well = program.state in ("RUNNING", "") and process is not None
         cells = (Text(printable(cell)) for cell in _process_cells(program, process))
         table.add_row(*cells, style="" if is_well else "yellow")
     return table
@@ -182,7 +185,7 @@ def _state_text(program: SupervisedProgram, process: ProcessSnapshot | None) -> 
     if program.state not in ("RUNNING", ""):
         return program.description
     if process is None:
-        return "" if program.name == SIMULATOR else "not heard on the bus"
+        return "not heard on the bus"
     return ", ".join(filter(None, (process.state, process.detail)))
 
 

@@ -10,7 +10,6 @@ from binance_streamer.cli.options import ConfigFile, Duration
 from binance_streamer.cli.status.live import LiveStatus
 from binance_streamer.cli.status.problems import failures, lines_of
 from binance_streamer.cli.status.screen import screen
-from binance_streamer.cli.supervisor import files as sites
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, take_in, watch
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
@@ -37,9 +36,7 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
     limit_s = config.selected.run_duration if duration_s is None else duration_s
     live = LiveStatus(config, config_path)
     timer = Timer(limit_s, live.totals)
-    site = sites.foreground_site(config)
-    programs = sites.wanted_programs(config, config_path)
-    with Interruption() as interruption, Foreground(site, programs) as foreground:
+    with Interruption() as interruption, Foreground(config, config_path) as foreground:
         typer.echo(f"recording into {config.storage.output_directory}" + (f" for {limit_s:g} s" if limit_s else ""))
         if config.monitor.enabled:
             typer.echo(f"look at it: http://{config.monitor.address}/")
@@ -48,8 +45,7 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
             with screen() as shown:
                 watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.has_passed())
             reasons = lines_of(failures(live.snapshot()))
-            typer.echo("stopping; what was received is being written")
-            foreground.shutdown()
+            foreground.shutdown(typer.echo)
             take_in(tap, live)  # what processes said at their end
     faults = [*live.totals.losses, *audit.unwritten(config_path)]
     if not live.totals.rows:

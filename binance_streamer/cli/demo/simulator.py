@@ -3,18 +3,21 @@
 import json
 import re
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
 from binance_streamer.cli.demo.captures import CapturedStreams, contents
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.supervisor.die_with_parent import DIE_WITH_PARENT
 from binance_streamer.config.schema import DEFAULT_STREAMS
-from binance_streamer.deploy.interpreter import module_command
-from binance_streamer.deploy.supervisord import SIMULATOR, Program
+from binance_streamer.deploy.interpreter import FLAGS, module_command
 
-_LEASH = Path(__file__).parents[1] / "supervisor" / "die_with_parent.py"
 _LISTEN_S = 30.0
+_END_S = 5.0
 _LEAST_WITH_SPARE = 3
 _SYMBOLS = (
     "BTCUSDT",
@@ -77,25 +80,60 @@ Market = SeededMarket | ReplayedMarket
 
 
 class Simulator:
-    """The simulator as a program under supervisord; started once, never again: its tape is the truth."""
+    """The simulator of a demo, a process of ours that lives as long as the `with` block; its tape is the truth.
 
-    def __init__(self, market: Market, tape: Path, state: Path) -> None:
-        self._control = state / "simulator.sock"
-        self._output = state / "simulator.log"
-        command = module_command("simulator", "--tape", str(tape), "--control", str(self._control), *market.arguments())
-        # tied to supervisord by the leash, for it knows nothing of ours
-        self.program = Program(SIMULATOR, (str(_LEASH), *command), 5, autorestart=False)
+    supervisord does not know it: started again, it would begin another tape.
+    """
+
+    def __init__(self, market: Market, tape: Path, place: Path) -> None:
+        """`tape` is made by it; `place` is for its control socket and for what it prints."""
+        self._control = place / "simulator.sock"
+        self._output = place / "simulator.log"
+        self._command = module_command(
+            "simulator", "--tape", str(tape), "--control", str(self._control), *market.arguments()
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        with self._output.open("wb") as output:
+            # in a session of its own: Ctrl-C is for us alone; and it ends with us, of whom it knows nothing
+            self._process = subprocess.Popen(  # noqa: S603 (our own command line)
+                [sys.executable, *FLAGS, str(DIE_WITH_PARENT), *self._command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def port(self) -> int:
-        """Where it listens, once it does."""
+        """Wait until it listens, and return where."""
         deadline_s = time.monotonic() + _LISTEN_S
-        while time.monotonic() < deadline_s:
-            text = self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
+        text = ""
+        while time.monotonic() < deadline_s and not self._has_ended():
+            text = self._printed()
             found = re.search(r"^listening (\d+)$", text, re.MULTILINE)
             if found:
                 return int(found[1])
             time.sleep(0.05)
         raise CommandError(f"the simulator does not listen: {text.strip() or 'it says nothing'}", Exit.INCOMPLETE)
+
+    def check(self) -> None:
+        """Raise `CommandError` where it has ended by itself."""
+        if self._has_ended():
+            raise CommandError(f"the simulator ended: {self._why_it_ended() or 'it says nothing'}", Exit.INCOMPLETE)
+
+    def _has_ended(self) -> bool:
+        return self._process is not None and self._process.poll() is not None
 
     def command(self, line: str) -> str:
         """What the simulator answers to a one-line command; `CommandError` where it refuses, or is gone."""
@@ -115,8 +153,11 @@ class Simulator:
 
     def _why_it_ended(self) -> str:
         """The last line of its traceback, a full disk perhaps; "" where it left none."""
-        text = self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
+        text = self._printed()
         return text.strip().splitlines()[-1] if "Traceback" in text else ""
+
+    def _printed(self) -> str:
+        return self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
 
     def stats(self) -> dict[str, Any]:
         """What it counts."""

@@ -1,4 +1,4 @@
-"""supervisord: its generated files, its control socket, and its life in the foreground or background.
+"""supervisord: its generated file, its control socket, and its life in the foreground of `up` and `demo`.
 
 Open `control` first.
 """

@@ -6,12 +6,12 @@ import logging
 import socket
 import time
 import xmlrpc.client
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.deploy.supervisord import PID_NAME, SIMULATOR
+from binance_streamer.deploy.supervisord import PID_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -19,7 +19,8 @@ _TIMEOUT_S = 60
 """Of one answer; longer than any program's stopwaitsecs."""
 
 _STOP_PRODUCERS_S = 20
-_SINKS = ("writer", "bus", SIMULATOR)
+_NAMED = 4
+_SINKS = ("writer", "bus")
 """In the order of their end."""
 
 _NOT_RUNNING, _ALREADY_STARTED, _ALREADY_ADDED, _BAD_NAME = 70, 60, 90, 10
@@ -33,11 +34,26 @@ class Process(NamedTuple):
     pid: int
     description: str
     uptime_s: float = 0.0
+    exit_code: int = 0
+    """Of its last end; -1 where a signal ended it."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether there may still be a process."""
+        """Return True if there may still be a process."""
         return self.state in ("RUNNING", "STARTING", "STOPPING")
+
+    @property
+    def trouble(self) -> str:
+        """One line about a program that does not run; empty of one that runs or is starting."""
+        if self.state in ("RUNNING", "STARTING"):
+            return ""
+        if self.state == "EXITED":
+            how = "by a signal" if self.exit_code < 0 else f"with exit code {self.exit_code}"
+            return f"{self.name} ended {how}; supervisord starts it again"
+        if self.state == "BACKOFF":
+            return f"{self.name} ends as soon as it has started; see `binance-streamer logs {self.name}`"
+        why = f": {self.description}" if self.state == "FATAL" and self.description else ""
+        return f"{self.name} is {self.state.lower()}{why}"
 
 
 class Changes(NamedTuple):
@@ -90,11 +106,6 @@ class Supervisor:
         is_ours = is_supervisord and control is not None and control.resolve() == self._control.resolve()
         return pid if is_ours else None
 
-    def configuration(self) -> Path | None:
-        """The file that it was started with; None where that cannot be told."""
-        words = _words(self.pid())
-        return Path(words[words.index("-c") + 1]) if "-c" in words[:-1] else None
-
     def processes(self) -> list[Process]:
         """All programs, by name."""
         found = [_process(info) for info in self._call("getAllProcessInfo")]
@@ -127,21 +138,44 @@ class Supervisor:
         self._call("addProcessGroup", name, unless=_ALREADY_ADDED)
         self.start(name, wait=False)
 
-    def stop_all(self) -> None:
-        """Stop all programs: producers together, then the writer, which has what they sent, then bus and simulator."""
+    def await_running(self, names: Collection[str], within_s: float) -> list[str]:
+        """Wait until these programs run, at most so long; return a line about each that does not run then."""
+        deadline_s = time.monotonic() + within_s
+        while True:
+            found = [process for process in self.processes() if process.name in names]
+            if all(process.state == "RUNNING" for process in found) or time.monotonic() > deadline_s:
+                return [
+                    process.trouble or f"{process.name} is still starting"
+                    for process in found
+                    if process.state != "RUNNING"
+                ]
+            time.sleep(0.1)
+
+    def stop_all(self, say: Callable[[str], None] = lambda _: None) -> None:
+        """Stop all programs: producers together, then the writer, which has what they sent, then the bus.
+
+        `say` takes a line when a step begins, and one a second with the names of the producers that still end.
+        """
         names = [process.name for process in self.processes()]
-        self._stop_together([name for name in names if name not in _SINKS])
+        producers = [name for name in names if name not in _SINKS]
+        say(f"stopping {len(producers)} processes, then the writer, which writes what it has, then the bus")
+        self._stop_together(producers, say)
         for name in _SINKS:
             if name in names:
                 self.stop(name)
+                say(f"{name} has stopped")
 
-    def _stop_together(self, names: Sequence[str]) -> None:
+    def _stop_together(self, names: Sequence[str], say: Callable[[str], None]) -> None:
         for name in names:
             self.stop(name, wait=False)
-        deadline_s = time.monotonic() + _STOP_PRODUCERS_S
-        while time.monotonic() < deadline_s:
-            if not any(process.is_alive for process in self.processes() if process.name in names):
+        begin_s = said_s = time.monotonic()
+        while (now_s := time.monotonic()) < begin_s + _STOP_PRODUCERS_S:
+            alive = [process.name for process in self.processes() if process.is_alive and process.name in names]
+            if not alive:
                 return
+            if now_s > said_s + 1:
+                said_s = now_s
+                say(f"{len(alive)} still stop: {', '.join(alive[:_NAMED])}{', …' if len(alive) > _NAMED else ''}")
             time.sleep(0.1)
 
     def shutdown(self) -> None:
@@ -235,7 +269,8 @@ def _words(pid: int) -> list[str]:
 
 def _process(info: dict[str, Any]) -> Process:
     uptime_s = float(info["now"] - info["start"]) if info["pid"] else 0.0
-    return Process(info["name"], info["statename"], info["pid"], info["description"], uptime_s)
+    exit_code = info.get("exitstatus", 0)
+    return Process(info["name"], info["statename"], info["pid"], info["description"], uptime_s, exit_code)
 
 
 def _shown(arguments: Sequence[Any]) -> str:

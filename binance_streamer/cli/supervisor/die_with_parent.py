@@ -8,7 +8,9 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
+DIE_WITH_PARENT = Path(__file__)
 _PR_SET_PDEATHSIG = 1
 
 

@@ -1,53 +1,35 @@
-"""Supervisord's files on the disk: written atomically, compared, and old ones removed."""
+"""`supervisord.conf` on the disk: written as a whole, and compared with what the configuration says."""
 
 import logging
 import os
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
-from binance_streamer.cli.supervisor.control import Supervisor
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.supervisor.control import Supervisor, configured_socket
 from binance_streamer.config.schema import Config
 from binance_streamer.deploy.digest import kept_file
 from binance_streamer.deploy.supervisord import (
-    SIMULATOR,
+    MAX_SOCKET_PATH_BYTES,
     Program,
     Site,
-    checkout_site,
-    files,
+    control_socket,
+    program_sections,
     programs,
+    site_of,
     state_directory,
+    text_of,
 )
 
 _log = logging.getLogger(__name__)
-
-MAIN = "supervisord.conf"
 
 _SERVICES = Path(__file__).resolve().parents[3] / "services"
 
 
 def built_services() -> set[str]:
-    """The services that are there to start."""
+    """The names of the services that are there to start: `bus`, `writer`, …"""
     return {path.parent.name for path in _SERVICES.glob("*/app.py")}
-
-
-def foreground_site(config: Config) -> Site:
-    """The site of `up` and `demo`: all of it beside the run directory, run by the Python that runs us."""
-    state = state_directory(config)
-    return Site(root=state, include=state / "supervisor.d", state=state, python=sys.executable)
-
-
-def site_in_force(config: Config, config_path: Path, supervisor: Supervisor | None) -> Site:
-    """The site whose files the supervisord that runs has read, else the one that `start` uses."""
-    foreground = foreground_site(config)
-    if supervisor is not None and supervisor.configuration() == foreground.root / MAIN:
-        return foreground
-    return checkout_site(config, config_path)
-
-
-def site_files(site: Site, config: Config, config_path: Path) -> Mapping[Path, str]:
-    """The files of a site with all programs of a configuration."""
-    return files(site, wanted_programs(config, config_path))
 
 
 def wanted_programs(config: Config, config_path: Path) -> list[Program]:
@@ -55,51 +37,82 @@ def wanted_programs(config: Config, config_path: Path) -> list[Program]:
     return programs(config, config_path.resolve(), built_services())
 
 
-def outdated(site: Site, texts: Mapping[Path, str]) -> list[str]:
-    """What is not on the disk as it should be; empty where all is."""
-    faults = [f"{path} is missing or differs" for path, text in texts.items() if _text(path) != text]
-    return faults + [f"{path} is of a program that is no longer configured" for path in _strays(site, texts)]
+def wanted_text(config: Config, config_path: Path) -> str:
+    """The text that `supervisord.conf` must have for this configuration."""
+    return text_of(site_of(config, config_path), wanted_programs(config, config_path))
 
 
-def outdated_programs(site: Site, texts: Mapping[Path, str]) -> set[str]:
-    """Programs whose files are not on the disk as they should be, or should not be there."""
-    differing = {path.stem for path, text in texts.items() if path.parent == site.include and _text(path) != text}
-    return differing | {path.stem for path in _strays(site, texts)}
+def is_current(config: Config, config_path: Path) -> bool:
+    """Return True if `supervisord.conf` is there and says what the configuration says."""
+    return _text(site_of(config, config_path).main) == wanted_text(config, config_path)
 
 
-def write(site: Site, texts: Mapping[Path, str]) -> None:
-    """Bring the disk up to date; a supervisord that reads meanwhile sees old files or new ones, never half of one."""
-    site.include.mkdir(parents=True, exist_ok=True)
-    for path, text in texts.items():
-        if _text(path) != text:
-            write_text(path, text)
-    for path in _strays(site, texts):
-        path.unlink()
-        _log.debug("removed: %s", path)
+def outdated_programs(main: Path, text: str) -> set[str]:
+    """Programs of which the file on the disk says something else than this text, or which only one of the two has."""
+    before, after = program_sections(_text(main) or ""), program_sections(text)
+    return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
 
-def forget_settings(site: Site, wanted: Collection[Program]) -> None:
+def prepare_start(config: Config, config_path: Path) -> Site:
+    """Make all that supervisord needs for its start; raise `CommandError` where it could not listen."""
+    control = control_socket(state_directory(config))
+    if len(str(control).encode()) > MAX_SOCKET_PATH_BYTES:
+        raise CommandError(f"{control} is too long for a unix socket; set a shorter run_directory", Exit.CONFIG)
+    return prepare(config, config_path)
+
+
+def prepare(config: Config, config_path: Path) -> Site:
+    """Make the folder in which supervisord keeps its state, and `supervisord.conf` as the configuration says."""
+    site = site_of(config, config_path)
+    refuse_another_run_directory(site)
+    try:
+        site.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"cannot make {site.state}: {error}; set another run_directory", Exit.CONFIG) from error
+    write_text(site.main, wanted_text(config, config_path))
+    return site
+
+
+def refuse_another_run_directory(site: Site) -> None:
+    """Raise where the run directory has changed, and the old supervisord runs behind its old socket."""
+    before = configured_socket(site.main)
+    if before is not None and before != control_socket(site.state) and Supervisor(before).answers():
+        raise CommandError(
+            f"endpoints.run_directory has changed, and a supervisord runs behind {before}: change it back, run "
+            "`binance-streamer stop`, change it again, then run `binance-streamer start`",
+            Exit.CONFIG,
+        )
+
+
+def environment() -> dict[str, str]:
+    """The environment for supervisord, in whose PATH the Python that runs us comes first: a checkout looks there."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
+
+
+def forget_settings(state: Path, wanted: Collection[Program]) -> None:
     """Delete kept configurations that none of these programs starts with any more."""
-    needed = {kept_file(site.state, program.settings) for program in wanted}
-    for path in set((site.state / "settings").glob("*.yaml")) - needed:
+    needed = {kept_file(state, program.settings) for program in wanted}
+    for path in set((state / "settings").glob("*.yaml")) - needed:
         path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """A file with this text; whoever reads it meanwhile sees the old one."""
+    """Give a file this text, unless it has it; whoever reads it meanwhile sees the old one or the new one."""
+    if _text(path) == text:
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise CommandError(
+            f"cannot write {path}: {error}; copy the configuration into a folder that you may write", Exit.CONFIG
+        ) from error
     _log.debug("written: %s", path)
-
-
-def _strays(site: Site, texts: Mapping[Path, str]) -> list[Path]:
-    """Files of programs that are no longer configured; a demo's simulator is not configured at all."""
-    return sorted(set(site.include.glob("*.conf")) - set(texts) - {site.include / f"{SIMULATOR}.conf"})
 
 
 def _text(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, UnicodeDecodeError):
         return None

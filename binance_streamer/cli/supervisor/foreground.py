@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -15,18 +15,19 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.status.live import LiveStatus, RunTotals
 from binance_streamer.cli.status.problems import lasting_failures
 from binance_streamer.cli.status.screen import Screen
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Supervisor
+from binance_streamer.cli.supervisor.die_with_parent import DIE_WITH_PARENT
 from binance_streamer.client.tap import Tap
+from binance_streamer.config.schema import Config
 from binance_streamer.deploy.interpreter import FLAGS, module_command
-from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, Program, Site, control_socket, files
+from binance_streamer.deploy.supervisord import control_socket, state_directory
 
-_LEASH = Path(__file__).with_name("die_with_parent.py")
 _START_S = 20.0
 _FIRST_MESSAGE_S = 45.0
 """From the beginning of a command: twenty for supervisord, and what connections take on a slow line."""
 _SHUTDOWN_S = 75.0
-"""Of supervisord: the writer's stopwaitsecs, and those of bus and simulator after it."""
+"""Of supervisord: the writer's stopwaitsecs, that of the bus after it, and the producers' before."""
 
 
 class Interruption:
@@ -53,29 +54,28 @@ class Interruption:
 class Foreground:
     """A supervisord that lives as long as the `with` block, and no longer than this process."""
 
-    def __init__(self, site: Site, programs: Collection[Program]) -> None:
-        self.supervisor = Supervisor(control_socket(site.state))
-        self._site = site
-        self._programs = programs
+    def __init__(self, config: Config, config_path: Path) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._state = state_directory(config)
+        self.supervisor = Supervisor(control_socket(self._state))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        site = self._site
-        check_socket_length(site.state)
         self.supervisor.refuse_a_second()
         if self.supervisor.answers():
             raise CommandError(
                 f"a supervisord (pid {self.supervisor.pid()}) runs for this configuration already: "
                 "see `binance-streamer status`, end it with `binance-streamer stop`"
             )
-        site.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sites.write(site, files(site, self._programs))
+        site = files.prepare_start(self._config, self._config_path)
         output = site.state / "supervisord.out"
-        command = module_command("supervisor.supervisord", "-n", "-s", "-c", str(site.root / "supervisord.conf"))
+        command = module_command("supervisor.supervisord", "-n", "-s", "-c", str(site.main))
         with output.open("wb") as file:
             # in a session of its own: Ctrl-C is for us alone, who then stop everything in order
             self._process = subprocess.Popen(  # noqa: S603 (our own command line)
-                [sys.executable, *FLAGS, str(_LEASH), *command],
+                [sys.executable, *FLAGS, str(DIE_WITH_PARENT), *command],
+                env=files.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -91,32 +91,21 @@ class Foreground:
     def check(self) -> None:
         """Raise `CommandError` where supervisord has ended by itself."""
         if self._process is None or self._process.poll() is not None:
-            raise CommandError(f"supervisord ended; see {self._site.state / 'supervisord.log'}", Exit.INCOMPLETE)
+            raise CommandError(f"supervisord ended; see {self._state / 'supervisord.log'}", Exit.INCOMPLETE)
 
     def troubles(self) -> list[str]:
-        """Programs that should run and do not."""
-        return [
-            f"{process.name} is {process.state.lower()}: {process.description}"
-            for process in self.supervisor.processes()
-            if process.state not in ("RUNNING", "STARTING")
-        ]
+        """Return a line about each program that should run and does not."""
+        return [process.trouble for process in self.supervisor.processes() if process.trouble]
 
-    def add(self, programs: Collection[Program]) -> None:
-        """Start programs that it did not have, without waiting for them."""
-        sites.write(self._site, files(self._site, programs))
-        self.supervisor.reread()
-        for program in programs:
-            self.supervisor.learn(program.name)
-
-    def shutdown(self) -> None:
-        """Stop everything, producers first, and supervisord."""
-        self.supervisor.stop_all()
+    def shutdown(self, say: Callable[[str], None]) -> None:
+        """Stop everything, producers first, and supervisord; `say` takes a line for each step."""
+        self.supervisor.stop_all(say)
         self.supervisor.shutdown()
         assert self._process is not None
         try:
             self._process.wait(_SHUTDOWN_S)
         except subprocess.TimeoutExpired:
-            raise CommandError(f"supervisord does not end; see {self._site.state}", Exit.INCOMPLETE) from None
+            raise CommandError(f"supervisord does not end; see {self._state}", Exit.INCOMPLETE) from None
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._end()
@@ -140,14 +129,6 @@ class Foreground:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
-
-
-def check_socket_length(state: Path) -> None:
-    """Raise where the control socket's path is longer than the kernel takes."""
-    if len(str(control_socket(state)).encode()) > MAX_SOCKET_PATH_BYTES:
-        raise CommandError(
-            f"{control_socket(state)} is too long for a unix socket; set a shorter run_directory", Exit.CONFIG
-        )
 
 
 def watch(  # the one loop of `up` and `demo`

@@ -10,13 +10,13 @@ import pytest
 import yaml
 from supervisor.options import ClientOptions, ServerOptions
 
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.compose_file import compose_text
 from binance_streamer.cli.supervisor.control import configured_socket
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import ConfigError
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
-from binance_streamer.deploy.supervisord import checkout_site, control_socket, files
+from binance_streamer.deploy.supervisord import control_socket, site_of, text_of
 from tests.support.data import REPOSITORY
 
 FOLDERS = [
@@ -38,7 +38,7 @@ FOLDERS = [
 YAML = "mode: production\nmodes: {production: {symbols: [{symbol: $UMUSDT}, {symbol: 币安人生USDT}]}}\n"
 
 
-@pytest.mark.parametrize("form", ["checkout", "foreground"])
+@pytest.mark.parametrize("form", ["checkout", "elsewhere"])
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_supervisor_reads_back_what_was_meant(
     tmp_path: Path, folder: str, form: str, monkeypatch: pytest.MonkeyPatch
@@ -48,21 +48,22 @@ def test_supervisor_reads_back_what_was_meant(
     path.parent.mkdir(parents=True)
     path.write_text(YAML, encoding="utf-8")
     config = configuration.load(path)
-    site = checkout_site(config, path) if form == "checkout" else sites.foreground_site(config)
+    site = site_of(config, path)
+    if form == "checkout":
+        site = site._replace(python="python", path=site.root / ".venv" / "bin")
     site.state.mkdir(parents=True)
-    wanted = sites.wanted_programs(config, path)
-    sites.write(site, files(site, wanted))
+    wanted = files.wanted_programs(config, path)
+    files.write_text(site.main, text_of(site, wanted))
 
     options = ServerOptions()
-    main = site.root / "supervisord.conf"
-    options.realize(["-n", "-c", str(main)])
+    options.realize(["-n", "-c", str(site.main)])
     assert Path(options.directory) == site.root
     assert Path(options.pidfile) == site.state / "supervisord.pid"
     assert Path(options.childlogdir) == site.state
     (server,) = options.server_configs
-    assert Path(server["file"]) == control_socket(site.state) == configured_socket(main)
+    assert Path(server["file"]) == control_socket(site.state) == configured_socket(site.main)
     client = ClientOptions()
-    client.realize(["-c", str(main)])
+    client.realize(["-c", str(site.main)])
     assert client.serverurl == f"unix://{control_socket(site.state)}"
     found = {group.process_configs[0].name: group.process_configs[0] for group in options.process_group_configs}
     assert set(found) == {program.name for program in wanted}
@@ -89,7 +90,7 @@ def test_what_its_files_cannot_hold_is_refused_with_advice(tmp_path: Path, folde
     path.write_text(YAML + (f'endpoints: {{run_directory: "{run_directory}"}}\n' if run_directory else ""), "utf-8")
     config = configuration.load(path)
     with pytest.raises(ConfigError, match="rename the folder"):
-        files(checkout_site(config, path), sites.wanted_programs(config, path))
+        text_of(site_of(config, path), files.wanted_programs(config, path))
 
 
 def test_a_certificate_with_a_hostile_name_is_one_word_of_the_shell(tmp_path: Path) -> None:

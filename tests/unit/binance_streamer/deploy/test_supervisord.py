@@ -1,22 +1,25 @@
 import configparser
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.supervisor import files
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.deploy.supervisord import (
     Program,
     Site,
-    checkout_site,
     control_socket,
-    files,
     ingest_name,
     program_name,
+    program_sections,
     programs,
+    site_of,
     state_directory,
+    text_of,
 )
 from tests.support.data import REPOSITORY
 
@@ -93,29 +96,31 @@ def test_a_program_is_named_plainly_or_encoded(given: str, program: str) -> None
     assert program_name(given) == program
 
 
+def in_a_checkout(yaml: Path) -> Site:
+    """The site of this configuration as if our checkout were there."""
+    site = site_of(configuration.load(yaml), yaml)
+    return site._replace(python="python", path=site.root / ".venv" / "bin")
+
+
 def test_a_checkout_may_lie_anywhere(yaml: Path) -> None:
-    config = configuration.load(yaml)
-    texts = files(checkout_site(config, yaml), wanted(yaml))
-    assert sorted(str(path.relative_to(yaml.parents[1])) for path in texts) == [
-        "config/supervisor.d/bus.conf",
-        "config/supervisor.d/ingest-%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT.conf",
-        "config/supervisor.d/ingest-BTCUSDT.conf",
-        "config/supervisor.d/rest.conf",
-        "config/supervisor.d/writer.conf",
-        "supervisord.conf",
+    text = text_of(in_a_checkout(yaml), wanted(yaml))
+    assert list(program_sections(text)) == [
+        "bus",
+        "writer",
+        "rest",
+        "ingest-BTCUSDT",
+        "ingest-%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT",
     ]
-    assert not [path for path, text in texts.items() if str(yaml.parents[1]) in text]
+    assert str(yaml.parents[1]) not in text
 
 
 def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> None:
-    config = configuration.load(yaml)
-    site = checkout_site(config, yaml)
-    worker = parsed(files(site, wanted(yaml))[site.include / "ingest-BTCUSDT.conf"])
-    assert dict(worker["program:ingest-BTCUSDT"]) == {
+    found = parsed(text_of(in_a_checkout(yaml), wanted(yaml)))
+    assert dict(found["program:ingest-BTCUSDT"]) == {
         "command": "python -E -P -X utf8 -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
-        "directory": "%(here)s/../..",
-        "environment": 'PATH="%(here)s/../../.venv/bin:%(ENV_PATH)s",'
-        'BINANCE_STREAMER_SETTINGS="%(here)s/../../var/run.supervisor/settings/d2f7f968bac4.yaml"',
+        "directory": "%(here)s",
+        "environment": 'PATH="%(here)s/.venv/bin:%(ENV_PATH)s",'
+        'BINANCE_STREAMER_SETTINGS="%(here)s/var/run.supervisor/settings/d2f7f968bac4.yaml"',
         "priority": "40",
         "autostart": "true",
         "autorestart": "true",
@@ -125,17 +130,22 @@ def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> Non
         "stopwaitsecs": "15",
         "killasgroup": "true",
         "redirect_stderr": "true",
-        "stdout_logfile": "%(here)s/../../var/run.supervisor/ingest-BTCUSDT.log",
+        "stdout_logfile": "%(here)s/var/run.supervisor/ingest-BTCUSDT.log",
         "stdout_logfile_maxbytes": "1MB",
         "stdout_logfile_backups": "1",
     }
 
 
+def test_elsewhere_programs_are_run_by_the_python_that_runs_us(yaml: Path) -> None:
+    site = site_of(configuration.load(yaml), yaml)
+    bus = parsed(text_of(site, wanted(yaml)))["program:bus"]
+    assert bus["command"] == f"{sys.executable} -E -P -X utf8 -m services.bus -c config/streamer.yaml"
+    assert "PATH=" not in bus["environment"]
+
+
 def test_a_log_has_no_percent_sign_which_supervisor_would_expand(yaml: Path) -> None:
-    config = configuration.load(yaml)
-    site = checkout_site(config, yaml)
-    name = ingest_name("币安人生USDT")
-    section = parsed(files(site, wanted(yaml))[site.include / f"{name}.conf"])[f"program:{name}"]
+    found = parsed(text_of(in_a_checkout(yaml), wanted(yaml)))
+    section = found[f"program:{ingest_name('币安人生USDT')}"]
     assert section["stdout_logfile"].endswith("/ingest-=E5=B8=81=E5=AE=89=E4=BA=BA=E7=94=9FUSDT.log")
     assert (
         section["command"] == "python -E -P -X utf8 -m services.ingest --symbol '币安人生USDT' -c config/streamer.yaml"
@@ -143,34 +153,16 @@ def test_a_log_has_no_percent_sign_which_supervisor_would_expand(yaml: Path) -> 
 
 
 def test_supervisord_listens_on_a_private_socket_alone(yaml: Path) -> None:
-    config = configuration.load(yaml)
-    site = checkout_site(config, yaml)
-    main = parsed(files(site, [])[site.root / "supervisord.conf"])
+    main = parsed(text_of(in_a_checkout(yaml), []))
     assert main["unix_http_server"]["chmod"] == "0700"
     assert "inet_http_server" not in main
     assert main["supervisord"]["umask"] == "027"
-    assert main["include"]["files"] == "config/supervisor.d/*.conf"
-
-
-def test_programs_are_found_in_a_folder_with_a_space(tmp_path: Path) -> None:
-    path = tmp_path / "my checkout" / "my config" / "streamer.yaml"
-    path.parent.mkdir(parents=True)
-    path.write_text("mode: development\nmodes: {development: {symbols: [{symbol: BTCUSDT}]}}\n")
-    config = configuration.load(path)
-    texts = files(checkout_site(config, path), [Program("bus", ("-m", "services.bus"), 10)])
-    for file, text in texts.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    (main,) = [file for file in texts if file.name == "supervisord.conf"]
-    patterns = parsed(texts[main])["include"]["files"].split()  # as supervisor 4.3 does, and joins them to the folder
-    found = [program for pattern in patterns for program in main.parent.glob(pattern)]
-    assert found == [path.parent / "supervisor.d" / "bus.conf"]
 
 
 def test_what_lies_outside_the_site_is_named_absolutely() -> None:
-    site = Site(Path("/a/b"), Path("/a/b/d"), Path("/var/x"), python="/opt/my python/bin/python")
-    texts = files(site, [Program("bus", ("-m", "services.bus", "-c", "/etc/100%.yaml"), 10)])
-    bus = parsed(texts[Path("/a/b/d/bus.conf")])["program:bus"]
+    site = Site(Path("/a/b"), Path("/var/x"), "/opt/my python/bin/python")
+    text = text_of(site, [Program("bus", ("-m", "services.bus", "-c", "/etc/100%.yaml"), 10)])
+    bus = parsed(text)["program:bus"]
     assert bus["command"] == "'/opt/my python/bin/python' -E -P -X utf8 -m services.bus -c /etc/100%%.yaml"
     assert bus["stdout_logfile"] == "/var/x/bus.log"
 
@@ -184,53 +176,56 @@ def test_two_configurations_have_two_control_sockets(tmp_path: Path) -> None:
     assert socket("run2") != socket("run")
 
 
-def test_a_symbol_that_is_removed_takes_its_program_with_it(yaml: Path) -> None:
-    def refresh() -> list[str]:
-        config = configuration.load(yaml)
-        site = checkout_site(config, yaml)
-        texts = files(site, wanted(yaml))
-        sites.write(site, texts)
-        assert sites.outdated(site, texts) == []
-        return sorted(path.name for path in site.include.iterdir())
+def test_a_program_that_changed_came_or_went_is_known_by_its_section(yaml: Path) -> None:
+    config = configuration.load(yaml)
+    site = files.prepare(config, yaml)
+    assert files.is_current(config, yaml)
+    assert files.outdated_programs(site.main, files.wanted_text(config, yaml)) == set()
 
-    before = refresh()
     yaml.write_text(YAML.replace("- symbol: BTCUSDT", "- symbol: SOLUSDT"), encoding="utf-8")
-
-    assert set(before) ^ set(refresh()) == {"ingest-BTCUSDT.conf", "ingest-SOLUSDT.conf"}
-
-
-def test_unchanged_files_are_not_touched(yaml: Path) -> None:
     config = configuration.load(yaml)
-    site = checkout_site(config, yaml)
-    texts = files(site, wanted(yaml))
-    sites.write(site, texts)
-    before = {path: path.stat().st_ino for path in texts}
-    sites.write(site, texts)
-    assert {path: path.stat().st_ino for path in texts} == before
+    assert not files.is_current(config, yaml)
+    found = files.outdated_programs(site.main, files.wanted_text(config, yaml))
+    assert found == {"ingest-BTCUSDT", "ingest-SOLUSDT", "rest", "orderbook", "monitor"}
+    files.prepare(config, yaml)
+    assert files.is_current(config, yaml)
 
 
-def test_a_changed_and_a_stray_file_are_reported(yaml: Path) -> None:
+def test_a_file_of_somebody_else_has_none_of_our_programs(yaml: Path) -> None:
+    site = in_a_checkout(yaml)
+    site.main.write_bytes(b"[program:bus]\xff\n")
     config = configuration.load(yaml)
-    site = checkout_site(config, yaml)
-    texts = files(site, wanted(yaml))
-    sites.write(site, texts)
-    (site.include / "bus.conf").write_text("[program:bus]\n")
-    (site.include / "old.conf").write_text("[program:old]\n")
-    assert sites.outdated(site, texts) == [
-        f"{site.include}/bus.conf is missing or differs",
-        f"{site.include}/old.conf is of a program that is no longer configured",
-    ]
+    text = files.wanted_text(config, yaml)
+    assert not files.is_current(config, yaml)
+    assert files.outdated_programs(site.main, text) == set(program_sections(text))
+
+
+def test_an_unchanged_file_is_not_touched(yaml: Path) -> None:
+    config = configuration.load(yaml)
+    main = files.prepare(config, yaml).main
+    before = main.stat().st_ino
+    assert files.prepare(config, yaml).main.stat().st_ino == before
+
+
+def test_a_folder_that_cannot_be_written_is_said(yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.replace", refuse)
+    with pytest.raises(CommandError, match=r"cannot write .*supervisord\.conf") as refused:
+        files.prepare(configuration.load(yaml), yaml)
+    assert refused.value.code is Exit.CONFIG
 
 
 def committed() -> tuple[Site, Config, Path]:
     path = REPOSITORY / "config" / "streamer.yaml"
     config = configuration.load(path)
-    return checkout_site(config, path), config, path
+    return site_of(config, path), config, path
 
 
-def test_the_committed_files_are_what_the_yaml_generates() -> None:
-    site, config, path = committed()
-    assert sites.outdated(site, sites.site_files(site, config, path)) == []
+def test_the_committed_file_is_what_the_yaml_generates() -> None:
+    _, config, path = committed()
+    assert files.is_current(config, path)
 
 
 def test_supervisord_finds_its_directory_in_a_fresh_checkout() -> None:

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.cli.supervisor import files as sites
+from binance_streamer.cli.supervisor import files
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config, ConfigError
 from binance_streamer.deploy.digest import kept_file, settings_of
-from binance_streamer.deploy.supervisord import checkout_site
 from services.runtime.given_config import given_config
 
 BASE = "base: lower.yaml\nstorage: {output_directory: recorded}\n"
@@ -90,9 +89,9 @@ def test_a_disk_that_keeps_nothing_does_not_stop_it(yaml: Path) -> None:
 def test_copies_that_no_program_names_are_deleted(yaml: Path, kept: Path) -> None:
     given_config(NAME, yaml, kept)
     config = configuration.load(yaml)
-    site = checkout_site(config, yaml)._replace(state=yaml.parent / "var" / "run.supervisor")
-    sites.forget_settings(site, sites.wanted_programs(config, yaml))
+    state = yaml.parent / "var" / "run.supervisor"
+    files.forget_settings(state, files.wanted_programs(config, yaml))
     assert kept.exists()
     yaml.with_name("lower.yaml").write_text(LOWER.replace("bookTicker, ", ""), encoding="utf-8")
-    sites.forget_settings(site, sites.wanted_programs(configuration.load(yaml), yaml))
+    files.forget_settings(state, files.wanted_programs(configuration.load(yaml), yaml))
     assert not kept.exists()

@@ -9,7 +9,7 @@ import pytest
 
 from binance_streamer.cli.errors import CommandError
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Supervisor
-from binance_streamer.deploy.supervisord import PID_NAME, SOCKET_NAME, Site, files
+from binance_streamer.deploy.supervisord import PID_NAME, SOCKET_NAME, Site, text_of
 from tests.support.waiting import eventually
 
 WAIT = "import signal; signal.pause()"
@@ -17,9 +17,9 @@ WAIT = "import signal; signal.pause()"
 
 @pytest.fixture
 def state(place: Path) -> Path:
-    site = Site(root=place, include=place / "supervisor.d", state=place / "state")
+    site = Site(root=place, state=place / "state", python="python")
     site.state.mkdir()
-    (place / "supervisord.conf").write_text(files(site, [])[place / "supervisord.conf"], encoding="utf-8")
+    site.main.write_text(text_of(site, []), encoding="utf-8")
     return site.state
 
 
