@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 from typing import Any
 
 import msgpack
@@ -334,7 +335,7 @@ def test_what_ingest_could_not_route_is_raw_with_its_reason() -> None:
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":123,"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":{},"a":[]}', "b is not a list of [price, quantity]"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":["1,2"],"a":[]}', "b is not a list of [price, quantity]"),
-        (b'{"U":1,"u":2,"pu":0,"T":1,"E":"a\\nb","b":[],"a":[]}', "E holds a control character"),
+        (b'{"U":1,"u":2,"pu":0,"T":1,"E":"a\\nb","b":[],"a":[]}', "E (event_time) is no number"),
         (b'{"U":1,"u":2,"pu":0,"T":1,"E":1,"b":[],"a":[],"x":[\n]}', "a value holds a line break"),
     ],
 )  # fmt: skip
@@ -367,13 +368,111 @@ def test_levels_with_spaces_or_without_quotes_keep_their_digits() -> None:
 
 def test_values_with_commas_quotes_and_escapes_are_csv_cells() -> None:
     event = (
-        b'{"e":"trade","E":1790370834849,"T":1790370834848,"s":"BTCUSDT","t":1,"p":"1,5","q":"a\\"b","X":"\\u0041",'
+        b'{"e":"trade","E":1790370834849,"T":1790370834848,"s":"BTCUSDT","t":1,"p":"1.5","q":"2","X":"1,\\u0041\\"",'
         b'"m":true,"new":{"a": "x,\\n"}}'
     )
     row = row_of("trade", "btcusdt@trade", event)
     cells = cells_of(row)
-    assert (cells["price"], cells["qty"], cells["order_type"]) == ("1,5", 'a"b', "A")
+    assert (cells["price"], cells["qty"], cells["order_type"]) == ("1.5", "2", '1,A"')
     assert cells["extra"] == '{"new":{"a": "x,\\n"}}'
+
+
+NUMBER_FORMS = {
+    "aggtrade": ("btcusdt@aggTrade", {"E": 1, "a": 7, "p": "1", "q": "2", "f": 1, "l": 2, "T": 3, "m": True}),
+    "trade": ("btcusdt@trade", {"E": 1, "T": 2, "t": 1, "p": "1", "q": "1", "X": "MARKET", "m": True}),
+    "bookticker": ("btcusdt@bookTicker", {"u": 1, "b": "1", "B": "2", "a": "3", "A": "4", "T": 5, "E": 6}),
+    "markprice": ("btcusdt@markPrice@1s", {"E": 1, "p": "1", "ap": "1", "i": "1", "P": "1", "r": "0.1", "T": 2}),
+}
+NO_NUMBERS = [
+    "abc",
+    "NaN",
+    "Infinity",
+    '=HYPERLINK("http://x","1")',
+    "\u202e1",
+    "1.2.3",
+    "007",
+    "1,5",
+    " 1",
+    "--1",
+    "+1",
+]
+
+
+def after_others(stream_type: str, **changed: Any) -> dict[str, str]:
+    """The cells of a message behind one of the usual spelling, in which these keys have other values."""
+    stream, usual = NUMBER_FORMS[stream_type]
+    maker, rows = RowMaker(), []
+    for fields in (usual, {**usual, **changed}):
+        event = json.dumps({key: value for key, value in fields.items() if value is not ...}).encode()
+        data = {"symbol": "BTCUSDT", "stream": stream, "recv_ns": RECV_NS, "producer": RUN.producer, "epoch": 77,
+                "seq": 5, "source": "ws", "event": event}  # fmt: skip
+        rows += maker.rows(RUN, 0, [msgpack.packb((stream_type, data))], now_ns=NOW_NS)
+    return cells_of(rows[1])
+
+
+@pytest.mark.parametrize("value", [*NO_NUMBERS, True, None])
+@pytest.mark.parametrize(
+    ("stream_type", "key"), [("aggtrade", "p"), ("trade", "q"), ("bookticker", "A"), ("markprice", "r")]
+)
+def test_a_price_that_is_no_number_is_raw(stream_type: str, key: str, value: object) -> None:
+    cells = after_others(stream_type, **{key: value})
+    assert cells["reason"].startswith(f"{key} ") or cells["reason"] == f"{key} is null, not a plain value"
+    assert json.loads(cells["event"])[key] == value
+
+
+@pytest.mark.parametrize("value", ["1", "-0.5", "1e5", "0", 7, 1.25])
+def test_a_price_that_is_a_number_is_a_cell_in_its_own_spelling(value: object) -> None:
+    assert after_others("bookticker", A=value)["best_ask_qty"] == str(value)
+
+
+def test_a_funding_rate_may_be_an_empty_text() -> None:
+    assert after_others("markprice", r="")["funding_rate"] == ""
+
+
+@pytest.mark.parametrize("value", ["=1+1", "+A", "-A", "@A", "A\u202eB", "A\u0000"])
+def test_a_text_that_a_table_would_run_or_show_otherwise_is_raw(value: str) -> None:
+    assert after_others("trade", X=value)["reason"].startswith("X ")
+
+
+@pytest.mark.parametrize("value", ["yes", "TRUE", 1, "", "null"])
+def test_a_flag_that_is_neither_true_nor_false_is_raw(value: object) -> None:
+    assert after_others("aggtrade", m=value)["reason"] == "m (is_buyer_maker) is neither true nor false"
+
+
+@pytest.mark.parametrize(
+    ("stream_type", "key", "column"), [("markprice", "ap", "mark_price_average"), ("trade", "X", "order_type")]
+)
+def test_an_optional_value_that_is_null_is_an_empty_cell(stream_type: str, key: str, column: str) -> None:
+    without, null = after_others(stream_type, **{key: ...}), after_others(stream_type, **{key: None})
+    assert null[column] == ""
+    assert null == without
+
+
+def test_raw_rows_are_counted_by_stream_and_reason() -> None:
+    maker = RowMaker()
+    for number, (stream, event) in enumerate(
+        [("btcusdt@trade", b"{}"), ("btcusdt@trade", b"{}"), ("btcusdt@aggTrade", b"[")]
+    ):
+        data = {"symbol": "BTCUSDT", "stream": stream, "recv_ns": RECV_NS, "producer": RUN.producer, "epoch": 77,
+                "seq": number + 1, "source": "ws", "event": event}  # fmt: skip
+        stream_type = stream.partition("@")[2].lower()
+        maker.rows(RUN, number, [msgpack.packb((stream_type, data))], now_ns=NOW_NS)
+    maker.rows(RUN, 9, [b"\xc0"], now_ns=NOW_NS)
+    assert maker.raw_counts == {
+        "btcusdt@trade": {"the key t (id) is missing": 2},
+        "btcusdt@aggTrade": {"not a JSON object": 1},
+        "ingest-BTCUSDT": {"not a frame": 1},
+    }
+
+
+def test_counts_of_raw_rows_are_bounded() -> None:
+    maker = RowMaker()
+    for number in range(3000):
+        data = {"symbol": "BTCUSDT", "stream": f"x{number % 300}", "recv_ns": RECV_NS, "producer": RUN.producer,
+                "epoch": 77, "seq": number + 1, "source": "ws", "event": b"{", "reason": f"r{number}"}  # fmt: skip
+        maker.rows(RUN, number, [msgpack.packb(("raw", data))], now_ns=NOW_NS)
+    assert len(maker.raw_counts) == 100
+    assert max(map(len, maker.raw_counts.values())) <= 20
 
 
 def test_another_symbol_or_event_than_the_file_says_is_kept() -> None:
