@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 class RowForm:
     """How a message becomes a row of a recorded file.
 
-    `columns` are (column, key); a key `k.t` is the member t of the object `inner`, k. `levels` are the keys whose value
-    is a list of [price, quantity]. `optional` keys leave an empty cell where an older message lacks them. `day` is the
-    key of the millisecond time that decides the UTC day. A message that is an array has the keys of `array` in their
-    order; `constants` are what its place says of it.
+    `columns` are (column, key); a key `k.t` is the member t of the object `inner`, k. Their values are numbers, in JSON
+    or as text, but for `flags` (true or false), `texts` (words of the exchange) and `levels` (lists of [price,
+    quantity]); a message with anything else is no row. `optional` keys leave an empty cell where they are missing or
+    null. `day` is the key of the millisecond time that decides the UTC day. A message that is an array has the keys
+    of `array` in their order; `constants` are what its place says of it.
     """
 
     columns: tuple[tuple[str, str], ...]
     day: str
     levels: frozenset[str] = frozenset()
+    flags: frozenset[str] = frozenset()
+    texts: frozenset[str] = frozenset()
     optional: frozenset[str] = frozenset()
     inner: str = ""
     array: tuple[str, ...] = ()
@@ -37,11 +40,14 @@ AGG_TRADE = RowForm(
         "event_time=E normal_quantity=nq"
     ),
     day="T",
+    flags=frozenset("m"),
     optional=frozenset({"nq"}),
 )
 TRADE = RowForm(
     columns("id=t price=p qty=q time=T is_buyer_maker=m event_time=E order_type=X"),
     day="T",
+    flags=frozenset("m"),
+    texts=frozenset("X"),
     optional=frozenset({"X"}),
 )
 BOOK_UPDATE = RowForm(
@@ -62,6 +68,8 @@ KLINE = RowForm(
         "last_trade_id=k.L event_time=E"
     ),
     day="k.t",
+    flags=frozenset({"k.x"}),
+    texts=frozenset({"k.B"}),  # "ignore": the exchange may put there what it likes
     inner="k",
 )
 MARK_PRICE = RowForm(
@@ -78,6 +86,7 @@ FORCE_ORDER = RowForm(
         "order_status=o.X last_filled_quantity=o.l accumulated_quantity=o.z transact_time=o.T event_time=E"
     ),
     day="o.T",
+    texts=frozenset({"o.S", "o.o", "o.f", "o.X"}),
     inner="o",
 )
 MINI_TICKER = RowForm(columns("event_time=E close=c open=o high=h low=l volume=v quote_volume=q"), day="E")

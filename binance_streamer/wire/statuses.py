@@ -140,7 +140,8 @@ class WriterStatus(Status, frozen=True):
     commit_s: float = 0.0
     longest_commit_s: float = 0.0
     producers: dict[str, WrittenStatus] = {}
-    raw: dict[str, int] = {}
+    raw: dict[str, dict[str, int]] = {}
+    """Rows in `raw` files since its start: by stream (`btcusdt@aggTrade`), then by reason."""
     disk_free_bytes: int | None = None
     disk_total_bytes: int | None = None
 

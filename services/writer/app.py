@@ -291,8 +291,7 @@ class Writer:
     def _resume(self) -> None:
         check_root(self._root)
         probe(self._root, _ROOM_BYTES)
-        recorder = Recorder(self._config, self._shell.epoch, wall_ns(), self._suspects)
-        recorder.counts = self._counts
+        recorder = Recorder(self._config, self._shell.epoch, wall_ns(), suspects=self._suspects, counts=self._counts)
         try:
             recorder.probe()
         except BlockedError:
@@ -311,7 +310,7 @@ class Writer:
     def _publish_status(self) -> None:
         counts = self._counts
         free_bytes, total_bytes = free_and_total_bytes(self._root)
-        fields: dict[str, Any] = {"producers": {}, "raw": {}, "new_keys": {}}
+        fields: dict[str, Any] = {"producers": {}, "new_keys": {}}
         if self._recorder is not None:
             fields = self._recorder.status()
         self._status.publish(
@@ -322,6 +321,7 @@ class Writer:
                 "gaps": counts.gaps,
                 "streams": counts.streams,
                 "refused": counts.refused,
+                "raw": counts.raw,
                 **self._subscriptions.status(),
                 "commits": self._commits,
                 "commit_s": self._commit_s,

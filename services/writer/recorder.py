@@ -23,7 +23,7 @@ from services.writer.positions import BatchVerdict, Loss, Moved, Positions
 from services.writer.rows.daily_files import DailyFile
 from services.writer.rows.own_rows import MAX_NUMBER
 from services.writer.rows.row_batches import row_batches
-from services.writer.rows.rows import Row, RowMaker, RowRoute, Run
+from services.writer.rows.rows import RawCounts, Row, RowMaker, RowRoute, Run
 from services.writer.store.files import DataFile, DataFiles, SyncWork
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
@@ -61,12 +61,23 @@ class _Buffer:
 class Recorder:
     """Everything between the intake and the disk. After any exception but OSError: `close`, and a new one."""
 
-    def __init__(self, config: Config, epoch: int, now_ns: int, suspects: frozenset[str] = frozenset()) -> None:
-        """Recover what is on the disk; `suspects` are files that were found damaged."""
+    def __init__(
+        self,
+        config: Config,
+        epoch: int,
+        now_ns: int,
+        *,
+        suspects: frozenset[str] = frozenset(),
+        counts: "Counts | None" = None,
+    ) -> None:
+        """Recover what is on the disk.
+
+        `suspects` are files that were found damaged, `counts` the totals of the recorder before this one.
+        """
         self._batch_rows = config.performance.batch_size
         self._run = Run(NAME, epoch)
-        self.counts = Counts()
-        self._maker = RowMaker()
+        self.counts = Counts() if counts is None else counts
+        self._maker = RowMaker(self.counts.raw)
         self._buffers: dict[str, _Buffer] = {}
         self._gaps: list[tuple[bytes, bytes]] = []
         self._files = DataFiles(Path(config.storage.output_directory))
@@ -138,7 +149,6 @@ class Recorder:
         """For the status message."""
         return {
             "producers": self._positions.status(),
-            "raw": self._maker.raw_counts,
             "new_keys": self._maker.new_keys,
             "writer_id": self._positions.writer_id,
         }
@@ -274,6 +284,7 @@ class Counts:
     gaps: int = 0
     streams: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
+    raw: RawCounts = field(default_factory=dict)
 
     def wrote(self, series: str, rows: int, size_bytes: int) -> None:
         """Some rows are in a file now."""

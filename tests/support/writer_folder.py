@@ -6,7 +6,7 @@ from typing import Any
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.wire.frames import Ack
-from services.writer.recorder import Recorder
+from services.writer.recorder import Counts, Recorder
 from services.writer.store.errors import FileDamagedError
 from services.writer.store.files import check_root, make_durable
 from tests.support.configs import write_config
@@ -61,12 +61,13 @@ class WriterFolder:
         self.peers: list[FolderPeer] = []
         self.starts = 0
         self.recorder: Recorder | None = None
+        self.counts = Counts()
 
     def start(self, suspects: frozenset[str] = frozenset()) -> Recorder:
         """Recover what is on the disk, and greet the producers."""
         check_root(self.data)
         self.starts += 1
-        self.recorder = Recorder(self.config, self.starts, time.time_ns(), suspects)
+        self.recorder = Recorder(self.config, self.starts, time.time_ns(), suspects=suspects, counts=self.counts)
         for peer in self.peers:
             self._greet(peer)
         return self.recorder

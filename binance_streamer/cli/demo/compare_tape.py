@@ -116,7 +116,7 @@ def cells(event: bytes, form: RowForm | None) -> list[str]:
 def _cells(members: dict[str, msgspec.Raw], inner: dict[str, msgspec.Raw], form: RowForm) -> Iterator[str]:
     for _, key in form.columns:
         value = inner.get(key.partition(".")[2]) if "." in key else members.get(key)
-        if value is None:
+        if value is None or (key in form.optional and bytes(value) == b"null"):
             yield ""
         elif key in form.levels:
             yield bytes(value).replace(b'"', b"").decode()

@@ -5,7 +5,7 @@ is not the row form's is a `RowFault`, never a guess.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -26,13 +26,20 @@ _decode_levels = msgspec.json.Decoder(list[tuple[Raw, Raw]]).decode
 EXPECTED_KEYS = frozenset({"st", "ps"})
 """No column has them and every message does (since 2026-06-30): kept in `extra`, but not news."""
 
-# Numbers, true, false and words in upper case; a lower-case n is not among them, so a null never passes.
-_PLAIN = b'0123456789.-+ABCDEFGHIJKLMNOPQRSTUVWXYZ_truefals",'
+_DIGITS = b'0123456789.-"'
+"""What differs between two messages of one shape: digits, signs, and quotes."""
 _QUOTE = b'"'
+_EMPTY_TEXT = b'""'
+_FLAGS = frozenset({b"true", b"false"})
+_FORMULA_STARTS = ("=", "+", "-", "@")
+"""What a spreadsheet takes for a formula; no word of the exchange begins so."""
 _is_number = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
-_has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
+has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]").search
+"""Finds what ends a line or makes a text look other than it is: control characters, and marks of its direction."""
 
 _MAX_REMEMBERED_EXTRAS = 1000
+_MAX_SHAPES = 1000
+"""Of one stream: signs of numbers times texts; 30 are usual."""
 _MAX_LAYOUTS = 32
 """Messages from which the layout is learned; in a stream that changes its spelling more often it would not pay."""
 _MAX_NEW_KEYS = 20
@@ -66,15 +73,19 @@ class CellReader:
         self._scalars = scalars
         self._levels = levels
         self._optional = form.optional
-        self._commas = len(scalars) - 1
+        self._flags = form.flags
+        self._texts = form.texts
         self._pick = itemgetter(*(key for _, key in scalars))
+        others, texts = ([key for _, key in scalars if (key in form.texts) is wanted] for wanted in (False, True))
+        self._pick_others, self._pick_texts = _picker(others), _picker(texts or others)
+        self._shapes: set[bytes] = set()
         self._day = form.day
         self._columns = frozenset(key for _, key in form.columns)
         self._implied = {key: Raw(value) for key, value in implied.items()}
         self._form = form
         self._layout: Layout | None = None
         self._layouts_left = _MAX_LAYOUTS if len(levels) == 2 and not form.inner else 0
-        self._remembered_extras: dict[tuple[tuple[str, ...], bytes], bytes] = {}
+        self._remembered_extras: dict[tuple[str | bytes, ...], bytes] = {}
         self.new_keys: set[str] = set()
 
     def lines(self, messages: MessageColumns[Known], epoch: int) -> Lines | None:
@@ -126,33 +137,58 @@ class CellReader:
             joined = b",".join(self._pick(members))
         except KeyError:
             return self._scalar_cells_one_by_one(members)
-        if joined.count(b",") == self._commas and not joined.translate(None, _PLAIN) and b'""' not in joined:
-            return joined.replace(_QUOTE, b"")
-        return self._scalar_cells_one_by_one(members)
+        bare = joined.replace(_QUOTE, b"")
+        if self._texts:
+            others = b",".join(self._pick_others(members))
+            shape = others.translate(None, _DIGITS) + b",".join(self._pick_texts(members))
+            numbers = others.replace(_QUOTE, b"")
+        else:
+            shape, numbers = joined.translate(None, _DIGITS), bare
+        if shape in self._shapes and is_json(b"[" + numbers + b"]"):
+            return bare
+        cells = self._scalar_cells_one_by_one(members)
+        if cells == bare and b"null" not in shape and len(self._shapes) < _MAX_SHAPES:
+            self._shapes.add(shape)
+        return cells
 
     def _scalar_cells_one_by_one(self, members: _Members) -> bytes:
-        cells = []
-        for column, key in self._scalars:
-            value = members.get(key)
-            if value is not None:
-                cells.append(_scalar_cell(bytes(value), key))
-            elif key in self._optional:
-                cells.append(b"")
-            else:
-                raise RowFault(f"the key {key} ({column}) is missing")
-        return b",".join(cells)
+        return b",".join([self._scalar_cell(members, column, key) for column, key in self._scalars])
+
+    def _scalar_cell(self, members: _Members, column: str, key: str) -> bytes:
+        raw = members.get(key)
+        if raw is None or (key in self._optional and bytes(raw) == b"null"):
+            if key in self._optional:
+                return b""
+            raise RowFault(f"the key {key} ({column}) is missing")
+        value = bytes(raw)
+        if value[:1] in b"[{n":
+            raise RowFault(f"{key} is {value[:20].decode(errors='replace')}, not a plain value")
+        text = _decode_text(value) if value[:1] == _QUOTE else value.decode()
+        if key in self._texts:
+            if text.startswith(_FORMULA_STARTS):
+                raise RowFault(f"{key} ({column}) begins like a formula")
+            return text_cell(text, key)
+        cell = text.encode()
+        if key in self._flags:
+            if cell not in _FLAGS:
+                raise RowFault(f"{key} ({column}) is neither true nor false")
+        elif not _is_number(cell):
+            if cell:
+                raise RowFault(f"{key} ({column}) is no number")
+            return _EMPTY_TEXT
+        return cell
 
     def _extra_cell(self, members: _Members) -> bytes:
         implied = self._implied
         known = self._columns
-        extra = [item for item in members.items() if item[0] not in known and implied.get(item[0]) != item[1]]
+        extra = [key for key in members if key not in known and implied.get(key) != members[key]]
         if not extra:
             return b""
-        values = b",".join([value for _, value in extra])
-        remembered = (tuple([key for key, _ in extra]), values)
+        values = b",".join([members[key] for key in extra])
+        remembered: tuple[str | bytes, ...] = (*extra, values)
         cell = self._remembered_extras.get(remembered)
         if cell is None:
-            cell = self._new_extra_cell(extra)
+            cell = self._new_extra_cell([(key, members[key]) for key in extra])
             if len(self._remembered_extras) < _MAX_REMEMBERED_EXTRAS and len(values) < 200:
                 self._remembered_extras[remembered] = cell
         return cell
@@ -170,6 +206,14 @@ class CellReader:
         if inner:
             outer.append(msgspec.json.encode(self._inner) + b":{" + b",".join(inner) + b"}")
         return quoted(b"{" + b",".join(outer) + b"}")
+
+
+def _picker(keys: Sequence[str]) -> Callable[[_Members], Iterable[Raw]]:
+    """Return a function that gets the values of these keys, that of a single one twice.
+
+    `itemgetter` gives a tuple only for two keys and more; nothing here minds a value that comes twice.
+    """
+    return itemgetter(*keys) if len(keys) > 1 else itemgetter(*keys, *keys)
 
 
 def level_cell(levels: bytes, key: str) -> bytes:
@@ -205,18 +249,9 @@ def _bare_number(value: bytes, key: str) -> bytes:
     return bare
 
 
-def _scalar_cell(value: bytes, key: str) -> bytes:
-    first = value[:1]
-    if first == _QUOTE:
-        return text_cell(_decode_text(value), key)
-    if first in b"[{n":
-        raise RowFault(f"{key} is {value[:20].decode(errors='replace')}, not a plain value")
-    return value
-
-
 def text_cell(text: str, what: str) -> bytes:
     """A text as a CSV cell; the empty text is `""`, unlike a value that is missing."""
-    if _has_control(text):
+    if has_control(text):
         raise RowFault(f"{what} holds a control character")
     if not text:
         return b'""'

@@ -4,7 +4,6 @@ Every frame becomes exactly one line. What has no row form is a line of a `raw` 
 """
 
 import base64
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from binance_streamer.exchange.stream_types import event_name, file_stem, rest_r
 from binance_streamer.exchange.streams import stream_from_name, stream_variant
 from binance_streamer.wire.frames import Topic
 from services.runtime.delivery.events import EventFrames, MessageColumns, head_of, read_frames
-from services.writer.rows.cells import CellReader, RowFault, quoted, text_cell
+from services.writer.rows.cells import CellReader, RowFault, has_control, quoted, text_cell
 from services.writer.rows.daily_files import DailyFile, daily_file, day_of, is_free_stem, raw_folder, root_file
 from services.writer.rows.own_rows import (
     MAX_NUMBER,
@@ -37,7 +36,8 @@ RAW_HEADER = b"stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source
 _MAX_REMEMBERED = 20_000
 _MAX_REMEMBERED_HEADS = 20_000
 """Streams times connections, of all runs; both come and go for months."""
-_has_control = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
+_MAX_RAW_STREAMS, _MAX_RAW_REASONS, _MAX_COUNTED_NAME = 100, 10, 100
+"""Counted apart in the status message, which goes over the bus every second."""
 
 EXCHANGE_INFO = "exchange_info"
 EXCHANGE_SYMBOL = "EXCHANGE"
@@ -68,6 +68,10 @@ class Row(NamedTuple):
     stream: str
     recv_ns: int
     event: bytes | None
+
+
+RawCounts = dict[str, dict[str, int]]
+"""Raw rows by the exchange's name of their stream and by reason; those of no stream by symbol, or else by producer."""
 
 
 class RowRoute:
@@ -131,8 +135,9 @@ class RowRoute:
 class RowMaker:
     """Makes the rows of frames; remembers routes, and counts what was new or had no form."""
 
-    def __init__(self) -> None:
-        self.raw_counts: dict[str, int] = {}
+    def __init__(self, raw_counts: RawCounts | None = None) -> None:
+        """`raw_counts`: those of a maker before this one, which are counted on."""
+        self.raw_counts: RawCounts = {} if raw_counts is None else raw_counts
         self._routes: dict[tuple[str, str, str], RowRoute] = {}
         self._heads: dict[Run, dict[bytes, RowRoute]] = {}  # what frames of one connection and route begin with
         self._decode = msgspec.msgpack.Decoder(tuple[str, OwnData]).decode
@@ -228,7 +233,7 @@ class RowMaker:
         """Remember what a frame begins with, if it is spelt as most are."""
         heads = self._heads.get(run, {})
         head = head_of(frame)
-        if head in heads or data.event is None or _has_control(route.stream):
+        if head in heads or data.event is None or has_control(route.stream):
             return
         try:
             connection = whole_frame(frame).get("connection")
@@ -275,12 +280,10 @@ class RowMaker:
         return Row(target, line, target.series, data.epoch, data.seq, topic, data.stream, data.recv_ns, event)
 
     def _raw(self, run: Run, frame: bytes, stream_type: str, data: OwnData, *, reason: str) -> Row:
-        counted = reason.split(":", 1)[0][:60]
-        if counted in self.raw_counts or len(self.raw_counts) < 100:
-            self.raw_counts[counted] = self.raw_counts.get(counted, 0) + 1
+        self._count_raw(data.stream or data.symbol or run.producer, reason)
         event = data.event if data.event is not None else frame
         stream, source = data.stream, data.source
-        if _has_control(stream_type + stream + source):
+        if has_control(stream_type + stream + source):
             event, stream_type, stream, source = frame, "", "", ""
         topic = None
         if stream_type and symbol_fault(data.symbol) is None and (data.producer, data.epoch) == run:
@@ -301,6 +304,16 @@ class RowMaker:
         target = daily_file(folder, "raw", day_of(None, data.recv_ns), RAW_HEADER)
         identity = raw_identity(target.series, stream_type, stream)
         return Row(target, line, identity, data.epoch, data.seq, topic, data.stream, data.recv_ns, data.event)
+
+    def _count_raw(self, stream: str, reason: str) -> None:
+        reasons = self.raw_counts.get(stream[:_MAX_COUNTED_NAME])
+        if reasons is None:
+            if len(self.raw_counts) >= _MAX_RAW_STREAMS:
+                return
+            reasons = self.raw_counts[stream[:_MAX_COUNTED_NAME]] = {}
+        kind = reason.split(":", 1)[0][:60]
+        if kind in reasons or len(reasons) < _MAX_RAW_REASONS:
+            reasons[kind] = reasons.get(kind, 0) + 1
 
 
 _SPACE_FOR_LINE_BREAK = bytes.maketrans(b"\r\n", b"  ")  # outside of strings, where JSON allows no raw line break
@@ -358,4 +371,4 @@ def _raw_text(event: bytes) -> tuple[bytes, bytes]:
 
 
 def _without_control(text: str) -> str:
-    return "".join(" " if _has_control(character) else character for character in text)
+    return "".join(" " if has_control(character) else character for character in text)

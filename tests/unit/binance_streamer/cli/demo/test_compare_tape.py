@@ -76,6 +76,11 @@ def test_the_inside_of_a_kline_is_found() -> None:
     assert cells(event, row_form("kline")) == expected
 
 
+def test_an_optional_value_that_is_null_is_an_empty_cell() -> None:
+    event = b'{"E":9,"p":"1","ap":null,"i":"2","P":"3","r":"","T":4}'
+    assert cells(event, row_form("markprice")) == ["9", "1", "", "2", "3", "", "4"]
+
+
 def repaired(number: int, price: str = "1.50") -> str:
     return f"{number},{price},2,1,2,4,true,,,9,9,{number},rest,\n"
 
