@@ -27,12 +27,12 @@ EXPECTED_KEYS = frozenset({"st", "ps"})
 """No column has them and every message does (since 2026-06-30): kept in `extra`, but not news."""
 
 _DIGITS = b'0123456789.-"'
-"""What differs between two messages of one shape: digits, signs, and quotes."""
+"""Left out of the shape of a message, because two messages of one shape differ in them: digits, signs, and quotes."""
 _QUOTE = b'"'
 _EMPTY_TEXT = b'""'
 _FLAGS = frozenset({b"true", b"false"})
 _FORMULA_STARTS = ("=", "+", "-", "@")
-"""What a spreadsheet takes for a formula; no word of the exchange begins so."""
+"""A spreadsheet takes a text that begins so for a formula; no word of the exchange does."""
 _is_number = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?").fullmatch
 has_control = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]").search
 """Finds what ends a line or makes a text look other than it is: control characters, and marks of its direction."""
