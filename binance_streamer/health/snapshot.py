@@ -87,8 +87,8 @@ class Snapshot(_Part, frozen=True):
     symbols: tuple[SymbolSnapshot, ...]
     processes: tuple[ProcessSnapshot, ...]
     gaps: GapTotals
-    raw_rows: dict[str, int]
-    """Rows that the writer kept as they came because it could not read them, by reason."""
+    raw_rows: dict[str, dict[str, int]]
+    """Rows that the writer kept as they came because it could not read them, by stream, then by reason."""
     backlog_bytes: int
     backlog_s: float
     data_directory: str
