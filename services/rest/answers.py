@@ -1,67 +1,23 @@
-"""The requests that we make, and what their answers mean."""
+"""What the answers of the exchange mean: their status, their headers, and the few values that we read of a body."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
-from urllib.parse import quote
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.rest import MOST_AGG_TRADES, rest_rows, span_of, step_of
+from binance_streamer.exchange.rest import rest_rows
 from services.rest.market.clock_offset import Sample
 from services.rest.schedule.backfill_queue import BackfillRequest
-from services.rest.schedule.pacing import HEAVY_WEIGHT
-from services.rest.schedule.snapshot_queue import QueuedSnapshot
 from services.runtime.retry import STAND_DOWN_S
 
-Kind = Literal["time", "exchange_info", "trading_schedule", "depth", "repair"]
 Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]
 """refused: this request is wrong, others are welcome. banned: send nothing for a while. forbidden: this address is not
 served. trouble: try again later."""
 
+Shape = TypeVar("Shape")
 _WEIGHT_HEADER = "X-MBX-USED-WEIGHT-1M"
 _SHOWN_BYTES = 200
-
-
-class RestRequest(NamedTuple):
-    """A GET; `wanted` says for whom, where it is a snapshot, and `repair` what is missing. Weights: facts page §4, read
-    2026-11-22."""
-
-    kind: Kind
-    path: str
-    weight: int
-    wanted: QueuedSnapshot | None = None
-    repair: BackfillRequest | None = None
-
-
-TIME = RestRequest("time", "/fapi/v1/time", 1)
-EXCHANGE_INFO = RestRequest("exchange_info", "/fapi/v1/exchangeInfo", 1)
-TRADING_SCHEDULE = RestRequest("trading_schedule", "/fapi/v1/tradingSchedule", 5)
-
-
-def depth_path(symbol: str) -> str:
-    """Path and query of a depth snapshot; also the `stream` that its frames carry."""
-    return f"/fapi/v1/depth?symbol={quote(symbol, safe='')}&limit=1000"
-
-
-def depth_request(wanted: QueuedSnapshot) -> RestRequest:
-    """A snapshot of 1000 levels a side, the most that there are."""
-    return RestRequest("depth", depth_path(wanted.symbol), HEAVY_WEIGHT, wanted)
-
-
-def repair_request(wish: BackfillRequest) -> RestRequest:
-    """The first page of what is missing."""
-    stream = wish.stream
-    symbol = quote(stream.symbol, safe="")
-    step = step_of(stream)
-    count = (min(wish.to_id, wish.from_id + span_of(stream)) - wish.from_id) // step
-    if stream.stream_type == "kline":
-        query = f"interval={stream.variant}&startTime={wish.from_id + step}&endTime={wish.to_id}&limit={max(1, count)}"
-        return RestRequest("repair", f"/fapi/v1/klines?symbol={symbol}&{query}", 1 if count < 100 else 2, repair=wish)
-    query = f"fromId={wish.from_id + 1}&limit={count}"
-    if wish.since_ms is not None:
-        query = f"startTime={wish.since_ms}&limit={MOST_AGG_TRADES}"
-    return RestRequest("repair", f"/fapi/v1/aggTrades?symbol={symbol}&{query}", HEAVY_WEIGHT, repair=wish)
 
 
 class RestAnswer(NamedTuple):
@@ -100,11 +56,19 @@ class _ErrorBody(msgspec.Struct):
     msg: str = ""
 
 
+def decode(body: bytes, shape: type[Shape], what: str) -> Shape:
+    """Return the JSON as a value of this type; raise `AnswerError`, which says `what` was expected and what came."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise AnswerError(f"expected {what}: {error}; got {body[:_SHOWN_BYTES]!r}") from error
+
+
 def refusal(answer: RestAnswer) -> str:
     """The exchange's own words where it does not give what was asked for."""
     try:
-        found = msgspec.json.decode(answer.body, type=_ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = decode(answer.body, _ErrorBody, "an error")
+    except AnswerError:
         return f"status {answer.status}"
     return f"{found.code} {found.msg}"[:_SHOWN_BYTES]
 
@@ -130,29 +94,23 @@ def used_weight(answer: RestAnswer) -> int | None:
 
 def read_snapshot(answer: RestAnswer) -> DepthAnswer:
     """A depth answer, checked as JSON; raises `AnswerError`."""
-    try:
-        return msgspec.json.decode(answer.body, type=DepthAnswer)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerError(f"expected a depth snapshot: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
+    return decode(answer.body, DepthAnswer, "a depth snapshot")
 
 
-def has_rows(answer: RestAnswer, wish: BackfillRequest) -> bool:
+def has_rows(answer: RestAnswer, missing: BackfillRequest) -> bool:
     """Whether there are rows for a gap in it; raises `AnswerError` for what are none, or were not asked for."""
     try:
-        rows = rest_rows(wish.stream, answer.body)
+        rows = rest_rows(missing.stream, answer.body)
     except ExchangeError as error:
         raise AnswerError(f"{error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
-    if rows and wish.since_ms is None and rows[0].last_id <= wish.from_id:
-        raise AnswerError(f"expected ids above {wish.from_id}, got {rows[0].last_id}")
+    if rows and missing.since_ms is None and rows[0].last_id <= missing.from_id:
+        raise AnswerError(f"expected ids above {missing.from_id}, got {rows[0].last_id}")
     return bool(rows)
 
 
 def read_clock_sample(answer: RestAnswer) -> Sample:
     """The exchange's time between our two stamps; raises `AnswerError`."""
-    try:
-        server_ms = msgspec.json.decode(answer.body, type=_Time).serverTime
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerError(f"expected a server time: {error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
+    server_ms = decode(answer.body, _Time, "a server time").serverTime
     return Sample(server_ms, answer.requested_ns, answer.recv_ns)
 
 

@@ -1,16 +1,17 @@
 """The frames that the REST process makes, and the requests that it understands."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.wire.frames import WireError, decode_frame
-from services.rest.answers import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, DepthAnswer, RestAnswer, depth_path
+from services.rest.answers import DepthAnswer, RestAnswer
 from services.rest.market.clock_offset import Measurement, Step
 from services.rest.market.trading_hours import Range
+from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, depth_path
 from services.rest.schedule.backfill_queue import BackfillRequest
 from services.runtime.gaps.drafts import Draft
 
@@ -18,6 +19,20 @@ EXCHANGE = "EXCHANGE"
 """In place of a symbol, for what concerns all of them."""
 _REASON_CHARACTERS = 60
 _GAP_ID_CHARACTERS = 120
+
+
+class FrameSink(Protocol):
+    """The part of `Producer` that this process uses, so that its parts can be tested without one."""
+
+    @property
+    def is_full(self) -> bool:
+        """True while nothing can be journalled."""
+
+    def append(self, drafts: Sequence[Draft]) -> bool:
+        """Journal and publish these."""
+
+    def publish_live(self, draft: Draft) -> None:
+        """Publish this, and record it nowhere."""
 
 
 class SnapshotRequest(NamedTuple):
@@ -38,7 +53,7 @@ def read_request(parts: Sequence[bytes]) -> SnapshotRequest | BackfillRequest:
     fault = symbol_fault(data["symbol"])
     if fault:
         raise WireError(f"request: the symbol {data['symbol']!r:.80} {fault}")
-    return _snapshot_request(data) if data["stream"] == "depth_snapshot" else _repair_wish(data)
+    return _snapshot_request(data) if data["stream"] == "depth_snapshot" else _backfill_request(data)
 
 
 def _snapshot_request(data: Mapping[str, Any]) -> SnapshotRequest:
@@ -48,7 +63,7 @@ def _snapshot_request(data: Mapping[str, Any]) -> SnapshotRequest:
     return SnapshotRequest(data["symbol"], reason[:_REASON_CHARACTERS], last_update_id)
 
 
-def _repair_wish(data: Mapping[str, Any]) -> BackfillRequest:
+def _backfill_request(data: Mapping[str, Any]) -> BackfillRequest:
     name, gap_id = data["stream"], data.get("gap_id")
     ids: list[Any] = [data.get(key) for key in ("from_id", "to_id", "from_ns")]
     try:
@@ -58,19 +73,19 @@ def _repair_wish(data: Mapping[str, Any]) -> BackfillRequest:
         raise WireError(f"request: expected a depth_snapshot or a stream that REST has: {error!s:.80}") from error
     if stream.symbol != data["symbol"] or type(gap_id) is not str or not all(map(_is_id, ids)):
         raise WireError(f"request: expected a gap_id, from_id, to_id and from_ns, got {gap_id!r:.40}, {ids!r:.80}")
-    wish = BackfillRequest(stream, gap_id[:_GAP_ID_CHARACTERS], *ids)
-    if wish.to_id < wish.from_id + step:
-        raise WireError(f"request: expected at least one row between {wish.from_id} and {wish.to_id}")
-    return wish
+    missing = BackfillRequest(stream, gap_id[:_GAP_ID_CHARACTERS], *ids)
+    if missing.to_id < missing.from_id + step:
+        raise WireError(f"request: expected at least one row between {missing.from_id} and {missing.to_id}")
+    return missing
 
 
 def _is_id(value: object) -> bool:
     return type(value) is int and -1 <= value < 1 << 63
 
 
-def repair_draft(wish: BackfillRequest, answer: RestAnswer, path: str, *, refusal: str) -> Draft:
-    """The answer to a wish for missing rows: the body as it came, nothing of it where it is refused."""
-    stream = wish.stream
+def backfill_draft(missing: BackfillRequest, answer: RestAnswer, path: str, *, refusal: str) -> Draft:
+    """Make the answer to a request for missing rows: the body as it came, nothing of it where it is refused."""
+    stream = missing.stream
     data = {
         "symbol": stream.symbol,
         "stream": stream.name,
@@ -79,9 +94,9 @@ def repair_draft(wish: BackfillRequest, answer: RestAnswer, path: str, *, refusa
         "connection": 0,
         "requested_ns": answer.requested_ns,
         "path": path,
-        "gap_id": wish.gap_id,
-        "from_id": wish.from_id,
-        "to_id": wish.to_id,
+        "gap_id": missing.gap_id,
+        "from_id": missing.from_id,
+        "to_id": missing.to_id,
         "refusal": refusal,
         "event": b"[]" if refusal else answer.body,
     }
@@ -91,17 +106,17 @@ def repair_draft(wish: BackfillRequest, answer: RestAnswer, path: str, *, refusa
 def snapshot_draft(symbol: str, answer: RestAnswer, snapshot: DepthAnswer) -> Draft:
     """A depth snapshot, the body byte for byte."""
     reading = Reading(None, snapshot.lastUpdateId, snapshot.E)
-    return Draft("depth_snapshot", symbol, "", _recorded(symbol, depth_path(symbol), answer, answer.body), reading)
+    return Draft("depth_snapshot", symbol, "", _recorded(symbol, depth_path(symbol).text, answer, answer.body), reading)
 
 
 def exchange_info_draft(answer: RestAnswer, event: bytes) -> Draft:
     """A change of what the exchange lists, or the whole list at first."""
-    return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, EXCHANGE_INFO.path, answer, event))
+    return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, EXCHANGE_INFO.text, answer, event))
 
 
 def trading_schedule_draft(answer: RestAnswer) -> Draft:
     """The hours of the markets behind TradFi contracts, the body byte for byte, among what the exchange lists."""
-    return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, TRADING_SCHEDULE.path, answer, answer.body))
+    return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, TRADING_SCHEDULE.text, answer, answer.body))
 
 
 def offset_draft(measured: Measurement) -> Draft:
@@ -123,7 +138,7 @@ def step_draft(step: Step) -> Draft:
 
 
 def _clock_draft(source: str, recv_ns: int, fields: Mapping[str, object]) -> Draft:
-    data = {"symbol": EXCHANGE, "stream": TIME.path, "recv_ns": recv_ns, "source": source, **fields}
+    data = {"symbol": EXCHANGE, "stream": TIME.text, "recv_ns": recv_ns, "source": source, **fields}
     return Draft("clock", EXCHANGE, "", data)
 
 
@@ -131,7 +146,7 @@ def symbol_status_draft(symbol: str, status: str, recv_ns: int, off_session: Seq
     """Whether a symbol is TRADING, or what else, and when the market that it follows is closed."""
     data = {
         "symbol": symbol,
-        "stream": EXCHANGE_INFO.path,
+        "stream": EXCHANGE_INFO.text,
         "recv_ns": recv_ns,
         "source": "rest",
         "status": status,

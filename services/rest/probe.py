@@ -10,9 +10,10 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.wire.check_lines import Check, line_of
 from services.rest import state
-from services.rest.answers import TIME, AnswerError, RestAnswer, read_clock_sample, shown, used_weight, verdict
+from services.rest.answers import AnswerError, RestAnswer, read_clock_sample, shown, used_weight, verdict
 from services.rest.app import DEFAULT_WEIGHT_LIMIT, STATE_FILE
 from services.rest.client import Client
+from services.rest.paths import TIME
 from services.runtime.clock import wall_ns
 from services.runtime.network.reachable import check_addresses
 
@@ -49,7 +50,7 @@ def probe(config: Config) -> list[Check]:
     addresses = check_addresses(url, timeout_s=config.network.connect_timeout)
     client = Client(config.network, wall_ns)
     try:
-        answer = client.get(TIME.path)
+        answer = client.get(TIME.text)
     finally:
         client.close()
     found = verdict(answer)

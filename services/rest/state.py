@@ -1,12 +1,16 @@
 """What survives a restart, in the run directory: the pace, and the symbols that were recorded last."""
 
+import logging
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import msgspec
 
-from services.rest.schedule.pacing import SavedPace
+from services.rest.schedule.pacing import Pace, SavedPace
 from services.runtime.atomic_write import write_whole
+from services.runtime.clock import wall_ns
+
+_log = logging.getLogger(__name__)
 
 
 class StateError(ValueError):
@@ -32,12 +36,12 @@ class RestState(NamedTuple):
     taken_ms: dict[str, int]
 
 
-def save(path: Path, state: RestState, wall_ns: int) -> None:
+def save(path: Path, state: RestState, now_ns: int) -> None:
     """Replace the file in one step; OSError where the disk refuses."""
-    write_whole(path, msgspec.json.encode(_File(wall_ns, *state.pace, state.taken_ms)))
+    write_whole(path, msgspec.json.encode(_File(now_ns, *state.pace, state.taken_ms)))
 
 
-def load(path: Path, wall_ns: int) -> tuple[RestState, float] | None:
+def load(path: Path, now_ns: int) -> tuple[RestState, float] | None:
     """The saved state and the seconds since then, None without a file; StateError when it is damaged.
 
     A wall clock that was set back counts as no time passed: the stand-down lasts longer then, never shorter.
@@ -50,7 +54,7 @@ def load(path: Path, wall_ns: int) -> tuple[RestState, float] | None:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StateError(f"{path}: {error}") from error
     state = RestState(SavedPace(file.stand_down_s, file.sent, file.reported), file.taken_ms)
-    return state, max(0.0, (wall_ns - file.written_ns) / 1e9)
+    return state, max(0.0, (now_ns - file.written_ns) / 1e9)
 
 
 def read_whole(path: Path) -> bytes | None:
@@ -61,3 +65,40 @@ def read_whole(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise StateError(f"{path}: {error}") from error
+
+
+class StateFile:
+    """The file of one process: read at its start, and written before each request leaves and after each answer."""
+
+    def __init__(self, path: Path) -> None:
+        self.fault = ""
+        """Why the file cannot be written now; empty where it can."""
+        self._path = path
+
+    def restore(self, pace: Pace, now_s: float) -> dict[str, int]:
+        """Let the pace go on where the process before ended; return when each periodic symbol was taken last, in ms.
+
+        Where the file is damaged nobody knows what was sent: a full minute's weight counts as used.
+        """
+        try:
+            loaded = load(self._path, wall_ns())
+        except StateError as error:
+            _log.warning("assuming a full minute's weight used: %s", error)
+            pace.assume_used_up(now_s)
+            return {}
+        if loaded is None:
+            return {}
+        saved, elapsed_s = loaded
+        pace.restore(saved.pace, now_s, elapsed_s)
+        return saved.taken_ms
+
+    def save(self, state: RestState) -> None:
+        """Write the state; where the disk refuses, say so once and go on."""
+        try:
+            save(self._path, state, wall_ns())
+        except OSError as error:
+            if not self.fault:
+                _log.warning("a restart will not know what was sent: %s", error)
+            self.fault = str(error)
+        else:
+            self.fault = ""

@@ -89,11 +89,11 @@ class OffsetMeter:
         self.newest = Measurement(best, SAMPLES)
         return self.newest
 
-    def postpone(self, due_s: float) -> None:
-        """The exchange's time does not come: something else first."""
-        self.due_s = due_s
+    def exchange_ms(self, wall_ns: int) -> int:
+        """Return the exchange's clock at a stamp of ours, in milliseconds since 1970; ours while it is not measured."""
+        return int(wall_ns / 1e6 + (self.offset_ms or 0))
 
-    def stepped(self, step: Step, *, is_asking: bool) -> None:
+    def note_step(self, step: Step, *, is_asking: bool) -> None:
         """Our clock was set: measure anew, at once. The sample of a request that is under way is of no use."""
         self._samples.clear()
         self._is_spoilt = is_asking

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from services.rest.answers import AnswerError
 from services.rest.market.trading_hours import CONTRACT_TYPE
 
 SUSPICIOUS_LOSS = 0.25
@@ -16,7 +17,7 @@ UNLISTED = "UNLISTED"
 _VOLATILE = frozenset({"serverTime", "symbols"})
 
 
-class ExchangeInfoError(ValueError):
+class ExchangeInfoError(AnswerError):
     """An answer that is not an exchangeInfo."""
 
 

@@ -15,11 +15,10 @@ from services.rest.market.exchange_info import (
     read_exchange_info,
 )
 from services.rest.market.trading_hours import Range, TradingSchedule, read_schedule
-from services.rest.messages import exchange_info_draft, symbol_status_draft, trading_schedule_draft
+from services.rest.messages import FrameSink, exchange_info_draft, symbol_status_draft, trading_schedule_draft
 from services.rest.state import StateError, read_whole
 from services.runtime.atomic_write import write_whole
 from services.runtime.clock import wall_ns
-from services.runtime.delivery.producer import Producer
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +29,7 @@ _TELL_INTERVAL_S = 60.0
 class ListingRecorder:
     """The list as it was recorded last; its file lets the next run record changes only."""
 
-    def __init__(self, path: Path, configured: Sequence[str], producer: Producer) -> None:
+    def __init__(self, path: Path, configured: Sequence[str], producer: FrameSink) -> None:
         self._path = path
         self._configured = configured
         self._producer = producer
@@ -59,7 +58,7 @@ class ListingRecorder:
             if self._schedule is not None and self._schedule.is_closed(self._markets.get(symbol, ""), now_ms)
         ]
 
-    def knows(self, symbol: str) -> bool:
+    def may_list(self, symbol: str) -> bool:
         """Whether the exchange lists the symbol; before it has said so, every symbol may be."""
         return not self._statuses or symbol in self._statuses
 
@@ -93,7 +92,7 @@ class ListingRecorder:
                 self._recorded_schedule = schedule
         self._schedule = schedule
 
-    def tell(self, now_s: float) -> None:
+    def publish_due(self, now_s: float) -> None:
         """Say the statuses of the configured symbols on the bus, when it is time."""
         if now_s < self._next_tell_s:
             return

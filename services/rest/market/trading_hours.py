@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from services.rest.answers import AnswerError, RestAnswer
+from services.rest.answers import RestAnswer, decode
 
 CONTRACT_TYPE = "TRADIFI_PERPETUAL"
 _CLOSED = "NO_TRADING"
@@ -49,10 +49,7 @@ class TradingSchedule:
 
 def read_schedule(answer: RestAnswer) -> TradingSchedule:
     """The answer to `/fapi/v1/tradingSchedule`, checked as JSON; raises `AnswerError`."""
-    try:
-        found = msgspec.json.decode(answer.body, type=_Schedule)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerError(f"expected a trading schedule: {error}; got {answer.body[:200]!r}") from error
+    found = decode(answer.body, _Schedule, "a trading schedule")
     return TradingSchedule(
         {name: list(_closed(market.sessions))[-_MOST_RANGES:] for name, market in found.marketSchedules.items()}
     )

@@ -49,7 +49,7 @@ class BackfillQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def ask(self, wish: BackfillRequest, now_s: float) -> bool:
+    def try_add(self, wish: BackfillRequest, now_s: float) -> bool:
         """Take a wish, in place of what the stream wanted before; False when there is no room."""
         name = wish.stream.name
         before = self._waiting.get(name)
@@ -74,21 +74,21 @@ class BackfillQueue:
             del self._waiting[name]
         return found
 
-    def served(self, wish: BackfillRequest) -> None:
+    def note_answer(self, wish: BackfillRequest) -> None:
         """The worker has an answer, and asks for what it wants then."""
         self._backoff.succeed(wish.stream.name)
         waiting = self._waiting.get(wish.stream.name)
         if waiting is not None and waiting.wish.from_id == wish.from_id:
             del self._waiting[wish.stream.name]
 
-    def failed(self, wish: BackfillRequest, now_s: float) -> None:
+    def note_failure(self, wish: BackfillRequest, now_s: float) -> None:
         """No answer: held and behind the others, because its worker repeats it as long as it does not come."""
         self._backoff.fail(wish.stream.name, now_s)
         waiting = self._waiting.pop(wish.stream.name, None)
         if waiting is not None:
             self._waiting[wish.stream.name] = waiting
 
-    def looks_up(self, wish: BackfillRequest, now_ms: int) -> bool:
+    def try_by_time(self, wish: BackfillRequest, now_ms: int) -> bool:
         """The exchange has nothing at the first id. Where that is old, ask by time for what it still keeps, once at
         each edge that it has named; False where there is nothing left to try.
         """

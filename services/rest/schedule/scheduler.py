@@ -1,24 +1,23 @@
-"""What is asked next, and when, and what an answer means for that. Times are passed in."""
+"""Decides which request leaves next, and when, and does what an answer's status demands.
+
+States of the REST process, as its status says them (`condition`):
+
+| condition | since | until |
+|---|---|---|
+| starting | the start | the first answer |
+| answered | a good answer, where no group of requests is in trouble | something else comes |
+| trouble | an answer that failed its group of requests | every group has succeeded, or is asked for no more |
+| forbidden | 403 or 451: this address or region is not served | a good answer; asked again after 1 to 60 minutes |
+| standing down | 429 or 418: the address has asked too often | the time that the answer named is over |
+"""
 
 from collections import Counter
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal
 
-from services.rest.answers import (
-    EXCHANGE_INFO,
-    TIME,
-    TRADING_SCHEDULE,
-    RestAnswer,
-    RestRequest,
-    Verdict,
-    depth_request,
-    repair_request,
-    used_weight,
-    verdict,
-)
-from services.rest.market.clock_offset import Measurement, OffsetMeter, Sample
-from services.rest.schedule.backfill_queue import BackfillQueue
+from services.rest.answers import AnswerError, RestAnswer, Verdict, shown, used_weight, verdict
 from services.rest.schedule.pacing import Pace, stand_down_s
-from services.rest.schedule.snapshot_queue import SnapshotQueue
+from services.rest.schedule.task import AnyRequest, AnyTask, Moment
 from services.runtime.retry import Backoff, KeyedBackoff, RandomSource
 
 Condition = Literal["starting", "answered", "standing down", "forbidden", "trouble"]
@@ -28,147 +27,94 @@ _LEAST = 0.5
 """Of each delay; the rest is random. A server in trouble is left alone for at least half of it."""
 
 
-class Queues(NamedTuple):
-    """What is waited for."""
-
-    snapshots: SnapshotQueue
-    repairs: BackfillQueue
-
-
 class Scheduler:
-    """One request at a time: the clock first, then what the exchange lists and the hours of markets, then what somebody
-    waits for: snapshots, then rows that are missing; then periodic snapshots, and audits at last.
+    """Sends one request at a time, of the first of its tasks that wants one.
 
-    A ban is for the whole address. Trouble is for its kind of request alone: an exchange that gives no snapshots may
-    well give rows, and one that gives nothing is asked for each of a few kinds less and less.
+    A ban holds for the whole address. Trouble holds for the group of a request alone: an exchange that gives no
+    snapshots may well give rows, and one that gives nothing is asked for each of a few groups less and less.
     """
 
     def __init__(
-        self,
-        pace: Pace,
-        queues: Queues,
-        *,
-        delays_s: tuple[float, float],
-        intervals_s: tuple[float, float],
-        rng: RandomSource,
+        self, pace: Pace, tasks: Sequence[AnyTask], *, delays_s: tuple[float, float], rng: RandomSource
     ) -> None:
-        """`intervals_s`: between two looks at the list, between two measurements of the clock."""
-        self._interval_s, clock_interval_s = intervals_s
-        self.pace = pace
-        self.snapshots, self.repairs = queues
+        """`tasks` in the order of their turn. `delays_s`: after the first failure of a group, and at the most."""
+        first_s, longest_s = delays_s
         self.condition: Condition = "starting"
-        self.clock = OffsetMeter(clock_interval_s)
+        self.fault = ""
+        """The path and the reason of the newest failure, while one lasts."""
         self.answers: Counter[str] = Counter()
-        first_s, self._longest_delay_s = delays_s
-        self._failing = KeyedBackoff[str](first_s=first_s, ceiling_s=self._longest_delay_s, rng=rng, least=_LEAST)
-        self._forbidden = Backoff(
-            first_s=self._longest_delay_s, ceiling_s=self._longest_delay_s * _FORBIDDEN_CEILING, rng=rng, least=_LEAST
-        )
-        self._exchange_info_due_s = float("-inf")
-        self._schedule_due_s = float("inf")
+        """Answers by HTTP status; `none` where none came."""
+        self._pace = pace
+        self._tasks = tasks
+        self._groups = KeyedBackoff[str](first_s=first_s, ceiling_s=longest_s, rng=rng, least=_LEAST)
+        self._forbidden = Backoff(first_s=longest_s, ceiling_s=longest_s * _FORBIDDEN_CEILING, rng=rng, least=_LEAST)
 
-    def next(self, now_s: float, now_ms: int) -> RestRequest | None:
-        """The request that may leave now, counted as sent; None when there is none, or it is too early."""
-        request = self._wanted(now_s, now_ms)
-        if request is None or self.pace.earliest_s(request.weight, now_s) > now_s:
+    def take_next(self, now: Moment) -> AnyRequest | None:
+        """Return the request that may leave now, counted as sent; None where none is wanted, or it is too early."""
+        request = self._wanted(now)
+        if request is None or self._pace.earliest_s(request.weight, now.s) > now.s:
             return None
-        self.pace.sent(request.weight, now_s)
+        self._pace.sent(request.weight, now.s)
         return request
 
-    def wait_s(self, now_s: float, now_ms: int) -> float | None:
-        """How long until `next` has something, None while nothing is wanted."""
-        request = self._wanted(now_s, now_ms)
-        return None if request is None else self.pace.earliest_s(request.weight, now_s) - now_s
+    def wait_s(self, now: Moment) -> float | None:
+        """Return the seconds until `take_next` has something, None while nothing is wanted."""
+        request = self._wanted(now)
+        return None if request is None else self._pace.earliest_s(request.weight, now.s) - now.s
 
-    def judge(self, request: RestRequest, answer: RestAnswer, now_s: float, now_ms: int) -> Verdict:
-        """What the answer's status means; all that follows from it, except for a good one, is done here."""
+    def take_answer(self, request: AnyRequest, answer: RestAnswer, now: Moment) -> Verdict:
+        """Hand the answer to its task, and delay what must not be asked now. Return what came of it."""
         self.answers[str(answer.status or "none")] += 1
         used = used_weight(answer)
         if used is not None:
-            self.pace.reported(used, now_s)
-        found = verdict(answer)
-        is_schedule = request.kind == "trading_schedule"
-        if answer.status == 404 and (is_schedule or request.repair is not None):
-            found = "refused"
+            self._pace.reported(used, now.s)
+        found: Verdict = "refused" if answer.status in request.task.refused_by else verdict(answer)
+        if found == "good":
+            return self._take_good(request, answer, now)
+        if found == "refused" and request.task.refused(request, answer, now):
+            return found
+        self.fault = f"{request.path}: {shown(answer)}"
         if found == "banned":
             self._forbidden.reset()
-            self.condition = "standing down"
-            self.pace.stand_down(now_s + stand_down_s(answer.status, answer.headers, answer.body, now_ms))
+            self._stand_down("standing down", stand_down_s(*answer[:3], now.exchange_ms), now)
         elif found == "forbidden":
-            self.condition = "forbidden"
-            self.pace.stand_down(now_s + self._forbidden.next_delay_s())
-        elif found == "refused" and is_schedule:
-            self._schedule_due_s = now_s + self._interval_s
-        elif found == "refused" and request.wanted is not None:
-            self.snapshots.refused(request.wanted, now_s, now_ms)
-        elif found != "good" and (found != "refused" or request.repair is None):
-            self.failed(request, now_s)
+            self._stand_down("forbidden", self._forbidden.next_delay_s(), now)
+        else:
+            self._fail(request, now)
         return found
 
-    def failed(self, request: RestRequest, now_s: float) -> None:
-        """No answer, or not to what was asked: later again, and something else first."""
-        self._failing.fail(_kind(request), now_s)
-        self.condition = "trouble"
-        if request.wanted is not None:
-            self.snapshots.failed(request.wanted, now_s)
-        elif request.kind == "time":
-            self.clock.postpone(now_s + self._longest_delay_s)
-        elif request.repair is not None:
-            self.repairs.failed(request.repair, now_s)
-        elif request.kind == "exchange_info":
-            self._exchange_info_due_s = now_s + min(self._interval_s, self._longest_delay_s)
-        elif request.kind == "trading_schedule":
-            self._schedule_due_s = now_s + min(self._interval_s, self._longest_delay_s)
-
-    def succeeded(self, request: RestRequest, now_s: float) -> None:
-        """An answer that was what it should be."""
-        self._forbidden.reset()
-        self._failing.succeed(_kind(request))
-        self.condition = "trouble" if self._failing.remembers_any(now_s) else "answered"
-
     def silent_s(self, now_s: float) -> float:
-        """How long everything, or one kind of request, is left alone."""
-        return max(self.pace.stand_down_until_s - now_s, self._failing.longest_wait_s(now_s))
+        """Return the seconds for which everything, or one group of requests, is left alone yet."""
+        return max(self._pace.stand_down_until_s - now_s, self._groups.longest_wait_s(now_s))
 
-    def took_time(self, sample: Sample, now_s: float) -> Measurement | None:
-        """The exchange told its time; the measurement of its clock that is complete by that."""
-        self.succeeded(TIME, now_s)
-        return self.clock.take(sample, now_s)
+    def _take_good(self, request: AnyRequest, answer: RestAnswer, now: Moment) -> Verdict:
+        try:
+            request.task.good(request, answer, now)
+        except AnswerError as error:
+            self._fail(request, now)
+            self.fault = f"{request.path}: {error}"
+            return "trouble"
+        self._forbidden.reset()
+        self._groups.succeed(request.group)
+        if self._groups.remembers_any(now.s):
+            self.condition = "trouble"  # what fails outlasts the good answers to other requests
+        else:
+            self.condition, self.fault = "answered", ""
+        return "good"
 
-    def took_exchange_info(self, weight_limit: int | None, now_s: float, *, follows_sessions: bool = False) -> None:
-        """What the exchange lists is known, how much weight it allows, and whether the hours of markets matter."""
-        self.succeeded(EXCHANGE_INFO, now_s)
-        self._exchange_info_due_s = now_s + self._interval_s
-        if weight_limit is not None:
-            self.pace.limit = weight_limit
-        if not follows_sessions:
-            self._schedule_due_s = float("inf")
-        elif self._schedule_due_s == float("inf"):
-            self._schedule_due_s = now_s
+    def _fail(self, request: AnyRequest, now: Moment) -> None:
+        self.condition = "trouble"
+        self._groups.fail(request.group, now.s)
+        request.task.failed(request, now)
 
-    def took_schedule(self, now_s: float) -> None:
-        """The hours of the markets are known, days ahead."""
-        self.succeeded(TRADING_SCHEDULE, now_s)
-        self._schedule_due_s = now_s + self._interval_s
+    def _stand_down(self, condition: Condition, delay_s: float, now: Moment) -> None:
+        self.condition = condition
+        self._pace.stand_down(now.s + delay_s)
 
-    def _wanted(self, now_s: float, now_ms: int) -> RestRequest | None:
-        left_alone = self._failing.delayed(now_s)
-        for request, due_s in (
-            (TIME, self.clock.due_s),
-            (EXCHANGE_INFO, self._exchange_info_due_s),
-            (TRADING_SCHEDULE, self._schedule_due_s),
-        ):
-            if now_s >= due_s and request.kind not in left_alone:
+    def _wanted(self, now: Moment) -> AnyRequest | None:
+        delayed = self._groups.delayed(now.s)
+        for task in self._tasks:
+            request = task.next(now, delayed)
+            if request is not None and request.group not in delayed:
                 return request
-        gives_depth = "depth" not in left_alone
-        wanted = self.snapshots.next_asked(now_s) if gives_depth else None
-        if wanted is None and (missing := self.repairs.next(now_s, without=left_alone)) is not None:
-            return repair_request(missing)
-        if wanted is None and gives_depth:
-            wanted = self.snapshots.next_periodic(now_s, now_ms) or self.snapshots.next_audit(now_s)
-        return None if wanted is None else depth_request(wanted)
-
-
-def _kind(request: RestRequest) -> str:
-    """What fails or succeeds together: of missing rows, those of one type of stream."""
-    return request.kind if request.repair is None else request.repair.stream.stream_type
+        return None

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.rest.schedule.pacing import LONGEST_DELAY_ROUNDS
 from services.runtime.retry import KeyedBackoff
@@ -21,8 +21,7 @@ _INTEREST_ROUNDS = 12
 """A snapshot that came too old is asked for again only while somebody still repeats the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedSnapshot:
+class QueuedSnapshot(NamedTuple):
     """A symbol to ask for: why, and the least `last_update_id` that helps (None: any)."""
 
     symbol: str
@@ -31,8 +30,7 @@ class QueuedSnapshot:
     asked_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Recorded:
+class _Recorded(NamedTuple):
     last_update_id: int
     at_s: float
 
@@ -41,13 +39,12 @@ class SnapshotQueue:
     """Requests of others, one per symbol, and the periodic slots of the configured symbols."""
 
     def __init__(self, periodic: Iterable[str], *, interval_s: float, retry_s: float) -> None:
-        self.interval_s = interval_s
+        self.interval_s = self._configured_interval_s = interval_s
         self._periodic = {symbol: number for number, symbol in enumerate(periodic)}
         self._retry_s = retry_s
         self._waiting: dict[str, QueuedSnapshot] = {}
         self._recorded: dict[str, _Recorded] = {}
         self.taken_ms: dict[str, int] = {}
-        self._failures: dict[str, int] = {}
         self._backoff = KeyedBackoff[str](first_s=retry_s, ceiling_s=LONGEST_DELAY_ROUNDS * retry_s)
         self._idle: frozenset[str] = frozenset()
 
@@ -58,11 +55,15 @@ class SnapshotQueue:
         """When each symbol's last snapshot was taken; none counts as taken now, because its worker asks by itself."""
         self.taken_ms = {symbol: min(taken_ms.get(symbol, now_ms), now_ms) for symbol in self._periodic}
 
+    def stretch(self, least_s: float) -> None:
+        """Let all periodic symbols have their turn one after the other, `least_s` apart, within an interval."""
+        self.interval_s = max(self._configured_interval_s, len(self._periodic) * least_s)
+
     def set_idle(self, symbols: frozenset[str]) -> None:
         """Symbols that are not trading get no periodic snapshots."""
         self._idle = symbols
 
-    def ask(self, symbol: str, reason: str, last_update_id: int, now_s: float) -> bool:
+    def try_add(self, symbol: str, reason: str, last_update_id: int, now_s: float) -> bool:
         """Take a request; False when there is no room. One that a fresh snapshot satisfies needs no other."""
         recorded = self._recorded.get(symbol)
         if (
@@ -81,10 +82,6 @@ class SnapshotQueue:
         self._waiting[symbol] = QueuedSnapshot(symbol, reason, least, now_s)
         return True
 
-    def next(self, now_s: float, now_ms: int) -> QueuedSnapshot | None:
-        """What is due now, and stays due until an answer is told of it."""
-        return self.next_asked(now_s) or self.next_periodic(now_s, now_ms) or self.next_audit(now_s)
-
     def next_asked(self, now_s: float) -> QueuedSnapshot | None:
         """What somebody waits for."""
         return self._first_waiting(now_s, is_audit=False)
@@ -98,10 +95,9 @@ class SnapshotQueue:
         due = [symbol for symbol in self._periodic if self._is_due(symbol, now_s, now_ms)]
         if not due:
             return None
-        symbol = min(due, key=lambda name: (self._failures.get(name, 0), self.taken_ms[name]))
-        return QueuedSnapshot(symbol, "periodic", None, now_s)
+        return QueuedSnapshot(min(due, key=self.taken_ms.__getitem__), "periodic", None, now_s)
 
-    def recorded(self, wanted: QueuedSnapshot, last_update_id: int, now_s: float, now_ms: int) -> None:
+    def note_recorded(self, wanted: QueuedSnapshot, last_update_id: int, now_s: float, now_ms: int) -> None:
         """A snapshot was recorded; whoever it satisfies waits no longer."""
         symbol = wanted.symbol
         self._recorded = {
@@ -110,7 +106,6 @@ class SnapshotQueue:
             if now_s < recorded.at_s + _ANSWER_ROUNDS * self._retry_s
         }
         self._recorded[symbol] = _Recorded(last_update_id, now_s)
-        self._failures.pop(symbol, None)
         if symbol in self._periodic:
             self.taken_ms[symbol] = now_ms
         waiting = self._waiting.get(symbol)
@@ -120,21 +115,19 @@ class SnapshotQueue:
         else:
             self._put_back(waiting, now_s)
 
-    def refused(self, wanted: QueuedSnapshot, now_s: float, now_ms: int) -> None:
+    def note_refusal(self, wanted: QueuedSnapshot, now_s: float, now_ms: int) -> None:
         """The exchange has no snapshot of this symbol; who still wants one will ask again."""
         self._waiting.pop(wanted.symbol, None)
         self._backoff.fail(wanted.symbol, now_s)
         if wanted.symbol in self._periodic:
             self.taken_ms[wanted.symbol] = now_ms
 
-    def failed(self, wanted: QueuedSnapshot, now_s: float) -> None:
+    def note_failure(self, wanted: QueuedSnapshot, now_s: float) -> None:
         """No answer: held and behind the others, because who wants it repeats itself as long as it does not come."""
         self._backoff.fail(wanted.symbol, now_s)
         waiting = self._waiting.pop(wanted.symbol, None)
         if waiting:
             self._waiting[wanted.symbol] = waiting
-        if wanted.symbol in self._periodic:
-            self._failures[wanted.symbol] = self._failures.get(wanted.symbol, 0) + 1
 
     def _first_waiting(self, now_s: float, *, is_audit: bool) -> QueuedSnapshot | None:
         for wanted in self._waiting.values():

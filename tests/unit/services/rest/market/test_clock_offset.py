@@ -66,7 +66,7 @@ def test_a_step_moves_the_offset_at_once_and_begins_a_measurement_anew() -> None
     good = a_sample(100, 5, 5)
     measured(meter, *[good] * SAMPLES)
     meter.take(good, 60.0)
-    meter.stepped(Step(-30_000.0, AT_NS, AT_NS - 30 * S), is_asking=True)
+    meter.note_step(Step(-30_000.0, AT_NS, AT_NS - 30 * S), is_asking=True)
     assert meter.offset_ms == 30_100.0
     assert meter.due_s == float("-inf")
     spoilt = Sample(good.server_ms, good.requested_ns, good.requested_ns + 1)
