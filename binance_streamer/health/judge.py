@@ -20,6 +20,7 @@ from binance_streamer.wire.statuses import (
     RestStatus,
     Status,
     WriterStatus,
+    is_blocked,
 )
 
 SILENT_S = 10.0
@@ -88,6 +89,7 @@ def judge(config: Config, told: Mapping[str, ReceivedStatus], now_s: float) -> H
     problems = [_silent(name, told.get(name)) for name in expected if name not in present and name != "monitor"]
     if config.monitor.enabled:
         problems += _monitor_problems(present.get("monitor"), told.get("monitor"))
+    problems += [_blocked(name, present[name]) for name in expected if name in present and is_blocked(present[name])]
     for name in expected:
         status = present.get(name)
         if status is not None and status.journal is not None:
@@ -114,8 +116,8 @@ def processes(config: Config) -> tuple[str, ...]:
 def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iterator[Problem]:
     """The streams of one symbol that are not being recorded."""
     ingest = present.get(f"ingest-{symbol.symbol}")
-    if not isinstance(ingest, IngestStatus):
-        return  # told already
+    if not isinstance(ingest, IngestStatus) or is_blocked(ingest):
+        return  # there is a problem for the whole process
     trading = trading_status(symbol.symbol, present)
     for configured in streams_of(symbol):
         stream = recorded_stream(configured, ingest)
@@ -148,6 +150,11 @@ def _silent(name: str, told: ReceivedStatus | None) -> Problem:
     return Problem("process", "failure", name, why, told.status.recv_ns // 1_000_000)
 
 
+def _blocked(name: str, status: Status) -> Problem:
+    """A process that cannot begin; the bus passes messages on for nobody then, and no other one records."""
+    return Problem("recording", "failure", name, status.state)
+
+
 def _monitor_problems(monitor: Status | None, told: ReceivedStatus | None) -> Iterator[Problem]:
     """Nothing is recorded by the monitor."""
     if monitor is None:
@@ -171,7 +178,7 @@ def _journal_problems(alerts: AlertsConfig, name: str, journal: JournalStatus) -
 
 
 def _writer_problems(alerts: AlertsConfig, writer: Status | None) -> Iterator[Problem]:
-    if not isinstance(writer, WriterStatus):
+    if not isinstance(writer, WriterStatus) or is_blocked(writer):
         return
     if writer.state != RECORDING:
         condition: Condition = "disk" if writer.state == "disk full" else "recording"
@@ -187,7 +194,7 @@ def _writer_problems(alerts: AlertsConfig, writer: Status | None) -> Iterator[Pr
 
 def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Problem]:
     """Trouble of REST costs snapshots, not what the streams deliver."""
-    if not isinstance(rest, RestStatus):
+    if not isinstance(rest, RestStatus) or is_blocked(rest):
         return
     wait = f" for {rest.stand_down_s:.0f} s" if rest.stand_down_s else ""
     if rest.state == "starting" and wait:
@@ -203,7 +210,7 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
 def _book_problems(config: Config, present: Mapping[str, Status]) -> Iterator[Problem]:
     """Of symbols that do not trade nothing is expected: an update that would make their books valid does not come."""
     orderbook = present.get("orderbook")
-    if not isinstance(orderbook, OrderbookStatus):
+    if not isinstance(orderbook, OrderbookStatus) or is_blocked(orderbook):
         return
     patience_s = _BOOK_PATIENCE_S + 2 * config.network.snapshot_spacing * len(config.symbols)
     is_starting = orderbook.up_s < patience_s

@@ -10,13 +10,22 @@
 | `stale` | messages came, and the next is overdue | no |
 | `disconnected` | no connection of its route is open | no |
 | `missing` | its worker does not know it | no |
+| `blocked` | its worker cannot begin | no |
 """
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from binance_streamer.exchange.streams import Stream, stream_of
-from binance_streamer.wire.statuses import ConnectionStatus, IngestStatus, RestStatus, Status, StreamStatus
+from binance_streamer.wire.statuses import (
+    BLOCKED,
+    ConnectionStatus,
+    IngestStatus,
+    RestStatus,
+    Status,
+    StreamStatus,
+    is_blocked,
+)
 
 TRADING = "TRADING"
 OFF_SESSION = "OFF SESSION"
@@ -61,6 +70,8 @@ def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamSt
     is never overdue (forceOrder) while a connection is open. Outside of the hours of its market silence of any length
     is well, but not the lack of a connection.
     """
+    if is_blocked(ingest):
+        return StreamState("blocked", ingest.state.removeprefix(BLOCKED))
     if trading not in (TRADING, OFF_SESSION):
         return StreamState("not trading", "")
     told = ingest.streams.get(stream.name)

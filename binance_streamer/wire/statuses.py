@@ -10,6 +10,8 @@ import msgspec
 from binance_streamer.wire.frames import WireError
 
 RECORDING = "recording"
+BLOCKED = "blocked: "
+"""Begins the state of a process that cannot begin; the reason follows."""
 
 
 class _StatusPart(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +105,11 @@ class Status(_StatusPart, frozen=True):
     cpu_s: float = 0.0
     state: str = ""
     journal: JournalStatus | None = None
+
+
+def is_blocked(status: Status) -> bool:
+    """Return True if the process cannot begin, for the reason that its state names."""
+    return status.state.startswith(BLOCKED)
 
 
 class IngestStatus(Status, frozen=True):

@@ -42,7 +42,7 @@ def forward(shell: Shell) -> None:
     with contextlib.ExitStack() as held:
         for endpoint in (shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe):
             path = endpoint_lock_path(endpoint)
-            lock = path and wait_for_lock(path, f"the endpoint {endpoint}", shell.stop)
+            lock = path and wait_for_lock(shell, path, what=f"the endpoint {endpoint}")
             if path and lock is None:
                 return
             if lock:

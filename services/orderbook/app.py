@@ -44,7 +44,7 @@ def keep(shell: Shell, chosen: Sequence[str]) -> None:
     endpoint = shell.config.endpoints.orderbook_query
     path = endpoint_lock_path(endpoint)
     try:
-        lock = path and wait_for_lock(path, f"the endpoint {endpoint}", shell.stop)
+        lock = path and wait_for_lock(shell, path, what=f"the endpoint {endpoint}")
         if path and lock is None:
             return
         with query_router(shell.context, endpoint) as router:

@@ -1,14 +1,23 @@
-"""One owner at a time, for a journal, a data directory or an endpoint; the kernel forgets the owner when it dies."""
+"""One owner at a time, for a journal, a data directory or an endpoint; the kernel forgets the owner when it dies.
+
+A process that waits for a lock says so: in its log once for each reason, and on the bus every second. Without it nobody
+could tell a process that waits from one that does not run, since `up` and `status` listen to the bus.
+"""
 
 import contextlib
 import fcntl
-import logging
 import os
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from services.runtime.stop import Stop
+import zmq
 
-_log = logging.getLogger(__name__)
+from binance_streamer.transport.sockets import bus_pub
+from binance_streamer.wire.statuses import BLOCKED
+from services.runtime.clock import monotonic_s
+from services.runtime.process import Shell
+from services.runtime.status import StatusPublisher
 
 _RETRY_S = 0.2
 
@@ -21,7 +30,7 @@ class FileLock:
         self._descriptor: int | None = None
 
     def try_acquire(self) -> bool:
-        """Whether this process holds the lock now."""
+        """Take the lock if it is free; return True if this process holds it now. OSError where no file can be made."""
         self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
         try:
@@ -36,35 +45,67 @@ class FileLock:
         return True
 
     def holder(self) -> str:
-        """What the holder wrote about itself: `pid 123`."""
+        """Read what the holder wrote about itself: `pid 123`."""
         try:
             return self._path.read_text(encoding="utf-8").strip() or "an unknown process"
         except OSError:
             return "an unknown process"
 
     def release(self) -> None:
-        """Let the next one in; the file stays."""
+        """Give the lock to the next one; the file stays."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
 
-def wait_for_lock(path: Path, what: str, stop: Stop) -> FileLock | None:
-    """The lock, once its holder is gone; None when asked to stop before."""
-    lock = FileLock(path)
-    told = False
-    while not lock.try_acquire():
-        if not told:
-            _log.warning("waiting for=%s held_by=%s lock=%s", what, lock.holder(), path)
-            told = True
-        if stop.wait(_RETRY_S):
-            return None
-    if told:
-        _log.info("acquired what=%s", what)
-    return lock
-
-
 def endpoint_lock_path(endpoint: str) -> Path | None:
-    """The lock beside an ipc socket, None for other transports, which refuse a second bind themselves."""
+    """Return the path of the lock beside an ipc socket; None for tcp, which refuses a second bind itself."""
     path = endpoint.removeprefix("ipc://")
     return None if path == endpoint else Path(f"{path}.lock")
+
+
+class Blockage:
+    """Entered while a process tries to begin; it opens no socket before there is something to tell."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+        self._pub: zmq.Socket[bytes] | None = None
+        self._status: StatusPublisher | None = None
+        self._reason = ""
+
+    def tell(self, reason: str) -> None:
+        """Tell why nothing goes on; to be called again and again, a status goes out once a second."""
+        if reason != self._reason:
+            self._shell.log.error("waiting state=%s", reason)
+            self._reason = reason
+        if self._pub is None or self._status is None:
+            self._pub = bus_pub(self._shell.context, self._shell.config.endpoints.bus_publish)
+            self._status = StatusPublisher(self._shell, self._pub)
+        if self._status.due(monotonic_s()):
+            self._status.publish({"state": f"{BLOCKED}{reason}"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._pub is not None:
+            self._pub.close(linger=0)
+            self._shell.log.info("goes on after=%s", self._reason)
+
+
+def wait_for_lock(shell: Shell, path: Path, *, what: str) -> FileLock | None:
+    """Wait for a lock, and tell on the bus why; None when asked to end before.
+
+    A folder that takes no lock file (not writable, full, away) is waited for like a lock that somebody holds.
+    """
+    lock = FileLock(path)
+    with Blockage(shell) as blockage:
+        while not shell.stop.requested:
+            try:
+                if lock.try_acquire():
+                    return lock
+                blockage.tell(f"{what} is held by {lock.holder()}")
+            except OSError as error:
+                blockage.tell(f"{what} takes no lock: {error.strerror}: {path}")
+            shell.stop.wait(_RETRY_S)
+    return None

@@ -15,7 +15,7 @@ from binance_streamer.wire.frames import encode_ack
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.files import free_and_total_bytes
-from services.runtime.lock import FileLock, endpoint_lock_path, wait_for_lock
+from services.runtime.lock import Blockage, FileLock, endpoint_lock_path, wait_for_lock
 from services.runtime.memory import keep_freed, settle
 from services.runtime.network.subscriptions import Subscriptions
 from services.runtime.process import Shell, arguments_of, run_service
@@ -56,7 +56,7 @@ def _body(shell: Shell) -> None:
         locks.callback(lock.release)
         paths = [path for path in map(endpoint_lock_path, (endpoints.writer_intake, endpoints.writer_acks)) if path]
         for path, what in zip(paths, ("intake", "acks"), strict=False):
-            lock = _lock(shell, path, what)
+            lock = wait_for_lock(shell, path, what=f"the lock of {what}")
             if lock is None:
                 return
             locks.callback(lock.release)
@@ -65,16 +65,14 @@ def _body(shell: Shell) -> None:
 
 
 def _lock_of_data(shell: Shell) -> FileLock | None:
-    """The lock of the data directory, once that is ours; another recorder's is not kept from it meanwhile."""
+    """Wait for the lock of the data directory, once that is ours; another recorder's is not kept from it meanwhile."""
     data, journals = Path(shell.config.storage.output_directory), Path(shell.config.storage.journal_directory)
-    told = ""
-    with sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish) as pub:
-        status = StatusPublisher(shell, pub)
+    with Blockage(shell) as blockage:
         while not shell.stop.requested:
             lock = None
             try:
                 check_owner(data, journals)
-                lock = _lock(shell, data / LOCK_NAME, "data directory")
+                lock = wait_for_lock(shell, data / LOCK_NAME, what=f"the data directory {data}")
                 if lock is not None:
                     claim(data, journals)
                 return lock
@@ -84,25 +82,8 @@ def _lock_of_data(shell: Shell) -> FileLock | None:
                     raise
                 if lock is not None:
                     lock.release()
-                if str(blocked) != told:
-                    shell.log.error("waiting state=%s", blocked)
-                    told = str(blocked)
-                status.publish({"state": f"blocked: {blocked}"})
+                blockage.tell(str(blocked))
                 shell.stop.wait(_RETRY_S)
-    return None
-
-
-def _lock(shell: Shell, path: Path, what: str) -> FileLock | None:
-    """The lock; a disk that takes no lock file is waited for like one that is locked."""
-    while not shell.stop.requested:
-        try:
-            return wait_for_lock(path, f"{what} {path.parent}", shell.stop)
-        except OSError as error:
-            blocked = blocked_by(error)
-            if blocked is None:
-                raise
-            shell.log.error("waiting state=%s", blocked)
-            shell.stop.wait(_RETRY_S)
     return None
 
 

@@ -11,6 +11,7 @@ import pytest
 from binance_streamer.cli.supervisor.files import built_services
 from binance_streamer.config import schema as configuration
 from binance_streamer.deploy.supervisord import programs
+from services.runtime.lock import FileLock
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, alive, command_line
 from tests.support.recorded import recorded_rows
@@ -69,6 +70,28 @@ def test_up_that_could_not_keep_everything_is_no_success(place: Path, config: Pa
         assert running.wait(120) == 1, running.text()
     assert "ingest-BTCUSDT" in running.text()
     assert f"recorded: {place / 'data'}" not in running.text()
+
+
+def test_up_whose_writer_is_blocked_says_why_and_ends_without_success(place: Path, config: Path) -> None:
+    data = place / "data"
+    data.mkdir()
+    held = FileLock(data / ".writer.lock")
+    assert held.try_acquire()
+    with up(place, config, "--duration", "1") as running:
+        eventually(lambda: "writer blocked: " in running.text(), 60, what="its table says why")
+        assert running.wait(120) == 1, running.text()
+    held.release()
+    assert f"writer: blocked: the data directory {data} is held by pid {os.getpid()}" in running.text()
+    assert f"nothing was recorded: {data}" in running.text()
+
+
+def test_up_without_a_message_ends_with_a_reason(place: Path, simulator: Simulator) -> None:
+    dead = {"websocket_url": "ws://127.0.0.1:1", "rest_url": simulator.urls["rest_url"]}
+    config = write_config(place, {"BTCUSDT": ["aggTrade", "depth@0ms"]}, dead)
+    with up(place, config, "--duration", "1") as running:
+        assert running.wait(120) == 1, running.text()
+    assert "no connection of /market: " in running.text()
+    assert f"nothing was recorded: {place / 'data'}" in running.text()
 
 
 def _is_worker(pid: int) -> bool:

@@ -48,11 +48,12 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
             foreground.shutdown(typer.echo)
             take_in(tap, live)  # what processes said at their end
     faults = [*live.totals.losses, *audit.unwritten(config_path)]
-    if not live.totals.rows:
+    has_recorded = bool(live.totals.messages and live.totals.rows)  # rows of rest alone are no market data
+    if not has_recorded:
         faults += reasons or ["no stream delivered anything; `binance-streamer doctor` says what this machine reaches"]
     for fault in faults:
         typer.echo(fault, err=True)
-    if not live.totals.rows:
+    if not has_recorded:
         typer.echo(f"nothing was recorded: {config.storage.output_directory}")
         return Exit.INCOMPLETE
     if faults:

@@ -24,8 +24,8 @@ from binance_streamer.deploy.interpreter import FLAGS, module_command
 from binance_streamer.deploy.supervisord import control_socket, state_directory
 
 _START_S = 20.0
-_FIRST_MESSAGE_S = 45.0
-"""From the beginning of a command: twenty for supervisord, and what connections take on a slow line."""
+_FIRST_MESSAGE_S = 30.0
+"""From the beginning of a command: starts take a few seconds, on a machine under load some twenty."""
 _SHUTDOWN_S = 75.0
 """Of supervisord: the writer's stopwaitsecs, that of the bus after it, and the producers' before."""
 

@@ -56,7 +56,7 @@ class Producer:
 
     def __init__(self, shell: Shell, name: str, pub: "zmq.Socket[bytes]") -> None:
         directory = shell.config.journal_of(name)
-        lock = wait_for_lock(directory / "lock", f"journal of {name}", shell.stop)
+        lock = wait_for_lock(shell, directory / "lock", what=f"the journal {directory}")
         if lock is None:
             raise StoppedWhileWaitingError(name)
         self.name = name

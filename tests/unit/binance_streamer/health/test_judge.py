@@ -404,3 +404,22 @@ def test_a_monitor_that_cannot_listen_is_a_warning() -> None:
     found = health(configuration.parse(text, Path("/x.yaml")), monitor={"state": "cannot listen on 127.0.0.1:8787: …"})
     assert found.healthy
     assert essence(only(found)) == ("process", "warning", "monitor")
+
+
+def test_a_writer_that_cannot_begin_is_a_failure_with_its_reason() -> None:
+    found = health(writer={"state": "blocked: the data directory is held by pid 7"})
+    assert essence(only(found)) == ("recording", "failure", "writer")
+    assert only(found).why.startswith("blocked: the data directory is held by pid 7")
+
+
+def test_a_worker_that_cannot_begin_is_one_failure_not_one_for_each_stream() -> None:
+    found = health(ingest={"state": "blocked: the journal is held by pid 7", "streams": {}, "connections": []})
+    assert essence(only(found)) == ("recording", "failure", "ingest-BTCUSDT")
+    assert only(found).why == "blocked: the journal is held by pid 7"
+
+
+@pytest.mark.parametrize("name", ["bus", "rest"])
+def test_any_process_that_cannot_begin_is_a_failure(name: str) -> None:
+    blocked: dict[str, Any] = {name: {"state": "blocked: the endpoint is held by pid 7"}}
+    found = health(**blocked)
+    assert ("recording", "failure", name) in [essence(problem) for problem in found.problems]

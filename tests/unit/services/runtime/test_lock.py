@@ -1,12 +1,21 @@
-"""One owner at a time, whatever the disk says."""
+"""One owner at a time, whatever the disk says; who waits for a lock says why, and goes on once it is free."""
 
 import errno
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
-from services.runtime.lock import FileLock
+from binance_streamer.config import schema as configuration
+from binance_streamer.transport.sockets import bus_intake
+from binance_streamer.wire.frames import decode_frame
+from services.runtime.lock import FileLock, wait_for_lock
+from services.runtime.process import Shell
+from services.runtime.stop import Stop
+from tests.support.configs import write_config
 
 
 def test_a_lock_has_one_holder_who_is_named(tmp_path: Path) -> None:
@@ -29,3 +38,79 @@ def test_a_full_disk_keeps_nobody_from_its_lock(tmp_path: Path, monkeypatch: pyt
     assert not second.try_acquire()
     assert second.holder() == "an unknown process"
     first.release()
+
+
+@pytest.fixture
+def shell(place: Path) -> Iterator[Shell]:
+    path = write_config(place, {"BTCUSDT": ["aggTrade"]}, {})
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    (place / "run").mkdir(mode=0o700, exist_ok=True)
+    made = Shell("writer", configuration.load(path), path, Stop(), context)
+    yield made
+    made.stop.close()
+    context.destroy()
+
+
+class Waiting:
+    """`wait_for_lock` in a thread, and what it says on the bus meanwhile."""
+
+    def __init__(self, shell: Shell, path: Path) -> None:
+        self.lock: FileLock | None = None
+        self._shell = shell
+        self._path = path
+        self._bus = bus_intake(shell.context, shell.config.endpoints.bus_publish)
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        self.lock = wait_for_lock(self._shell, self._path, what="the data directory")
+
+    def state(self) -> str:
+        assert self._bus.poll(20_000), "a status comes"
+        topic, frame = self._bus.recv_multipart()
+        assert topic == b"status.writer."
+        return str(decode_frame(frame)[1]["state"])
+
+    def end(self) -> FileLock | None:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        self._bus.close()
+        return self.lock
+
+
+def test_a_lock_that_somebody_holds_is_told_and_taken_once_it_is_free(shell: Shell, place: Path) -> None:
+    held = FileLock(place / "lock")
+    assert held.try_acquire()
+    waiting = Waiting(shell, place / "lock")
+    assert waiting.state() == f"blocked: the data directory is held by {held.holder()}"
+    assert waiting.state().startswith("blocked: ")
+    held.release()
+    lock = waiting.end()
+    assert lock is not None
+    lock.release()
+
+
+def test_a_folder_that_takes_no_lock_is_told_and_tried_again(shell: Shell, place: Path) -> None:
+    folder = place / "folder"
+    folder.write_bytes(b"")  # root may write anywhere; a file in the place of a folder refuses everybody
+    waiting = Waiting(shell, folder / "lock")
+    assert waiting.state() == f"blocked: the data directory takes no lock: File exists: {folder / 'lock'}"
+    folder.unlink()
+    lock = waiting.end()
+    assert lock is not None
+    lock.release()
+
+
+def test_asked_to_end_it_waits_no_longer(shell: Shell, place: Path) -> None:
+    held = FileLock(place / "lock")
+    assert held.try_acquire()
+    waiting = Waiting(shell, place / "lock")
+    shell.stop.request()
+    assert waiting.end() is None
+    held.release()
+
+
+def test_a_lock_that_is_free_is_taken_without_a_word(shell: Shell, place: Path) -> None:
+    lock = wait_for_lock(shell, place / "lock", what="the data directory")
+    assert lock is not None
+    lock.release()
