@@ -25,6 +25,7 @@ from tests.support.drafts import singles
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 START_NS = 1_790_000_000_000_000_000
+START_MS = START_NS // 1_000_000
 
 
 class World:
@@ -72,12 +73,13 @@ class World:
                 inbox.insert(max(0, len(inbox) - self.rng.choice((0, 0, 0, 2))), self.last_id)
 
     def deliver(self, line: int) -> None:
+        """Some of what waits; the exchange stamps each connection's copies for itself (`E`), what happened once (`T`)."""
         count = self.rng.randint(1, 6)
         ids, self.lines[line] = self.lines[line][:count], self.lines[line][count:]
         self.now_s += 0.001
         frames = [
-            f'{{"stream":"{TRADES.name}","data":{{"e":"aggTrade","E":{START_NS // 1_000_000 + number},"a":{number},'
-            f'"s":"BTCUSDT"}}}}'.encode()
+            f'{{"stream":"{TRADES.name}","data":{{"e":"aggTrade","E":{START_MS + number + 50 * (line % 2)},"a":{number},'
+            f'"T":{START_MS + number},"s":"BTCUSDT"}}}}'.encode()
             for number in ids
         ]
         self.recorder.deliver(Delivered(line, self.now_ns, frames, 0), self.now_s)
@@ -165,7 +167,9 @@ class World:
         connection, as late messages do.
         """
         self.journal.close()
-        if self.written is not None and self.rng.random() < 0.7:
+        known = dict(self.rows)
+        is_cut = self.written is not None and self.rng.random() < 0.7
+        if self.written is not None and is_cut:
             path, before, behind = self.written
             with path.open("r+b") as file:
                 file.truncate(self.rng.randint(before, behind))
@@ -174,6 +178,7 @@ class World:
         if self.rng.random() < 0.5:
             self.answers = []
         self.start()
+        assert is_cut or self.rows == known, "the journal tells another state than the run had"
 
     def finish(self) -> None:
         """Everybody delivers, REST answers, until nothing is open."""
