@@ -120,7 +120,7 @@ def test_what_is_appended_arrives_once_in_order_and_live(shell: Shell) -> None:
         assert writer.batches[0].after is None
 
 
-def test_a_frame_over_the_limit_is_refused_and_listed_behind_the_next_row(shell: Shell) -> None:
+def test_a_frame_over_the_limit_is_refused_and_listed_in_its_place(shell: Shell) -> None:
     with (
         closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
         closing(FakeWriter(shell.context, shell.config.endpoints)) as writer,
@@ -132,7 +132,7 @@ def test_a_frame_over_the_limit_is_refused_and_listed_behind_the_next_row(shell:
         found = writer.frames(producer, 3)
         assert [kind for kind, _ in found] == ["trade", "gap", "trade"]
         gap = found[1][1]
-        assert (gap["from_id"], gap["to_id"], gap["from_ns"], gap["to_ns"]) == (1, 2, 1001, 1003)
+        assert (gap["from_id"], gap["to_id"], gap["from_ns"], gap["to_ns"]) == (1, 2, 1001, 1002)
         assert gap["reason"] == "oversize"
         assert producer.status()["refused_frames"] == 1
 
@@ -183,8 +183,8 @@ def test_of_a_run_only_the_message_over_the_limit_is_refused(shell: Shell) -> No
         producer.append([run])
         producer.append([run_of(5, 1)])
         found = writer.frames(producer, 5)
-        assert [data.get("event", b"")[36:41] for _, data in found] == [b'"t":1', b'"t":3', b'"t":4', b"", b'"t":5']
-        assert (found[3][1]["from_id"], found[3][1]["reason"]) == (1, "oversize")
+        assert [data.get("event", b"")[36:41] for _, data in found] == [b'"t":1', b"", b'"t":3', b'"t":4', b'"t":5']
+        assert (found[1][1]["from_id"], found[1][1]["reason"]) == (1, "oversize")
         assert producer.status()["refused_frames"] == 1
 
 

@@ -14,7 +14,8 @@ from binance_streamer.exchange.streams import Stream, stream_of
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.drafts import Draft
-from services.runtime.journal.segments import LastRow
+from services.runtime.gaps.last_rows import LastRows
+from services.runtime.gaps.stream_states import fold
 from tests.support.drafts import singles
 
 AGG_TRADE = stream_of("BTCUSDT", "aggTrade")
@@ -63,7 +64,7 @@ class Exchange:
         self.delivered: set[int] = set()
         self.drafts: list[Draft] = []
         self.gap_count = 0
-        self.last_rows: dict[str, LastRow] = {}
+        self.last_rows: LastRows = {}
         self.opened = 0
         self.recorder = self.new_recorder()
 
@@ -129,14 +130,7 @@ class Exchange:
     def collect(self) -> None:
         for draft in singles(self.recorder.collect(self.now_ns)):
             self.drafts.append(draft)
-            if draft.reading is not None:
-                before = self.last_rows.get(self.stream.name)
-                last_id = draft.reading.last_id
-                if last_id is None and before is not None:
-                    last_id = before.last_id
-                self.last_rows[self.stream.name] = LastRow(
-                    draft.stream_type, draft.symbol, last_id, draft.reading.event_time_ms, draft.data["recv_ns"]
-                )
+            fold(self.last_rows, draft)
 
     def rows(self) -> list[Message]:
         by_event = {message.event: message for message in self.sent}

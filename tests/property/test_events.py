@@ -14,7 +14,7 @@ from services.ingest.connections.events import Delivered
 from services.ingest.streams.chain import IdChain
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import EventFrames, EventRun
-from services.runtime.journal.segments import LastRow, following_row
+from services.runtime.gaps.last_rows import LastRow, behind_row
 from tests.support.drafts import singles
 
 NOW_NS = 1_790_526_539_000_000_000
@@ -170,6 +170,8 @@ def test_a_run_leads_to_where_its_rows_lead_one_by_one(
 ) -> None:
     if before is not None and before.last_id is None:
         before = LastRow("depth", "BTCUSDT", None, None, before.recv_ns)  # a stream has both from its first row on
+    if before is not None and before.last_id is not None:
+        previous = before.last_id  # else it is no run
     read = sequence_reader(STREAMS[0])
     assert read is not None
     run = EventRun(STREAMS[0], 1)
@@ -181,8 +183,8 @@ def test_a_run_leads_to_where_its_rows_lead_one_by_one(
         run.events.append(event)
         run.links.append(read(event))
         reading = EventReader(STREAMS[0]).read(event)
-        expected = following_row(expected, "depth", "BTCUSDT", reading, recv_ns=number)
-    assert following_row(before, "depth", "BTCUSDT", run.reading, recv_ns=run.stamps_ns[-1]) == expected
+        expected = behind_row(expected, "depth", "BTCUSDT", reading, recv_ns=number)
+    assert behind_row(before, "depth", "BTCUSDT", run.reading, recv_ns=run.stamps_ns[-1]) == expected
 
 
 def test_every_stream_whose_ids_link_is_read_by_link() -> None:

@@ -18,9 +18,9 @@ from binance_streamer.wire.frames import decode_frame, encode_frame, split_frame
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.backfill import BackfillPage, BackfillRange, BackfillRequests, read_page
 from services.ingest.streams.stream_set import StreamSet
-from services.runtime.gaps.drafts import Draft, Losses
+from services.runtime.gaps.drafts import Draft
+from services.runtime.gaps.stream_states import StreamStates, fold
 from services.runtime.journal.journal import Journal
-from services.runtime.journal.segments import LastRow, following_row, note_gap, note_late_row
 from tests.support.drafts import singles
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
@@ -50,10 +50,9 @@ class World:
     def start(self) -> None:
         self.epoch += 1
         self.journal = Journal(self.directory, "p", self.epoch, max_bytes=1 << 30, segment_bytes=4000)
-        self.rows: dict[str, LastRow] = dict(self.journal.last_rows)
-        self.recorder = StreamSet("BTCUSDT", [TRADES], last_rows=self.rows, new_gap_id=self.new_gap_id)
+        self.states = StreamStates(self.epoch, self.journal.last_rows)
+        self.recorder = StreamSet("BTCUSDT", [TRADES], last_rows=self.states.rows, new_gap_id=self.new_gap_id)
         self.requests = BackfillRequests(5.0, self.rng)
-        self.losses = Losses(self.epoch)
         self.is_full = False
         self.feed = self.recorder.feeds[TRADES.name]
 
@@ -73,15 +72,13 @@ class World:
                 inbox.insert(max(0, len(inbox) - self.rng.choice((0, 0, 0, 2))), self.last_id)
 
     def deliver(self, line: int) -> None:
-        """Some of what waits; the exchange stamps each connection's copies for itself (`E`), what happened once (`T`)."""
+        """Some of what waits. The exchange stamps each connection's copies for itself (`E`), but `T` is the trade's."""
         count = self.rng.randint(1, 6)
         ids, self.lines[line] = self.lines[line][:count], self.lines[line][count:]
         self.now_s += 0.001
-        frames = [
-            f'{{"stream":"{TRADES.name}","data":{{"e":"aggTrade","E":{START_MS + number + 50 * (line % 2)},"a":{number},'
-            f'"T":{START_MS + number},"s":"BTCUSDT"}}}}'.encode()
-            for number in ids
-        ]
+        event = '{{"e":"aggTrade","E":{},"a":{},"T":{},"s":"BTCUSDT"}}'
+        events = [event.format(START_MS + number + 50 * (line % 2), number, START_MS + number) for number in ids]
+        frames = [f'{{"stream":"{TRADES.name}","data":{one}}}'.encode() for one in events]
         self.recorder.deliver(Delivered(line, self.now_ns, frames, 0), self.now_s)
         self.append()
 
@@ -123,39 +120,25 @@ class World:
         self.append()
 
     def append(self) -> None:
-        """As the producer does: gaps of its own in front of what ends them; nothing kept while the journal is full."""
-        drafts = list(singles(self.recorder.collect(self.now_ns)))
-        if not drafts:
-            return
-        own, inside = self.losses.closed_by_any(drafts)
-        drafts = [*own, *(draft for draft in drafts if draft.data.get("gap_id") not in inside)]
-        before = dict(self.rows)
-        for draft in drafts:
-            self.note(draft)
-        if self.is_full:
-            self.rows = before
-            for draft in drafts:
-                self.losses.lost(draft.data["stream"], "journal full", before.get(draft.data["stream"]))
-        else:
-            self.write(drafts, before)
-        if self.is_full or any(draft.data.get("reason") == "journal full" for draft in drafts):
-            self.recorder.restore(self.rows, "journal full")
+        """As the producer and its worker do; nothing is kept while the journal is full."""
+        drafts = self.recorder.collect(self.now_ns)
+        own = self.states.gaps_before(drafts, self.now_ns)
+        rows = dict(self.states.kept)
+        for draft in (*own, *drafts):
+            fold(rows, draft)
+        if drafts and self.is_full:
+            self.states.lose(drafts, rows)
+            self.recorder.restore(self.states.rows, "journal full")
+        elif drafts:
+            self.write(list(singles((*own, *drafts))))
+            self.states.keep(rows, own)
 
-    def note(self, draft: Draft) -> None:
-        if draft.stream_type == "gap":
-            note_gap(self.rows, draft.data)
-        elif draft.reading is not None:
-            last = self.rows.get(TRADES.name)
-            self.rows[TRADES.name] = following_row(
-                last, draft.stream_type, draft.symbol, draft.reading, recv_ns=draft.data["recv_ns"]
-            )
-        else:
-            note_late_row(self.rows, draft.stream_type, draft.data)
-
-    def write(self, drafts: list[Draft], before: dict[str, LastRow]) -> None:
+    def write(self, drafts: list[Draft]) -> None:
         envelope = {"producer": "p", "epoch": self.epoch, "seq": 1}
         sizes = self.sizes()
-        self.journal.append([encode_frame(draft.stream_type, {**draft.data, **envelope}) for draft in drafts], before)
+        self.journal.append(
+            [encode_frame(draft.stream_type, {**draft.data, **envelope}) for draft in drafts], self.states.kept
+        )
         path, size = list(self.sizes().items())[-1]
         self.written = path, sizes.get(path, 0), size
 
@@ -167,7 +150,7 @@ class World:
         connection, as late messages do.
         """
         self.journal.close()
-        known = dict(self.rows)
+        known = self.states.kept
         is_cut = self.written is not None and self.rng.random() < 0.7
         if self.written is not None and is_cut:
             path, before, behind = self.written
@@ -178,7 +161,7 @@ class World:
         if self.rng.random() < 0.5:
             self.answers = []
         self.start()
-        assert is_cut or self.rows == known, "the journal tells another state than the run had"
+        assert is_cut or self.states.kept == known, "the journal tells another state than the run had"
 
     def finish(self) -> None:
         """Everybody delivers, REST answers, until nothing is open."""
@@ -225,7 +208,7 @@ def run(world: World, steps: int, *, kills: float, forgets: float, fulls: float 
             world.kill()
         elif chance < 0.9 + kills + forgets:
             world.forgotten_id = rng.randint(world.forgotten_id, world.last_id)
-        elif chance < 0.9 + kills + forgets + fulls and world.rows:
+        elif chance < 0.9 + kills + forgets + fulls and world.states.kept:
             world.is_full = not world.is_full
     world.finish()
 
@@ -282,4 +265,14 @@ def test_what_came_while_the_journal_was_full_is_fetched_too(seed: int) -> None:
         world = World(Path(folder), Random(seed), nothings=0)
         run(world, 150, kills=0.01, forgets=0, fulls=0.03)
         check(world, may_be_missing=False)
+        world.journal.close()
+
+
+@given(seed=st.integers(0, 2**63))
+@thorough
+def test_kills_while_the_journal_is_full_lose_nothing_silently(seed: int) -> None:
+    with tempfile.TemporaryDirectory(prefix="bs-") as folder:
+        world = World(Path(folder), Random(seed), nothings=0.1)
+        run(world, 150, kills=0.03, forgets=0.02, fulls=0.03)
+        check(world, may_be_missing=True)
         world.journal.close()

@@ -20,7 +20,7 @@ from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.gaps import RESTART, SEQUENCE, StreamGaps
 from services.ingest.streams.recount import QUIET_NS, Recount, happened_ms
 from services.runtime.gaps.drafts import Gap
-from services.runtime.journal.segments import LastRow
+from services.runtime.gaps.last_rows import LastRow
 
 GRACE_S = 0.5
 _MOST_HELD = 4096

@@ -9,7 +9,7 @@ from services.ingest.streams.chain import IdChain
 from services.ingest.streams.deduplicator import Deduplicator, Seen, by_content, by_content_and_time
 from services.ingest.streams.gaps import RESTART, StreamGaps
 from services.runtime.gaps.drafts import Gap
-from services.runtime.journal.segments import LastRow
+from services.runtime.gaps.last_rows import LastRow
 
 _MOST_BARS = 1_500  # a day of minutes
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Protocol
 
-from binance_streamer.exchange.messages import UNREADABLE, Reading, SequenceIds
+from binance_streamer.exchange.messages import UNREADABLE, SequenceIds
 from binance_streamer.exchange.readers import EventReader, sequence_reader
 from binance_streamer.exchange.stream_types import Continuity
 from binance_streamer.exchange.streams import Stream
@@ -17,10 +17,9 @@ from services.ingest.streams.gaps import StreamGaps
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.delivery.events import EventRun, event_draft, reading_of
 from services.runtime.gaps.drafts import Draft, Gap, GapChange
+from services.runtime.gaps.last_rows import LastRow, latest_ms
 from services.runtime.gaps.open_gaps import OpenGap
-from services.runtime.journal.segments import LastRow
 
-_DAY_MS = 86_400_000
 OVERLAP_S = 1.0
 """A connection that has been delivering for less may have been opened behind a message in flight on another one."""
 QUIET_S = 30.0
@@ -63,8 +62,6 @@ class StreamRecorder:
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard_s: dict[int, float] = {}
         """By connection: when it last delivered a message of the stream, a repeat too."""
-        self._noted_id = last_row.last_id if last_row else None
-        """Of the newest row so far; the tracker is further where it has released several."""
         self.recorded_s = self.told_s = 0.0
         self.is_anchored = not stream.type.builds_book
         """Whether a snapshot has been asked for since the stream began, or was lost."""
@@ -125,9 +122,7 @@ class StreamRecorder:
         self.rows += 1
         self.recorded_s = now_s
         self.last = arrival
-        connection, recv_ns, event, reading = arrival
-        newest = reading if self._is_newest(reading) else None
-        return event_draft(self.stream, connection, recv_ns, event, newest)
+        return event_draft(self.stream, *arrival)
 
     def took(self, run: EventRun, count: int, now_s: float) -> None:
         """Note the last `count` messages of a run, each of which followed."""
@@ -135,7 +130,6 @@ class StreamRecorder:
         self.rows += count
         self.heard_s[run.connection] = self.recorded_s = now_s
         self.last = Arrival(run.connection, run.stamps_ns[-1], run.events[-1], reading_of(run.links[-1]))
-        self._noted_id = run.links[-1].last_id
 
     def repair(self, page: BackfillPage) -> tuple[list[Draft], list[Gap]]:
         """Rows of REST for what is listed as missing, and what becomes of the gaps by them.
@@ -200,21 +194,6 @@ class StreamRecorder:
             return True
         heard_s = self.heard_s.get(old)
         return not self.tracker.has_entered(new) and (heard_s is None or now_s - heard_s >= QUIET_S)
-
-    def _is_newest(self, reading: Reading) -> bool:
-        """Whether the next run is to go on behind this row; a straggler is not where the stream ended."""
-        last_id, newest, noted_id = reading.last_id, self.tracker.newest, self._noted_id
-        if last_id is None or newest is None or reading.previous_id is None:
-            return True
-        is_newest = last_id >= newest or (noted_id is not None and last_id > noted_id)
-        if is_newest:
-            self._noted_id = last_id
-        return is_newest
-
-
-def latest_ms(recv_ns: int) -> int:
-    """The latest event time that says something: a day ahead of our clock one of the two is wrong."""
-    return recv_ns // 1_000_000 + _DAY_MS
 
 
 def _tracker(

@@ -8,17 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from binance_streamer.exchange.messages import LARGEST_ID, ExchangeError, Reading, SequenceIds
-from binance_streamer.exchange.stream_types import is_repairable
 from binance_streamer.exchange.streams import Stream
 from services.ingest.connections.events import Delivered
 from services.ingest.streams import demux as routing
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.gaps import REPAIRED
-from services.ingest.streams.stream import StreamRecorder, latest_ms
+from services.ingest.streams.stream import StreamRecorder
 from services.runtime.delivery.events import EventRun, reading_of
 from services.runtime.gaps.drafts import Draft, Gap, GapChange, gap_draft
-from services.runtime.journal.segments import LastRow
+from services.runtime.gaps.last_rows import LastRow, latest_ms
 
 _YEAR_2100_MS = 4_102_444_800_000
 _LONGEST_REASON = 200
@@ -170,7 +169,7 @@ class StreamSet:
     def restore(self, rows: Mapping[str, LastRow], reason: str) -> None:
         """The journal did not take what was collected, or has a gap of its own: go on from what it has."""
         for name, feed in self.feeds.items():
-            if name in rows and is_repairable(feed.stream.stream_type):
+            if name in rows:
                 feed.restore(rows[name], reason)
                 self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
 

@@ -45,6 +45,16 @@ class EventRun:
         return self.stream.name
 
     @property
+    def stream_type(self) -> str:
+        """Our word for the kind of the stream."""
+        return self.stream.stream_type
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """The receive stamps of its first and its last message."""
+        return self.stamps_ns[0], self.stamps_ns[-1]
+
+    @property
     def symbol(self) -> str:
         """Whose messages they are."""
         return self.stream.symbol

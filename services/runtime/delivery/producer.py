@@ -1,5 +1,6 @@
 """A producer's way out: journal first, then live to the bus, then pushed to the writer until it says `durable`."""
 
+import itertools
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,9 +15,10 @@ from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.cursor import Delivery
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES, EventFrames, EventRun
 from services.runtime.files import free_and_total_bytes
-from services.runtime.gaps.drafts import Draft, Losses
+from services.runtime.gaps.drafts import Draft
+from services.runtime.gaps.last_rows import LastRow, LastRows
+from services.runtime.gaps.stream_states import StreamStates, fold
 from services.runtime.journal.journal import Journal, JournalFullError
-from services.runtime.journal.segments import LastRow, following_row, note_gap, note_late_row
 from services.runtime.lock import FileLock, wait_for_lock
 from services.runtime.process import EXIT_IO_ERROR, Shell
 
@@ -70,18 +72,18 @@ class Producer:
         self._journal.fsync = shell.config.storage.fsync
         if self._journal.torn_bytes:
             _log.warning("cut a torn tail bytes=%d journal=%s", self._journal.torn_bytes, directory)
-        self._rows: dict[str, LastRow] = dict(self._journal.last_rows)
-        self.last_rows: dict[str, LastRow] = dict(self._rows)
-        self._losses = Losses(shell.epoch)
+        self.last_rows: LastRows = dict(self._journal.last_rows)
+        """Where each stream stood when the process started."""
+        self._states = StreamStates(shell.epoch, self.last_rows)
         self.own_gaps: list[Draft] = []
-        """What the last append listed of what the journal had not taken before."""
+        """Gaps of messages that the journal had not taken, which the last append has listed."""
         self._topics: dict[tuple[str, str, str], _Topic] = {}
         self._frames: dict[tuple[str, int], EventFrames] = {}  # by stream and connection
         self._pack = msgpack.Packer(autoreset=True).pack
         self._full_since_s: float | None = None
         self._counts = {"appended": 0, "pushed_frames": 0, "refused_frames": 0, "not_journalled": 0}
         self._longest_write_s = 0.0
-        self._stalled: Draft | None = None
+        self._stalled: list[Draft] = []
         self._longest_sync_s = 0.0
         self._syncs = 0
         self._sync_s = 0.0
@@ -104,8 +106,8 @@ class Producer:
 
     @property
     def rows(self) -> Mapping[str, LastRow]:
-        """Where each stream stands in the journal."""
-        return self._rows
+        """Where each stream stands in the journal, what it did not take counted as a gap."""
+        return self._states.rows
 
     @property
     def is_full(self) -> bool:
@@ -115,47 +117,35 @@ class Producer:
     def append(self, drafts: Sequence[Draft | EventRun]) -> bool:
         """Journal the drafts with one write, then publish them; a journal that is full costs no live message.
 
-        False where the journal does not hold just these now: it is full, or a gap of ours came in front of them.
+        False where the journal does not hold all of them: `rows` say what it has, and what it lists as missing.
         """
         self._raise_sync_error()
-        singled = [one for draft in drafts for one in self._singled(draft)]
-        self.own_gaps, drafts = self._with_closed_losses(singled)
-        is_as_told = drafts == singled
-        if self._stalled is not None:
-            drafts.insert(0, self._stalled)
-            self._stalled = None
-        rows_before = dict(self._rows)
+        own = self._states.gaps_before(drafts, wall_ns())
+        stalled, self._stalled = self._stalled, []
+        rows = dict(self._states.kept)
         frames: list[bytes] = []
         live: list[tuple[bytes, Sequence[bytes]]] = []
-        for draft in drafts:
-            if isinstance(draft, EventRun):
-                topic, encoded = self._encoded_run(draft)
-                live.append((topic, encoded))
-                frames += encoded
-                self._note_run(draft)
+        refused: list[Draft] = []
+        for draft in itertools.chain(own, stalled, *map(self._parts, drafts)):
+            topic, encoded = self._encoded(draft)
+            live.append((topic, encoded))
+            if isinstance(draft, Draft) and len(encoded[0]) > self._max_frame_bytes:
+                refused += self._refused(draft, rows, frames, live)
                 continue
-            topic, frame = self._encoded(draft)
-            live.append((topic, (frame,)))
-            if len(frame) > self._max_frame_bytes:
-                is_as_told = False
-                self._counts["refused_frames"] += 1
-                self._losses.lost(draft.data["stream"], "oversize", self._rows.get(draft.data["stream"]))
-                continue
-            frames.append(frame)
-            self._note_row(draft)
-        if frames and not self._journalled(drafts[0].symbol, frames, rows_before):
-            is_as_told = False
-            self.own_gaps = []
-            self._rows = rows_before
-            for draft in drafts:
-                self._losses.lost(draft.stream_name, "journal full", rows_before.get(draft.stream_name))
+            frames += encoded
+            fold(rows, draft)
+        is_kept = not frames or self._journalled(frames, drafts)
+        if is_kept:
+            self._states.keep(rows, own)
+        else:
+            self._states.lose(drafts, rows)
+        self.own_gaps = [*own, *refused] if is_kept else []
         self._publish(live)
-        return is_as_told
+        return is_kept and not refused
 
     def publish_live(self, draft: Draft) -> None:
         """Publish only: a request or a status is not recorded."""
-        topic, frame = self._encoded(draft)
-        self._publish([(topic, (frame,))])
+        self._publish([self._encoded(draft)])
 
     def register(self, poller: zmq.Poller) -> None:
         """Have the poller wake for acknowledgements, and for the writer's readiness while something waits for it."""
@@ -242,46 +232,46 @@ class Producer:
         self._acks.close()
         self._lock.release()
 
-    def _singled(self, draft: Draft | EventRun) -> Iterable[Draft | EventRun]:
-        """A run as it is, unless one of its messages is to be looked at alone."""
-        if not isinstance(draft, EventRun):
-            return (draft,)
-        largest_bytes = max(map(len, draft.events)) + MAX_ENVELOPE_BYTES
-        if largest_bytes > self._max_frame_bytes or self._losses.is_open(draft.stream_name):
+    def _parts(self, draft: Draft | EventRun) -> Iterable[Draft | EventRun]:
+        """A run as it is, or its messages one by one where one of them may be too large."""
+        if isinstance(draft, EventRun) and max(map(len, draft.events)) + MAX_ENVELOPE_BYTES > self._max_frame_bytes:
             return draft.drafts()
         return (draft,)
 
-    def _with_closed_losses(self, drafts: Sequence[Draft | EventRun]) -> tuple[list[Draft], list[Draft | EventRun]]:
-        """The gaps that end with these drafts, and the drafts, behind the gaps that end with them.
+    def _refused(
+        self, draft: Draft, rows: LastRows, frames: list[bytes], live: list[tuple[bytes, Sequence[bytes]]]
+    ) -> list[Draft]:
+        """Take the gap of a draft that is too large in its place; returns it."""
+        self._counts["refused_frames"] += 1
+        gaps = self._states.refuse(draft, rows, wall_ns())
+        for gap in gaps:
+            topic, encoded = self._encoded(gap)
+            live.append((topic, encoded))
+            frames += encoded
+            fold(rows, gap)
+        return gaps
 
-        In front of all, because late rows among them may lie in what was lost, and fill that again.
-        """
-        own, inside = self._losses.closed_by_any([draft for draft in drafts if not isinstance(draft, EventRun)])
-        if inside:
-            drafts = [
-                draft for draft in drafts if isinstance(draft, EventRun) or draft.data.get("gap_id") not in inside
-            ]
-        return own, [*own, *drafts]
+    def _encoded(self, draft: Draft | EventRun) -> tuple[bytes, Sequence[bytes]]:
+        if isinstance(draft, EventRun):
+            return self._encoded_run(draft)
+        topic = self._topic(draft[:3])
+        topic.seq += 1
+        data = draft.data
+        if data["source"] == "ws" and draft.stream_type != "raw":
+            events = self._frames_of((draft.stream_type, draft.symbol, data["stream"]), data["connection"])
+            return topic.encoded, events.encode(topic.seq, (data["recv_ns"],), (data["event"],))
+        data["producer"] = self.name
+        data["epoch"] = self._journal.epoch
+        data["seq"] = topic.seq
+        return topic.encoded, [self._pack((draft.stream_type, data))]
 
-    def _encoded_run(self, run: EventRun) -> tuple[bytes, list[bytes]]:
+    def _encoded_run(self, run: EventRun) -> tuple[bytes, Sequence[bytes]]:
         name, symbol, stream_type, variant, _ = run.stream
         topic = self._topic((stream_type, symbol, variant))
         frames = self._frames_of((stream_type, symbol, name), run.connection)
         encoded = frames.encode(topic.seq + 1, run.stamps_ns, run.events)
         topic.seq += len(encoded)
         return topic.encoded, encoded
-
-    def _encoded(self, draft: Draft) -> tuple[bytes, bytes]:
-        topic = self._topic(draft[:3])
-        topic.seq += 1
-        data = draft.data
-        if data["source"] == "ws" and draft.stream_type != "raw":
-            frames = self._frames_of((draft.stream_type, draft.symbol, data["stream"]), data["connection"])
-            return topic.encoded, frames.encode(topic.seq, (data["recv_ns"],), (data["event"],))[0]
-        data["producer"] = self.name
-        data["epoch"] = self._journal.epoch
-        data["seq"] = topic.seq
-        return topic.encoded, self._pack((draft.stream_type, data))
 
     def _frames_of(self, topic: tuple[str, str, str], connection: int) -> EventFrames:
         frames = self._frames.get((topic[2], connection))
@@ -298,29 +288,10 @@ class Producer:
             topic = self._topics[key] = _Topic(encode_topic(*key))
         return topic
 
-    def _note_run(self, run: EventRun) -> None:
-        name, symbol, stream_type, _, _ = run.stream
-        before = self._rows.get(name)
-        self._rows[name] = following_row(before, stream_type, symbol, run.reading, recv_ns=run.stamps_ns[-1])
-
-    def _note_row(self, draft: Draft) -> None:
-        if draft.stream_type == "gap":
-            note_gap(self._rows, draft.data)
-            return
-        reading = draft.reading
-        if reading is None:
-            note_late_row(self._rows, draft.stream_type, draft.data)
-            return
-        data = draft.data
-        before = self._rows.get(data["stream"])
-        self._rows[data["stream"]] = following_row(
-            before, draft.stream_type, draft.symbol, reading, recv_ns=data["recv_ns"]
-        )
-
-    def _journalled(self, symbol: str, frames: list[bytes], rows_before: dict[str, LastRow]) -> bool:
+    def _journalled(self, frames: list[bytes], drafts: Sequence[Draft | EventRun]) -> bool:
         started_s = monotonic_s()
         try:
-            self._journal.append(frames, rows_before)
+            self._journal.append(frames, self._states.kept)
         except JournalFullError as error:
             self._counts["not_journalled"] += len(frames)
             if self._full_since_s is None:
@@ -328,7 +299,7 @@ class Producer:
                 _log.error("journal full: %s; live messages go on, what is not kept becomes a gap", error)
             return False
         finally:
-            self._note_write(symbol, monotonic_s() - started_s)
+            self._note_write(drafts[0].symbol, monotonic_s() - started_s)
         if self._full_since_s is not None:
             _log.warning("journal has room again after_s=%.1f", monotonic_s() - self._full_since_s)
             self._full_since_s = None
@@ -356,7 +327,7 @@ class Producer:
             "from_ns": from_ns,
             "to_ns": to_ns,
         }
-        self._stalled = Draft("status", symbol, "stall", data)
+        self._stalled = [Draft("status", symbol, "stall", data)]
 
     def _publish(self, live: Sequence[tuple[bytes, Sequence[bytes]]]) -> None:
         send = self._send_live

@@ -13,10 +13,11 @@ from typing import NamedTuple
 from binance_streamer.wire.frames import MAX_BATCH_BYTES, Batch, Position
 from services.runtime.atomic_write import write_whole
 from services.runtime.files import free_and_total_bytes, sync_directory, sync_file
+from services.runtime.gaps.last_rows import LastRow, LastRows
 from services.runtime.journal import segments
 from services.runtime.journal.recent import Group, RecentRecords
 from services.runtime.journal.records import DamagedBytes, encode_frames, encode_head, frames_at, scan
-from services.runtime.journal.segments import LastRow, Segment
+from services.runtime.journal.segments import Segment
 
 SEGMENT_BYTES = 8 * 1024 * 1024
 _LARGEST_RECORD_BYTES = 5 * 1024 * 1024
@@ -64,7 +65,7 @@ class Journal:
         self.epoch = epoch
         self.next_position = 0
         self.torn_bytes = 0
-        self.last_rows: dict[str, LastRow] = {}
+        self.last_rows: LastRows = {}
         self.fsync = True
         """Whether somebody calls `sync` all the time; else a full segment is left to the kernel."""
         self._directory = directory
@@ -264,7 +265,7 @@ class Journal:
 
     def _recover_rows(self, found: list[Segment]) -> None:
         for start in range(len(found) - 1, -1, -1):
-            rows: dict[str, LastRow] = {}
+            rows: LastRows = {}
             _, has_head = segments.read_rows(found[start].path, rows)
             if has_head or start == 0:
                 for segment in found[start + 1 :]:

@@ -12,8 +12,8 @@ from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire.frames import WireError
 from services.ingest.streams.backfill import BackfillPage, BackfillRequests, read_page
 from services.ingest.streams.stream import StreamRecorder
+from services.runtime.gaps.last_rows import LastRow
 from services.runtime.gaps.open_gaps import OpenGap
-from services.runtime.journal.segments import LastRow
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 BARS = stream_of("BTCUSDT", "kline_1m")

@@ -8,7 +8,7 @@ from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.chain import GRACE_S, IdChain
 from services.ingest.streams.gaps import StreamGaps
 from services.runtime.gaps.drafts import Gap
-from services.runtime.journal.segments import LastRow
+from services.runtime.gaps.last_rows import LastRow
 
 DEPTH = stream_of("BTCUSDT", "depth@0ms")
 

@@ -8,7 +8,7 @@ from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.gaps import StreamGaps
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.gaps.drafts import Gap
-from services.runtime.journal.segments import LastRow
+from services.runtime.gaps.last_rows import LastRow
 
 
 def told(outcome: Outcome) -> str:

@@ -9,7 +9,8 @@ import pytest
 from binance_streamer.exchange.streams import stream_of
 from services.ingest.connections.events import Delivered
 from services.ingest.streams.stream_set import Anchor, StreamSet
-from services.runtime.journal.segments import LastRow
+from services.runtime.gaps.last_rows import LastRow, LastRows
+from services.runtime.gaps.stream_states import fold
 from tests.support.drafts import singles
 
 SUFFIXES = ("aggTrade", "depth@0ms", "markPrice@1s")
@@ -283,8 +284,10 @@ def test_repeats_are_counted() -> None:
 def test_a_straggler_is_not_where_the_next_run_goes_on() -> None:
     subject = recorder()
     subject.deliver(Delivered(1, STAMP_NS, [depth(0, 10), depth(30, 40), depth(10, 20)], 0), 100.0)
-    noted = [draft.reading.last_id for draft in singles(subject.collect(1)) if draft.reading is not None]
-    assert noted == [10, 40]
+    rows: LastRows = {}
+    for draft in singles(subject.collect(1)):
+        fold(rows, draft)
+    assert rows["btcusdt@depth@0ms"].last_id == 40
 
 
 def test_first_arrivals_and_lag_are_known_per_connection() -> None:

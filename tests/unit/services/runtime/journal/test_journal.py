@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.wire.frames import Position
+from services.runtime.gaps.last_rows import LastRow
 from services.runtime.journal.journal import Chunk, Cursor, Journal, JournalFullError
-from services.runtime.journal.segments import LastRow
 
 ROW = LastRow("aggtrade", "BTCUSDT", 41, 1000, 2000)
 
