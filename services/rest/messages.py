@@ -87,18 +87,12 @@ def backfill_draft(missing: BackfillRequest, answer: RestAnswer, path: str, *, r
     """Make the answer to a request for missing rows: the body as it came, nothing of it where it is refused."""
     stream = missing.stream
     data = {
-        "symbol": stream.symbol,
-        "stream": stream.name,
-        "recv_ns": answer.recv_ns,
-        "source": "rest",
-        "connection": 0,
-        "requested_ns": answer.requested_ns,
+        **_recorded(stream.symbol, stream.name, answer, b"[]" if refusal else answer.body),
         "path": path,
         "gap_id": missing.gap_id,
         "from_id": missing.from_id,
         "to_id": missing.to_id,
         "refusal": refusal,
-        "event": b"[]" if refusal else answer.body,
     }
     return Draft("repair", stream.symbol, "", data)
 

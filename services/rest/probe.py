@@ -1,6 +1,5 @@
 """`python -m services.rest.probe`: asks the exchange for its time, once, and says what came of it; for `doctor`."""
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from services.rest.client import Client
 from services.rest.paths import TIME
 from services.runtime.clock import wall_ns
 from services.runtime.network.reachable import check_addresses
+from services.runtime.process import arguments_of
 
 _ADVICE = {
     "standing back": "`binance-streamer logs rest` says why: a ban, or nobody answered; wait",
@@ -28,8 +28,7 @@ _ADVICE = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line of JSON per check; 0, or 78 where the configuration is not valid."""
-    parser = argparse.ArgumentParser(prog="python -m services.rest.probe", description=__doc__)
-    parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
+    parser = arguments_of("services.rest.probe", __doc__, "python -m services.rest.probe -c config/streamer.yaml")
     try:
         config = configuration.load(parser.parse_args(arguments).config)
     except configuration.ConfigError as error:

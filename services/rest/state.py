@@ -2,7 +2,7 @@
 
 import logging
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,18 +17,6 @@ class StateError(ValueError):
     """The file is there but cannot be used."""
 
 
-_Seconds = Annotated[float, msgspec.Meta(ge=0)]
-_Weight = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class _File(msgspec.Struct, forbid_unknown_fields=True):
-    written_ns: int
-    stand_down_s: _Seconds
-    sent: list[tuple[_Seconds, _Weight]]
-    reported: list[tuple[_Seconds, _Weight]]
-    taken_ms: dict[str, int]
-
-
 class RestState(NamedTuple):
     """The pace, and when each periodic symbol's last snapshot was taken, by the exchange's clock."""
 
@@ -38,7 +26,7 @@ class RestState(NamedTuple):
 
 def save(path: Path, state: RestState, now_ns: int) -> None:
     """Replace the file in one step; OSError where the disk refuses."""
-    write_whole(path, msgspec.json.encode(_File(now_ns, *state.pace, state.taken_ms)))
+    write_whole(path, msgspec.json.encode((now_ns, state)))
 
 
 def load(path: Path, now_ns: int) -> tuple[RestState, float] | None:
@@ -50,11 +38,10 @@ def load(path: Path, now_ns: int) -> tuple[RestState, float] | None:
     if content is None:
         return None
     try:
-        file = msgspec.json.decode(content, type=_File)
+        written_ns, state = msgspec.json.decode(content, type=tuple[int, RestState])
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise StateError(f"{path}: {error}") from error
-    state = RestState(SavedPace(file.stand_down_s, file.sent, file.reported), file.taken_ms)
-    return state, max(0.0, (now_ns - file.written_ns) / 1e9)
+    return state, max(0.0, (now_ns - written_ns) / 1e9)
 
 
 def read_whole(path: Path) -> bytes | None:

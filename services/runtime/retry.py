@@ -11,9 +11,10 @@ Nothing here reads a clock or sleeps: it says how long to wait, and the caller w
 """
 
 from collections.abc import Hashable
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 TOO_MANY = 429
 BANNED = 418
@@ -50,6 +51,7 @@ def doubled_s(failures: int, *, first_s: float, ceiling_s: float) -> float:
     return min(ceiling_s, first_s * 2.0 ** min(max(0, failures - 1), _MOST_DOUBLINGS))
 
 
+@dataclass(slots=True, kw_only=True)
 class Backoff:
     """Growing delays: each is random between a part and the whole of a bound, which doubles from `first_s` on.
 
@@ -57,14 +59,11 @@ class Backoff:
     the whole delay; with more, a server is left alone for at least that part. Without `rng` a delay is the bound.
     """
 
-    def __init__(
-        self, *, first_s: float, ceiling_s: float, rng: RandomSource | None = None, least: float = 0.0
-    ) -> None:
-        self._first_s = first_s
-        self._ceiling_s = ceiling_s
-        self._rng = rng
-        self._least = least
-        self._failures = 0
+    first_s: float
+    ceiling_s: float
+    rng: RandomSource | None = None
+    least: float = 0.0
+    _failures: int = 0
 
     def next_delay_s(self, lasted_s: float = 0.0) -> float:
         """Return the seconds to wait after something that worked for `lasted_s`, 0 where it did not work at all.
@@ -74,25 +73,21 @@ class Backoff:
         if self.has_lasted(lasted_s):
             self.reset()
         self._failures += 1
-        bound_s = doubled_s(self._failures, first_s=self._first_s, ceiling_s=self._ceiling_s)
-        if self._rng is None:
+        bound_s = doubled_s(self._failures, first_s=self.first_s, ceiling_s=self.ceiling_s)
+        if self.rng is None:
             return bound_s
-        return bound_s * (self._least + (1 - self._least) * self._rng.random())
+        return bound_s * (self.least + (1 - self.least) * self.rng.random())
 
     def has_lasted(self, lasted_s: float) -> bool:
         """Return True if this is long enough to forget the failures before it."""
-        return lasted_s >= self._ceiling_s
+        return lasted_s >= self.ceiling_s
 
     def reset(self) -> None:
         """Forget earlier failures: the next delay is the first again."""
         self._failures = 0
 
 
-class _Failed(NamedTuple):
-    backoff: Backoff
-    until_s: float
-
-
+@dataclass(slots=True, kw_only=True)
 class KeyedBackoff(Generic[Key]):
     """Back-off per key: each failure doubles the delay of its key, and of no other.
 
@@ -100,21 +95,19 @@ class KeyedBackoff(Generic[Key]):
     any more: so the memory is bounded by the keys that fail. `now_s` is monotonic.
     """
 
-    def __init__(
-        self, *, first_s: float, ceiling_s: float, rng: RandomSource | None = None, least: float = 0.0
-    ) -> None:
-        self._first_s = first_s
-        self._ceiling_s = ceiling_s
-        self._rng = rng
-        self._least = least
-        self._failed: dict[Key, _Failed] = {}
+    first_s: float
+    ceiling_s: float
+    rng: RandomSource | None = None
+    least: float = 0.0
+    _failed: dict[Key, tuple[Backoff, float]] = field(default_factory=dict)
+    """By key, with the end of its delay."""
 
     def fail(self, key: Key, now_s: float) -> None:
         """Delay this key from now on, longer than the time before."""
-        self._failed = {key: failed for key, failed in self._failed.items() if self._is_remembered(failed, now_s)}
-        failed = self._failed.get(key)
-        backoff = failed.backoff if failed else self._new_backoff()
-        self._failed[key] = _Failed(backoff, now_s + backoff.next_delay_s())
+        self._failed = {key: kept for key, kept in self._failed.items() if self._is_remembered(kept[1], now_s)}
+        new = Backoff(first_s=self.first_s, ceiling_s=self.ceiling_s, rng=self.rng, least=self.least)
+        backoff, _ = self._failed.get(key, (new, now_s))
+        self._failed[key] = backoff, now_s + backoff.next_delay_s()
 
     def succeed(self, key: Key) -> None:
         """Forget the failures of this key: the next request for it is not delayed."""
@@ -122,26 +115,22 @@ class KeyedBackoff(Generic[Key]):
 
     def remembers_any(self, now_s: float) -> bool:
         """Return True while the failure of any key is remembered, also when its delay is over."""
-        return any(self._is_remembered(failed, now_s) for failed in self._failed.values())
+        return any(self._is_remembered(until_s, now_s) for _, until_s in self._failed.values())
 
     def is_delayed(self, key: Key, now_s: float) -> bool:
         """Return True while this key waits, so that others come first."""
-        failed = self._failed.get(key)
-        return failed is not None and now_s < failed.until_s
+        return key in self._failed and now_s < self._failed[key][1]
 
     def delayed(self, now_s: float) -> set[Key]:
         """Return the keys that wait now."""
-        return {key for key, failed in self._failed.items() if now_s < failed.until_s}
+        return {key for key in self._failed if self.is_delayed(key, now_s)}
 
     def longest_wait_s(self, now_s: float) -> float:
         """Return the seconds until no key waits, 0 where none does."""
-        return max([0.0, *(failed.until_s - now_s for failed in self._failed.values())])
+        return max([0.0, *(until_s - now_s for _, until_s in self._failed.values())])
 
-    def _new_backoff(self) -> Backoff:
-        return Backoff(first_s=self._first_s, ceiling_s=self._ceiling_s, rng=self._rng, least=self._least)
-
-    def _is_remembered(self, failed: _Failed, now_s: float) -> bool:
-        return now_s < failed.until_s + self._ceiling_s
+    def _is_remembered(self, until_s: float, now_s: float) -> bool:
+        return now_s < until_s + self.ceiling_s
 
 
 def retry_after_s(text: str, now_s: float) -> float | None:

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.rest.answers import AnswerError
+from services.rest.answers import AnswerError, decode
 from services.rest.market.trading_hours import CONTRACT_TYPE
 
 SUSPICIOUS_LOSS = 0.25
@@ -15,10 +15,6 @@ UNLISTED = "UNLISTED"
 """Our word for a symbol that the answer does not have."""
 
 _VOLATILE = frozenset({"serverTime", "symbols"})
-
-
-class ExchangeInfoError(AnswerError):
-    """An answer that is not an exchangeInfo."""
 
 
 class _Listed(msgspec.Struct):
@@ -33,6 +29,11 @@ class _RateLimit(msgspec.Struct):
     interval: str
     limit: int
     intervalNum: int = 1  # noqa: N815
+
+
+class _Saved(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    symbols: dict[str, msgspec.Raw]
+    other: dict[str, msgspec.Raw]
 
 
 class Universe(NamedTuple):
@@ -69,9 +70,9 @@ def read_exchange_info(body: bytes) -> Universe:
         listed = [msgspec.json.decode(item, type=_Listed) for item in objects]
         limits = msgspec.json.decode(members.get("rateLimits", b"[]"), type=list[_RateLimit])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ExchangeInfoError(f"exchangeInfo: expected symbols with their status: {error}") from error
+        raise AnswerError(f"exchangeInfo: expected symbols with their status: {error}") from error
     if not listed:
-        raise ExchangeInfoError("exchangeInfo: expected at least one symbol")
+        raise AnswerError("exchangeInfo: expected at least one symbol")
     return Universe(
         symbols={item.symbol: bytes(raw) for item, raw in zip(listed, objects, strict=True)},
         statuses={item.symbol: item.status for item in listed},
@@ -91,12 +92,9 @@ class Listing:
 
     @classmethod
     def loaded(cls, content: bytes) -> "Listing":
-        """The inverse of `saved`; raises `ExchangeInfoError`."""
-        try:
-            symbols, other = msgspec.json.decode(content, type=tuple[dict[str, msgspec.Raw], dict[str, msgspec.Raw]])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ExchangeInfoError(f"the recorded exchangeInfo is damaged: {error}") from error
-        return cls({name: bytes(raw) for name, raw in symbols.items()}, {key: bytes(raw) for key, raw in other.items()})
+        """The inverse of `saved`; raises `AnswerError`."""
+        saved = decode(content, _Saved, "the recorded exchangeInfo")
+        return cls(_bytes(saved.symbols), _bytes(saved.other))
 
     def saved(self) -> bytes:
         """For the next run."""
@@ -138,6 +136,10 @@ def _equal(one: bytes, other: bytes) -> bool:
 
 def _raw(members: dict[str, bytes]) -> dict[str, msgspec.Raw]:
     return {key: msgspec.Raw(value) for key, value in members.items()}
+
+
+def _bytes(members: dict[str, msgspec.Raw]) -> dict[str, bytes]:
+    return {key: bytes(value) for key, value in members.items()}
 
 
 def _weight_limit(limits: list[_RateLimit]) -> int | None:

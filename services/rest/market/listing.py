@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from binance_streamer.config.symbols import symbol_fault
-from services.rest.answers import RestAnswer
+from services.rest.answers import AnswerError, RestAnswer
 from services.rest.market.exchange_info import (
     TRADING,
     UNLISTED,
-    ExchangeInfoError,
     Listing,
     Universe,
     read_exchange_info,
@@ -69,10 +68,10 @@ class ListingRecorder:
         return {symbol: self._statuses.get(symbol, UNLISTED) for symbol in self._configured}
 
     def take(self, answer: RestAnswer, now_s: float) -> int | None:
-        """Record what changed; returns the weight limit. Raises `ExchangeInfoError` for what is none, or in doubt."""
+        """Record what changed; returns the weight limit. Raises `AnswerError` for what is none, or in doubt."""
         universe = read_exchange_info(answer.body)
         if self._listing is not None and self._listing.is_doubtful(universe):
-            raise ExchangeInfoError(
+            raise AnswerError(
                 f"expected about {len(self._listing.symbols)} symbols, got {len(universe.symbols)}; "
                 "believed when it comes a second time"
             )
@@ -137,6 +136,6 @@ def _loaded(path: Path) -> Listing | None:
     try:
         content = read_whole(path)
         return None if content is None else Listing.loaded(content)
-    except (StateError, ExchangeInfoError) as error:
+    except (StateError, AnswerError) as error:
         _log.warning("the whole exchange info will be recorded again: %s", error)
         return None

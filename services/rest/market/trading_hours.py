@@ -4,7 +4,6 @@ Such a contract follows another market's hours: outside of them its streams may 
 (docs/exchange.md §5.3).
 """
 
-from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -51,19 +50,15 @@ def read_schedule(answer: RestAnswer) -> TradingSchedule:
     """The answer to `/fapi/v1/tradingSchedule`, checked as JSON; raises `AnswerError`."""
     found = decode(answer.body, _Schedule, "a trading schedule")
     return TradingSchedule(
-        {name: list(_closed(market.sessions))[-_MOST_RANGES:] for name, market in found.marketSchedules.items()}
+        {name: _closed(market.sessions)[-_MOST_RANGES:] for name, market in found.marketSchedules.items()}
     )
 
 
-def _closed(sessions: list[_TradingSession]) -> Iterator[Range]:
-    ranges = sorted((one.startTime, one.endTime) for one in sessions if one.type == _CLOSED)
-    current: Range | None = None
-    for start_ms, end_ms in ranges:
-        if current is not None and start_ms <= current[1]:
-            current = current[0], max(current[1], end_ms)
-            continue
-        if current is not None:
-            yield current
-        current = start_ms, end_ms
-    if current is not None:
-        yield current
+def _closed(sessions: list[_TradingSession]) -> list[Range]:
+    found: list[Range] = []
+    for start_ms, end_ms in sorted((one.startTime, one.endTime) for one in sessions if one.type == _CLOSED):
+        if found and start_ms <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end_ms)
+        else:
+            found.append((start_ms, end_ms))
+    return found

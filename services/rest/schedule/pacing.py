@@ -7,10 +7,14 @@ this can be saved and restored. Times are passed in, monotonic seconds.
 import re
 from collections import deque
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from services.runtime.retry import LONGEST_STAND_DOWN_S, STAND_DOWN_S, http_date_s, retry_after_s
 
+_Seconds = Annotated[float, msgspec.Meta(ge=0)]
+_Weight = Annotated[int, msgspec.Meta(ge=0)]
 WINDOW_S = 60.0
 HEAVY_WEIGHT = 20
 """Weight of a depth snapshot of 1000 levels; between two requests of this weight `spacing_s` must pass."""
@@ -119,9 +123,9 @@ class Pace:
 class SavedPace(NamedTuple):
     """The state of a `Pace`: ages in seconds, and weights."""
 
-    stand_down_s: float
-    sent: list[tuple[float, int]]
-    reported: list[tuple[float, int]]
+    stand_down_s: _Seconds
+    sent: list[tuple[_Seconds, _Weight]]
+    reported: list[tuple[_Seconds, _Weight]]
 
 
 def stand_down_s(status: int, headers: Mapping[str, str], body: bytes, exchange_ms: float) -> float:

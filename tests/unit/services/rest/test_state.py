@@ -37,10 +37,11 @@ def test_a_file_cut_anywhere_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b'{"written_ns":1,"stand_down_s":-1,"sent":[],"reported":[],"taken_ms":{}}',
-        b'{"written_ns":1,"stand_down_s":0,"sent":[[-1e9,20]],"reported":[],"taken_ms":{}}',
-        b'{"written_ns":1,"stand_down_s":0,"sent":[[1,-20]],"reported":[],"taken_ms":{}}',
-        b'{"written_ns":1,"stand_down_s":NaN,"sent":[],"reported":[],"taken_ms":{}}',
+        b"[1,[[-1,[],[]],{}]]",
+        b"[1,[[0,[[-1e9,20]],[]],{}]]",
+        b"[1,[[0,[[1,-20]],[]],{}]]",
+        b"[1,[[NaN,[],[]],{}]]",
+        b'{"written_ns":1,"stand_down_s":0,"sent":[],"reported":[],"taken_ms":{}}',
         b"\xff\xfe",
     ],
 )

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from services.rest.answers import RestAnswer
-from services.rest.market.exchange_info import ExchangeInfoError, Listing, Universe, read_exchange_info
+from services.rest.answers import AnswerError, RestAnswer
+from services.rest.market.exchange_info import Listing, Universe, read_exchange_info
 from services.rest.market.listing import ListingRecorder
 from services.runtime.delivery.producer import Producer
 from services.runtime.gaps.drafts import Draft
@@ -95,7 +95,7 @@ def test_a_great_loss_that_did_not_last_is_forgotten() -> None:
      b'{"symbols":[{"symbol":"A","status":"TRADING"}]', b'{"symbols":[{"symbol":1,"status":"TRADING"}]}'],
 )  # fmt: skip
 def test_what_is_no_exchange_info_is_refused(body: bytes) -> None:
-    with pytest.raises(ExchangeInfoError):
+    with pytest.raises(AnswerError):
         read_exchange_info(body)
 
 
@@ -107,7 +107,7 @@ def test_a_saved_list_is_the_same_list() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1,2]", b"[{}", b"[{},{},{}]", b"\xff"])
 def test_a_damaged_list_is_refused(content: bytes) -> None:
-    with pytest.raises(ExchangeInfoError):
+    with pytest.raises(AnswerError):
         Listing.loaded(content)
 
 
