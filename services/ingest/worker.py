@@ -15,13 +15,13 @@ from binance_streamer.exchange.messages import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
 from services.ingest.connections.events import ReaderEvent
-from services.ingest.connections.network import Network
 from services.ingest.connections.reader import Reader
-from services.ingest.streams.backfill import BackfillRange, BackfillRequests, read_page
+from services.ingest.coordinator import Coordinator
+from services.ingest.streams.backfill import BackfillRequests, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
 from services.ingest.streams.stream import StreamRecorder
 from services.ingest.streams.stream_set import StreamSet
-from services.ingest.streams.trading import OffSession, Trading
+from services.ingest.streams.trading import Trading
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES
 from services.runtime.delivery.producer import Draft, Producer
@@ -57,7 +57,7 @@ class IngestWorker:
         self._symbol = symbol
         self._producer = producer
         gap_numbers = itertools.count(1)
-        self._recorder = StreamSet(
+        self._streams = StreamSet(
             symbol.symbol,
             streams_of(symbol),
             last_rows=producer.last_rows,
@@ -67,14 +67,13 @@ class IngestWorker:
             max_message_bytes=config.performance.max_frame_bytes - MAX_ENVELOPE_BYTES,
             frame_timeout_s=config.network.frame_timeout,
         )
-        self._network = Network(config, symbol.symbol, self._recorder, self._reader)
+        self._coordinator = Coordinator(config, symbol.symbol, self._streams, self._reader)
         self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
         self._repairs = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
         self._status = StatusPublisher(shell, pub)
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
         self._bus_refused = 0
-        self._off_session = OffSession()
         self._trading = Trading()
         self._next_tick_s = 0.0
         self._took_s = 0.0
@@ -102,16 +101,16 @@ class IngestWorker:
                 now_s = monotonic_s()
                 self._record(self._reader.take(_BUNCH_BYTES), now_s)
                 if sockets.is_readable(self._sub):
-                    self._hear_bus(now_s)
+                    self._take_bus_messages(now_s)
                 if now_s >= self._next_tick_s:
                     self._tick(now_s)
                 self._producer.serve(now_s)
         finally:
             self._reader.stop()
             self._sub.close()
-        while reports := self._reader.take(_BUNCH_BYTES):
-            self._record(reports, monotonic_s())
-        self._recorder.expire(math.inf)
+        while events := self._reader.take(_BUNCH_BYTES):
+            self._record(events, monotonic_s())
+        self._streams.expire(math.inf)
         self._append()
         self._status.publish(self._fields(monotonic_s()))  # what was lost in the last second is told, too
         if not self._producer.drain(_DRAIN_S):
@@ -127,40 +126,41 @@ class IngestWorker:
         if ahead_s > 0:
             time.sleep(ahead_s)
 
-    def _record(self, reports: list[ReaderEvent], now_s: float) -> None:
-        if reports:
+    def _record(self, events: list[ReaderEvent], now_s: float) -> None:
+        if events:
             self._took_s = now_s
-        for report in reports:
-            self._network.take(report, now_s)
+        for event in events:
+            self._coordinator.take(event, now_s)
         self._append()
-        for anchor in self._recorder.anchors:
+        for anchor in self._streams.anchors:
             if self._symbol.depth_snapshot:
                 self._snapshots.need(anchor.last_update_id, anchor.reason, now_s)
-        self._recorder.anchors.clear()
+        self._streams.anchors.clear()
 
     def _append(self) -> None:
-        drafts = self._recorder.collect(wall_ns())
+        drafts = self._streams.collect(wall_ns())
         if drafts and not self._producer.append(drafts):
-            self._recorder.restore(self._producer.rows, "journal full")
+            self._streams.restore(self._producer.rows, "journal full")
             for gap in self._producer.own_gaps:
-                self._recorder.has_lost(gap.stream_name, gap.data["to_id"], gap.data["reason"])
+                self._streams.has_lost(gap.stream_name, gap.data["to_id"], gap.data["reason"])
 
     def _tick(self, now_s: float) -> None:
-        is_holding = self._recorder.is_holding
+        is_holding = self._streams.is_holding
         self._next_tick_s = now_s + (_HOLDING_TICK_S if is_holding else _TICK_S)
         if is_holding:
-            self._recorder.expire(now_s)
+            self._streams.expire(now_s)
             self._append()
-        self._network.liveness.is_trading = self._trading.holds(now_s)
-        self._network.liveness.is_off_session = self._off_session.covers(wall_ns() // 1_000_000)
-        self._network.tick(now_s)
+        self._coordinator.tick(now_s, is_expected=self._trading.is_trading(now_s) and not self._is_off_session())
         self._ask_for_snapshot(now_s)
         self._ask_for_repairs(now_s)
-        self._tell_refused()
+        self._log_new_kinds()
         if self._status.due(now_s):
             self._status.publish(self._fields(now_s))
 
-    def _hear_bus(self, now_s: float) -> None:
+    def _is_off_session(self) -> bool:
+        return self._trading.is_off_session(wall_ns() // 1_000_000)
+
+    def _take_bus_messages(self, now_s: float) -> None:
         for _ in range(_MOST_BUS_MESSAGES):
             try:
                 parts = self._sub.recv_multipart(zmq.DONTWAIT)
@@ -169,9 +169,9 @@ class IngestWorker:
             try:
                 stream_type, data = decode_frame(parts[-1])
                 if stream_type == "symbol_status":
-                    self._trading.learn(data.get("status"), now_s)
+                    self._trading.set_status(data.get("status"), now_s)
                     if "off_session" in data:
-                        self._off_session.learn(data["off_session"])
+                        self._trading.set_off_session(data["off_session"])
                 elif stream_type == "depth_snapshot":
                     self._snapshots.seen(_decode_snapshot(data.get("event", b"")).last_update_id)
                 elif stream_type == "repair":
@@ -182,89 +182,75 @@ class IngestWorker:
                     _log.warning("bus message refused, further ones are counted in status: %.200s", error)
 
     def _take_page(self, data: dict[str, Any], now_s: float) -> None:
-        feed = self._recorder.feeds.get(data["stream"])
-        if feed is None or self._repairs is None or self._producer.is_full:
+        recorder = self._streams.recorders.get(data["stream"])
+        if recorder is None or self._repairs is None or self._producer.is_full:
             return
-        page = read_page(feed.stream, data)
+        page = read_page(recorder.stream, data)
         if not page.says_nothing:
-            self._recorder.repair(page)
+            self._streams.repair(page)
         elif self._repairs.is_final(page, now_s):
-            for gap in self._recorder.give_up(page):
+            for gap in self._streams.give_up(page):
                 _log.warning("gap %s gap_id=%s stream=%s why=%.200s", gap.state, gap.gap_id, gap.stream, gap.why)
         self._append()
 
     def _ask_for_repairs(self, now_s: float) -> None:
         if self._repairs is None or self._producer.is_full:
             return
-        for feed in self._recorder.feeds.values():
-            wish = self._repairs.due(feed.stream, feed.open_gaps, now_s)
-            if wish is not None:
-                self._producer.publish_live(_repair_request(feed, wish))
+        for recorder in self._streams.recorders.values():
+            asked = self._repairs.due(recorder.stream, recorder.open_gaps, now_s)
+            if asked is not None:
+                gap, from_id, to_id = asked
+                name, gap_id, from_ns = recorder.stream.name, gap.gap_id, gap.from_ns
+                self._request(name, gap.reason, gap_id=gap_id, from_id=from_id, to_id=to_id, from_ns=from_ns)
 
     def _ask_for_snapshot(self, now_s: float) -> None:
         wanted = self._snapshots.due(now_s)
         if wanted is None:
             return
+        self._request("depth_snapshot", wanted.reason, last_update_id=wanted.last_update_id)
+
+    def _request(self, stream: str, reason: str, **ids: str | int | None) -> None:
+        """Ask the REST process for a snapshot, or for what is missing of a stream."""
         symbol = self._symbol.symbol
-        data = {
-            "symbol": symbol,
-            "stream": "depth_snapshot",
-            "recv_ns": wall_ns(),
-            "source": "local",
-            "reason": wanted.reason,
-            "last_update_id": wanted.last_update_id,
-        }
+        data = {"symbol": symbol, "stream": stream, "recv_ns": wall_ns(), "source": "local", "reason": reason, **ids}
         self._producer.publish_live(Draft("request", symbol, "", data))
 
-    def _tell_refused(self) -> None:
-        for kind in self._recorder.refused.keys() - self._refused_kinds:
+    def _log_new_kinds(self) -> None:
+        for kind in self._streams.refused.keys() - self._refused_kinds:
             self._refused_kinds.add(kind)
             _log.warning("recorded raw kind=%s", kind)
 
     def _fields(self, now_s: float) -> dict[str, Any]:
         wanted = self._snapshots.wanted
         return {
-            "streams": {name: self._feed_status(name, feed, now_s) for name, feed in self._recorder.feeds.items()},
-            **self._network.status(now_s),
-            "raw": dict(self._recorder.refused),
+            "streams": {name: self._stream_status(name, one, now_s) for name, one in self._streams.recorders.items()},
+            **self._coordinator.status(now_s),
+            "is_trading": self._trading.is_trading(now_s),
+            "is_off_session": self._is_off_session(),
+            "raw": dict(self._streams.refused),
             "bus_refused": self._bus_refused,
             "snapshot_wanted": wanted.last_update_id if wanted else None,
             "journal": self._producer.status(),
         }
 
-    def _feed_status(self, name: str, feed: StreamRecorder, now_s: float) -> dict[str, Any]:
+    def _stream_status(self, name: str, recorder: StreamRecorder, now_s: float) -> dict[str, Any]:
         before, before_s = self._counted.get(name, (0, now_s))
-        self._counted[name] = feed.messages, now_s
-        last = feed.last
+        self._counted[name] = recorder.messages, now_s
+        last = recorder.last
         event_time_ms = last.reading.event_time_ms if last else 0
         return {
-            "messages": feed.messages,
-            "rate": (feed.messages - before) / (now_s - before_s) if now_s > before_s else 0.0,
-            "rows": feed.rows,
-            "last_id": feed.tracker.newest,
-            "gaps": feed.gaps,
-            "open_gaps": len(feed.open_gaps),
-            "repaired": feed.repaired,
-            "repeats": feed.repeats,
-            "raw": feed.raw,
+            "messages": recorder.messages,
+            "rate": (recorder.messages - before) / (now_s - before_s) if now_s > before_s else 0.0,
+            "rows": recorder.rows,
+            "last_id": recorder.tracker.newest,
+            "gaps": recorder.gaps,
+            "open_gaps": len(recorder.open_gaps),
+            "repaired": recorder.repaired,
+            "repeats": recorder.repeats,
+            "raw": recorder.raw,
             "latency_ms": last.recv_ns / 1e6 - event_time_ms if last and event_time_ms else None,
             "last_recv_ns": last.recv_ns if last else None,
-            "state": self._network.liveness.state(name),
-            "silent_s": self._network.liveness.silent_s(name, now_s),
-            "patience_s": self._network.liveness.patience_s(name),
+            "state": self._coordinator.heard.state(name),
+            "silent_s": self._coordinator.heard.silent_s(name, now_s),
+            "patience_s": self._coordinator.heard.patience_s(name),
         }
-
-
-def _repair_request(feed: StreamRecorder, wish: BackfillRange) -> Draft:
-    data = {
-        "symbol": feed.stream.symbol,
-        "stream": feed.stream.name,
-        "recv_ns": wall_ns(),
-        "source": "local",
-        "reason": wish.gap.reason,
-        "gap_id": wish.gap.gap_id,
-        "from_id": wish.from_id,
-        "to_id": wish.to_id,
-        "from_ns": wish.gap.from_ns,
-    }
-    return Draft("request", feed.stream.symbol, "", data)

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import Stream, stream_of
-from services.ingest.connections.events import Delivered
+from services.ingest.connections.events import Delivered, Lost
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.drafts import Draft
 from services.runtime.gaps.last_rows import LastRows
@@ -66,9 +66,9 @@ class Exchange:
         self.gap_count = 0
         self.last_rows: LastRows = {}
         self.opened = 0
-        self.recorder = self.new_recorder()
+        self.streams = self.new_streams()
 
-    def new_recorder(self) -> StreamSet:
+    def new_streams(self) -> StreamSet:
         return StreamSet("BTCUSDT", [self.stream], last_rows=self.last_rows, new_gap_id=self.new_gap_id)
 
     def new_gap_id(self) -> str:
@@ -101,26 +101,26 @@ class Exchange:
             line.since_s = self.now_s
         self.delivered.update(message.number for message in messages)
         frames = [message.frame for message in messages]
-        self.recorder.deliver(Delivered(line.number, self.now_ns, frames, 0), self.now_s)
+        self.streams.deliver(Delivered(line.number, self.now_ns, frames, 0), self.now_s)
         self.collect()
 
     def tick(self, seconds: float) -> None:
         self.now_s += seconds
         self.now_ns += round(seconds * 1e9)
-        self.recorder.expire(self.now_s)
+        self.streams.expire(self.now_s)
         self.collect()
 
     def close(self, line: Line) -> None:
         """The connection breaks: what is in its inbox is lost."""
         del self.lines[line.number]
         others = {other.number: other.since_s for other in self.lines.values() if other.since_s is not None}
-        self.recorder.ended(line.number, self.stream.route, others, reason="disconnected", now_s=self.now_s)
+        self.streams.lose(Lost(line.number, self.stream.route, "disconnected", others), self.now_s)
         self.collect()
 
     def kill(self) -> None:
         """SIGKILL and restart: the new run knows what the journal has."""
         self.lines.clear()
-        self.recorder = self.new_recorder()
+        self.streams = self.new_streams()
 
     def finish(self) -> None:
         for line in list(self.lines.values()):
@@ -128,7 +128,7 @@ class Exchange:
         self.tick(1)
 
     def collect(self) -> None:
-        for draft in singles(self.recorder.collect(self.now_ns)):
+        for draft in singles(self.streams.collect(self.now_ns)):
             self.drafts.append(draft)
             fold(self.last_rows, draft)
 
@@ -288,7 +288,7 @@ def test_connections_that_hand_over_leave_no_gap(stream: Stream, seed: int) -> N
             exchange.produce()
             exchange.deliver(rng.choice(lines), 1)
             is_over = exchange.now_s - new.since_s >= 1
-            if is_over and exchange.recorder.takes_over(old.number, new.number, exchange.now_s):
+            if is_over and exchange.streams.has_taken_over(old.number, new.number, exchange.now_s):
                 exchange.close(old)
     exchange.finish()
 

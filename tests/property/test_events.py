@@ -10,7 +10,7 @@ from binance_streamer.exchange.messages import LARGEST_ID, UNREADABLE, ExchangeE
 from binance_streamer.exchange.readers import EventReader, sequence_reader
 from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire import frames as wire
-from services.ingest.connections.events import Delivered
+from services.ingest.connections.events import Delivered, Lost
 from services.ingest.streams.chain import IdChain
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import EventFrames, EventRun
@@ -85,13 +85,13 @@ def test_a_frame_by_template_decodes_like_any_other(
         assert wire.split_frames(frame) == [frame]
 
 
-def new_recorder(*, hot: bool) -> StreamSet:
+def new_streams(*, hot: bool) -> StreamSet:
     numbers = itertools.count(1)
-    recorder = StreamSet("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: f"g{next(numbers)}")
+    subject = StreamSet("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: f"g{next(numbers)}")
     if not hot:
-        for feed in recorder.feeds.values():
-            feed._follows = lambda *_: False
-    return recorder
+        for recorder in subject.recorders.values():
+            recorder._follows = lambda *_: False
+    return subject
 
 
 Action = tuple[str, Stream, int]
@@ -106,7 +106,7 @@ reads = st.tuples(st.sampled_from([1, 1, 1, 2]), st.lists(actions, min_size=1, m
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(st.lists(reads, min_size=1, max_size=3), st.sampled_from([0, 0, 0, 1, 2])), max_size=8))
 def test_runs_are_what_is_recorded_one_by_one(bunches: list[tuple[list[tuple[int, list[Action]]], int]]) -> None:
-    hot, plain = new_recorder(hot=True), new_recorder(hot=False)
+    hot, plain = new_streams(hot=True), new_streams(hot=False)
     ids = dict.fromkeys(STREAMS, 10)
     sent: dict[int, bytes] = {}
     for number, (reads_before_collect, ended) in enumerate(bunches):
@@ -114,8 +114,8 @@ def test_runs_are_what_is_recorded_one_by_one(bunches: list[tuple[list[tuple[int
             frames = [frame_of(ids, *action) for action in some]
             first_ns = NOW_NS + number * 1000 + part * 100
             sent |= dict(enumerate(frames, first_ns))
-            for recorder in (hot, plain):
-                recorder.deliver(Delivered(connection, first_ns, frames, 0), float(number))
+            for subject in (hot, plain):
+                subject.deliver(Delivered(connection, first_ns, frames, 0), float(number))
         rows = list(singles(hot.collect(NOW_NS)))
         assert rows == plain.collect(NOW_NS)
         for row in rows:
@@ -124,9 +124,9 @@ def test_runs_are_what_is_recorded_one_by_one(bunches: list[tuple[list[tuple[int
                 is_cut_off = not frame.endswith(b"}")
                 assert row.data["event"] == frame if is_cut_off else row.data["event"] in frame
         assert state_of(hot) == state_of(plain)
-        for recorder in (hot, plain) if ended else ():
-            recorder.ended(ended, "public", {}, reason="disconnected", now_s=float(number))
-            recorder.expire(number + 0.3)
+        for subject in (hot, plain) if ended else ():
+            subject.lose(Lost(ended, "public", "disconnected", {}), float(number))
+            subject.expire(number + 0.3)
 
 
 def frame_of(ids: dict[Stream, int], action: str, one: Stream, step: int) -> bytes:
@@ -144,15 +144,16 @@ def frame_of(ids: dict[Stream, int], action: str, one: Stream, step: int) -> byt
     return message.replace(b'"data":', b'"data": ') if action == "spaced" else message
 
 
-def state_of(recorder: StreamSet) -> object:
-    """All that a recorder knows, behind what it has collected."""
-    feeds = {
-        name: (feed.messages, feed.rows, feed.repeats, feed.gaps, feed.last, feed.heard_s, feed.recorded_s, feed.raw)
-        for name, feed in recorder.feeds.items()
+def state_of(subject: StreamSet) -> object:
+    """All that the streams know, behind what it has collected."""
+    counts = {
+        name: (one.messages, one.rows, one.repeats, one.gaps, one.last, one.raw)
+        for name, one in subject.recorders.items()
     }
-    chains = [feed.tracker for feed in recorder.feeds.values() if type(feed.tracker) is IdChain]
-    told = (recorder.anchors, recorder.first_arrivals, recorder.lag_ms, recorder.refused)
-    return feeds, [known_to(chain) for chain in chains], told
+    heard = [(one.heard.by_connection, one.heard.row_s) for one in subject.recorders.values()]
+    chains = [recorder.tracker for recorder in subject.recorders.values() if type(recorder.tracker) is IdChain]
+    told = (subject.anchors, subject.first_arrivals, subject.lag_ms, subject.refused)
+    return counts, heard, [known_to(chain) for chain in chains], told
 
 
 def known_to(chain: IdChain) -> dict[str, object]:

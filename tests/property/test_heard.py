@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import Stream, stream_of
-from services.ingest.streams.heard import Findings, Heard, HeardTable, StaleStream, StalledStream
+from services.ingest.streams.heard import Findings, Heard, HeardTable, StaleStream, StreamFault
 
 STREAMS = [stream_of("BTCUSDT", one) for one in ("depth@0ms", "bookTicker", "aggTrade", "markPrice@1s", "forceOrder")]
 STALE_TIMEOUT_S = 10.0
@@ -94,7 +94,7 @@ class TwoJudges:
                 one.state, one.asked_s, one.nagging = "stale", now_s, min(one.nagging * 2, 32)
         return found
 
-    def stalled(self, before: dict[tuple[str, int], tuple[float, float]]) -> set[StalledStream]:
+    def stalled(self, before: dict[tuple[str, int], tuple[float, float]]) -> set[StreamFault]:
         """Find the connections that others have left behind for longer than the patience."""
         self.behind, found = {}, set()
         for name, one in self.streams.items():
@@ -106,7 +106,7 @@ class TwoJudges:
                 known = before.get(key)
                 self.behind[key] = known if known and known[0] == heard_s else (heard_s, one.recorded_s)
                 if one.recorded_s - self.behind[key][1] > one.patience_s:
-                    found.add(StalledStream(name, connection))
+                    found.add(StreamFault("stalled", name, connection))
         return found
 
     def claim(self, name: str, now_s: float) -> bool:
@@ -180,7 +180,7 @@ class History:
             assert self.table.state(name) == one.state
             silent_s = None if one.silent_from_s is None else max(0.0, self.now_s - one.silent_from_s)
             assert self.table.silent_s(name, self.now_s) == silent_s
-        for name, _ in sorted(found.stalled):
+        for _, name, _ in sorted(found.stalled):
             assert self.table.claim_replacement(name, self.now_s) == self.judges.claim(name, self.now_s)
 
 

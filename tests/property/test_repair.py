@@ -54,7 +54,7 @@ class World:
         self.recorder = StreamSet("BTCUSDT", [TRADES], last_rows=self.states.rows, new_gap_id=self.new_gap_id)
         self.requests = BackfillRequests(5.0, self.rng)
         self.is_full = False
-        self.feed = self.recorder.feeds[TRADES.name]
+        self.feed = self.recorder.recorders[TRADES.name]
 
     def new_gap_id(self) -> str:
         self.gap_count += 1

@@ -1,4 +1,4 @@
-"""A network whose clock is the test's: the reader, the dialler and the exchange behind them are stubs."""
+"""A coordinator whose clock is the test's: the reader, the dialler and the exchange behind them are stubs."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from binance_streamer.config.schema import streams_of
 from services.ingest.connections import network
 from services.ingest.connections.dialler import DialTarget
 from services.ingest.connections.events import Delivered, Ended, Opened, ReaderEvent
-from services.ingest.connections.network import Network
+from services.ingest.coordinator import Coordinator
 from services.ingest.streams.stream_set import StreamSet
 from tests.support.configs import write_config
 from tests.support.drafts import singles
@@ -64,7 +64,7 @@ class Line:
 
 
 class Running:
-    """A network whose clock is the test's; connections that are dialled open at once, unless told otherwise."""
+    """Streams and connections whose clock is the test's; what is dialled is open at once, unless told otherwise."""
 
     def __init__(
         self, directory: Path, monkeypatch: pytest.MonkeyPatch, streams: tuple[str, ...], settings: Mapping[str, Any]
@@ -74,13 +74,13 @@ class Running:
         numbers = itertools.count(1)
         self.line = Line()
         monkeypatch.setattr(network, "Dialler", lambda *_, **__: self.line)
-        self.recorder = StreamSet(
+        self.streams = StreamSet(
             "BTCUSDT",
             streams_of(config.symbol("BTCUSDT")),
             last_rows={},
             new_gap_id=lambda: f"g{next(numbers)}",
         )
-        self.network = Network(config, "BTCUSDT", self.recorder, self.line)  # type: ignore[arg-type]
+        self.coordinator = Coordinator(config, "BTCUSDT", self.streams, self.line)  # type: ignore[arg-type]
         self.now_s = 0.0
         self.open: dict[int, str] = {}
         self.dialled: dict[int, float] = {}
@@ -92,7 +92,7 @@ class Running:
         self.rows: list[bytes] = []
 
     def take(self, report: ReaderEvent) -> None:
-        self.network.take(report, self.now_s)
+        self.coordinator.take(report, self.now_s)
         self._collect()
 
     def deliver(self, connection: int, *messages: bytes) -> None:
@@ -106,7 +106,7 @@ class Running:
         """Every half second, `each` open connection delivers these."""
         while self.now_s < stop_s:
             self.now_s += 0.5
-            self.network.tick(self.now_s)
+            self.coordinator.tick(self.now_s, is_expected=True)
             self.meanwhile()
             self._answer()
             for connection in list(self.open):
@@ -130,7 +130,7 @@ class Running:
                 self.open[number] = route
 
     def _collect(self) -> None:
-        for draft in singles(self.recorder.collect(1)):
+        for draft in singles(self.streams.collect(1)):
             if draft.stream_type == "raw":
                 raise AssertionError(draft)
             if draft.stream_type != "gap":

@@ -1,5 +1,6 @@
 """Websockets to the exchange: opened, read, replaced before they end.
 
-In: the streams of a route. Out: what the reading thread received, in its order (`events`). Nothing here knows a
-stream's ids. Open `network` first, then `pool`, which decides what to dial and what to close.
+In: where to connect for a route. Out: what the reading thread received, in its order (`events`), and what the end of a
+connection means for the streams (`Lost`, `HandedOver`). Nothing here knows a stream. Open `network` first, then
+`pool`, which decides what to dial and what to close.
 """

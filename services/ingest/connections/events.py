@@ -1,5 +1,6 @@
 """What the reading thread tells the recorder, in the order in which it happened, and how it is stamped."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 _BACKWARDS_NS = 1_000_000_000
@@ -40,6 +41,26 @@ class Failed(NamedTuple):
 
 
 ReaderEvent = Delivered | Opened | Ended | Failed
+
+
+class Lost(NamedTuple):
+    """A connection does not deliver any more, and nobody has proven that another one has all that it delivered.
+
+    `others` are the route's other connections, and since when (monotonic) each has been delivering; of one that proves
+    nothing, not even for a quiet stream, that is infinity. `reason` is that of a gap.
+    """
+
+    connection: int
+    route: str
+    reason: str
+    others: Mapping[int, float]
+
+
+class HandedOver(NamedTuple):
+    """A connection has ended, and another one is proven to have all that it delivered."""
+
+    connection: int
+    route: str
 
 
 class Stamper:

@@ -18,7 +18,7 @@ EXPIRED, SHUTDOWN, STALE, SILENT, LATE = "lifetime", "serverShutdown", "stale", 
 
 
 class Dial(NamedTuple):
-    """Open a connection and tell `opened` or `ended` with this number."""
+    """Open a connection and tell `on_opened` or `on_ended` this number."""
 
     number: int
 
@@ -43,15 +43,26 @@ class RetryDelay(Protocol):
 
 @dataclass(slots=True)
 class ConnectionState:
-    """One connection, from the decision to dial it to its end."""
+    """One connection, from the decision to dial it until its end has been reported."""
 
     number: int
     ordinal: int
+    route: str = ""
+    messages: int = 0
     opened_s: float | None = None
     delivering_s: float | None = None
     """When its first message came."""
     replace_reason: str | None = None
     """Why there shall be another one in its place; of a successor it waits until that has taken over."""
+    proven_by: int | None = None
+    """Of one that is being closed: the connection that is proven to have all that it delivered."""
+
+    @property
+    def state(self) -> str:
+        """Return `dialling`, `open` (nothing has come yet) or `delivering`."""
+        if self.opened_s is None:
+            return "dialling"
+        return "open" if self.delivering_s is None else "delivering"
 
     def lasted_s(self, now_s: float) -> float:
         """Seconds since it was opened; 0 where it never was."""
@@ -81,7 +92,7 @@ class RouteConnections:
         *,
         lifetime_s: float,
         silent_s: float,
-        new_number: Callable[[], int],
+        new_connection: Callable[[int], ConnectionState],
         delays: Iterable[RetryDelay],
     ) -> None:
         self.is_trusted = True
@@ -89,53 +100,30 @@ class RouteConnections:
         a route that was well before."""
         self._has_lasted = False
         self._silent_s = silent_s
-        self._new_number = new_number
+        self._new_connection = new_connection
         self._slots = [
             _Slot(ordinal, lifetime_s * (1 - _STAGGER * _fraction(f"{name}/{ordinal}")), delay)
             for ordinal, delay in enumerate(delays)
         ]
 
-    def links(self) -> Iterator[ConnectionState]:
+    def connections(self) -> Iterator[ConnectionState]:
         """All connections, those being dialled and those being replaced too."""
         for slot in self._slots:
-            yield from _links_of(slot)
+            yield from _connections_of(slot)
 
-    def opened(self, number: int, now_s: float) -> bool:
-        """A dialled connection is open; whether it is wanted still."""
-        for link in self.links():
-            if link.number == number:
-                link.opened_s = now_s
-                return True
-        return False
-
-    def delivered(self, number: int, now_s: float) -> bool:
-        """A market message came; whether it is the connection's first."""
-        for slot in self._slots:
-            for link in _links_of(slot):
-                if link.number == number and link.delivering_s is None:
-                    link.delivering_s = now_s
-                    return True
-        return False
-
-    def ended(self, number: int, now_s: float, *, retry_after_s: float = 0.0) -> None:
+    def on_ended(self, number: int, now_s: float, *, retry_after_s: float = 0.0) -> None:
         """A connection was lost, or could not be opened; the next one waits for its delay."""
         for slot in self._slots:
-            link = next((link for link in _links_of(slot) if link.number == number), None)
-            if link is None:
+            one = next((one for one in _connections_of(slot) if one.number == number), None)
+            if one is None:
                 continue
-            self._judge(slot, link, now_s)
+            self._judge(slot, one, now_s)
             if slot.current is not None and slot.current.number == number:
                 slot.current, slot.successor = slot.successor, None
             else:
                 slot.successor = None
-            slot.retry_at_s = now_s + slot.delay.next_delay_s(link.lasted_s(now_s))
+            slot.retry_at_s = now_s + slot.delay.next_delay_s(one.lasted_s(now_s))
             slot.stand_down_s = max(slot.stand_down_s, now_s + retry_after_s)
-
-    def replace(self, reason: str, *numbers: int) -> None:
-        """Open successors of these connections, then close them."""
-        for link in self.links():
-            if link.number in numbers and link.replace_reason is None:
-                link.replace_reason = reason
 
     def replace_all(self, reason: str) -> list[Retire]:
         """Open other successors of all connections, because those that are on their way are not what is wanted."""
@@ -159,10 +147,10 @@ class RouteConnections:
                 decisions.append(dial)
         return decisions
 
-    def _judge(self, slot: _Slot, link: ConnectionState, now_s: float) -> None:
-        if slot.delay.has_lasted(link.lasted_s(now_s)):
+    def _judge(self, slot: _Slot, one: ConnectionState, now_s: float) -> None:
+        if slot.delay.has_lasted(one.lasted_s(now_s)):
             self._has_lasted = self.is_trusted = True
-        elif link.opened_s is not None or not self._has_lasted:
+        elif one.opened_s is not None or not self._has_lasted:
             self.is_trusted = False
 
     def _retirements(self, slot: _Slot, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
@@ -192,19 +180,17 @@ class RouteConnections:
     def _dial(self, slot: _Slot, now_s: float) -> Dial | None:
         if now_s < max(slot.retry_at_s, slot.stand_down_s):
             return None
-        link = ConnectionState(0, slot.ordinal)
         if slot.current is None:
-            slot.current = link
+            slot.current = dialled = self._new_connection(slot.ordinal)
         elif slot.successor is None and slot.current.replace_reason is not None and now_s >= slot.replace_at_s:
-            slot.successor = link
+            slot.successor = dialled = self._new_connection(slot.ordinal)
         else:
             return None
-        link.number = self._new_number()
-        return Dial(link.number)
+        return Dial(dialled.number)
 
 
-def _links_of(slot: _Slot) -> tuple[ConnectionState, ...]:
-    return tuple(link for link in (slot.current, slot.successor) if link is not None)
+def _connections_of(slot: _Slot) -> tuple[ConnectionState, ...]:
+    return tuple(one for one in (slot.current, slot.successor) if one is not None)
 
 
 def _fraction(text: str) -> float:

@@ -73,9 +73,8 @@ class IdChain:
             self._newest_event_ms = last_row.event_time_ms or 0
             self._reason = RESTART
         self._recount = Recount(newest_row, self._newest_event_ms)
-        self.late: frozenset[int] = frozenset()
-        """None: by its ids any message can be judged, however late."""
-        self.lag_s: dict[int, float] = {}
+        self.copies = None
+        """Nobody needs to remember them: by its ids any message can be judged, however late it comes."""
 
     @property
     def held(self) -> int:

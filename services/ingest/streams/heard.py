@@ -8,11 +8,11 @@ has a patience (docs/exchange.md §7.8). Two questions are asked of the table, a
   *stalled* for that stream (docs/exchange.md §3). The stream is live; but the connection is of no use, and proves
   nothing.
 
-| state of a stream | meaning | next |
-|---|---|---|
-| `waiting` | connected or not, no row has come since; or nothing was expected when it was found silent | a row: `live`; silent for its patience: `stale` |
-| `live` | rows come | silent for its patience: `stale`; the last connection of its route ends: `waiting` |
-| `stale` | connected and silent for longer than its patience | a row: `live`; the last connection ends, or nothing is expected: `waiting` |
+| state of a stream | meaning | a row | its patience is over | nothing is expected | last connection ends |
+|---|---|---|---|---|---|
+| `waiting` | no row since it was connected | `live` | `stale` | | |
+| `live` | rows come | | `stale` | | `waiting` |
+| `stale` | silent for longer than its patience | `live` | `stale`, reported again | `waiting` | `waiting` |
 
 Silence is counted from the newest row; where that is older, from the first connection of the route, from the end of a
 time in which nothing was expected, or from when this process ran again after it was stopped.
@@ -25,6 +25,7 @@ from typing import NamedTuple
 from binance_streamer.exchange.streams import Stream
 
 LIVE, WAITING, STALE = "live", "waiting", "stale"
+STALLED, LATE = "stalled", "late"
 
 _LONGEST_PAUSE = 32
 """In patiences: the longest time between two replacements that are asked for because of one stream."""
@@ -53,9 +54,14 @@ class StaleStream(NamedTuple):
     silent_s: float
 
 
-class StalledStream(NamedTuple):
-    """Other connections have brought rows of this stream for longer than its patience, this connection nothing."""
+class StreamFault(NamedTuple):
+    """A connection is open and of no use for a stream.
 
+    `stalled`: others have brought rows of it for longer than its patience, this connection nothing. `late`: it lags by
+    so much that its copies cannot be told any more (services/ingest/streams/deduplicator.py).
+    """
+
+    kind: str
     stream: str
     connection: int
 
@@ -65,16 +71,11 @@ class Findings(NamedTuple):
 
     revived: list[str]
     stale: list[StaleStream]
-    stalled: set[StalledStream]
-
-
-class _Behind(NamedTuple):
-    heard_s: float
-    since_s: float  # the first row that this connection has not delivered
+    stalled: set[StreamFault]
 
 
 @dataclass(slots=True)
-class _Line:
+class _Watched:
     stream: Stream
     heard: Heard
     patience_s: float
@@ -83,7 +84,8 @@ class _Line:
     seen_s: float = -math.inf  # `heard.row_s` at the last check
     asked_s: float = 0.0  # when a new connection was last asked for, or silence began
     pause: int = 1  # in patiences, until the next one is asked for
-    behind: dict[int, _Behind] = field(default_factory=dict)
+    behind: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """By connection that others have outrun: when it delivered last, and the first row since then that it has not."""
     claimed_s: float = -math.inf
     claim_pause: int = 0
 
@@ -103,17 +105,17 @@ class HeardTable:
 
     def __init__(self, stale_timeout_s: float) -> None:
         self._stale_timeout_s = stale_timeout_s
-        self._lines: dict[str, _Line] = {}
+        self._watched: dict[str, _Watched] = {}
         self._opened: dict[int, tuple[str, float]] = {}  # by connection: its route, and when it was opened
         self._checked_s = math.inf
 
     def add(self, stream: Stream, heard: Heard) -> None:
         """Expect this stream too; `heard` is written by whoever records it."""
-        self._lines[stream.name] = _Line(stream, heard, stream.type.patience * self._stale_timeout_s)
+        self._watched[stream.name] = _Watched(stream, heard, stream.type.patience * self._stale_timeout_s)
 
     def remove(self, name: str) -> None:
         """Expect this stream no more."""
-        del self._lines[name]
+        del self._watched[name]
 
     def open(self, connection: int, route: str, now_s: float) -> None:
         """Note a connection that was opened: a stale stream of its route is given time.
@@ -141,7 +143,7 @@ class HeardTable:
         slept = now_s - self._checked_s > _SLEPT_S
         self._checked_s = now_s
         findings = Findings([], [], set())
-        for line in self._lines.values():
+        for line in self._watched.values():
             if self._take_rows(line):
                 findings.revived.append(line.stream.name)
             if not line.patience_s:
@@ -159,7 +161,7 @@ class HeardTable:
         At growing intervals where it does not help: 1, 2, 4 … 32 patiences. A stall that comes long after the last one
         is a new one, and begins anew.
         """
-        line = self._lines[name]
+        line = self._watched[name]
         passed = (now_s - line.claimed_s) / line.patience_s
         if passed <= line.claim_pause:
             return False
@@ -170,21 +172,21 @@ class HeardTable:
 
     def state(self, name: str) -> str:
         """Return the state of a stream, as the last check found it."""
-        return self._lines[name].state
+        return self._watched[name].state
 
     def silent_s(self, name: str, now_s: float) -> float | None:
         """Return how long the stream has been silent while it was connected; None where nothing is."""
-        since_s = self._lines[name].silent_from_s
+        since_s = self._watched[name].silent_from_s
         return None if since_s is None else max(0.0, now_s - since_s)
 
     def patience_s(self, name: str) -> float:
         """Return the silence after which the stream is stale; 0: never."""
-        return self._lines[name].patience_s
+        return self._watched[name].patience_s
 
     def suspicious(self, now_s: float, *, is_expected: bool) -> list[str]:
         """Return the aggTrade streams that have been silent for very long while depth moves."""
         limit_s = _SUSPICIOUS * self._stale_timeout_s
-        lines = self._lines.values()
+        lines = self._watched.values()
         if not is_expected or not any(line.state == LIVE for line in lines if line.stream.type.builds_book):
             return []
         return [
@@ -195,10 +197,10 @@ class HeardTable:
             and now_s - line.silent_from_s > limit_s
         ]
 
-    def _of(self, route: str) -> list[_Line]:
-        return [line for line in self._lines.values() if line.stream.route == route]
+    def _of(self, route: str) -> list[_Watched]:
+        return [line for line in self._watched.values() if line.stream.route == route]
 
-    def _take_rows(self, line: _Line) -> bool:
+    def _take_rows(self, line: _Watched) -> bool:
         """Note rows since the last check; return True where the stream was stale until then."""
         row_s = line.heard.row_s
         if row_s <= line.seen_s:
@@ -212,7 +214,7 @@ class HeardTable:
         line.state = LIVE
         return was_stale
 
-    def _stalled(self, line: _Line) -> set[StalledStream]:
+    def _stalled(self, line: _Watched) -> set[StreamFault]:
         """Return the open connections that others have outrun.
 
         The time counts over which others brought rows, and not how long this one was silent: a quiet stream of which
@@ -224,18 +226,16 @@ class HeardTable:
             heard_s = max(opened_s, by_connection.get(connection, opened_s))
             if route != line.stream.route or row_s <= heard_s:
                 continue
-            behind = before.get(connection)
-            if behind is None or behind.heard_s != heard_s:
-                behind = _Behind(heard_s, row_s)
-            line.behind[connection] = behind
+            before_s, since_s = before.get(connection, (heard_s, row_s))
+            line.behind[connection] = heard_s, since_s if before_s == heard_s else row_s
         return {
-            StalledStream(line.stream.name, connection)
-            for connection, behind in line.behind.items()
-            if row_s - behind.since_s > line.patience_s
+            StreamFault(STALLED, line.stream.name, connection)
+            for connection, (_, since_s) in line.behind.items()
+            if row_s - since_s > line.patience_s
         }
 
 
-def _newly_stale(line: _Line, now_s: float, *, is_expected: bool, slept: bool) -> list[StaleStream]:
+def _newly_stale(line: _Watched, now_s: float, *, is_expected: bool, slept: bool) -> list[StaleStream]:
     assert line.silent_from_s is not None
     if not is_expected:
         line.excuse(now_s)

@@ -1,7 +1,6 @@
 """Streams whose messages do not name their predecessor: copies are told by content, losses bounded by time."""
 
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.ingest.streams.arrivals import Arrival, Outcome
@@ -42,7 +41,7 @@ class OverlapTracker:
         self.held = 0
         self._holes = holes
         self._ids_grow = ids_grow
-        self._copies = Deduplicator(by_content if ids_grow else by_content_and_time)
+        self.copies = Deduplicator(by_content if ids_grow else by_content_and_time)
         self._joined: set[int] = set()
         self._beginning = b""  # digest of the message with which the joined ones began
         self._entering: dict[int, _FirstMessage] = {}
@@ -56,19 +55,9 @@ class OverlapTracker:
             self._last_ns = last_row.recv_ns
             self._lost = RESTART
 
-    @property
-    def late(self) -> AbstractSet[int]:
-        """Connections that bring what comes so late that nobody can tell whether it is a copy; it is not taken."""
-        return self._copies.late
-
-    @property
-    def lag_s(self) -> Mapping[int, float]:
-        """By connection: how much later than the first copy of a message its own last came."""
-        return self._copies.lag_s
-
     def covers(self, connection: int) -> bool:
         """Whether this connection would have delivered all that the others did."""
-        return connection in self._joined and connection not in self.late
+        return connection in self._joined and connection not in self.copies.late
 
     def has_entered(self, connection: int) -> bool:
         """Whether the connection has delivered anything."""
@@ -96,7 +85,7 @@ class OverlapTracker:
         self._joined.discard(connection)
         self._entering.pop(connection, None)
         self._reached_ns.pop(connection, None)
-        self._copies.forget(connection, now_s)
+        self.copies.forget(connection, now_s)
         return ()
 
     def expire(self, now_s: float) -> Sequence[Outcome]:
@@ -110,7 +99,7 @@ class OverlapTracker:
         """Record it, unless it is a copy; the first row after a loss ends a gap."""
         connection, recv_ns, event, reading = arrival
         event_time_ms = reading.event_time_ms
-        seen = self._copies.add(event, connection, event_time_ms=event_time_ms, recv_ns=recv_ns, now_s=now_s)
+        seen = self.copies.add(event, connection, event_time_ms=event_time_ms, recv_ns=recv_ns, now_s=now_s)
         if seen is None:
             return ()
         if self._entering or connection not in self._joined:
@@ -153,8 +142,8 @@ class OverlapTracker:
         while proven := [
             entry
             for entry in self._entering.values()
-            if self._copies.has(self._beginning, entry.connection)
-            or any(self._copies.has(entry.digest, other) for other in self._joined)
+            if self.copies.has(self._beginning, entry.connection)
+            or any(self.copies.has(entry.digest, other) for other in self._joined)
         ]:
             for entry in proven:
                 self._join(entry.connection)
@@ -171,6 +160,7 @@ class KlineTracker:
 
     def __init__(self, holes: StreamGaps, *, last_row: LastRow | None = None) -> None:
         self._all = OverlapTracker(holes, last_row=last_row)
+        self.copies = self._all.copies
         self._closed = IdChain(holes, last_row=last_row, ids_are_times=True)
         self._contents: dict[int, set[bytes]] = {}  # by opening time, of closed ones
 
@@ -178,16 +168,6 @@ class KlineTracker:
     def newest(self) -> int | None:
         """Open time of the last closed one."""
         return self._closed.newest
-
-    @property
-    def late(self) -> AbstractSet[int]:
-        """Connections of which no open one is taken any more."""
-        return self._all.late
-
-    @property
-    def lag_s(self) -> Mapping[int, float]:
-        """By connection: how much later than the first copy of a message its own last came."""
-        return self._all.lag_s
 
     @property
     def held(self) -> int:

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Protocol
 
 from binance_streamer.exchange.messages import UNREADABLE, SequenceIds
@@ -13,7 +12,9 @@ from services.ingest.streams import demux as routing
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.chain import IdChain
+from services.ingest.streams.deduplicator import Deduplicator
 from services.ingest.streams.gaps import StreamGaps
+from services.ingest.streams.heard import Heard
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.delivery.events import EventRun, event_draft, reading_of
 from services.runtime.gaps.drafts import Draft, Gap, GapChange
@@ -33,9 +34,7 @@ class Tracker(Protocol):
     @property
     def held(self) -> int: ...
     @property
-    def late(self) -> AbstractSet[int]: ...
-    @property
-    def lag_s(self) -> Mapping[int, float]: ...
+    def copies(self) -> Deduplicator | None: ...
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]: ...
     def expire(self, now_s: float) -> Sequence[Outcome]: ...
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]: ...
@@ -60,9 +59,7 @@ class StreamRecorder:
         self.offer = self.tracker.offer
         self._follows = self.tracker.follows if isinstance(self.tracker, IdChain) else _never_follows
         self.messages = self.rows = self.raw = self.repaired = 0
-        self.heard_s: dict[int, float] = {}
-        """By connection: when it last delivered a message of the stream, a repeat too."""
-        self.recorded_s = self.told_s = 0.0
+        self.heard = Heard()
         self.is_anchored = not stream.type.builds_book
         """Whether a snapshot has been asked for since the stream began, or was lost."""
 
@@ -109,10 +106,9 @@ class StreamRecorder:
 
     def lag_ms(self, connection: int, last_id: int | None, recv_ns: int) -> float | None:
         """Return how much later than the first copy a message has come, where that is known."""
-        lag_s = self.tracker.lag_s.get(connection)
-        if lag_s is not None:
-            return lag_s * 1000
-        last = self.last
+        copies, last = self.tracker.copies, self.last
+        if copies is not None and connection in copies.lag_s:
+            return copies.lag_s[connection] * 1000
         if last is None or last_id is None or last_id != last.reading.last_id:
             return None
         return (recv_ns - last.recv_ns) / 1e6
@@ -120,7 +116,7 @@ class StreamRecorder:
     def row(self, arrival: Arrival, now_s: float) -> Draft:
         """The message as it is journalled."""
         self.rows += 1
-        self.recorded_s = now_s
+        self.heard.row_s = now_s
         self.last = arrival
         return event_draft(self.stream, *arrival)
 
@@ -128,7 +124,7 @@ class StreamRecorder:
         """Note the last `count` messages of a run, each of which followed."""
         self.messages += count
         self.rows += count
-        self.heard_s[run.connection] = self.recorded_s = now_s
+        self.heard.by_connection[run.connection] = self.heard.row_s = now_s
         self.last = Arrival(run.connection, run.stamps_ns[-1], run.events[-1], reading_of(run.links[-1]))
 
     def repair(self, page: BackfillPage) -> tuple[list[Draft], list[Gap]]:
@@ -182,17 +178,17 @@ class StreamRecorder:
         tracker = self.tracker
         if any(tracker.covers(other) for other in others):
             return True
-        heard_s = self.heard_s.get(ended, float("-inf"))
+        heard_s = self.heard.by_connection.get(ended, float("-inf"))
         return any(
             not tracker.has_entered(other) and heard_s < since_s <= now_s - OVERLAP_S
             for other, since_s in others.items()
         )
 
-    def hands_over(self, old: int, new: int, now_s: float) -> bool:
+    def is_handed_over(self, old: int, new: int, now_s: float) -> bool:
         """Whether the old connection is needed no more: the new one has joined, or the stream is quiet on both."""
         if self.tracker.covers(new):
             return True
-        heard_s = self.heard_s.get(old)
+        heard_s = self.heard.by_connection.get(old)
         return not self.tracker.has_entered(new) and (heard_s is None or now_s - heard_s >= QUIET_S)
 
 

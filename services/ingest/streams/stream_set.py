@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 
 from binance_streamer.exchange.messages import LARGEST_ID, ExchangeError, Reading, SequenceIds
 from binance_streamer.exchange.streams import Stream
-from services.ingest.connections.events import Delivered
+from services.ingest.connections.events import Delivered, HandedOver, Lost
 from services.ingest.streams import demux as routing
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.gaps import REPAIRED
+from services.ingest.streams.heard import LATE, StreamFault
 from services.ingest.streams.stream import StreamRecorder
 from services.runtime.delivery.events import EventRun, reading_of
 from services.runtime.gaps.drafts import Draft, Gap, GapChange, gap_draft
@@ -31,13 +32,6 @@ class Anchor(NamedTuple):
     reason: str
 
 
-class Late(NamedTuple):
-    """Of this stream nothing more is taken of this connection: it lags by too much."""
-
-    stream: str
-    connection: int
-
-
 class StreamSet:
     """All streams of one symbol. What it decides waits in `collect` and `anchors`."""
 
@@ -49,7 +43,7 @@ class StreamSet:
         last_rows: Mapping[str, LastRow],
         new_gap_id: Callable[[], str],
     ) -> None:
-        self.feeds: dict[str, StreamRecorder] = {}
+        self.recorders: dict[str, StreamRecorder] = {}
         self.refused: Counter[str] = Counter()
         """By kind: messages that became raw rows."""
         self.first_arrivals: Counter[int] = Counter()
@@ -70,18 +64,18 @@ class StreamSet:
 
     def add(self, stream: Stream) -> None:
         """Record this stream too, from where the last run ended."""
-        feed = StreamRecorder(stream, self._new_gap_id, self._last_rows.get(stream.name))
-        self.feeds[stream.name] = self._by_name[stream.name.encode()] = feed
-        self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
+        recorder = StreamRecorder(stream, self._new_gap_id, self._last_rows.get(stream.name))
+        self.recorders[stream.name] = self._by_name[stream.name.encode()] = recorder
+        self._changes.update({gap.gap_id: gap for gap in recorder.filled_gaps})
 
     def remove(self, stream: Stream) -> None:
         """Record this stream no more."""
-        del self.feeds[stream.name], self._by_name[stream.name.encode()]
+        del self.recorders[stream.name], self._by_name[stream.name.encode()]
 
     @property
     def is_holding(self) -> bool:
         """Whether messages wait for others, so that `expire` must be called soon."""
-        return any(feed.tracker.held for feed in self.feeds.values())
+        return any(recorder.tracker.held for recorder in self.recorders.values())
 
     def deliver(self, delivered: Delivered, now_s: float) -> None:
         """Take the messages of one recv."""
@@ -89,57 +83,56 @@ class StreamSet:
         at = 0
         while at < len(messages):
             name, event = routing.split(messages[at])
-            feed = self._by_name.get(name)
-            if feed is None:
+            recorder = self._by_name.get(name)
+            if recorder is None:
                 self._deliver_unusual(Arrival(connection, first_ns + at, messages[at], _NO_READING), now_s)
                 at += 1
                 continue
-            if at + 1 < len(messages) and messages[at + 1].startswith(feed.prefix):
-                events = [event, *routing.events_like(feed.prefix, messages, at + 1)]
-                self._deliver_alike(feed, connection, first_ns + at, events, now_s)
+            if at + 1 < len(messages) and messages[at + 1].startswith(recorder.prefix):
+                events = [event, *routing.events_like(recorder.prefix, messages, at + 1)]
+                self._deliver_alike(recorder, connection, first_ns + at, events, now_s)
                 at += len(events)
             else:
-                self._deliver_single(feed, connection, first_ns + at, event, now_s)
+                self._deliver_single(recorder, connection, first_ns + at, event, now_s)
                 at += 1
 
     def expire(self, now_s: float) -> None:
         """Give up what has been waited for long enough."""
-        for feed in self.feeds.values():
-            self._take(feed, feed.tracker.expire(now_s), now_s)
+        for recorder in self.recorders.values():
+            self._take(recorder, recorder.tracker.expire(now_s), now_s)
 
-    def ended(self, connection: int, route: str, others: Mapping[int, float], *, reason: str, now_s: float) -> None:
-        """A connection is gone. `others`: the route's other ones, and since when they have been delivering.
+    def lose(self, lost: Lost, now_s: float) -> None:
+        """Take note that a connection has ended, and that it is not known what that has cost.
 
-        A stream that none of them is known to have had without a break gets a gap, where its next row shows one.
+        A stream that none of the others is known to have had without a break gets a gap, where its next row shows one.
         """
-        for feed in self._of(route):
-            self._leave(feed, connection, others, reason, now_s)
-        self._forget(connection, route)
+        for recorder in self._of(lost.route):
+            self._leave(recorder, lost, now_s)
+        self._forget(lost.connection, lost.route)
 
-    def handed_over(self, connection: int, route: str, now_s: float) -> None:
-        """A connection is gone, and another one is proven to have all that it delivered."""
-        for feed in self._of(route):
-            self._take(feed, feed.tracker.forget(connection, now_s), now_s)
-        self._forget(connection, route)
+    def lose_streams(self, names: Iterable[str], lost: Lost, now_s: float) -> None:
+        """Take note that an open connection does not deliver these streams any more, as if it had ended for them."""
+        for name in names:
+            self._leave(self.recorders[name], lost, now_s)
+
+    def hand_over(self, end: HandedOver, now_s: float) -> None:
+        """Take note that a connection has ended, and that another one has all that it delivered."""
+        for recorder in self._of(end.route):
+            self._take(recorder, recorder.tracker.forget(end.connection, now_s), now_s)
+        self._forget(end.connection, end.route)
 
     def has_heard(self, connection: int) -> bool:
-        """Whether it has delivered a message of any stream; an acknowledgement is none, nor is what nobody can read."""
-        return any(connection in feed.heard_s for feed in self.feeds.values())
+        """Return True where a message of any stream came over it; an acknowledgement is none, nor is a raw row."""
+        return any(connection in one.heard.by_connection for one in self.recorders.values())
 
-    def late(self) -> set[Late]:
-        """The streams of which a connection brings copies too late to be told; nothing of those is taken of it."""
-        return {Late(name, one) for name, feed in self.feeds.items() for one in feed.tracker.late}
+    def late(self) -> set[StreamFault]:
+        """Return the connections that bring copies of a stream too late to be told; nothing of it is taken of them."""
+        copies = {name: one.tracker.copies for name, one in self.recorders.items()}
+        return {StreamFault(LATE, name, late) for name, known in copies.items() if known for late in known.late}
 
-    def stalled(
-        self, connection: int, streams: Iterable[str], others: Mapping[int, float], *, reason: str, now_s: float
-    ) -> None:
-        """A connection is open, but does not deliver these streams any more: as if it had ended; it may come back."""
-        for name in streams:
-            self._leave(self.feeds[name], connection, others, reason, now_s)
-
-    def takes_over(self, old: int, new: int, now_s: float) -> bool:
-        """Whether the old connection may be closed: every stream has been handed over."""
-        return all(feed.hands_over(old, new, now_s) for feed in self.feeds.values())
+    def has_taken_over(self, old: int, new: int, now_s: float) -> bool:
+        """Return True where the old connection may be closed: the new one has each stream, or the stream is quiet."""
+        return all(one.is_handed_over(old, new, now_s) for one in self.recorders.values())
 
     def collect(self, recv_ns: int) -> list[Draft | EventRun]:
         """What is to be journalled since the last call: a gap before the row that shows it, what rows leave of gaps
@@ -153,137 +146,137 @@ class StreamSet:
 
     def repair(self, page: BackfillPage) -> None:
         """Take rows of REST for what is still missing."""
-        feed = self.feeds[page.stream]
-        drafts, gaps = feed.repair(page)
+        recorder = self.recorders[page.stream]
+        drafts, gaps = recorder.repair(page)
         self._drafts += drafts
         for gap in gaps:
             self._list(gap)
 
     def give_up(self, page: BackfillPage) -> list[Gap]:
         """REST will not bring what this answer refuses."""
-        gaps = self.feeds[page.stream].give_up(page)
+        gaps = self.recorders[page.stream].give_up(page)
         for gap in gaps:
             self._list(gap)
         return gaps
 
     def restore(self, rows: Mapping[str, LastRow], reason: str) -> None:
         """The journal did not take what was collected, or has a gap of its own: go on from what it has."""
-        for name, feed in self.feeds.items():
+        for name, recorder in self.recorders.items():
             if name in rows:
-                feed.restore(rows[name], reason)
-                self._changes.update({gap.gap_id: gap for gap in feed.filled_gaps})
+                recorder.restore(rows[name], reason)
+                self._changes.update({gap.gap_id: gap for gap in recorder.filled_gaps})
 
-    def _leave(
-        self, feed: StreamRecorder, connection: int, others: Mapping[int, float], reason: str, now_s: float
-    ) -> None:
-        is_covered = feed.is_covered(connection, others, now_s)
-        self._take(feed, feed.tracker.forget(connection, now_s), now_s)
+    def _leave(self, recorder: StreamRecorder, lost: Lost, now_s: float) -> None:
+        is_covered = recorder.is_covered(lost.connection, lost.others, now_s)
+        self._take(recorder, recorder.tracker.forget(lost.connection, now_s), now_s)
         if not is_covered:
-            self._take(feed, feed.lose(reason), now_s)
+            self._take(recorder, recorder.lose(lost.reason), now_s)
 
     def has_lost(self, name: str, to_id: int | None, reason: str) -> None:
         """The producer lists a gap of its own that ends with this id: a book begins anew behind it."""
-        if name in self.feeds and self.feeds[name].stream.type.builds_book and to_id is not None:
+        if name in self.recorders and self.recorders[name].stream.type.builds_book and to_id is not None:
             self.anchors.append(Anchor(to_id, reason))
 
     def _forget(self, connection: int, route: str) -> None:
-        for feed in self._of(route):
-            feed.heard_s.pop(connection, None)
+        for recorder in self._of(route):
+            recorder.heard.by_connection.pop(connection, None)
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
 
-    def _deliver_single(self, feed: StreamRecorder, connection: int, recv_ns: int, event: bytes, now_s: float) -> None:
-        link = feed.link(event)
-        if link is not None and feed.follows(connection, recv_ns, link):
-            self._extend_run(feed, connection, ((recv_ns,), (event,), (link,)), now_s)
+    def _deliver_single(
+        self, recorder: StreamRecorder, connection: int, recv_ns: int, event: bytes, now_s: float
+    ) -> None:
+        link = recorder.link(event)
+        if link is not None and recorder.follows(connection, recv_ns, link):
+            self._extend_run(recorder, connection, ((recv_ns,), (event,), (link,)), now_s)
         else:
-            self._deliver_one(feed, Arrival(connection, recv_ns, event, _reading_of(link)), now_s)
+            self._deliver_one(recorder, Arrival(connection, recv_ns, event, _reading_of(link)), now_s)
 
     def _deliver_alike(
-        self, feed: StreamRecorder, connection: int, first_ns: int, events: list[bytes], now_s: float
+        self, recorder: StreamRecorder, connection: int, first_ns: int, events: list[bytes], now_s: float
     ) -> None:
         """Several messages of one stream: their ids are read together, and those that hang on one another noted so."""
-        follows = feed.follows
+        follows = recorder.follows
         taken: list[SequenceIds] = []
         begin = 0
-        for at, link in enumerate(feed.links(events)):
+        for at, link in enumerate(recorder.links(events)):
             if link is not None and follows(connection, first_ns + at, link):
                 taken.append(link)
                 continue
             if taken:
                 self._extend_run(
-                    feed, connection, (range(first_ns + begin, first_ns + at), events[begin:at], taken), now_s
+                    recorder, connection, (range(first_ns + begin, first_ns + at), events[begin:at], taken), now_s
                 )
                 taken = []
-            self._deliver_one(feed, Arrival(connection, first_ns + at, events[at], _reading_of(link)), now_s)
+            self._deliver_one(recorder, Arrival(connection, first_ns + at, events[at], _reading_of(link)), now_s)
             begin = at + 1
         if taken:
             stamps_ns = range(first_ns + begin, first_ns + len(events))
-            self._extend_run(feed, connection, (stamps_ns, events[begin:], taken), now_s)
+            self._extend_run(recorder, connection, (stamps_ns, events[begin:], taken), now_s)
 
     def _extend_run(
         self,
-        feed: StreamRecorder,
+        recorder: StreamRecorder,
         connection: int,
         followed: tuple[Sequence[int], Sequence[bytes], Sequence[SequenceIds]],
         now_s: float,
     ) -> None:
         """Take messages that follow: their stamps, bytes and ids."""
-        run = self._run_of(feed, connection)
+        run = self._run_of(recorder, connection)
         stamps_ns, events, links = followed
         run.stamps_ns += stamps_ns
         run.events += events
         run.links += links
-        feed.took(run, len(links), now_s)
+        recorder.took(run, len(links), now_s)
         self.first_arrivals[connection] += len(links)
 
-    def _run_of(self, feed: StreamRecorder, connection: int) -> EventRun:
+    def _run_of(self, recorder: StreamRecorder, connection: int) -> EventRun:
         """The run that the connection's last message before belongs to, if it is of the stream and nothing has come
         since; or else a new one.
         """
         last = self._drafts[-1] if self._drafts else None
-        if isinstance(last, EventRun) and last.connection == connection and last.stream is feed.stream:
+        if isinstance(last, EventRun) and last.connection == connection and last.stream is recorder.stream:
             return last
-        run = EventRun(feed.stream, connection)
+        run = EventRun(recorder.stream, connection)
         self._drafts.append(run)
         return run
 
-    def _deliver_one(self, feed: StreamRecorder, arrival: Arrival, now_s: float) -> None:
+    def _deliver_one(self, recorder: StreamRecorder, arrival: Arrival, now_s: float) -> None:
         """A message about which there is something to decide."""
         connection, recv_ns, event, reading = arrival
         try:
-            reading = _plausible(feed.read(event) if reading is _NO_READING else reading, latest_ms(recv_ns))
+            reading = _plausible(recorder.read(event) if reading is _NO_READING else reading, latest_ms(recv_ns))
         except ExchangeError as error:
-            inner = routing.inner_event(feed.stream.name.encode(), event)
+            inner = routing.inner_event(recorder.stream.name.encode(), event)
             if inner is None:
-                self._take_raw(arrival, feed.stream.name, str(error))
+                self._take_raw(arrival, recorder.stream.name, str(error))
             else:
-                self._deliver_one(feed, arrival._replace(event=inner), now_s)
+                self._deliver_one(recorder, arrival._replace(event=inner), now_s)
             return
-        feed.messages += 1
-        feed.heard_s[connection] = now_s
-        outcomes = feed.offer(arrival._replace(reading=reading), now_s)
+        recorder.messages += 1
+        recorder.heard.by_connection[connection] = now_s
+        outcomes = recorder.offer(arrival._replace(reading=reading), now_s)
         if outcomes:
-            self._take(feed, outcomes, now_s)
+            self._take(recorder, outcomes, now_s)
         else:
-            lag_ms = feed.lag_ms(connection, reading.last_id, recv_ns)
+            lag_ms = recorder.lag_ms(connection, reading.last_id, recv_ns)
             if lag_ms is not None:
                 self.lag_ms[connection] = lag_ms
 
     def _of(self, route: str) -> list[StreamRecorder]:
-        return [feed for feed in self.feeds.values() if feed.stream.route == route]
+        return [recorder for recorder in self.recorders.values() if recorder.stream.route == route]
 
-    def _take(self, feed: StreamRecorder, outcomes: Sequence[Outcome], now_s: float) -> None:
+    def _take(self, recorder: StreamRecorder, outcomes: Sequence[Outcome], now_s: float) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Arrival):
-                self._drafts.append(feed.row(outcome, now_s))
+                self._drafts.append(recorder.row(outcome, now_s))
                 self.first_arrivals[outcome.connection] += 1
-                if not feed.is_anchored:
-                    feed.is_anchored = True
+                if not recorder.is_anchored:
+                    recorder.is_anchored = True
                     self.anchors.append(Anchor(outcome.reading.previous_id or 0, "connected"))
             else:
                 self._list(outcome)
-                if feed.stream.type.builds_book and outcome.to_id is not None and outcome.state != REPAIRED:
+                if recorder.stream.type.builds_book and outcome.to_id is not None and outcome.state != REPAIRED:
                     self.anchors.append(Anchor(outcome.to_id, outcome.reason))
 
     def _list(self, gap: Gap) -> None:
@@ -313,7 +306,7 @@ class StreamSet:
         connection, recv_ns, event, _ = arrival
         kind = reason.partition(":")[0]
         if name:
-            self.feeds[name].raw += 1
+            self.recorders[name].raw += 1
             kind = "unreadable event"
         if routing.is_shutdown(event):
             self.shutdowns.add(connection)

@@ -1,4 +1,4 @@
-"""When nothing is to be expected, as the REST process says it: a symbol or its market does not trade."""
+"""When a stream may be expected to deliver, as the REST process says it: the symbol trades, and its market is open."""
 
 from typing import Annotated
 
@@ -6,40 +6,38 @@ import msgspec
 
 from binance_streamer.wire.frames import WireError
 
-_BELIEVED_S = 300.0  # the word comes every minute, whatever the exchange's REST says
+_BELIEVED_S = 300.0
+"""`rest` repeats the status every minute, whatever the exchange answers: five missed ones, and it is not there."""
 
 _Ms = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 _Ranges = Annotated[list[tuple[_Ms, _Ms]], msgspec.Meta(max_length=1000)]
 
 
 class Trading:
-    """Whether the symbol trades; without a word of late it does: a silent stream must not be well for ever."""
+    """Trading status and market hours of the symbol.
+
+    Without a recent word to the contrary it trades, and its market is open: a silent stream must not be well for ever.
+    """
 
     def __init__(self) -> None:
-        self._denied_s = float("-inf")
+        self._denied_s = float("-inf")  # when it was last said that the symbol does not trade
+        self._off_session: list[tuple[int, int]] = []  # [start, end) in ms since 1970; known days ahead
 
-    def learn(self, status: object, now_s: float) -> None:
-        """`status` of a `symbol_status`."""
+    def set_status(self, status: object, now_s: float) -> None:
+        """Take `status` of a `symbol_status` message."""
         self._denied_s = float("-inf") if status == "TRADING" else now_s
 
-    def holds(self, now_s: float) -> bool:
-        """Whether something is to be expected now."""
-        return now_s - self._denied_s > _BELIEVED_S
-
-
-class OffSession:
-    """When the market behind a TradFi contract is closed, days ahead; without a word it is open."""
-
-    def __init__(self) -> None:
-        self._ranges: list[tuple[int, int]] = []
-
-    def learn(self, ranges: object) -> None:
-        """`off_session` of a `symbol_status`; raises `WireError` for what is none."""
+    def set_off_session(self, ranges: object) -> None:
+        """Take `off_session` of a `symbol_status` message; raise `WireError` where it is none, and keep the old one."""
         try:
-            self._ranges = msgspec.convert(ranges, _Ranges)
+            self._off_session = msgspec.convert(ranges, _Ranges)
         except msgspec.ValidationError as error:
             raise WireError(f"symbol_status: off_session: {error}") from error
 
-    def covers(self, now_ms: int) -> bool:
-        """Whether silence is to be expected now."""
-        return any(start_ms <= now_ms < end_ms for start_ms, end_ms in self._ranges)
+    def is_trading(self, now_s: float) -> bool:
+        """Return True where nobody has said within five minutes that the symbol does not trade."""
+        return now_s - self._denied_s > _BELIEVED_S
+
+    def is_off_session(self, now_ms: int) -> bool:
+        """Return True where the market behind a TradFi contract is closed, so that silence is normal."""
+        return any(start_ms <= now_ms < end_ms for start_ms, end_ms in self._off_session)

@@ -1,147 +1,124 @@
-"""What becomes of connections and streams together, over hours: the reader and the dialler are the test."""
+"""What the network makes of the reader's reports: values for the streams, successors, and a status. No stream here."""
 
-import itertools
+import math
+from pathlib import Path
 
 import pytest
 
-from services.ingest.connections.dialler import Need
-from services.ingest.connections.events import Failed
-from tests.support.running_network import Start, book_ticker, force_order, mark_price
+from binance_streamer.config import schema as configuration
+from services.ingest.connections import network
+from services.ingest.connections.dialler import DialTarget, Need
+from services.ingest.connections.events import Ended, Failed, HandedOver, Lost
+from services.ingest.connections.network import Network
+from tests.support.configs import write_config
+from tests.support.running_network import Line
 
-ACK = b'{"result":null,"id":1}'
-
-
-def test_a_connection_that_goes_silent_beside_another_one_is_replaced_without_a_gap(start: Start) -> None:
-    run = start("bookTicker", connections=2)
-    run.until(300, lambda one: [book_ticker(run.now_s)] if one != 2 or run.now_s < 10 else [])
-    assert list(run.dialled) == [1, 2, 3]
-    assert 70 < run.dialled[3] < 72
-    assert sorted(run.open) == [1, 3]
-    assert run.gaps == []
+PUBLIC = "public"
 
 
-def test_a_connection_that_stalls_is_shown_as_such_until_it_is_replaced(start: Start) -> None:
-    run = start("bookTicker", connections=2)
+class Bench:
+    """A network of one route, whose connections open when the test says so."""
 
-    def states(until_s: float) -> list[str]:
-        run.until(until_s, lambda one: [book_ticker(run.now_s)] if one != 2 or run.now_s < 10 else [])
-        return [link["state"] for link in run.network.status(run.now_s)["connections"]]
+    def __init__(self, directory: Path, monkeypatch: pytest.MonkeyPatch, connections: int = 2) -> None:
+        self.line = Line()
+        monkeypatch.setattr(network, "Dialler", lambda *_, **__: self.line)
+        config = configuration.load(write_config(directory, {"BTCUSDT": ("bookTicker",)}, {"connections": connections}))
+        self.network = Network(
+            config,
+            "BTCUSDT",
+            routes=[PUBLIC],
+            target_of=lambda route: DialTarget(f"wss://exchange/{route}"),
+            reader=self.line,  # type: ignore[arg-type]
+        )
+        self.proven: set[tuple[int, int]] = set()
+        self.tick(0.0)
 
-    assert states(60) == ["delivering", "delivering"]
-    assert states(71.5)[:2] == ["delivering", "stalled"]
-    assert states(200) == ["delivering", "delivering"]
+    def tick(self, now_s: float) -> None:
+        """Let the network do what is due."""
+        self.network.tick(now_s, lambda old, new: (old, new) in self.proven)
 
+    def deliver(self, now_s: float, *connections: int) -> None:
+        """Open these, and have them deliver."""
+        for one in connections:
+            self.network.on_opened(one, now_s)
+            self.network.on_first_message(one, now_s)
 
-def test_what_only_the_silent_one_was_there_for_is_a_gap_as_soon_as_there_is_a_row(start: Start) -> None:
-    run = start("bookTicker", connections=2)
-    run.until(20, lambda one: [book_ticker(run.now_s)] if one != 2 or run.now_s < 10 else [])
-    run.is_reachable = False
-    run.until(100, lambda one: [book_ticker(run.now_s)] if one != 2 else [])
-    run.lose(1)
-    run.until(103)
-    run.is_reachable = True
-    run.until(107, lambda one: [book_ticker(run.now_s)] if one != 2 else [])
-    last_s = run.gaps[0][2]
-    assert 103 < last_s < 106
-    assert run.gaps == [("disconnected", 100.0, last_s)]
-    run.until(200, lambda one: [book_ticker(run.now_s)])
-    assert len(run.gaps) == 1
-
-
-def test_a_silent_connection_does_not_answer_for_quiet_streams(start: Start) -> None:
-    """The forced order of second 5 came over both; those that came while nobody listened may be missing."""
-    run = start("markPrice@1s", "forceOrder", connections=2)
-    orders = {5.0, 110.0}
-
-    def exchange(_: int) -> list[bytes]:
-        return [mark_price(run.now_s), *([force_order(run.now_s)] if run.now_s in orders else [])]
-
-    run.until(20, lambda one: exchange(one) if one != 2 or run.now_s < 10 else [])
-    run.is_reachable = False
-    run.until(100, lambda one: exchange(one) if one != 2 else [])
-    run.lose(1)
-    run.until(103)
-    run.is_reachable = True
-    run.until(111, lambda one: exchange(one) if one != 2 else [])
-    assert ("disconnected", 5.0, 110.0) in run.gaps
+    def end(self, connection: int, now_s: float) -> Lost | HandedOver:
+        """End one, as the reader reports it."""
+        return self.network.on_ended(Ended(connection, 1, "disconnected", "end of stream"), now_s)
 
 
-def test_where_no_replacement_helps_few_are_asked_for(start: Start) -> None:
-    run = start("bookTicker", "markPrice@1s", connections=2)
-    run.until(3600, lambda one: [book_ticker(run.now_s)] if run.open[one] == "public" and one == 1 else [])
-    public = [number for number, route, _ in run.line.asked if route == "public"]
-    assert 5 <= len(public) - 2 <= 8
-    assert run.gaps == []
-    assert 1 in run.open
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
 
 
-def test_a_planned_replacement_of_a_quiet_route_is_no_gap(start: Start) -> None:
-    run = start("forceOrder", connections=1, connection_lifetime=1000)
-    orders = {1.0, 1500.0}
-    run.until(1600, lambda _: [force_order(run.now_s)] if run.now_s in orders else [])
-    assert list(run.open) == [2]
-    assert run.gaps == []
+def test_a_route_is_dialled_where_its_target_is(bench: Bench) -> None:
+    assert bench.line.asked == [(1, PUBLIC, "wss://exchange/public"), (2, PUBLIC, "wss://exchange/public")]
+    assert bench.network.open_on(PUBLIC) == []
+    assert bench.network._need_of(PUBLIC) == Need.FIRST
 
 
-def test_a_successor_that_ends_before_the_one_that_it_replaced_proves_nothing(start: Start) -> None:
-    run = start("forceOrder", connections=1, connection_lifetime=1000)
-    orders = {1.0, 1500.0}
-
-    def lose_the_successor() -> None:
-        if run.line.closed and 2 in run.open:
-            run.lose(2)
-
-    run.meanwhile = lose_the_successor
-    run.until(1600, lambda _: [force_order(run.now_s)] if run.now_s in orders else [])
-    assert list(run.open) == [3]
-    assert run.gaps == [("disconnected", 1.0, 1500.0)]
+def test_a_lost_connection_names_the_others_and_since_when_they_deliver(bench: Bench) -> None:
+    bench.deliver(5.0, 1)
+    bench.deliver(6.0, 2)
+    assert bench.end(1, 9.0) == Lost(1, PUBLIC, "disconnected", {2: 6.0})
+    assert bench.end(2, 9.0) == Lost(2, PUBLIC, "disconnected", {})
+    assert not bench.network.has(1)
 
 
-@pytest.mark.parametrize(
-    ("status", "shortest_s", "most_attempts"), [(403, 0, 60), (451, 0, 60), (429, 60, 60), (418, 120, 60)]
-)
-def test_an_address_that_is_refused_stays_away_for_longer_and_longer(
-    start: Start, status: int, shortest_s: float, most_attempts: int
-) -> None:
-    run = start("forceOrder", connections=1, reconnect_delay=1, reconnect_delay_max=1)
-    run.answer = lambda number: Failed(number, "http: refused", 0.0, status)
-    run.until(4 * 3600)
-    times_s = list(run.dialled.values())
-    assert 5 < len(times_s) < most_attempts
-    assert min(b - a for a, b in itertools.pairwise(times_s)) >= shortest_s
+def test_of_one_that_is_doubted_not_even_a_quiet_stream_is_expected(bench: Bench) -> None:
+    bench.deliver(5.0, 1, 2)
+    bench.network.doubt({2})
+    assert bench.network.lost_for(1, "stall") == Lost(1, PUBLIC, "stall", {2: math.inf})
+    assert bench.end(1, 9.0) == Lost(1, PUBLIC, "disconnected", {2: math.inf})
 
 
-def test_an_exchange_that_closes_after_the_first_message_is_left_alone_for_longer_and_longer(start: Start) -> None:
-    run = start("bookTicker", connections=1, reconnect_delay=5, reconnect_delay_max=60)
-
-    def close_those_that_have_delivered() -> None:
-        for connection in list(run.open):
-            run.deliver(connection, book_ticker(run.now_s))
-            run.lose(connection)
-
-    run.meanwhile = close_those_that_have_delivered
-    run.until(1200)
-    assert 20 < len(run.dialled) < 80
-    assert run.network._need_of("public") == Need.DOUBTFUL
+def replaced_by_3(bench: Bench) -> None:
+    """The successor of 1 is proven, so that 1 is being closed."""
+    bench.deliver(5.0, 1, 2)
+    bench.network.replace("stale", 1)
+    assert bench.network.is_to_be_replaced(1)
+    bench.tick(10.0)
+    bench.deliver(11.0, 3)
+    bench.proven.add((1, 3))
+    bench.tick(13.0)
+    assert bench.line.closed == [(1, "stall")]
 
 
-def test_refusals_are_forgotten_only_after_a_connection_has_lasted(start: Start) -> None:
-    run = start("bookTicker", connections=1, reconnect_delay=1, reconnect_delay_max=10)
-    opens = run.answer
-    run.answer = lambda number: Failed(number, "http: refused", 0.0, 403) if number % 2 else opens(number)
-
-    def close_all() -> None:
-        for connection in list(run.open):
-            run.lose(connection)
-
-    run.meanwhile = close_all
-    run.until(4 * 3600)
-    assert 10 < len(run.dialled) < 120
+def test_one_that_is_closed_behind_a_proven_successor_is_handed_over(bench: Bench) -> None:
+    replaced_by_3(bench)
+    assert bench.end(1, 13.5) == HandedOver(1, PUBLIC)
 
 
-def test_an_acknowledgement_does_not_make_a_successor_one_that_delivers(start: Start) -> None:
-    run = start("bookTicker", connections=1, connection_lifetime=1000)
-    run.until(1040, lambda one: [book_ticker(run.now_s) if one == 1 else ACK])
-    assert 1 in run.open
-    states = [link["state"] for link in run.network.status(run.now_s)["connections"]]
-    assert states == ["delivering", "open"]
+def test_a_successor_that_ends_or_is_doubted_meanwhile_proves_nothing(bench: Bench) -> None:
+    replaced_by_3(bench)
+    bench.network.doubt({3})
+    assert bench.end(1, 13.5) == Lost(1, PUBLIC, "disconnected", {2: 5.0, 3: math.inf})
+
+
+def test_the_proof_ends_with_the_successor(bench: Bench) -> None:
+    replaced_by_3(bench)
+    bench.end(3, 13.2)
+    assert bench.end(1, 13.5) == Lost(1, PUBLIC, "disconnected", {2: 5.0})
+
+
+def test_one_that_opens_when_nobody_wants_it_any_more_is_closed(bench: Bench) -> None:
+    bench.deliver(5.0, 1, 2)
+    bench.network.replace("stale", 1)
+    bench.tick(10.0)
+    bench.network.replace_route(PUBLIC, "stale")
+    bench.network.on_opened(3, 11.0)
+    assert (3, "disconnected") in bench.line.closed
+
+
+def test_the_status_tells_each_connection_and_what_fails(bench: Bench) -> None:
+    bench.deliver(5.0, 1)
+    bench.network.count_messages(1, 3)
+    bench.network.on_failed(Failed(2, "refused: nobody listens", 0.0), 6.0)
+    status = bench.network.status(7.0)
+    assert status["connections"] == [
+        {"connection": 1, "route": PUBLIC, "ordinal": 0, "state": "delivering", "age_s": 2.0, "messages": 3}
+    ]
+    assert status["failing"] == {PUBLIC: "refused: nobody listens"}
+    assert (status["opened"], status["lost"]) == ({PUBLIC: 1}, {})

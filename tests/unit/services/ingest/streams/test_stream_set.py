@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from binance_streamer.exchange.streams import stream_of
-from services.ingest.connections.events import Delivered
+from services.ingest.connections.events import Delivered, Lost
 from services.ingest.streams.stream_set import Anchor, StreamSet
 from services.runtime.gaps.last_rows import LastRow, LastRows
 from services.runtime.gaps.stream_states import fold
@@ -216,7 +216,7 @@ def test_a_reconnection_wants_a_snapshot_even_without_a_hole() -> None:
     subject = recorder()
     deliver(subject, depth(5, 10))
     subject.anchors.clear()
-    subject.ended(1, "public", {}, reason="disconnected", now_s=101.0)
+    subject.lose(Lost(1, "public", "disconnected", {}), 101.0)
     deliver(subject, depth(10, 12), connection=2)
     assert subject.anchors == [Anchor(10, "connected")]
 
@@ -226,7 +226,7 @@ def test_a_hand_over_wants_none() -> None:
     deliver(subject, depth(5, 10))
     deliver(subject, depth(5, 10), connection=2)
     subject.anchors.clear()
-    subject.ended(1, "public", {2: 100.0}, reason="disconnected", now_s=101.0)
+    subject.lose(Lost(1, "public", "disconnected", {2: 100.0}), 101.0)
     deliver(subject, depth(10, 12), connection=2)
     assert subject.anchors == []
 
@@ -277,7 +277,7 @@ def test_of_a_gap_that_is_given_up_no_older_state_is_told_behind() -> None:
 def test_repeats_are_counted() -> None:
     subject = recorder()
     deliver(subject, depth(0, 10), depth(0, 10), depth(10, 20))
-    feed = subject.feeds["btcusdt@depth@0ms"]
+    feed = subject.recorders["btcusdt@depth@0ms"]
     assert (feed.messages, feed.rows, feed.repeats) == (3, 2, 1)
 
 
@@ -302,6 +302,6 @@ def test_a_lost_connection_asks_for_a_snapshot_even_where_the_next_row_follows()
     deliver(subject, depth(0, 10), connection=1)
     deliver(subject, depth(0, 10), connection=2)
     subject.anchors.clear()
-    subject.ended(1, "public", {}, reason="disconnected", now_s=101.0)
+    subject.lose(Lost(1, "public", "disconnected", {}), 101.0)
     deliver(subject, depth(10, 20), depth(20, 30), connection=2)
     assert subject.anchors == [Anchor(10, "connected")]
