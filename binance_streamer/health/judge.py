@@ -4,14 +4,14 @@ A *failure* means that something configured is not being recorded, or that nobod
 costs no recorded message so far: a ban of REST, a clock that is off, a disk that will be full in days.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from binance_streamer.config.schema import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
 from binance_streamer.exchange.streams import suffix_of
-from binance_streamer.health.stream_states import TRADING, recorded_stream, stream_state, trading_status
+from binance_streamer.health.stream_states import TRADING, UNLISTED, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.statuses import (
     RECORDING,
     IngestStatus,
@@ -115,7 +115,10 @@ def processes(config: Config) -> tuple[str, ...]:
 
 def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iterator[Problem]:
     """The streams of one symbol that are not being recorded."""
-    ingest = present.get(f"ingest-{symbol.symbol}")
+    ingest, rest = present.get(f"ingest-{symbol.symbol}"), present.get("rest")
+    if isinstance(rest, RestStatus) and rest.symbols.get(symbol.symbol) == UNLISTED:
+        yield Problem("recording", "failure", symbol.symbol, _unlisted(rest.unlisted.get(symbol.symbol, ())))
+        return
     if not isinstance(ingest, IngestStatus) or is_blocked(ingest):
         return  # there is a problem for the whole process
     trading = trading_status(symbol.symbol, present)
@@ -132,6 +135,11 @@ def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iter
             )
         if stream.name in ingest.suspicious:
             yield Problem("recording", "warning", what, "silent for very long while the order book moves")
+
+
+def _unlisted(nearest: Sequence[str]) -> str:
+    names = f"; nearest names: {', '.join(nearest)}" if nearest else ""
+    return f"the exchange does not list it{names}; correct or remove it in the YAML, then `apply`"
 
 
 def disk_of(writer: WriterStatus | None) -> Disk | None:

@@ -11,6 +11,7 @@
 | `disconnected` | no connection of its route is open | no |
 | `missing` | its worker does not know it | no |
 | `blocked` | its worker cannot begin | no |
+| `unlisted` | the exchange does not list the symbol | no |
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ from binance_streamer.wire.statuses import (
 )
 
 TRADING = "TRADING"
+UNLISTED = "UNLISTED"
+"""Our word for a symbol that is not in the exchange's list: a wrong name, or a contract that has ended."""
 OFF_SESSION = "OFF SESSION"
 """Our word for a contract that is TRADING while the market that it follows is closed."""
 _UNDOCUMENTED, _FALLBACK = "depth@0ms", "depth@100ms"
@@ -64,36 +67,43 @@ def recorded_stream(configured: Stream, ingest: IngestStatus) -> Stream:
 
 
 def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamState:
-    """Whether a stream is being recorded, as its worker says.
+    """Tell the state of a stream from its worker's status, and the exchange's status of its symbol.
 
-    A quiet stream is recorded while a connection of its route delivers, and it is not overdue for its type; one that
-    is never overdue (forceOrder) while a connection is open. Outside of the hours of its market silence of any length
-    is well, but not the lack of a connection.
+    A quiet stream is recorded while a connection of its route delivers and it is not overdue for its type; one that
+    is never overdue (forceOrder) while a connection is open. While the market behind it is closed silence of any
+    length is well, but not the lack of a connection.
     """
     if is_blocked(ingest):
         return StreamState("blocked", ingest.state.removeprefix(BLOCKED))
+    if trading == UNLISTED:
+        return StreamState("unlisted", "the exchange does not list the symbol")
     if trading not in (TRADING, OFF_SESSION):
         return StreamState("not trading", "")
-    told = ingest.streams.get(stream.name)
-    if told is None:
+    status = ingest.streams.get(stream.name)
+    if status is None:
         return StreamState("missing", "the worker does not record it: restart it after a change of the configuration")
-    since_ms = None if told.last_recv_ns is None else told.last_recv_ns // 1_000_000
-    links = [link for link in ingest.connections if link.route == stream.route and link.is_open]
-    if not links:
+    return _expected(stream, status, ingest, is_off_session=trading == OFF_SESSION)
+
+
+def _expected(stream: Stream, status: StreamStatus, ingest: IngestStatus, *, is_off_session: bool) -> StreamState:
+    """The state of a stream that should be connected."""
+    since_ms = None if status.last_recv_ns is None else status.last_recv_ns // 1_000_000
+    open_ones = [one for one in ingest.connections if one.route == stream.route and one.is_open]
+    if not open_ones:
         return StreamState("disconnected", _not_connected(stream.route, ingest), since_ms)
-    if trading == OFF_SESSION:
-        return StreamState("live" if _is_fresh(told, ingest) else "off session", "")
-    return _heard(told, links, since_ms)
+    if is_off_session:
+        return StreamState("live" if _is_fresh(status, ingest) else "off session", "")
+    return _connected(status, open_ones, since_ms)
 
 
-def _heard(told: StreamStatus, links: Sequence[ConnectionStatus], since_ms: int | None) -> StreamState:
-    """Of a stream with an open connection, from which something may be expected."""
-    if told.state == "stale" or _is_overdue(told):
-        silent = "" if told.silent_s is None else f" for {told.silent_s:.0f} s"
-        return StreamState("stale", f"silent{silent}, expected every {told.patience_s:.0f} s", since_ms)
-    if told.state != "live" and told.patience_s and not any(link.is_delivering for link in links):
+def _connected(status: StreamStatus, connections: Sequence[ConnectionStatus], since_ms: int | None) -> StreamState:
+    """The state of a stream with an open connection, from which something may be expected."""
+    if status.state == "stale" or _is_overdue(status):
+        silent = "" if status.silent_s is None else f" for {status.silent_s:.0f} s"
+        return StreamState("stale", f"silent{silent}, expected every {status.patience_s:.0f} s", since_ms)
+    if status.state != "live" and status.patience_s and not any(one.is_delivering for one in connections):
         return StreamState("waiting", "connected, and nothing has come yet", since_ms)
-    return StreamState("live" if told.state == "live" else "quiet", "")
+    return StreamState("live" if status.state == "live" else "quiet", "")
 
 
 def _not_connected(route: str, ingest: IngestStatus) -> str:
@@ -102,11 +112,14 @@ def _not_connected(route: str, ingest: IngestStatus) -> str:
     return f"no connection of /{route}: {ingest.failing.get(route) or 'one is being dialled'}"
 
 
-def _is_overdue(told: StreamStatus) -> bool:
-    """Also where the worker does not say so: connections that end and come back give it new patience each time."""
-    return bool(told.patience_s) and told.silent_s is not None and told.silent_s > told.patience_s * 1.5
+def _is_overdue(status: StreamStatus) -> bool:
+    """Return True if a message is overdue by half, also where the worker has not said so.
+
+    Connections that end and come back give the stream new patience each time.
+    """
+    return bool(status.patience_s) and status.silent_s is not None and status.silent_s > status.patience_s * 1.5
 
 
-def _is_fresh(told: StreamStatus, ingest: IngestStatus) -> bool:
-    """Whether a message came within the patience for its type."""
-    return told.last_recv_ns is not None and ingest.recv_ns - told.last_recv_ns <= told.patience_s * 1e9
+def _is_fresh(status: StreamStatus, ingest: IngestStatus) -> bool:
+    """Return True if a message came within the patience for its type."""
+    return status.last_recv_ns is not None and ingest.recv_ns - status.last_recv_ns <= status.patience_s * 1e9

@@ -167,6 +167,8 @@ class RestStatus(Status, frozen=True):
     clock_error_ms: float | None = None
     clock_steps: int = 0
     symbols: dict[str, str] = {}
+    unlisted: dict[str, tuple[str, ...]] = {}
+    """Configured symbols that the exchange does not list, each with the listed names most like it."""
     off_session: tuple[str, ...] = ()
 
 

@@ -173,6 +173,7 @@ class _RestProcess:
             "snapshot_interval_s": parts.snapshots.interval_s,
             **self._clock_fields(),
             "symbols": parts.listing.statuses(),
+            "unlisted": parts.listing.nearest_names(),
             "off_session": parts.listing.off_session(self._now().exchange_ms),
             "save_fault": self._state.fault,
             "journal": self._producer.status(),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from binance_streamer.config.symbols import symbol_fault
@@ -34,6 +35,7 @@ class ListingRecorder:
         self._producer = producer
         self._listing = _loaded(path)
         self._statuses: dict[str, str] = {}
+        self._nearest: dict[str, list[str]] = {}
         self._markets: dict[str, str] = {}
         self._schedule: TradingSchedule | None = None
         self._recorded_schedule: TradingSchedule | None = None  # the journal may have been full since
@@ -67,6 +69,13 @@ class ListingRecorder:
             return {}
         return {symbol: self._statuses.get(symbol, UNLISTED) for symbol in self._configured}
 
+    def nearest_names(self) -> dict[str, list[str]]:
+        """For each configured symbol that the exchange does not list: up to three listed names like it, nearest first.
+
+        Empty before the exchange has told its list.
+        """
+        return self._nearest
+
     def take(self, answer: RestAnswer, now_s: float) -> int | None:
         """Record what changed; returns the weight limit. Raises `AnswerError` for what is none, or in doubt."""
         universe = read_exchange_info(answer.body)
@@ -78,6 +87,8 @@ class ListingRecorder:
         self._record(answer, universe)
         self._markets = universe.markets
         self._tell_changes(universe)
+        missing = [symbol for symbol in self._configured if symbol not in self._statuses]
+        self._nearest = {symbol: get_close_matches(symbol, self._statuses) for symbol in missing}
         self._next_tell_s = now_s
         return universe.weight_limit
 

@@ -423,3 +423,25 @@ def test_any_process_that_cannot_begin_is_a_failure(name: str) -> None:
     blocked: dict[str, Any] = {name: {"state": "blocked: the endpoint is held by pid 7"}}
     found = health(**blocked)
     assert ("recording", "failure", name) in [essence(problem) for problem in found.problems]
+
+
+def unlisted(nearest: list[str]) -> dict[str, Any]:
+    return {"state": "answered", "symbols": {"BTCUSDT": "UNLISTED"}, "unlisted": {"BTCUSDT": nearest}}
+
+
+def test_a_symbol_that_the_exchange_does_not_have_is_one_failure_with_the_nearest_names() -> None:
+    found = health(rest=unlisted(["BTCUSDC", "BTCDOMUSDT"]), ingest=ingest(connections=[]))
+    assert essence(only(found)) == ("recording", "failure", "BTCUSDT")
+    assert only(found).why == (
+        "the exchange does not list it; nearest names: BTCUSDC, BTCDOMUSDT; "
+        "correct or remove it in the YAML, then `apply`"
+    )
+
+
+def test_without_a_near_name_a_symbol_that_is_not_listed_is_a_failure_all_the_same() -> None:
+    found = health(rest=unlisted([]))
+    assert only(found).why == "the exchange does not list it; correct or remove it in the YAML, then `apply`"
+
+
+def test_a_symbol_that_is_listed_and_does_not_trade_is_none() -> None:
+    assert health(rest={"state": "answered", "symbols": {"BTCUSDT": "SETTLING"}}, ingest=ingest(connections=[])).healthy

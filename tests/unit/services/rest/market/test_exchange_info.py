@@ -153,3 +153,15 @@ def test_hours_that_a_full_journal_did_not_take_are_recorded_later(tmp_path: Pat
     for _ in range(2):
         recorder.take_schedule(hours, 1.0)
     assert journal.events == [hours.body]
+
+
+def test_a_configured_symbol_that_is_not_listed_has_the_nearest_names(tmp_path: Path) -> None:
+    recorder = ListingRecorder(tmp_path / "list.json", ["BTCUSDT", "WBTCBTC"], cast("Producer", Journal()))
+    assert recorder.nearest_names() == {}
+    names = ("BTCUSDT", "ETHBTC", "WBTCUSDT", "WBETHETH", "DOGEUSDT")
+    recorder.take(RestAnswer(200, {}, a_body(*map(a_symbol, names)), 1, 2), 0.0)
+    assert recorder.statuses() == {"BTCUSDT": "TRADING", "WBTCBTC": "UNLISTED"}
+    assert list(recorder.nearest_names()) == ["WBTCBTC"]
+    assert "WBTCUSDT" in recorder.nearest_names()["WBTCBTC"]
+    recorder.take(RestAnswer(200, {}, a_body(*map(a_symbol, (*names, "WBTCBTC"))), 3, 4), 1.0)
+    assert recorder.nearest_names() == {}
