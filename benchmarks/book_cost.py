@@ -61,9 +61,9 @@ def recorded() -> tuple[DepthSnapshot, list[bytes]]:
 
 def ours(snapshot: DepthSnapshot, events: list[bytes], *, is_awaiting: bool = False) -> BookSequence:
     sequence = BookSequence(retry_s=5.0, rng=Random(1))
-    sequence.snapshot(snapshot, 0.0)
+    sequence.take_snapshot(snapshot, 0.0)
     for event in events:
-        sequence.update(read_update(event), 0.0)
+        sequence.take_update(read_update(event), 0.0)
         if is_awaiting:
             sequence.expect_snapshot()
     return sequence

@@ -1,4 +1,4 @@
-"""Keeps the order books of all configured symbols from the live bus alone, shows them, and says when they are wrong."""
+"""Starts the order book service: sockets, lock of its endpoint, producer; and ends it, draining its journal."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ _DRAIN_TIMEOUT_S = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The service's entry point; returns the exit code."""
+    """Run the service until SIGTERM; return the exit code."""
     parser = arguments_of(
         "services.orderbook",
         "Keeps the order books of all configured symbols that have a depth stream.",
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def keep(shell: Shell, chosen: Sequence[str]) -> None:
-    """Keep the books until told to stop, then push what is recorded."""
+    """Keep the books until the process is asked to stop, then push the recorded rows to the writer."""
     symbols = _symbols(shell.config, chosen)
     pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
     try:
@@ -55,7 +55,10 @@ def keep(shell: Shell, chosen: Sequence[str]) -> None:
 
 
 def _symbols(config: Config, chosen: Sequence[str]) -> dict[str, bool]:
-    """The symbols whose books are kept, and whether their bookTicker is on the bus."""
+    """Return the symbols whose books are kept, and for each whether its bookTicker is recorded too.
+
+    `ConfigError` where a chosen symbol cannot have a book.
+    """
     found = {
         symbol.symbol: any(stream.stream_type == "bookticker" for stream in streams_of(symbol))
         for symbol in config.symbols

@@ -1,4 +1,7 @@
-"""Messages off the bus, decoded, and counted where some are missing."""
+"""Decodes market messages off the bus, and counts those that the bus did not bring.
+
+Only the fields that a book needs are decoded: these are the most frequent messages of the process.
+"""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -11,7 +14,7 @@ _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class FrameData(msgspec.Struct, frozen=True, gc=False):
-    """Of a market message, what a book needs."""
+    """The fields of a market message that a book needs (docs/wire.md)."""
 
     symbol: str
     stream: str
@@ -23,14 +26,14 @@ class FrameData(msgspec.Struct, frozen=True, gc=False):
 
 
 class Frame(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
-    """The pair of a message."""
+    """A frame on the wire: stream type and data."""
 
     stream_type: str
     data: FrameData
 
 
-class Place(msgspec.Struct, frozen=True, gc=False):
-    """The last message of a topic."""
+class LastMessage(msgspec.Struct, frozen=True, gc=False):
+    """The origin and number of the last message of a topic."""
 
     producer: str
     epoch: int
@@ -41,16 +44,20 @@ _decode = msgspec.msgpack.Decoder(Frame).decode
 
 
 class Inbox:
-    """Counts what a subscriber missed by the holes in `seq`, and the restarts of producers."""
+    """Counts the messages that a subscriber missed, by the holes in `seq`, and the restarts of producers."""
 
     def __init__(self) -> None:
         self.missed = 0
         """Messages that the bus did not bring."""
         self.restarts = 0
-        self._places: dict[bytes, Place] = {}
+        self._last: dict[bytes, LastMessage] = {}
 
     def read(self, parts: Sequence[bytes]) -> tuple[FrameData, int]:
-        """The data of a message, and how many of its topic were missed before it; `WireError` where it is none."""
+        """Return the data of a message, and how many messages of its topic were missed before it.
+
+        `WireError` where it is no market message. After a restart of its producer nothing counts as missed: the chain
+        of ids shows whether anything is.
+        """
         if len(parts) != 2:
             raise WireError(f"message: expected [topic, frame], got {len(parts)} parts")
         topic, packed = parts
@@ -58,8 +65,8 @@ class Inbox:
             data = _decode(packed).data
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise WireError(f"frame of {topic[:80]!r}: {error}") from error
-        before = self._places.get(topic)
-        self._places[topic] = Place(data.producer, data.epoch, data.seq)
+        before = self._last.get(topic)
+        self._last[topic] = LastMessage(data.producer, data.epoch, data.seq)
         if before is None:
             return data, 0
         if before.epoch != data.epoch or before.producer != data.producer:

@@ -1,22 +1,29 @@
-"""What the service says: live books, summary rows, audit rows, requests, answers."""
+"""The messages of the service: live tops, summary rows, audit rows, requests for snapshots, answers to questions.
+
+A field of the live top and of answers goes into `_state`, one of the summary row into `summary_draft` or, where it is
+known only while the book is valid, into `_summary_of_levels`; docs/adding-a-stream.md names the other places.
+"""
 
 from decimal import Decimal
 from typing import Any
 
 from binance_streamer.exchange.depth import Level
 from binance_streamer.wire.books import Query, QueryError
-from services.orderbook.book.audit import Outcome
-from services.orderbook.keeper import Finding, Keeper
+from services.orderbook.book.audit import Audit, Outcome
+from services.orderbook.keeper import Keeper
 from services.orderbook.snapshot_scheduler import DueSnapshot
 from services.runtime.gaps.drafts import Draft
 
 SUMMARY = "summary"
+"""The variant of summary rows; the live top has none."""
 _MOST_DIFFERENCES = 50
+"""Of an audit that are recorded: a book that is wrong everywhere would fill its file with copies of itself."""
 _MOST_NAMED = 10
+"""Symbols in the answer to a question about another one."""
 
 
 def live_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
-    """`orderbook.<symbol>.`: the top of a book."""
+    """Return the live message `orderbook.<symbol>.`: a book's state and its best `levels` of each side."""
     bids, asks = keeper.book.known_top(levels) if keeper.is_valid else ([], [])
     data = {
         "symbol": keeper.symbol,
@@ -30,7 +37,7 @@ def live_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
 
 
 def view(keeper: Keeper, depth: int | None, recv_ns: int) -> dict[str, Any]:
-    """The answer to a question, but for `producer` and `epoch`."""
+    """Return the fields of an answer (`BookView`) but `producer` and `epoch`; `depth` None: all levels."""
     bids: list[Level] = []
     asks: list[Level] = []
     trusted = (0, 0)
@@ -50,7 +57,7 @@ def view(keeper: Keeper, depth: int | None, recv_ns: int) -> dict[str, Any]:
 
 
 def summary_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
-    """A row of `orderbook_<symbol>_<day>.csv`."""
+    """Return a row of `orderbook_<symbol>_<day>.csv`, with the best `levels` of each side."""
     data: dict[str, Any] = {
         "symbol": keeper.symbol,
         "stream": keeper.stream,
@@ -68,8 +75,8 @@ def summary_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
     return Draft("orderbook", keeper.symbol, SUMMARY, data)
 
 
-def audit_draft(keeper: Keeper, finding: Finding, recv_ns: int) -> Draft:
-    """A row of `audit_<symbol>_<day>.csv`."""
+def audit_draft(keeper: Keeper, finding: Audit, recv_ns: int) -> Draft:
+    """Return a row of `audit_<symbol>_<day>.csv`: the result of one comparison."""
     data = {
         "symbol": keeper.symbol,
         "stream": keeper.stream,
@@ -87,7 +94,7 @@ def audit_draft(keeper: Keeper, finding: Finding, recv_ns: int) -> Draft:
 
 
 def request_draft(wanted: DueSnapshot, recv_ns: int) -> Draft:
-    """A request for a depth snapshot."""
+    """Return the live message by which `rest` is asked for a depth snapshot."""
     data = {
         "symbol": wanted.symbol,
         "stream": "depth_snapshot",
@@ -120,8 +127,8 @@ def status_of(keeper: Keeper) -> dict[str, Any]:
     }
 
 
-def unknown(query: Query, kept: list[str]) -> QueryError:
-    """To a question about a symbol without a book here."""
+def unknown_symbol(query: Query, kept: list[str]) -> QueryError:
+    """Return the error for a question about a symbol whose book is not kept here; it names some that are."""
     named = ", ".join(kept[:_MOST_NAMED]) + (f" and {len(kept) - _MOST_NAMED} more" if len(kept) > _MOST_NAMED else "")
     return QueryError(
         "unknown_symbol",
@@ -131,14 +138,14 @@ def unknown(query: Query, kept: list[str]) -> QueryError:
 
 
 def _state(keeper: Keeper) -> dict[str, Any]:
-    stamps = keeper.stamps
-    is_told = keeper.is_valid and stamps is not None
+    """Return the fields that live tops and answers share; id and times are None while the book is not valid."""
+    stamps = keeper.stamps if keeper.is_valid else None
     return {
         "stream": keeper.stream,
         "update_id": keeper.book.update_id if keeper.is_valid else None,
-        "event_time_ms": stamps.event_time_ms if is_told and stamps else None,
-        "transact_time_ms": stamps.transact_time_ms if is_told and stamps else None,
-        "depth_recv_ns": stamps.recv_ns if is_told and stamps else None,
+        "event_time_ms": stamps.event_time_ms if stamps else None,
+        "transact_time_ms": stamps.transact_time_ms if stamps else None,
+        "depth_recv_ns": stamps.recv_ns if stamps else None,
         "valid": keeper.is_valid,
         "valid_since_ns": keeper.valid_since_ns,
         "state": keeper.sequence.state.value,
@@ -152,6 +159,7 @@ def _state(keeper: Keeper) -> dict[str, Any]:
 
 
 def _summary_of_levels(keeper: Keeper, levels: int) -> dict[str, Any]:
+    """Return the columns of a summary row that only a valid book has."""
     book, stamps = keeper.book, keeper.stamps
     bid, ask = book.best_bid, book.best_ask
     bids, asks = book.known_top(levels)

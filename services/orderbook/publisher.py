@@ -1,4 +1,5 @@
-"""What is told of the books, and when: live tops, summary rows, audit rows."""
+"""Publishes the books: tops live, at most so often; summary rows and audit rows through the journal, so that they are
+recorded. The fields of each message are in `messages`."""
 
 import logging
 import math
@@ -14,48 +15,51 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Through the producer: tops live, rows the durable way."""
+    """Decides for each book when its top is published, and when its summary row is appended."""
 
     def __init__(self, producer: Producer, config: OrderbookConfig, keepers: Collection[Keeper], now_s: float) -> None:
         self._producer = producer
         self._config = config
-        self._told: dict[Keeper, tuple[object, ...]] = {}
-        self._at_s = dict.fromkeys(keepers, -math.inf)
-        self._later: dict[Keeper, float] = {}
+        self._published: dict[Keeper, tuple[object, ...]] = {}
+        self._published_s = dict.fromkeys(keepers, -math.inf)
+        self._delayed_until_s: dict[Keeper, float] = {}
         interval_s = config.output_interval
         self._summary_s = {keeper: now_s + interval_s * (n + 1) / len(keepers) for n, keeper in enumerate(keepers)}
 
     def due_s(self) -> float:
-        """When a top is due that was held back."""
-        return min(self._later.values(), default=math.inf)
+        """Return when the next delayed top is due, by the monotonic clock; infinity where none is delayed."""
+        return min(self._delayed_until_s.values(), default=math.inf)
 
-    def changed(self, keeper: Keeper, now: Now) -> None:
-        """Tell of a book, if there is news: at once where its validity changed, else not before its time."""
+    def publish_changes(self, keeper: Keeper, now: Now) -> None:
+        """Publish the top of a book if it has changed, and record its findings.
+
+        A change of validity is published at once; other changes at most every `publish_interval`.
+        """
         if keeper.findings:
             self._record_findings(keeper, now)
-        if keeper.is_urgent:
+        if keeper.has_changed_validity:
             _log_validity(keeper)
-        due_s = self._at_s[keeper] + self._config.publish_interval
-        if now.s < due_s and not keeper.is_urgent:
-            self._later[keeper] = due_s
+        due_s = self._published_s[keeper] + self._config.publish_interval
+        if now.s < due_s and not keeper.has_changed_validity:
+            self._delayed_until_s[keeper] = due_s
             return
-        keeper.is_urgent = False
-        self._later.pop(keeper, None)
-        news = _news(keeper)
-        if news != self._told.get(keeper):
-            self._told[keeper] = news
-            self._at_s[keeper] = now.s
+        keeper.has_changed_validity = False
+        self._delayed_until_s.pop(keeper, None)
+        state = _published_state(keeper)
+        if state != self._published.get(keeper):
+            self._published[keeper] = state
+            self._published_s[keeper] = now.s
             self._producer.publish_live(messages.live_draft(keeper, self._config.levels, now.ns))
 
-    def held_back(self, now: Now) -> None:
-        """Tell of the books whose time has come."""
+    def publish_delayed(self, now: Now) -> None:
+        """Publish the tops that were delayed until now."""
         if now.s < self.due_s():
             return
-        for keeper in [keeper for keeper, due_s in self._later.items() if now.s >= due_s]:
-            self.changed(keeper, now)
+        for keeper in [keeper for keeper, due_s in self._delayed_until_s.items() if now.s >= due_s]:
+            self.publish_changes(keeper, now)
 
-    def summarise(self, now: Now) -> None:
-        """Record the books whose interval is over."""
+    def append_summaries(self, now: Now) -> None:
+        """Append the summary rows that are due. Rows of intervals that were missed are left out, not made up for."""
         due = [keeper for keeper, due_s in self._summary_s.items() if now.s >= due_s]
         if not due:
             return
@@ -67,19 +71,20 @@ class Publisher:
 
     def _record_findings(self, keeper: Keeper, now: Now) -> None:
         findings, keeper.findings = keeper.findings, []
-        told = [finding for finding in findings if finding.outcome is not Outcome.NOT_COMPARABLE]
-        for finding in told:
+        compared = [finding for finding in findings if finding.outcome is not Outcome.NOT_COMPARABLE]
+        for finding in compared:
             if finding.outcome is Outcome.FAILED:
                 _log.error(
                     "audit failed symbol=%s kind=%s last_update_id=%d compared=%d different=%d first=%s",
                     *(keeper.symbol, finding.kind, finding.last_update_id, finding.compared),
                     *(len(finding.differences), finding.differences[:1]),
                 )
-        if told:
-            self._producer.append([messages.audit_draft(keeper, finding, now.ns) for finding in told])
+        if compared:
+            self._producer.append([messages.audit_draft(keeper, finding, now.ns) for finding in compared])
 
 
-def _news(keeper: Keeper) -> tuple[object, ...]:
+def _published_state(keeper: Keeper) -> tuple[object, ...]:
+    """Return what makes a top worth publishing when it differs from the top before."""
     sequence = keeper.sequence
     book_id = sequence.book.update_id if keeper.is_valid else None
     return book_id, sequence.state, sequence.reason, keeper.resyncs, *keeper.audits.values()

@@ -1,4 +1,4 @@
-"""Answers questions at `orderbook_query`."""
+"""Answers questions at the endpoint `orderbook_query`: the whole book of a symbol, or its best levels."""
 
 from collections.abc import Mapping
 
@@ -10,11 +10,11 @@ from services.orderbook import messages
 from services.orderbook.keeper import Keeper, Now
 
 _MOST_QUESTIONS = 20
-"""At a time: a whole book takes milliseconds, and updates must not wait longer than their queue is long."""
+"""Answered in one round: a whole book takes some milliseconds, and the queue of updates must not run full meanwhile."""
 
 
 class QueryServer:
-    """The ROUTER; `counts` go into the status."""
+    """Reads questions from the ROUTER socket and answers them; `counts` go into the status message."""
 
     def __init__(
         self, router: "zmq.Socket[bytes]", keepers: Mapping[str, Keeper], *, producer: str, epoch: int
@@ -24,8 +24,8 @@ class QueryServer:
         self._keepers = keepers
         self._run = {"producer": producer, "epoch": epoch}
 
-    def answer(self, now: Now) -> None:
-        """Answer those who have asked."""
+    def answer_waiting(self, now: Now) -> None:
+        """Answer the questions that wait, up to `_MOST_QUESTIONS`. Nothing waits for a program that does not read."""
         for _ in range(_MOST_QUESTIONS):
             try:
                 *envelope, packed = self._router.recv_multipart(zmq.DONTWAIT)
@@ -39,11 +39,11 @@ class QueryServer:
                 answer = encode_refusal(error)
             try:
                 self._router.send_multipart([*envelope[:2], answer], zmq.DONTWAIT)
-            except zmq.ZMQError:  # gone, or does not read
+            except zmq.ZMQError:  # the program is gone, or does not read its answers
                 self.counts["refused_questions"] += 1
 
     def _view(self, envelope: list[bytes], packed: bytes, now: Now) -> bytes:
-        if envelope[1:] not in ([], [b""]):  # of a DEALER, of a REQ
+        if envelope[1:] not in ([], [b""]):  # a DEALER sends the identity alone, a REQ an empty part behind it
             raise QueryError("bad_query", f"expected a message of one part, got {len(envelope)}")
         try:
             query = decode_query(packed)
@@ -51,5 +51,5 @@ class QueryServer:
             raise QueryError("bad_query", str(error)) from error
         keeper = self._keepers.get(query.symbol)
         if keeper is None:
-            raise messages.unknown(query, list(self._keepers))
+            raise messages.unknown_symbol(query, list(self._keepers))
         return encode_view({**messages.view(keeper, query.depth, now.ns), **self._run})

@@ -1,4 +1,9 @@
-"""The loop around the books: messages off the bus, requests for snapshots, questions, and the clock."""
+"""The loop of the order book service: messages off the bus go to the books, requests, tops and rows go out.
+
+One round takes what has come (`_receive`), then asks for the snapshots that are needed and publishes the books that
+were touched (`_request_and_publish`). What is due by time alone is in `_tick`. Everything runs in one thread, so that a
+book never changes while it is read.
+"""
 
 import math
 import time
@@ -28,17 +33,19 @@ from services.runtime.process import Shell
 from services.runtime.status import StatusPublisher
 
 _TICK_S = 0.1
-_LOOK_S = 1.0
-"""Between two looks at what each book waits for."""
+_CHECK_S = 1.0
+"""Between two checks of each book: requests that are due, its stream, its next audit."""
 _COLLECT_S = 0.005
+"""A round waits this long for more messages: it costs as much as several of them."""
 _MOST_MESSAGES = 1000
-"""Of the bus at a time."""
+"""Taken off the bus in one round, so that questions and the producer have their turn."""
 _SNAPSHOT, _QUOTE, _STATUS = -1, -2, -3
+"""Kinds of messages beside the updates, whose kind is the place of their speed in `SPEEDS`."""
 _TOTALS = ("updates", "resyncs", "buffered", "audits_passed", "audits_failed", "audits_skipped", "tops_compared")
 
 
 class Sockets(NamedTuple):
-    """To the bus, and of those who ask."""
+    """The PUB socket to the bus, and the ROUTER socket for questions."""
 
     pub: "zmq.Socket[bytes]"
     router: "zmq.Socket[bytes]"
@@ -62,11 +69,13 @@ class Service:
         self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *_topics(config, self._keepers))
         self._inbox = Inbox()
         self._workers = WorkerStatuses()
-        self._desk = SnapshotScheduler(retry_s=retry_s, rng=rng, activity=lambda symbol: self._keepers[symbol].activity)
+        self._scheduler = SnapshotScheduler(
+            retry_s=retry_s, rng=rng, activity=lambda symbol: self._keepers[symbol].activity
+        )
         self._touched: set[Keeper] = set(self._keepers.values())
         self._router = sockets.router
         self._bound = BoundPaths(shell, (config.endpoints.orderbook_query,))
-        self._answerer = QueryServer(sockets.router, self._keepers, producer=producer.name, epoch=shell.epoch)
+        self._queries = QueryServer(sockets.router, self._keepers, producer=producer.name, epoch=shell.epoch)
         now_s = monotonic_s()
         self._publisher = Publisher(producer, config.orderbook, self._keepers.values(), now_s)
         self._audit_interval_s = config.orderbook.audit_interval
@@ -74,10 +83,10 @@ class Service:
             symbol: now_s + self._audit_interval_s * (n + 1) / len(symbols) for n, symbol in enumerate(symbols)
         }
         self._counts = {"refused": 0, "requests": 0}
-        self._next_tick_s = self._next_look_s = now_s
+        self._next_tick_s = self._next_check_s = now_s
 
     def run(self) -> None:
-        """Until asked to stop."""
+        """Keep the books until the process is asked to stop."""
         settle()
         poller = zmq.Poller()
         for readable in (self._shell.stop, self._sub, self._router):
@@ -88,12 +97,12 @@ class Service:
             ready = dict(poller.poll(self._timeout_ms()))
             now = Now(monotonic_s(), wall_ns())
             if self._sub in ready:
-                self._hear(now)
+                self._receive(now)
             if self._router in ready:
-                self._answerer.answer(now)
+                self._queries.answer_waiting(now)
             if now.s >= self._next_tick_s:
                 self._tick(now)
-            self._follow_up(now)
+            self._request_and_publish(now)
             self._producer.serve(now.s)
             if self._status.due(now.s):
                 self._status.publish(self._fields())
@@ -109,13 +118,13 @@ class Service:
         return max(0, math.ceil(wait_s * 1000))
 
     def _collect(self, began: Now) -> None:
-        """Let messages come together: a round costs as much as several of them. One that comes alone is not held up."""
+        """Let messages gather until the round is `_COLLECT_S` old; a message that came alone is dealt with already."""
         ahead_s = began.s + _COLLECT_S - monotonic_s()
         if ahead_s > 0:
             time.sleep(ahead_s)
 
-    def _hear(self, now: Now) -> None:
-        """Take what the bus has."""
+    def _receive(self, now: Now) -> None:
+        """Take the messages that the bus has, up to `_MOST_MESSAGES`."""
         receive = self._sub.recv_multipart
         route_of = self._routes.get
         for _ in range(_MOST_MESSAGES):
@@ -125,15 +134,15 @@ class Service:
                 return
             route = route_of(parts[0])
             if route is None:
-                continue  # a longer name that begins alike
+                continue  # a subscription matches every topic that begins with it
             try:
-                self._take(*route, parts, now)
+                self._dispatch(*route, parts, now)
             except (WireError, ExchangeError) as error:
                 self._refuse(error)
 
-    def _take(self, keeper: Keeper, kind: int, parts: list[bytes], now: Now) -> None:
+    def _dispatch(self, keeper: Keeper, kind: int, parts: list[bytes], now: Now) -> None:
         if kind == _STATUS:
-            self._workers.heard(keeper.symbol, parts[-1], now.s)
+            self._workers.take_status(keeper.symbol, parts[-1], now.s)
             return
         data, missed = self._inbox.read(parts)
         if data.symbol != keeper.symbol:
@@ -141,7 +150,7 @@ class Service:
         self._touched.add(keeper)
         if kind >= 0:
             keeper.missed += missed
-            if keeper.follows(kind, data.stream, now):
+            if keeper.try_follow(kind, data.stream, now):
                 keeper.take_update(read_update(data.event), data.recv_ns, now)
                 if missed:
                     self._audit_s[keeper.symbol] = now.s  # if the chain still fits, something else is strange
@@ -149,73 +158,73 @@ class Service:
             keeper.take_quote(read_quote(data.event), now)
         else:
             snapshot = read_snapshot(data.event)
-            self._settle(keeper, snapshot.last_update_id, now)
+            self._settle_request(keeper, snapshot.last_update_id, now)
             keeper.take_snapshot(snapshot, now)
 
-    def _settle(self, keeper: Keeper, last_update_id: int, now: Now) -> None:
-        """What was asked for is there; a book that it does not help wishes again. For a right book it is an audit."""
+    def _settle_request(self, keeper: Keeper, last_update_id: int, now: Now) -> None:
+        """Withdraw the request that this snapshot answers; a book that it does not help will ask again."""
         least = keeper.sequence.comparable_from
         is_audit = least is not None and last_update_id >= least
         if is_audit:
             self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
-        wanted = self._desk.wants(keeper.symbol)
+        wanted = self._scheduler.requested(keeper.symbol)
         if wanted and last_update_id >= wanted.last_update_id and (is_audit or wanted.reason != AUDIT):
-            self._desk.settle(keeper.symbol)
+            self._scheduler.settle(keeper.symbol)
 
     def _refuse(self, error: Exception) -> None:
         self._counts["refused"] += 1
         if self._counts["refused"] == 1:
             self._shell.log.warning("refused, further ones are counted in status: %.200s", error)
 
-    def _follow_up(self, now: Now) -> None:
-        """Ask for what is missing, and tell of what changed."""
+    def _request_and_publish(self, now: Now) -> None:
+        """Ask for the snapshots that are needed and due, and publish the books that were touched."""
         for keeper in self._touched:
-            self._revise_wish(keeper)
-            self._publisher.changed(keeper, now)
+            self._update_request(keeper)
+            self._publisher.publish_changes(keeper, now)
         self._touched.clear()
-        self._publisher.held_back(now)
-        for wanted in self._desk.due(now.s) if len(self._desk) else ():
+        self._publisher.publish_delayed(now)
+        for wanted in self._scheduler.take_due(now.s) if len(self._scheduler) else ():
             self._counts["requests"] += 1
             sequence = self._keepers[wanted.symbol].sequence
             sequence.expect_snapshot()
             least = max(wanted.last_update_id, sequence.comparable_from or 0)
             self._producer.publish_live(messages.request_draft(wanted._replace(last_update_id=least), now.ns))
 
-    def _revise_wish(self, keeper: Keeper) -> None:
+    def _update_request(self, keeper: Keeper) -> None:
         sequence = keeper.sequence
-        wish, keeper.wish = keeper.wish, None
-        if wish is not None and sequence.needs_snapshot_for(wish.reason):
-            self._desk.want(DueSnapshot(keeper.symbol, *wish))
+        need, keeper.snapshot_need = keeper.snapshot_need, None
+        if need is not None and sequence.needs_snapshot_for(need.reason):
+            self._scheduler.request(DueSnapshot(keeper.symbol, *need))
             return
-        wanted = self._desk.wants(keeper.symbol)
+        wanted = self._scheduler.requested(keeper.symbol)
         if wanted is None:
             return
         if not (keeper.is_valid if wanted.reason == AUDIT else sequence.needs_snapshot_for(wanted.reason)):
-            self._desk.settle(keeper.symbol)
+            self._scheduler.settle(keeper.symbol)
 
     def _tick(self, now: Now) -> None:
         self._next_tick_s = now.s + _TICK_S
-        self._publisher.summarise(now)
-        if now.s < self._next_look_s:
+        self._publisher.append_summaries(now)
+        if now.s < self._next_check_s:
             return
-        self._next_look_s = now.s + _LOOK_S
+        self._next_check_s = now.s + _CHECK_S
         for keeper in self._keepers.values():
             keeper.tick(now)
             self._touched.add(keeper)
-            if keeper.is_valid or keeper.is_doubted:
-                self._look_at(keeper, now)
+            if keeper.is_valid or keeper.sequence.is_doubted:
+                self._check_stream(keeper, now)
 
-    def _look_at(self, keeper: Keeper, now: Now) -> None:
-        """At a book that is right, unless its stream has stopped."""
-        why = self._workers.fault(keeper.symbol, keeper.stream, keeper.heard_s, now.s)
+    def _check_stream(self, keeper: Keeper, now: Now) -> None:
+        """Doubt a book whose stream may have stopped; request the audit of another one when it is due."""
+        why = self._workers.fault(keeper.symbol, keeper.stream, keeper.last_update_s, now.s)
         if why:
             keeper.doubt(why, now)
-        elif keeper.is_doubted:
+        elif keeper.sequence.is_doubted:
             keeper.sequence.end_doubt()
         elif self._audit_interval_s and now.s >= self._audit_s[keeper.symbol]:
             self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
-            if self._desk.wants(keeper.symbol) is None:
-                self._desk.want(DueSnapshot(keeper.symbol, keeper.book.update_id, AUDIT))
+            if self._scheduler.requested(keeper.symbol) is None:
+                self._scheduler.request(DueSnapshot(keeper.symbol, keeper.book.update_id, AUDIT))
 
     def _fields(self) -> dict[str, Any]:
         books = {symbol: messages.status_of(keeper) for symbol, keeper in self._keepers.items()}
@@ -225,9 +234,9 @@ class Service:
             "books": books,
             "valid": valid,
             **{key: sum(book[key] for book in books.values()) for key in _TOTALS},
-            "wanted_snapshots": len(self._desk),
+            "wanted_snapshots": len(self._scheduler),
             **self._counts,
-            **self._answerer.counts,
+            **self._queries.counts,
             "missed": self._inbox.missed,
             "restarts": self._inbox.restarts,
             "journal": self._producer.status(),
@@ -235,7 +244,7 @@ class Service:
 
 
 def _topics(config: Config, keepers: Mapping[str, Keeper]) -> set[bytes]:
-    """What to subscribe to: everything of a kind, unless these are a share of all symbols."""
+    """Return the prefixes to subscribe to: whole kinds, or single topics where at most half of the symbols are kept."""
     topics = _routes(keepers)
     if len(keepers) <= len(config.symbols) / 2:
         return {topic.rpartition(b".")[0] + b"." for topic in topics}
@@ -244,7 +253,7 @@ def _topics(config: Config, keepers: Mapping[str, Keeper]) -> set[bytes]:
 
 
 def _routes(keepers: Mapping[str, Keeper]) -> dict[bytes, tuple[Keeper, int]]:
-    """What belongs to which book, by topic: an update, by its speed, or what else it is."""
+    """Return by topic the book that a message belongs to, and the kind of the message."""
     found: dict[bytes, tuple[Keeper, int]] = {}
     for symbol, keeper in keepers.items():
         for speed, variant in enumerate(SPEEDS):

@@ -1,6 +1,6 @@
-"""Whether a stream that says nothing has nothing to say: its worker knows.
+"""Tells a stream that is silent because nothing happens from one that has stopped: its worker's status says which.
 
-A worker's status is looked at only where its stream has been silent for a while.
+A worker's status is decoded only where its stream has been silent for a while: most never are.
 """
 
 from binance_streamer.exchange.messages import ExchangeError
@@ -17,16 +17,16 @@ class WorkerStatuses:
     def __init__(self) -> None:
         self._frames: dict[str, tuple[float, bytes]] = {}
 
-    def heard(self, symbol: str, frame: bytes, now_s: float) -> None:
-        """A status of the symbol's worker."""
+    def take_status(self, symbol: str, frame: bytes, now_s: float) -> None:
+        """Keep a status frame of the symbol's worker, not decoded yet."""
         self._frames[symbol] = now_s, frame
 
-    def fault(self, symbol: str, stream: str, heard_s: float, now_s: float) -> str:
-        """Why updates of this stream, last heard at `heard_s`, may be missing; empty where they do not."""
-        if now_s - heard_s < SILENT_S:
+    def fault(self, symbol: str, stream: str, last_update_s: float, now_s: float) -> str:
+        """Return why updates of a stream may be missing, the last of which came at `last_update_s`; empty: none are."""
+        if now_s - last_update_s < SILENT_S:
             return ""
-        told_s, frame = self._frames.get(symbol, (0.0, b""))
-        if now_s - told_s >= SILENT_S:
+        status_s, frame = self._frames.get(symbol, (0.0, b""))
+        if now_s - status_s >= SILENT_S:
             return f"neither the stream nor its worker has been heard for {SILENT_S:.0f} s"
         try:
             status = read_status(decode_frame(frame)[1])
@@ -34,7 +34,7 @@ class WorkerStatuses:
         except (WireError, ExchangeError):
             return "the status of its worker cannot be read"
         if not isinstance(status, IngestStatus):
-            return "the status of its worker is none"
+            return "its worker sends the status of another kind of process"
         trading = trading_status(symbol, {status.producer: status})
         why = stream_state(found, status, trading).why
         return why and f"its stream: {why}"

@@ -1,32 +1,42 @@
-"""Which snapshots are asked for now.
+"""Decides which symbol's snapshot is asked for now.
 
 The REST process serves requests in their order, at a pace that the exchange sets. So few are outstanding at a time:
-those of the busiest symbols, and one audit only while nobody has just begun to wait for a book. Whoever is not served
-within a few repetitions lets the others pass; REST may be away, or refuse this symbol. An audit is then given up: the
-next one is wanted soon enough.
+those of the busiest symbols first, and one audit, but only while no symbol waits for its first turn. A symbol that is
+not served within a few repetitions lets the others pass; REST may be away, or refuse this symbol. An audit is then
+given up: the next one comes soon enough.
+
+| entry | asked | then |
+|---|---|---|
+| waits for its turn | 0 | asked for when less than `MOST_OUTSTANDING` others are, the lowest `turn` first |
+| outstanding | 1 to 3 | asked for again after the retry time, until `settle` |
+| not served | 3, and the retry time is over | waits again with a higher `turn`; an audit is dropped |
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from services.orderbook.book.sequence import RANGE
+from services.orderbook.book.snapshot_pacing import RANGE
 from services.runtime.retry import RandomSource, spread_s
 
 MOST_OUTSTANDING = 4
+"""Requests: at the usual pace of `rest` each is answered within seconds, and is not repeated meanwhile."""
 _REPETITIONS = 3
 AUDIT = "audit"
-_OF_A_RIGHT_BOOK = (AUDIT, RANGE)
+"""Reason of a request for a snapshot that a valid book is compared with."""
+_OF_A_VALID_BOOK = (AUDIT, RANGE)
 
 
 class DueSnapshot(NamedTuple):
-    """A snapshot of a symbol; one helps when its id is at least this."""
+    """A request for a snapshot of a symbol; one helps when its id is at least `last_update_id`."""
 
     symbol: str
     last_update_id: int
     reason: str
 
 
-class _WaitingSymbol:
+class _Entry:
+    """The request of one symbol, how often it was made in this turn, and how many turns it had before."""
+
     __slots__ = ("asked", "next_s", "turn", "wanted")
 
     def __init__(self, wanted: DueSnapshot) -> None:
@@ -41,37 +51,40 @@ class _WaitingSymbol:
 
 
 class SnapshotScheduler:
-    """The wishes of all symbols, one each."""
+    """The requests of all symbols, at most one each."""
 
     def __init__(self, *, retry_s: float, rng: RandomSource, activity: Callable[[str], float]) -> None:
-        """`activity` of a symbol: the busier, the higher."""
+        """Begin without requests; `activity` gives for a symbol how busy it is: the busier, the higher."""
         self._retry_s = retry_s
         self._rng = rng
         self._activity = activity
-        self._entries: dict[str, _WaitingSymbol] = {}
+        self._entries: dict[str, _Entry] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def want(self, wanted: DueSnapshot) -> None:
-        """Ask for this, in its turn, until `settle`; it takes the place of what was wanted of the symbol before."""
+    def request(self, wanted: DueSnapshot) -> None:
+        """Ask for this snapshot, in its turn, until `settle`; it replaces the request of the same symbol before.
+
+        A book that is not valid any more begins a turn of its own; other changes keep the place in the turn.
+        """
         entry = self._entries.get(wanted.symbol)
-        if entry is None or (entry.wanted.reason in _OF_A_RIGHT_BOOK and wanted.reason not in _OF_A_RIGHT_BOOK):
-            self._entries[wanted.symbol] = _WaitingSymbol(wanted)
+        if entry is None or (entry.wanted.reason in _OF_A_VALID_BOOK and wanted.reason not in _OF_A_VALID_BOOK):
+            self._entries[wanted.symbol] = _Entry(wanted)
         else:
             entry.wanted = wanted
 
     def settle(self, symbol: str) -> None:
-        """Nothing is wanted of this symbol any more."""
+        """Forget the request of a symbol: it is answered, or not needed any more."""
         self._entries.pop(symbol, None)
 
-    def wants(self, symbol: str) -> DueSnapshot | None:
-        """What is wanted of a symbol."""
+    def requested(self, symbol: str) -> DueSnapshot | None:
+        """The request of a symbol; None where there is none."""
         entry = self._entries.get(symbol)
         return None if entry is None else entry.wanted
 
-    def due(self, now_s: float) -> list[DueSnapshot]:
-        """What to ask for now, first or again."""
+    def take_due(self, now_s: float) -> list[DueSnapshot]:
+        """Return the requests to send now, for the first time or again, and count them as sent."""
         for entry in list(self._entries.values()):
             if entry.asked >= _REPETITIONS and now_s >= entry.next_s:
                 entry.asked, entry.turn = 0, entry.turn + 1
@@ -87,7 +100,7 @@ class SnapshotScheduler:
             entry.next_s = now_s + spread_s(self._retry_s, self._rng)
         return [entry.wanted for entry in asked]
 
-    def _next(self, number: int, outstanding: list[_WaitingSymbol]) -> list[_WaitingSymbol]:
+    def _next(self, number: int, outstanding: list[_Entry]) -> list[_Entry]:
         waiting = [entry for entry in self._entries.values() if not entry.asked]
         books = [entry for entry in waiting if not entry.is_audit]
         books.sort(key=lambda entry: (entry.turn, -self._activity(entry.wanted.symbol)))

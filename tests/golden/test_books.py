@@ -61,14 +61,14 @@ class Followed:
         if "bookTicker" in message.name:
             quote = read_quote(message.event)
             self.quoted.append(quote.update_id)
-            self.note(self.tops.quote(quote))
+            self.note(self.tops.take_quote(quote))
         elif "depth?" in message.name:
-            self.sequence.snapshot(read_snapshot(message.event), now_s)
+            self.sequence.take_snapshot(read_snapshot(message.event), now_s)
         else:
-            self.sequence.update(read_update(message.event), now_s)
+            self.sequence.take_update(read_update(message.event), now_s)
             if self.sequence.state is SyncState.SYNCED:
                 self.synced_at.add(self.book.update_id)
-                self.note(self.tops.book(self.book))
+                self.note(self.tops.take_book(self.book))
 
     def note(self, difference: TopDifference | None) -> None:
         if difference is not None:

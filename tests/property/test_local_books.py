@@ -17,7 +17,8 @@ from services.orderbook.book import side as side_module
 from services.orderbook.book.audit import Audit, Outcome
 from services.orderbook.book.book import TrustedRange, edge
 from services.orderbook.book.quotes import TopComparison
-from services.orderbook.book.sequence import BEYOND, BookSequence, SnapshotNeed, SyncState
+from services.orderbook.book.sequence import BEYOND, BookSequence, SyncState
+from services.orderbook.book.snapshot_pacing import SnapshotNeed
 from tests.support.market import Market, Taken, is_within, wrong_levels
 
 STEPS = 120
@@ -90,7 +91,7 @@ class Run:
     def quote(self) -> None:
         quote = self.market.quote()
         if quote is not None:
-            assert self.tops.quote(quote) is None
+            assert self.tops.take_quote(quote) is None
 
     def stream(self) -> None:
         sent = self.market.update()
@@ -114,9 +115,9 @@ class Run:
             self.quote()
 
     def deliver(self, sent: DepthUpdate) -> None:
-        self.take(self.sequence.update(sent, self.now_s))
+        self.take(self.sequence.take_update(sent, self.now_s))
         if self.sequence.is_valid:
-            assert self.tops.book(self.sequence.book) is None
+            assert self.tops.take_book(self.sequence.book) is None
         self.check()
 
     def rest(self) -> None:
@@ -135,7 +136,7 @@ class Run:
             self.audit(taken)
             return
         before = self.sequence.updates
-        self.take(self.sequence.snapshot(taken.snapshot, self.now_s))
+        self.take(self.sequence.take_snapshot(taken.snapshot, self.now_s))
         if "older than the stream" in self.sequence.reason:
             self.cases["stale snapshot"] += 1
         elif not self.sequence.is_valid:
@@ -223,7 +224,7 @@ class Hiding(Run):
             return
         if sent.prev_final_update_id == self.hidden_id:
             sent = msgspec.structs.replace(sent, prev_final_update_id=self.hidden_from)
-        self.take(self.sequence.update(sent, self.now_s))
+        self.take(self.sequence.take_update(sent, self.now_s))
 
     def quote(self) -> None:
         pass

@@ -1,7 +1,9 @@
-"""Whether a book is what a later snapshot says.
+"""Compares a book with a later snapshot, level by level.
 
-A snapshot has an id L of its own, which is seldom the end of an update. So it is compared with the book after the last
-update with `u <= L`, and the levels of the update that spans L are left out: some of its changes are in the snapshot.
+A snapshot has an id L of its own, which is seldom the end of an update. So it is compared with the book as it was after
+the last update with `u <= L`. If another update spans L, some of its changes are in the snapshot and some are not, so
+that its levels are left out. To have the book as it was, a `Trail` is kept from the request on: a copy, and the updates
+since.
 """
 
 from bisect import bisect_right
@@ -12,20 +14,20 @@ from typing import NamedTuple
 
 from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate, Level
 from services.orderbook.book.book import OrderBook, TrustedRange, edge
-from services.orderbook.book.quotes import same_number
+from services.orderbook.book.decimal_text import same_number
 from services.orderbook.book.side import Side
 
 _final_update_id = attrgetter("final_update_id")
 MOST_BYTES = 5_000_000
 MOST_MS = 30_000
-"""What a trail keeps: a snapshot that comes later than this cannot be compared. BTCUSDT makes 30 KB a second, and
-many times that when the market moves; few snapshots are awaited at a time."""
+"""The most that a trail keeps, in bytes and in time: a snapshot that comes later cannot be compared. BTCUSDT makes
+30 KB a second, and many times that when the market moves; few snapshots are awaited at a time."""
 _UPDATE_BYTES = 200
-"""Of an update, beside its levels."""
+"""The memory of an update beside its levels, roughly."""
 
 
 class Trail:
-    """A copy of a book, and the updates since: what the book was after each of them.
+    """A copy of a book, and the updates since: from them the book after each of these updates can be made.
 
     Kept only while a snapshot is awaited, so that a book costs nothing for it at other times.
     """
@@ -42,7 +44,7 @@ class Trail:
 
     @property
     def is_full(self) -> bool:
-        """Whether no snapshot was there in time."""
+        """Return True if so much has been kept that no snapshot is waited for any more."""
         updates = self._updates
         is_old = bool(updates) and updates[-1].event_time_ms > updates[0].event_time_ms + MOST_MS
         return is_old or self._bytes > MOST_BYTES
@@ -52,15 +54,25 @@ class Trail:
         self._updates.append(update)
         self._bytes += _UPDATE_BYTES + sum(len(memoryview(side)) for side in (update.bids_json, update.asks_json))
 
+    def extended(self, update: DepthUpdate, book: OrderBook) -> "Trail | None":
+        """Return this trail with an update that was applied to `book`; None where no snapshot came in time.
+
+        A book that runs out of the levels that it knows cannot do without its snapshot: its trail begins anew.
+        """
+        if not self.is_full:
+            self.record(update)
+            return self
+        return Trail(book) if book.is_running_out else None
+
     def book_at(self, update_id: int) -> OrderBook:
-        """The book after the last update that is not behind an id from `begins_at` on."""
+        """Return the book after the last update with `u <= update_id`, which must be `begins_at` or more."""
         book = self._start.copy()
         for update in self._updates[: self._known(update_id)]:
             book.apply(update)
         return book
 
     def behind(self, update_id: int) -> list[DepthUpdate]:
-        """The updates behind that."""
+        """Return the updates with `u > update_id`, in their order."""
         return self._updates[self._known(update_id) :]
 
     def _known(self, update_id: int) -> int:
@@ -68,7 +80,7 @@ class Trail:
 
 
 class Outcome(StrEnum):
-    """What an audit found."""
+    """The result of an audit in one word."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -76,7 +88,7 @@ class Outcome(StrEnum):
 
 
 class Difference(NamedTuple):
-    """A level that is not the same here and in the snapshot; None where there is none."""
+    """A level that is not the same in our book and in the snapshot; a quantity is None where there is no level."""
 
     side: str
     price: str
@@ -85,7 +97,7 @@ class Difference(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """The result of a comparison of so many levels of both sides."""
+    """The result of a comparison; `compared` counts the levels of both sides."""
 
     outcome: Outcome
     last_update_id: int
@@ -94,6 +106,8 @@ class Audit(NamedTuple):
     compared: int = 0
     learnt: int = 0
     """Levels of the snapshot beyond what the book could know, which it has taken over."""
+    kind: str = "depth_snapshot"
+    """The stream type of what the book was compared with; the other one is bookticker."""
 
 
 class _Found(NamedTuple):
@@ -103,9 +117,10 @@ class _Found(NamedTuple):
 
 
 def audit(book: OrderBook, trail: Trail, snapshot: DepthSnapshot) -> Audit | None:
-    """Compare, and where nothing differs widen the book's trusted range by the snapshot's.
+    """Compare the book with a snapshot, and where nothing differs widen its trusted range by the snapshot's.
 
-    None where the book has not come to the snapshot yet: compare again after its next update.
+    Levels of the snapshot that the book could not know are added to it; they are no difference.
+    None where the book has not come to the snapshot's id yet: compare again after its next update.
     """
     last_update_id = snapshot.last_update_id
     if last_update_id > book.update_id:
@@ -132,6 +147,10 @@ def audit(book: OrderBook, trail: Trail, snapshot: DepthSnapshot) -> Audit | Non
 
 
 def _compare(then: Side, theirs: list[Level], later: list[list[Level]], *, is_spanned: bool) -> _Found:
+    """Compare one side as it was with the snapshot's; `later` has the levels of each update behind the snapshot's id.
+
+    A level that is unknown here counts as new only if no later update has changed it: the book has that already.
+    """
     ours = {Decimal(price): quantity for price, quantity in then.levels()}
     changed = {Decimal(price) for levels in later for price, _ in levels}
     left_out = {Decimal(price) for price, _ in later[0]} if is_spanned else set()
@@ -155,6 +174,7 @@ def _compare(then: Side, theirs: list[Level], later: list[list[Level]], *, is_sp
 
 
 def _wider(book: OrderBook, snapshot: DepthSnapshot) -> TrustedRange:
+    """Return on each side the wider of the book's trusted range and the snapshot's."""
     bid, ask = edge(snapshot.bids), edge(snapshot.asks)
     return TrustedRange(
         bid if bid is None or not book.bids.trusts(bid) else book.bids.edge,

@@ -1,4 +1,8 @@
-"""An order book, exact: prices and quantities are the exchange's own digits, and never a float."""
+"""An order book: all levels of both sides, and up to where they are complete.
+
+It is exact: prices and quantities are texts with the exchange's own digits, and never a float. It applies whatever it
+is given; whether an update follows the one before is decided in `sequence`.
+"""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -8,14 +12,14 @@ from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate, Level
 from services.orderbook.book.side import Side
 
 SNAPSHOT_LEVELS = 1000
-"""Levels of a side in a REST snapshot, at most. A side with fewer is there as a whole."""
+"""The most levels of a side in a REST snapshot (docs/exchange.md §4). A side with fewer is complete."""
 
 
 class TrustedRange(NamedTuple):
-    """Prices between these are known, also that there is no level; None: no bound on that side.
+    """The prices between which the book is complete; None: it is complete on that side.
 
-    Beyond them lie levels that the snapshot left out. Those that changed since are in the book, and right; the others
-    are missing.
+    Beyond them lie levels that the snapshot left out. Those that have changed since are in the book, and right; the
+    others are missing.
     """
 
     lowest_bid: str | None
@@ -23,7 +27,7 @@ class TrustedRange(NamedTuple):
 
 
 class OrderBook:
-    """All levels of both sides after `update_id`."""
+    """All known levels of both sides, as they were after the update `update_id`; -1 before the first snapshot."""
 
     def __init__(self) -> None:
         self.update_id = -1
@@ -31,21 +35,21 @@ class OrderBook:
         self.asks = Side(-1)
 
     def load(self, snapshot: DepthSnapshot) -> None:
-        """Begin anew with a snapshot."""
+        """Replace all levels by those of a snapshot; the trusted range is the snapshot's."""
         self.update_id = snapshot.last_update_id
         self.bids.load(snapshot.bids, edge(snapshot.bids))
         self.asks.load(snapshot.asks, edge(snapshot.asks))
 
     def copy(self) -> "OrderBook":
-        """One that goes its own way from here on."""
+        """Return a book with the same levels that changes independently of this one."""
         other = OrderBook()
         other.update_id, other.bids, other.asks = self.update_id, self.bids.copy(), self.asks.copy()
         return other
 
     def apply(self, update: DepthUpdate) -> None:
-        """Apply an update that follows; whether it does, the caller knows.
+        """Apply an update that follows the one before; the caller has made sure that it does.
 
-        `ExchangeError` where it cannot be read: the book is then to be loaded again.
+        `ExchangeError` where it cannot be read. Some of its levels are applied then: load the book again.
         """
         bids, asks = update.levels()
         self.bids.apply(bids)
@@ -54,17 +58,17 @@ class OrderBook:
 
     @property
     def best_bid(self) -> Level | None:
-        """Highest bid, None where there is none."""
+        """The highest bid, None where there is none."""
         return self.bids.best()
 
     @property
     def best_ask(self) -> Level | None:
-        """Lowest ask, None where there is none."""
+        """The lowest ask, None where there is none."""
         return self.asks.best()
 
     @property
     def is_crossed(self) -> bool:
-        """Whether the best bid is not below the best ask: impossible after a complete update of a right book."""
+        """Return True if the best bid is not below the best ask: impossible after a complete update of a right book."""
         bid, ask = self.bids.best_key(), self.asks.best_key()
         if bid is None or ask is None:
             return False
@@ -74,39 +78,39 @@ class OrderBook:
         return bid + ask >= 0
 
     def top(self, number: int) -> tuple[list[Level], list[Level]]:
-        """The best bids and asks, best first."""
+        """Return the best `number` bids and asks, best first; fewer where the side has fewer."""
         return self.bids.top(number), self.asks.top(number)
 
     def levels(self) -> tuple[list[Level], list[Level]]:
-        """All bids and asks, best first."""
+        """Return all bids and asks, best first."""
         return self.bids.levels(), self.asks.levels()
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many bids and asks there are; all of them are counted for it."""
+        """The number of bids and of asks; each call counts all of them."""
         return len(self.bids), len(self.asks)
 
     @property
     def is_top_known(self) -> bool:
-        """Whether best bid and best ask lie in the trusted range: beyond it there may be better ones."""
+        """Return True if best bid and best ask lie in the trusted range: beyond it better ones may be missing."""
         return self.bids.is_best_known and self.asks.is_best_known
 
     @property
     def is_running_out(self) -> bool:
-        """Whether the price has gone half of the way from where the snapshot had it to where that ends."""
+        """Return True if the price has gone half of the way from where the snapshot had it to where that ends."""
         return self.bids.is_running_out or self.asks.is_running_out
 
     @property
     def trusted_range(self) -> TrustedRange:
-        """Up to where all levels are known."""
+        """The prices between which no level is missing."""
         return TrustedRange(self.bids.edge, self.asks.edge)
 
     def trusted(self, bids: list[Level], asks: list[Level]) -> tuple[int, int]:
-        """How many of these, the best bids and asks, lie in the trusted range."""
+        """Return how many of these bids and asks, given best first, lie in the trusted range."""
         return len(self.bids.known(bids)), len(self.asks.known(asks))
 
     def known_top(self, number: int) -> tuple[list[Level], list[Level]]:
-        """As many of the best `number` bids and asks as none is missing among, best first."""
+        """Return those of the best `number` bids and asks among which none is missing, best first."""
         return self.bids.known(self.bids.top(number)), self.asks.known(self.asks.top(number))
 
     def learn(self, bids: list[Level], asks: list[Level], trusted_range: TrustedRange) -> None:
@@ -117,7 +121,7 @@ class OrderBook:
         self.asks.trust(trusted_range.highest_ask)
 
     def check(self) -> None:
-        """Walk through every invariant, and that the book is not crossed."""
+        """Walk through every invariant of both sides and of the book; for tests, it is slow."""
         self.bids.check()
         self.asks.check()
         bids, asks = self.levels()
@@ -127,5 +131,5 @@ class OrderBook:
 
 
 def edge(levels: Sequence[Level]) -> str | None:
-    """The worst price of a side of a snapshot, None where the side is there as a whole."""
+    """Return the worst price of a side of a snapshot; None where the side is complete."""
     return levels[-1][0] if len(levels) >= SNAPSHOT_LEVELS else None

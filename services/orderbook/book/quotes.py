@@ -1,17 +1,21 @@
-"""Whether the top of a book is what bookTicker says: compared wherever both have the same update id."""
+"""Compares the top of a book with bookTicker, wherever both have the same update id.
 
-from decimal import Decimal, InvalidOperation
+The two streams share their ids, but each has some that the other has not, and either may come first. So both are
+remembered for a while, by id.
+"""
+
 from typing import NamedTuple
 
 from binance_streamer.exchange.depth import BestQuote, Level
 from services.orderbook.book.book import OrderBook
+from services.orderbook.book.decimal_text import same_number
 
 _MOST_WAITING = 256
-"""bookTicker is ahead of depth or behind it by less than so many messages."""
+"""Messages by which bookTicker may be ahead of depth or behind it; beyond that the two are not compared."""
 
 
 class Top(NamedTuple):
-    """Best bid and ask, None where a side is empty."""
+    """Best bid and best ask, None where a side is empty."""
 
     bid: Level | None
     ask: Level | None
@@ -26,15 +30,15 @@ class TopDifference(NamedTuple):
 
 
 class TopComparison:
-    """Told of quotes and of books as they come; `compared` counts the ids that both had."""
+    """Takes quotes and books as they come; `compared` counts the ids that both had."""
 
     def __init__(self) -> None:
         self.compared = 0
         self._quotes: dict[int, Top] = {}
         self._tops: dict[int, Top] = {}
 
-    def quote(self, quote: BestQuote) -> TopDifference | None:
-        """Take a bookTicker; what differs, if the book was there before."""
+    def take_quote(self, quote: BestQuote) -> TopDifference | None:
+        """Take a bookTicker; return the difference from the book of the same id, None where there is none."""
         theirs = Top((quote.bid_price, quote.bid_quantity), (quote.ask_price, quote.ask_quantity))
         ours = self._tops.get(quote.update_id)
         if ours is None:
@@ -42,8 +46,8 @@ class TopComparison:
             return None
         return self._compare(quote.update_id, ours, theirs)
 
-    def book(self, book: OrderBook) -> TopDifference | None:
-        """Take a valid book after an update; what differs, if the quote was there before."""
+    def take_book(self, book: OrderBook) -> TopDifference | None:
+        """Take a valid book after an update; return the difference from the quote of the same id, None if none."""
         ours = Top(book.best_bid, book.best_ask)
         theirs = self._quotes.pop(book.update_id, None)
         if theirs is None:
@@ -52,7 +56,7 @@ class TopComparison:
         return self._compare(book.update_id, ours, theirs)
 
     def forget(self) -> None:
-        """The book begins anew: nothing before is compared with what comes."""
+        """Forget quotes and tops, because the book begins anew: those before say nothing about it."""
         self._quotes.clear()
         self._tops.clear()
 
@@ -60,14 +64,6 @@ class TopComparison:
         self.compared += 1
         is_same = _same_level(ours.bid, theirs.bid) and _same_level(ours.ask, theirs.ask)
         return None if is_same else TopDifference(update_id, ours, theirs)
-
-
-def same_number(one: str, other: str) -> bool:
-    """Whether two texts are the same decimal number; what is no number is equal to nothing."""
-    try:
-        return one == other or Decimal(one) == Decimal(other)
-    except InvalidOperation:
-        return False
 
 
 def _same_level(ours: Level | None, theirs: Level | None) -> bool:

@@ -1,41 +1,52 @@
-"""Keeps a book in step with its stream: the exchange's rules of snapshot and updates, as a state machine.
+"""Keeps a book in step with its depth stream: the exchange's rules of snapshot and updates, as a state machine.
 
-The rules (docs/exchange.md): update ids are sparse, so that only `pu` says what an update hangs on. Behind a snapshot
-with id L, updates up to L are dropped; the first one beyond it needs `pu <= L`; from there, or from an update that ends
-at L exactly, each needs `pu` to be the id before. Told of updates, snapshots and the time (`now_s`, monotonic); what it
-is told returns the request for a snapshot that is due now, if one is.
+An update covers the ids `(pu, u]`, where `pu` is the `u` of the update before it; ids are sparse, so that only `pu`
+says whether two updates **join** (docs/exchange.md §5). Behind a snapshot with id L, updates with `u <= L` are dropped,
+and the first one beyond it needs `pu <= L`. From there on, or from an update with `u == L`, the book is **anchored**:
+its id is the end of an update, and the next one joins only if its `pu` is exactly that id.
+
+| state | the book | left when | to |
+|---|---|---|---|
+| BUFFERING | none; no update has come | the first update comes, so that a request is due | SNAPSHOT_REQUESTED |
+| | | a snapshot comes before any update | BRIDGING |
+| SNAPSHOT_REQUESTED | none, or right up to its id | a snapshot comes that the waiting updates join | BRIDGING |
+| | | what was missing comes late: the book goes on | SYNCED |
+| BRIDGING | a snapshot's; no update has joined it | one joins, or one ends at the snapshot's id | SYNCED |
+| | | the first update behind it does not join, or ids stay below it | UNRELIABLE |
+| SYNCED | the exchange's | an update is missing or unreadable, the book crossed, an audit failed | UNRELIABLE |
+| | | the stream may have stopped (`doubt`) | UNRELIABLE, doubted |
+| UNRELIABLE | none, or right up to its id | a request is due | SNAPSHOT_REQUESTED |
+| | | what was missing comes late | SYNCED |
+| | | a snapshot comes that the waiting updates join | BRIDGING |
+| UNRELIABLE, doubted | right, if none is missing | the next update joins, or a snapshot has the same id | SYNCED |
+| | | the next update does not join | UNRELIABLE |
+
+States follow each other within one call where nothing has to be waited for. After a failed audit, too, the book begins
+anew with the snapshot that it failed by, and is SYNCED again if the updates behind that join.
+
+The sequence is given updates, snapshots and the time (`now_s`, monotonic, in seconds), and reads no clock. A call
+returns the request for a snapshot that has become due, or None. Updates that wait are in `update_buffer`, the times of
+requests in `snapshot_pacing`.
 """
 
-from bisect import bisect_left, bisect_right
 from enum import StrEnum
-from operator import attrgetter
-from typing import NamedTuple
 
 from binance_streamer.exchange.depth import DepthSnapshot, DepthUpdate
 from binance_streamer.exchange.messages import ExchangeError
 from services.orderbook.book.audit import Audit, Outcome, Trail, audit
 from services.orderbook.book.book import OrderBook
-from services.runtime.retry import RandomSource, doubled_s, spread_s
+from services.orderbook.book.snapshot_pacing import DOUBT, RANGE, SnapshotNeed, SnapshotPacing
+from services.orderbook.book.update_buffer import REBASED, UpdateBuffer
+from services.runtime.retry import RandomSource
 
-REBASED = 1_000_000
-"""Update ids that fall by more begin a new count."""
 _PATIENCE_S = 60.0
-"""The stream reaches a snapshot's id within this, unless the ids began anew between the two."""
-MOST_BUFFERED = 1_000
-MOST_BUFFERED_MS = 20_000
-"""A snapshot on its way is younger than this; older updates would be dropped behind it."""
-RANGE = "range"
-DOUBT = "doubt"
+"""The stream reaches a snapshot's id within this time, unless the ids began anew between the two: REST answers at most
+some seconds ahead of the stream."""
 BEYOND = "beyond the levels of the snapshot"
-_STABLE_S = 60.0
-"""A book that was valid for so long may ask for its next snapshot at once."""
-_LONGEST_PAUSE_ROUNDS = 16
-"""Of the retry time, between two snapshots that a book which is never stable begins anew with."""
-_final_update_id = attrgetter("final_update_id")
 
 
 class SyncState(StrEnum):
-    """Only in SYNCED is the book known to be the exchange's."""
+    """The states of the table above. Only in SYNCED is the book known to be the exchange's."""
 
     BUFFERING = "buffering"
     SNAPSHOT_REQUESTED = "snapshot_requested"
@@ -44,136 +55,127 @@ class SyncState(StrEnum):
     UNRELIABLE = "unreliable"
 
 
-class SnapshotNeed(NamedTuple):
-    """A snapshot is wanted; one helps when its id is at least this."""
-
-    last_update_id: int
-    reason: str
-
-
 class BookSequence:
-    """The book of one symbol, and what it waits for."""
+    """The book of one symbol, its state, and the updates that it cannot apply yet."""
 
     def __init__(self, *, retry_s: float, rng: RandomSource) -> None:
+        """Begin without a book; requests for a snapshot are repeated after `retry_s`, a little spread by `rng`."""
         self.book = OrderBook()
         self.state = SyncState.BUFFERING
         self._reason = "starting"
         self.resyncs = 0
-        """How often it was valid and is no more."""
+        """How often the book was valid and then no more; a doubt that proved wrong does not count."""
         self.updates = 0
         """Updates applied."""
         self.repeats = 0
-        """Updates that the book had already."""
-        self._retry_s = retry_s
-        self._rng = rng
-        self._trail: Trail | None = None
-        self._buffer: list[DepthUpdate] = []  # by final_update_id, not all of them hang together
-        self._has_book = False
-        self._is_anchored = False  # the book's id is the end of an update: the next one hangs on exactly it
+        """Updates that came although the book or the buffer had them already; ignored."""
+        self._pacing = SnapshotPacing(retry_s=retry_s, rng=rng)
+        self._buffer = UpdateBuffer()
+        self._trail: Trail | None = None  # there while a snapshot to compare with is awaited
+        self._has_book = False  # the book is right up to its id
+        self._is_anchored = False
         self._is_doubted = self._is_doubt_over = False
         self._loaded_s = 0.0
-        self._newest = -1
-        self._newest_transact_ms = 0
-        self._next_request_s = 0.0
-        self._next_range_s = 0.0
-        self._synced_s = 0.0
-        self._reloads = -1  # snapshots that a book began anew with since it was stable; the first one does not count
 
     @property
     def is_valid(self) -> bool:
-        """Whether the book is the exchange's at `book.update_id`, as far as it is known.
+        """Return True if the book is the exchange's at `book.update_id`, as far as that can be known.
 
-        Best bid and ask are; how many levels are, `book.known_top` says. Beyond the levels that the snapshot had the
-        book still follows its updates, but there may be others.
+        Best bid and ask are then right; `book.known_top` says how many levels behind them are. Beyond the levels that
+        the snapshot had the book still follows its updates, but there may be others.
         """
         return self.state is SyncState.SYNCED and self.book.is_top_known
 
     @property
     def reason(self) -> str:
-        """Why it is not valid; empty where it is."""
+        """Why the book is not valid; empty where it is."""
         if self.state is not SyncState.SYNCED:
             return self._reason
         return "" if self.book.is_top_known else BEYOND
 
     @property
     def is_doubted(self) -> bool:
-        """Whether it is right if nothing is missing since its last update, which is not known."""
+        """Return True if the book is right provided that nothing is missing since its last update, which is unknown."""
         return self._is_doubted
 
     @property
     def buffered(self) -> int:
-        """Updates that wait for what they hang on."""
+        """The number of updates that wait for a snapshot, or for an update before them."""
         return len(self._buffer)
 
-    def update(self, update: DepthUpdate, now_s: float) -> SnapshotNeed | None:
-        """Take an update of the stream."""
+    @property
+    def comparable_from(self) -> int | None:
+        """The least id of a snapshot that the book can be compared with; None: call `expect_snapshot` first."""
+        return None if self._trail is None else self._trail.begins_at
+
+    def take_update(self, update: DepthUpdate, now_s: float) -> SnapshotNeed | None:
+        """Apply an update of the stream, keep it for later, or ignore it where the book has it already."""
         final = update.final_update_id
         if self.state is SyncState.SYNCED and update.prev_final_update_id == self.book.update_id < final:
-            self._newest, self._newest_transact_ms = final, update.transact_time_ms
+            self._buffer.note_newest(update)
             problem = self._apply(update)
             if not problem:
                 return None
             self._fail(problem, now_s)
             return self.tick(now_s)
-        if self._went_back(update):
-            self._buffer.clear()
-            self._newest, self._newest_transact_ms = -1, 0
+        if self._buffer.is_new_count(update):
+            self._buffer.restart()
             self._fail("ids went back", now_s)
         elif self.state is SyncState.SYNCED:
             if final <= self.book.update_id:
                 self.repeats += 1
                 return None
             self._fail("gap", now_s, is_book_right=True)
-        self._store(update)
-        self._proceed(now_s)
+        if not self._buffer.add(update):
+            self.repeats += 1
+        self._join_waiting(now_s)
         return self.tick(now_s)
 
-    def snapshot(self, snapshot: DepthSnapshot, now_s: float) -> SnapshotNeed | None:
-        """Take a snapshot, asked for or not. A valid book does not need it: see `audit`."""
+    def take_snapshot(self, snapshot: DepthSnapshot, now_s: float) -> SnapshotNeed | None:
+        """Begin anew with a snapshot, asked for or not, if that helps. A book that follows its stream does not need
+        it: give it to `audit`."""
         last_update_id = snapshot.last_update_id
         if self.state is SyncState.SYNCED:
             return None
         if self._is_doubted and not self._buffer and last_update_id == self.book.update_id:
-            self._trust(now_s)  # the exchange has nothing newer
+            self._become_synced(now_s)  # the exchange has nothing newer
             return None
         if self._has_book and not self._buffer:
             if self.book.update_id - REBASED <= last_update_id <= self.book.update_id:
                 return None
-        elif self._newest >= 0 and last_update_id < self._least():
+        elif self._buffer.newest_id >= 0 and last_update_id < self._buffer.least_helpful_id():
             self._reason = "snapshot older than the stream"
             return self.tick(now_s)
         self._load(snapshot, now_s)
-        self._proceed(now_s)
+        self._join_waiting(now_s)
         return self.tick(now_s)
 
     def tick(self, now_s: float) -> SnapshotNeed | None:
-        """The request that is due, sent or repeated; call it at least every second.
+        """Return the request that is due, for the first time or again; call it at least every second.
 
-        A valid book asks too, with the reason `range`, before its price leaves what its snapshot knew:
-        `expect_snapshot`, and give it to `audit`.
+        A valid book asks too, with the reason `RANGE`, before its price leaves what its snapshot knew: call
+        `expect_snapshot`, and give the snapshot to `audit`.
         """
         if self.state is SyncState.SYNCED:
-            if now_s < self._next_range_s or not self.book.is_running_out:
-                return None
-            self._next_range_s = now_s + spread_s(self._retry_s, self._rng)
-            return SnapshotNeed(self.book.update_id, RANGE)
-        if now_s < self._next_request_s or not self._needs_snapshot():
+            is_due = self.book.is_running_out and self._pacing.try_range_request(now_s)
+            return SnapshotNeed(self.book.update_id, RANGE) if is_due else None
+        if not self._needs_snapshot() or not self._pacing.try_request(now_s):
             return None
-        self._next_request_s = now_s + spread_s(self._retry_s, self._rng)
         if self._is_doubted:
             return SnapshotNeed(self.book.update_id, DOUBT)
         self.state = SyncState.SNAPSHOT_REQUESTED
-        return SnapshotNeed(self._least(), self._reason)
+        return SnapshotNeed(self._buffer.least_helpful_id(), self._reason)
+
+    def needs_snapshot_for(self, reason: str) -> bool:
+        """Return True if the book still needs the snapshot that it asked for with this reason."""
+        if reason == RANGE:
+            return self.state is SyncState.SYNCED and self.book.is_running_out
+        return self.state not in (SyncState.SYNCED, SyncState.BRIDGING)
 
     def expect_snapshot(self) -> None:
-        """A snapshot is asked for: from here on a book that follows its stream can be compared with one."""
+        """Keep what a snapshot will be compared with; call it when one is asked for."""
         if self.state is SyncState.SYNCED and self._trail is None:
             self._trail = Trail(self.book)
-
-    @property
-    def comparable_from(self) -> int | None:
-        """The least id of a snapshot that the book can be compared with; None: `expect_snapshot` first."""
-        return None if self._trail is None else self._trail.begins_at
 
     def audit(self, snapshot: DepthSnapshot, now_s: float) -> Audit | None:
         """Compare a book that follows its stream with a snapshot; None: ask again after its next update.
@@ -191,152 +193,105 @@ class BookSequence:
             self._trail = None
         if result is not None and result.outcome is Outcome.FAILED:
             self._fail("audit failed", now_s)
-            self._buffer = trail.behind(snapshot.last_update_id)
+            self._buffer.replace(trail.behind(snapshot.last_update_id))
             self._load(snapshot, now_s)
-            self._proceed(now_s)
+            self._join_waiting(now_s)
         return result
 
     def refute(self, reason: str, now_s: float) -> SnapshotNeed | None:
-        """Something else shows that the book is wrong: it begins anew."""
+        """Give up a book that something other than an audit has shown to be wrong; it begins anew."""
         if self.state is SyncState.SYNCED:
             self._fail(reason, now_s)
         return self.tick(now_s)
 
     def doubt(self, reason: str) -> None:
-        """The stream may have stopped: not valid until the next update shows that nothing is missing."""
+        """Hold the book for not valid until its next update shows that nothing is missing: its stream may have stopped.
+
+        No snapshot is asked for before `end_doubt`: as long as the stream is away, each would soon be old.
+        """
         if self.state is SyncState.SYNCED:
             self.state, self._reason = SyncState.UNRELIABLE, reason
             self._is_doubted = True
         self._is_doubt_over = False
 
     def end_doubt(self) -> None:
-        """What may have stopped the stream is over: a snapshot shows whether anything is missing, if no update does."""
+        """The stream should come again: if no update shows whether anything is missing, a snapshot will."""
         self._is_doubt_over = True
 
     def _apply(self, update: DepthUpdate) -> str:
-        """What is wrong then; empty: nothing."""
+        """Apply an update that joins; return what is wrong with the book then, empty where nothing is."""
         try:
             self.book.apply(update)
         except ExchangeError as error:
             return f"unreadable update: {error}"
         if self._trail is not None:
-            self._follow(self._trail, update)
+            self._trail = self._trail.extended(update, self.book)
         self.updates += 1
         return "crossed" if self.book.is_crossed else ""
-
-    def _follow(self, trail: Trail, update: DepthUpdate) -> None:
-        if not trail.is_full:
-            trail.record(update)
-        else:  # a book that runs out of what it knows goes on waiting
-            self._trail = Trail(self.book) if self.book.is_running_out else None
-
-    def _went_back(self, update: DepthUpdate) -> bool:
-        """Whether the exchange counts anew: copies and stragglers have a lower id too, but no later transaction."""
-        final = update.final_update_id
-        is_later = update.transact_time_ms > self._newest_transact_ms
-        return final < self._newest - REBASED or (final <= self._newest and is_later)
-
-    def _store(self, update: DepthUpdate) -> None:
-        buffer, final = self._buffer, update.final_update_id
-        if final > self._newest:
-            self._newest, self._newest_transact_ms = final, update.transact_time_ms
-            buffer.append(update)
-        else:
-            place = bisect_left(buffer, final, key=_final_update_id)
-            if place < len(buffer) and buffer[place].final_update_id == final:
-                self.repeats += 1
-            else:
-                buffer.insert(place, update)
-        since_ms = self._newest_transact_ms - MOST_BUFFERED_MS
-        while buffer and (len(buffer) > MOST_BUFFERED or buffer[0].event_time_ms < since_ms):
-            del buffer[0]
 
     def _load(self, snapshot: DepthSnapshot, now_s: float) -> None:
         self.book.load(snapshot)
         self._trail = None
-        self._reloads += 1
+        self._pacing.count_reload()
         self._has_book, self._is_anchored, self._is_doubted = True, False, False
         self._loaded_s = now_s
         self.state = SyncState.BRIDGING
 
-    def _proceed(self, now_s: float) -> None:
-        """Apply what the buffer has for the book."""
+    def _join_waiting(self, now_s: float) -> None:
+        """Apply the waiting updates that join the book, and settle the state that follows from what is left."""
         if not self._has_book:
             return
         problem = self._drop_known(now_s)
         is_proven = self._is_anchored and self.state is SyncState.BRIDGING
-        while not problem and self._buffer and self._hangs_on_book(self._buffer[0]):
-            problem = self._apply(self._buffer.pop(0))
+        while not problem and (first := self._buffer.first) is not None and self._joins(first):
+            problem = self._apply(self._buffer.pop_first())
             self._is_anchored = is_proven = True
         if problem:
             self._fail(problem, now_s)
         elif self._buffer:
             if self.state is SyncState.BRIDGING or self._is_doubted:
-                self._fail(
-                    "gap" if self._is_anchored else "snapshot older than the stream",
-                    now_s,
-                    is_book_right=self._is_anchored,
-                )
+                reason = "gap" if self._is_anchored else "snapshot older than the stream"
+                self._fail(reason, now_s, is_book_right=self._is_anchored)
         elif is_proven and self.book.is_crossed:
             self._fail("crossed", now_s)
         elif is_proven:
-            self._trust(now_s)
-
-    def _trust(self, now_s: float) -> None:
-        self.state, self._reason, self._is_doubted = SyncState.SYNCED, "", False
-        self._synced_s = now_s
+            self._become_synced(now_s)
 
     def _drop_known(self, now_s: float) -> str:
-        """Drop what the book has already; what is wrong with that, if anything."""
-        known = bisect_right(self._buffer, self.book.update_id, key=_final_update_id)
-        if not known:
-            self._is_anchored = self._is_anchored or self._newest == self.book.update_id >= 0
-            return ""
-        if self._buffer[known - 1].final_update_id == self.book.update_id:
-            self._is_anchored = True
-        elif not self._is_anchored and now_s - self._loaded_s > _PATIENCE_S:
+        """Drop the waiting updates that the book has already; return what is wrong with the ids, if anything is.
+
+        Where the ids stay below the snapshot's nothing is dropped: the updates wait for a snapshot of the new count.
+        """
+        buffer, update_id = self._buffer, self.book.update_id
+        self._is_anchored = self._is_anchored or buffer.has_end_at(update_id)
+        is_late = not self._is_anchored and now_s - self._loaded_s > _PATIENCE_S
+        if is_late and buffer.has_known(update_id):
             return "ids stay below the snapshot's"
-        del self._buffer[:known]
+        buffer.drop_through(update_id)
         return ""
 
-    def _hangs_on_book(self, update: DepthUpdate) -> bool:
+    def _joins(self, update: DepthUpdate) -> bool:
         previous, update_id = update.prev_final_update_id, self.book.update_id
         return previous == update_id if self._is_anchored else previous <= update_id
 
+    def _become_synced(self, now_s: float) -> None:
+        self.state, self._reason, self._is_doubted = SyncState.SYNCED, "", False
+        self._pacing.start_valid(now_s)
+
     def _fail(self, reason: str, now_s: float, *, is_book_right: bool = False) -> None:
-        """Not valid any more. A book that was right to its id can still go on, if what is missing comes late."""
+        """Leave SYNCED. A book that is right up to its id is kept, and goes on if what is missing comes late."""
         if self.state is SyncState.SYNCED or self._is_doubted:
             self.resyncs += 1
-            if now_s - self._synced_s >= _STABLE_S:
-                self._reloads = 0
-        if self._reloads > 0:
-            longest_s = _LONGEST_PAUSE_ROUNDS * self._retry_s
-            pause_s = doubled_s(self._reloads, first_s=self._retry_s, ceiling_s=longest_s)
-            self._next_request_s = max(self._next_request_s, now_s + spread_s(pause_s, self._rng))
+            self._pacing.end_valid(now_s)
+        self._pacing.delay_next(now_s)
         if not is_book_right:
             self._trail = None
         self._has_book, self._is_doubted = is_book_right, False
         self.state, self._reason = SyncState.UNRELIABLE, reason
-
-    def needs_snapshot_for(self, reason: str) -> bool:
-        """Whether the book still needs what was asked for for a reason of `SnapshotNeed`."""
-        if reason == RANGE:
-            return self.state is SyncState.SYNCED and self.book.is_running_out
-        return self.state not in (SyncState.SYNCED, SyncState.BRIDGING)
 
     def _needs_snapshot(self) -> bool:
         if self.state is SyncState.BRIDGING:
             return False
         if self._is_doubted and self._is_doubt_over:
             return True
-        return bool(self._buffer) or (self._newest >= 0 and not self._has_book)
-
-    def _least(self) -> int:
-        """The least id of a snapshot that the newest updates hang on."""
-        buffer = self._buffer
-        if not buffer:
-            return self._newest
-        first = len(buffer) - 1
-        while first and buffer[first].prev_final_update_id == buffer[first - 1].final_update_id:
-            first -= 1
-        return buffer[first].prev_final_update_id
+        return bool(self._buffer) or (self._buffer.newest_id >= 0 and not self._has_book)

@@ -72,16 +72,16 @@ def test_a_stream_that_was_just_heard_needs_no_word_of_its_worker() -> None:
 
 def test_a_silent_stream_is_believed_while_its_worker_says_that_it_is_connected() -> None:
     workers = WorkerStatuses()
-    workers.heard("BTCUSDT", status("live"), 119.0)
+    workers.take_status("BTCUSDT", status("live"), 119.0)
     assert fault(workers, 120.0) == ""
     assert "neither the stream nor its worker" in fault(workers, 130.0)
-    workers.heard("BTCUSDT", status("live", connection=""), 130.0)
+    workers.take_status("BTCUSDT", status("live", connection=""), 130.0)
     assert "no connection" in fault(workers, 130.0)
-    workers.heard("BTCUSDT", status("stale", silent_s=61.0), 130.0)
+    workers.take_status("BTCUSDT", status("stale", silent_s=61.0), 130.0)
     assert "silent for 61 s" in fault(workers, 130.0)
 
 
 def test_a_worker_whose_status_cannot_be_read_is_not_believed() -> None:
     workers = WorkerStatuses()
-    workers.heard("BTCUSDT", b"\xc1", 119.0)
+    workers.take_status("BTCUSDT", b"\xc1", 119.0)
     assert "cannot be read" in fault(workers, 120.0)

@@ -6,9 +6,9 @@ import pytest
 
 from binance_streamer.exchange.depth import DepthUpdate
 from services.orderbook import messages
-from services.orderbook.book.audit import Outcome
+from services.orderbook.book.audit import Audit, Outcome
 from services.orderbook.book.sequence import SyncState
-from services.orderbook.keeper import Finding, Keeper, Now, Stamps
+from services.orderbook.keeper import Keeper, Now, Stamps
 from tests.support.depth import quote, snapshot, update
 
 BIDS, ASKS = "99x1 98x1", "101x1 102x1"
@@ -24,7 +24,7 @@ def new(*, with_quotes: bool = False) -> Keeper:
 
 
 def take(keeper: Keeper, one: DepthUpdate, now_s: float, speed: int = 0) -> None:
-    if keeper.follows(speed, NAMES[speed], at(now_s)):
+    if keeper.try_follow(speed, NAMES[speed], at(now_s)):
         keeper.take_update(one, int(now_s * 1e9) - 5, at(now_s))
 
 
@@ -34,8 +34,8 @@ def synced(*, with_quotes: bool = False) -> Keeper:
     take(keeper, update("90>100", at_ms=1), 1)
     keeper.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), at(2))
     assert keeper.is_valid
-    assert keeper.is_urgent
-    keeper.is_urgent = False
+    assert keeper.has_changed_validity
+    keeper.has_changed_validity = False
     keeper.sequence.expect_snapshot()
     return keeper
 
@@ -43,7 +43,7 @@ def synced(*, with_quotes: bool = False) -> Keeper:
 def test_a_book_that_becomes_valid_says_since_when_and_of_which_update_it_is() -> None:
     keeper = new()
     take(keeper, update("90>100", at_ms=1), 1)
-    assert keeper.wish is not None
+    assert keeper.snapshot_need is not None
     take(keeper, update("100>110", at_ms=2), 1.5)
     data = messages.live_draft(keeper, 20, 7).data
     assert (data["valid"], data["state"], data["reason"]) == (False, "snapshot_requested", "starting")
@@ -60,7 +60,7 @@ def test_a_straggler_that_closes_a_gap_does_not_lend_its_times() -> None:
     keeper = synced()
     take(keeper, update("110>120", at_ms=120), 3)
     assert not keeper.is_valid
-    assert (keeper.valid_since_ns, keeper.is_urgent) == (None, True)
+    assert (keeper.valid_since_ns, keeper.has_changed_validity) == (None, True)
     take(keeper, update("100>110", at_ms=110), 4)
     assert keeper.is_valid
     assert keeper.book.update_id == 120
@@ -72,8 +72,8 @@ def test_a_snapshot_that_is_ahead_waits_for_the_book() -> None:
     keeper.take_snapshot(snapshot(110, bids="99x5 98x1", asks=ASKS), at(3))
     assert keeper.findings == []
     take(keeper, update("100>110", bids="99x5", at_ms=2), 4)
-    assert keeper.findings == [Finding("depth_snapshot", Outcome.PASSED, 110, 4)]
-    assert (keeper.resyncs, keeper.is_urgent) == (0, False)
+    assert keeper.findings == [Audit(Outcome.PASSED, 110, compared=4, kind="depth_snapshot")]
+    assert (keeper.resyncs, keeper.has_changed_validity) == (0, False)
 
 
 def test_a_snapshot_that_somebody_else_asked_for_is_not_compared() -> None:
@@ -117,7 +117,7 @@ def test_a_failed_audit_is_a_resync_with_the_snapshot() -> None:
     keeper.take_snapshot(snapshot(100, bids="99x7 98x1", asks=ASKS), at(3))
     (finding,) = keeper.findings
     assert (finding.outcome, finding.differences[0].ours, finding.differences[0].theirs) == (Outcome.FAILED, "1", "7")
-    assert (keeper.resyncs, keeper.is_urgent, keeper.audits[Outcome.FAILED]) == (1, True, 1)
+    assert (keeper.resyncs, keeper.has_changed_validity, keeper.audits[Outcome.FAILED]) == (1, True, 1)
     take(keeper, update("100>110", at_ms=2), 4)
     assert keeper.is_valid
     assert keeper.book.best_bid == ("99", "7")
@@ -173,7 +173,7 @@ def test_a_slower_stream_takes_over_when_the_faster_one_comes_no_more() -> None:
         take(keeper, update(f"{100 + number}>{101 + number}", at_ms=2), 40, speed=1)
     assert keeper.is_valid
     take(keeper, update("119>120", at_ms=3), 40, speed=1)
-    assert (keeper.stream, keeper.is_valid, keeper.resyncs, keeper.is_urgent) == (NAMES[1], False, 1, True)
+    assert (keeper.stream, keeper.is_valid, keeper.resyncs, keeper.has_changed_validity) == (NAMES[1], False, 1, True)
     keeper.take_snapshot(snapshot(119, bids=BIDS, asks=ASKS), at(41))
     assert (keeper.is_valid, keeper.updates, keeper.resyncs) == (True, 2, 1)
 
@@ -208,19 +208,19 @@ def test_a_book_beyond_its_snapshot_is_valid_again_with_a_wider_one() -> None:
     bids = " ".join(f"{price}x1" for price in range(5000, 4000, -1))
     take(keeper, update("90>100", at_ms=1), 1)
     keeper.take_snapshot(snapshot(100, bids=bids, asks="6000x1"), at(2))
-    keeper.is_urgent = False
+    keeper.has_changed_validity = False
     gone = " ".join(f"{price}x0" for price in range(5000, 4000, -1))
     take(keeper, update("100>110", bids=f"{gone} 3900x7", at_ms=2), 10)
-    assert (keeper.is_valid, keeper.is_urgent, keeper.valid_since_ns) == (False, True, None)
+    assert (keeper.is_valid, keeper.has_changed_validity, keeper.valid_since_ns) == (False, True, None)
     data = messages.live_draft(keeper, 20, 7).data
     assert (data["valid"], data["reason"], data["bids"]) == (False, "beyond the levels of the snapshot", [])
-    keeper.is_urgent = False
+    keeper.has_changed_validity = False
     keeper.tick(at(11))
-    assert keeper.wish is not None
-    assert keeper.wish.reason == "range"
+    assert keeper.snapshot_need is not None
+    assert keeper.snapshot_need.reason == "range"
     keeper.sequence.expect_snapshot()
     keeper.take_snapshot(snapshot(115, bids="3950x1 3900x7", asks="6000x1"), at(12))
     assert not keeper.is_valid
     take(keeper, update("110>120", at_ms=3), 13)
-    assert (keeper.is_valid, keeper.is_urgent, keeper.valid_since_ns) == (True, True, 13 * 10**9)
+    assert (keeper.is_valid, keeper.has_changed_validity, keeper.valid_since_ns) == (True, True, 13 * 10**9)
     assert (keeper.book.best_bid, keeper.resyncs) == (("3950", "1"), 0)

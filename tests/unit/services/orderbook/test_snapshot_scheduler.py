@@ -1,11 +1,11 @@
 """Which snapshots are asked for, in which order, and how often."""
 
-from services.orderbook.book.sequence import RANGE
+from services.orderbook.book.snapshot_pacing import RANGE
 from services.orderbook.snapshot_scheduler import AUDIT, MOST_OUTSTANDING, DueSnapshot, SnapshotScheduler
 from tests.support.chance import Chance
 
 
-def a_desk(**activity: float) -> SnapshotScheduler:
+def a_scheduler(**activity: float) -> SnapshotScheduler:
     return SnapshotScheduler(retry_s=5, rng=Chance(0.5), activity=lambda symbol: activity.get(symbol, 0.0))
 
 
@@ -14,88 +14,88 @@ def names(wanted: list[DueSnapshot]) -> list[str]:
 
 
 def test_one_wish_is_asked_for_at_once_and_again_until_it_is_settled() -> None:
-    desk = a_desk()
-    desk.want(DueSnapshot("A", 7, "starting"))
-    assert desk.due(0) == [DueSnapshot("A", 7, "starting")]
-    assert desk.due(4.9) == []
-    desk.want(DueSnapshot("A", 9, "gap"))
-    assert desk.due(5) == [DueSnapshot("A", 9, "gap")]
-    desk.settle("A")
-    assert (desk.due(100), len(desk), desk.wants("A")) == ([], 0, None)
+    scheduler = a_scheduler()
+    scheduler.request(DueSnapshot("A", 7, "starting"))
+    assert scheduler.take_due(0) == [DueSnapshot("A", 7, "starting")]
+    assert scheduler.take_due(4.9) == []
+    scheduler.request(DueSnapshot("A", 9, "gap"))
+    assert scheduler.take_due(5) == [DueSnapshot("A", 9, "gap")]
+    scheduler.settle("A")
+    assert (scheduler.take_due(100), len(scheduler), scheduler.requested("A")) == ([], 0, None)
 
 
 def test_few_are_outstanding_and_the_busiest_come_first() -> None:
     symbols = {f"S{number}": float(number) for number in range(500)}
-    desk = a_desk(**symbols)
+    scheduler = a_scheduler(**symbols)
     for symbol in symbols:
-        desk.want(DueSnapshot(symbol, 0, "starting"))
-    served = names(desk.due(0))
+        scheduler.request(DueSnapshot(symbol, 0, "starting"))
+    served = names(scheduler.take_due(0))
     assert served == ["S499", "S498", "S497", "S496"]
     for number in range(1, 497):
-        desk.settle(served[number - 1])
-        served += names(desk.due(number / 10))
+        scheduler.settle(served[number - 1])
+        served += names(scheduler.take_due(number / 10))
         assert len(set(served)) - number <= MOST_OUTSTANDING
     assert list(dict.fromkeys(served)) == [f"S{number}" for number in range(499, -1, -1)]
 
 
 def test_who_is_not_served_lets_the_others_pass_and_is_asked_for_again() -> None:
-    desk = a_desk(A=9, B=8, C=7, D=6, E=1)
+    scheduler = a_scheduler(A=9, B=8, C=7, D=6, E=1)
     for symbol in "ABCDE":
-        desk.want(DueSnapshot(symbol, 0, "starting"))
+        scheduler.request(DueSnapshot(symbol, 0, "starting"))
     asked: list[str] = []
     for now_s in range(30):
-        asked += names(desk.due(now_s))
+        asked += names(scheduler.take_due(now_s))
     assert asked[:4] == ["A", "B", "C", "D"]
     assert asked.index("E") == 12
     assert asked.count("A") == 6
     assert asked.count("E") == 3
 
 
-def asked_for(desk: SnapshotScheduler, seconds: int) -> list[str]:
-    return [name for now_s in range(seconds) for name in names(desk.due(now_s))]
+def asked_for(scheduler: SnapshotScheduler, seconds: int) -> list[str]:
+    return [name for now_s in range(seconds) for name in names(scheduler.take_due(now_s))]
 
 
 def test_an_audit_that_is_not_answered_is_given_up_and_the_others_come() -> None:
-    desk = a_desk()
+    scheduler = a_scheduler()
     for symbol in "ABC":
-        desk.want(DueSnapshot(symbol, 1, AUDIT))
-    assert asked_for(desk, 100) == ["A"] * 3 + ["B"] * 3 + ["C"] * 3
-    assert len(desk) == 0
+        scheduler.request(DueSnapshot(symbol, 1, AUDIT))
+    assert asked_for(scheduler, 100) == ["A"] * 3 + ["B"] * 3 + ["C"] * 3
+    assert len(scheduler) == 0
 
 
 def test_books_that_are_never_served_do_not_stop_audits() -> None:
-    desk = a_desk()
+    scheduler = a_scheduler()
     for number in range(MOST_OUTSTANDING + 2):
-        desk.want(DueSnapshot(f"never {number}", 0, "starting"))
-    asked = asked_for(desk, 30)
+        scheduler.request(DueSnapshot(f"never {number}", 0, "starting"))
+    asked = asked_for(scheduler, 30)
     for symbol in "AB":
-        desk.want(DueSnapshot(symbol, 1, AUDIT))
-    asked = [name for now_s in range(30, 200) for name in names(desk.due(now_s))]
+        scheduler.request(DueSnapshot(symbol, 1, AUDIT))
+    asked = [name for now_s in range(30, 200) for name in names(scheduler.take_due(now_s))]
     assert (asked.count("A"), asked.count("B")) == (3, 3)
     assert asked.count("never 0") > 10
 
 
 def test_a_book_that_breaks_while_it_waits_for_an_audit_is_asked_for_at_once() -> None:
-    desk = a_desk()
+    scheduler = a_scheduler()
     for reason in (AUDIT, RANGE):
-        desk.want(DueSnapshot("A", 1, reason))
-        assert desk.due(10) == [DueSnapshot("A", 1, reason)]
-        desk.want(DueSnapshot("A", 2, "gap"))
-        assert desk.due(10.1) == [DueSnapshot("A", 2, "gap")]
-        desk.settle("A")
+        scheduler.request(DueSnapshot("A", 1, reason))
+        assert scheduler.take_due(10) == [DueSnapshot("A", 1, reason)]
+        scheduler.request(DueSnapshot("A", 2, "gap"))
+        assert scheduler.take_due(10.1) == [DueSnapshot("A", 2, "gap")]
+        scheduler.settle("A")
 
 
 def test_an_audit_waits_until_nobody_waits_for_a_book() -> None:
-    desk = a_desk(A=9, B=9)
-    desk.want(DueSnapshot("A", 1, AUDIT))
-    desk.want(DueSnapshot("B", 1, AUDIT))
-    desk.want(DueSnapshot("C", 1, "gap"))
-    assert names(desk.due(0)) == ["C"]
-    desk.settle("C")
-    assert names(desk.due(0)) == ["A"]
-    assert names(desk.due(1)) == []
-    desk.want(DueSnapshot("C", 5, "gap"))
-    assert names(desk.due(1)) == ["C"]
-    desk.settle("C")
-    desk.settle("A")
-    assert names(desk.due(2)) == ["B"]
+    scheduler = a_scheduler(A=9, B=9)
+    scheduler.request(DueSnapshot("A", 1, AUDIT))
+    scheduler.request(DueSnapshot("B", 1, AUDIT))
+    scheduler.request(DueSnapshot("C", 1, "gap"))
+    assert names(scheduler.take_due(0)) == ["C"]
+    scheduler.settle("C")
+    assert names(scheduler.take_due(0)) == ["A"]
+    assert names(scheduler.take_due(1)) == []
+    scheduler.request(DueSnapshot("C", 5, "gap"))
+    assert names(scheduler.take_due(1)) == ["C"]
+    scheduler.settle("C")
+    scheduler.settle("A")
+    assert names(scheduler.take_due(2)) == ["B"]

@@ -134,12 +134,12 @@ def test_a_wrong_level_beyond_the_trusted_range_is_a_difference() -> None:
 
 def test_a_top_is_compared_with_the_quote_of_the_same_id_whichever_comes_first() -> None:
     tops, kept = TopComparison(), Kept()
-    assert tops.quote(quote(100, bid="99.0x1", ask="101x1.0")) is None
-    assert tops.book(kept.book) is None
+    assert tops.take_quote(quote(100, bid="99.0x1", ask="101x1.0")) is None
+    assert tops.take_book(kept.book) is None
     kept.update("100>110", bids="99x4")
-    assert tops.book(kept.book) is None
-    assert tops.quote(quote(105, bid="99x3", ask="101x1")) is None
-    assert tops.quote(quote(110, bid="99x3", ask="101x1")) == TopDifference(
+    assert tops.take_book(kept.book) is None
+    assert tops.take_quote(quote(105, bid="99x3", ask="101x1")) is None
+    assert tops.take_quote(quote(110, bid="99x3", ask="101x1")) == TopDifference(
         110, Top(("99", "4"), ("101", "1")), Top(("99", "3"), ("101", "1"))
     )
     assert tops.compared == 2
@@ -147,22 +147,22 @@ def test_a_top_is_compared_with_the_quote_of_the_same_id_whichever_comes_first()
 
 def test_an_empty_side_equals_a_quote_without_quantity() -> None:
     tops, kept = TopComparison(), Kept(bids="")
-    tops.book(kept.book)
-    assert tops.quote(quote(100, bid="0.0x0.00", ask="101x1")) is None
-    assert tops.quote(quote(100, bid="99.0x1", ask="101x1")) is not None
+    tops.take_book(kept.book)
+    assert tops.take_quote(quote(100, bid="0.0x0.00", ask="101x1")) is None
+    assert tops.take_quote(quote(100, bid="99.0x1", ask="101x1")) is not None
 
 
 def test_a_comparison_forgets_what_has_no_partner() -> None:
     tops, kept = TopComparison(), Kept()
-    tops.quote(quote(100, bid="1x1", ask="2x1"))
+    tops.take_quote(quote(100, bid="1x1", ask="2x1"))
     for other in range(1000, 1300):
-        tops.quote(quote(other, bid="1x1", ask="2x1"))
-    assert tops.book(kept.book) is None
+        tops.take_quote(quote(other, bid="1x1", ask="2x1"))
+    assert tops.take_book(kept.book) is None
     assert tops.compared == 0
 
 
 @pytest.mark.parametrize(("bid", "ask"), [("98x1", "101x1"), ("99x2", "101x1"), ("99x1", "102x1"), ("99x1", "101x2")])
 def test_price_and_quantity_of_both_sides_of_a_top_are_compared(bid: str, ask: str) -> None:
     tops, kept = TopComparison(), Kept()
-    tops.book(kept.book)
-    assert tops.quote(quote(100, bid=bid, ask=ask)) is not None
+    tops.take_book(kept.book)
+    assert tops.take_quote(quote(100, bid=bid, ask=ask)) is not None
