@@ -33,11 +33,11 @@ class Limit:
 
 LIMITS: dict[str, Limit] = {
     "siblings in the fullest folder": Limit(aimed=14, reached=16),
-    "modules above 300 lines": Limit(aimed=3, reached=8),
+    "modules above 300 lines": Limit(aimed=3, reached=7),
     "class names with several meanings": Limit(aimed=5, reached=0),
-    "docstrings that begin as a question": Limit(aimed=0, reached=239),
-    "public docstrings below five words": Limit(aimed=0, reached=74),
-    "explanation lines per 100 code lines": Limit(aimed=25, reached=18.7, more_is_better=True),
+    "docstrings that begin as a question": Limit(aimed=0, reached=205),
+    "public docstrings below five words": Limit(aimed=0, reached=61),
+    "explanation lines per 100 code lines": Limit(aimed=25, reached=19.5, more_is_better=True),
     "code lines": Limit(aimed=18_500, reached=20_800),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=0),
