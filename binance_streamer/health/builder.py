@@ -13,7 +13,7 @@ from binance_streamer.health.judge import (
     processes,
 )
 from binance_streamer.health.snapshot import Clock, ProcessSnapshot, Snapshot, StreamSnapshot, SymbolSnapshot, Weight
-from binance_streamer.health.stream_states import recorded_stream, stream_state, trading_status
+from binance_streamer.health.stream_states import raw_reasons, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.statuses import (
     IngestStatus,
     JournalStatus,
@@ -23,6 +23,9 @@ from binance_streamer.wire.statuses import (
     StreamStatus,
     WriterStatus,
 )
+
+_NO_REST = RestStatus(producer="rest", epoch=0, recv_ns=0)
+"""In the place of a REST process that is not heard: nothing is known."""
 
 
 def build(  # noqa: PLR0913 (all that a recorder says)
@@ -36,7 +39,8 @@ def build(  # noqa: PLR0913 (all that a recorder says)
 ) -> Snapshot:
     """Build the snapshot of now. `received` is by process name, `now_s` by the clock of its `at_s`, `now_ms` by UTC."""
     present = {name: one.status for name, one in received.items() if is_present(one, now_s)}
-    writer, rest = present.get("writer"), present.get("rest")
+    writer, rest = present.get("writer"), present.get("rest", _NO_REST)
+    rest = rest if isinstance(rest, RestStatus) else _NO_REST
     journals = [status.journal for status in present.values() if status.journal is not None]
     return Snapshot(
         time_ms=now_ms,
@@ -51,8 +55,8 @@ def build(  # noqa: PLR0913 (all that a recorder says)
         backlog_s=max((journal.unacknowledged_s for journal in journals), default=0.0),
         data_directory=config.storage.output_directory,
         disk=disk_of(writer) if isinstance(writer, WriterStatus) else None,
-        clock=_clock(rest),
-        weight=_weight(rest),
+        clock=Clock(offset_ms=rest.clock_offset_ms, error_ms=rest.clock_error_ms),
+        weight=Weight(used=rest.used_weight, limit=rest.weight_limit, stand_down_s=rest.stand_down_s),
     )
 
 
@@ -67,17 +71,18 @@ def _symbol(symbol: SymbolConfig, present: Mapping[str, Status], gaps: GapSummar
         status=trading,
         gaps=gaps.by_symbol.get(name, GapTotals()),
         streams=tuple(
-            _stream(one, ingest, trading, gaps.by_stream.get((name, one.name), GapTotals()), now_ms=now_ms)
+            _stream(one, ingest, present, gaps.by_stream.get((name, one.name), GapTotals()), now_ms=now_ms)
             for one in recorded
         ),
     )
 
 
 def _stream(
-    stream: Stream, ingest: IngestStatus | None, trading: str, gaps: GapTotals, *, now_ms: int
+    stream: Stream, ingest: IngestStatus | None, present: Mapping[str, Status], gaps: GapTotals, *, now_ms: int
 ) -> StreamSnapshot:
     status = ingest.streams.get(stream.name, StreamStatus()) if ingest else StreamStatus()
-    found = stream_state(stream, ingest, trading) if ingest else None
+    writer = present.get("writer")
+    found = stream_state(stream, ingest, trading_status(stream.symbol, present), writer=writer) if ingest else None
     last_ns = status.last_recv_ns
     return StreamSnapshot(
         stream=suffix_of(stream.name),
@@ -86,7 +91,7 @@ def _stream(
         rate=status.rate,
         messages=status.rows,
         received=status.messages,
-        raw=status.raw,
+        raw=max(status.raw, sum(raw_reasons(stream.name, writer).values())),
         last_id=status.last_id,
         age_s=None if last_ns is None else max(0.0, round(now_ms / 1000 - last_ns / 1e9, 3)),
         latency_ms=None if status.latency_ms is None else round(status.latency_ms, 3),
@@ -136,15 +141,3 @@ def _detail(config: Config, status: Status) -> str:
     if isinstance(status, OrderbookStatus):
         return f"{sum(book.valid for book in status.books.values())} of {len(status.books)} books valid"
     return ""
-
-
-def _clock(rest: Status | None) -> Clock:
-    return (
-        Clock(offset_ms=rest.clock_offset_ms, error_ms=rest.clock_error_ms) if isinstance(rest, RestStatus) else Clock()
-    )
-
-
-def _weight(rest: Status | None) -> Weight:
-    if not isinstance(rest, RestStatus):
-        return Weight()
-    return Weight(used=rest.used_weight, limit=rest.weight_limit, stand_down_s=rest.stand_down_s)

@@ -4,14 +4,24 @@ A *failure* means that something configured is not being recorded, or that nobod
 costs no recorded message so far: a ban of REST, a clock that is off, a disk that will be full in days.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from binance_streamer.config.schema import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
-from binance_streamer.exchange.streams import suffix_of
-from binance_streamer.health.stream_states import TRADING, UNLISTED, recorded_stream, stream_state, trading_status
+from binance_streamer.exchange.streams import stream_of, suffix_of
+from binance_streamer.health.stream_states import (
+    FALLBACK,
+    TRADING,
+    UNLISTED,
+    raw_reasons,
+    raw_text,
+    recorded_stream,
+    stream_state,
+    trading_status,
+)
 from binance_streamer.wire.statuses import (
     RECORDING,
     IngestStatus,
@@ -96,6 +106,7 @@ def judge(config: Config, told: Mapping[str, ReceivedStatus], now_s: float) -> H
             problems += _journal_problems(config.alerts, name, status.journal)
     for symbol in config.symbols:
         problems += symbol_problems(symbol, present)
+    problems += _other_raw_problems(config, present.get("writer"))
     problems += _writer_problems(config.alerts, present.get("writer"))
     problems += _rest_problems(config.alerts, present.get("rest"))
     problems += _book_problems(config, present)
@@ -125,16 +136,36 @@ def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iter
     for configured in streams_of(symbol):
         stream = recorded_stream(configured, ingest)
         what = f"{symbol.symbol} {suffix_of(configured.name)}"
-        found = stream_state(stream, ingest, trading)
+        found = stream_state(stream, ingest, trading, writer=present.get("writer"))
         if found.why:
             yield Problem("recording", "failure", what, found.why, found.since_ms)
             continue
+        if reasons := raw_reasons(stream.name, present.get("writer")):
+            yield Problem("recording", "warning", what, _raw(reasons))
         if stream != configured:
             yield Problem(
                 "recording", "warning", what, f"never delivered; {suffix_of(stream.name)} is recorded instead"
             )
         if stream.name in ingest.suspicious:
             yield Problem("recording", "warning", what, "silent for very long while the order book moves")
+
+
+def _raw(reasons: Mapping[str, int]) -> str:
+    return f"{sum(reasons.values())} messages could not be read ({raw_text(reasons)}); raw_… keeps them as they came"
+
+
+def _other_raw_problems(config: Config, writer: Status | None) -> Iterator[Problem]:
+    """Raw rows of no configured stream; their names come off the wire, so that all of them are one problem."""
+    if not isinstance(writer, WriterStatus):
+        return
+    known = {stream.name for symbol in config.symbols for stream in streams_of(symbol)}
+    known |= {stream_of(symbol.symbol, FALLBACK).name for symbol in config.symbols}
+    reasons: Counter[str] = Counter()
+    for name, counts in writer.raw.items():
+        if name not in known:
+            reasons.update(counts)
+    if reasons:
+        yield Problem("recording", "warning", "other raw rows", _raw(reasons))
 
 
 def _unlisted(nearest: Sequence[str]) -> str:

@@ -17,7 +17,8 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 class StreamSnapshot(_Part, frozen=True):
     """A configured stream, or the one that is recorded in its place. `why` is empty where it counts as recorded.
 
-    `messages` are rows, each message once; `received` counts the copies of redundant connections, and raw rows, too.
+    `messages` are rows, each message once; `received` counts the copies of redundant connections, too.
+    `raw` are messages that could not be read, and are kept as they came.
     """
 
     stream: str

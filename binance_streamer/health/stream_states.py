@@ -10,6 +10,7 @@
 | `stale` | messages came, and the next is overdue | no |
 | `disconnected` | no connection of its route is open | no |
 | `missing` | its worker does not know it | no |
+| `unreadable` | messages come, and half of them or more cannot be read | no |
 | `blocked` | its worker cannot begin | no |
 | `unlisted` | the exchange does not list the symbol | no |
 """
@@ -25,6 +26,7 @@ from binance_streamer.wire.statuses import (
     RestStatus,
     Status,
     StreamStatus,
+    WriterStatus,
     is_blocked,
 )
 
@@ -33,7 +35,9 @@ UNLISTED = "UNLISTED"
 """Our word for a symbol that is not in the exchange's list: a wrong name, or a contract that has ended."""
 OFF_SESSION = "OFF SESSION"
 """Our word for a contract that is TRADING while the market that it follows is closed."""
-_UNDOCUMENTED, _FALLBACK = "depth@0ms", "depth@100ms"
+_START_S = 60.0
+"""Between the starts of processes that were started together, at most."""
+_UNDOCUMENTED, FALLBACK = "depth@0ms", "depth@100ms"
 
 
 class StreamState(NamedTuple):
@@ -62,12 +66,14 @@ def recorded_stream(configured: Stream, ingest: IngestStatus) -> Stream:
     """The stream that stands for the configured one: a worker falls back from a speed that the exchange never sent."""
     if configured.name in ingest.streams or not configured.name.endswith(f"@{_UNDOCUMENTED}"):
         return configured
-    fallback = stream_of(configured.symbol, _FALLBACK)
+    fallback = stream_of(configured.symbol, FALLBACK)
     return fallback if fallback.name in ingest.streams else configured
 
 
-def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamState:
+def stream_state(stream: Stream, ingest: IngestStatus, trading: str, *, writer: Status | None = None) -> StreamState:
     """Tell the state of a stream from its worker's status, and the exchange's status of its symbol.
+
+    With the writer's status it is also known whether rows could be formed of what came.
 
     A quiet stream is recorded while a connection of its route delivers and it is not overdue for its type; one that
     is never overdue (forceOrder) while a connection is open. While the market behind it is closed silence of any
@@ -82,7 +88,36 @@ def stream_state(stream: Stream, ingest: IngestStatus, trading: str) -> StreamSt
     status = ingest.streams.get(stream.name)
     if status is None:
         return StreamState("missing", "the worker does not record it: restart it after a change of the configuration")
+    if unreadable := _unreadable(stream.name, status, ingest, writer):
+        return StreamState("unreadable", unreadable)
     return _expected(stream, status, ingest, is_off_session=trading == OFF_SESSION)
+
+
+def raw_reasons(name: str, writer: Status | None) -> Mapping[str, int]:
+    """Count the rows of a stream that the writer kept raw in this run, by reason."""
+    return writer.raw.get(name, {}) if isinstance(writer, WriterStatus) else {}
+
+
+def raw_text(reasons: Mapping[str, int]) -> str:
+    """Write the three most frequent reasons of raw rows: `not JSON: 3, p is null: 1`."""
+    ordered = sorted(reasons.items(), key=lambda one: (-one[1], one[0]))[:3]
+    return ordered[0][0] if len(reasons) == 1 else ", ".join(f"{reason}: {count}" for reason, count in ordered)
+
+
+def _unreadable(name: str, status: StreamStatus, ingest: IngestStatus, writer: Status | None) -> str:
+    """Why a stream counts as unreadable; empty where most of it is read.
+
+    The worker counts what it cannot read itself; what the writer cannot make a row of is compared with the worker's
+    rows, as long as the writer has not counted for much longer than the worker.
+    """
+    reasons = raw_reasons(name, writer)
+    count = sum(reasons.values())
+    is_comparable = writer is not None and writer.up_s <= ingest.up_s + _START_S
+    is_all_raw = status.raw > 0 and not status.rows
+    if not is_all_raw and not (count and is_comparable and 2 * count >= status.rows):
+        return ""
+    why = f" ({raw_text(reasons)})" if reasons else ""
+    return f"{max(count, status.raw)} messages came that could not be read{why}; raw_… keeps them as they came"
 
 
 def _expected(stream: Stream, status: StreamStatus, ingest: IngestStatus, *, is_off_session: bool) -> StreamState:

@@ -84,6 +84,12 @@ def _streams(page: PageSnapshot) -> Iterator[Metric]:
     }
     for name, (text, field) in counters.items():
         yield counter(name, text, labels, [(key, getattr(stream, field)) for key, stream in streams])
+    yield counter(
+        "raw_rows",
+        "Messages that could not be read and are kept as they came, since the start of the writer",
+        labels,
+        [(key, one.raw) for key, one in streams],
+    )
     yield gauge("message_rate", "Messages a second, over 5 s", labels, [(key, one.rate) for key, one in streams])
     yield gauge("last_message_age_seconds", "Since the last one", labels, [(key, one.age_s) for key, one in streams])
     yield gauge(

@@ -445,3 +445,45 @@ def test_without_a_near_name_a_symbol_that_is_not_listed_is_a_failure_all_the_sa
 
 def test_a_symbol_that_is_listed_and_does_not_trade_is_none() -> None:
     assert health(rest={"state": "answered", "symbols": {"BTCUSDT": "SETTLING"}}, ingest=ingest(connections=[])).healthy
+
+
+def with_raw_rows(by_stream: dict[str, dict[str, int]], *, writer_up_s: float = 3600.0, **fields: Any) -> Health:
+    whole = ingest()
+    whole["streams"]["btcusdt@aggTrade"] = stream(patience_s=300.0, **fields)
+    return health(writer={"state": "recording", "raw": by_stream, "up_s": writer_up_s}, ingest=whole)
+
+
+def test_a_stream_whose_messages_the_worker_cannot_read_is_unreadable_and_not_waiting() -> None:
+    raw = {"btcusdt@aggTrade": {"unreadable event": 12}}
+    found = with_raw_rows(raw, messages=12, rows=0, raw=12, state="waiting", last_recv_ns=None)
+    assert essence(only(found)) == ("recording", "failure", "BTCUSDT aggTrade")
+    assert (
+        only(found).why == "12 messages came that could not be read (unreadable event); raw_… keeps them as they came"
+    )
+
+
+def test_a_stream_whose_rows_the_writer_cannot_form_is_unreadable_and_not_live() -> None:
+    found = with_raw_rows({"btcusdt@aggTrade": {"ap is null": 90, "p is null": 8}}, messages=100, rows=100)
+    assert essence(only(found)) == ("recording", "failure", "BTCUSDT aggTrade")
+    assert only(found).why.startswith("98 messages came that could not be read (ap is null: 90, p is null: 8)")
+
+
+def test_a_few_raw_rows_of_a_stream_are_a_warning() -> None:
+    found = with_raw_rows({"btcusdt@aggTrade": {"not JSON": 3}}, messages=100, rows=100)
+    assert essence(only(found)) == ("recording", "warning", "BTCUSDT aggTrade")
+    assert only(found).why == "3 messages could not be read (not JSON); raw_… keeps them as they came"
+
+
+def test_raw_rows_of_before_the_worker_s_start_say_nothing_of_its_messages() -> None:
+    raw = {"btcusdt@aggTrade": {"not JSON": 300}}
+    found = with_raw_rows(raw, writer_up_s=90_000.0, messages=100, rows=100)
+    assert essence(only(found))[:2] == ("recording", "warning")
+
+
+def test_raw_rows_of_no_configured_stream_are_one_warning() -> None:
+    found = with_raw_rows({"rest": {"not JSON": 2}, "btcusdt@made_up": {"unknown stream": 5}}, rows=9)
+    assert essence(only(found)) == ("recording", "warning", "other raw rows")
+    assert (
+        only(found).why
+        == "7 messages could not be read (unknown stream: 5, not JSON: 2); raw_… keeps them as they came"
+    )
