@@ -14,15 +14,8 @@ from binance_streamer.health.judge import (
 )
 from binance_streamer.health.snapshot import Clock, ProcessSnapshot, Snapshot, StreamSnapshot, SymbolSnapshot, Weight
 from binance_streamer.health.stream_states import raw_reasons, recorded_stream, stream_state, trading_status
-from binance_streamer.wire.statuses import (
-    IngestStatus,
-    JournalStatus,
-    OrderbookStatus,
-    RestStatus,
-    Status,
-    StreamStatus,
-    WriterStatus,
-)
+from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
+from binance_streamer.wire.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, WriterStatus
 
 _NO_REST = RestStatus(producer="rest", epoch=0, recv_ns=0)
 """In the place of a REST process that is not heard: nothing is known."""

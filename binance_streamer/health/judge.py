@@ -22,16 +22,8 @@ from binance_streamer.health.stream_states import (
     stream_state,
     trading_status,
 )
-from binance_streamer.wire.statuses import (
-    RECORDING,
-    IngestStatus,
-    JournalStatus,
-    OrderbookStatus,
-    RestStatus,
-    Status,
-    WriterStatus,
-    is_blocked,
-)
+from binance_streamer.wire.status_parts import RECORDING, JournalStatus
+from binance_streamer.wire.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, WriterStatus, is_blocked
 
 SILENT_S = 10.0
 """A process that has said nothing for so long does not run, stands still, or does not reach the bus."""

@@ -19,16 +19,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from binance_streamer.exchange.streams import Stream, stream_of
-from binance_streamer.wire.statuses import (
-    BLOCKED,
-    ConnectionStatus,
-    IngestStatus,
-    RestStatus,
-    Status,
-    StreamStatus,
-    WriterStatus,
-    is_blocked,
-)
+from binance_streamer.wire.status_parts import ConnectionStatus, StreamStatus
+from binance_streamer.wire.statuses import BLOCKED, IngestStatus, RestStatus, Status, WriterStatus, is_blocked
 
 TRADING = "TRADING"
 UNLISTED = "UNLISTED"

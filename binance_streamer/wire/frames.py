@@ -106,11 +106,7 @@ def encode_frame(stream_type: str, data: Mapping[str, Any]) -> bytes:
     check_data(stream_type, data)
     try:
         packed: bytes = msgpack.packb((stream_type, data))
-    except (
-        TypeError,
-        ValueError,
-        OverflowError,
-    ) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"frame {stream_type!r}: expected plain msgpack values, got {error}") from error
     return packed
 
@@ -223,10 +219,7 @@ def _position(value: object, what: str) -> Position | None:
 def _unpack(packed: bytes, what: str) -> object:
     try:
         value: object = msgpack.unpackb(packed, strict_map_key=True)
-    except (
-        ValueError,
-        TypeError,
-    ) as error:  # FormatError, StackError, ExtraData and UnicodeDecodeError are ValueErrors
+    except (ValueError, TypeError) as error:  # FormatError, StackError, ExtraData and UnicodeDecodeError: ValueErrors
         raise WireError(f"{what}: expected one msgpack value, got {packed[:40]!r} ({error})") from error
     return value
 

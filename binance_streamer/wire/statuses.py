@@ -1,110 +1,52 @@
-"""Status messages as typed structs. What a process does not say has a default; what it says wrongly is an error.
+"""Status messages: one struct for each process, built by the process itself and read by everybody else.
 
-The fields are explained in docs/operations.md, "What a process says of itself".
+Every process publishes its struct once a second under `status.<process>.`; docs/operations.md, "What a process says of
+itself", explains the fields. A field that is absent has its default, so that a reader understands an older producer.
+A field of the wrong type is an error. Counts are those of the current run of the process.
 """
 
 from typing import Any
 
 import msgspec
 
-from binance_streamer.wire.frames import WireError
+from binance_streamer.wire.frames import WIRE_VERSION, WireError
+from binance_streamer.wire.status_parts import (
+    BookStatus,
+    ConnectionStatus,
+    JournalStatus,
+    StreamStatus,
+    WebhookStatus,
+    WrittenStatus,
+)
 
-RECORDING = "recording"
 BLOCKED = "blocked: "
-"""Begins the state of a process that cannot begin; the reason follows."""
+"""The state of a process that cannot begin starts with this; the reason follows."""
 
 
-class _StatusPart(msgspec.Struct, frozen=True, kw_only=True):
-    pass
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields that all status messages share.
 
+    `StatusPublisher` fills in those from `producer` to `cpu_s`.
+    """
 
-class StreamStatus(_StatusPart, frozen=True):
-    """One stream of an ingest worker; None where it does not know."""
-
-    messages: int = 0
-    rate: float = 0.0
-    rows: int = 0
-    last_id: int | None = None
-    gaps: int = 0
-    repeats: int = 0
-    raw: int = 0
-    latency_ms: float | None = None
-    last_recv_ns: int | None = None
-    state: str = ""
-    silent_s: float | None = None
-    patience_s: float = 0.0
-
-
-class ConnectionStatus(_StatusPart, frozen=True):
-    """One connection of an ingest worker."""
-
-    connection: int
-    route: str
-    ordinal: int = 0
-    state: str = ""
-    age_s: float = 0.0
-    messages: int = 0
-    first_arrivals: float = 0.0
-    lag_ms: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the handshake is done; TCP ends a dead connection within half a minute."""
-        return self.state in ("open", "delivering", "stalled", "late")
-
-    @property
-    def is_delivering(self) -> bool:
-        """Whether anything has come over it; one that has stalled brings other streams, or did."""
-        return self.state in ("delivering", "stalled", "late")
-
-
-class JournalStatus(_StatusPart, frozen=True):
-    """The journal of a producer."""
-
-    state: str = RECORDING
-    appended: int = 0
-    not_journalled: int = 0
-    refused_frames: int = 0
-    journal_bytes: int = 0
-    unacknowledged_bytes: int = 0
-    unacknowledged_s: float = 0.0
-    damaged_bytes: int = 0
-    next_position: int = 0
-    durable: tuple[int, int] | None = None
-    syncs: int = 0
-    sync_s: float = 0.0
-    longest_write_s: float = 0.0
-    longest_sync_s: float = 0.0
-    disk_free_bytes: int | None = None
-    disk_total_bytes: int | None = None
-
-
-class BookStatus(_StatusPart, frozen=True):
-    """One symbol of the order book service."""
-
-    valid: bool = False
-    valid_since_ns: int | None = None
-    state: str = ""
-    reason: str = ""
-    resyncs: int = 0
-    audits_passed: int = 0
-    audits_failed: int = 0
-
-
-class Status(_StatusPart, frozen=True):
-    """What every process says of itself."""
-
-    producer: str
-    epoch: int
-    recv_ns: int
+    producer: str = ""
+    epoch: int = 0
+    recv_ns: int = 0
+    """When the message was made, in nanoseconds since 1970 UTC."""
+    seq: int = 0
+    wire_version: int = WIRE_VERSION
     pid: int = 0
     started_ns: int = 0
     up_s: float = 0.0
     """Since its start, by a monotonic clock."""
     rss_bytes: int = 0
     cpu_s: float = 0.0
+    """CPU time since the start, user and system."""
     state: str = ""
     journal: JournalStatus | None = None
+    """None for processes that have no journal: bus, writer and monitor."""
+    cut: dict[str, int] = {}
+    """Maps that were too large to send whole, with the number of their entries."""
 
 
 def is_blocked(status: Status) -> bool:
@@ -112,79 +54,120 @@ def is_blocked(status: Status) -> bool:
     return status.state.startswith(BLOCKED)
 
 
-class IngestStatus(Status, frozen=True):
-    """A worker's."""
+class IngestStatus(Status, frozen=True, kw_only=True):
+    """The status of an ingest worker: its streams by exchange name, its connections, and what fails."""
 
     streams: dict[str, StreamStatus] = {}
     connections: tuple[ConnectionStatus, ...] = ()
     failing: dict[str, str] = {}
+    """By route: why the last attempt to connect failed. Empty when all is well."""
     suspicious: tuple[str, ...] = ()
     attempts_exhausted: bool = False
     opened: dict[str, int] = {}
     lost: dict[str, int] = {}
     queued_bytes: int = 0
     raw: dict[str, int] = {}
+    bus_refused: int = 0
     snapshot_wanted: int | None = None
+    """The least `last_update_id` of the depth snapshot that is being asked for; None when none is."""
     is_trading: bool = True
     is_off_session: bool = False
 
 
-class WrittenStatus(_StatusPart, frozen=True):
-    """What the writer has of one producer, in its newest epoch."""
-
-    next_received: int = 0
-    next_durable: int = 0
-    refused: int = 0
-
-
-class WriterStatus(Status, frozen=True):
-    """The writer's."""
+class WriterStatus(Status, frozen=True, kw_only=True):
+    """The status of the writer: rows, commits, producers by name, and room on the data disk."""
 
     rows: int = 0
     bytes: int = 0
     gaps: int = 0
+    streams: dict[str, int] = {}
+    """Rows of each file series."""
+    refused: dict[str, int] = {}
+    raw: dict[str, dict[str, int]] = {}
+    """Rows in `raw` files: by stream (`btcusdt@aggTrade`), then by reason."""
+    new_keys: dict[str, tuple[str, ...]] = {}
+    """Keys of messages that are no column, by file series."""
     commits: int = 0
     commit_s: float = 0.0
     longest_commit_s: float = 0.0
     producers: dict[str, WrittenStatus] = {}
-    raw: dict[str, dict[str, int]] = {}
-    """Rows in `raw` files since its start: by stream (`btcusdt@aggTrade`), then by reason."""
+    writer_id: str | None = None
+    """None while the writer is not recording."""
+    subscription_bytes: int = 0
+    subscribers_cut: int = 0
     disk_free_bytes: int | None = None
     disk_total_bytes: int | None = None
 
 
-class RestStatus(Status, frozen=True):
-    """The REST process's."""
+class RestStatus(Status, frozen=True, kw_only=True):
+    """The status of the REST process: its requests and their weight, both clocks, and the exchange's symbols."""
 
     fault: str = ""
     stand_down_s: float = 0.0
     used_weight: int = 0
     weight_limit: int = 0
     answers: dict[str, int] = {}
+    """Numbers of answers by HTTP status code."""
     snapshots: int = 0
+    repair_pages: int = 0
+    repair_refusals: int = 0
+    requests: int = 0
+    refused_requests: int = 0
     waiting: int = 0
+    repairs_waiting: int = 0
+    snapshot_interval_s: float = 0.0
     clock_offset_ms: float | None = None
+    """Exchange clock minus ours; None before the first measurement."""
     clock_error_ms: float | None = None
+    clock_measured_ns: int | None = None
     clock_steps: int = 0
+    clock_step_ms: float | None = None
+    clock_step_ns: int | None = None
     symbols: dict[str, str] = {}
+    """Trading status of each configured symbol at the exchange."""
     unlisted: dict[str, tuple[str, ...]] = {}
     """Configured symbols that the exchange does not list, each with the listed names most like it."""
     off_session: tuple[str, ...] = ()
+    save_fault: str = ""
 
 
-class BusStatus(Status, frozen=True):
-    """The bus's."""
+class BusStatus(Status, frozen=True, kw_only=True):
+    """The status of the bus: what it forwards, and what subscribers make it keep."""
 
     messages_in: int = 0
     bytes_in: int = 0
     messages_out: int = 0
     bytes_out: int = 0
+    subscription_bytes: int = 0
+    subscribers_cut: int = 0
 
 
-class OrderbookStatus(Status, frozen=True):
-    """The order book service's."""
+class OrderbookStatus(Status, frozen=True, kw_only=True):
+    """The status of the order book service: its books by symbol, and totals over all of them."""
 
     books: dict[str, BookStatus] = {}
+    valid: int = 0
+    updates: int = 0
+    resyncs: int = 0
+    buffered: int = 0
+    audits_passed: int = 0
+    audits_failed: int = 0
+    audits_skipped: int = 0
+    tops_compared: int = 0
+    wanted_snapshots: int = 0
+    requests: int = 0
+    missed: int = 0
+    restarts: int = 0
+    refused: int = 0
+    questions: int = 0
+    refused_questions: int = 0
+
+
+class MonitorStatus(Status, frozen=True, kw_only=True):
+    """The status of the monitor: its page, messages it could not read, and its webhooks."""
+
+    refused: int = 0
+    alerts: tuple[WebhookStatus, ...] = ()
 
 
 _BY_PRODUCER: dict[str, type[Status]] = {
@@ -192,11 +175,22 @@ _BY_PRODUCER: dict[str, type[Status]] = {
     "writer": WriterStatus,
     "rest": RestStatus,
     "orderbook": OrderbookStatus,
+    "monitor": MonitorStatus,
 }
 
 
+def status_data(status: Status) -> dict[str, Any]:
+    """Return the `data` of a status frame: the fields of the struct, and the keys that every frame has."""
+    data: dict[str, Any] = msgspec.to_builtins(status)
+    return {"symbol": status.producer, "stream": "status", "source": "local", **data}
+
+
 def read_status(data: dict[str, Any]) -> Status:
-    """The status in a frame's data; `WireError` where a field is not what it should be."""
+    """Return the struct of the process that `data["producer"]` names, the plain `Status` for an unknown process.
+
+    `data` is the second member of a status frame, as `decode_frame` returns it. Raises `WireError` when a field is not
+    of its type.
+    """
     producer = data["producer"]
     shape = IngestStatus if producer.startswith("ingest-") else _BY_PRODUCER.get(producer, Status)
     try:

@@ -7,9 +7,11 @@ import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 
+import msgspec
 import zmq
 
 from binance_streamer.transport.sockets import bus_intake, bus_pub, bus_xpub, steering_pair
+from binance_streamer.wire.statuses import BusStatus
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s
 from services.runtime.lock import endpoint_lock_path, wait_for_lock
@@ -122,7 +124,8 @@ def _tell_until_stopped(shell: Shell, proxy: _Proxy) -> None:
         while not shell.stop.wait(_SLICE_S):
             proxy.end_slice()
             if status.due(monotonic_s()):
-                status.publish({"state": "forwarding", **proxy.counts, **proxy.subscriptions.status()})
+                counts = {**proxy.counts, **proxy.subscriptions.status()}
+                status.publish(msgspec.structs.replace(BusStatus(state="forwarding"), **counts))
                 bound.end_if_lost()
     finally:
         pub.close(linger=0)

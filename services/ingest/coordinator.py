@@ -10,11 +10,14 @@ others go on with the stream, `late` where it brings copies too late to be told 
 """
 
 import logging
-from typing import Any
+
+import msgspec
 
 from binance_streamer.config.schema import Config
 from binance_streamer.exchange.stream_types import ROUTES
 from binance_streamer.exchange.streams import Stream, stream_of
+from binance_streamer.wire.status_parts import ConnectionStatus
+from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections import pool
 from services.ingest.connections.dialler import DialTarget, target_of
 from services.ingest.connections.events import Delivered, Ended, Failed, HandedOver, Opened, ReaderEvent
@@ -87,17 +90,21 @@ class Coordinator:
         self._replace_announced()
         self.network.tick(now_s, lambda old, new: self._streams.has_taken_over(old, new, now_s))
 
-    def status(self, now_s: float) -> dict[str, Any]:
+    def status(self, now_s: float) -> IngestStatus:
         """Return the part of the status message that speaks of connections."""
         status = self.network.status(now_s)
-        for one in status["connections"]:
-            number, messages = one["connection"], one["messages"]
-            one["first_arrivals"] = self._streams.first_arrivals[number] / messages if messages else 0.0
-            one["lag_ms"] = self._streams.lag_ms.get(number)
-            kinds = [fault.kind for fault in self._faults if fault.connection == number]
-            if kinds:
-                one["state"] = min(kinds)  # late says more than stalled
-        return {**status, "suspicious": self._suspicious}
+        connections = tuple(self._compared(one) for one in status.connections)
+        return msgspec.structs.replace(status, connections=connections, suspicious=tuple(self._suspicious))
+
+    def _compared(self, one: ConnectionStatus) -> ConnectionStatus:
+        """Return the status of a connection with what is only seen beside the others."""
+        kinds = [fault.kind for fault in self._faults if fault.connection == one.connection]
+        return msgspec.structs.replace(
+            one,
+            first_arrivals=self._streams.first_arrivals[one.connection] / one.messages if one.messages else 0.0,
+            lag_ms=self._streams.lag_ms.get(one.connection),
+            state=min(kinds, default=one.state),  # late says more than stalled
+        )
 
     def _streams_of(self, route: str) -> list[Stream]:
         return [one.stream for one in self._streams.recorders.values() if one.stream.route == route]

@@ -14,6 +14,8 @@ from binance_streamer.config.schema import SymbolConfig, streams_of
 from binance_streamer.exchange.messages import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
+from binance_streamer.wire.status_parts import StreamStatus
+from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections.events import ReaderEvent
 from services.ingest.connections.reader import Reader
 from services.ingest.coordinator import Coordinator
@@ -112,7 +114,7 @@ class IngestWorker:
             self._record(events, monotonic_s())
         self._streams.expire(math.inf)
         self._append()
-        self._status.publish(self._fields(monotonic_s()))  # what was lost in the last second is told, too
+        self._status.publish(self._status_at(monotonic_s()))  # what was lost in the last second is told, too
         if not self._producer.drain(_DRAIN_S):
             _log.warning("the writer is away: what it does not have yet is pushed at the next start")
 
@@ -155,7 +157,7 @@ class IngestWorker:
         self._ask_for_repairs(now_s)
         self._log_new_kinds()
         if self._status.due(now_s):
-            self._status.publish(self._fields(now_s))
+            self._status.publish(self._status_at(now_s))
 
     def _is_off_session(self) -> bool:
         return self._trading.is_off_session(wall_ns() // 1_000_000)
@@ -220,37 +222,37 @@ class IngestWorker:
             self._refused_kinds.add(kind)
             _log.warning("recorded raw kind=%s", kind)
 
-    def _fields(self, now_s: float) -> dict[str, Any]:
+    def _status_at(self, now_s: float) -> IngestStatus:
         wanted = self._snapshots.wanted
-        return {
-            "streams": {name: self._stream_status(name, one, now_s) for name, one in self._streams.recorders.items()},
-            **self._coordinator.status(now_s),
-            "is_trading": self._trading.is_trading(now_s),
-            "is_off_session": self._is_off_session(),
-            "raw": dict(self._streams.refused),
-            "bus_refused": self._bus_refused,
-            "snapshot_wanted": wanted.last_update_id if wanted else None,
-            "journal": self._producer.status(),
-        }
+        return msgspec.structs.replace(
+            self._coordinator.status(now_s),
+            streams={name: self._stream_status(name, one, now_s) for name, one in self._streams.recorders.items()},
+            is_trading=self._trading.is_trading(now_s),
+            is_off_session=self._is_off_session(),
+            raw=dict(self._streams.refused),
+            bus_refused=self._bus_refused,
+            snapshot_wanted=wanted.last_update_id if wanted else None,
+            journal=self._producer.status(),
+        )
 
-    def _stream_status(self, name: str, recorder: StreamRecorder, now_s: float) -> dict[str, Any]:
+    def _stream_status(self, name: str, recorder: StreamRecorder, now_s: float) -> StreamStatus:
         before, before_s = self._counted.get(name, (0, now_s))
         self._counted[name] = recorder.messages, now_s
         last = recorder.last
         event_time_ms = last.reading.event_time_ms if last else 0
-        return {
-            "messages": recorder.messages,
-            "rate": (recorder.messages - before) / (now_s - before_s) if now_s > before_s else 0.0,
-            "rows": recorder.rows,
-            "last_id": recorder.tracker.newest,
-            "gaps": recorder.gaps,
-            "open_gaps": len(recorder.open_gaps),
-            "repaired": recorder.repaired,
-            "repeats": recorder.repeats,
-            "raw": recorder.raw,
-            "latency_ms": last.recv_ns / 1e6 - event_time_ms if last and event_time_ms else None,
-            "last_recv_ns": last.recv_ns if last else None,
-            "state": self._coordinator.heard.state(name),
-            "silent_s": self._coordinator.heard.silent_s(name, now_s),
-            "patience_s": self._coordinator.heard.patience_s(name),
-        }
+        return StreamStatus(
+            messages=recorder.messages,
+            rate=(recorder.messages - before) / (now_s - before_s) if now_s > before_s else 0.0,
+            rows=recorder.rows,
+            last_id=recorder.tracker.newest,
+            gaps=recorder.gaps,
+            open_gaps=len(recorder.open_gaps),
+            repaired=recorder.repaired,
+            repeats=recorder.repeats,
+            raw=recorder.raw,
+            latency_ms=last.recv_ns / 1e6 - event_time_ms if last and event_time_ms else None,
+            last_recv_ns=last.recv_ns if last else None,
+            state=self._coordinator.heard.state(name),
+            silent_s=self._coordinator.heard.silent_s(name, now_s),
+            patience_s=self._coordinator.heard.patience_s(name),
+        )

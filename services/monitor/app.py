@@ -3,12 +3,13 @@
 import socket
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import zmq
 
 from binance_streamer.config.endpoints import host_and_port
 from binance_streamer.transport.sockets import bus_pub, bus_sub
+from binance_streamer.wire.status_parts import WebhookStatus
+from binance_streamer.wire.statuses import MonitorStatus
 from services.monitor.alerts.alerts import Alerts
 from services.monitor.alerts.memory import FILE, Memory
 from services.monitor.alerts.webhooks import Webhook
@@ -82,7 +83,7 @@ class _Monitor:
                 self._next_bind_s = now_s + _RETRY_S
                 self._serve()
             if self._status.due(now_s):
-                self._status.publish(self._fields())
+                self._status.publish(self._status_now())
 
     def close(self) -> None:
         """Let everybody go."""
@@ -93,12 +94,14 @@ class _Monitor:
         self._sub.close()
         self._pub.close(linger=0)
 
-    def _fields(self) -> dict[str, Any]:
-        return {
-            "state": self._state,
-            "refused": self._collector.observer.refused,
-            "alerts": [{"posted": one.posted, "failed": one.failed, "dropped": one.dropped} for one in self._webhooks],
-        }
+    def _status_now(self) -> MonitorStatus:
+        return MonitorStatus(
+            state=self._state,
+            refused=self._collector.observer.refused,
+            alerts=tuple(
+                WebhookStatus(posted=one.posted, failed=one.failed, dropped=one.dropped) for one in self._webhooks
+            ),
+        )
 
     def _receive(self, now_s: float) -> None:
         receive, take = self._sub.recv_multipart, self._collector.take

@@ -9,6 +9,7 @@ from typing import Any
 
 from binance_streamer.exchange.depth import Level
 from binance_streamer.wire.books import Query, QueryError
+from binance_streamer.wire.status_parts import BookStatus
 from services.orderbook.book.audit import Audit, Outcome
 from services.orderbook.keeper import Keeper
 from services.orderbook.snapshot_scheduler import DueSnapshot
@@ -106,25 +107,25 @@ def request_draft(wanted: DueSnapshot, recv_ns: int) -> Draft:
     return Draft("request", wanted.symbol, "", data)
 
 
-def status_of(keeper: Keeper) -> dict[str, Any]:
-    """One book in the status message."""
-    return {
-        "state": keeper.sequence.state.value,
-        "valid": keeper.is_valid,
-        "valid_since_ns": keeper.valid_since_ns,
-        "reason": keeper.sequence.reason,
-        "stream": keeper.stream,
-        "update_id": keeper.book.update_id if keeper.is_valid else None,
-        "levels": keeper.levels,
-        "updates": keeper.updates,
-        "resyncs": keeper.resyncs,
-        "missed": keeper.missed,
-        "buffered": keeper.sequence.buffered,
-        "audits_passed": keeper.audits[Outcome.PASSED],
-        "audits_failed": keeper.audits[Outcome.FAILED],
-        "audits_skipped": keeper.audits[Outcome.NOT_COMPARABLE],
-        "tops_compared": keeper.quotes.compared if keeper.quotes else 0,
-    }
+def status_of(keeper: Keeper) -> BookStatus:
+    """Return the part of the status message that is about one book."""
+    return BookStatus(
+        valid=keeper.is_valid,
+        valid_since_ns=keeper.valid_since_ns,
+        state=keeper.sequence.state.value,
+        reason=keeper.sequence.reason,
+        stream=keeper.stream,
+        update_id=keeper.book.update_id if keeper.is_valid else None,
+        levels=keeper.levels,
+        updates=keeper.updates,
+        resyncs=keeper.resyncs,
+        missed=keeper.missed,
+        buffered=keeper.sequence.buffered,
+        audits_passed=keeper.audits[Outcome.PASSED],
+        audits_failed=keeper.audits[Outcome.FAILED],
+        audits_skipped=keeper.audits[Outcome.NOT_COMPARABLE],
+        tops_compared=keeper.quotes.compared if keeper.quotes else 0,
+    )
 
 
 def unknown_symbol(query: Query, kept: list[str]) -> QueryError:

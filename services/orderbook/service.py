@@ -9,8 +9,9 @@ import math
 import time
 from collections.abc import Mapping
 from random import Random
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import msgspec
 import zmq
 
 from binance_streamer.config.schema import Config
@@ -18,6 +19,7 @@ from binance_streamer.exchange.depth import read_quote, read_snapshot, read_upda
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import WireError, encode_topic
+from binance_streamer.wire.statuses import OrderbookStatus
 from services.orderbook import messages
 from services.orderbook.inbox import Inbox
 from services.orderbook.keeper import SPEEDS, Keeper, Now
@@ -105,7 +107,7 @@ class Service:
             self._request_and_publish(now)
             self._producer.serve(now.s)
             if self._status.due(now.s):
-                self._status.publish(self._fields())
+                self._status.publish(self._status_now())
                 self._bound.end_if_lost()
             if self._sub in ready:
                 self._collect(now)
@@ -226,21 +228,20 @@ class Service:
             if self._scheduler.requested(keeper.symbol) is None:
                 self._scheduler.request(DueSnapshot(keeper.symbol, keeper.book.update_id, AUDIT))
 
-    def _fields(self) -> dict[str, Any]:
+    def _status_now(self) -> OrderbookStatus:
         books = {symbol: messages.status_of(keeper) for symbol, keeper in self._keepers.items()}
-        valid = sum(book["valid"] for book in books.values())
-        return {
-            "state": "synced" if valid == len(books) else "syncing",
-            "books": books,
-            "valid": valid,
-            **{key: sum(book[key] for book in books.values()) for key in _TOTALS},
-            "wanted_snapshots": len(self._scheduler),
-            **self._counts,
-            **self._queries.counts,
-            "missed": self._inbox.missed,
-            "restarts": self._inbox.restarts,
-            "journal": self._producer.status(),
-        }
+        valid = sum(book.valid for book in books.values())
+        totals = {key: sum(getattr(book, key) for book in books.values()) for key in _TOTALS}
+        status = OrderbookStatus(
+            state="synced" if valid == len(books) else "syncing",
+            books=books,
+            valid=valid,
+            wanted_snapshots=len(self._scheduler),
+            missed=self._inbox.missed,
+            restarts=self._inbox.restarts,
+            journal=self._producer.status(),
+        )
+        return msgspec.structs.replace(status, **totals, **self._counts, **self._queries.counts)
 
 
 def _topics(config: Config, keepers: Mapping[str, Keeper]) -> set[bytes]:

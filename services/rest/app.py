@@ -7,12 +7,13 @@ import math
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import zmq
 
 from binance_streamer.config.schema import Config, has_book
 from binance_streamer.transport.sockets import bus_pub, bus_sub
+from binance_streamer.wire.statuses import RestStatus
 from services.rest.answers import shown
 from services.rest.client import Client, RequestThread
 from services.rest.inbox import RequestInbox
@@ -106,7 +107,7 @@ class _RestProcess:
             self._producer.serve(now_s)
             self._parts.listing.publish_due(now_s)
             if self._status.due(now_s):
-                self._status.publish(self._fields(now_s))
+                self._status.publish(self._status_at(now_s))
 
     def _now(self) -> Moment:
         return Moment(monotonic_s(), self._parts.meter.exchange_ms(wall_ns()))
@@ -156,39 +157,34 @@ class _RestProcess:
     def _save(self) -> None:
         self._state.save(RestState(self._parts.pace.saved(monotonic_s()), self._parts.snapshots.taken_ms))
 
-    def _fields(self, now_s: float) -> dict[str, Any]:
+    def _status_at(self, now_s: float) -> RestStatus:
         scheduler, parts = self._scheduler, self._parts
-        return {
-            **parts.counts,
-            "requests": self._inbox.requests,
-            "refused_requests": self._inbox.refused_requests,
-            "state": scheduler.condition,
-            "fault": scheduler.fault,
-            "stand_down_s": scheduler.silent_s(now_s),
-            "used_weight": parts.pace.used(now_s),
-            "weight_limit": parts.pace.limit,
-            "answers": dict(scheduler.answers),
-            "waiting": len(parts.snapshots),
-            "repairs_waiting": len(parts.backfill),
-            "snapshot_interval_s": parts.snapshots.interval_s,
-            **self._clock_fields(),
-            "symbols": parts.listing.statuses(),
-            "unlisted": parts.listing.nearest_names(),
-            "off_session": parts.listing.off_session(self._now().exchange_ms),
-            "save_fault": self._state.fault,
-            "journal": self._producer.status(),
-        }
-
-    def _clock_fields(self) -> dict[str, Any]:
-        measured, step = self._parts.meter.newest, self._steps.newest
-        return {
-            "clock_offset_ms": self._parts.meter.offset_ms,
-            "clock_error_ms": measured and measured.best.error_ms,
-            "clock_measured_ns": measured and measured.best.recv_ns,
-            "clock_steps": self._steps.steps,
-            "clock_step_ms": step and step.step_ms,
-            "clock_step_ns": step and step.after_ns,
-        }
+        measured, step = parts.meter.newest, self._steps.newest
+        status = RestStatus(
+            state=scheduler.condition,
+            fault=scheduler.fault,
+            stand_down_s=scheduler.silent_s(now_s),
+            used_weight=parts.pace.used(now_s),
+            weight_limit=parts.pace.limit,
+            answers=dict(scheduler.answers),
+            requests=self._inbox.requests,
+            refused_requests=self._inbox.refused_requests,
+            waiting=len(parts.snapshots),
+            repairs_waiting=len(parts.backfill),
+            snapshot_interval_s=parts.snapshots.interval_s,
+            clock_offset_ms=parts.meter.offset_ms,
+            clock_error_ms=measured and measured.best.error_ms,
+            clock_measured_ns=measured and measured.best.recv_ns,
+            clock_steps=self._steps.steps,
+            clock_step_ms=step and step.step_ms,
+            clock_step_ns=step and step.after_ns,
+            symbols=parts.listing.statuses(),
+            unlisted={symbol: tuple(names) for symbol, names in parts.listing.nearest_names().items()},
+            off_session=tuple(parts.listing.off_session(self._now().exchange_ms)),
+            save_fault=self._state.fault,
+            journal=self._producer.status(),
+        )
+        return msgspec.structs.replace(status, **parts.counts)
 
 
 def _parts(config: Config, producer: Producer) -> Parts:

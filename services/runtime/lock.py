@@ -14,7 +14,7 @@ from typing import Self
 import zmq
 
 from binance_streamer.transport.sockets import bus_pub
-from binance_streamer.wire.statuses import BLOCKED
+from binance_streamer.wire.statuses import BLOCKED, Status
 from services.runtime.clock import monotonic_s
 from services.runtime.process import Shell
 from services.runtime.status import StatusPublisher
@@ -82,7 +82,7 @@ class Blockage:
             self._pub = bus_pub(self._shell.context, self._shell.config.endpoints.bus_publish)
             self._status = StatusPublisher(self._shell, self._pub)
         if self._status.due(monotonic_s()):
-            self._status.publish({"state": f"{BLOCKED}{reason}"})
+            self._status.publish(Status(state=f"{BLOCKED}{reason}"))
 
     def __enter__(self) -> Self:
         return self

@@ -1,12 +1,14 @@
-"""What a process says of itself, every second, on the bus."""
+"""Publishes the status message of a process on the bus, once a second."""
 
 import os
 from itertools import islice
 from typing import Any
 
+import msgspec
 import zmq
 
-from binance_streamer.wire.frames import WIRE_VERSION, encode_frame, encode_topic
+from binance_streamer.wire.frames import encode_frame, encode_topic
+from binance_streamer.wire.statuses import Status, status_data
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.process import Shell, cpu_s, rss_bytes
 
@@ -36,31 +38,28 @@ class StatusPublisher:
         self._next_s = 0.0
 
     def due(self, now_s: float) -> bool:
-        """Whether a second has passed since the last one."""
+        """Return True when a second has passed since the last status."""
         return now_s >= self._next_s
 
     def wait_s(self, now_s: float) -> float:
-        """How long until the next one is due."""
+        """Return the seconds until the next status is due, 0 when it is due."""
         return max(0.0, self._next_s - now_s)
 
-    def publish(self, fields: dict[str, Any]) -> None:
-        """One status message: these fields beside what every process says."""
+    def publish(self, status: Status) -> None:
+        """Publish this status, with the fields that all processes share filled in."""
         self._next_s = monotonic_s() + INTERVAL_S
         self._seq += 1
-        data = {
-            "symbol": self._shell.name,
-            "stream": "status",
-            "recv_ns": wall_ns(),
-            "producer": self._shell.name,
-            "epoch": self._shell.epoch,
-            "seq": self._seq,
-            "source": "local",
-            "wire_version": WIRE_VERSION,
-            "pid": os.getpid(),
-            "started_ns": self._started_ns,
-            "up_s": round(monotonic_s() - self._started_s, 3),
-            "rss_bytes": rss_bytes(),
-            "cpu_s": cpu_s(),
-            **bounded(fields),
-        }
-        self._pub.send_multipart([self._topic, encode_frame("status", data)], zmq.DONTWAIT)
+        status = msgspec.structs.replace(
+            status,
+            producer=self._shell.name,
+            epoch=self._shell.epoch,
+            recv_ns=wall_ns(),
+            seq=self._seq,
+            pid=os.getpid(),
+            started_ns=self._started_ns,
+            up_s=round(monotonic_s() - self._started_s, 3),
+            rss_bytes=rss_bytes(),
+            cpu_s=cpu_s(),
+        )
+        frame = encode_frame("status", bounded(status_data(status)))
+        self._pub.send_multipart([self._topic, frame], zmq.DONTWAIT)

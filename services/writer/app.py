@@ -5,13 +5,15 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import zmq
 
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import encode_ack
+from binance_streamer.wire.statuses import WriterStatus
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.files import free_and_total_bytes
@@ -289,26 +291,18 @@ class Writer:
         self._xpub.send_multipart([word.producer.encode(), encode_ack(word.ack)], zmq.DONTWAIT)
 
     def _publish_status(self) -> None:
-        counts = self._counts
         free_bytes, total_bytes = free_and_total_bytes(self._root)
-        fields: dict[str, Any] = {"producers": {}, "new_keys": {}}
-        if self._recorder is not None:
-            fields = self._recorder.status()
+        status = WriterStatus() if self._recorder is None else self._recorder.status()
         self._status.publish(
-            {
-                "state": self._state,
-                "rows": counts.rows,
-                "bytes": counts.bytes,
-                "gaps": counts.gaps,
-                "streams": counts.streams,
-                "refused": counts.refused,
-                "raw": counts.raw,
+            msgspec.structs.replace(
+                status,
+                state=self._state,
+                **asdict(self._counts),
                 **self._subscriptions.status(),
-                "commits": self._commits,
-                "commit_s": self._commit_s,
-                "longest_commit_s": self._longest_commit_s,
-                "disk_free_bytes": free_bytes,
-                "disk_total_bytes": total_bytes,
-                **fields,
-            }
+                commits=self._commits,
+                commit_s=self._commit_s,
+                longest_commit_s=self._longest_commit_s,
+                disk_free_bytes=free_bytes,
+                disk_total_bytes=total_bytes,
+            )
         )

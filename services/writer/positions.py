@@ -9,6 +9,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from binance_streamer.wire.frames import Ack, Batch, Position
+from binance_streamer.wire.status_parts import WrittenStatus
 
 
 class BatchVerdict(Enum):
@@ -114,15 +115,15 @@ class Positions:
         """The known producers."""
         return list(self._producers)
 
-    def status(self) -> dict[str, dict[str, int | None]]:
+    def status(self) -> dict[str, WrittenStatus]:
         """Per producer, for the status message."""
         return {
-            name: {
-                "epoch": producer.current,
-                "next_received": producer.received.get(producer.current or 0, 0),
-                "next_durable": producer.durable.get(producer.current or 0, 0),
-                "refused": producer.refused,
-            }
+            name: WrittenStatus(
+                epoch=producer.current,
+                next_received=producer.received.get(producer.current or 0, 0),
+                next_durable=producer.durable.get(producer.current or 0, 0),
+                refused=producer.refused,
+            )
             for name, producer in self._producers.items()
         }
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from binance_streamer.config.schema import Config
 from binance_streamer.config.symbols import symbol_fault
@@ -18,6 +18,7 @@ from binance_streamer.wire.frames import (
     encode_topic,
     split_frames,
 )
+from binance_streamer.wire.statuses import WriterStatus
 from services.runtime.delivery.events import MessageColumns
 from services.writer.positions import BatchVerdict, Loss, Moved, Positions
 from services.writer.rows.daily_files import DailyFile
@@ -145,13 +146,13 @@ class Recorder:
         """Raise `BlockedError` unless the ledger can be written."""
         self._ledger.probe()
 
-    def status(self) -> dict[str, Any]:
-        """For the status message."""
-        return {
-            "producers": self._positions.status(),
-            "new_keys": self._maker.new_keys,
-            "writer_id": self._positions.writer_id,
-        }
+    def status(self) -> WriterStatus:
+        """Return the part of the status message that the recorder knows."""
+        return WriterStatus(
+            producers=self._positions.status(),
+            new_keys={series: tuple(keys) for series, keys in self._maker.new_keys.items()},
+            writer_id=self._positions.writer_id,
+        )
 
     def close(self) -> None:
         """Close files and database; what was not committed will be cut away."""

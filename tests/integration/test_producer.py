@@ -15,6 +15,7 @@ from binance_streamer.exchange.readers import sequence_reader
 from binance_streamer.exchange.streams import stream_of
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
+from binance_streamer.wire.status_parts import JournalStatus
 from services.runtime.clock import monotonic_s
 from services.runtime.delivery.events import EventRun
 from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
@@ -90,7 +91,7 @@ def trade(number: int, *, padding: int = 0) -> Draft:
     return Draft("trade", "BTCUSDT", "", data, Reading(number - 1, number, 5000))
 
 
-def served(producer: Producer) -> dict[str, Any]:
+def served(producer: Producer) -> JournalStatus:
     producer.serve(monotonic_s())
     return producer.status()
 
@@ -134,7 +135,7 @@ def test_a_frame_over_the_limit_is_refused_and_listed_in_its_place(shell: Shell)
         gap = found[1][1]
         assert (gap["from_id"], gap["to_id"], gap["from_ns"], gap["to_ns"]) == (1, 2, 1001, 1002)
         assert gap["reason"] == "oversize"
-        assert producer.status()["refused_frames"] == 1
+        assert producer.status().refused_frames == 1
 
 
 def run_of(first: int, count: int, *, padding: int = 0, connection: int = 1) -> EventRun:
@@ -185,7 +186,7 @@ def test_of_a_run_only_the_message_over_the_limit_is_refused(shell: Shell) -> No
         found = writer.frames(producer, 5)
         assert [data.get("event", b"")[36:41] for _, data in found] == [b'"t":1', b"", b'"t":3', b'"t":4', b'"t":5']
         assert (found[1][1]["from_id"], found[1][1]["reason"]) == (1, "oversize")
-        assert producer.status()["refused_frames"] == 1
+        assert producer.status().refused_frames == 1
 
 
 def test_a_run_that_the_journal_does_not_take_becomes_a_gap_before_the_next(shell: Shell) -> None:
@@ -195,10 +196,10 @@ def test_a_run_that_the_journal_does_not_take_becomes_a_gap_before_the_next(shel
         closing(Producer(shell, NAME, pub)) as producer,
     ):
         number = 1
-        while producer.status()["state"] == "recording":
+        while producer.status().state == "recording":
             producer.append([run_of(number, 1000, padding=900)])
             number += 1000
-        kept = producer.status()["next_position"]
+        kept = producer.status().next_position
         assert kept == number - 1001
         producer.append([run_of(number, 2)])
         (own,) = producer.own_gaps
@@ -222,14 +223,14 @@ def test_a_writer_that_catches_up_waits_for_no_timer(shell: Shell) -> None:
         producer.append([run_of(1, number, padding=900)])  # many times what is in flight
         now_s = monotonic_s() + 10
         producer.serve(now_s)
-        assert producer.status()["pushed_frames"] < number
+        assert producer.status().pushed_frames < number
 
         def has_room() -> bool:
             while writer.pull.poll(50):
                 writer.pull.recv_multipart()
             return bool(poller.poll(50))
 
-        while producer.status()["pushed_frames"] < number:
+        while producer.status().pushed_frames < number:
             eventually(has_room)
             producer.serve(now_s)  # time stands still: no timer is due
         while writer.pull.poll(200):
@@ -245,21 +246,21 @@ def test_a_full_journal_keeps_the_live_path_and_lists_what_it_could_not_keep(she
         closing(Producer(shell, NAME, pub)) as producer,
     ):
         number = 0
-        while producer.status()["state"] == "recording":
+        while producer.status().state == "recording":
             number += 1000
             producer.append([trade(n, padding=1500) for n in range(number - 999, number + 1)])
-        kept = producer.status()["next_position"]
+        kept = producer.status().next_position
         producer.append([trade(number + 1)])  # a small one still fits, and ends the hole
         found = writer.frames(producer, kept + 2)
         (gap,) = [data for kind, data in found if kind == "gap"]
         assert (gap["reason"], gap["from_id"], gap["to_id"]) == ("journal full", kept, number)
-        assert producer.status()["not_journalled"] == 1000
-        while producer.status()["state"] == "recording":
+        assert producer.status().not_journalled == 1000
+        while producer.status().state == "recording":
             producer.append([trade(number + 2, padding=1500)])
         writer.say(Ack("w", Position(7, kept), Position(7, kept), "commit"))
-        eventually(lambda: served(producer)["durable"] == Position(7, kept))
+        eventually(lambda: served(producer).durable == Position(7, kept))
         producer.append([trade(number + 3, padding=1500)])
-        assert producer.status()["state"] == "recording", "acknowledged segments made room"
+        assert producer.status().state == "recording", "acknowledged segments made room"
 
 
 def test_what_cannot_be_asked_because_the_disk_has_spoilt_it_keeps_no_process_busy(shell: Shell) -> None:
@@ -290,8 +291,8 @@ def test_acks_for_others_and_garbage_move_nothing(shell: Shell) -> None:
         writer.acks.send_multipart([NAME.encode(), b"\xc1garbage"])
         writer.say(Ack("w", Position(7, 99), Position(7, 99), "commit"))
         writer.say(Ack("w", Position(6, 1), Position(6, 1), "commit"))
-        eventually(lambda: served(producer)["unexpected_acks"] >= 1)
-        assert producer.status()["unacknowledged_bytes"] > 0
+        eventually(lambda: served(producer).unexpected_acks >= 1)
+        assert producer.status().unacknowledged_bytes > 0
 
 
 def test_drain_ends_once_the_writer_has_everything(shell: Shell) -> None:
@@ -326,7 +327,7 @@ def test_a_journal_is_forgotten_only_once_the_writer_has_made_it_durable(shell: 
         closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
         closing(Producer(shell, NAME, pub)) as producer,
     ):
-        assert producer.status()["journal_bytes"] == 0
+        assert producer.status().journal_bytes == 0
         assert producer.last_rows == {}
 
 
@@ -348,6 +349,6 @@ def test_an_unreachable_writer_costs_no_memory_and_no_time(shell: Shell) -> None
         for number in range(200):
             producer.append([trade(number + 1)])
             producer.serve(monotonic_s())
-        assert producer.status()["pushed_frames"] == 0
+        assert producer.status().pushed_frames == 0
         with pytest.raises(zmq.Again):
             producer._push.send(b"x", zmq.DONTWAIT)

@@ -5,6 +5,7 @@ import sys
 import threading
 from typing import Any, NoReturn
 
+from binance_streamer.wire.statuses import Status
 from services.runtime import process
 from services.runtime.status import StatusPublisher
 
@@ -25,11 +26,11 @@ def _thread_dies() -> None:
     publish = StatusPublisher.publish
     began: list[bool] = []
 
-    def publish_and_break(self: StatusPublisher, fields: dict[str, Any]) -> None:
+    def publish_and_break(self: StatusPublisher, status: Status) -> None:
         if not began:
             began.append(True)
             threading.Thread(target=_raise, name="victim", daemon=True).start()
-        publish(self, fields)
+        publish(self, status)
 
     StatusPublisher.publish = publish_and_break  # type: ignore[method-assign]
 

@@ -14,7 +14,8 @@ from binance_streamer.health.gaps import NO_GAPS
 from binance_streamer.health.observer import Observer
 from binance_streamer.health.snapshot import Snapshot
 from binance_streamer.wire.frames import WireError
-from binance_streamer.wire.statuses import IngestStatus, JournalStatus, Status, WriterStatus, read_status
+from binance_streamer.wire.status_parts import JournalStatus
+from binance_streamer.wire.statuses import IngestStatus, Status, WriterStatus, read_status
 
 
 class RunTotals:

@@ -11,9 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from random import Random
-from typing import Any
 
 from binance_streamer.config.schema import Config
+from binance_streamer.wire.status_parts import ConnectionStatus
+from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections import pool
 from services.ingest.connections.dialler import Dialler, DialTarget, Need
 from services.ingest.connections.events import Ended, Failed, HandedOver, Lost
@@ -162,18 +163,18 @@ class Network:
         route = self.route_of(connection)
         return Lost(connection, route, reason, self._others(route, connection))
 
-    def status(self, now_s: float) -> dict[str, Any]:
+    def status(self, now_s: float) -> IngestStatus:
         """Return the network's part of the status message."""
-        return {
-            "connections": [
+        return IngestStatus(
+            connections=tuple(
                 _status_of(one, now_s) for connections in self._routes.values() for one in connections.connections()
-            ],
-            "failing": dict(self._failing),
-            "opened": dict(self._opened_count),
-            "lost": dict(self._lost_count),
-            "attempts_exhausted": self._dialler.is_exhausted,
-            "queued_bytes": self._reader.queued_bytes,
-        }
+            ),
+            failing=dict(self._failing),
+            opened=dict(self._opened_count),
+            lost=dict(self._lost_count),
+            attempts_exhausted=self._dialler.is_exhausted,
+            queued_bytes=self._reader.queued_bytes,
+        )
 
     def _route(self, route: str) -> RouteConnections:
         network = self._config.network
@@ -218,12 +219,12 @@ class Network:
         self._reader.close(retired.number, reason, retired.reason)
 
 
-def _status_of(one: ConnectionState, now_s: float) -> dict[str, Any]:
-    return {
-        "connection": one.number,
-        "route": one.route,
-        "ordinal": one.ordinal,
-        "state": one.state,
-        "age_s": one.lasted_s(now_s),
-        "messages": one.messages,
-    }
+def _status_of(one: ConnectionState, now_s: float) -> ConnectionStatus:
+    return ConnectionStatus(
+        connection=one.number,
+        route=one.route,
+        ordinal=one.ordinal,
+        state=one.state,
+        age_s=one.lasted_s(now_s),
+        messages=one.messages,
+    )

@@ -6,7 +6,8 @@ from prometheus_client.core import Metric
 
 from binance_streamer.exchange.stream_types import ROUTES
 from binance_streamer.health.judge import Disk
-from binance_streamer.wire.statuses import BusStatus, IngestStatus, JournalStatus, RestStatus, Status, WriterStatus
+from binance_streamer.wire.status_parts import JournalStatus
+from binance_streamer.wire.statuses import BusStatus, IngestStatus, RestStatus, Status, WriterStatus
 from services.monitor.metrics.prometheus import Rows, counter, gauge, summary
 from services.monitor.snapshots.page import MonitorSnapshot
 

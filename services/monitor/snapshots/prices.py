@@ -9,7 +9,7 @@ import msgspec
 
 from binance_streamer.exchange.stream_types import STREAM_TYPES
 from binance_streamer.wire.frames import WireError, decode_frame
-from binance_streamer.wire.statuses import BookStatus
+from binance_streamer.wire.status_parts import BookStatus
 from services.monitor.snapshots.page import BookTop
 from services.monitor.snapshots.traffic import StreamTraffic
 

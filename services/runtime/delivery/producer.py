@@ -4,13 +4,13 @@ import itertools
 import logging
 import threading
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import msgpack
 import zmq
 
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import MAX_BATCH_BYTES, WireError, decode_ack, encode_batch, encode_topic
+from binance_streamer.wire.status_parts import RECORDING, JournalStatus
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.cursor import Delivery
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES, EventFrames, EventRun
@@ -191,31 +191,34 @@ class Producer:
             self._acks.poll(20)
         return False
 
-    def status(self) -> dict[str, Any]:
-        """For the process's status message."""
+    def status(self) -> JournalStatus:
+        """Return the journal's part of the status message."""
         ack = self._delivery.last_ack
         oldest_ns = self._delivery.oldest_open_ns()
         free_bytes, total_bytes = free_and_total_bytes(self._directory)
-        return {
-            **self._counts,
-            "disk_free_bytes": free_bytes,
-            "disk_total_bytes": total_bytes,
-            "state": "recording" if self._full_since_s is None else "journal full",
-            "journal_bytes": self._journal.size_bytes,
-            "unacknowledged_bytes": self._journal.unacknowledged_bytes(self._delivery.durable),
-            "unacknowledged_s": max(0, wall_ns() - oldest_ns) / 1e9 if oldest_ns is not None else 0.0,
-            "next_position": self._journal.next_position,
-            "writer_id": ack.writer_id if ack else None,
-            "durable": ack.durable if ack else None,
-            "received": ack.received if ack else None,
-            "unexpected_acks": self._delivery.reports,
-            "damaged_bytes": self._journal.damaged_bytes,
-            "torn_bytes": self._journal.torn_bytes,
-            "longest_write_s": self._longest_write_s,
-            "syncs": self._syncs,
-            "sync_s": self._sync_s,
-            "longest_sync_s": self._longest_sync_s,
-        }
+        return JournalStatus(
+            state=RECORDING if self._full_since_s is None else "journal full",
+            appended=self._counts["appended"],
+            pushed_frames=self._counts["pushed_frames"],
+            not_journalled=self._counts["not_journalled"],
+            refused_frames=self._counts["refused_frames"],
+            journal_bytes=self._journal.size_bytes,
+            unacknowledged_bytes=self._journal.unacknowledged_bytes(self._delivery.durable),
+            unacknowledged_s=max(0, wall_ns() - oldest_ns) / 1e9 if oldest_ns is not None else 0.0,
+            damaged_bytes=self._journal.damaged_bytes,
+            torn_bytes=self._journal.torn_bytes,
+            next_position=self._journal.next_position,
+            writer_id=ack.writer_id if ack else None,
+            durable=ack.durable if ack else None,
+            received=ack.received if ack else None,
+            unexpected_acks=self._delivery.reports,
+            syncs=self._syncs,
+            sync_s=self._sync_s,
+            longest_write_s=self._longest_write_s,
+            longest_sync_s=self._longest_sync_s,
+            disk_free_bytes=free_bytes,
+            disk_total_bytes=total_bytes,
+        )
 
     def forget(self) -> None:
         """Delete the journal, all of which is durable; only `close` may follow."""

@@ -25,7 +25,7 @@ def test_a_connection_that_stalls_is_shown_as_such_until_it_is_replaced(start: S
 
     def states(until_s: float) -> list[str]:
         run.until(until_s, lambda one: [book_ticker(run.now_s)] if one != 2 or run.now_s < 10 else [])
-        return [link["state"] for link in run.coordinator.status(run.now_s)["connections"]]
+        return [link.state for link in run.coordinator.status(run.now_s).connections]
 
     assert states(60) == ["delivering", "delivering"]
     assert states(71.5)[:2] == ["delivering", "stalled"]
@@ -144,5 +144,5 @@ def test_an_acknowledgement_does_not_make_a_successor_one_that_delivers(start: S
     run = start("bookTicker", connections=1, connection_lifetime=1000)
     run.until(1040, lambda one: [book_ticker(run.now_s) if one == 1 else ACK])
     assert 1 in run.open
-    states = [link["state"] for link in run.coordinator.status(run.now_s)["connections"]]
+    states = [link.state for link in run.coordinator.status(run.now_s).connections]
     assert states == ["delivering", "open"]

@@ -67,7 +67,7 @@ def test_it_is_said_to_be_late_while_another_one_takes_its_place(start: Start) -
     states: set[tuple[int, str]] = set()
 
     def look() -> None:
-        states.update((link["connection"], link["state"]) for link in run.coordinator.status(run.now_s)["connections"])
+        states.update((link.connection, link.state) for link in run.coordinator.status(run.now_s).connections)
 
     run.meanwhile = look
     run.until(400, exchange)

@@ -1,6 +1,7 @@
 """The protocol's decisions, one by one."""
 
 from binance_streamer.wire.frames import Ack, Batch, Position
+from binance_streamer.wire.status_parts import WrittenStatus
 from services.writer.positions import BatchVerdict, Loss, Offer, Positions
 
 TAKE = BatchVerdict.TAKE
@@ -64,7 +65,7 @@ def test_an_old_run_gets_no_new_positions() -> None:
     assert positions.offer(batch(1, 0, None), 10) == Offer(BatchVerdict.KNOWN)
     assert positions.offer(batch(1, 10, (1, 9)), 1) == Offer(BatchVerdict.REFUSED)
     assert positions.offer(batch(2, 4, (2, 3)), 1) == Offer(TAKE)
-    assert positions.status()["p"] == {"epoch": 2, "next_received": 5, "next_durable": 4, "refused": 1}
+    assert positions.status()["p"] == WrittenStatus(epoch=2, next_received=5, next_durable=4, refused=1)
 
 
 def test_only_a_commit_makes_durable_and_the_old_run_comes_first() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.config import schema as configuration
+from binance_streamer.wire.status_parts import ConnectionStatus
 from services.ingest.connections import network
 from services.ingest.connections.dialler import DialTarget, Need
 from services.ingest.connections.events import Ended, Failed, HandedOver, Lost
@@ -117,8 +118,8 @@ def test_the_status_tells_each_connection_and_what_fails(bench: Bench) -> None:
     bench.network.count_messages(1, 3)
     bench.network.on_failed(Failed(2, "refused: nobody listens", 0.0), 6.0)
     status = bench.network.status(7.0)
-    assert status["connections"] == [
-        {"connection": 1, "route": PUBLIC, "ordinal": 0, "state": "delivering", "age_s": 2.0, "messages": 3}
-    ]
-    assert status["failing"] == {PUBLIC: "refused: nobody listens"}
-    assert (status["opened"], status["lost"]) == ({PUBLIC: 1}, {})
+    assert status.connections == (
+        ConnectionStatus(connection=1, route=PUBLIC, ordinal=0, state="delivering", age_s=2.0, messages=3),
+    )
+    assert status.failing == {PUBLIC: "refused: nobody listens"}
+    assert (status.opened, status.lost) == ({PUBLIC: 1}, {})
