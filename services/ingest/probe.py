@@ -23,7 +23,7 @@ _RESERVED = 1 / 3
 """Of the budget of attempts: workers come first."""
 _MOST_STREAMS = 400
 """So many are subscribed with ten requests, and the exchange takes ten messages a second (docs/exchange.md §3)."""
-_BUNCH_BYTES = 1 << 20
+_BATCH_BYTES = 1 << 20
 _ADVICE = {
     "dns": "is network.websocket_url right, and does the name server answer?",
     "refused": "is network.websocket_url right, and does a firewall stand in the way?",
@@ -80,14 +80,14 @@ def _probe(config: Config, route: str, streams: Sequence[Stream], seconds: float
         yield Check(what, "fail", str(error), _ADVICE[error.kind])
         return
     yield Check(what, "ok", f"connected in {(monotonic_s() - started_s) * 1000:.0f} ms")
-    heard, end = _heard(config, connection, target.requests, {stream.name for stream in asked}, seconds)
+    heard, end = _listen(config, connection, target.requests, {stream.name for stream in asked}, seconds)
     if end:
         yield Check(what, "warn", f"the connection ended: {end}", "once is no trouble; again and again is")
     for stream in asked:
         yield _verdict(stream, heard, is_silent=not heard, seconds=seconds)
 
 
-def _heard(
+def _listen(
     config: Config, connection: WebSocketConnection, requests: Sequence[str], wanted: set[str], seconds: float
 ) -> tuple[Mapping[str, float], str]:
     """Seconds until the first message of each stream, and why the connection ended where it did."""
@@ -98,15 +98,15 @@ def _heard(
     heard: dict[str, float] = {}
     try:
         while (left_s := started_s + seconds - monotonic_s()) > 0 and heard.keys() != wanted:
-            if reader.is_idle():
+            if reader.arm_wake_up():
                 select.select([reader.fileno()], [], [], left_s)
-            for report in reader.take(_BUNCH_BYTES):
-                if isinstance(report, Delivered):
-                    for name in map(_name, report.messages):
+            for event in reader.take(_BATCH_BYTES):
+                if isinstance(event, Delivered):
+                    for name in map(_name, event.messages):
                         if name in wanted:
                             heard.setdefault(name, monotonic_s() - started_s)
-                elif isinstance(report, Ended):
-                    return heard, report.detail
+                elif isinstance(event, Ended):
+                    return heard, event.detail
     finally:
         reader.stop()
     return heard, ""

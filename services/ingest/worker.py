@@ -38,7 +38,7 @@ _HOLDING_TICK_S = 0.02
 _COLLECT_S = 0.003
 """Under load messages are taken together that came in so short a time: a bunch costs about as much as ten messages do.
 A message that comes alone is not held up."""
-_BUNCH_BYTES = 256 * 1024  # of one journal write
+_BATCH_BYTES = 256 * 1024  # of one journal write
 _DRAIN_S = 5.0
 _MOST_BUS_MESSAGES = 100
 
@@ -71,7 +71,7 @@ class IngestWorker:
         )
         self._coordinator = Coordinator(config, symbol.symbol, self._streams, self._reader)
         self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
-        self._repairs = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
+        self._backfill = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
         self._status = StatusPublisher(shell, pub)
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
@@ -101,7 +101,7 @@ class IngestWorker:
             while not self._stop.requested:
                 self._wait()
                 now_s = monotonic_s()
-                self._record(self._reader.take(_BUNCH_BYTES), now_s)
+                self._record(self._reader.take(_BATCH_BYTES), now_s)
                 if sockets.is_readable(self._sub):
                     self._take_bus_messages(now_s)
                 if now_s >= self._next_tick_s:
@@ -110,7 +110,7 @@ class IngestWorker:
         finally:
             self._reader.stop()
             self._sub.close()
-        while events := self._reader.take(_BUNCH_BYTES):
+        while events := self._reader.take(_BATCH_BYTES):
             self._record(events, monotonic_s())
         self._streams.expire(math.inf)
         self._append()
@@ -121,7 +121,7 @@ class IngestWorker:
     def _wait(self) -> None:
         now_s = monotonic_s()
         timeout_s = min(self._next_tick_s - now_s, self._producer.poll_timeout_s(now_s))
-        if self._reader.is_idle() and timeout_s > 0:
+        if self._reader.arm_wake_up() and timeout_s > 0:
             self._poller.poll(math.ceil(timeout_s * 1000))
             now_s = monotonic_s()
         ahead_s = self._took_s + _COLLECT_S - now_s
@@ -136,7 +136,7 @@ class IngestWorker:
         self._append()
         for anchor in self._streams.anchors:
             if self._symbol.depth_snapshot:
-                self._snapshots.need(anchor.last_update_id, anchor.reason, now_s)
+                self._snapshots.request(anchor.last_update_id, anchor.reason, now_s)
         self._streams.anchors.clear()
 
     def _append(self) -> None:
@@ -144,7 +144,7 @@ class IngestWorker:
         if drafts and not self._producer.append(drafts):
             self._streams.restore(self._producer.rows, "journal full")
             for gap in self._producer.own_gaps:
-                self._streams.has_lost(gap.stream_name, gap.data["to_id"], gap.data["reason"])
+                self._streams.note_lost(gap.stream_name, gap.data["to_id"], gap.data["reason"])
 
     def _tick(self, now_s: float) -> None:
         is_holding = self._streams.is_holding
@@ -175,7 +175,7 @@ class IngestWorker:
                     if "off_session" in data:
                         self._trading.set_off_session(data["off_session"])
                 elif stream_type == "depth_snapshot":
-                    self._snapshots.seen(_decode_snapshot(data.get("event", b"")).last_update_id)
+                    self._snapshots.on_snapshot(_decode_snapshot(data.get("event", b"")).last_update_id)
                 elif stream_type == "repair":
                     self._take_page(data, now_s)
             except (WireError, ExchangeError, *UNREADABLE) as error:
@@ -185,28 +185,28 @@ class IngestWorker:
 
     def _take_page(self, data: dict[str, Any], now_s: float) -> None:
         recorder = self._streams.recorders.get(data["stream"])
-        if recorder is None or self._repairs is None or self._producer.is_full:
+        if recorder is None or self._backfill is None or self._producer.is_full:
             return
         page = read_page(recorder.stream, data)
-        if not page.says_nothing:
+        if not page.is_empty:
             self._streams.repair(page)
-        elif self._repairs.is_final(page, now_s):
+        elif self._backfill.count_refusal(page, now_s):
             for gap in self._streams.give_up(page):
                 _log.warning("gap %s gap_id=%s stream=%s why=%.200s", gap.state, gap.gap_id, gap.stream, gap.why)
         self._append()
 
     def _ask_for_repairs(self, now_s: float) -> None:
-        if self._repairs is None or self._producer.is_full:
+        if self._backfill is None or self._producer.is_full:
             return
         for recorder in self._streams.recorders.values():
-            asked = self._repairs.due(recorder.stream, recorder.open_gaps, now_s)
+            asked = self._backfill.take_due(recorder.stream, recorder.open_gaps, now_s)
             if asked is not None:
                 gap, from_id, to_id = asked
                 name, gap_id, from_ns = recorder.stream.name, gap.gap_id, gap.from_ns
                 self._request(name, gap.reason, gap_id=gap_id, from_id=from_id, to_id=to_id, from_ns=from_ns)
 
     def _ask_for_snapshot(self, now_s: float) -> None:
-        wanted = self._snapshots.due(now_s)
+        wanted = self._snapshots.take_due(now_s)
         if wanted is None:
             return
         self._request("depth_snapshot", wanted.reason, last_update_id=wanted.last_update_id)

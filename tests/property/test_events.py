@@ -90,7 +90,7 @@ def new_streams(*, hot: bool) -> StreamSet:
     subject = StreamSet("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: f"g{next(numbers)}")
     if not hot:
         for recorder in subject.recorders.values():
-            recorder._follows = lambda *_: False
+            recorder._try_take = lambda *_: False
     return subject
 
 
@@ -158,7 +158,7 @@ def state_of(subject: StreamSet) -> object:
 
 def known_to(chain: IdChain) -> dict[str, object]:
     counts = vars(vars(chain)["_recount"]) | {"_newest_row": None}
-    return vars(chain) | {"_holes": None, "_recount": counts}
+    return vars(chain) | {"_gaps": None, "_recount": counts}
 
 
 @given(

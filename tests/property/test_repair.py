@@ -88,7 +88,7 @@ class World:
         self.append()
         if self.is_full:
             return
-        wish = self.requests.due(TRADES, self.feed.open_gaps, self.now_s)
+        wish = self.requests.take_due(TRADES, self.feed.open_gaps, self.now_s)
         if wish is not None and self.rng.random() < 0.8:
             self.answers.append(self.answer(wish))
 
@@ -113,9 +113,9 @@ class World:
     def take(self, page: BackfillPage) -> None:
         if self.is_full and self.rng.random() < 0.8:  # the worker knows it, but for the first time
             return
-        if not page.says_nothing:
+        if not page.is_empty:
             self.recorder.repair(page)
-        elif self.requests.is_final(page, self.now_s):
+        elif self.requests.count_refusal(page, self.now_s):
             self.recorder.give_up(page)
         self.append()
 

@@ -50,10 +50,10 @@ class Line:
         self.asked: list[tuple[int, str, str]] = []
         self.closed: list[tuple[int, str]] = []
 
-    def ask(self, number: int, route: str, target: DialTarget) -> None:
+    def request(self, number: int, route: str, target: DialTarget) -> None:
         self.asked.append((number, route, target.url))
 
-    def ended(self, number: int) -> None:
+    def on_result(self, number: int) -> None:
         pass
 
     def tick(self, now_s: float) -> None:

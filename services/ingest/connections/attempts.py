@@ -45,7 +45,7 @@ class ConnectBudget:
         self._common = limit - self._share * shares
 
     def take(self, now_ns: int, *, owner: str = "", reserve: int = 0) -> float:
-        """0.0 when the attempt was counted and may be made now; else the seconds after which to ask again.
+        """Count an attempt and return 0.0 where it may be made now; else return the seconds after which to ask again.
 
         `reserve` attempts beyond the shares are left to those who ask without one; an owner without a name has no
         share. Never waits, not even for the lock: a process stopped while it holds it delays others' attempts, not
@@ -64,15 +64,19 @@ class ConnectBudget:
         attempts = self._mended_tokens(fd, wanted.stamp_ns)
         since_ns = wanted.stamp_ns - self._window_ns
         recent = sorted(attempt for attempt in attempts if attempt.stamp_ns > since_ns)
+
+        def is_enough(gone: int) -> bool:
+            return self._is_allowed(recent[gone:], wanted.owner, reserve)
+
         # The fewer of the oldest are left, the more is permitted: so many have to leave the window first.
-        leave = bisect_left(range(len(recent)), True, key=lambda gone: self._may(recent[gone:], wanted.owner, reserve))
+        leave = bisect_left(range(len(recent)), True, key=is_enough)
         if leave:
             return (recent[leave - 1].stamp_ns - since_ns) / 1e9
         free = (slot for slot, attempt in enumerate(attempts) if attempt.stamp_ns <= since_ns)
         _write_slot(fd, next(free, len(attempts)), wanted)
         return 0.0
 
-    def _may(self, recent: list[_Token], owner: int, reserve: int) -> bool:
+    def _is_allowed(self, recent: list[_Token], owner: int, reserve: int) -> bool:
         counts = Counter(attempt.owner for attempt in recent)
         if len(recent) >= self._limit:
             return False
@@ -82,7 +86,10 @@ class ConnectBudget:
         return beyond < max(1, self._common - reserve)
 
     def _mended_tokens(self, fd: int, now_ns: int) -> list[_Token]:
-        """All attempts; what is unreadable, or in the future by a clock set back, becomes `now_ns` for good."""
+        """Return all attempts.
+
+        One that is unreadable, or in the future by a clock set back, becomes `now_ns` for good.
+        """
         content = os.pread(fd, _MOST_SLOTS * _SLOT_BYTES, 0)
         attempts = []
         for slot, at in enumerate(range(0, len(content), _SLOT_BYTES)):

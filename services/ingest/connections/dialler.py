@@ -31,25 +31,28 @@ routes, nor one that is closed as soon as it is open, may keep them from their f
 
 
 class Need(IntEnum):
-    """Of a route, the most urgent first; `ConnectBudget` keeps a reserve for FIRST alone."""
+    """How much a route needs a connection, the most urgent first; `ConnectBudget` keeps a reserve for FIRST alone."""
 
     FIRST = 0
-    """It has no connection; its last one has lasted, or it has not tried yet."""
+    """The route has no connection; its last one has lasted, or it has not tried yet."""
     DOUBTFUL = 1
-    """It has no connection, and its last one has not lasted."""
+    """The route has no connection, and its last one has not lasted: the next one may not help either."""
     ANOTHER = 2
-    """It has a connection, or one is under way."""
+    """The route has a connection, or one is being dialled: this one is for redundancy."""
 
 
 class DialTarget(NamedTuple):
-    """Where to connect, and what to send first."""
+    """The URL to connect to, and the text messages (subscriptions) to send first."""
 
     url: str
     requests: tuple[str, ...] = ()
 
 
 def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> DialTarget:
-    """The combined form of these streams; names outside ASCII are percent-encoded in a URL, plain in a request."""
+    """Return where to get these streams in the combined form.
+
+    Names go into the URL while that stays short, percent-encoded outside ASCII; else into SUBSCRIBE requests, plain.
+    """
     base = f"{websocket_url.rstrip('/')}/{route}/stream"
     url = f"{base}?streams={'/'.join(quote(stream.name, safe='@') for stream in streams)}"
     if len(url) <= _LONGEST_URL:
@@ -65,17 +68,17 @@ def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> Dial
     )
 
 
-class _Wish(NamedTuple):
+class _Waiting(NamedTuple):
     number: int
     route: str
     target: DialTarget
 
 
 class Dialler:
-    """Dials in the order of need, and of asking where that is equal.
+    """Dials in the order of need, and first come, first served where that is equal.
 
-    The socket goes straight to the reader, who tells of it; so does a failure. `need_of` looks at a route's open
-    connections alone, not at those under way.
+    An open socket goes straight to the reader, which queues `Opened`; a failure is queued as `Failed`. `need_of` gives
+    the need of a route by its open connections alone, not by those that are being dialled.
     """
 
     def __init__(self, config: Config, symbol: str, *, reader: Reader, need_of: Callable[[str], Need]) -> None:
@@ -85,43 +88,43 @@ class Dialler:
         self._reader = reader
         self._need_of_open = need_of
         self._reach = Reach()
-        self._waiting: list[_Wish] = []
+        self._waiting: list[_Waiting] = []
         self._under_way: dict[int, str] = {}
         self._not_before_s = {True: 0.0, False: 0.0}  # by whether the reserve may be used
         self.is_exhausted = False
-        """Whether the budget is what connections wait for."""
+        """True while connections wait for the budget of attempts."""
 
-    def ask(self, number: int, route: str, target: DialTarget) -> None:
-        """Connect as soon as the budget allows."""
-        self._waiting.append(_Wish(number, route, target))
+    def request(self, number: int, route: str, target: DialTarget) -> None:
+        """Queue an attempt; it begins at a `tick` when the budget allows."""
+        self._waiting.append(_Waiting(number, route, target))
 
-    def ended(self, number: int) -> None:
-        """The attempt has led to a connection, or failed."""
+    def on_result(self, number: int) -> None:
+        """Take note that an attempt has led to a connection, or has failed."""
         self._under_way.pop(number, None)
 
     def tick(self, now_s: float) -> None:
-        """Begin what may begin now."""
+        """Begin the attempts that the budget allows now, each in a thread of its own."""
         while self._waiting:
-            wish = min(self._waiting, key=self._need_of)
-            may_use_reserve = self._need_of(wish) == Need.FIRST
+            first = min(self._waiting, key=self._need_of)
+            may_use_reserve = self._need_of(first) == Need.FIRST
             if now_s < self._not_before_s[may_use_reserve]:
                 return
             wait_s = self._take_token(0 if may_use_reserve else int(self._network.connect_attempts * _RESERVED))
             if wait_s > 0:
                 self._not_before_s[may_use_reserve] = now_s + wait_s
-                self._tell(exhausted=wait_s > _BUDGET_RETRY_S)
+                self._set_exhausted(now=wait_s > _BUDGET_RETRY_S)
                 return
-            self._tell(exhausted=False)
-            self._waiting.remove(wish)
-            self._under_way[wish.number] = wish.route
+            self._set_exhausted(now=False)
+            self._waiting.remove(first)
+            self._under_way[first.number] = first.route
             # What is left of the attempts before is a cycle that holds certificates, 0.8 MB: an hour without a network
             # would be hundreds of them, since a worker's collections are rare (runtime/memory.py). Not in the threads
             # that dial: one that collects while the process ends can bring it down with SIGSEGV.
             gc.collect()
-            threading.Thread(target=self._dial, args=wish, name=f"dial-{wish.number}", daemon=True).start()
+            threading.Thread(target=self._dial, args=first, name=f"dial-{first.number}", daemon=True).start()
 
-    def _need_of(self, wish: _Wish) -> Need:
-        return Need.ANOTHER if wish.route in self._under_way.values() else self._need_of_open(wish.route)
+    def _need_of(self, first: _Waiting) -> Need:
+        return Need.ANOTHER if first.route in self._under_way.values() else self._need_of_open(first.route)
 
     def _take_token(self, reserve: int) -> float:
         try:
@@ -130,12 +133,12 @@ class Dialler:
             _log.warning("connection budget not readable, not connecting: %s", error)
             return _BUDGET_RETRY_S
 
-    def _tell(self, *, exhausted: bool) -> None:
-        if exhausted and not self.is_exhausted:
+    def _set_exhausted(self, *, now: bool) -> None:
+        if now and not self.is_exhausted:
             _log.warning(
                 "connection attempts used up limit=%d waiting=%d", self._network.connect_attempts, len(self._waiting)
             )
-        self.is_exhausted = exhausted
+        self.is_exhausted = now
 
     def _dial(self, number: int, _: str, target: DialTarget) -> None:
         network = self._network
@@ -147,15 +150,15 @@ class Dialler:
                 reach=self._reach,
             )
         except DialError as error:
-            self._reader.failed(Failed(number, str(error), error.retry_after_s or 0.0, error.http_status))
+            self._reader.put_failure(Failed(number, str(error), error.retry_after_s or 0.0, error.http_status))
         except RuntimeError as error:  # no more threads: an attempt without an end would be waited for for ever
-            self._reader.failed(Failed(number, str(error), 0.0))
+            self._reader.put_failure(Failed(number, str(error), 0.0))
         else:
             self._reader.add(number, connection, target.requests)
 
 
 def budget_of(config: Config) -> ConnectBudget:
-    """The budget that all processes of this machine share."""
+    """Return the budget that all processes of this machine share: a file in the run directory."""
     directory = Path(config.endpoints.run_directory)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ConnectBudget(

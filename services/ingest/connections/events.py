@@ -1,4 +1,4 @@
-"""What the reading thread tells the recorder, in the order in which it happened, and how it is stamped."""
+"""Events of the reading thread, in the order in which they happened, the stamps they carry, and ends of connections."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,7 +16,7 @@ class Delivered(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """The handshake is done; what the connection delivers comes behind this."""
+    """The handshake is done; all that the connection delivers comes behind this event."""
 
     connection: int
     recv_ns: int
@@ -32,7 +32,10 @@ class Ended(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """No connection came about."""
+    """An attempt to connect has failed.
+
+    `retry_after_s`: the exchange wants no other attempt for so long; 0 where it did not say.
+    """
 
     connection: int
     detail: str
@@ -64,16 +67,17 @@ class HandedOver(NamedTuple):
 
 
 class Stamper:
-    """Stamps that order what this process received.
+    """Gives receive stamps that order what this process received.
 
-    They follow the clock, but never go back by less than a second, which is noise; a clock set back is followed.
+    They follow the wall clock. Where it goes back by less than a second, which is noise, they go on by one nanosecond a
+    message; a clock that is set back further is followed.
     """
 
     def __init__(self) -> None:
         self._last_ns = 0
 
     def first_of(self, now_ns: int, count: int) -> int:
-        """The first of `count` consecutive stamps for what was received at this time."""
+        """Return the first of `count` consecutive stamps (ns since 1970) for messages of one recv at `now_ns`."""
         first_ns = now_ns
         if now_ns <= self._last_ns <= now_ns + _BACKWARDS_NS:
             first_ns = self._last_ns + 1

@@ -66,7 +66,7 @@ class Network:
 
     def on_opened(self, connection: int, now_s: float) -> None:
         """Take note of an open connection, and close it where it is not wanted any more."""
-        self._dialler.ended(connection)
+        self._dialler.on_result(connection)
         known = self._known[connection]
         route = known.route
         _log.info("connected route=%s connection=%d", route, connection)
@@ -93,7 +93,7 @@ class Network:
     def on_failed(self, failed: Failed, now_s: float) -> None:
         """Take note that an attempt failed; the next one waits, the longer the more often it is refused."""
         connection, detail, retry_after_s, http_status = failed
-        self._dialler.ended(connection)
+        self._dialler.on_result(connection)
         route = self._known.pop(connection).route
         if self._failing.get(route) != detail[:200]:
             self._failing[route] = detail[:200]
@@ -123,7 +123,7 @@ class Network:
         for route, connections in self._routes.items():
             for decision in connections.tick(now_s, is_proven):
                 if isinstance(decision, Dial):
-                    self._dialler.ask(decision.number, route, self._target_of(route))
+                    self._dialler.request(decision.number, route, self._target_of(route))
                 else:
                     self._retire(decision)
         self._dialler.tick(now_s)

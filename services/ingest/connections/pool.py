@@ -1,6 +1,21 @@
-"""Which connections of a route there shall be: replaced before they end, retired once their successor is proven.
+"""The connections of a route: which to dial, and which to close. Decided from events and times that are passed in.
 
-Told what happened and when, it decides what to dial and what to close.
+A route has as many slots as there are redundant connections. A slot makes before it breaks: the successor is open and
+proven before the connection that it replaces is retired.
+
+| state of a slot | current | successor | next |
+|---|---|---|---|
+| empty | none | none | its delay is over: dial the current one |
+| dialling | not open yet | none | opened: serving; failed: empty, after a longer delay |
+| serving | open | none | lifetime over, or `replace_reason` set: dial a successor; ended: empty |
+| replacing | open | being dialled | successor opened: overlapping; failed: serving, and again after a delay |
+| overlapping | open | open | the successor takes over, or is closed because it stays silent: serving |
+
+The successor takes over when it is proven and has delivered for 1 s, when it is proven and both were quiet for 30 s,
+and unproven when it has delivered for 30 s. It is closed when it has delivered nothing for a stale timeout, unproven.
+
+Where the current one ends at any time, its successor takes its place. Where the successor ends, the slot goes on
+serving.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -18,13 +33,13 @@ EXPIRED, SHUTDOWN, STALE, SILENT, LATE = "lifetime", "serverShutdown", "stale", 
 
 
 class Dial(NamedTuple):
-    """Open a connection and tell `on_opened` or `on_ended` this number."""
+    """Open the connection of this number."""
 
     number: int
 
 
 class Retire(NamedTuple):
-    """Close this connection. `proven_by`: another one that is known to have all that it delivered, if one is."""
+    """Close this connection. `proven_by`: the connection that is proven to have all that it delivered; None: nobody."""
 
     number: int
     reason: str
@@ -51,7 +66,7 @@ class ConnectionState:
     messages: int = 0
     opened_s: float | None = None
     delivering_s: float | None = None
-    """When its first message came."""
+    """Monotonic time of its first message of any stream."""
     replace_reason: str | None = None
     """Why there shall be another one in its place; of a successor it waits until that has taken over."""
     proven_by: int | None = None
@@ -65,7 +80,7 @@ class ConnectionState:
         return "open" if self.delivering_s is None else "delivering"
 
     def lasted_s(self, now_s: float) -> float:
-        """Seconds since it was opened; 0 where it never was."""
+        """Return the seconds since it was opened; 0 where it never was."""
         return 0.0 if self.opened_s is None else now_s - self.opened_s
 
 
@@ -84,7 +99,11 @@ class _Slot:
 
 
 class RouteConnections:
-    """The connections of one route, as many as there are `delays`; each is replaced make before break."""
+    """The connections of one route: a slot for each of `delays`.
+
+    `silent_s`: a successor that delivers nothing for so long is closed. `new_connection` gives the record of a
+    connection for a slot's ordinal.
+    """
 
     def __init__(
         self,
@@ -107,17 +126,21 @@ class RouteConnections:
         ]
 
     def connections(self) -> Iterator[ConnectionState]:
-        """All connections, those being dialled and those being replaced too."""
+        """Yield all connections, those being dialled and those being replaced too."""
         for slot in self._slots:
             yield from _connections_of(slot)
 
     def on_ended(self, number: int, now_s: float, *, retry_after_s: float = 0.0) -> None:
-        """A connection was lost, or could not be opened; the next one waits for its delay."""
+        """Take note that a connection was lost, or could not be opened; the next one waits for its delay.
+
+        `retry_after_s`: the exchange asks for so long a pause at least. A connection that was retired is not known
+        here.
+        """
         for slot in self._slots:
             one = next((one for one in _connections_of(slot) if one.number == number), None)
             if one is None:
                 continue
-            self._judge(slot, one, now_s)
+            self._note_duration(slot, one, now_s)
             if slot.current is not None and slot.current.number == number:
                 slot.current, slot.successor = slot.successor, None
             else:
@@ -126,7 +149,10 @@ class RouteConnections:
             slot.stand_down_s = max(slot.stand_down_s, now_s + retry_after_s)
 
     def replace_all(self, reason: str) -> list[Retire]:
-        """Open other successors of all connections, because those that are on their way are not what is wanted."""
+        """Have all connections replaced.
+
+        Return the successors to close: what they subscribe to is not wanted any more.
+        """
         retired = []
         for slot in self._slots:
             if slot.successor is not None:
@@ -138,7 +164,7 @@ class RouteConnections:
         return retired
 
     def tick(self, now_s: float, is_proven: Callable[[int, int], bool]) -> list[Decision]:
-        """What to do now. `is_proven(old, new)`: whether `new` has taken over every stream that `old` delivers."""
+        """Return what to dial and to close now. `is_proven(old, new)`: `new` has every stream that `old` delivers."""
         decisions: list[Decision] = []
         for slot in self._slots:
             decisions += self._retirements(slot, now_s, is_proven)
@@ -147,7 +173,7 @@ class RouteConnections:
                 decisions.append(dial)
         return decisions
 
-    def _judge(self, slot: _Slot, one: ConnectionState, now_s: float) -> None:
+    def _note_duration(self, slot: _Slot, one: ConnectionState, now_s: float) -> None:
         if slot.delay.has_lasted(one.lasted_s(now_s)):
             self._has_lasted = self.is_trusted = True
         elif one.opened_s is not None or not self._has_lasted:
@@ -166,7 +192,7 @@ class RouteConnections:
         is_late = heard_s is not None and now_s - heard_s > HANDOVER_S
         if (proven and (has_overlapped or is_quiet)) or is_late:
             reason = current.replace_reason or EXPIRED
-            self._judge(slot, current, now_s)
+            self._note_duration(slot, current, now_s)
             slot.current, slot.successor = successor, None
             if successor.replace_reason is not None:
                 slot.replace_at_s = now_s + HANDOVER_S

@@ -1,6 +1,8 @@
-"""The thread that reads the sockets: it stamps, parses frames, answers pings, and hands messages over.
+"""The thread that reads the sockets: it stamps, parses frames, answers pings, and queues events for the recorder.
 
-It never waits for the recorder: a journal write that takes ten seconds delays neither a stamp nor a pong.
+It never waits for the recorder: a journal write that takes ten seconds delays neither a stamp nor a pong. The two
+threads share one queue and two counters, of which each is written by one side only, so that no lock is needed
+(CPython's deque appends and pops atomically). Commands of the recorder go the other way through a second queue.
 """
 
 import contextlib
@@ -18,10 +20,13 @@ from services.ingest.streams.gaps import DISCONNECTED, FRAME_ERROR, OVERSIZE, ST
 from services.runtime.clock import monotonic_s, wall_ns
 
 MOST_QUEUED_BYTES = 64 * 1024 * 1024
-"""Then the reader stops and leaves the rest to the kernel and the exchange: what is not read is not lost yet."""
+"""Then the reader stops reading: the kernel and the exchange keep what it leaves, and what is not read is not lost yet
+(docs/decisions/0004)."""
 _AHEAD_BYTES = 512 * 1024
-"""While the recorder makes progress, further ahead is no gain: the messages would drop out of the processor's cache."""
+"""While the recorder makes progress, reading further ahead gains nothing: the messages would only leave the processor's
+cache before they are used."""
 _STUCK_S = 0.1
+"""A recorder that has taken nothing for so long waits for its disk: from then on the reader fills the whole queue."""
 _PAUSE_S = 0.001
 _BUFFER_BYTES = 256 * 1024
 _PING_INTERVAL_S = 20.0  # keeps NAT tables filled; the exchange takes up to 10 control messages a second
@@ -32,8 +37,8 @@ _STOP_S = 10.0
 _TOO_BIG = 1009
 
 
-class _Line:
-    """One connection as the reader knows it."""
+class _Peer:
+    """One connection as the reader knows it: parser, deadlines, and a pong that the socket did not take yet."""
 
     def __init__(
         self, number: int, connection: WebSocketConnection, max_message_bytes: int, frame_timeout_s: float
@@ -66,73 +71,88 @@ class Reader(threading.Thread):
         self._command = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._is_stopping = False
         self._fault: Exception | None = None  # what has ended the thread
-        self._did_not_listen = False  # since the last tick, for want of room
+        self._skipped_sockets = False  # since the last tick, for want of room
         self._stamper = Stamper()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
-        self._lines: dict[int, _Line] = {}  # by descriptor
-        self._unread: set[_Line] = set()  # whose TLS layer may hold bytes, which wake no poll
+        self._peers: dict[int, _Peer] = {}  # by descriptor
+        self._unread: set[_Peer] = set()  # whose TLS layer may hold bytes, which wake no poll
         self._poll = select.epoll()
         self._ticked_s = monotonic_s()
 
     @property
     def queued_bytes(self) -> int:
-        """What the recorder has not taken yet."""
+        """Return the bytes read that the recorder has not taken yet."""
         return self._in_bytes - self._out_bytes
 
     def fileno(self) -> int:
-        """Readable when reports have come since `is_idle`."""
+        """Return the descriptor to poll: it is readable when events have come since `arm_wake_up`."""
         return self._ready
 
-    def is_idle(self) -> bool:
-        """Whether nothing is queued; if so, the next report wakes a poll of `fileno`. Clears an earlier wake-up."""
+    def arm_wake_up(self) -> bool:
+        """Clear an earlier wake-up and ask for the next one.
+
+        Return True when nothing is queued, so that a poll may wait.
+        """
         _clear(self._ready)
-        self._is_awaited = True  # before looking: a report that comes in between is seen by one side at least
+        self._is_awaited = True  # before looking: an event that comes in between is seen by one side at least
         return not self._queue
 
     def take(self, most_bytes: int) -> list[ReaderEvent]:
-        """The oldest reports, of about so many bytes together; RuntimeError behind the last where the thread died."""
+        """Return and remove the oldest events, of about `most_bytes` together; the first is given whatever its size.
+
+        RuntimeError behind the last event where the thread has died.
+        """
         self._is_awaited = False
-        reports: list[ReaderEvent] = []
-        taken = 0
+        events: list[ReaderEvent] = []
+        taken_bytes = 0
         queue = self._queue
-        while queue and taken < most_bytes:
-            report = queue.popleft()
-            reports.append(report)
-            if type(report) is Delivered:
-                taken += report.size_bytes
-        self._out_bytes += taken
-        if self._fault is not None and not reports:
+        while queue and taken_bytes < most_bytes:
+            event = queue.popleft()
+            events.append(event)
+            if type(event) is Delivered:
+                taken_bytes += event.size_bytes
+        self._out_bytes += taken_bytes
+        if self._fault is not None and not events:
             raise RuntimeError("the reader has ended") from self._fault
-        return reports
+        return events
 
     def add(self, number: int, connection: WebSocketConnection, requests: Sequence[str] = ()) -> None:
-        """Read this connection from now on, and send it these text messages first."""
+        """Read this connection from now on, and send it these text messages (subscriptions) first."""
         if self._is_stopping:
             connection.close()
             return
-        line = _Line(number, connection, self._max_message_bytes, self._frame_timeout_s)
-        self._do(lambda: self._open(line, requests))
+        peer = _Peer(number, connection, self._max_message_bytes, self._frame_timeout_s)
+        self._enqueue(lambda: self._open(peer, requests))
 
-    def failed(self, report: Failed) -> None:
-        """Hand a failure to the recorder."""
-        self._report(report)
+    def put_failure(self, failed: Failed) -> None:
+        """Queue the failure of an attempt, in order with all other events."""
+        self._put(failed)
 
     def close(self, number: int, reason: str, detail: str) -> None:
-        """Close a connection; its `Ended` follows what it delivered."""
-        self._do(lambda: self._close_number(number, reason, detail))
+        """Close a connection.
+
+        Its `Ended` comes behind all that it delivered. Nothing happens where it has ended before.
+        """
+        self._enqueue(lambda: self._close_number(number, reason, detail))
 
     def stop(self) -> None:
-        """Close everything and end; what was received stays queued."""
+        """Close all connections and end the thread.
+
+        Received events stay queued. RuntimeError where it does not end in 10 s.
+        """
         self._is_stopping = True
-        self._do(lambda: None)
+        self._enqueue(lambda: None)
         self.join(_STOP_S)
         if self.is_alive():
             raise RuntimeError("the reader does not end")
-        self._obey()  # a connection that was dialled at the last moment: closed too
+        self._run_commands()  # a connection that was dialled at the last moment: closed too
         self._close_all()
 
     def run(self) -> None:
-        """The thread. It does not end unnoticed: nothing else would be missed but the data."""
+        """Read until `stop`.
+
+        An error ends the thread, and `take` raises it: else nobody would notice but for the data.
+        """
         try:
             self._read_all()
         except Exception as error:  # raised again by `take`
@@ -148,15 +168,18 @@ class Reader(threading.Thread):
                 self._read_on()
             for descriptor, _ in self._poll.poll(0 if is_far_ahead or self._unread else _TICK_S):
                 if descriptor == self._command:
-                    self._obey()
-                elif descriptor in self._lines and not is_far_ahead:
-                    self._read(self._lines[descriptor])
+                    self._run_commands()
+                elif descriptor in self._peers and not is_far_ahead:
+                    self._read(self._peers[descriptor])
             now_s = monotonic_s()
             if now_s - self._ticked_s >= _TICK_S:
                 self._tick(now_s)
 
     def _is_far_ahead(self) -> bool:
-        """Whether to let the recorder catch up: it is near, or, while it stands still, there is no more room."""
+        """Return True when the recorder is to catch up first.
+
+        That is when more is queued than helps it and it makes progress, or when there is no room for more.
+        """
         queued = self.queued_bytes
         if queued <= min(_AHEAD_BYTES, self._most_bytes):
             return False
@@ -166,153 +189,153 @@ class Reader(threading.Thread):
             self._progress = taken, since_s = self._out_bytes, now_s
         is_stuck = now_s - since_s > _STUCK_S
         if queued > self._most_bytes:
-            self._did_not_listen = True
+            self._skipped_sockets = True
             return True
         return not is_stuck
 
     def _close_all(self) -> None:
-        for descriptor, line in list(self._lines.items()):
-            self._read(line)  # what has arrived already
-            if descriptor in self._lines:
-                self._close(line, DISCONNECTED, "stopped", close_code=1001)
+        for descriptor, peer in list(self._peers.items()):
+            self._read(peer)  # what has arrived already
+            if descriptor in self._peers:
+                self._close(peer, DISCONNECTED, "stopped", close_code=1001)
 
-    def _do(self, command: Callable[[], None]) -> None:
+    def _enqueue(self, command: Callable[[], None]) -> None:
         self._commands.append(command)
         os.eventfd_write(self._command, 1)
 
-    def _obey(self) -> None:
+    def _run_commands(self) -> None:
         _clear(self._command)
         while self._commands:
             self._commands.popleft()()
 
-    def _report(self, report: ReaderEvent) -> None:
-        self._queue.append(report)
+    def _put(self, event: ReaderEvent) -> None:
+        self._queue.append(event)
         if self._is_awaited:
             self._is_awaited = False
             os.eventfd_write(self._ready, 1)
 
-    def _open(self, line: _Line, requests: Sequence[str]) -> None:
-        descriptor = line.connection.fileno()
-        self._lines[descriptor] = line
-        self._report(Opened(line.number, self._stamper.first_of(wall_ns(), 1)))
+    def _open(self, peer: _Peer, requests: Sequence[str]) -> None:
+        descriptor = peer.connection.fileno()
+        self._peers[descriptor] = peer
+        self._put(Opened(peer.number, self._stamper.first_of(wall_ns(), 1)))
         self._poll.register(descriptor, select.EPOLLIN)
         try:
             for request in requests:
-                line.connection.send_text(request)
+                peer.connection.send_text(request)
         except OSError as error:
-            self._close(line, DISCONNECTED, str(error))
+            self._close(peer, DISCONNECTED, str(error))
         else:
-            self._read(line)  # the first frames may have come with the handshake
+            self._read(peer)  # the first frames may have come with the handshake
 
     def _close_number(self, number: int, reason: str, detail: str) -> None:
-        for line in self._lines.values():
-            if line.number == number:
-                self._close(line, reason, detail, close_code=1000)
+        for peer in self._peers.values():
+            if peer.number == number:
+                self._close(peer, reason, detail, close_code=1000)
                 return
 
-    def _close(self, line: _Line, reason: str, detail: str, *, close_code: int | None = None) -> None:
-        descriptor = line.connection.fileno()
-        del self._lines[descriptor]
+    def _close(self, peer: _Peer, reason: str, detail: str, *, close_code: int | None = None) -> None:
+        descriptor = peer.connection.fileno()
+        del self._peers[descriptor]
         self._poll.unregister(descriptor)
         if close_code is not None:
             with contextlib.suppress(OSError):
-                line.connection.send_close(close_code)
-        line.connection.close()
-        self._report(Ended(line.number, self._stamper.first_of(wall_ns(), 1), reason, detail))
+                peer.connection.send_close(close_code)
+        peer.connection.close()
+        self._put(Ended(peer.number, self._stamper.first_of(wall_ns(), 1), reason, detail))
 
-    def _read(self, line: _Line) -> None:
+    def _read(self, peer: _Peer) -> None:
         buffer = self._buffer
         while True:
             try:
-                received = line.connection.recv_into(buffer)
+                received = peer.connection.recv_into(buffer)
             except OSError as error:
-                self._close(line, DISCONNECTED, str(error))
+                self._close(peer, DISCONNECTED, str(error))
                 return
             now_ns = wall_ns()
             if received is None:
                 return
             if received == 0:
-                self._close(line, DISCONNECTED, "end of stream")
+                self._close(peer, DISCONNECTED, "end of stream")
                 return
-            line.has_been_heard = True
-            line.received_bytes += received
-            events = line.parser.feed(buffer[:received])
-            if not self._deliver(line, events, now_ns) or received < _BUFFER_BYTES:
+            peer.has_been_heard = True
+            peer.received_bytes += received
+            events = peer.parser.feed(buffer[:received])
+            if not self._deliver(peer, events, now_ns) or received < _BUFFER_BYTES:
                 return
             if self.queued_bytes > _AHEAD_BYTES:
-                self._unread.add(line)
+                self._unread.add(peer)
                 return
 
     def _read_on(self) -> None:
-        lines, self._unread = self._unread, set()
-        for line in lines:
-            if line in self._lines.values():
-                self._read(line)
+        peers, self._unread = self._unread, set()
+        for peer in peers:
+            if peer in self._peers.values():
+                self._read(peer)
 
-    def _deliver(self, line: _Line, events: list[Event], now_ns: int) -> bool:
-        """Whether the connection goes on."""
+    def _deliver(self, peer: _Peer, events: list[Event], now_ns: int) -> bool:
+        """Queue messages, act on control frames; return True where the connection goes on."""
         messages = [event for event in events if type(event) is bytes]
         if messages:
             first_ns = self._stamper.first_of(now_ns, len(messages))
-            size_bytes, line.received_bytes = line.received_bytes, 0
+            size_bytes, peer.received_bytes = peer.received_bytes, 0
             self._in_bytes += size_bytes
-            self._report(Delivered(line.number, first_ns, messages, size_bytes))
-        if len(messages) != len(events) and not self._control(line, events):
+            self._put(Delivered(peer.number, first_ns, messages, size_bytes))
+        if len(messages) != len(events) and not self._control(peer, events):
             return False
-        if line.parser.error is not None:
-            self._refuse(line, line.parser.error)
+        if peer.parser.error is not None:
+            self._refuse(peer, peer.parser.error)
             return False
         return True
 
-    def _control(self, line: _Line, events: list[Event]) -> bool:
+    def _control(self, peer: _Peer, events: list[Event]) -> bool:
         for event in events:
             if isinstance(event, Ping):
-                line.owed_pong = event.payload  # RFC 6455 §5.5.3: the latest ping is enough
+                peer.owed_pong = event.payload  # RFC 6455 §5.5.3: the latest ping is enough
             elif isinstance(event, Close):
                 code = event.code if event.code != 1005 else 1000
-                self._close(line, DISCONNECTED, f"closed by the exchange: {event.code} {event.reason}", close_code=code)
+                self._close(peer, DISCONNECTED, f"closed by the exchange: {event.code} {event.reason}", close_code=code)
                 return False
-        return self._pay_pong(line)
+        return self._send_owed_pong(peer)
 
-    def _pay_pong(self, line: _Line) -> bool:
+    def _send_owed_pong(self, peer: _Peer) -> bool:
         try:
-            if line.owed_pong is not None and line.connection.send_pong(line.owed_pong):
-                line.owed_pong = None
+            if peer.owed_pong is not None and peer.connection.send_pong(peer.owed_pong):
+                peer.owed_pong = None
         except OSError as error:
-            self._close(line, DISCONNECTED, str(error))
+            self._close(peer, DISCONNECTED, str(error))
             return False
         return True
 
-    def _refuse(self, line: _Line, error: FrameError) -> None:
+    def _refuse(self, peer: _Peer, error: FrameError) -> None:
         reason = OVERSIZE if error.close_code == _TOO_BIG else FRAME_ERROR
-        self._close(line, reason, str(error), close_code=error.close_code)
+        self._close(peer, reason, str(error), close_code=error.close_code)
 
     def _tick(self, now_s: float) -> None:
-        is_our_silence = self._did_not_listen or now_s - self._ticked_s > _SLEPT_S  # stopped by a signal, say
+        is_our_silence = self._skipped_sockets or now_s - self._ticked_s > _SLEPT_S  # stopped by a signal, say
         self._ticked_s = now_s
-        self._did_not_listen = False
-        for line in list(self._lines.values()):
+        self._skipped_sockets = False
+        for peer in list(self._peers.values()):
             if is_our_silence:
-                line.deadline.restart()
-            if line.has_been_heard or is_our_silence:
-                line.heard_s = now_s
-                line.has_been_heard = False
-            if now_s - line.heard_s > _SILENCE_S:
-                self._close(line, STALL, "neither data nor a pong")
-            elif line.deadline.update(line.parser, now_s):
-                self._close(line, STALL, "a message took too long", close_code=1002)
+                peer.deadline.restart()
+            if peer.has_been_heard or is_our_silence:
+                peer.heard_s = now_s
+                peer.has_been_heard = False
+            if now_s - peer.heard_s > _SILENCE_S:
+                self._close(peer, STALL, "neither data nor a pong")
+            elif peer.deadline.update(peer.parser, now_s):
+                self._close(peer, STALL, "a message took too long", close_code=1002)
             else:
-                self._keep_alive(line, now_s)
+                self._keep_alive(peer, now_s)
 
-    def _keep_alive(self, line: _Line, now_s: float) -> None:
-        if not self._pay_pong(line):
+    def _keep_alive(self, peer: _Peer, now_s: float) -> None:
+        if not self._send_owed_pong(peer):
             return
         try:
-            line.connection.flush()
-            if now_s - line.pinged_s >= _PING_INTERVAL_S and line.connection.send_ping():
-                line.pinged_s = now_s
+            peer.connection.flush()
+            if now_s - peer.pinged_s >= _PING_INTERVAL_S and peer.connection.send_ping():
+                peer.pinged_s = now_s
         except OSError as error:
-            self._close(line, DISCONNECTED, str(error))
+            self._close(peer, DISCONNECTED, str(error))
 
 
 def _clear(eventfd: int) -> None:

@@ -53,7 +53,7 @@ class BackfillPage(NamedTuple):
         return min(self.to_id, self.rows[-1].last_id) if self.rows else self.from_id
 
     @property
-    def says_nothing(self) -> bool:
+    def is_empty(self) -> bool:
         """No row of it is behind the first id asked for: there is none, or a wrong clock looked up only older ones."""
         return self.reached <= self.from_id
 
@@ -94,7 +94,7 @@ class BackfillRequests:
         self._rng = rng
         self._asked: dict[str, _Asked] = {}
 
-    def due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> BackfillRange | None:
+    def take_due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> BackfillRange | None:
         """What to ask for now: at once where the oldest gap is another one than before, else after the retry time."""
         if not gaps:
             self._asked.pop(stream.name, None)
@@ -109,7 +109,7 @@ class BackfillRequests:
         within = [gap.to_id for gap in gaps if gap.to_id <= oldest.from_id + span_of(stream)]
         return BackfillRange(oldest, oldest.from_id, max([oldest.to_id, *within]))
 
-    def is_final(self, page: BackfillPage, now_s: float) -> bool:
+    def count_refusal(self, page: BackfillPage, now_s: float) -> bool:
         """Whether an answer that says nothing has come so often that it is believed; else it is asked again, later."""
         asked = self._asked.get(page.stream)
         if asked is None or asked.from_id != page.from_id:

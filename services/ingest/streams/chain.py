@@ -52,7 +52,7 @@ class IdChain:
 
     def __init__(
         self,
-        holes: StreamGaps,
+        gaps: StreamGaps,
         *,
         last_row: LastRow | None = None,
         newest_row: Callable[[], Arrival | None] = lambda: None,
@@ -62,7 +62,7 @@ class IdChain:
         self._newest_ns = 0
         self._newest_event_ms = 0
         self._reason = SEQUENCE
-        self._holes = holes
+        self._gaps = gaps
         self._ids_are_times = ids_are_times
         self._held: list[_Held] = []
         self._reached: dict[int, int] = {}  # by connection: the furthest id it has delivered
@@ -105,16 +105,16 @@ class IdChain:
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""
         connection, recv_ns, _, reading = arrival
-        if self.follows(connection, recv_ns, reading):
+        if self.try_take(connection, recv_ns, reading):
             return (arrival,)
         return self._offer_unusual(arrival, *_ids_of(reading), now_s)
 
-    def follows(self, connection: int, recv_ns: int, link: SequenceIds | Reading) -> bool:
+    def try_take(self, connection: int, recv_ns: int, ids: SequenceIds | Reading) -> bool:
         """Whether a message hangs on the newest one while nothing is held, as nearly all do; then it is taken.
 
         Otherwise nothing has changed: `offer` it.
         """
-        previous, last, event_time_ms = link.previous_id, link.last_id, link.event_time_ms
+        previous, last, event_time_ms = ids.previous_id, ids.last_id, ids.event_time_ms
         assert previous is not None
         assert last is not None
         if previous != self.newest or last <= previous or self._held or connection not in self._reached:
@@ -157,7 +157,7 @@ class IdChain:
         self._entered.setdefault(connection, previous)
         self._reached[connection] = max(last, self._reached.get(connection, last))
         if self.newest is None:
-            self._holes.begin(previous)
+            self._gaps.begin(previous)
             return (self._forward(arrival, last),)
         if last <= self.newest:
             return self._behind(arrival, (previous, last), now_s)
@@ -174,7 +174,7 @@ class IdChain:
         at_ms = 0
         if event_time_ms > self._newest_event_ms and not self._ids_are_times:  # alone that says nothing
             at_ms = self._recount.later_ms(arrival)
-        filled = None if at_ms else self._holes.fill(*ids)
+        filled = None if at_ms else self._gaps.fill(*ids)
         if filled is not None:
             self._recount.latest_ms()  # of the newest row, before this one takes its place
             return (*filled, arrival)
@@ -185,7 +185,7 @@ class IdChain:
         return self._begin_anew(begun) if begun else ()
 
     def _fill(self, previous: int, last: int) -> Sequence[Gap]:
-        return self._holes.fill(previous, last) or ()
+        return self._gaps.fill(previous, last) or ()
 
     def _begin_anew(self, begun: Sequence[Arrival]) -> Sequence[Outcome]:
         """Record the messages of a new count, the first of which leaves a gap behind all that came before."""
@@ -193,7 +193,7 @@ class IdChain:
         assert self.newest is not None
         connection, recv_ns, _, reading = begun[0]
         previous, _ = _ids_of(reading)
-        *ended, gap = self._holes.reset((self.newest, previous), (self._newest_ns, recv_ns))
+        *ended, gap = self._gaps.reset((self.newest, previous), (self._newest_ns, recv_ns))
         self._old = _OldCount(self.newest, self._recount.latest_ms(), gap)
         self._recount.begin()
         self._newest_event_ms = 0
@@ -219,7 +219,7 @@ class IdChain:
         self._old = None
         self._reached, self._entered = {arrival.connection: last}, {arrival.connection: previous}
         self._held.clear()
-        return (*self._holes.undo_reset(old.gap), self._forward(arrival, last))
+        return (*self._gaps.undo_reset(old.gap), self._forward(arrival, last))
 
     def _forward(self, arrival: Arrival, last: int) -> Arrival:
         self.newest = last
@@ -232,7 +232,7 @@ class IdChain:
         assert self.newest is not None
         bounds = (self.newest, held.previous)
         self.newest = held.previous
-        return self._holes.open(bounds, (self._newest_ns, held.recv_ns), self._reason)
+        return self._gaps.open(bounds, (self._newest_ns, held.recv_ns), self._reason)
 
     def _is_given_up(self, first: _Held, now_s: float) -> bool:
         """After the grace; or when every connection has delivered what lies behind the hole: none can fill it."""

@@ -36,10 +36,10 @@ class OverlapTracker:
     itself; streams without any id drop nothing within one connection.
     """
 
-    def __init__(self, holes: StreamGaps, *, last_row: LastRow | None = None, ids_grow: bool = False) -> None:
+    def __init__(self, gaps: StreamGaps, *, last_row: LastRow | None = None, ids_grow: bool = False) -> None:
         self.newest: int | None = None
         self.held = 0
-        self._holes = holes
+        self._gaps = gaps
         self._ids_grow = ids_grow
         self.copies = Deduplicator(by_content if ids_grow else by_content_and_time)
         self._joined: set[int] = set()
@@ -73,12 +73,12 @@ class OverlapTracker:
             if self._joined or self._recorded_ns <= since_ns:
                 return ()
             self._last_ns = self._recorded_ns  # of a connection that had not joined: another gap begins behind it
-            return (self._holes.outage((since_ns, self._recorded_ns), reason),)
+            return (self._gaps.outage((since_ns, self._recorded_ns), reason),)
         first = min(self._entering.values())
         self._join(first.connection)
         self._beginning = first.digest
         self._join_proven()
-        return (self._holes.outage((since_ns, first.recv_ns), reason),)
+        return (self._gaps.outage((since_ns, first.recv_ns), reason),)
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
         """The connection has ended."""
@@ -117,7 +117,7 @@ class OverlapTracker:
         if self._lost is None or last_ns is None:
             return (arrival,)
         reason, self._lost = self._lost, None
-        return (self._holes.outage((last_ns, recv_ns), reason), arrival)
+        return (self._gaps.outage((last_ns, recv_ns), reason), arrival)
 
     def _enter(self, arrival: Arrival, seen: Seen) -> None:
         connection = arrival.connection
@@ -158,10 +158,10 @@ class OverlapTracker:
 class KlineTracker:
     """Klines: an open one has no id, of the closed ones none may be missing."""
 
-    def __init__(self, holes: StreamGaps, *, last_row: LastRow | None = None) -> None:
-        self._all = OverlapTracker(holes, last_row=last_row)
+    def __init__(self, gaps: StreamGaps, *, last_row: LastRow | None = None) -> None:
+        self._all = OverlapTracker(gaps, last_row=last_row)
         self.copies = self._all.copies
-        self._closed = IdChain(holes, last_row=last_row, ids_are_times=True)
+        self._closed = IdChain(gaps, last_row=last_row, ids_are_times=True)
         self._contents: dict[int, set[bytes]] = {}  # by opening time, of closed ones
 
     @property

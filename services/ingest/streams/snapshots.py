@@ -27,19 +27,19 @@ class SnapshotRequests:
         """What is outstanding."""
         return self._wanted
 
-    def need(self, last_update_id: int, reason: str, now_s: float) -> None:
+    def request(self, last_update_id: int, reason: str, now_s: float) -> None:
         """Ask at once; unless what is asked for already helps here too."""
         if self._wanted is not None and last_update_id <= self._wanted.last_update_id and reason != WENT_BACK:
             return
         self._wanted = WantedSnapshot(last_update_id, reason)
         self._next_s = now_s
 
-    def seen(self, last_update_id: int) -> None:
+    def on_snapshot(self, last_update_id: int) -> None:
         """A snapshot was on the bus."""
         if self._wanted is not None and last_update_id >= self._wanted.last_update_id:
             self._wanted = None
 
-    def due(self, now_s: float) -> WantedSnapshot | None:
+    def take_due(self, now_s: float) -> WantedSnapshot | None:
         """What to ask for now, and again after the retry time, with jitter."""
         if self._wanted is None or now_s < self._next_s:
             return None

@@ -8,7 +8,7 @@ from binance_streamer.exchange.messages import UNREADABLE, SequenceIds
 from binance_streamer.exchange.readers import EventReader, sequence_reader
 from binance_streamer.exchange.stream_types import Continuity
 from binance_streamer.exchange.streams import Stream
-from services.ingest.streams import demux as routing
+from services.ingest.streams import demux
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.chain import IdChain
@@ -50,14 +50,14 @@ class StreamRecorder:
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
         self.stream = stream
         self.read = EventReader(stream).read
-        self.prefix = routing.prefix_of(stream.name.encode())
+        self.prefix = demux.prefix_of(stream.name.encode())
         """What its messages begin with."""
-        self._read_link = sequence_reader(stream)
-        self._holes = StreamGaps(stream, new_gap_id, last_row.open_gaps if last_row else ())
+        self._read_ids = sequence_reader(stream)
+        self._gaps = StreamGaps(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.last: Arrival | None = None
-        self.tracker = _tracker(stream, self._holes, last_row, lambda: self.last)
+        self.tracker = _tracker(stream, self._gaps, last_row, lambda: self.last)
         self.offer = self.tracker.offer
-        self._follows = self.tracker.follows if isinstance(self.tracker, IdChain) else _never_follows
+        self._try_take = self.tracker.try_take if isinstance(self.tracker, IdChain) else _never_takes
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard = Heard()
         self.is_anchored = not stream.type.builds_book
@@ -66,43 +66,43 @@ class StreamRecorder:
     @property
     def gaps(self) -> int:
         """Gaps listed so far."""
-        return self._holes.count
+        return self._gaps.count
 
     @property
     def filled_gaps(self) -> list[GapChange]:
         """What a killed run had filled, and could not tell any more."""
-        return self._holes.filled
+        return self._gaps.filled
 
     @property
     def open_gaps(self) -> list[OpenGap]:
         """Listed, and REST may have them."""
-        return self._holes.open_gaps
+        return self._gaps.open_gaps
 
     @property
     def repeats(self) -> int:
         """Messages that were there already."""
         return self.messages - self.rows - self.tracker.held
 
-    def link(self, event: bytes) -> SequenceIds | None:
+    def ids_of(self, event: bytes) -> SequenceIds | None:
         """Of a message; None where its stream has none, or it is not what the stream carries."""
-        if self._read_link is None:
+        if self._read_ids is None:
             return None
         try:
-            return self._read_link(event)
+            return self._read_ids(event)
         except UNREADABLE:
             return None
 
-    def links(self, events: Sequence[bytes]) -> Sequence[SequenceIds | None]:
+    def ids_of_all(self, events: Sequence[bytes]) -> Sequence[SequenceIds | None]:
         """Those of several messages, in one call where none is unreadable."""
-        if self._read_link is not None:
+        if self._read_ids is not None:
             with contextlib.suppress(*UNREADABLE):
-                return list(map(self._read_link, events))
-        return [self.link(event) for event in events]
+                return list(map(self._read_ids, events))
+        return [self.ids_of(event) for event in events]
 
-    def follows(self, connection: int, recv_ns: int, link: SequenceIds) -> bool:
+    def try_take(self, connection: int, recv_ns: int, ids: SequenceIds) -> bool:
         """Whether a message hangs on the newest one and there is nothing to decide, as with nearly all; it is taken."""
-        is_plain = self.is_anchored and link.event_time_ms <= latest_ms(recv_ns)
-        return is_plain and self._follows(connection, recv_ns, link)
+        is_plain = self.is_anchored and ids.event_time_ms <= latest_ms(recv_ns)
+        return is_plain and self._try_take(connection, recv_ns, ids)
 
     def lag_ms(self, connection: int, last_id: int | None, recv_ns: int) -> float | None:
         """Return how much later than the first copy a message has come, where that is known."""
@@ -120,7 +120,7 @@ class StreamRecorder:
         self.last = arrival
         return event_draft(self.stream, *arrival)
 
-    def took(self, run: EventRun, count: int, now_s: float) -> None:
+    def note_taken(self, run: EventRun, count: int, now_s: float) -> None:
         """Note the last `count` messages of a run, each of which followed."""
         self.messages += count
         self.rows += count
@@ -135,21 +135,21 @@ class StreamRecorder:
         drafts: list[Draft] = []
         gaps: list[Gap] = []
         for number, (previous_id, last_id, event) in enumerate(page.wanted):
-            filled = self._holes.repair(previous_id, last_id)
+            filled = self._gaps.repair(previous_id, last_id)
             if filled is not None:
                 gaps += filled
                 drafts.append(self._repaired_row(event, page.recv_ns + number, page.requested_ns))
-        gaps += self._holes.give_up(page.from_id, page.reached, page.why_missing)
+        gaps += self._gaps.give_up(page.from_id, page.reached, page.why_missing)
         self.repaired += len(drafts)
         return drafts, gaps
 
     def give_up(self, page: BackfillPage) -> list[Gap]:
         """REST will not have what was asked for."""
-        return self._holes.give_up(page.from_id, page.to_id, page.why_missing)
+        return self._gaps.give_up(page.from_id, page.to_id, page.why_missing)
 
     def restore(self, row: LastRow, reason: str) -> None:
         """The journal did not take what we thought it would: go on from what it has."""
-        self._holes.restore(row.open_gaps)
+        self._gaps.restore(row.open_gaps)
         self.tracker.restore(row, reason)
 
     def _repaired_row(self, event: bytes, recv_ns: int, requested_ns: int) -> Draft:
@@ -193,16 +193,16 @@ class StreamRecorder:
 
 
 def _tracker(
-    stream: Stream, holes: StreamGaps, last_row: LastRow | None, newest_row: Callable[[], Arrival | None]
+    stream: Stream, gaps: StreamGaps, last_row: LastRow | None, newest_row: Callable[[], Arrival | None]
 ) -> Tracker:
     match stream.type.continuity:
         case Continuity.SEQUENCE:
-            return IdChain(holes, last_row=last_row, newest_row=newest_row)
+            return IdChain(gaps, last_row=last_row, newest_row=newest_row)
         case Continuity.KLINES:
-            return KlineTracker(holes, last_row=last_row)
+            return KlineTracker(gaps, last_row=last_row)
         case Continuity.GROWING | Continuity.NONE as continuity:
-            return OverlapTracker(holes, last_row=last_row, ids_grow=continuity is Continuity.GROWING)
+            return OverlapTracker(gaps, last_row=last_row, ids_grow=continuity is Continuity.GROWING)
 
 
-def _never_follows(_connection: int, _recv_ns: int, _link: SequenceIds) -> bool:
+def _never_takes(_connection: int, _recv_ns: int, _link: SequenceIds) -> bool:
     return False

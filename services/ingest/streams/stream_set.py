@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from binance_streamer.exchange.messages import LARGEST_ID, ExchangeError, Reading, SequenceIds
 from binance_streamer.exchange.streams import Stream
 from services.ingest.connections.events import Delivered, HandedOver, Lost
-from services.ingest.streams import demux as routing
+from services.ingest.streams import demux
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.gaps import REPAIRED
@@ -82,14 +82,14 @@ class StreamSet:
         connection, first_ns, messages, _ = delivered
         at = 0
         while at < len(messages):
-            name, event = routing.split(messages[at])
+            name, event = demux.split(messages[at])
             recorder = self._by_name.get(name)
             if recorder is None:
                 self._deliver_unusual(Arrival(connection, first_ns + at, messages[at], _NO_READING), now_s)
                 at += 1
                 continue
             if at + 1 < len(messages) and messages[at + 1].startswith(recorder.prefix):
-                events = [event, *routing.events_like(recorder.prefix, messages, at + 1)]
+                events = [event, *demux.events_like(recorder.prefix, messages, at + 1)]
                 self._deliver_alike(recorder, connection, first_ns + at, events, now_s)
                 at += len(events)
             else:
@@ -172,7 +172,7 @@ class StreamSet:
         if not is_covered:
             self._take(recorder, recorder.lose(lost.reason), now_s)
 
-    def has_lost(self, name: str, to_id: int | None, reason: str) -> None:
+    def note_lost(self, name: str, to_id: int | None, reason: str) -> None:
         """The producer lists a gap of its own that ends with this id: a book begins anew behind it."""
         if name in self.recorders and self.recorders[name].stream.type.builds_book and to_id is not None:
             self.anchors.append(Anchor(to_id, reason))
@@ -186,29 +186,29 @@ class StreamSet:
     def _deliver_single(
         self, recorder: StreamRecorder, connection: int, recv_ns: int, event: bytes, now_s: float
     ) -> None:
-        link = recorder.link(event)
-        if link is not None and recorder.follows(connection, recv_ns, link):
-            self._extend_run(recorder, connection, ((recv_ns,), (event,), (link,)), now_s)
+        ids = recorder.ids_of(event)
+        if ids is not None and recorder.try_take(connection, recv_ns, ids):
+            self._extend_run(recorder, connection, ((recv_ns,), (event,), (ids,)), now_s)
         else:
-            self._deliver_one(recorder, Arrival(connection, recv_ns, event, _reading_of(link)), now_s)
+            self._deliver_one(recorder, Arrival(connection, recv_ns, event, _reading_of(ids)), now_s)
 
     def _deliver_alike(
         self, recorder: StreamRecorder, connection: int, first_ns: int, events: list[bytes], now_s: float
     ) -> None:
         """Several messages of one stream: their ids are read together, and those that hang on one another noted so."""
-        follows = recorder.follows
+        try_take = recorder.try_take
         taken: list[SequenceIds] = []
         begin = 0
-        for at, link in enumerate(recorder.links(events)):
-            if link is not None and follows(connection, first_ns + at, link):
-                taken.append(link)
+        for at, ids in enumerate(recorder.ids_of_all(events)):
+            if ids is not None and try_take(connection, first_ns + at, ids):
+                taken.append(ids)
                 continue
             if taken:
                 self._extend_run(
                     recorder, connection, (range(first_ns + begin, first_ns + at), events[begin:at], taken), now_s
                 )
                 taken = []
-            self._deliver_one(recorder, Arrival(connection, first_ns + at, events[at], _reading_of(link)), now_s)
+            self._deliver_one(recorder, Arrival(connection, first_ns + at, events[at], _reading_of(ids)), now_s)
             begin = at + 1
         if taken:
             stamps_ns = range(first_ns + begin, first_ns + len(events))
@@ -223,12 +223,12 @@ class StreamSet:
     ) -> None:
         """Take messages that follow: their stamps, bytes and ids."""
         run = self._run_of(recorder, connection)
-        stamps_ns, events, links = followed
+        stamps_ns, events, all_ids = followed
         run.stamps_ns += stamps_ns
         run.events += events
-        run.links += links
-        recorder.took(run, len(links), now_s)
-        self.first_arrivals[connection] += len(links)
+        run.links += all_ids
+        recorder.note_taken(run, len(all_ids), now_s)
+        self.first_arrivals[connection] += len(all_ids)
 
     def _run_of(self, recorder: StreamRecorder, connection: int) -> EventRun:
         """The run that the connection's last message before belongs to, if it is of the stream and nothing has come
@@ -247,7 +247,7 @@ class StreamSet:
         try:
             reading = _plausible(recorder.read(event) if reading is _NO_READING else reading, latest_ms(recv_ns))
         except ExchangeError as error:
-            inner = routing.inner_event(recorder.stream.name.encode(), event)
+            inner = demux.inner_event(recorder.stream.name.encode(), event)
             if inner is None:
                 self._take_raw(arrival, recorder.stream.name, str(error))
             else:
@@ -288,9 +288,9 @@ class StreamSet:
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
         """A message that is not of a known stream in the exchange's usual spelling."""
-        if routing.is_subscribed(arrival.event):
+        if demux.is_subscribed(arrival.event):
             return
-        parsed = routing.parse(arrival.event)
+        parsed = demux.parse(arrival.event)
         if parsed is None:
             self._take_raw(arrival, "", "not the combined form")
             return
@@ -298,7 +298,7 @@ class StreamSet:
         if name not in self._by_name:
             self._take_raw(arrival, "", f"unknown stream: {name.decode(errors='replace')!r:.80}")
             return
-        respelt = routing.joined(name, event)
+        respelt = demux.joined(name, event)
         self.deliver(Delivered(arrival.connection, arrival.recv_ns, [respelt], 0), now_s)
 
     def _take_raw(self, arrival: Arrival, name: str, reason: str) -> None:
@@ -308,7 +308,7 @@ class StreamSet:
         if name:
             self.recorders[name].raw += 1
             kind = "unreadable event"
-        if routing.is_shutdown(event):
+        if demux.is_shutdown(event):
             self.shutdowns.add(connection)
             kind = reason = "serverShutdown"
         self.refused[kind] += 1
@@ -324,8 +324,8 @@ class StreamSet:
         self._drafts.append(Draft("raw", self._symbol, "", data))
 
 
-def _reading_of(link: SequenceIds | None) -> Reading:
-    return _NO_READING if link is None else reading_of(link)
+def _reading_of(ids: SequenceIds | None) -> Reading:
+    return _NO_READING if ids is None else reading_of(ids)
 
 
 def _plausible(reading: Reading, latest_ms: int) -> Reading:

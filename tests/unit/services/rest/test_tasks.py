@@ -246,7 +246,7 @@ class Hour:
 
     def ask(self) -> None:
         for stream, gap in self.missing.items():
-            wanted = self.workers[stream].due(stream, [gap], self.now_s)
+            wanted = self.workers[stream].take_due(stream, [gap], self.now_s)
             if wanted is not None:
                 asked = BackfillRequest(stream, gap.gap_id, wanted.from_id, wanted.to_id, gap.from_ns)
                 assert self.scene.backfill.try_add(asked, self.now_s)

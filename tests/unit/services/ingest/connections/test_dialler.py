@@ -49,7 +49,7 @@ class Dials:
 
     def ask(self, route: str) -> int:
         number = next(self.numbers)
-        self.dialler.ask(number, route, DialTarget(route))
+        self.dialler.request(number, route, DialTarget(route))
         return number
 
     def dialled(self, count: int) -> list[str]:
@@ -80,7 +80,7 @@ def test_a_route_whose_connections_do_not_last_comes_after_one_that_was_well_and
 ) -> None:
     dials.doubtful.add("closed at once")
     for _ in range(LIMIT):
-        dials.dialler.ended(dials.ask("closed at once"))
+        dials.dialler.on_result(dials.ask("closed at once"))
     dials.ask("well")
     assert dials.dialled(6)[0] == "well"
     assert dials.dialler.is_exhausted
@@ -100,7 +100,7 @@ def test_the_first_connection_of_each_route_goes_before_the_second_of_any(dials:
 def test_a_route_whose_attempt_failed_is_without_a_connection_again(dials: Dials) -> None:
     first = dials.ask("public")
     dials.dialled(1)
-    dials.dialler.ended(first)
+    dials.dialler.on_result(first)
     dials.connected.add("market")
     dials.ask("market")
     dials.ask("public")
@@ -138,7 +138,7 @@ def test_attempts_leave_nothing_behind_where_garbage_is_seldom_collected(tmp_pat
     gc.disable()
     try:
         for number in range(LIMIT):
-            made.ask(number, f"route {number}", DialTarget("wss://127.0.0.1:1/"))
+            made.request(number, f"route {number}", DialTarget("wss://127.0.0.1:1/"))
             made.tick(float(number))
             while len(reports) <= number:
                 reports.append(eventually(lambda: reader.take(1000), what="it failed")[0])

@@ -78,12 +78,12 @@ def test_a_ping_is_answered_though_nobody_takes_anything() -> None:
 def test_a_report_wakes_a_poll() -> None:
     with reading() as (reader, exchange):
         reports_until(reader, Opened)
-        assert reader.is_idle()
+        assert reader.arm_wake_up()
         exchange.sendall(text(b"a"))
         poll = select.poll()
         poll.register(reader.fileno(), select.POLLIN)
         assert poll.poll(20_000)
-        assert not reader.is_idle()
+        assert not reader.arm_wake_up()
 
 
 def test_beyond_its_bound_it_stops_reading_and_loses_nothing() -> None:
@@ -171,7 +171,7 @@ def test_a_connection_that_comes_after_the_stop_is_closed() -> None:
 
 def test_a_failure_is_reported_in_order() -> None:
     with reading() as (reader, _):
-        reader.failed(Failed(7, "refused", 3.0))
+        reader.put_failure(Failed(7, "refused", 3.0))
         assert Failed(7, "refused", 3.0) in reports_until(reader, Failed)
 
 

@@ -137,21 +137,21 @@ def requests() -> BackfillRequests:
 
 def test_a_wish_is_repeated_until_its_gap_changes() -> None:
     subject, gaps = requests(), [a_gap(10, 20)]
-    wish = subject.due(TRADES, gaps, 0.0)
+    wish = subject.take_due(TRADES, gaps, 0.0)
     assert wish is not None
     assert (wish.gap.gap_id, wish.from_id, wish.to_id) == ("g", 10, 20)
-    assert subject.due(TRADES, gaps, 3.9) is None
-    assert subject.due(TRADES, gaps, 6.1) is not None
-    assert subject.due(TRADES, [a_gap(15, 20)], 6.2) is not None, "a page has come: the next one at once"
-    assert subject.due(TRADES, [], 6.3) is None
-    assert subject.due(TRADES, gaps, 6.4) is not None
+    assert subject.take_due(TRADES, gaps, 3.9) is None
+    assert subject.take_due(TRADES, gaps, 6.1) is not None
+    assert subject.take_due(TRADES, [a_gap(15, 20)], 6.2) is not None, "a page has come: the next one at once"
+    assert subject.take_due(TRADES, [], 6.3) is None
+    assert subject.take_due(TRADES, gaps, 6.4) is not None
 
 
 def test_a_wish_covers_the_gaps_that_one_answer_holds() -> None:
-    wish = requests().due(TRADES, [a_gap(10, 20), a_gap(500, 1010, "h"), a_gap(1000, 1011, "i")], 0.0)
+    wish = requests().take_due(TRADES, [a_gap(10, 20), a_gap(500, 1010, "h"), a_gap(1000, 1011, "i")], 0.0)
     assert wish is not None
     assert (wish.from_id, wish.to_id) == (10, 1010)
-    wish = requests().due(TRADES, [a_gap(10, 50_000)], 0.0)
+    wish = requests().take_due(TRADES, [a_gap(10, 50_000)], 0.0)
     assert wish is not None
     assert wish.to_id == 50_000
 
@@ -161,9 +161,9 @@ def test_nothing_is_believed_at_the_third_time_and_asked_less_often_before() -> 
     asked_s = []
     now_s = 0.0
     while True:
-        if subject.due(TRADES, gaps, now_s):
+        if subject.take_due(TRADES, gaps, now_s):
             asked_s.append(now_s)
-            if subject.is_final(page, now_s):
+            if subject.count_refusal(page, now_s):
                 break
         now_s += 1.0
     assert asked_s == [0.0, 10.0, 30.0]
@@ -171,13 +171,13 @@ def test_nothing_is_believed_at_the_third_time_and_asked_less_often_before() -> 
 
 @pytest.mark.parametrize(("ids", "nothing"), [([], True), ([5, 9, 10], True), ([9, 10, 11], False), ([21], False)])
 def test_rows_in_front_of_what_was_asked_for_say_nothing(ids: list[int], nothing: bool) -> None:
-    assert a_page(10, 20, ids).says_nothing == nothing
+    assert a_page(10, 20, ids).is_empty == nothing
 
 
 def test_an_answer_to_another_wish_is_not_counted() -> None:
     subject = requests()
-    subject.due(TRADES, [a_gap(10, 20)], 0.0)
-    assert not any(subject.is_final(a_page(9, 20, []), 0.0) for _ in range(9))
+    subject.take_due(TRADES, [a_gap(10, 20)], 0.0)
+    assert not any(subject.count_refusal(a_page(9, 20, []), 0.0) for _ in range(9))
 
 
 @pytest.mark.parametrize(("refusal", "why"), [("-1122 Invalid symbol status.", "-1122 Invalid symbol status."),

@@ -199,8 +199,8 @@ def test_the_first_depth_row_and_every_hole_want_a_snapshot() -> None:
 
 def test_a_hole_in_depth_that_our_own_journal_has_wants_a_snapshot() -> None:
     subject = recorder()
-    subject.has_lost("btcusdt@aggTrade", 7, "journal full")
-    subject.has_lost("btcusdt@depth@0ms", 40, "journal full")
+    subject.note_lost("btcusdt@aggTrade", 7, "journal full")
+    subject.note_lost("btcusdt@depth@0ms", 40, "journal full")
     assert subject.anchors == [Anchor(40, "journal full")]
 
 
