@@ -1,4 +1,8 @@
-"""The seeded synthetic exchange: many symbols, one schedule, and the REST answers that agree with the streams."""
+"""The seeded synthetic exchange: many symbols, one schedule, and the REST answers that agree with the streams.
+
+All symbols advance in one loop, 100 events a turn; then what was made is written, one write a connection, and sockets
+are read.
+"""
 
 import asyncio
 import random
@@ -64,7 +68,7 @@ class SyntheticMarket:
         return SymbolFeed(engine, streams, self._publisher.publish)
 
     def set_rate(self, rate: float) -> None:
-        """Shares a new total rate; what was due is due no more."""
+        """Share a new total rate over symbols and streams; what was due is due no more."""
         options = self._options
         rates = stream_rates(rate / len(options.symbols), options.mix, options.stream_rates)
         now_s = time.monotonic()
@@ -76,6 +80,7 @@ class SyntheticMarket:
                 )
 
     def _event(self, feed: SymbolFeed, action: Action) -> Callable[[float], None]:
+        """Return an event of a symbol, which happens only while the symbol trades and its market is open."""
         market = feed.engine.contract.market
 
         def happen(now_s: float) -> None:
@@ -87,7 +92,7 @@ class SyntheticMarket:
         return happen
 
     async def run(self) -> None:
-        """Makes the market; ends only by being cancelled."""
+        """Make the market; ends only by being cancelled."""
         while True:
             now_s = time.monotonic()
             count = 0 if self.is_paused else self._schedule.run(now_s, _EVENTS_A_TURN)
@@ -96,10 +101,11 @@ class SyntheticMarket:
             await asyncio.sleep(0.05 if self.is_paused else min(pause_s, 0.05))
 
     def feed_of(self, symbol: str) -> SymbolFeed | None:
+        """Return a symbol's feed, None where there is no such symbol."""
         return self._feeds.get(symbol)
 
     def jump_ids(self, names: Sequence[str], step: int) -> None:
-        """Jumps the ids of these streams, once per id space: the book streams of a symbol share one."""
+        """Let the ids of these streams jump, once for each id space: the book streams of a symbol share one."""
         for symbol, feed in self._feeds.items():
             suffixes = {name.partition("@")[2] for name in names if name.startswith(stream_name(symbol, ""))}
             for space in {feed.id_space(suffix) for suffix in suffixes}:
@@ -107,35 +113,43 @@ class SyntheticMarket:
                     feed.jump_ids(space, step)
 
     def state(self) -> dict[str, object]:
+        """Return the part of `stats` that only this market has; `skipped_s` is time that the process lost."""
         return {"market": "paused" if self.is_paused else "running", "skipped_s": round(self._schedule.skipped_s, 3)}
 
     def status(self, symbol: str) -> str | None:
+        """Return the symbol's status, None where there is no such symbol."""
         feed = self._feeds.get(symbol)
         return feed.status if feed else None
 
     def exchange_info(self) -> bytes:
+        """Return the body of /fapi/v1/exchangeInfo."""
         contracts = {symbol: feed.engine.contract for symbol, feed in self._feeds.items()}
         statuses = {symbol: feed.status for symbol, feed in self._feeds.items()}
         return exchange_info(contracts, statuses, self._first_ms, self._weight_limit)
 
     def trading_schedule(self) -> bytes:
+        """Return the body of /fapi/v1/tradingSchedule."""
         return self.sessions.body(self._clock.now_ms())
 
     async def depth(self, symbol: str, limit: int) -> bytes:
+        """Return the true book of this moment."""
         return self._feeds[symbol].snapshot(limit, self._clock.now_ms()).encode()
 
     def stale_depth(self, symbol: str) -> bytes:
+        """Return the book as it was at the start: older than any update that a client still has."""
         return self._first_snapshots[symbol]
 
     def agg_trades(
         self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int, since_ms: int
     ) -> list[str]:
+        """Return rows as REST writes them, the oldest first."""
         history = self._feeds[symbol].history
         if from_id is not None:
             return history.from_id(from_id, limit, since_ms)
         return history.between(*span_ms, limit, since_ms) if span_ms else history.newest(limit)
 
     def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
+        """Return bars, the open one last; None for an unknown interval."""
         if interval not in INTERVALS_MS:
             return None
         feed = self._feeds[symbol]

@@ -66,12 +66,17 @@ class Commands:
             return f"nack {error}"
 
     def _for_seconds(self, arguments: Arguments, act: Callable[[float], None]) -> str:
+        """`NAME SECONDS`: a condition that lasts so long, and ends by itself."""
         seconds = arguments.number("SECONDS")
         arguments.end()
         act(seconds)
         return ""
 
     def _close(self, arguments: Arguments) -> str:
+        """`close fin|rst|CODE [STREAM] [on K]`: end connections, of one stream or all of them.
+
+        `fin` is the bare end that the exchange gives healthy connections; a code is sent in a close frame first.
+        """
         how, pattern = arguments.text("fin, rst or a close code"), arguments.text("STREAM", "*")
         arguments.end()
         closing = _closing(how)
@@ -81,6 +86,7 @@ class Commands:
         return f"{len(websockets)} connections"
 
     def _connections(self, pattern: str, number: int | None) -> list[WebSocket]:
+        """Return the open websockets that a pattern and `on K` choose, each once."""
         if pattern == "*" and number is None:
             return self._exchange.websockets()
         streams = self._exchange.publisher.matching(pattern)
@@ -94,6 +100,7 @@ class Commands:
         return list(dict.fromkeys(subscriber for subscriber in chosen if isinstance(subscriber, WebSocket)))
 
     def _reject(self, arguments: Arguments) -> str:
+        """`reject CODE SECONDS [RETRY_AFTER]`: answer upgrades with this status; it costs an attempt each time."""
         status, seconds = arguments.integer("CODE"), arguments.number("SECONDS")
         retry_after_s = arguments.retry_after_s()
         arguments.end()
@@ -101,6 +108,7 @@ class Commands:
         return ""
 
     def _forbid(self, arguments: Arguments) -> str:
+        """`forbid CODE|fin|off STREAM`: an address that may have all streams but some."""
         how, pattern = arguments.text("CODE, fin or off"), arguments.text("STREAM")
         arguments.end()
         if not self._exchange.publisher.matching(pattern):
@@ -116,6 +124,7 @@ class Commands:
         return ""
 
     def _shutdown_event(self, arguments: Arguments) -> str:
+        """`shutdown-event`: announce the end of all connections, about ten minutes before a real one."""
         arguments.end()
         websockets = self._exchange.websockets()
         payload = b'{"e":"serverShutdown","E":%d}' % self._exchange.clock.now_ms()
@@ -123,12 +132,14 @@ class Commands:
         return f"{len(websockets)} connections"
 
     def _clock(self, arguments: Arguments) -> str:
+        """`clock STEP_MS`: set the exchange's clock forward or back; messages carry the new time from now on."""
         step_ms = arguments.integer("STEP_MS")
         arguments.end()
         self._exchange.clock.step(step_ms)
         return ""
 
     def _history(self, arguments: Arguments) -> str:
+        """`history SECONDS [later|refuse]`: how far back aggTrades can be had, and what an older `fromId` gets."""
         seconds, old = arguments.number("SECONDS"), arguments.text("later or refuse", "later")
         arguments.end()
         if old not in ("later", "refuse"):
@@ -138,6 +149,7 @@ class Commands:
         return ""
 
     def _rest(self, arguments: Arguments) -> str:
+        """`rest KIND [N] …`: the next N answers of REST are wrong in this way; `rest ok` ends it, and any ban."""
         kind, rest = arguments.text("what goes wrong"), self._exchange.rest
         if kind == "418":
             return self._ban(arguments)
@@ -151,6 +163,7 @@ class Commands:
         return ""
 
     def _ban(self, arguments: Arguments) -> str:
+        """`rest 418 SECONDS [retry-after|text]`: ban the address; the end stands in the header or only in the text."""
         seconds, where = arguments.number("SECONDS"), arguments.text("retry-after or text", "retry-after")
         if where not in ("retry-after", "text"):
             raise ArgumentError(f"retry-after or text expected, not {where}")
@@ -160,6 +173,7 @@ class Commands:
         return ""
 
     def _rest_fault(self, kind: str, arguments: Arguments) -> RestFault:
+        """Read the rest of `rest KIND …` for the kinds that count requests."""
         if kind == "slow":
             seconds = arguments.number("SECONDS")
             return RestFault("slow", arguments.count("N"), seconds=seconds)
@@ -173,6 +187,7 @@ class Commands:
         return RestFault("status", count, status, arguments.retry_after_s(usual_s))
 
     def _symbol(self, arguments: Arguments) -> str:
+        """`symbol SYMBOL STATUS`: the status in exchangeInfo; streams and REST follow it."""
         symbol, status = arguments.text("SYMBOL"), arguments.text("STATUS")
         arguments.end()
         feed = self._synthetic().feed_of(symbol)
@@ -182,6 +197,7 @@ class Commands:
         return ""
 
     def _session(self, arguments: Arguments) -> str:
+        """`session MARKET SECONDS [LATER]`: close the market behind TradFi contracts for so long."""
         market, seconds, later_s = arguments.text("MARKET"), arguments.number("SECONDS"), arguments.number("LATER", 0.0)
         arguments.end()
         if market not in MARKETS:
@@ -191,6 +207,7 @@ class Commands:
         return ""
 
     def _rate(self, arguments: Arguments) -> str:
+        """`rate N`: so many messages a second from now on, over all streams of the mix."""
         rate = arguments.number("messages a second")
         arguments.end()
         if rate <= 0:
@@ -199,6 +216,7 @@ class Commands:
         return ""
 
     def _synthetic(self) -> SyntheticMarket:
+        """Return the synthetic market; a replay cannot be told what its market does."""
         if not isinstance(self._exchange.market, SyntheticMarket):
             raise ArgumentError("a recording cannot do that")
         return self._exchange.market
@@ -209,6 +227,7 @@ class Commands:
         return ""
 
     def _stats(self, arguments: Arguments) -> str:
+        """`stats`: counts since the start, as one line of JSON."""
         arguments.end()
         return json.dumps(self._exchange.stats(), separators=(",", ":"), ensure_ascii=False)
 
@@ -222,6 +241,7 @@ _REST_KINDS: dict[str, Kind] = {"timeout": "timeout", "html": "html", "truncated
 
 
 def _closing(how: str) -> Callable[[WebSocket], None]:
+    """Return what ends one connection in this way."""
     if how == "fin":
         return WebSocket.close_fin
     if how == "rst":

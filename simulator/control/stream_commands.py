@@ -58,6 +58,7 @@ class StreamCommands:
         }
 
     def _streams(self, pattern: str) -> list[PublishedStream]:
+        """Return the streams that a pattern names; refuse a pattern that names none."""
         streams = self._publisher.matching(pattern)
         if not streams:
             raise ArgumentError(f"no stream {pattern}")
@@ -74,6 +75,7 @@ class StreamCommands:
     def _lay(
         self, arguments: Arguments, streams: list[PublishedStream], make: Callable[[Listener | None], Fault]
     ) -> str:
+        """Lay a fault of its own on each stream, for one connection where the command ends with `on K`."""
         arguments.end()
         chosen = [(stream, nth_subscriber(stream, arguments.connection)) for stream in streams]
         if arguments.connection is not None:
@@ -85,13 +87,16 @@ class StreamCommands:
         return f"{len(chosen)} streams"
 
     def _once(self, arguments: Arguments, make: Callable[[Listener | None], Fault]) -> str:
+        """`NAME STREAM`: a fault that changes one message."""
         return self._lay(arguments, self._heard_streams(arguments.text("STREAM")), make)
 
     def _next(self, arguments: Arguments, kind: Callable[[int, Listener | None], Fault]) -> str:
+        """`NAME N STREAM`: a fault that changes the next N messages."""
         count = arguments.count("N")
         return self._once(arguments, lambda only: kind(count, only))
 
     def _hide(self, arguments: Arguments) -> str:
+        """`hide N STREAM`: a loss that the chain of ids does not show; only an audit finds it."""
         count, streams = arguments.count("N"), self._heard_streams(arguments.text("STREAM"))
         if any(family_of(stream.name.partition("@")[2]) not in ("depth", "rpiDepth") for stream in streams):
             raise ArgumentError("only diff depth streams have a chain to fit")
@@ -100,13 +105,16 @@ class StreamCommands:
     def _rewrite_once(
         self, arguments: Arguments, edit: Callable[[dict[str, Any]], None], *, valid: bool = False
     ) -> str:
+        """`NAME STREAM`: change the event of the next message; `valid` ones have to be recorded as they are."""
         return self._once(arguments, lambda only: faults.Rewrite(edit, 1, only, valid=valid))
 
     def _stall(self, arguments: Arguments) -> str:
+        """`stall STREAM SECONDS`: nothing comes, and no connection closes."""
         streams, seconds = self._streams(arguments.text("STREAM")), arguments.number("SECONDS")
         return self._lay(arguments, streams, lambda only: faults.Stall(seconds, only))
 
     def _silent(self, arguments: Arguments) -> str:
+        """`silent STREAM`, and `silent off STREAM`: the same without an end."""
         pattern = arguments.text("STREAM")
         if pattern != "off":
             return self._lay(arguments, self._streams(pattern), faults.Silence)
@@ -116,6 +124,7 @@ class StreamCommands:
         return f"{len(streams)} streams"
 
     def _delay(self, arguments: Arguments) -> str:
+        """`delay N STREAM SECONDS`: the next N messages come so much later, behind those that follow them."""
         count, streams, seconds = (
             arguments.count("N"),
             self._heard_streams(arguments.text("STREAM")),
@@ -124,9 +133,11 @@ class StreamCommands:
         return self._lay(arguments, streams, lambda only: faults.Delay(count, seconds, only))
 
     def _fragment(self, arguments: Arguments) -> str:
+        """`fragment N STREAM`: in three frames each, with a ping between them; a client must join them."""
         return self._next(arguments, lambda count, only: faults.Encode(fragmented_frames, count, only))
 
     def _trickle(self, arguments: Arguments) -> str:
+        """`trickle STREAM BYTES_PER_S`: the next frame comes byte by byte, and all else waits behind it."""
         streams, bytes_per_s = self._heard_streams(arguments.text("STREAM")), arguments.number("BYTES_PER_S")
         if bytes_per_s <= 0:
             raise ArgumentError("BYTES_PER_S must be above 0")

@@ -5,7 +5,10 @@ from typing import Any
 
 
 class ReplayBook:
-    """Keeps the exchange's own digits. Before a snapshot it holds what the updates said so far."""
+    """Both sides as {price: [price, quantity]}; the exchange's own digits are kept.
+
+    Before a snapshot it holds what the updates said so far.
+    """
 
     def __init__(self) -> None:
         self._sides: tuple[dict[float, list[str]], dict[float, list[str]]] = ({}, {})
@@ -13,6 +16,7 @@ class ReplayBook:
         self._event_time_ms = self._transact_time_ms = 0
 
     def reset(self, snapshot: bytes) -> None:
+        """Begin anew with the body of a depth answer."""
         body = json.loads(snapshot)
         self._sides = ({}, {})
         self._set(body["bids"], body["asks"])
@@ -38,6 +42,7 @@ class ReplayBook:
         self._event_time_ms, self._transact_time_ms = times.get("E", 0), times.get("T", 0)
 
     def body(self, limit: int) -> bytes:
+        """Return the book as a depth answer of up to `limit` levels a side, best first."""
         bids, asks = self._sides
         answer = {
             "lastUpdateId": self._last_update_id,

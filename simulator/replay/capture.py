@@ -23,10 +23,11 @@ class CapturedMessage(NamedTuple):
 
 
 class CaptureError(Exception):
-    """A line that is no record."""
+    """A line that is no record; the text names file and line."""
 
 
 def records(path: Path) -> Iterator[CapturedMessage]:
+    """Yield the records of a file in their order; files that end with .gz are unpacked while they are read."""
     with _opened(path) as file:
         for number, line in enumerate(file, 1):
             recv_ns, _, frame = line.rstrip(b"\n").partition(b" ")
@@ -71,6 +72,7 @@ class CaptureContents:
 
     @property
     def symbols(self) -> list[str]:
+        """All symbols, those of streams first."""
         return list(dict.fromkeys((*self.streams.values(), *self.snapshots)))
 
 

@@ -1,4 +1,8 @@
-"""The replay of a capture: its frames byte for byte at their recorded distances, and REST answers that fit them."""
+"""The replay of a capture: its frames byte for byte at their recorded distances, and REST answers that fit them.
+
+A test of golden books needs the whole recording, so the replay waits until every stream has a subscriber, and for
+clients that read slowly. Times in the messages stay those of the recording: `E` is years old.
+"""
 
 import asyncio
 import json
@@ -56,7 +60,7 @@ class Replay:
             self._is_subscribed.set()
 
     async def run(self) -> None:
-        """Waits until every stream has a subscriber, plays everything, and returns."""
+        """Wait until every stream has a subscriber, play everything, and return."""
         await self._is_subscribed.wait()
         self.phase = "running"
         start_s, first_ns = time.monotonic(), None
@@ -68,7 +72,7 @@ class Replay:
         self.phase = "finished"
 
     async def _breathe(self, start_s: float, offset_ns: int, *, turn_is_over: bool) -> None:
-        """Waits for a record's time, and for clients that read slowly."""
+        """Wait for a record's time, and for clients that read slowly; let sockets be read every 64 messages."""
         due_s = start_s + offset_ns / 1e9 / self._speed if self._speed else 0.0
         early_s = due_s - time.monotonic()
         if early_s <= 0 and not turn_is_over and not self.is_paused:
@@ -79,6 +83,7 @@ class Replay:
             await asyncio.sleep(0.002)
 
     def _play(self, record: CapturedMessage) -> None:
+        """Publish one frame, and bring what REST answers up to date with it."""
         name = record.name
         if name.startswith("!"):
             return
@@ -93,24 +98,29 @@ class Replay:
             self._past.setdefault(name, []).append(record.payload)
 
     def _pass_snapshot(self, record: CapturedMessage) -> None:
+        """Begin a symbol's book with its first recorded snapshot; later ones agree with the updates anyway."""
         symbol = snapshot_symbol(record)
         if symbol and not self._reached[symbol].is_set():
             self._books[symbol].reset(record.payload)
             self._reached[symbol].set()
 
     def state(self) -> dict[str, object]:
+        """Return the part of `stats` that only a replay has."""
         return {"replay": self.phase, "replayed": self.messages, "skipped": dict(self.contents.skipped)}
 
     def status(self, symbol: str) -> str | None:
+        """Return TRADING for every symbol of the capture."""
         return "TRADING" if symbol in self._books else None
 
     def exchange_info(self) -> bytes:
+        """Return the recorded answer, or one made up where the capture has none."""
         if self.contents.exchange_info is not None:
             return self.contents.exchange_info
         contracts = {symbol: contract_of(symbol) for symbol in self._books}
         return exchange_info(contracts, dict.fromkeys(contracts, "TRADING"), self._first_ms, 2400)
 
     def trading_schedule(self) -> bytes:
+        """Return a week without a break."""
         return Sessions().body(self._first_ms)
 
     async def depth(self, symbol: str, limit: int) -> bytes:
@@ -121,6 +131,7 @@ class Replay:
         return self._books[symbol].body(limit) if own_body is None else own_body
 
     def stale_depth(self, symbol: str) -> bytes:
+        """Return the recorded snapshot, which grows old while the replay goes on."""
         return self.contents.snapshots.get(symbol) or ReplayBook().body(0)
 
     def agg_trades(
@@ -150,7 +161,7 @@ class Replay:
 
 
 def _book_streams(streams: dict[str, str]) -> dict[str, str]:
-    """The one stream per symbol that makes its book: {name: symbol}."""
+    """Return the one stream a symbol whose updates make its book, the fastest: {name: symbol}."""
     fastest: dict[str, str] = {}
     for suffix in reversed(_BOOK_STREAMS):
         fastest |= {symbol: name for name, symbol in streams.items() if name.partition("@")[2] == suffix}

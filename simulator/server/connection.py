@@ -1,4 +1,8 @@
-"""One accepted TCP connection: reads request heads, answers REST, or becomes a websocket."""
+"""One accepted TCP connection: reads request heads, answers REST, or becomes a websocket.
+
+Both share one port, as at a proxy: the first request decides. Requests of REST may follow one another on a connection
+(keep-alive), answered in their order.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,6 +17,8 @@ _BAD_REQUEST = HttpResponse(400, b"bad request\n", content_type="text/plain")
 
 
 class ClientConnection(asyncio.Protocol):
+    """The asyncio protocol of a connection; `websocket` is set once it has become one."""
+
     def __init__(
         self,
         admission: Admission,
@@ -31,6 +37,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Refuse the connection, or begin to read; while the exchange hangs, nothing is read."""
         self.transport = cast("asyncio.Transport", transport)
         if self._admission.refuses():
             self.transport.abort()
@@ -40,6 +47,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Give up an answer that is being made, and unsubscribe the websocket."""
         self._clients.discard(self)
         if self._answering:
             self._answering.cancel()
@@ -47,6 +55,7 @@ class ClientConnection(asyncio.Protocol):
             self.websocket.lost()
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes: of the websocket, or of the next request's head."""
         if self.websocket:
             self.websocket.received(data)
             return
@@ -57,9 +66,11 @@ class ClientConnection(asyncio.Protocol):
             self._next_request()
 
     def eof_received(self) -> bool:
+        """Let asyncio close the connection when the client has ended its side."""
         return False
 
     def _next_request(self) -> None:
+        """Begin with the next request, if its head is there as a whole."""
         head, end, rest = self._buffer.partition(b"\r\n\r\n")
         if not end:
             if len(head) > MOST_HEAD_BYTES:
@@ -75,6 +86,7 @@ class ClientConnection(asyncio.Protocol):
             self._answering = asyncio.get_running_loop().create_task(self._respond(request))
 
     def _upgrade(self, url: str, head: bytes, rest: bytes) -> None:
+        """Do with an upgrade request what admission says; bytes behind its head belong to the websocket."""
         target = parse_target(url)
         verdict = self._admission.upgrade(target[2] if target else ())
         if verdict == "stall":
@@ -91,6 +103,7 @@ class ClientConnection(asyncio.Protocol):
                 self.websocket.received(rest)
 
     async def _respond(self, request: HttpRequest) -> None:
+        """Answer a request, then take the next one that has come meanwhile."""
         response = await self._answer(request)
         if response is None:
             return  # never answered; the client has to lose patience

@@ -22,7 +22,10 @@ class StreamSubscriptions:
         self.names: dict[str, None] = {}
 
     def answer(self, text: str, added: Callable[[str], None], removed: Callable[[str], None]) -> str | None:
-        """The answer to a request; `added` and `removed` hear what changed. None: no answer at all."""
+        """Return the answer to a request; `added` and `removed` are called with each name that changed.
+
+        None where the exchange does not answer at all: a request of more than 4,096 bytes.
+        """
         if len(text.encode()) > _MOST_REQUEST_BYTES:
             return None
         try:
@@ -76,7 +79,7 @@ class StreamSubscriptions:
 
 
 def parse_target(target: str) -> tuple[Route, bool, list[str]] | None:
-    """Path, whether combined, and stream names of an upgrade's request target; None where no such path is.
+    """Return path, whether combined, and stream names of an upgrade's target; None where there is no such path.
 
     Names are percent-decoded: %E5%B8%81usdt@trade.
     """
