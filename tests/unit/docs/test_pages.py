@@ -57,6 +57,16 @@ def test_files_and_folders_in_backticks_are_there() -> None:
     assert not missing
 
 
+def test_every_folder_and_helper_of_the_tests_is_on_the_page_about_testing() -> None:
+    page = (REPOSITORY / "docs" / "testing.md").read_text(encoding="utf-8")
+    first_cells = {
+        name for line in page.splitlines() if line.startswith("|") for name in _code.findall(line.split("|")[1])
+    }
+    folders = {f"tests/{path.parent.name}" for path in (REPOSITORY / "tests").glob("*/__init__.py")} - {"tests/support"}
+    helpers = {path.stem for path in (REPOSITORY / "tests" / "support").glob("*.py")} - {"__init__", "test_support"}
+    assert folders | helpers <= first_cells
+
+
 def test_every_page_can_be_reached_from_the_readme() -> None:
     seen, waiting = set(), [REPOSITORY / "README.md"]
     while waiting:
