@@ -125,6 +125,8 @@ class MonitorConfig(_Section, frozen=True):
 
     enabled: bool = True
     address: str = "127.0.0.1:8787"
+    hosts: tuple[str, ...] = ()
+    """Names under which browsers and Prometheus may ask for it, beside loopback names and the address."""
 
 
 Condition = Literal["recording", "process", "gap", "backlog", "disk", "clock", "rest", "book"]

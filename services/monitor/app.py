@@ -13,6 +13,7 @@ from binance_streamer.wire.statuses import MonitorStatus
 from services.monitor.alerts.alerts import Alerts
 from services.monitor.alerts.memory import FILE, Memory
 from services.monitor.alerts.webhooks import Webhook
+from services.monitor.http.hosts import AllowedHosts
 from services.monitor.http.server import Server, listening_socket
 from services.monitor.http.web import Board, application
 from services.monitor.snapshots.collector import Collector
@@ -146,6 +147,6 @@ class _Monitor:
                 self._shell.log.error("%s; trying again every second, or set monitor.address", state)
             self._state = state
             return
-        self._server = Server(application(self._board), listener)
+        self._server = Server(application(self._board, AllowedHosts(self._shell.config.monitor)), listener)
         self._state = "serving"
         self._shell.log.info("serving http://%s/", address)

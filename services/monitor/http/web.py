@@ -8,12 +8,14 @@ from typing import Any
 import msgspec
 from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.monitor.http.hosts import AllowedHosts
 from services.monitor.http.verdict import HealthAnswer, verdict_of
 from services.monitor.metrics.metrics import registry_of
 from services.monitor.snapshots.page import MonitorSnapshot, as_json
@@ -66,8 +68,8 @@ class Board:
         return made[1]
 
 
-def application(board: Board) -> ASGIApp:
-    """All of it, with headers that let nobody else's page or script in."""
+def application(board: Board, hosts: AllowedHosts) -> ASGIApp:
+    """Build the whole site, with headers that let nobody else's page or script in."""
 
     def healthz(_: Request) -> Response:
         verdict: HealthAnswer = verdict_of(board.snapshot, board.age_s)
@@ -91,7 +93,8 @@ def application(board: Board) -> ASGIApp:
                 Route("/events", EventStream(board)),
                 Mount("/", StaticFiles(directory=_STATIC, html=True)),
             ]
-        )
+        ),
+        hosts,
     )
 
 
@@ -134,10 +137,11 @@ class EventStream:
 
 
 class _Guarded:
-    """Adds headers to every answer."""
+    """Answers requests for our own names only, and adds headers to every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, hosts: AllowedHosts) -> None:
         self._app = app
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_guarded(message: Message) -> None:
@@ -145,7 +149,10 @@ class _Guarded:
                 message["headers"] = [*message.get("headers", ()), *_HEADERS]
             await send(message)
 
-        await self._app(scope, receive, send_guarded)
+        app = self._app
+        if scope["type"] == "http" and not self._hosts.allows(Headers(scope=scope).get("host", "")):
+            app = Response("this name is not answered: add it to monitor.hosts\n", 403, media_type="text/plain")
+        await app(scope, receive, send_guarded)
 
 
 async def _gone(receive: Receive) -> None:

@@ -91,6 +91,7 @@ def keys() -> Iterator[tuple[str, object]]:
 KEYS = dict(keys())
 NONE = "\N{EN DASH}"
 SPECIAL = {
+    "monitor.hosts": "none",
     "network.connections": "2 in production, else 1",
     "network.connection_lifetime": "82800 (23 h)",
     "modes.<mode>.symbols[].streams": ", ".join(DEFAULT_STREAMS),

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from binance_streamer.config.schema import MonitorConfig
 from services.monitor.http import connections
 from services.monitor.http.connections import MAX_CONNECTIONS
+from services.monitor.http.hosts import AllowedHosts
 from services.monitor.http.server import Server, listening_socket
 from services.monitor.http.web import MAX_CLIENTS, Board, application
 from tests.support.monitor_scene import NOW_MS, NOW_S, collector
@@ -31,7 +33,9 @@ class Site:
         self.board = Board(self.clock)
         listener = listening_socket("127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
-        self.server = Server(application(self.board), listener)
+        self.server = Server(
+            application(self.board, AllowedHosts(MonitorConfig(hosts=("recorder.example",)))), listener
+        )
 
     def get(self, path: str) -> requests.Response:
         return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=20)
@@ -42,7 +46,7 @@ class Site:
     def listener(self) -> socket.socket:
         """A client of /events that has had its answer's first line."""
         connection = self.connection()
-        connection.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200" in connection.recv(15)
         return connection
 
@@ -108,7 +112,7 @@ def test_clients_of_events_are_bounded_and_those_that_left_make_room(site: Site)
 
     def is_let_in() -> bool:
         with site.connection() as connection:
-            connection.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
             return b"200" in connection.recv(15)
 
     eventually(is_let_in, what="a new client is let in")
@@ -122,7 +126,7 @@ def test_clients_that_do_not_read_or_never_ask_hold_nobody(site: Site) -> None:
     stuck = [site.connection() for _ in range(20)]
     for connection in stuck[:8]:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        connection.sendall(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
     for number in range(30):
         site.board.put(seen.end_second(NOW_S, NOW_MS + number))
         time.sleep(0.02)
@@ -192,7 +196,7 @@ def test_every_answer_keeps_other_sites_out(site: Site) -> None:
 @pytest.mark.parametrize("path", ["/../app.py", "/%2e%2e/app.py", "/static/../../app.py", "//etc/passwd"])
 def test_no_path_leads_out_of_the_page_s_folder(site: Site, path: str) -> None:
     with site.connection() as connection:
-        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         with connection.makefile("rb") as answer:
             assert b" 404 " in answer.readline()
 
@@ -207,3 +211,17 @@ def test_what_is_no_request_is_refused(site: Site) -> None:
 def test_an_address_that_is_taken_is_said(site: Site) -> None:
     with pytest.raises(OSError, match="Address already in use"):
         listening_socket("127.0.0.1", site.port)
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/metrics", "/healthz", "/js/app.js"])
+def test_a_stranger_s_name_is_not_answered(site: Site, path: str) -> None:
+    site.board.put(collector().end_second(NOW_S, NOW_MS))
+    url = f"http://127.0.0.1:{site.port}{path}"
+    answer = requests.get(url, headers={"Host": f"evil.example:{site.port}"}, timeout=20)
+    assert (answer.status_code, answer.text) == (403, "this name is not answered: add it to monitor.hosts\n")
+
+
+def test_a_configured_name_is_answered(site: Site) -> None:
+    site.board.put(collector().end_second(NOW_S, NOW_MS))
+    url = f"http://127.0.0.1:{site.port}/healthz"
+    assert requests.get(url, headers={"Host": "recorder.example"}, timeout=20).status_code == 200
