@@ -163,16 +163,6 @@ def test_a_run_arrives_like_its_messages_one_by_one(shell: Shell) -> None:
             assert data.keys() == frames[3][1].keys()
 
 
-def test_connections_that_are_gone_leave_nothing_behind(shell: Shell) -> None:
-    with (
-        closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
-        closing(Producer(shell, NAME, pub)) as producer,
-    ):
-        for number in range(1, 1000):
-            producer.append([run_of(number, 1, connection=number)])
-        assert len(producer._frames) < 500
-
-
 def test_of_a_run_only_the_message_over_the_limit_is_refused(shell: Shell) -> None:
     with (
         closing(sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)) as pub,
@@ -351,4 +341,4 @@ def test_an_unreachable_writer_costs_no_memory_and_no_time(shell: Shell) -> None
             producer.serve(monotonic_s())
         assert producer.status().pushed_frames == 0
         with pytest.raises(zmq.Again):
-            producer._push.send(b"x", zmq.DONTWAIT)
+            producer._outbox._push.send(b"x", zmq.DONTWAIT)

@@ -165,13 +165,13 @@ class World:
             question = self.delivery.question()
             if question is not None and self.is_writer_up and len(self.intake) < 4:
                 self.intake.append(question.batch)
-            self.delivery.asked(self.now_s)
+            self.delivery.note_asked(self.now_s)
         for _ in range(self.random.randint(1, 4)):
             chunk = self.delivery.next_chunk(max_frames=self.random.randint(1, 9))
             if chunk is None or not self.is_writer_up or len(self.intake) >= 4:
                 return
             self.intake.append(chunk.batch)
-            self.delivery.pushed(chunk, self.now_s)
+            self.delivery.note_pushed(chunk, self.now_s)
 
     def take(self) -> None:
         if self.is_writer_up and self.intake:
@@ -190,7 +190,7 @@ class World:
 
     def hear(self) -> None:
         while self.acks:
-            self.delivery.heard(self.acks.popleft(), self.now_s)
+            self.delivery.take_ack(self.acks.popleft(), self.now_s)
 
     def pass_time(self) -> None:
         self.now_s += self.random.choice([0.1, 1.0, 3.0, 20.0])

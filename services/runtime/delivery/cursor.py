@@ -1,6 +1,7 @@
-"""What a producer sends next to the writer, and what the writer's words do to that.
+"""The place in a journal from which the next batch is pushed, moved by pushes and by acknowledgements.
 
-The protocol is at-least-once: in doubt a batch is sent again, the writer knows what it has. See docs/wire.md.
+Without sockets, so that tests can play thousands of deaths (tests/property/test_delivery_model.py). The table of states
+is in `outbox`.
 """
 
 import logging
@@ -12,17 +13,19 @@ _log = logging.getLogger(__name__)
 
 FIRST_QUESTION_S = 2.0
 LAST_QUESTION_S = 30.0
-_SAME_WORD_S = 1.0
-"""Every batch in flight behind a lost one is refused with the same word; only the first of them winds back."""
+_SAME_ACK_S = 1.0
+"""Every batch in flight behind a lost one is refused with the same acknowledgement; the first one alone winds back."""
 
 
 class Delivery:
-    """The cursor of one producer, and its questions."""
+    """The cursor of one producer, and the time of its next question to the writer."""
 
     def __init__(self, journal: Journal, now_s: float) -> None:
         self.durable: Cursor | None = None
+        """Everything before this place is in the files."""
         self.last_ack: Ack | None = None
-        self.reports = 0
+        self.unexpected_acks = 0
+        """Of another writer than before, or for positions that this run has not used."""
         self._journal = journal
         self._cursor = journal.oldest()
         self._received: Cursor | None = None
@@ -32,22 +35,22 @@ class Delivery:
         self._last_wind: tuple[Cursor, float] | None = None
 
     def next_chunk(self, *, max_frames: int = 1 << 30) -> Chunk | None:
-        """What to push next; it counts as pushed only once `pushed` is told."""
+        """Return what to push next, None at the end; it counts as pushed once `note_pushed` has been called."""
         return self._journal.read(self._cursor, max_frames=max_frames)
 
-    def pushed(self, chunk: Chunk, now_s: float) -> None:
-        """The socket took the chunk."""
+    def note_pushed(self, chunk: Chunk, now_s: float) -> None:
+        """Move the cursor behind a chunk that the socket took."""
         self._cursor = chunk.behind
         self._last_moved_s = now_s
 
     def question_due_s(self, now_s: float) -> float | None:
-        """Seconds until the writer should be asked what it has; None where nothing is unanswered."""
+        """Return the seconds until the writer should be asked what it has; None where nothing is unanswered."""
         if not self._is_unanswered():
             return None
         return max(0.0, self._last_moved_s + self._question_s - now_s)
 
     def question(self) -> Chunk | None:
-        """The first record that the writer has not acknowledged, alone: sent again, it makes the writer answer."""
+        """Return the first record that is not durable, alone: sent again, it makes the writer answer."""
         return self._journal.read(self.durable or self._journal.oldest(), max_frames=1)
 
     def oldest_open_ns(self) -> int | None:
@@ -62,14 +65,14 @@ class Delivery:
         recv_ns: int = data["recv_ns"]
         return recv_ns
 
-    def asked(self, now_s: float) -> None:
-        """The socket took the question; the next one is asked later."""
+    def note_asked(self, now_s: float) -> None:
+        """Put off the next question, each time for twice as long, 30 s at most."""
         self._asked_at = self._cursor
         self._last_moved_s = now_s
         self._question_s = min(self._question_s * 2, LAST_QUESTION_S)
 
-    def heard(self, ack: Ack, now_s: float) -> None:
-        """The writer's word: trim by it, and wind to what it has where that is called for."""
+    def take_ack(self, ack: Ack, now_s: float) -> None:
+        """Let the journal trim what is durable, and move the cursor where the acknowledgement calls for it."""
         self._report_change(ack)
         self.last_ack = ack
         self._last_moved_s = now_s
@@ -91,15 +94,15 @@ class Delivery:
         self._asked_at = None
 
     def is_received(self) -> bool:
-        """Whether the writer is known to have everything that was appended."""
+        """Return True if the writer is known to have received everything that was appended."""
         return self._journal.read(self._received or self._journal.oldest(), max_frames=1) is None
 
     def is_durable(self) -> bool:
-        """Whether the writer is known to have made everything durable that was appended."""
+        """Return True if everything that was appended is known to be durable."""
         return self._journal.read(self.durable or self._journal.oldest(), max_frames=1) is None
 
     def _is_unanswered(self) -> bool:
-        """Something was pushed beyond what the writer said it made durable."""
+        """Return True if something was pushed beyond what the writer has made durable."""
         return self._journal.oldest()[:2] < self._cursor[:2] and _is_before(self.durable, self._cursor)
 
     def _cursor_at(self, position: Position | None, ack: Ack) -> Cursor | None:
@@ -118,7 +121,7 @@ class Delivery:
         return ack.reason in ("hello", "misfit")
 
     def _wind_back(self, target: Cursor, now_s: float) -> None:
-        if self._last_wind is not None and self._last_wind[0] == target and now_s - self._last_wind[1] < _SAME_WORD_S:
+        if self._last_wind is not None and self._last_wind[0] == target and now_s - self._last_wind[1] < _SAME_ACK_S:
             return
         self._last_wind = target, now_s
         self._cursor = target
@@ -128,12 +131,12 @@ class Delivery:
             self._report("another writer", ack)
 
     def _report(self, what: str, ack: Ack) -> None:
-        self.reports += 1
+        self.unexpected_acks += 1
         _log.warning("unexpected ack what=%s writer=%s received=%s", what, ack.writer_id, ack.received)
 
 
 def _is_before(one: Cursor | None, other: Cursor | None) -> bool:
-    """Whether `one` stands before `other`; None stands before everything."""
+    """Return True if `one` stands before `other`; None stands before everything."""
     if other is None:
         return False
     return one is None or one[:2] < other[:2]

@@ -19,7 +19,7 @@ def append(journal: Journal, *stamps_ns: int) -> None:
 
 
 def acknowledge(delivery: Delivery, durable: Position) -> None:
-    delivery.heard(Ack("w", durable, durable, "commit"), 0.0)
+    delivery.take_ack(Ack("w", durable, durable, "commit"), 0.0)
 
 
 def test_the_first_record_that_is_not_durable_is_the_oldest(tmp_path: Path) -> None:
