@@ -35,7 +35,7 @@ from sortedcontainers import SortedDict  # type: ignore[import-untyped]
 
 from binance_streamer.exchange.depth import DepthSnapshot, Level, read_snapshot, read_update
 from services.orderbook.book.sequence import BookSequence
-from services.runtime.memory import settle
+from services.runtime.process import settle
 
 ROOT = Path(__file__).resolve().parents[1]
 Levels = MutableMapping[Decimal, Decimal]

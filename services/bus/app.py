@@ -5,7 +5,7 @@ What subscribers ask for never reaches publishers (decision 0021).
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import zmq
@@ -22,9 +22,9 @@ from services.runtime.status import StatusPublisher
 _CONTROL = "inproc://bus.control"
 _ANSWER_TIMEOUT_MS = 5000  # the proxy looks at its control socket in every round
 _SLICE_S = 0.05
-"""A subscriber gets so far before it is counted. A new slice takes 40 µs."""
+"""New subscriptions wait for the end of a slice, at most so long. Beginning another one takes 40 µs."""
 _MOST_SUBSCRIPTIONS = 10_000
-"""Read between two slices."""
+"""Read between two slices at most: a flood of them must not hold up the messages."""
 _COUNTS = {"messages_in": 0, "bytes_in": 1, "messages_out": 6, "bytes_out": 7}
 """zmq_proxy_steerable(3): received and sent by the frontend (publishers), then by the backend (subscribers)."""
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def forward(shell: Shell) -> None:
-    """Forward until asked to stop."""
+    """Forward until asked to stop, as the only owner of the two endpoints."""
     with contextlib.ExitStack() as held:
         for endpoint in (shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe):
             path = endpoint_lock_path(endpoint)
@@ -49,8 +49,8 @@ def forward(shell: Shell) -> None:
                 return
             if lock:
                 held.callback(lock.release)
-        with _proxy(shell) as proxy:
-            _tell_until_stopped(shell, proxy)
+        with contextlib.closing(_Proxy(shell)) as proxy:
+            _publish_status_until_stopped(shell, proxy)
 
 
 class _Proxy:
@@ -78,11 +78,11 @@ class _Proxy:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Messages and bytes in and out since the start."""
+        """Messages and bytes, in and out, since the start."""
         return dict(self._counts)
 
     def end_slice(self) -> None:
-        """Begin the next slice, and add up what this one has forwarded; RuntimeError when the proxy is gone."""
+        """Begin the next slice, and add this one to `counts`; RuntimeError when the proxy is gone."""
         self._command(b"PAUSE")  # so that nothing goes uncounted
         parts = self._command(b"STATISTICS")
         for name, part in _COUNTS.items():
@@ -106,16 +106,7 @@ class _Proxy:
             socket.close(linger=0)
 
 
-@contextlib.contextmanager
-def _proxy(shell: Shell) -> Iterator[_Proxy]:
-    proxy = _Proxy(shell)
-    try:
-        yield proxy
-    finally:
-        proxy.close()
-
-
-def _tell_until_stopped(shell: Shell, proxy: _Proxy) -> None:
+def _publish_status_until_stopped(shell: Shell, proxy: _Proxy) -> None:
     pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
     status = StatusPublisher(shell, pub)
     bound = BoundPaths(shell, (shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe))

@@ -27,8 +27,7 @@ from services.ingest.streams.trading import Trading
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES
 from services.runtime.delivery.producer import Draft, Producer
-from services.runtime.memory import keep_freed, settle
-from services.runtime.process import Shell
+from services.runtime.process import Shell, keep_freed, settle
 from services.runtime.status import StatusPublisher
 
 _log = logging.getLogger(__name__)

@@ -30,8 +30,7 @@ from services.orderbook.snapshot_scheduler import AUDIT, DueSnapshot, SnapshotSc
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
-from services.runtime.memory import settle
-from services.runtime.process import Shell
+from services.runtime.process import Shell, settle
 from services.runtime.status import StatusPublisher
 
 _TICK_S = 0.1

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from services.rest.schedule.pacing import Pace, SavedPace
-from services.runtime.atomic_write import write_whole
 from services.runtime.clock import wall_ns
+from services.runtime.files import replace_file
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class RestState(NamedTuple):
 
 def save(path: Path, state: RestState, now_ns: int) -> None:
     """Replace the file in one step; OSError where the disk refuses."""
-    write_whole(path, msgspec.json.encode((now_ns, state)))
+    replace_file(path, msgspec.json.encode((now_ns, state)))
 
 
 def load(path: Path, now_ns: int) -> tuple[RestState, float] | None:

@@ -1,4 +1,7 @@
-"""Making files durable, in one place: a test can see what a power cut would have spared, and what an error leads to."""
+"""Files that are made durable, and small ones that are replaced as a whole.
+
+In one place, so that a test can see what a power cut would have spared, and what an error leads to.
+"""
 
 import errno
 import os
@@ -21,6 +24,19 @@ def sync_file(descriptor: int, path: Path) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
     os.fdatasync(descriptor)
     _note(length, path)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a small file in one step: whenever the process is killed, it is the old one or the new one.
+
+    OSError where the disk refuses. A power cut may leave it empty, unless the caller syncs it.
+    """
+    new = path.with_name(f"{path.name}.new")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
+        file.write(content)
+    new.replace(path)
 
 
 def note_synced(path: Path) -> None:

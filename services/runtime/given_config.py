@@ -11,7 +11,7 @@ from pathlib import Path
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config, ConfigError
 from binance_streamer.deploy.digest import settings_of
-from services.runtime.atomic_write import write_whole
+from services.runtime.files import replace_file
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def given_config(name: str, config_path: Path, kept: Path) -> Config:
             f"run `binance-streamer apply -c {config_path}` (`apply --compose` for containers)"
         )
     try:
-        write_whole(kept, text.encode())
+        replace_file(kept, text.encode())
     except OSError as error:
         _log.warning("a restart will need the configuration as it is now: %s", error)
     return config

@@ -18,9 +18,8 @@ from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.files import free_and_total_bytes
 from services.runtime.lock import Blockage, FileLock, endpoint_lock_path, wait_for_lock
-from services.runtime.memory import keep_freed, settle
 from services.runtime.network.subscriptions import Subscriptions
-from services.runtime.process import Shell, arguments_of, run_service
+from services.runtime.process import Shell, arguments_of, keep_freed, run_service, settle
 from services.runtime.status import StatusPublisher
 from services.writer.owner import check_owner, claim
 from services.writer.recorder import NAME, Commit, Counts, OutgoingAck, Recorder

@@ -6,8 +6,7 @@ A recorder is known by an id that lives with its journals: positions in the ledg
 import secrets
 from pathlib import Path
 
-from services.runtime.atomic_write import write_whole
-from services.runtime.files import sync_directory, sync_file
+from services.runtime.files import replace_file, sync_directory, sync_file
 from services.writer.store.errors import BlockedError
 
 ID_NAME = "recorder.id"
@@ -42,7 +41,7 @@ def _own_id(journals: Path) -> str:
 
 
 def _write(path: Path, content: bytes) -> None:
-    write_whole(path, content)
+    replace_file(path, content)
     with path.open("rb") as file:
         sync_file(file.fileno(), path)
     sync_directory(path.parent)

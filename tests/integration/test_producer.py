@@ -20,8 +20,7 @@ from services.runtime.clock import monotonic_s
 from services.runtime.delivery.events import EventRun
 from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
 from services.runtime.gaps.drafts import Draft
-from services.runtime.process import Shell
-from services.runtime.stop import Stop
+from services.runtime.process import Shell, Stop
 from tests.support.configs import write_config
 from tests.support.drafts import singles
 from tests.support.waiting import eventually

@@ -118,7 +118,7 @@ class Dialler:
             self._waiting.remove(first)
             self._under_way[first.number] = first.route
             # What is left of the attempts before is a cycle that holds certificates, 0.8 MB: an hour without a network
-            # would be hundreds of them, since a worker's collections are rare (runtime/memory.py). Not in the threads
+            # would be hundreds of them, since a worker's collections are rare (`process.settle`). Not in the threads
             # that dial: one that collects while the process ends can bring it down with SIGSEGV.
             gc.collect()
             threading.Thread(target=self._dial, args=first, name=f"dial-{first.number}", daemon=True).start()

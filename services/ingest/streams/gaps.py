@@ -1,12 +1,13 @@
 """The gaps of one stream: how they are listed, and the id holes that a straggler may still fill."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from binance_streamer.exchange.stream_types import is_repairable
 from binance_streamer.exchange.streams import Stream
 from services.runtime.gaps.drafts import Gap, GapChange
-from services.runtime.gaps.open_gaps import OpenGap
+from services.runtime.gaps.open_gaps import OpenGap, outside
 
 OPEN, REPAIRED, UNREPAIRABLE = "open", "repaired", "unrepairable"
 SEQUENCE, RESTART, DISCONNECTED, WENT_BACK = "sequence", "restart", "disconnected", "ids went back"
@@ -15,15 +16,8 @@ STRAGGLER, REST, UNKNOWN = "straggler", "rest", "straggler or rest"
 
 _MOST_HOLES, _MOST_REPAIRABLE = 64, 256
 _BELOW_ALL = -2  # the first id is 0, and hangs on -1
-
-
-@dataclass(frozen=True, slots=True)
-class _Hole:
-    gap_id: str | None  # None where it is not listed: what lies before the first row of all
-    low: int
-    high: int
-    times_ns: tuple[int, int]
-    reason: str
+_UNLISTED = ""
+"""The name of what lies before the first row of all: stragglers fill it, but nobody is told that it is missing."""
 
 
 class StreamGaps:
@@ -34,135 +28,117 @@ class StreamGaps:
         self._new_gap_id = new_gap_id
         self._is_repairable = is_repairable(stream.stream_type)
         self._state = OPEN if self._is_repairable else UNREPAIRABLE  # what only a straggler can bring nobody asks for
-        self._holes: list[_Hole] = []
+        self._gaps: list[OpenGap] = []
         self.count = 0
         """Gaps listed so far."""
         self.filled: list[GapChange] = []
-        """Those of which a kill has cut off what was told of them last."""
+        """Those that are filled, and of which a kill has cut off the row that says so."""
         self.restore(open_gaps)
 
     def restore(self, open_gaps: Sequence[OpenGap]) -> None:
-        """What the journal says is listed and not filled, in place of what we thought of it."""
-        unlisted = [hole for hole in self._holes if hole.gap_id is None]
-        listed = [_Hole(gap.gap_id, gap.from_id, gap.to_id, (gap.from_ns, gap.to_ns), gap.reason) for gap in open_gaps]
-        self._holes = unlisted + [hole for hole in listed if hole.low < hole.high]
+        """Go on from the gaps that the journal has, in place of those that were listed here."""
+        unlisted = [gap for gap in self._gaps if not gap.gap_id]
+        self._gaps = unlisted + [gap for gap in open_gaps if gap.from_id < gap.to_id]
         self.filled = [
-            GapChange(*self._gap(hole, REPAIRED)._replace(repaired_by=UNKNOWN))
-            for hole in listed
-            if hole.low == hole.high
+            GapChange(*self._row(gap, REPAIRED)._replace(repaired_by=UNKNOWN))
+            for gap in open_gaps
+            if gap.from_id == gap.to_id
         ]
 
     @property
     def open_gaps(self) -> list[OpenGap]:
-        """What REST is to be asked for."""
-        if not self._is_repairable:
-            return []
-        return [
-            OpenGap(hole.gap_id, hole.low, hole.high, *hole.times_ns, hole.reason)
-            for hole in self._holes
-            if hole.gap_id is not None
-        ]
+        """The gaps that REST is to be asked for, in the order of their ids."""
+        return [gap for gap in self._gaps if gap.gap_id] if self._is_repairable else []
 
     def begin(self, first: int) -> None:
-        """The first row covers what is behind this id. What a slower connection still brings from before it is
-        recorded too; what is missing there is not listed, the record begins with the first row.
+        """Begin with a first row that covers what is behind this id.
+
+        What a slower connection still brings from before it is recorded too; what is missing there is not listed, since
+        the record begins with the first row.
         """
-        self._holes = [_Hole(None, _BELOW_ALL, first, (0, 0), SEQUENCE)]
+        self._gaps = [OpenGap(_UNLISTED, _BELOW_ALL, first, 0, 0, SEQUENCE)]
 
     def open(self, bounds: tuple[int, int], times_ns: tuple[int, int], reason: str) -> list[Gap]:
-        """A hole (low, high] in the ids; the oldest one is forgotten when there are very many."""
-        hole = _Hole(self._new_gap_id(), *bounds, times_ns, reason)
+        """List a hole (low, high] in the ids; the oldest one is forgotten when there are very many."""
+        gap = OpenGap(self._new_gap_id(), *bounds, *times_ns, reason)
         self.count += 1
         most = _MOST_REPAIRABLE if self._is_repairable else _MOST_HOLES
-        forgotten, self._holes = self._holes[: 1 - most], [*self._holes[1 - most :], hole]
-        return [*self._ended(forgotten, "too many gaps"), self._gap(hole, self._state)]
+        forgotten, self._gaps = self._gaps[: 1 - most], [*self._gaps[1 - most :], gap]
+        return [*self._ended(forgotten, "too many gaps"), self._row(gap, self._state)]
 
     def reset(self, bounds: tuple[int, int], times_ns: tuple[int, int]) -> list[Gap]:
-        """Ids went back. Older holes cannot be told from new ids any more.
+        """List that the ids went back; older holes cannot be told from new ids any more, and are forgotten.
 
         The bounds are the last id before, and the one that the first row behind hangs on, so that from_id > to_id:
         nobody knows what is missing between the two counts.
         """
-        forgotten, self._holes = self._holes, []
+        forgotten, self._gaps = self._gaps, []
         self.count += 1
-        gap = self._gap(_Hole(self._new_gap_id(), *bounds, times_ns, WENT_BACK), UNREPAIRABLE)
+        gap = self._row(OpenGap(self._new_gap_id(), *bounds, *times_ns, WENT_BACK), UNREPAIRABLE)
         return [*self._ended(forgotten, WENT_BACK), gap]
 
     def undo_reset(self, gap: Gap) -> list[GapChange]:
-        """The ids had not gone back: nothing is missing by that gap, nor in those among what was taken for new ids."""
-        listed = [self._gap(hole, REPAIRED) for hole in self._holes if hole.gap_id is not None]
-        self._holes = []
+        """Close a gap of `reset`, and those behind it: the ids had not gone back."""
+        listed = [self._row(one, REPAIRED) for one in self._gaps if one.gap_id]
+        self._gaps = []
         return [GapChange(*one._replace(state=REPAIRED, repaired_by=STRAGGLER)) for one in [gap, *listed]]
 
     def outage(self, times_ns: tuple[int, int], reason: str) -> Gap:
-        """A time for which nobody knows what is missing."""
+        """List a time for which nobody knows what is missing."""
         gap_id = self._new_gap_id()
         self.count += 1
         symbol, name = self._stream.symbol, self._stream.name
         return Gap(gap_id, symbol, name, UNREPAIRABLE, None, None, *times_ns, reason)
 
     def fill(self, previous: int, last: int) -> Sequence[Gap] | None:
-        """What a straggler that covers (previous, last] changes; None where it lies in no hole.
+        """Take the ids of a straggler, (previous, last], out of their holes; None where it lies in none.
 
         The parts of a hole that it splits keep the hole's times.
         """
-        if not self._holes or previous >= self._holes[-1].high:
+        if not self._gaps or previous >= self._gaps[-1].to_id:
             return None
-        touched = [hole for hole in self._holes if hole.low < last and previous < hole.high]
-        return self._taken_out(touched, previous, last, STRAGGLER) if touched else None
+        touched = [gap for gap in self._gaps if gap.from_id < last and previous < gap.to_id]
+        return self._take_out(touched, previous, last, STRAGGLER) if touched else None
 
     def repair(self, previous: int, last: int) -> Sequence[Gap] | None:
-        """The same for what REST has brought: wanted only where it is listed as missing."""
+        """Take out what REST has brought; None where it is not listed as missing, and so is not wanted."""
         touched = self._listed(previous, last)
-        return self._taken_out(touched, previous, last, REST) if touched else None
+        return self._take_out(touched, previous, last, REST) if touched else None
 
     def give_up(self, low: int, high: int, why: Callable[[OpenGap], str]) -> list[Gap]:
-        """Nobody has what is still missing in (low, high]: that part of each hole is unrepairable."""
+        """List what is still missing in (low, high] as unrepairable; `why` says it of each gap."""
         rows: list[Gap] = []
-        for hole in self._listed(low, high):
-            assert hole.gap_id is not None
-            lost = replace(hole, low=max(low, hole.low), high=min(high, hole.high))
-            if (lost.low, lost.high) != (hole.low, hole.high):  # the rest keeps the name
+        for gap in self._listed(low, high):
+            lost = replace(gap, from_id=max(low, gap.from_id), to_id=min(high, gap.to_id))
+            if (lost.from_id, lost.to_id) != (gap.from_id, gap.to_id):  # the rest keeps the name
                 lost = replace(lost, gap_id=self._new_gap_id())
                 self.count += 1
-            gap = OpenGap(hole.gap_id, hole.low, hole.high, *hole.times_ns, hole.reason)
-            rows.append(GapChange(*self._gap(lost, UNREPAIRABLE)._replace(why=why(gap))))
-            rows += [row for row in self._taken_out([hole], low, high, REST) if row.state == OPEN]
+            rows.append(GapChange(*self._row(lost, UNREPAIRABLE)._replace(why=why(gap))))
+            rows += [row for row in self._take_out([gap], low, high, REST) if row.state == OPEN]
         return rows
 
-    def _listed(self, low: int, high: int) -> list[_Hole]:
+    def _listed(self, low: int, high: int) -> list[OpenGap]:
         if low >= high:
             return []
-        return [hole for hole in self._holes if hole.gap_id is not None and hole.low < high and low < hole.high]
+        return [gap for gap in self._gaps if gap.gap_id and gap.from_id < high and low < gap.to_id]
 
-    def _taken_out(self, touched: list[_Hole], previous: int, last: int, by: str) -> list[Gap]:
+    def _take_out(self, touched: list[OpenGap], previous: int, last: int, by: str) -> list[Gap]:
         rows: list[Gap] = []
-        for hole in touched:
-            parts = self._rest_of(hole, previous, last)
-            at = self._holes.index(hole)
-            self._holes[at : at + 1] = parts
-            if hole.gap_id is not None:
-                filled = self._gap(hole, REPAIRED)._replace(repaired_by=by)
-                changed = [self._gap(part, self._state) for part in parts] or [filled]
-                rows += [GapChange(*gap) for gap in changed]
+        for gap in touched:
+            parts = outside(gap, previous, last, new_gap_id=self._new_gap_id if gap.gap_id else lambda: _UNLISTED)
+            at = self._gaps.index(gap)
+            self._gaps[at : at + 1] = parts
+            if gap.gap_id:
+                filled = self._row(gap, REPAIRED)._replace(repaired_by=by)
+                rows += [GapChange(*row) for row in [self._row(part, self._state) for part in parts] or [filled]]
         return rows
 
-    def _rest_of(self, hole: _Hole, previous: int, last: int) -> list[_Hole]:
-        parts = []
-        if previous > hole.low:
-            parts.append(replace(hole, high=previous))
-        if last < hole.high:
-            gap_id = self._new_gap_id() if parts and hole.gap_id is not None else hole.gap_id
-            parts.append(replace(hole, gap_id=gap_id, low=last))
-        return parts
-
-    def _ended(self, holes: Sequence[_Hole], why: str) -> list[Gap]:
-        """Of what could have been asked for, nobody will ask any more."""
+    def _ended(self, gaps: Sequence[OpenGap], why: str) -> list[Gap]:
+        """Return the rows of gaps that could have been asked for, and that nobody will ask for any more."""
         if not self._is_repairable:
             return []
-        return [self._gap(hole, UNREPAIRABLE)._replace(why=why) for hole in holes if hole.gap_id is not None]
+        return [self._row(gap, UNREPAIRABLE)._replace(why=why) for gap in gaps if gap.gap_id]
 
-    def _gap(self, hole: _Hole, state: str) -> Gap:
-        assert hole.gap_id is not None
+    def _row(self, gap: OpenGap, state: str) -> Gap:
         symbol, name = self._stream.symbol, self._stream.name
-        return Gap(hole.gap_id, symbol, name, state, hole.low, hole.high, *hole.times_ns, hole.reason)
+        return Gap(gap.gap_id, symbol, name, state, gap.from_id, gap.to_id, gap.from_ns, gap.to_ns, gap.reason)

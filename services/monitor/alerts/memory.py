@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from services.monitor.alerts.alerts import Alerts, Notified
-from services.runtime.atomic_write import write_whole
+from services.runtime.files import replace_file
 
 FILE = "monitor-alerts.json"
 _log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Memory:
         if _essence(told) == _essence(self._saved):
             return
         try:
-            write_whole(self._path, msgspec.json.encode(told))
+            replace_file(self._path, msgspec.json.encode(told))
         except OSError as error:
             if not self._is_failing:
                 _log.warning("a restart will not know which alerts are open: %s", error)

@@ -17,8 +17,8 @@ from services.rest.market.exchange_info import (
 from services.rest.market.trading_hours import Range, TradingSchedule, read_schedule
 from services.rest.messages import FrameSink, exchange_info_draft, symbol_status_draft, trading_schedule_draft
 from services.rest.state import StateError, read_whole
-from services.runtime.atomic_write import write_whole
 from services.runtime.clock import wall_ns
+from services.runtime.files import replace_file
 
 _log = logging.getLogger(__name__)
 
@@ -130,7 +130,7 @@ class ListingRecorder:
         self._listing = self._listing or Listing(universe.symbols, universe.other)
         self._listing.take(universe)
         try:
-            write_whole(self._path, self._listing.saved())
+            replace_file(self._path, self._listing.saved())
         except OSError as error:
             _log.warning("the next run will record what is recorded already: %s", error)
 

@@ -81,7 +81,8 @@ def bounds_of(ids: tuple[int | None, int | None], times_ns: tuple[int, int]) -> 
 
 def state_of_new(stream_type: str, bounds: Bounds) -> str:
     """The state of a gap when it is listed: open where REST can be asked for what is missing."""
-    return "open" if is_repairable(stream_type) and bounds.from_id is not None else "unrepairable"
+    has_ids = bounds.from_id is not None and bounds.to_id is not None and bounds.from_id < bounds.to_id
+    return "open" if has_ids and is_repairable(stream_type) else "unrepairable"
 
 
 def gap_draft(gap: Gap, recv_ns: int) -> Draft:

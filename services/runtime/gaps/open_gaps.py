@@ -4,7 +4,7 @@ They stand in the head of each segment; gap rows and late rows behind it bring t
 knows exactly which ids it has and which not.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -39,7 +39,7 @@ def with_gap(gaps: OpenGaps, fields: Mapping[str, Any]) -> OpenGaps:
     from_ns, to_ns = fields.get("from_ns"), fields.get("to_ns")
     if type(gap_id) is not str or type(from_ns) is not int:
         return tuple(others)
-    others = [part for gap in others for part in _outside(gap, from_id, to_id)]
+    others = [part for gap in others for part in outside(gap, from_id, to_id)]
     opened = OpenGap(
         gap_id, from_id, to_id, from_ns, to_ns if type(to_ns) is int else from_ns, str(fields.get("reason", ""))
     )
@@ -56,18 +56,23 @@ def with_row(gaps: OpenGaps, previous_id: int, last_id: int) -> OpenGaps:
         return gaps
     found: list[OpenGap] = []
     for gap in gaps:
-        found += _outside(gap, previous_id, last_id) or [msgspec.structs.replace(gap, from_id=gap.to_id)]
+        found += outside(gap, previous_id, last_id) or [msgspec.structs.replace(gap, from_id=gap.to_id)]
     return tuple(found)
 
 
-def _outside(gap: OpenGap, from_id: int, to_id: int) -> list[OpenGap]:
-    """What is left of a gap without the ids in (from_id, to_id]; the second of two parts has a name of its own."""
+def outside(gap: OpenGap, from_id: int, to_id: int, *, new_gap_id: Callable[[], str] | None = None) -> list[OpenGap]:
+    """Return what is left of a gap without the ids in (from_id, to_id], at most two parts, both with the gap's times.
+
+    The second of two parts gets a name from `new_gap_id`, or the gap's own with `~` and the place of the cut.
+    """
     if to_id <= gap.from_id or gap.to_id <= from_id:
         return [gap]
     found = []
     if gap.from_id < from_id:
         found.append(msgspec.structs.replace(gap, to_id=from_id))
     if to_id < gap.to_id:
-        name = f"{gap.gap_id}~{to_id}" if found else gap.gap_id
-        found.append(msgspec.structs.replace(gap, gap_id=name, from_id=to_id))
+        gap_id = gap.gap_id
+        if found:
+            gap_id = new_gap_id() if new_gap_id else f"{gap_id}~{to_id}"
+        found.append(msgspec.structs.replace(gap, gap_id=gap_id, from_id=to_id))
     return found

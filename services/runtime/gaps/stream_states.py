@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from binance_streamer.exchange.messages import Reading
 from binance_streamer.exchange.stream_types import has_sequence_ids, is_repairable
 from services.runtime.delivery.events import EventRun
-from services.runtime.gaps.drafts import Draft, Gap, gap_draft
+from services.runtime.gaps.drafts import Bounds, Draft, Gap, gap_draft, state_of_new
 from services.runtime.gaps.last_rows import LastRow, LastRows, behind_row, fold_message
 
 OVERSIZE, JOURNAL_FULL = "oversize", "journal full"
@@ -19,24 +19,26 @@ OVERSIZE, JOURNAL_FULL = "oversize", "journal full"
 
 @dataclass(frozen=True, slots=True)
 class _Loss:
-    """Messages of one stream that the journal did not take; ids where they prove what is missing."""
+    """Messages of one stream that the journal did not take.
+
+    `ids` are missing in (from, to], where they prove it; they fall where the ids began anew. `first_ns` is the stamp of
+    the row before, or of the first message where there is no such row; `last_ns` that of the last message.
+    """
 
     gap_id: str
     symbol: str
     stream: str
-    is_repairable: bool
+    stream_type: str
     ids: tuple[int | None, int | None]
-    times_ns: tuple[int, int]
+    first_ns: int
+    last_ns: int
     reason: str
 
     def draft(self, behind_ns: int, recv_ns: int) -> Draft:
         """Return the gap row; `behind_ns` is the stamp of the row behind the gap."""
-        from_id, to_id = self.ids
-        is_open = self.is_repairable and from_id is not None and to_id is not None and from_id < to_id
-        state = "open" if is_open else "unrepairable"
-        gap = Gap(
-            self.gap_id, self.symbol, self.stream, state, from_id, to_id, self.times_ns[0], behind_ns, self.reason
-        )
+        bounds = Bounds(*self.ids, self.first_ns, behind_ns)
+        state = state_of_new(self.stream_type, bounds)
+        gap = Gap(self.gap_id, self.symbol, self.stream, state, *bounds, self.reason)
         return gap_draft(gap, recv_ns)
 
 
@@ -55,7 +57,7 @@ class StreamStates:
         """The last rows with a gap for all that the journal did not take, whether listed yet or not."""
         rows = dict(self.kept)
         for loss in self._losses.values():
-            fold(rows, loss.draft(loss.times_ns[1], 0))
+            fold(rows, loss.draft(loss.last_ns, 0))
         return rows
 
     def gaps_before(self, drafts: Sequence[Draft | EventRun], recv_ns: int) -> list[Draft]:
@@ -64,7 +66,7 @@ class StreamStates:
             return []
         stamps = {_key(draft): draft.span_ns[0] for draft in reversed(drafts) if draft.stream_type != "gap"}
         losses = [self._losses[key] for key in dict.fromkeys(map(_key, drafts)) if key in self._losses]
-        return [loss.draft(stamps.get((loss.symbol, loss.stream), loss.times_ns[1]), recv_ns) for loss in losses]
+        return [loss.draft(stamps.get((loss.symbol, loss.stream), loss.last_ns), recv_ns) for loss in losses]
 
     def keep(self, rows: LastRows, listed: Sequence[Draft]) -> None:
         """The journal has taken what leads to these rows, and the gaps that are listed with it."""
@@ -106,13 +108,12 @@ class StreamStates:
         if before:
             from_ns = before.recv_ns
         elif earlier:
-            from_ns = earlier.times_ns[0]
+            from_ns = earlier.first_ns
         if earlier:
-            return replace(earlier, ids=ids, times_ns=(from_ns, max(to_ns, earlier.times_ns[1])))
+            return replace(earlier, ids=ids, first_ns=from_ns, last_ns=max(to_ns, earlier.last_ns))
         self._count += 1
         gap_id = f"{self._epoch}-journal-{self._count}"
-        name, can_repair = draft.stream_name, is_repairable(stream_type)
-        return _Loss(gap_id, draft.symbol, name, can_repair, ids, (from_ns, to_ns), reason)
+        return _Loss(gap_id, draft.symbol, draft.stream_name, stream_type, ids, from_ns, to_ns, reason)
 
 
 def _key(draft: Draft | EventRun) -> tuple[str, str]:

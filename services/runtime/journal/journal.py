@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.wire.frames import MAX_BATCH_BYTES, Batch, Position
-from services.runtime.atomic_write import write_whole
-from services.runtime.files import free_and_total_bytes, sync_directory, sync_file
+from services.runtime.files import free_and_total_bytes, replace_file, sync_directory, sync_file
 from services.runtime.gaps.last_rows import LastRow, LastRows
 from services.runtime.journal import segments
 from services.runtime.journal.recent import Group, RecentRecords
@@ -227,7 +226,7 @@ class Journal:
         self.sync()
         if durable is not None:
             path = self._directory / _ENDED_NAME
-            write_whole(path, f"{durable.epoch} {durable.number}\n".encode())
+            replace_file(path, f"{durable.epoch} {durable.number}\n".encode())
             with path.open("rb") as file:
                 sync_file(file.fileno(), path)
             sync_directory(self._directory)

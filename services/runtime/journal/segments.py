@@ -2,7 +2,6 @@
 
 import os
 from bisect import bisect_right
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,8 @@ _HEAD_READ_BYTES = 64 * 1024
 MARK_BYTES = 64 * 1024
 
 
-_encode_rows = msgspec.msgpack.Encoder().encode
+encode_last_rows = msgspec.msgpack.Encoder().encode
+"""The payload of a segment's head."""
 _decode_rows = msgspec.msgpack.Decoder(dict[str, LastRow]).decode
 
 
@@ -54,11 +54,6 @@ class Segment:
 def segment_path(directory: Path, number: int) -> Path:
     """Numbers never repeat while the journal has a segment, and sort as text."""
     return directory / f"{number:012d}{SUFFIX}"
-
-
-def encode_last_rows(rows: Mapping[str, LastRow]) -> bytes:
-    """The payload of a segment's head."""
-    return _encode_rows(rows)
 
 
 def inspect(path: Path) -> Segment | None:

@@ -10,8 +10,7 @@ import zmq
 
 from binance_streamer.config import schema as configuration
 from services.runtime.bound_paths import BoundPaths
-from services.runtime.process import Shell
-from services.runtime.stop import Stop
+from services.runtime.process import Shell, Stop
 from tests.support.configs import write_config
 
 

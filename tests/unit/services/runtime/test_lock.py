@@ -13,8 +13,7 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.transport.sockets import bus_intake
 from binance_streamer.wire.frames import decode_frame
 from services.runtime.lock import FileLock, wait_for_lock
-from services.runtime.process import Shell
-from services.runtime.stop import Stop
+from services.runtime.process import Shell, Stop
 from tests.support.configs import write_config
 
 
