@@ -245,6 +245,8 @@ def test_what_keeps_messages_out_of_the_files_is_a_failure(changed: dict[str, An
     [
         ({"rest": {"state": "standing down", "stand_down_s": 60.0, "fault": "418"}}, "rest"),
         ({"rest": {"state": "starting", "stand_down_s": 60.0}}, "rest"),
+        ({"rest": {"state": "answered", "hours_unknown": ["TSLAUSDT"]}}, "rest"),
+        ({"rest": {"state": "answered", "not_understood": {"exchangeInfo symbols": 2}}}, "rest"),
         ({"rest": {"state": "answered", "clock_offset_ms": -501.0}}, "clock"),
         ({"writer": {"state": "recording", "disk_free_bytes": 10**9, "disk_total_bytes": 10**12}}, "disk"),
         ({"ingest": ingest(journal={"disk_free_bytes": 1})}, "disk"),

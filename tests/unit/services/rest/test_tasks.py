@@ -154,6 +154,60 @@ def test_a_page_goes_to_the_worker_as_it_came(scene: RestScene) -> None:
     assert (scene.counts["repair_pages"], scene.recorded.appended, len(scene.backfill)) == (1, [], 0)
 
 
+def test_a_row_that_is_not_understood_costs_no_other_and_is_kept_as_it_came_once(scene: RestScene) -> None:
+    body = b'[{"a":11},{"p":"84000.10"},{"a":13}]'
+    for now_s in (0.0, 2.0):
+        scene.backfill.try_add(missing(), now_s)
+        scene.good(scene.leaving(now_s), body, now_s)
+    assert [draft.data["event"] for draft in scene.recorded.live] == [body, body]
+    (kept,) = scene.recorded.appended
+    assert (kept.stream_type, kept.symbol, kept.data["stream"]) == ("aggtrade", "BTCUSDT", "btcusdt@aggTrade")
+    assert (kept.data["event"], kept.data["source"]) == (b'{"p":"84000.10"}', "rest")
+    assert scene.oddities.counts == {"btcusdt@aggTrade": 1}
+
+
+def test_a_page_that_begins_before_what_was_asked_for_is_taken_from_there(scene: RestScene) -> None:
+    scene.backfill.try_add(missing(), 0.0)
+    scene.good(scene.leaving(0.0), b'[{"a":9},{"a":10},{"a":11}]', 0.0)
+    assert len(scene.recorded.live) == 1
+
+
+def test_the_list_with_an_odd_entry_is_taken_and_the_entry_counted_once(tmp_path: Path) -> None:
+    scene = RestScene(tmp_path, configured=["TSLAUSDT"], intervals_s=(600.0, 1e9))
+    scene.measure_clock(0.0)
+    body = json.dumps({"symbols": [7, SHARES], "rateLimits": []}).encode()
+    scene.list_symbols(0.0, body)
+    scene.good(scene.leaving(0.0), HOURS, 0.0)
+    scene.list_symbols(600.0, body)
+    assert scene.listing.statuses() == {"TSLAUSDT": "TRADING"}
+    assert scene.oddities.counts == {"exchangeInfo symbols": 1}
+
+
+@pytest.mark.parametrize("schedule", [b'{"marketSchedules":{}}', b'{"marketSchedules":{"EQUITY":null}}', None])
+def test_where_the_hours_of_a_contract_are_not_known_silence_is_no_fault(
+    tmp_path: Path, schedule: bytes | None
+) -> None:
+    scene = shares(tmp_path)
+    request = scene.leaving(1.0)
+    if schedule is None:
+        scene.answer(request, an_answer(404), 1.0)
+    else:
+        scene.good(request, schedule, 1.0)
+    scene.listing.publish_due(2.0)
+    told = scene.recorded.live[-1].data
+    assert (told["symbol"], told["status"], told["off_session"]) == ("TSLAUSDT", "TRADING", [(0, 2**53 - 1)])
+    assert scene.listing.hours_unknown == ["TSLAUSDT"]
+    assert scene.listing.off_session(NOW_MS) == []
+
+
+def test_hours_that_are_known_are_told(tmp_path: Path) -> None:
+    scene = shares(tmp_path)
+    scene.good(scene.leaving(1.0), HOURS, 1.0)
+    scene.listing.publish_due(2.0)
+    assert scene.recorded.live[-1].data["off_session"] == [(1000, 2000)]
+    assert (scene.listing.hours_unknown, scene.listing.off_session(1500)) == ([], ["TSLAUSDT"])
+
+
 def test_an_empty_page_says_that_there_is_nothing(scene: RestScene) -> None:
     scene.backfill.try_add(missing(), 0.0)
     scene.good(scene.leaving(0.0), b"[]", 0.0)

@@ -117,7 +117,7 @@ def test_depth_has_nothing_to_ask_for() -> None:
     assert StreamRecorder(stream, lambda: "n", LastRow("depth", "BTCUSDT", 30, 1, 1, (a_gap(10, 20),))).open_gaps == []
 
 
-@pytest.mark.parametrize("event", [b"", b"{}", b"[1]", b'[{"a":"1"}]', b'[{"a":2},{"a":1}]', b'[{"a":-1}]', b"[{}]"])
+@pytest.mark.parametrize("event", [b"", b"{}", b"[1]", b'[{"a":"1"}]', b'[{"a":-1}]', b"[{}]"])
 def test_what_is_no_page_is_refused(event: bytes) -> None:
     data = {"from_id": 1, "to_id": 2, "event": event, "refusal": "", "recv_ns": 1, "requested_ns": 1, "source": "rest"}
     with pytest.raises(ExchangeError):

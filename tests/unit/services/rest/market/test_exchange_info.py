@@ -3,14 +3,14 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from services.rest.answers import AnswerError, RestAnswer
 from services.rest.market.exchange_info import Listing, Universe, read_exchange_info
 from services.rest.market.listing import ListingRecorder
-from services.runtime.delivery.producer import Producer
+from services.rest.oddities import Oddities
 from services.runtime.gaps.drafts import Draft
 
 
@@ -18,11 +18,11 @@ def a_symbol(name: str, status: str = "TRADING", tick: str = "0.10") -> dict[str
     return {"symbol": name, "status": status, "filters": [{"filterType": "PRICE_FILTER", "tickSize": tick}]}
 
 
-def a_body(*symbols: dict[str, Any], server_time: int = 1, **others: Any) -> bytes:
+def a_body(*symbols: Any, server_time: int = 1, **others: Any) -> bytes:
     return json.dumps({"timezone": "UTC", "serverTime": server_time, "symbols": symbols, **others}).encode()
 
 
-def a_universe(*symbols: dict[str, Any], **others: Any) -> Universe:
+def a_universe(*symbols: Any, **others: Any) -> Universe:
     return read_exchange_info(a_body(*symbols, **others))
 
 
@@ -99,6 +99,45 @@ def test_what_is_no_exchange_info_is_refused(body: bytes) -> None:
         read_exchange_info(body)
 
 
+@pytest.mark.parametrize(
+    ("odd", "symbols", "statuses"),
+    [
+        (7, {}, {}),
+        (None, {}, {}),
+        ({"status": "TRADING"}, {}, {}),
+        ({"symbol": None, "status": "TRADING"}, {}, {}),
+        ({"symbol": "ODD"}, {"ODD"}, {"ODD": "TRADING"}),
+        ({"symbol": "ODD", "status": None}, {"ODD"}, {"ODD": "TRADING"}),
+        ({"symbol": "ODD", "status": "SETTLING", "contractType": 5}, {"ODD"}, {"ODD": "SETTLING"}),
+        ({"symbol": "ODD", "status": "BREAK", "underlyingType": ["COIN"]}, {"ODD"}, {"ODD": "BREAK"}),
+    ],
+)
+def test_an_entry_that_is_not_understood_costs_no_other(odd: Any, symbols: set[str], statuses: dict[str, str]) -> None:
+    universe = a_universe(a_symbol("A"), odd, a_symbol("B", "SETTLING"))
+    assert universe.symbols.keys() == {"A", "B"} | set(symbols)
+    assert universe.statuses == {"A": "TRADING", "B": "SETTLING", **statuses}
+    assert [(found.place, json.loads(found.raw)) for found in universe.odd] == [("exchangeInfo symbols", odd)]
+
+
+def test_an_entry_without_a_name_is_kept_as_it_came() -> None:
+    change = a_listing(a_symbol("A")).change_to(a_universe(a_symbol("A"), 7))
+    assert json.loads(change.as_json()) == {"changed": {}, "removed": [], "other": {"symbols": [7]}}
+
+
+@pytest.mark.parametrize("odd", [7, {}, {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "limit": "6000"}])
+def test_a_limit_that_is_not_understood_costs_no_other(odd: Any) -> None:
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}
+    universe = a_universe(a_symbol("A"), rateLimits=[odd, weight])
+    assert universe.weight_limit == 6000
+    assert [(found.place, json.loads(found.raw)) for found in universe.odd] == [("exchangeInfo rateLimits", odd)]
+
+
+def test_limits_that_are_no_list_cost_the_limits_only() -> None:
+    universe = a_universe(a_symbol("A"), rateLimits={"limit": 1})
+    assert (universe.weight_limit, list(universe.symbols)) == (None, ["A"])
+    assert [found.place for found in universe.odd] == ["exchangeInfo rateLimits"]
+
+
 def test_a_saved_list_is_the_same_list() -> None:
     listing = a_listing(a_symbol("A"), a_symbol("币安人生USDT"))
     loaded = Listing.loaded(listing.saved())
@@ -129,14 +168,14 @@ class Journal:
 
 def test_a_change_that_a_full_journal_did_not_take_is_recorded_later(tmp_path: Path) -> None:
     journal = Journal()
-    recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    recorder = ListingRecorder(tmp_path / "list.json", ["A"], journal, oddities=Oddities())
     first, second = (a_body(a_symbol("A", tick=tick)) for tick in ("0.10", "0.01"))
     recorder.take(RestAnswer(200, {}, first, 1, 2), 0.0)
     journal.is_full = True
     recorder.take(RestAnswer(200, {}, second, 3, 4), 1.0)
     journal.is_full = False
     recorder.take(RestAnswer(200, {}, second, 5, 6), 2.0)
-    following = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    following = ListingRecorder(tmp_path / "list.json", ["A"], journal, oddities=Oddities())
     following.take(RestAnswer(200, {}, second, 7, 8), 3.0)
     assert journal.events[0] == first
     (change,) = journal.events[1:]
@@ -145,7 +184,7 @@ def test_a_change_that_a_full_journal_did_not_take_is_recorded_later(tmp_path: P
 
 def test_hours_that_a_full_journal_did_not_take_are_recorded_later(tmp_path: Path) -> None:
     journal = Journal()
-    recorder = ListingRecorder(tmp_path / "list.json", ["A"], cast("Producer", journal))
+    recorder = ListingRecorder(tmp_path / "list.json", ["A"], journal, oddities=Oddities())
     hours = RestAnswer(200, {}, b'{"marketSchedules":{}}', 1, 2)
     journal.is_full = True
     recorder.take_schedule(hours, 0.0)
