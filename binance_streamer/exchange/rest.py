@@ -3,7 +3,6 @@
 REST answers lack the event type, the symbol and the event time, and a kline is an array (docs/exchange.md §4).
 """
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -30,6 +29,21 @@ class RestRow(NamedTuple):
     event: bytes
 
 
+class OddElement(NamedTuple):
+    """An element that is not understood, byte for byte, and why; `has_id`: another one had its id before."""
+
+    raw: bytes
+    why: str
+    has_id: bool = False
+
+
+class RestPage(NamedTuple):
+    """One answer: what is understood of it, and what is not."""
+
+    rows: list[RestRow]
+    odd: list[OddElement]
+
+
 class _RestAggregate(msgspec.Struct):
     a: int
 
@@ -53,16 +67,28 @@ def span_of(stream: Stream) -> int:
     return step_of(stream) * (MOST_AGG_TRADES if stream.stream_type == "aggtrade" else MOST_KLINES)
 
 
-def rest_rows(stream: Stream, body: bytes) -> list[RestRow]:
-    """The elements of an answer, in the order of their ids; `ExchangeError` where it is none."""
+def rest_page(stream: Stream, body: bytes) -> RestPage:
+    """Return what an answer has: its rows in the order of their ids, each id once, and the elements that are no rows.
+
+    Raises `ExchangeError` where the body is no array, or nothing of it is understood.
+    """
     try:
-        rows = [rest_row(stream, bytes(element)) for element in _decode_elements(body)]
+        elements = [bytes(element) for element in _decode_elements(body)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ExchangeError(f"expected an array of {stream.stream_type}: {error}") from error
-    for before, behind in pairwise(rows):
-        if behind.last_id <= before.last_id:
-            raise ExchangeError(f"expected growing ids, got {before.last_id} and {behind.last_id}")
-    return rows
+    rows: dict[int, RestRow] = {}
+    odd = []
+    for element in elements:
+        try:
+            row = rest_row(stream, element)
+        except ExchangeError as error:
+            odd.append(OddElement(element, str(error)))
+            continue
+        if rows.setdefault(row.last_id, row).event != element:
+            odd.append(OddElement(element, f"expected each id once, got {row.last_id} twice", has_id=True))
+    if odd and not rows:
+        raise ExchangeError(odd[0].why)
+    return RestPage([rows[last_id] for last_id in sorted(rows)], odd)
 
 
 def rest_row(stream: Stream, event: bytes) -> RestRow:

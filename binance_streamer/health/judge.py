@@ -233,6 +233,11 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
     elif rest.state not in ("answered", "starting"):
         nothing = "" if rest.state == "trouble" else ", no snapshots"
         yield Problem("rest", "warning", "rest", f"{rest.state}{wait}{nothing}: {rest.fault}")
+    if rest.hours_unknown:
+        symbols = ", ".join(rest.hours_unknown)
+        yield Problem("rest", "warning", "market hours", f"not known for {symbols}: their silence is not judged")
+    for place, count in rest.not_understood.items():
+        yield Problem("rest", "warning", place, f"entries that are not understood: {count}; kept as they came")
     offset_ms = rest.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) - (rest.clock_error_ms or 0) > alerts.clock * 1000:
         yield Problem("clock", "warning", "clock", f"the exchange's is {offset_ms:+.0f} ms ahead of ours")

@@ -128,6 +128,10 @@ class RestStatus(Status, frozen=True, kw_only=True):
     unlisted: dict[str, tuple[str, ...]] = {}
     """Configured symbols that the exchange does not list, each with the listed names most like it."""
     off_session: tuple[str, ...] = ()
+    hours_unknown: tuple[str, ...] = ()
+    """Configured contracts that follow a market whose hours are not known: their silence is not judged."""
+    not_understood: dict[str, int] = {}
+    """Different entries of answers that were not understood since the start, by their place."""
     save_fault: str = ""
 
 

@@ -1,12 +1,12 @@
 """What the answers of the exchange mean: their status, their headers, and the few values that we read of a body."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.rest import rest_rows
+from binance_streamer.exchange.rest import RestPage, rest_page
 from services.rest.market.clock_offset import Sample
 from services.rest.schedule.backfill_queue import BackfillRequest
 from services.runtime.retry import STAND_DOWN_S
@@ -31,6 +31,14 @@ class RestAnswer(NamedTuple):
     fault: str = ""
 
 
+class Odd(NamedTuple):
+    """An entry of an answer that is not understood: where it stands, its bytes as they came, and why."""
+
+    place: str
+    raw: bytes
+    why: str
+
+
 class AnswerError(ValueError):
     """A body that is not what was asked for."""
 
@@ -44,7 +52,12 @@ class DepthAnswer(msgspec.Struct):
     lastUpdateId: _Number  # noqa: N815 (the exchange's name)
     bids: list[msgspec.Raw]
     asks: list[msgspec.Raw]
-    E: _Number = 0
+    E: Any = 0
+
+    @property
+    def event_time_ms(self) -> int:
+        """`E`, 0 where it is not a time; nothing depends on it."""
+        return self.E if type(self.E) is int and 0 <= self.E < 1 << 53 else 0
 
 
 class _Time(msgspec.Struct):
@@ -52,16 +65,25 @@ class _Time(msgspec.Struct):
 
 
 class _ErrorBody(msgspec.Struct):
-    code: int
-    msg: str = ""
+    code: Any
+    msg: Any = ""
 
 
-def decode(body: bytes, shape: type[Shape], what: str) -> Shape:
+def decode(body: bytes | msgspec.Raw, shape: type[Shape], what: str) -> Shape:
     """Return the JSON as a value of this type; raise `AnswerError`, which says `what` was expected and what came."""
     try:
         return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerError(f"expected {what}: {error}; got {body[:_SHOWN_BYTES]!r}") from error
+        raise AnswerError(f"expected {what}: {error}; got {bytes(body)[:_SHOWN_BYTES]!r}") from error
+
+
+def try_decode(raw: msgspec.Raw, shape: type[Shape], place: str, *, odd: list[Odd]) -> Shape | None:
+    """Return an entry of an answer as a value; None where it is not understood, and put it among what is `odd`."""
+    try:
+        return decode(raw, shape, "an entry that we know")
+    except AnswerError as error:
+        odd.append(Odd(place, bytes(raw), str(error)))
+        return None
 
 
 def refusal(answer: RestAnswer) -> str:
@@ -97,15 +119,18 @@ def read_snapshot(answer: RestAnswer) -> DepthAnswer:
     return decode(answer.body, DepthAnswer, "a depth snapshot")
 
 
-def has_rows(answer: RestAnswer, missing: BackfillRequest) -> bool:
-    """Whether there are rows for a gap in it; raises `AnswerError` for what are none, or were not asked for."""
+def read_rows(answer: RestAnswer, missing: BackfillRequest) -> RestPage:
+    """Return the rows of a page and what is odd in it; raise `AnswerError` for no page, or one that was not asked for.
+
+    A page asked for by time begins wherever the exchange has rows; one asked for by id has something behind that id.
+    """
     try:
-        rows = rest_rows(missing.stream, answer.body)
+        page = rest_page(missing.stream, answer.body)
     except ExchangeError as error:
         raise AnswerError(f"{error}; got {answer.body[:_SHOWN_BYTES]!r}") from error
-    if rows and missing.since_ms is None and rows[0].last_id <= missing.from_id:
-        raise AnswerError(f"expected ids above {missing.from_id}, got {rows[0].last_id}")
-    return bool(rows)
+    if page.rows and missing.since_ms is None and page.rows[-1].last_id <= missing.from_id:
+        raise AnswerError(f"expected ids above {missing.from_id}, got {page.rows[-1].last_id}")
+    return page
 
 
 def read_clock_sample(answer: RestAnswer) -> Sample:

@@ -20,6 +20,7 @@ from services.rest.inbox import RequestInbox
 from services.rest.market.clock_offset import ClockReading, OffsetMeter, StepWatch
 from services.rest.market.listing import ListingRecorder
 from services.rest.messages import step_draft
+from services.rest.oddities import Oddities
 from services.rest.schedule.backfill_queue import BackfillQueue
 from services.rest.schedule.pacing import Pace
 from services.rest.schedule.scheduler import Scheduler
@@ -181,6 +182,8 @@ class _RestProcess:
             symbols=parts.listing.statuses(),
             unlisted={symbol: tuple(names) for symbol, names in parts.listing.nearest_names().items()},
             off_session=tuple(parts.listing.off_session(self._now().exchange_ms)),
+            hours_unknown=tuple(parts.listing.hours_unknown),
+            not_understood=dict(parts.oddities.counts),
             save_fault=self._state.fault,
             journal=self._producer.status(),
         )
@@ -195,11 +198,14 @@ def _parts(config: Config, producer: Producer) -> Parts:
     pace = Pace(limit=DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
     snapshots = SnapshotQueue(periodic, interval_s=network.snapshot_interval, retry_s=network.snapshot_retry)
     snapshots.stretch(pace.heavy_interval_s)
+    oddities = Oddities()
+    path = Path(config.endpoints.run_directory) / LISTING_FILE
     return Parts(
         pace=pace,
         meter=OffsetMeter(network.clock_interval),
-        listing=ListingRecorder(Path(config.endpoints.run_directory) / LISTING_FILE, symbols, producer),
+        listing=ListingRecorder(path, symbols, producer, oddities=oddities),
         snapshots=snapshots,
         backfill=BackfillQueue(retry_s=network.snapshot_retry),
         sink=producer,
+        oddities=oddities,
     )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.rest import step_of
-from binance_streamer.exchange.streams import stream_from_name
+from binance_streamer.exchange.streams import Stream, stream_from_name
 from binance_streamer.wire.frames import WireError, decode_frame
 from services.rest.answers import DepthAnswer, RestAnswer
 from services.rest.market.clock_offset import Measurement, Step
@@ -99,8 +99,14 @@ def backfill_draft(missing: BackfillRequest, answer: RestAnswer, path: str, *, r
 
 def snapshot_draft(symbol: str, answer: RestAnswer, snapshot: DepthAnswer) -> Draft:
     """A depth snapshot, the body byte for byte."""
-    reading = Reading(None, snapshot.lastUpdateId, snapshot.E)
+    reading = Reading(None, snapshot.lastUpdateId, snapshot.event_time_ms)
     return Draft("depth_snapshot", symbol, "", _recorded(symbol, depth_path(symbol).text, answer, answer.body), reading)
+
+
+def odd_row_draft(stream: Stream, answer: RestAnswer, raw: bytes) -> Draft:
+    """Make the message of an element that is no row of its stream: the writer keeps it raw."""
+    data = _recorded(stream.symbol, stream.name, answer, raw)
+    return Draft(stream.stream_type, stream.symbol, stream.variant, data)
 
 
 def exchange_info_draft(answer: RestAnswer, event: bytes) -> Draft:

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from services.rest.answers import RestAnswer, has_rows, read_clock_sample, read_snapshot, refusal
+from services.rest.answers import Odd, RestAnswer, read_clock_sample, read_rows, read_snapshot, refusal
 from services.rest.market.clock_offset import OffsetMeter
 from services.rest.market.listing import ListingRecorder
-from services.rest.messages import FrameSink, backfill_draft, offset_draft, snapshot_draft
+from services.rest.messages import FrameSink, backfill_draft, odd_row_draft, offset_draft, snapshot_draft
+from services.rest.oddities import Oddities
 from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, Path, backfill_path, depth_path
 from services.rest.schedule.backfill_queue import BackfillQueue, BackfillRequest
 from services.rest.schedule.pacing import Pace
@@ -34,6 +35,7 @@ class Parts:
     snapshots: SnapshotQueue
     backfill: BackfillQueue
     sink: FrameSink
+    oddities: Oddities
     counts: Counter[str] = field(default_factory=lambda: Counter(snapshots=0, repair_pages=0, repair_refusals=0))
     """Since the start, by the names of the status message."""
 
@@ -83,6 +85,7 @@ class HoursTask(Task[None]):
 
     def refused(self, request: RestRequest[None], answer: RestAnswer, now: Moment) -> bool:
         """An exchange without such hours is no trouble; ask again after the interval."""
+        self.parts.listing.take_no_schedule()
         self.due_s = now.s + self.interval_s
         return True
 
@@ -168,10 +171,18 @@ class BackfillTask(Task[BackfillRequest]):
         return _request(backfill_path(missing), missing.stream.stream_type, self, missing)
 
     def good(self, request: _PageRequest, answer: RestAnswer, now: Moment) -> None:
-        """Publish the page; one without rows says that the exchange does not have them."""
-        if not has_rows(answer, request.subject):
+        """Publish the page; one without rows says that the exchange does not have them.
+
+        Elements that are no rows are recorded here, raw and once: the worker takes the others.
+        """
+        page = read_rows(answer, request.subject)
+        if not page.rows:
             self._take_nothing(request, answer, now, why="")
             return
+        stream = request.subject.stream
+        for raw, why, has_id in page.odd:
+            if self.parts.oddities.note(Odd(stream.name, raw, why)) and not has_id:
+                self.parts.sink.append([odd_row_draft(stream, answer, raw)])
         self.parts.backfill.note_answer(request.subject)
         self.parts.counts["repair_pages"] += 1
         self.parts.sink.publish_live(backfill_draft(request.subject, answer, request.path, refusal=""))

@@ -8,6 +8,7 @@ from typing import Any
 from services.rest.answers import RestAnswer, Verdict
 from services.rest.market.clock_offset import SAMPLES, OffsetMeter
 from services.rest.market.listing import ListingRecorder
+from services.rest.oddities import Oddities
 from services.rest.schedule.backfill_queue import BackfillQueue
 from services.rest.schedule.pacing import Pace
 from services.rest.schedule.scheduler import Scheduler
@@ -69,13 +70,14 @@ class RestScene:
         list_interval_s, clock_interval_s = intervals_s
         self.exchange_ms = NOW_MS
         self.recorded = Recorded()
+        self.oddities = Oddities()
         self.meter = OffsetMeter(clock_interval_s)
         self.pace = Pace(limit=2400, share=0.5, spacing_s=spacing_s)
         self.snapshots = SnapshotQueue(periodic, interval_s=3600, retry_s=5)
         self.snapshots.start({}, NOW_MS)
         self.backfill = BackfillQueue(retry_s=5)
-        self.listing = ListingRecorder(directory / "listing.json", configured, self.recorded)
-        parts = Parts(self.pace, self.meter, self.listing, self.snapshots, self.backfill, self.recorded)
+        self.listing = ListingRecorder(directory / "listing.json", configured, self.recorded, oddities=self.oddities)
+        parts = Parts(self.pace, self.meter, self.listing, self.snapshots, self.backfill, self.recorded, self.oddities)
         self.counts = parts.counts
         tasks = tasks_in_order(parts, list_interval_s=list_interval_s, list_retry_s=60.0)
         self.scheduler = Scheduler(self.pace, tasks, delays_s=(5.0, 60.0), rng=Chance(chance))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from binance_streamer.exchange.rest import SURELY_KEPT_MS, RestRow, rest_rows, span_of
+from binance_streamer.exchange.rest import SURELY_KEPT_MS, RestRow, rest_page, span_of
 from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.frames import WireError
 from services.runtime.gaps.open_gaps import OpenGap
@@ -75,7 +75,7 @@ def read_page(stream: Stream, data: Mapping[str, Any]) -> BackfillPage:
     if from_id >= to_id or not 0 <= recv_ns <= _LAST_NS or not 0 <= requested_ns <= _LAST_NS:
         raise WireError(f"repair: expected ids that grow and stamps, got {from_id}, {to_id}, {recv_ns}, {requested_ns}")
     return BackfillPage(
-        stream.name, from_id, to_id, rest_rows(stream, event), recv_ns, requested_ns, refusal[:_LONGEST_WHY]
+        stream.name, from_id, to_id, rest_page(stream, event).rows, recv_ns, requested_ns, refusal[:_LONGEST_WHY]
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from services.rest.answers import AnswerError, decode
+from services.rest.answers import AnswerError, Odd, decode, try_decode
 from services.rest.market.trading_hours import CONTRACT_TYPE
 
 SUSPICIOUS_LOSS = 0.25
@@ -45,6 +45,7 @@ class Universe(NamedTuple):
     weight_limit: int | None
     markets: dict[str, str]
     """Of the contracts that follow the hours of one: its name in the trading schedule."""
+    odd: list[Odd]
 
 
 class Change(NamedTuple):
@@ -63,23 +64,41 @@ class Change(NamedTuple):
 
 
 def read_exchange_info(body: bytes) -> Universe:
-    """The answer, checked as JSON."""
-    try:
-        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        objects = msgspec.json.decode(members.get("symbols", b"null"), type=list[msgspec.Raw])
-        listed = [msgspec.json.decode(item, type=_Listed) for item in objects]
-        limits = msgspec.json.decode(members.get("rateLimits", b"[]"), type=list[_RateLimit])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise AnswerError(f"exchangeInfo: expected symbols with their status: {error}") from error
+    """Return what is understood of the answer, and what is odd in it; raise `AnswerError` where no symbol is.
+
+    A symbol whose status cannot be read is taken to be trading, so that its silence is told and not hidden.
+    """
+    members = decode(body, dict[str, msgspec.Raw], "an exchangeInfo")
+    objects = decode(members.get("symbols", msgspec.Raw(b"null")), list[msgspec.Raw], "the symbols of an exchangeInfo")
+    odd: list[Odd] = []
+    found = [(_listed(raw, odd), raw) for raw in objects]
+    listed = {one.symbol: one for one, _ in found if one is not None}
     if not listed:
-        raise AnswerError("exchangeInfo: expected at least one symbol")
+        raise AnswerError(f"exchangeInfo: expected at least one symbol, got {body[:200]!r}")
+    other = {key: bytes(raw) for key, raw in members.items() if key not in _VOLATILE}
+    nameless = [raw for one, raw in found if one is None]
+    if nameless:
+        other["symbols"] = msgspec.json.encode(nameless)
     return Universe(
-        symbols={item.symbol: bytes(raw) for item, raw in zip(listed, objects, strict=True)},
-        statuses={item.symbol: item.status for item in listed},
-        other={key: bytes(raw) for key, raw in members.items() if key not in _VOLATILE},
-        weight_limit=_weight_limit(limits),
-        markets={item.symbol: item.underlyingType for item in listed if item.contractType == CONTRACT_TYPE},
+        symbols={one.symbol: bytes(raw) for one, raw in found if one is not None},
+        statuses={name: one.status for name, one in listed.items()},
+        other=other,
+        weight_limit=_weight_limit(members.get("rateLimits", msgspec.Raw(b"[]")), odd),
+        markets={name: one.underlyingType for name, one in listed.items() if one.contractType == CONTRACT_TYPE},
+        odd=odd,
     )
+
+
+def _listed(raw: msgspec.Raw, odd: list[Odd]) -> _Listed | None:
+    """Return what is understood of an entry, None where not even its name is."""
+    found = try_decode(raw, _Listed, "exchangeInfo symbols", odd=odd)
+    if found is not None:
+        return found
+    entry = msgspec.json.decode(raw)
+    if not isinstance(entry, dict) or not isinstance(entry.get("symbol"), str):
+        return None
+    texts = {key: entry[key] for key in _Listed.__struct_fields__ if isinstance(entry.get(key), str)}
+    return _Listed(**{"status": TRADING, **texts})
 
 
 class Listing:
@@ -142,8 +161,10 @@ def _bytes(members: dict[str, msgspec.Raw]) -> dict[str, bytes]:
     return {key: bytes(value) for key, value in members.items()}
 
 
-def _weight_limit(limits: list[_RateLimit]) -> int | None:
-    for limit in limits:
-        if (limit.rateLimitType, limit.interval, limit.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1):
+def _weight_limit(raw: msgspec.Raw, odd: list[Odd]) -> int | None:
+    place = "exchangeInfo rateLimits"
+    for entry in try_decode(raw, list[msgspec.Raw], place, odd=odd) or ():
+        limit = try_decode(entry, _RateLimit, place, odd=odd)
+        if limit and (limit.rateLimitType, limit.interval, limit.intervalNum) == ("REQUEST_WEIGHT", "MINUTE", 1):
             return max(1, limit.limit)
     return None

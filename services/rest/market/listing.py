@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from binance_streamer.config.symbols import symbol_fault
-from services.rest.answers import AnswerError, RestAnswer
+from services.rest.answers import AnswerError, Odd, RestAnswer
 from services.rest.market.exchange_info import (
     TRADING,
     UNLISTED,
@@ -14,8 +14,9 @@ from services.rest.market.exchange_info import (
     Universe,
     read_exchange_info,
 )
-from services.rest.market.trading_hours import Range, TradingSchedule, read_schedule
+from services.rest.market.trading_hours import ALWAYS, Range, TradingSchedule, read_schedule
 from services.rest.messages import FrameSink, exchange_info_draft, symbol_status_draft, trading_schedule_draft
+from services.rest.oddities import Oddities
 from services.rest.state import StateError, read_whole
 from services.runtime.clock import wall_ns
 from services.runtime.files import replace_file
@@ -29,10 +30,11 @@ _TELL_INTERVAL_S = 60.0
 class ListingRecorder:
     """The list as it was recorded last; its file lets the next run record changes only."""
 
-    def __init__(self, path: Path, configured: Sequence[str], producer: FrameSink) -> None:
+    def __init__(self, path: Path, configured: Sequence[str], producer: FrameSink, *, oddities: Oddities) -> None:
         self._path = path
         self._configured = configured
         self._producer = producer
+        self._oddities = oddities
         self._listing = _loaded(path)
         self._statuses: dict[str, str] = {}
         self._nearest: dict[str, list[str]] = {}
@@ -50,6 +52,11 @@ class ListingRecorder:
     def follows_sessions(self) -> bool:
         """Whether a configured symbol has the hours of another market."""
         return any(symbol in self._markets for symbol in self._configured)
+
+    @property
+    def hours_unknown(self) -> list[str]:
+        """Configured contracts that follow a market whose hours are not known."""
+        return [symbol for symbol in self._configured if self._closed(symbol) == [ALWAYS]]
 
     def off_session(self, now_ms: int) -> list[str]:
         """Configured symbols whose market is closed."""
@@ -79,6 +86,7 @@ class ListingRecorder:
     def take(self, answer: RestAnswer, now_s: float) -> int | None:
         """Record what changed; returns the weight limit. Raises `AnswerError` for what is none, or in doubt."""
         universe = read_exchange_info(answer.body)
+        self._note(universe.odd)
         if self._listing is not None and self._listing.is_doubtful(universe):
             raise AnswerError(
                 f"expected about {len(self._listing.symbols)} symbols, got {len(universe.symbols)}; "
@@ -95,12 +103,17 @@ class ListingRecorder:
     def take_schedule(self, answer: RestAnswer, now_s: float) -> None:
         """Record the hours of the markets where they changed; raises `AnswerError`."""
         schedule = read_schedule(answer)
+        self._note(schedule.odd)
         if self._recorded_schedule is None or schedule.closed != self._recorded_schedule.closed:
             self._producer.append([trading_schedule_draft(answer)])
             self._next_tell_s = now_s
             if not self._producer.is_full:
                 self._recorded_schedule = schedule
         self._schedule = schedule
+
+    def take_no_schedule(self) -> None:
+        """The exchange has no schedule: what was known of one holds, else the hours of all markets are unknown."""
+        self._schedule = self._schedule or TradingSchedule({}, [])
 
     def publish_due(self, now_s: float) -> None:
         """Say the statuses of the configured symbols on the bus, when it is time."""
@@ -111,10 +124,15 @@ class ListingRecorder:
             self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), self._closed(symbol)))
 
     def _closed(self, symbol: str) -> list[Range] | None:
-        """None while it is not known: what was told by an earlier run holds."""
-        if self._schedule is None:
-            return None if symbol in self._markets else []
-        return self._schedule.closed.get(self._markets.get(symbol, ""), [])
+        """None while it is not known yet: what was told by an earlier run holds."""
+        market = self._markets.get(symbol)
+        if market is None:
+            return []
+        return None if self._schedule is None else self._schedule.closed.get(market, [ALWAYS])
+
+    def _note(self, odd: Sequence[Odd]) -> None:
+        for one in odd:
+            self._oddities.note(one)
 
     def _record(self, answer: RestAnswer, universe: Universe) -> None:
         event = answer.body

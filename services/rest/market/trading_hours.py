@@ -4,19 +4,22 @@ Such a contract follows another market's hours: outside of them its streams may 
 (docs/exchange.md §5.3).
 """
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 
-from services.rest.answers import RestAnswer, decode
+from services.rest.answers import Odd, RestAnswer, decode, try_decode
 
 CONTRACT_TYPE = "TRADIFI_PERPETUAL"
 _CLOSED = "NO_TRADING"
+_OPEN = frozenset({"PRE_MARKET", "REGULAR", "AFTER_MARKET", "OVERNIGHT"})
 _MOST_RANGES = 100
 """A week has 8 of them."""
 
 Range = tuple[int, int]
 """In ms of the exchange's clock; the end is no part of it."""
+ALWAYS: Range = (0, (1 << 53) - 1)
+"""What is told of a contract whose hours nobody knows: its silence is no fault at any time."""
 _Time = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 
@@ -27,36 +30,52 @@ class _TradingSession(msgspec.Struct):
 
 
 class _Market(msgspec.Struct):
-    sessions: list[_TradingSession]
+    sessions: list[msgspec.Raw]
 
 
 class _Schedule(msgspec.Struct):
-    marketSchedules: dict[str, _Market]  # noqa: N815
+    marketSchedules: dict[str, msgspec.Raw]  # noqa: N815
 
 
-class TradingSchedule:
-    """One answer: a week of sessions by market, from the day before on."""
+class TradingSchedule(NamedTuple):
+    """One answer: the ranges in which each market is closed, in order, neighbours joined; a week and the day before."""
 
-    def __init__(self, closed: dict[str, list[Range]]) -> None:
-        self.closed = closed
-        """The ranges in which a market is closed, in order; neighbours are one."""
+    closed: dict[str, list[Range]]
+    odd: list[Odd]
 
     def is_closed(self, market: str, now_ms: int) -> bool:
-        """Whether the market is known to be closed; one without a session now is not."""
+        """Return True if the market is known to be closed; at a time that no session covers it is not."""
         return any(start_ms <= now_ms < end_ms for start_ms, end_ms in self.closed.get(market, []))
 
 
 def read_schedule(answer: RestAnswer) -> TradingSchedule:
-    """The answer to `/fapi/v1/tradingSchedule`, checked as JSON; raises `AnswerError`."""
-    found = decode(answer.body, _Schedule, "a trading schedule")
-    return TradingSchedule(
-        {name: _closed(market.sessions)[-_MOST_RANGES:] for name, market in found.marketSchedules.items()}
-    )
+    """Return what is understood of a `/fapi/v1/tradingSchedule`, and what is odd; `AnswerError` where it is none.
+
+    A session of a kind that we do not know counts as closed, so that silence in it is no fault.
+    """
+    schedule = TradingSchedule({}, [])
+    for name, raw in decode(answer.body, _Schedule, "a trading schedule").marketSchedules.items():
+        place = f"tradingSchedule {name}"
+        market = try_decode(raw, _Market, place, odd=schedule.odd)
+        if market is None:
+            continue
+        ranges = [found for session in market.sessions if (found := _closed(session, place, schedule.odd)) is not None]
+        schedule.closed[name] = _joined(ranges)[-_MOST_RANGES:]
+    return schedule
 
 
-def _closed(sessions: list[_TradingSession]) -> list[Range]:
+def _closed(raw: msgspec.Raw, place: str, odd: list[Odd]) -> Range | None:
+    session = try_decode(raw, _TradingSession, place, odd=odd)
+    if session is None or session.type in _OPEN:
+        return None
+    if session.type != _CLOSED:
+        odd.append(Odd(place, bytes(raw), f"unknown kind of session {session.type!r:.40}"))
+    return session.startTime, session.endTime
+
+
+def _joined(ranges: list[Range]) -> list[Range]:
     found: list[Range] = []
-    for start_ms, end_ms in sorted((one.startTime, one.endTime) for one in sessions if one.type == _CLOSED):
+    for start_ms, end_ms in sorted(ranges):
         if found and start_ms <= found[-1][1]:
             found[-1] = found[-1][0], max(found[-1][1], end_ms)
         else:

@@ -3,7 +3,7 @@
 import pytest
 
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.rest import OddElement, RestRow, rest_page, rest_rows
+from binance_streamer.exchange.rest import OddElement, RestRow, rest_page
 from binance_streamer.exchange.streams import stream_of
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
@@ -34,4 +34,4 @@ def test_rows_come_in_the_order_of_their_ids_and_an_id_once() -> None:
 @pytest.mark.parametrize("body", [b"", b"{}", b"null", b"<html>", b'[{"a":11}', b"\xff", b'["x"]', b"[null,null]"])
 def test_an_answer_of_which_nothing_is_understood_is_none(body: bytes) -> None:
     with pytest.raises(ExchangeError):
-        rest_rows(TRADES, body)
+        rest_page(TRADES, body)

@@ -4,7 +4,7 @@ import pytest
 
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.readers import EventReader
-from binance_streamer.exchange.rest import rest_rows
+from binance_streamer.exchange.rest import rest_page
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import Stream, stream_from_name, stream_of, suffix_of
 
@@ -130,6 +130,6 @@ def test_file_names_show_the_variant_only_where_it_is_not_the_default() -> None:
 @pytest.mark.parametrize("row", [b'{"a":7,"p":"84551.1"0}', b'[60000,"85300.0"0]'])
 def test_rows_of_rest_are_json(row: bytes) -> None:
     suffix = "aggTrade" if row.startswith(b"{") else "kline_1m"
-    assert len(rest_rows(stream_of("BTCUSDT", suffix), b"[%b]" % row.replace(b'"0', b'0"'))) == 1
+    assert len(rest_page(stream_of("BTCUSDT", suffix), b"[%b]" % row.replace(b'"0', b'0"')).rows) == 1
     with pytest.raises(ExchangeError):
-        rest_rows(stream_of("BTCUSDT", suffix), b"[%b]" % row)
+        rest_page(stream_of("BTCUSDT", suffix), b"[%b]" % row)

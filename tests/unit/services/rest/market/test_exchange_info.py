@@ -195,7 +195,7 @@ def test_hours_that_a_full_journal_did_not_take_are_recorded_later(tmp_path: Pat
 
 
 def test_a_configured_symbol_that_is_not_listed_has_the_nearest_names(tmp_path: Path) -> None:
-    recorder = ListingRecorder(tmp_path / "list.json", ["BTCUSDT", "WBTCBTC"], cast("Producer", Journal()))
+    recorder = ListingRecorder(tmp_path / "list.json", ["BTCUSDT", "WBTCBTC"], Journal(), oddities=Oddities())
     assert recorder.nearest_names() == {}
     names = ("BTCUSDT", "ETHBTC", "WBTCUSDT", "WBETHETH", "DOGEUSDT")
     recorder.take(RestAnswer(200, {}, a_body(*map(a_symbol, names)), 1, 2), 0.0)

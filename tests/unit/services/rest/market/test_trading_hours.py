@@ -57,7 +57,7 @@ def test_silence_is_no_fault_in_a_session_of_a_kind_that_nobody_knows() -> None:
     found = schedule(EQUITY=[(100, 200, "REGULAR"), (200, 250, "AUCTION"), (250, 300, "NO_TRADING")])
     assert found.closed == {"EQUITY": [(200, 300)]}
     assert [(odd.place, odd.why) for odd in found.odd] == [
-        ("tradingSchedule EQUITY", "unknown kind of session AUCTION")
+        ("tradingSchedule EQUITY", "unknown kind of session 'AUCTION'")
     ]
 
 
