@@ -21,7 +21,7 @@ _SWITCH_INTERVAL_S = 0.0005
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The service's entry point; returns the exit code."""
+    """Run the service until it is asked to stop; return the exit code (78: the configuration is not valid)."""
     parser = arguments_of(
         "services.ingest",
         "Records the streams of one symbol of the exchange.",
@@ -79,7 +79,10 @@ def _drain(shell: Shell, symbol: str) -> None:
 
 
 def _is_configured(shell: Shell, symbol: str) -> bool:
-    """By the file as it is now: a symbol that was added again goes on behind the last row of its journal."""
+    """Return True where the configuration file, as it is now, has the symbol.
+
+    A symbol that was added again meanwhile goes on behind the last row of its journal, which must not be deleted then.
+    """
     config = configuration.load(shell.config_path)
     return any(one.symbol == symbol for one in config.symbols)
 

@@ -1,4 +1,7 @@
-"""`python -m services.ingest.probe`: one connection per route, and one message of every stream; for `doctor`."""
+"""`python -m services.ingest.probe`: tries one connection per route, and waits for a message of each stream.
+
+The command `doctor` runs it and prints its lines.
+"""
 
 import argparse
 import select
@@ -20,9 +23,9 @@ from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.network.reachable import check_addresses
 
 _RESERVED = 1 / 3
-"""Of the budget of attempts: workers come first."""
+"""Share of the budget of attempts that is left to workers: they come first."""
 _MOST_STREAMS = 400
-"""So many are subscribed with ten requests, and the exchange takes ten messages a second (docs/exchange.md §3)."""
+"""Ten requests subscribe so many streams, and the exchange takes ten messages a second (docs/exchange.md §3)."""
 _BATCH_BYTES = 1 << 20
 _ADVICE = {
     "dns": "is network.websocket_url right, and does the name server answer?",
@@ -36,7 +39,7 @@ _ADVICE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a line of JSON per check; 0, or 78 where the configuration is not valid."""
+    """Print a line of JSON per check; return 0, or 78 where the configuration is not valid."""
     parser = argparse.ArgumentParser(prog="python -m services.ingest.probe", description=__doc__)
     parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
     parser.add_argument("--seconds", metavar="S", type=float, default=10.0, help="to wait for messages of a route")
@@ -90,7 +93,7 @@ def _probe(config: Config, route: str, streams: Sequence[Stream], seconds: float
 def _listen(
     config: Config, connection: WebSocketConnection, requests: Sequence[str], wanted: set[str], seconds: float
 ) -> tuple[Mapping[str, float], str]:
-    """Seconds until the first message of each stream, and why the connection ended where it did."""
+    """Return the seconds until the first message of each stream, and why the connection ended where it did."""
     reader = Reader(max_message_bytes=config.performance.max_frame_bytes, frame_timeout_s=config.network.frame_timeout)
     reader.start()
     reader.add(1, connection, requests)
@@ -113,7 +116,7 @@ def _listen(
 
 
 def _name(message: bytes) -> str:
-    """The stream of a message, empty where it is none."""
+    """Return the stream of a message; empty where it is not the combined form."""
     name, _ = split(message)
     if not name:
         found = parse(message)

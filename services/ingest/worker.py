@@ -1,4 +1,9 @@
-"""The recorder's thread: takes what the reader received, has it judged, journals it, and tells of it."""
+"""The recording thread of a worker: it takes what the reader received, has it judged, and journals it.
+
+One turn of the loop: take events of up to 256 KiB from the reader, hand them to the coordinator, journal the drafts
+that come of them with one write, take messages of the bus, and every 0.2 s do what time makes due: holes to give up,
+silent streams, connections, requests to the REST process, status.
+"""
 
 import itertools
 import logging
@@ -35,7 +40,7 @@ _log = logging.getLogger(__name__)
 _TICK_S = 0.2
 _HOLDING_TICK_S = 0.02
 _COLLECT_S = 0.003
-"""Under load messages are taken together that came in so short a time: a bunch costs about as much as ten messages do.
+"""Under load messages are taken together that came in so short a time: one turn costs about as much as ten messages do.
 A message that comes alone is not held up."""
 _BATCH_BYTES = 256 * 1024  # of one journal write
 _DRAIN_S = 5.0
@@ -50,7 +55,7 @@ _decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
 
 
 class IngestWorker:
-    """One symbol's recording."""
+    """Records one symbol: owns its reader, connections, streams, and the requests for what they miss."""
 
     def __init__(self, shell: Shell, symbol: SymbolConfig, producer: Producer, pub: "zmq.Socket[bytes]") -> None:
         config = shell.config

@@ -1,4 +1,7 @@
-"""Opens a websocket: the handshake is websocket-client's; the rest ours, and the socket then, which never blocks."""
+"""Opens a websocket: websocket-client does the handshake, everything before and behind it is done here.
+
+The socket does not block afterwards: the reader polls it.
+"""
 
 import contextlib
 import socket
@@ -48,13 +51,14 @@ _KINDS: tuple[tuple[tuple[type[Exception], ...], DialErrorKind], ...] = (
 
 
 _OWN_SHARE = 0.95
-"""Of the time: an attempt that ends by its own time-outs says which addresses did not answer."""
+"""Share of `connect_timeout_s` for the attempt's own time-outs: if it ends by those, its error names the addresses that
+did not answer."""
 _ADDRESS_FAULTS = ("timeout", "tls", "refused")
-"""Failures that another address of the host may be without."""
+"""Kinds of failure that may be an address's own, so that another address of the host is to be tried first next time."""
 
 
 class DialError(Exception):
-    """No connection. `url` is a mistake in the configuration; all others may be tried again.
+    """The attempt has failed. Kind `url` is a mistake in the configuration; all others may be tried again.
 
     refused: nothing listens, the host is not reached, or the peer hung up. http: an answer that is no websocket
     handshake; `http_status` where it has one, `retry_after_s` where it says how long to stay away.
@@ -82,7 +86,7 @@ class WebSocketConnection:
         return self.sock.fileno()
 
     def recv_into(self, buffer: memoryview) -> int | None:
-        """The number of bytes received; None where it would block, 0 at the end of the stream.
+        """Return the number of bytes received; None where it would block, 0 at the end of the stream.
 
         Decrypted bytes that wait in the TLS layer do not wake a poll: call it once before the first poll (the first
         frames may have come with the handshake), and again after it has filled the buffer.
@@ -102,7 +106,7 @@ class WebSocketConnection:
         return received
 
     def send_pong(self, payload: bytes) -> bool:
-        """Whether the frame was taken; False, and nothing sent, while an earlier one still waits for the socket."""
+        """Return True where the frame was taken; False, and nothing sent, while an earlier one waits for the socket."""
         return self._send(ABNF.OPCODE_PONG, payload)
 
     def send_ping(self) -> bool:
@@ -115,7 +119,7 @@ class WebSocketConnection:
         return self._send(ABNF.OPCODE_CLOSE, struct.pack("!H", code))
 
     def flush(self) -> bool:
-        """Sends on what the socket did not take at once. Whether nothing is left of it."""
+        """Send on what the socket did not take at once; return True where nothing is left of it."""
         while self._unsent:
             try:
                 sent = self.sock.send(self._unsent)
@@ -144,7 +148,7 @@ def dial(
     allow_plaintext: bool = False,
     reach: Reach | None = None,
 ) -> WebSocketConnection:
-    """An open connection, or DialError, after `connect_timeout_s` at most, whatever name server and peer do.
+    """Return an open connection or raise DialError, within `connect_timeout_s`, whatever name server and peer do.
 
     Certificates are verified always, against `ca_file` or else the system's (SSL_CERT_FILE). `reach` remembers
     addresses that came to nothing. Blocks: another thread must read the connections that are open meanwhile.
@@ -167,7 +171,7 @@ def dial(
 
 
 class _Attempt:
-    """One thread's way to a connection, which another one may abandon."""
+    """An attempt to connect, made by one thread, which another one may abandon."""
 
     def __init__(self, url: str, host: str, context: ssl.SSLContext | None, reach: Reach, deadline_s: float) -> None:
         self._url = url
@@ -178,7 +182,7 @@ class _Attempt:
         self._client = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
         self._sock: socket.socket | None = None
         self._peer: tuple[Any, ...] | None = None
-        """The address that has taken the connection."""
+        """The address that has accepted the connection."""
 
     def run(self, outcome: "Future[WebSocketConnection]") -> None:
         """Connect, and set the outcome unless it was cancelled."""
@@ -204,7 +208,7 @@ class _Attempt:
             outcome.set_result(WebSocketConnection(self._sock))
 
     def abandon(self) -> None:
-        """End what hangs, and the thread with it."""
+        """End an attempt that hangs, and its thread: shutting the socket down wakes whatever waits for it."""
         self._doubt()
         if self._sock is not None:  # while it is None, `reach` counts the time
             with contextlib.suppress(OSError):
@@ -262,7 +266,7 @@ def _checked_host(url: str, *, allow_plaintext: bool) -> str:
 
 
 def _tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """What ssl.create_default_context gives, without its SSLKEYLOGFILE: no variable may make us write keys.
+    """Return what ssl.create_default_context gives, without its SSLKEYLOGFILE: no variable may make us write keys.
 
     With a context of ours the library looks at neither that nor WEBSOCKET_CLIENT_CA_BUNDLE (1.9.2, _http.py).
     """

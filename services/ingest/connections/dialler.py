@@ -68,7 +68,7 @@ def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> Dial
     )
 
 
-class _Waiting(NamedTuple):
+class _PendingDial(NamedTuple):
     number: int
     route: str
     target: DialTarget
@@ -88,7 +88,7 @@ class Dialler:
         self._reader = reader
         self._need_of_open = need_of
         self._reach = Reach()
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_PendingDial] = []
         self._under_way: dict[int, str] = {}
         self._not_before_s = {True: 0.0, False: 0.0}  # by whether the reserve may be used
         self.is_exhausted = False
@@ -96,7 +96,7 @@ class Dialler:
 
     def request(self, number: int, route: str, target: DialTarget) -> None:
         """Queue an attempt; it begins at a `tick` when the budget allows."""
-        self._waiting.append(_Waiting(number, route, target))
+        self._waiting.append(_PendingDial(number, route, target))
 
     def on_result(self, number: int) -> None:
         """Take note that an attempt has led to a connection, or has failed."""
@@ -123,7 +123,7 @@ class Dialler:
             gc.collect()
             threading.Thread(target=self._dial, args=first, name=f"dial-{first.number}", daemon=True).start()
 
-    def _need_of(self, first: _Waiting) -> Need:
+    def _need_of(self, first: _PendingDial) -> Need:
         return Need.ANOTHER if first.route in self._under_way.values() else self._need_of_open(first.route)
 
     def _take_token(self, reserve: int) -> float:

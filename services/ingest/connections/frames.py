@@ -1,4 +1,4 @@
-"""Server-to-client websocket frames (RFC 6455), parsed without a socket or a clock: feed bytes, get events.
+"""Server-to-client websocket frames (RFC 6455), parsed without a socket or a clock: bytes in, events out.
 
 Text is not checked for UTF-8: it would cost more than all the rest, and the JSON decoder behind finds it.
 """
@@ -22,7 +22,7 @@ class Pong(NamedTuple):
 
 
 class Close(NamedTuple):
-    """The server's last word. A close frame without a code reads as 1005, as RFC 6455 §7.1.5 has it."""
+    """A close frame. One without a code reads as 1005, as RFC 6455 §7.1.5 has it."""
 
     code: int
     reason: str
@@ -69,11 +69,11 @@ class FrameParser:
 
     @property
     def is_mid_message(self) -> bool:
-        """Whether the server owes the rest of a frame or of a fragmented message."""
+        """Return True while the server owes the rest of a frame or of a fragmented message."""
         return bool(self._held) or self._message is not None
 
     def feed(self, data: bytes | bytearray | memoryview) -> list[Event]:
-        """The events that `data` completes. `data` is copied: a receive buffer may be used again.
+        """Return the events that `data` completes. `data` is copied: a receive buffer may be used again.
 
         O(len(data)) however small the pieces of a large frame are. Raises the FrameError of an earlier feed.
         """
@@ -228,7 +228,7 @@ class FrameDeadline:
         self._since_s = 0.0
 
     def update(self, parser: FrameParser, now_s: float) -> bool:
-        """Whether the message under way has been so for longer than the limit."""
+        """Note the parser's progress; return True where one message has been under way for longer than the limit."""
         if not parser.is_mid_message:
             self._number = -1
         elif parser.message_number != self._number:
@@ -236,5 +236,5 @@ class FrameDeadline:
         return self._number >= 0 and now_s - self._since_s > self._limit_s
 
     def restart(self) -> None:
-        """The message under way begins anew at the next update: it was us who did not read."""
+        """Begin the time of the message under way anew at the next update, because this process did not read."""
         self._number = -1

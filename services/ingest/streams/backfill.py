@@ -1,4 +1,4 @@
-"""What REST is asked for to fill holes: repeated until the hole is seen filled, or given up.
+"""Backfill: REST is asked for rows of open gaps, again and again until a gap is filled or given up.
 
 Who asks remembers, in its journal; who answers forgets. So either may be away or be killed at any moment, and messages
 between them may be lost: what is still open is asked for again.
@@ -24,7 +24,7 @@ _TOO_OLD = "older than the exchange keeps"
 
 
 class BackfillRange(NamedTuple):
-    """Ids in (from_id, to_id] of a stream: the oldest gap, and those behind it that the same answer covers."""
+    """The ids (from_id, to_id] to ask for: the oldest gap, and those behind it that the same answer covers."""
 
     gap: OpenGap
     from_id: int
@@ -32,7 +32,10 @@ class BackfillRange(NamedTuple):
 
 
 class BackfillPage(NamedTuple):
-    """An answer of REST to a wish: its rows, none where there are none; `refusal` says why it will give none."""
+    """An answer of REST to a request for (from_id, to_id], in the order of ids.
+
+    `rows` is empty where it has none; `refusal` says why it will never have any, and is empty else.
+    """
 
     stream: str
     from_id: int
@@ -44,21 +47,24 @@ class BackfillPage(NamedTuple):
 
     @property
     def wanted(self) -> list[RestRow]:
-        """Those of its rows that were asked for."""
+        """Return the rows that were asked for; an answer may begin before them and end behind."""
         return [row for row in self.rows if self.from_id <= row.previous_id and row.last_id <= self.to_id]
 
     @property
     def reached(self) -> int:
-        """Up to this id of those asked for the answer says everything."""
+        """Return the id up to which the answer is complete: what it does not have until there, nobody has."""
         return min(self.to_id, self.rows[-1].last_id) if self.rows else self.from_id
 
     @property
     def is_empty(self) -> bool:
-        """No row of it is behind the first id asked for: there is none, or a wrong clock looked up only older ones."""
+        """Return True where no row lies behind the first id asked for.
+
+        There is none, or a wrong clock found older ones.
+        """
         return self.reached <= self.from_id
 
     def why_missing(self, gap: OpenGap) -> str:
-        """Why nobody will bring ids of this gap."""
+        """Return why nobody will bring what is still missing in this gap, for its row."""
         if self.refusal:
             return self.refusal
         is_old = gap.from_ns // 1_000_000 < self.recv_ns // 1_000_000 - SURELY_KEPT_MS
@@ -66,7 +72,10 @@ class BackfillPage(NamedTuple):
 
 
 def read_page(stream: Stream, data: Mapping[str, Any]) -> BackfillPage:
-    """The answer in a message of the bus; raises `WireError`, or `ExchangeError` where its rows are none."""
+    """Return the answer in a message of the bus.
+
+    Raise `WireError`, or `ExchangeError` where its rows are not readable.
+    """
     from_id, to_id, refusal = data.get("from_id"), data.get("to_id"), data.get("refusal", "")
     event, requested_ns = data.get("event", b"[]"), data.get("requested_ns", 0)
     if type(from_id) is not int or type(to_id) is not int or type(refusal) is not str or data["source"] != "rest":
@@ -87,7 +96,7 @@ class _Asked:
 
 
 class BackfillRequests:
-    """One outstanding wish per stream, for its oldest gap, which is the first that REST will no longer have."""
+    """One outstanding request per stream, for its oldest gap: that is the first which REST will no longer have."""
 
     def __init__(self, retry_s: float, rng: RandomSource) -> None:
         self._retry_s = retry_s
@@ -95,7 +104,7 @@ class BackfillRequests:
         self._asked: dict[str, _Asked] = {}
 
     def take_due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> BackfillRange | None:
-        """What to ask for now: at once where the oldest gap is another one than before, else after the retry time."""
+        """Return what to ask for now, and note it: a new oldest gap at once, the same one after the retry time."""
         if not gaps:
             self._asked.pop(stream.name, None)
             return None
@@ -110,7 +119,7 @@ class BackfillRequests:
         return BackfillRange(oldest, oldest.from_id, max([oldest.to_id, *within]))
 
     def count_refusal(self, page: BackfillPage, now_s: float) -> bool:
-        """Whether an answer that says nothing has come so often that it is believed; else it is asked again, later."""
+        """Count an empty answer; return True where it has come so often that it is believed, else ask again later."""
         asked = self._asked.get(page.stream)
         if asked is None or asked.from_id != page.from_id:
             return False

@@ -1,8 +1,27 @@
-"""Whether anything is missing between two messages of one stream, told from the exchange's own ids.
+"""The chain of ids of one stream: it proves from the exchange's own ids that nothing is missing, or shows what is.
 
 A message of a gapless stream covers the half-open interval (previous_id, last_id]: aggTrade (a-1, a], trade (t-1, t],
-depth (pu, u], a closed kline (t - interval, t]. What hangs on the newest id goes forward; what begins beyond it leaves
-a hole; what ends at or before it is a repeat, a straggler, or the first message of ids that began anew.
+depth (pu, u], a closed kline (t - interval, t]. `newest` is the largest id that a row has covered. A message is judged
+by where it lies:
+
+| state of the chain | previous = newest | previous > newest | previous < newest < last | last <= newest |
+|---|---|---|---|---|
+| empty: no row yet | row; the chain begins | row; the chain begins | row; the chain begins | row; the chain begins |
+| whole: nothing is held | row | held: holding | row | see below |
+| holding: there is a hole | row, and what it releases | held | row, and what it releases | see below |
+
+What ends at or before `newest` is a straggler (a row) where it lies in a listed gap; it may be the first message of ids
+that began anew (recount.py); else it is a repeat, and dropped. A chain is holding until the hole is filled, or given
+up: after 0.5 s, when no connection can fill it any more, or when 4,096 messages are held. Then the hole becomes a gap,
+the messages behind it become rows, and the chain is whole, or holding behind the next hole.
+
+| counts of ids | meaning | next |
+|---|---|---|
+| one | ids only grow | a new count is proven: gap `ids went back`; two |
+| two | late copies of the old count still come, and are told by id and time | see below |
+
+With two counts, a message that goes on with the old one, later than all of the new one, shows that there was no new
+count: the gap is taken back, and there is one. Once the new ids have passed those of the old count, there is one, too.
 
 With several connections a message beyond a hole is held for a moment, because the others often bring what is missing:
 then no gap is written and the rows are in order. It is held rather than recorded at once because a process that is
@@ -23,6 +42,7 @@ from services.runtime.gaps.drafts import Gap
 from services.runtime.gaps.last_rows import LastRow
 
 GRACE_S = 0.5
+"""A message behind a hole waits so long for another connection to bring what is missing (docs/decisions/0002)."""
 _MOST_HELD = 4096
 
 
@@ -36,7 +56,7 @@ class _Held(NamedTuple):
 
 @dataclass(slots=True)
 class _OldCount:
-    """Of ids that went back: where they were, and what was said of it."""
+    """The count of ids before they went back: where it ended, and the gap that was listed for it."""
 
     newest: int
     latest_ms: int  # no transaction of it was later, as far as anybody had brought it
@@ -74,45 +94,48 @@ class IdChain:
             self._reason = RESTART
         self._recount = Recount(newest_row, self._newest_event_ms)
         self.copies = None
-        """Nobody needs to remember them: by its ids any message can be judged, however late it comes."""
+        """No memory of copies is needed: by its ids any message can be judged, however late it comes."""
 
     @property
     def held(self) -> int:
-        """Messages that wait for what is missing before them."""
+        """Return the number of messages that wait for what is missing before them."""
         return len(self._held)
 
     def covers(self, connection: int) -> bool:
-        """Whether all that came before this connection's first message is recorded, or listed as missing."""
+        """Return True where all that came before this connection's first message is recorded, or listed as missing."""
         entered = self._entered.get(connection)
         return entered is not None and self.newest is not None and entered <= self.newest
 
     def has_entered(self, connection: int) -> bool:
-        """Whether the connection has delivered anything."""
+        """Return True where the connection has delivered a message of the stream."""
         return connection in self._entered
 
     def lost(self, reason: str) -> Sequence[Outcome]:
-        """Something may be missing: the reason of the hole that the next message may show."""
+        """Set the reason of the hole that the next message may show; the ids show whether there is one."""
         self._reason = reason
         return ()
 
     def restore(self, row: LastRow, reason: str) -> None:
-        """Nothing: what the journal did not take is a gap that the producer lists, by ids."""
+        """Do nothing: what the journal did not take is a gap that the producer lists, by ids."""
 
     def go_back(self, row: LastRow, reason: str) -> None:
-        """What came behind this row was not kept: the next one shows the hole."""
+        """Go on behind this row, because what came after it was not kept; the next message shows the hole."""
         self.newest, self._newest_ns, self._reason = row.last_id, row.recv_ns, reason
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
-        """What to do about a message: record it, and what it released; list a gap; nothing (a repeat, or held)."""
+        """Return what a message leads to, in order: rows (itself, and what it releases) and gaps before them.
+
+        Nothing where it is dropped or held.
+        """
         connection, recv_ns, _, reading = arrival
         if self.try_take(connection, recv_ns, reading):
             return (arrival,)
         return self._offer_unusual(arrival, *_ids_of(reading), now_s)
 
     def try_take(self, connection: int, recv_ns: int, ids: SequenceIds | Reading) -> bool:
-        """Whether a message hangs on the newest one while nothing is held, as nearly all do; then it is taken.
+        """Take a message that hangs on the newest one while nothing is held, as nearly all do; return True if so.
 
-        Otherwise nothing has changed: `offer` it.
+        Else nothing has changed, and the message is to be offered (`offer`).
         """
         previous, last, event_time_ms = ids.previous_id, ids.last_id, ids.event_time_ms
         assert previous is not None
@@ -127,7 +150,7 @@ class IdChain:
         return True
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
-        """The connection has ended: nobody waits for it any more."""
+        """Take note that a connection has ended: no hole waits for it any more."""
         self._reached.pop(connection, None)
         self._entered.pop(connection, None)
         self._recount.forget(connection)
@@ -202,7 +225,7 @@ class IdChain:
         return (*released, *ended, gap, *rows)
 
     def _of_old_count(self, old: _OldCount, arrival: Arrival, previous: int, last: int) -> Sequence[Outcome] | None:
-        """Drop or record a message of the count before the ids went back; None where it is not one.
+        """Return what a message of the count before the ids went back leads to; None where it is not one.
 
         Where that count goes on, later than the one that was taken for a new one, the ids had not gone back at all.
         """
@@ -235,7 +258,7 @@ class IdChain:
         return self._gaps.open(bounds, (self._newest_ns, held.recv_ns), self._reason)
 
     def _is_given_up(self, first: _Held, now_s: float) -> bool:
-        """After the grace; or when every connection has delivered what lies behind the hole: none can fill it."""
+        """Return True after the grace, or when every connection has delivered what lies behind the hole."""
         if now_s - first.since_s >= GRACE_S or len(self._held) > _MOST_HELD:
             return True
         return all(reached > first.previous for reached in self._reached.values())

@@ -1,4 +1,4 @@
-"""Telling the copies that other connections deliver by their content, event times aside (docs/exchange.md §7.4).
+"""Tells copies of other connections by their content, event times aside (docs/exchange.md §7.4).
 
 Memory of it is bounded, so the lag of what is judged by it is too: a connection that comes near the bound is late, and
 nothing more is taken of it; another one has brought it, or what is missing is listed.
@@ -13,32 +13,41 @@ import msgspec
 
 _WINDOW_S = 30.0
 _MOST_IN_WINDOW = 10_000
+"""Two windows are kept, the older one whole: whatever is younger than one window is remembered for sure."""
 LATE_S = _WINDOW_S / 2
 _LATE_COUNT = _MOST_IN_WINDOW // 2
+"""A connection is given up at half of what is remembered for sure, while its copies can still be told."""
 _NEAR_MS = 100
 _REMEMBERED_S = 120.0
-"""So long a connection that has ended counts as one whose copies may still come."""
+"""A connection that ended so long ago is forgotten: no copy of what it delivered comes any more."""
 
 Keys = Callable[[bytes, int], tuple[bytes, ...]]
-"""Of a payload and its event time: what it may be found by. It is kept by the first."""
+"""Gives the keys under which a payload with this event time may be remembered; it is stored under the first."""
 
 
 def by_content(payload: bytes, event_time_ms: int) -> tuple[bytes, ...]:
-    """The same but for the event time: messages that have an id, so that another one has another content."""
+    """Return the digest of a payload without its event time: right where an id makes other messages differ."""
     untimed = payload.replace(b'"E":%d' % event_time_ms, b"", 1)
     return (blake2b(untimed, digest_size=16).digest(),)
 
 
 def by_content_and_time(payload: bytes, event_time_ms: int) -> tuple[bytes, ...]:
-    """The same, at event times at most 100 ms apart: without an id, the same content later is another message."""
+    """Return keys that two payloads share where only their event times differ, by at most 100 ms.
+
+    For streams without an id: there the same content later is another message. The time is cut into windows of 200 ms,
+    and the second key is the neighbour that is nearer, so that up to 300 ms may count as the same, too.
+    """
     (digest,) = by_content(payload, event_time_ms)
     at, within = divmod(event_time_ms, 2 * _NEAR_MS)
     return digest + b"%d" % at, digest + b"%d" % (at + (1 if within >= _NEAR_MS else -1))
 
 
 class Seen(NamedTuple):
-    """A payload just delivered: how often this connection has, this time included; how often any had before at most;
-    and when it came first."""
+    """A payload just delivered.
+
+    `by_connection`: how often this connection has delivered it, this time included. `most_before`: the most deliveries
+    by any one connection before. `first_ns`: the receive stamp of the first one of all.
+    """
 
     digest: bytes
     by_connection: int
@@ -57,7 +66,7 @@ class _Payload(msgspec.Struct, gc=False):
 
 @dataclass(slots=True)
 class _Span:
-    """Event times that a connection has delivered, from its first message to its last; and when it ended."""
+    """The event times of a connection's first and last message, and when it ended."""
 
     first_ms: int
     last_ms: int
@@ -65,16 +74,16 @@ class _Span:
 
 
 class Deduplicator:
-    """Who delivered which payload how often, over the last 30 to 60 s; under heavy load 10,000 payloads at least.
+    """Remembers how often each connection delivered each payload of the last 30 to 60 s, or the last 10,000 at least.
 
     A payload costs 350 bytes while only one connection has delivered it, once.
     """
 
     def __init__(self, keys: Keys) -> None:
         self.late: set[int] = set()
-        """Connections of which nothing more is taken."""
+        """Connections that lag so much that nothing more of the stream is taken of them."""
         self.lag_s: dict[int, float] = {}
-        """By connection: how much later than the first copy its own last came."""
+        """By connection: how much later than the first copy of the same message its own last copy came."""
         self._keys = keys
         self._payloads: dict[bytes, _Payload] = {}
         self._counts: dict[tuple[bytes, int], int] = {}  # without the first delivery of each payload
@@ -87,9 +96,10 @@ class Deduplicator:
         self._forgotten_ms = -1  # no later event time has been forgotten
 
     def add(self, payload: bytes, connection: int, *, event_time_ms: int, recv_ns: int, now_s: float) -> Seen | None:
-        """Note a delivery. The n-th copy of one connection is new only where no other has delivered n of them.
+        """Note a delivery, and return how often this payload had come before.
 
-        None: the connection is late, and nobody knows whether this is there already.
+        The n-th delivery by one connection is a new message only where no other one has delivered it n times. None: the
+        connection is late, so that nobody knows whether this is recorded already.
         """
         if connection in self.late:
             return None
@@ -119,12 +129,12 @@ class Deduplicator:
         return Seen(key, count, most_before, known.first_ns)
 
     def has(self, digest: bytes, connection: int) -> bool:
-        """Whether the connection has delivered the payload."""
+        """Return True where the connection has delivered the payload, as far as is remembered."""
         known = self._payloads.get(digest) or self._old_payloads.get(digest)
         return known is not None and self._count(digest, connection, known) > 0
 
     def forget(self, connection: int, now_s: float) -> None:
-        """The connection has ended; copies of what it delivered may still come."""
+        """Take note that a connection has ended; others may still bring copies of what it delivered."""
         self.lag_s.pop(connection, None)
         if connection in self._spans:
             self._spans[connection].ended_s = now_s

@@ -1,4 +1,20 @@
-"""Streams whose messages do not name their predecessor: copies are told by content, losses bounded by time."""
+"""Streams whose messages do not name their predecessor: copies are told by content, losses are bounded by time.
+
+That a second connection is open proves nothing: it may have begun behind a message that was on its way. So each
+connection of such a stream has a state:
+
+| state of a connection | meaning | next |
+|---|---|---|
+| unknown | it has delivered nothing of the stream | a first message: joined where no other delivers, else entering |
+| entering | it delivers, and may have missed something | proven, or the first one left: joined |
+| joined | it has all that joined ones had since its first message | ended: unknown |
+
+Proven means: a joined connection has delivered its first message too, or it has delivered the message with which the
+joined ones began (it may have begun before them and be slower). While one joined connection goes on, the end of another
+one costs nothing. Where the last one ends, the time from its last row to the first row of the next is a gap, behind
+which the connection that entered first is joined without a proof. One that is late stays what it is, and proves
+nothing.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,7 +30,7 @@ _MOST_BARS = 1_500  # a day of minutes
 
 
 class _FirstMessage(NamedTuple):
-    """A connection's first message, by which it joins the others."""
+    """The first message of a connection that is entering, by which it may join the others."""
 
     event_time_ms: int
     recv_ns: int
@@ -24,10 +40,6 @@ class _FirstMessage(NamedTuple):
 
 class OverlapTracker:
     """A stream without gapless ids, over all its connections.
-
-    A connection is `joined` once it is proven that nothing was missed between its first message and the others': a
-    joined one has delivered that message too, or it has delivered the one with which the joined ones began. Where the
-    last joined one ends, what came between the last row of those and the first of the next is a gap in time.
 
     Known limit: after a kill within the moment in which a new connection is ahead of those it has yet to join, the gap
     begins at the row that was recorded last, though the others had not delivered all that was sent before it.
@@ -56,15 +68,18 @@ class OverlapTracker:
             self._lost = RESTART
 
     def covers(self, connection: int) -> bool:
-        """Whether this connection would have delivered all that the others did."""
+        """Return True where this connection has all that the others delivered since its first message."""
         return connection in self._joined and connection not in self.copies.late
 
     def has_entered(self, connection: int) -> bool:
-        """Whether the connection has delivered anything."""
+        """Return True where the connection has delivered a message of the stream."""
         return connection in self._joined or connection in self._entering
 
     def lost(self, reason: str) -> Sequence[Outcome]:
-        """Something may be missing from the last row on; up to where the next connection began, or to the next row."""
+        """Take note that something may be missing from the last row on.
+
+        The gap ends where the next connection began, and is returned if one has begun; else it ends with the next row.
+        """
         if self._last_ns is None:
             return ()
         since_ns = self._last_ns
@@ -81,7 +96,7 @@ class OverlapTracker:
         return (self._gaps.outage((since_ns, first.recv_ns), reason),)
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
-        """The connection has ended."""
+        """Take note that a connection has ended."""
         self._joined.discard(connection)
         self._entering.pop(connection, None)
         self._reached_ns.pop(connection, None)
@@ -89,14 +104,14 @@ class OverlapTracker:
         return ()
 
     def expire(self, now_s: float) -> Sequence[Outcome]:
-        """Nothing is ever held here."""
+        """Return nothing: no message is ever held here."""
         return ()
 
     def restore(self, row: LastRow, reason: str) -> None:
-        """Nothing: what the journal did not take is a gap that the producer lists, by time."""
+        """Do nothing: what the journal did not take is a gap that the producer lists, by time."""
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
-        """Record it, unless it is a copy; the first row after a loss ends a gap."""
+        """Return the message as a row unless it is a copy; before the first row after a loss stands its gap."""
         connection, recv_ns, event, reading = arrival
         event_time_ms = reading.event_time_ms
         seen = self.copies.add(event, connection, event_time_ms=event_time_ms, recv_ns=recv_ns, now_s=now_s)
@@ -149,14 +164,17 @@ class OverlapTracker:
                 self._join(entry.connection)
 
     def _is_last_of_last_run(self, arrival: Arrival) -> bool:
-        """Whether the exchange repeats, to this run, what the last run recorded last."""
+        """Return True, once at most, where this is what the last run of the process recorded last."""
         last_run, self._last_run = self._last_run, None
         last_id = arrival.reading.last_id
         return last_run is not None and last_id is not None and last_id == last_run.last_id
 
 
 class KlineTracker:
-    """Klines: an open one has no id, of the closed ones none may be missing."""
+    """Klines: updates of an open bar have no ids; closed bars are a chain, of which none may be missing.
+
+    Both trackers see a closed bar: the chain decides on the row, the overlap of connections on gaps in time.
+    """
 
     def __init__(self, gaps: StreamGaps, *, last_row: LastRow | None = None) -> None:
         self._all = OverlapTracker(gaps, last_row=last_row)
@@ -166,42 +184,42 @@ class KlineTracker:
 
     @property
     def newest(self) -> int | None:
-        """Open time of the last closed one."""
+        """Return the opening time of the last closed bar, in ms since 1970."""
         return self._closed.newest
 
     @property
     def held(self) -> int:
-        """Closed ones that wait for one before them."""
+        """Return the number of closed bars that wait for one before them."""
         return self._closed.held
 
     def covers(self, connection: int) -> bool:
-        """Whether this connection would have delivered all that the others did."""
+        """Return True where this connection has all that the others delivered since its first message."""
         return self._all.covers(connection)
 
     def has_entered(self, connection: int) -> bool:
-        """Whether the connection has delivered anything."""
+        """Return True where the connection has delivered a message of the stream."""
         return self._all.has_entered(connection)
 
     def lost(self, reason: str) -> Sequence[Outcome]:
-        """Something may be missing."""
+        """Take note that something may be missing, of open and of closed bars."""
         return (*self._all.lost(reason), *self._closed.lost(reason))
 
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]:
-        """The connection has ended."""
+        """Take note that a connection has ended."""
         self._all.forget(connection, now_s)
         return self._closed.forget(connection, now_s)
 
     def expire(self, now_s: float) -> Sequence[Outcome]:
-        """Give up what nobody brings."""
+        """Give up closed bars that nobody brings."""
         return self._closed.expire(now_s)
 
     def restore(self, row: LastRow, reason: str) -> None:
-        """The producer lists the time; which closed ones are missing in it, the next closed one shows."""
+        """Go on from the journal's last row; the next closed bar shows which ones it did not take."""
         if row.last_id is not None and self._closed.newest is not None and row.last_id < self._closed.newest:
             self._closed.go_back(row, reason)
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
-        """Record it, unless it is a copy or a repeat; gaps of both kinds."""
+        """Return the message as a row unless it is a copy or a repeat, behind gaps of both kinds."""
         outcomes = self._all.offer(arrival, now_s)
         open_time_ms = arrival.reading.last_id
         if open_time_ms is None:
@@ -212,7 +230,7 @@ class KlineTracker:
         return (*gaps, *(rows or ((arrival,) if is_correction else ())))
 
     def _is_correction(self, open_time_ms: int, arrival: Arrival) -> bool:
-        """Whether a bar that this run has recorded has come with another content than any time before.
+        """Return True where a closed bar that this run has recorded comes with a content that it never had before.
 
         Of a bar from before nobody remembers the content: then an id that is there already is a repeat.
         """

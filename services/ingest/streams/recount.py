@@ -1,4 +1,4 @@
-"""Telling ids that began anew from messages that are there already (the table in docs/exchange.md §7.4).
+"""Tells ids that began anew from messages that are recorded already (the table in docs/exchange.md §7.4).
 
 An id names a message. Event times prove nothing: on spot the exchange stamps each connection's copies for itself, and a
 repeat may carry a later one. The transaction time `T` is part of what happened, and the same in each copy.
@@ -44,7 +44,7 @@ class Recount:
         self._runs: dict[int, _Run] = {}
 
     def latest_ms(self) -> int:
-        """The latest transaction time of all rows, as far as this has been asked for when they were the newest."""
+        """Return the latest transaction time (ms) of the rows that were the newest when this was asked for."""
         row = self._newest_row()
         if row is not None and row is not self._seen:
             self._seen = row
@@ -52,13 +52,13 @@ class Recount:
         return self._latest_ms
 
     def begin(self) -> None:
-        """Another count has begun: forget the old one's times."""
+        """Begin another count: forget the times and runs of the old one."""
         self._runs.clear()
         self._seen = self._newest_row()
         self._latest_ms = 0
 
     def forget(self, connection: int) -> None:
-        """The connection has ended."""
+        """Take note that a connection has ended."""
         self._runs.pop(connection, None)
 
     def later_ms(self, arrival: Arrival) -> int:

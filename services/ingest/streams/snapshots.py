@@ -1,4 +1,4 @@
-"""Which depth snapshot is still wanted: asked for until one that helps has been seen on the bus."""
+"""Requests for depth snapshots: repeated until one that helps has been seen on the bus."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,14 @@ from services.runtime.retry import RandomSource, spread_s
 
 
 class WantedSnapshot(NamedTuple):
-    """A snapshot helps where its last_update_id is at least this: the next row's `pu` hangs on it or on less."""
+    """A snapshot helps where its `lastUpdateId` is at least this one: then the next update hangs on it."""
 
     last_update_id: int
     reason: str
 
 
 class SnapshotRequests:
-    """The one outstanding request of a symbol: for the highest id needed, since its snapshot serves the others too."""
+    """The one outstanding request of a symbol, for the highest id needed: its snapshot serves the others too."""
 
     def __init__(self, retry_s: float, rng: RandomSource) -> None:
         self._retry_s = retry_s
@@ -24,23 +24,23 @@ class SnapshotRequests:
 
     @property
     def wanted(self) -> WantedSnapshot | None:
-        """What is outstanding."""
+        """Return the outstanding request; None where nothing is wanted."""
         return self._wanted
 
     def request(self, last_update_id: int, reason: str, now_s: float) -> None:
-        """Ask at once; unless what is asked for already helps here too."""
+        """Ask at once, unless what is asked for already helps here too."""
         if self._wanted is not None and last_update_id <= self._wanted.last_update_id and reason != WENT_BACK:
             return
         self._wanted = WantedSnapshot(last_update_id, reason)
         self._next_s = now_s
 
     def on_snapshot(self, last_update_id: int) -> None:
-        """A snapshot was on the bus."""
+        """Take note that a snapshot with this `lastUpdateId` was on the bus."""
         if self._wanted is not None and last_update_id >= self._wanted.last_update_id:
             self._wanted = None
 
     def take_due(self, now_s: float) -> WantedSnapshot | None:
-        """What to ask for now, and again after the retry time, with jitter."""
+        """Return what to ask for now, and note it: it is asked for again after the retry time, with jitter."""
         if self._wanted is None or now_s < self._next_s:
             return None
         self._next_s = now_s + spread_s(self._retry_s, self._rng)

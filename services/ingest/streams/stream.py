@@ -27,7 +27,7 @@ QUIET_S = 30.0
 
 
 class Tracker(Protocol):
-    """What Chain, Unlinked and Bars have in common."""
+    """The interface of `IdChain`, `OverlapTracker` and `KlineTracker`, which decide what a message of a stream is."""
 
     @property
     def newest(self) -> int | None: ...
@@ -51,7 +51,7 @@ class StreamRecorder:
         self.stream = stream
         self.read = EventReader(stream).read
         self.prefix = demux.prefix_of(stream.name.encode())
-        """What its messages begin with."""
+        """The bytes that its messages begin with in the exchange's own spelling."""
         self._read_ids = sequence_reader(stream)
         self._gaps = StreamGaps(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.last: Arrival | None = None
@@ -61,30 +61,30 @@ class StreamRecorder:
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard = Heard()
         self.is_anchored = not stream.type.builds_book
-        """Whether a snapshot has been asked for since the stream began, or was lost."""
+        """True once a depth snapshot has been asked for since the stream began or was lost; always for other types."""
 
     @property
     def gaps(self) -> int:
-        """Gaps listed so far."""
+        """Return the number of gaps listed so far."""
         return self._gaps.count
 
     @property
     def filled_gaps(self) -> list[GapChange]:
-        """What a killed run had filled, and could not tell any more."""
+        """Return the gaps that a killed run had filled and not closed in the journal."""
         return self._gaps.filled
 
     @property
     def open_gaps(self) -> list[OpenGap]:
-        """Listed, and REST may have them."""
+        """Return the listed gaps that REST may still fill, the lowest ids first."""
         return self._gaps.open_gaps
 
     @property
     def repeats(self) -> int:
-        """Messages that were there already."""
+        """Return the number of messages that were recorded already."""
         return self.messages - self.rows - self.tracker.held
 
     def ids_of(self, event: bytes) -> SequenceIds | None:
-        """Of a message; None where its stream has none, or it is not what the stream carries."""
+        """Return the sequence ids of a message; None where the stream has none, or the message is not readable."""
         if self._read_ids is None:
             return None
         try:
@@ -93,19 +93,22 @@ class StreamRecorder:
             return None
 
     def ids_of_all(self, events: Sequence[bytes]) -> Sequence[SequenceIds | None]:
-        """Those of several messages, in one call where none is unreadable."""
+        """Return the sequence ids of several messages: read in one loop of C code where all are readable."""
         if self._read_ids is not None:
             with contextlib.suppress(*UNREADABLE):
                 return list(map(self._read_ids, events))
         return [self.ids_of(event) for event in events]
 
     def try_take(self, connection: int, recv_ns: int, ids: SequenceIds) -> bool:
-        """Whether a message hangs on the newest one and there is nothing to decide, as with nearly all; it is taken."""
+        """Take a message that hangs on the newest one and needs no decision, as nearly all do; return True if so.
+
+        Else nothing has changed.
+        """
         is_plain = self.is_anchored and ids.event_time_ms <= latest_ms(recv_ns)
         return is_plain and self._try_take(connection, recv_ns, ids)
 
     def lag_ms(self, connection: int, last_id: int | None, recv_ns: int) -> float | None:
-        """Return how much later than the first copy a message has come, where that is known."""
+        """Return how many ms later than the first copy of a message this one came; None where that is not known."""
         copies, last = self.tracker.copies, self.last
         if copies is not None and connection in copies.lag_s:
             return copies.lag_s[connection] * 1000
@@ -114,21 +117,21 @@ class StreamRecorder:
         return (recv_ns - last.recv_ns) / 1e6
 
     def row(self, arrival: Arrival, now_s: float) -> Draft:
-        """The message as it is journalled."""
+        """Count a row, and return it as it is journalled."""
         self.rows += 1
         self.heard.row_s = now_s
         self.last = arrival
         return event_draft(self.stream, *arrival)
 
     def note_taken(self, run: EventRun, count: int, now_s: float) -> None:
-        """Note the last `count` messages of a run, each of which followed."""
+        """Count the last `count` messages of a run, all of which `try_take` took."""
         self.messages += count
         self.rows += count
         self.heard.by_connection[run.connection] = self.heard.row_s = now_s
         self.last = Arrival(run.connection, run.stamps_ns[-1], run.events[-1], reading_of(run.links[-1]))
 
     def repair(self, page: BackfillPage) -> tuple[list[Draft], list[Gap]]:
-        """Rows of REST for what is listed as missing, and what becomes of the gaps by them.
+        """Return the rows of an answer of REST that are listed as missing, and how the gaps change by them.
 
         What the answer passed over, the exchange does not have.
         """
@@ -144,11 +147,11 @@ class StreamRecorder:
         return drafts, gaps
 
     def give_up(self, page: BackfillPage) -> list[Gap]:
-        """REST will not have what was asked for."""
+        """Return the gaps that become `unrepairable` because REST does not have what was asked for."""
         return self._gaps.give_up(page.from_id, page.to_id, page.why_missing)
 
     def restore(self, row: LastRow, reason: str) -> None:
-        """The journal did not take what we thought it would: go on from what it has."""
+        """Go on from the journal's last row and open gaps, because it did not take all that was handed to it."""
         self._gaps.restore(row.open_gaps)
         self.tracker.restore(row, reason)
 
@@ -166,14 +169,15 @@ class StreamRecorder:
         return Draft(stream_type, symbol, variant, data)
 
     def lose(self, reason: str) -> Sequence[Outcome]:
-        """Something may be missing from here on."""
+        """Take note that something may be missing from here on, and return gaps that show it already."""
         self.is_anchored = not self.stream.type.builds_book
         return self.tracker.lost(reason)
 
     def is_covered(self, ended: int, others: Mapping[int, float], now_s: float) -> bool:
-        """Whether an ended connection is no loss. `others`: those that go on, and since when they have been delivering.
+        """Return True where the end of a connection costs nothing.
 
-        One that has not delivered this stream covers it where the ended one has not either, since then: it is quiet.
+        `others`: those that go on, and since when they have been delivering. One that has not delivered this stream
+        covers it where the ended one has not either, since then: it is quiet.
         """
         tracker = self.tracker
         if any(tracker.covers(other) for other in others):
@@ -185,7 +189,10 @@ class StreamRecorder:
         )
 
     def is_handed_over(self, old: int, new: int, now_s: float) -> bool:
-        """Whether the old connection is needed no more: the new one has joined, or the stream is quiet on both."""
+        """Return True where the old connection is needed no more.
+
+        The new one covers it, or the stream is quiet on both.
+        """
         if self.tracker.covers(new):
             return True
         heard_s = self.heard.by_connection.get(old)

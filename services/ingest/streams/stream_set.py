@@ -1,4 +1,4 @@
-"""From messages to what is journalled: routing, continuity and copies over all streams of a symbol.
+"""All streams of a symbol: messages in, drafts of what is to be journalled out.
 
 Every message ends in exactly one way: a row, a repeat that is counted, or a raw row with the reason why it is none.
 """
@@ -26,14 +26,18 @@ _NO_READING = Reading(None, None, 0)
 
 
 class Anchor(NamedTuple):
-    """The order book of this stream begins anew: a snapshot with at least this id is wanted."""
+    """An order book begins anew: a depth snapshot with at least this update id is wanted."""
 
     last_update_id: int
     reason: str
 
 
 class StreamSet:
-    """All streams of one symbol. What it decides waits in `collect` and `anchors`."""
+    """All streams of one symbol, by name.
+
+    Its results wait until they are fetched: drafts in `collect`, wanted snapshots in `anchors`, announced ends of
+    connections in `shutdowns`.
+    """
 
     def __init__(
         self,
@@ -45,14 +49,14 @@ class StreamSet:
     ) -> None:
         self.recorders: dict[str, StreamRecorder] = {}
         self.refused: Counter[str] = Counter()
-        """By kind: messages that became raw rows."""
+        """Number of raw rows, by kind of reason."""
         self.first_arrivals: Counter[int] = Counter()
-        """By connection: the rows that came over it first."""
+        """Number of rows that came first over a connection, by connection."""
         self.lag_ms: dict[int, float] = {}
-        """By connection: how much later than the first copy of a row its own last came."""
+        """How many ms later than the first copy of a message a connection's own last copy came, by connection."""
         self.anchors: list[Anchor] = []
         self.shutdowns: set[int] = set()
-        """Connections over which the exchange announced their end."""
+        """Connections over which the exchange has announced their end (`serverShutdown`)."""
         self._by_name: dict[bytes, StreamRecorder] = {}
         self._symbol = symbol
         self._last_rows = last_rows
@@ -74,11 +78,11 @@ class StreamSet:
 
     @property
     def is_holding(self) -> bool:
-        """Whether messages wait for others, so that `expire` must be called soon."""
+        """Return True where messages wait for others, so that `expire` must be called within `GRACE_S`."""
         return any(recorder.tracker.held for recorder in self.recorders.values())
 
     def deliver(self, delivered: Delivered, now_s: float) -> None:
-        """Take the messages of one recv."""
+        """Take the messages of one recv, in their order."""
         connection, first_ns, messages, _ = delivered
         at = 0
         while at < len(messages):
@@ -97,7 +101,7 @@ class StreamSet:
                 at += 1
 
     def expire(self, now_s: float) -> None:
-        """Give up what has been waited for long enough."""
+        """Give up what has been waited for for long enough, and release what was held behind it."""
         for recorder in self.recorders.values():
             self._take(recorder, recorder.tracker.expire(now_s), now_s)
 
@@ -135,8 +139,10 @@ class StreamSet:
         return all(one.is_handed_over(old, new, now_s) for one in self.recorders.values())
 
     def collect(self, recv_ns: int) -> list[Draft | EventRun]:
-        """What is to be journalled since the last call: a gap before the row that shows it, what rows leave of gaps
-        behind them, and of that only the last state.
+        """Return what is to be journalled since the last call, and forget it.
+
+        A gap stands before the row that shows it. Changes of gaps stand behind all rows, each gap once, in its last
+        state.
 
         So a write that is cut short leaves a hole that is listed, and no gap that is closed without its rows.
         """
@@ -145,7 +151,7 @@ class StreamSet:
         return [gap_draft(item, recv_ns) if isinstance(item, Gap) else item for item in collected]
 
     def repair(self, page: BackfillPage) -> None:
-        """Take rows of REST for what is still missing."""
+        """Record those rows of an answer of REST that are still missing."""
         recorder = self.recorders[page.stream]
         drafts, gaps = recorder.repair(page)
         self._drafts += drafts
@@ -153,14 +159,17 @@ class StreamSet:
             self._list(gap)
 
     def give_up(self, page: BackfillPage) -> list[Gap]:
-        """REST will not bring what this answer refuses."""
+        """List what this answer refuses as `unrepairable`, and return those gaps."""
         gaps = self.recorders[page.stream].give_up(page)
         for gap in gaps:
             self._list(gap)
         return gaps
 
     def restore(self, rows: Mapping[str, LastRow], reason: str) -> None:
-        """The journal did not take what was collected, or has a gap of its own: go on from what it has."""
+        """Go on from the last rows in the journal.
+
+        It did not take all that was collected, or has listed a gap of its own.
+        """
         for name, recorder in self.recorders.items():
             if name in rows:
                 recorder.restore(rows[name], reason)
@@ -173,7 +182,7 @@ class StreamSet:
             self._take(recorder, recorder.lose(lost.reason), now_s)
 
     def note_lost(self, name: str, to_id: int | None, reason: str) -> None:
-        """The producer lists a gap of its own that ends with this id: a book begins anew behind it."""
+        """Take note that the producer has listed a gap of its own up to this id: a book begins anew behind it."""
         if name in self.recorders and self.recorders[name].stream.type.builds_book and to_id is not None:
             self.anchors.append(Anchor(to_id, reason))
 
@@ -195,7 +204,10 @@ class StreamSet:
     def _deliver_alike(
         self, recorder: StreamRecorder, connection: int, first_ns: int, events: list[bytes], now_s: float
     ) -> None:
-        """Several messages of one stream: their ids are read together, and those that hang on one another noted so."""
+        """Take several messages of one stream.
+
+        Ids are read together, and a run that hangs together is noted at once.
+        """
         try_take = recorder.try_take
         taken: list[SequenceIds] = []
         begin = 0
@@ -221,7 +233,7 @@ class StreamSet:
         followed: tuple[Sequence[int], Sequence[bytes], Sequence[SequenceIds]],
         now_s: float,
     ) -> None:
-        """Take messages that follow: their stamps, bytes and ids."""
+        """Append messages that were taken, as stamps, bytes and ids, to the run that is to be journalled."""
         run = self._run_of(recorder, connection)
         stamps_ns, events, all_ids = followed
         run.stamps_ns += stamps_ns
@@ -231,9 +243,7 @@ class StreamSet:
         self.first_arrivals[connection] += len(all_ids)
 
     def _run_of(self, recorder: StreamRecorder, connection: int) -> EventRun:
-        """The run that the connection's last message before belongs to, if it is of the stream and nothing has come
-        since; or else a new one.
-        """
+        """Return the run to append to: the last draft where it is of this stream and connection, else a new one."""
         last = self._drafts[-1] if self._drafts else None
         if isinstance(last, EventRun) and last.connection == connection and last.stream is recorder.stream:
             return last
@@ -242,7 +252,7 @@ class StreamSet:
         return run
 
     def _deliver_one(self, recorder: StreamRecorder, arrival: Arrival, now_s: float) -> None:
-        """A message about which there is something to decide."""
+        """Take a message that needs a decision: read it in full, and ask the tracker."""
         connection, recv_ns, event, reading = arrival
         try:
             reading = _plausible(recorder.read(event) if reading is _NO_READING else reading, latest_ms(recv_ns))
@@ -287,7 +297,10 @@ class StreamSet:
             self._drafts.append(gap)
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
-        """A message that is not of a known stream in the exchange's usual spelling."""
+        """Take a message that is not of a known stream in the exchange's usual spelling.
+
+        Respell it, or record it raw.
+        """
         if demux.is_subscribed(arrival.event):
             return
         parsed = demux.parse(arrival.event)
@@ -302,7 +315,7 @@ class StreamSet:
         self.deliver(Delivered(arrival.connection, arrival.recv_ns, [respelt], 0), now_s)
 
     def _take_raw(self, arrival: Arrival, name: str, reason: str) -> None:
-        """`name` is empty where the whole message is what could not be read."""
+        """Record a message raw. `name` is its stream; empty where not even that could be read."""
         connection, recv_ns, event, _ = arrival
         kind = reason.partition(":")[0]
         if name:
@@ -329,7 +342,7 @@ def _reading_of(ids: SequenceIds | None) -> Reading:
 
 
 def _plausible(reading: Reading, latest_ms: int) -> Reading:
-    """The reading; an event time more than a day ahead of our clock says nothing, whichever of the two is wrong.
+    """Return the reading, its event time 0 where that is more than a day ahead of our clock: one of the two is wrong.
 
     0 and not the latest plausible one: copies of a message would have different times, and look like a new count.
     """
