@@ -14,14 +14,14 @@ from binance_streamer.deploy.interpreter import be_utf8
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command that is meant; ends the process with its exit code."""
+    """Run the command that is meant, and end the process with its exit code."""
     if arguments is None:
         be_utf8()
     run(translated(arguments))
 
 
 def translated(arguments: Sequence[str] | None = None) -> list[str]:
-    """The same in the words of `binance-streamer`."""
+    """Return the arguments of `binance-streamer` that do the same."""
     parser = argparse.ArgumentParser(
         prog="binance_streamer.main",
         description="Other names for commands of binance-streamer, which has more: binance-streamer --help.",

@@ -22,6 +22,7 @@ from binance_streamer.cli.commands.status import status
 from binance_streamer.cli.commands.tap import tap
 from binance_streamer.cli.commands.up import up
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import before_the_command
 from binance_streamer.config.schema import ConfigError
 from binance_streamer.deploy.interpreter import be_utf8
@@ -50,9 +51,10 @@ for command in COMMANDS:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; ends the process with one of the codes of `Exit`."""
+    """Run the command line, then end the process with one of the codes of `Exit`."""
     if arguments is None:
         be_utf8()
+    HINTS.config_path = None
     try:
         app(arguments)
     except ConfigError as error:
@@ -62,5 +64,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end(message: str, code: Exit) -> None:
-    sys.stderr.write(f"binance-streamer: {message}\n")
+    sys.stderr.write(f"binance-streamer: {HINTS.in_text(message)}\n")
     sys.exit(code)

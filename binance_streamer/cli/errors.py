@@ -1,4 +1,4 @@
-"""How a command ends when it does not end well."""
+"""Exit codes, and the error that ends a command with one of them."""
 
 from enum import IntEnum
 

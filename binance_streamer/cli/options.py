@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.supervisor import files
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import LEVEL_VARIABLE
@@ -15,17 +16,28 @@ from binance_streamer.config.schema import LEVEL_VARIABLE
 
 def _chosen(ctx: typer.Context, value: Path) -> Path:
     """Return the `-c` behind the command, else the one before it, else the user's own, else the example."""
-    source = ctx.get_parameter_source("config")
-    if source is not None and source.name != "DEFAULT":
-        return value
     before = ctx.find_root().params.get("config")
-    if isinstance(before, Path):
-        return before
+    named = value if is_given(ctx, "config") else before
+    if isinstance(named, Path):
+        HINTS.config_path = named
+        return named
     return configuration.default_path() if value == configuration.DEFAULT_PATH else value
 
 
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Return True if the user has written this option; False where its default stands."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
+
+
+def refuse(ctx: typer.Context, why: str, *names: str) -> None:
+    """Raise a usage error where one of these options is given; they would be ignored, `why` says so."""
+    for name in filter(lambda name: is_given(ctx, name), names):
+        raise typer.BadParameter(why, ctx, param_hint=f"--{name}")
+
+
 def _programs(ctx: typer.Context, incomplete: str) -> list[str]:
-    """For the shell's completion; a configuration that cannot be read completes nothing."""
+    """Return the programs that complete a word in the shell; none where the configuration cannot be read."""
     path = _chosen(ctx, ctx.params.get("config") or configuration.DEFAULT_PATH)
     try:
         found = files.wanted_programs(configuration.load(path), path)

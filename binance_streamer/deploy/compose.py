@@ -86,12 +86,12 @@ class Stack(NamedTuple):
 
     @property
     def is_demo(self) -> bool:
-        """Whether it records the simulator."""
+        """True if the stack records the simulator."""
         return self.profile == "demo"
 
     @property
     def path(self) -> str:
-        """The configuration as a process names it; the folder of `place` is mounted there."""
+        """The configuration as a process in a container names it; the folder of `place` is mounted there."""
         return f"config/{self.place.name}"
 
     @property
@@ -105,12 +105,12 @@ class Stack(NamedTuple):
         ]
 
     def named(self, program: str) -> str:
-        """The service of a program, by a name that compose takes: `ingest-.E5.B8.81…` for `ingest-%E5%B8%81…`."""
+        """Return a program's service, by a name that compose takes: `ingest-.E5.B8.81…` for `ingest-%E5%B8%81…`."""
         return ("demo-" if self.is_demo else "") + program.replace("%", ".")
 
 
 def text(record: Stack, demo: Stack | None, folder: str) -> str:
-    """The whole file; `folder` holds the configurations, relative to the file."""
+    """Return the whole file; `folder` holds the configurations, relative to the file."""
     services = list(_services(record, folder))
     networks, volumes = "", ["data", "journals", "state"]
     if any(program.name == "monitor" for program in record.programs):
@@ -147,7 +147,7 @@ def _services(stack: Stack, folder: str) -> Iterator[str]:
 
 
 def _kept(stack: Stack, program: Program) -> str:
-    """On a volume, so that a container that is made anew finds it."""
+    """Return where the process keeps its configuration: on a volume, so that a container that is made anew finds it."""
     return str(kept_file(Path("/app/demo" if stack.is_demo else "/app/var"), program.settings))
 
 
@@ -158,7 +158,7 @@ def _check(stack: Stack, program: Program) -> list[str]:
 
 
 def _depends_on(stack: Stack, kind: str) -> list[str]:
-    """For the order of a stop alone: producers, then the writer, then the bus."""
+    """Return dependencies that serve the order of a stop alone: producers, then the writer, then the bus."""
     others = {"bus": [], "writer": ["bus"]}.get(kind, ["bus", "writer"])
     if not stack.is_demo:
         return [f"depends_on: [{', '.join(others)}]"] if others else []
@@ -167,14 +167,14 @@ def _depends_on(stack: Stack, kind: str) -> list[str]:
 
 
 def _networks(stack: Stack, kind: str) -> list[str]:
-    """The names in `endpoints` are those of the other stack, here as aliases."""
+    """Return the networks of a demo's service; `endpoints` are those of the other stack, and lead here by aliases."""
     if not stack.is_demo:
         return []
     return ["networks: [demo]" if kind == "ingest" else f"networks: {{demo: {{aliases: [{kind}]}}}}"]
 
 
 def _ports(stack: Stack, kind: str) -> list[str]:
-    """On this machine only: where to listen, and the page."""
+    """Return the ports that are published, on this machine only: those of the live bus and of the page."""
     if kind == "bus":
         key, endpoint, variable = "endpoints.bus_subscribe", stack.config.endpoints.bus_subscribe, "TAP_PORT"
     elif kind == "monitor":
@@ -189,7 +189,7 @@ def _ports(stack: Stack, kind: str) -> list[str]:
 
 
 def _volumes(stack: Stack, kind: str) -> list[str]:
-    """No more than a process needs; the monitor reads the listed gaps."""
+    """Return the volumes that a process needs, and no more; the monitor reads the listed gaps."""
     if stack.is_demo:
         return [_DEMO]
     return {
@@ -200,7 +200,7 @@ def _volumes(stack: Stack, kind: str) -> list[str]:
 
 
 def _simulator(stack: Stack, folder: str) -> str:
-    """With a certificate that it makes itself; `network.ca_file` of the demo names it."""
+    """Return the simulator's service. It makes its own certificate, which `network.ca_file` of the demo names."""
     certificate = shlex.quote(stack.config.network.ca_file.rpartition("/")[2])
     symbols = shlex.quote(",".join(symbol.symbol for symbol in stack.config.symbols))
     make_key = (
@@ -234,7 +234,7 @@ def _block(name: str, lines: Sequence[str]) -> str:
 
 
 def _words(words: Sequence[str]) -> str:
-    """A command; compose would take a dollar sign for the beginning of a variable."""
+    """Return a command in YAML; compose would take a single dollar sign for the beginning of a variable."""
     return _flow([word.replace("$", "$$") for word in words])
 
 

@@ -1,4 +1,4 @@
-"""What a process reads of the configuration, as a short name: where it changes, the process has to be started again.
+"""A digest of all that a process reads of the configuration: where it changes, the process has to be started again.
 
 Only what differs from the defaults counts, and places inside the configuration's folder count relative to it: the same
 YAML has the same names in every checkout.
@@ -47,7 +47,7 @@ _CHARACTERS = 12
 
 
 def settings_of(config: Config, config_path: Path, service: str, symbol: str = "") -> str:
-    """The name of all that this service reads; of an ingest worker, for its symbol."""
+    """Return the digest of all that this service reads, of an ingest worker for its symbol: 12 hexadecimal digits."""
     default = default_of(config, config_path)
     unread = UNREAD.get(service, {})
     read: dict[str, Any] = {
@@ -64,7 +64,7 @@ def settings_of(config: Config, config_path: Path, service: str, symbol: str = "
 
 
 def kept_file(state: Path, settings: str) -> Path:
-    """The file in which processes with these settings keep their configuration; `state` is the supervisor's folder."""
+    """Return the file where processes with these settings keep their configuration; `state` is supervisord's folder."""
     return state / "settings" / f"{settings}.yaml"
 
 

@@ -14,7 +14,7 @@ FLAGS = ("-E", "-P", "-X", "utf8")
 
 
 def module_command(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of ours by the Python that runs us."""
+    """Return the command that runs a module of ours by the Python that runs us."""
     return [sys.executable, *FLAGS, "-m", module, *arguments]
 
 

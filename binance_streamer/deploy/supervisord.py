@@ -62,7 +62,7 @@ class Site(NamedTuple):
 
 
 def state_directory(config: Config) -> Path:
-    """Where the supervisord of this configuration keeps its socket, pid file and logs.
+    """Return the folder of supervisord's socket, pid file and logs.
 
     Beside the run directory, not in it: supervisord refuses to start where the directory is missing, and the run
     directory (mode 0700) is made by our processes.
@@ -71,12 +71,12 @@ def state_directory(config: Config) -> Path:
 
 
 def control_socket(state: Path) -> Path:
-    """The unix socket that supervisorctl and our command line talk to."""
+    """Return the unix socket at which supervisorctl and our command line speak to supervisord."""
     return state / SOCKET_NAME
 
 
 def site_of(config: Config, config_path: Path) -> Site:
-    """The site of a configuration: `supervisord.conf` lies beside the YAML, or above a folder named `config`.
+    """Return the site of a configuration: `supervisord.conf` lies beside the YAML, or above a folder named `config`.
 
     In a checkout it is committed. So it names no path of this machine there: Python is looked for in `.venv/bin`, then
     in PATH. Elsewhere it is the Python that runs us.
@@ -89,7 +89,7 @@ def site_of(config: Config, config_path: Path) -> Site:
 
 
 def programs(config: Config, config_path: Path, services: Collection[str]) -> list[Program]:
-    """The programs of a configuration, in the order of their start; `services` are the ones that are there to start."""
+    """Return the programs of a configuration, in the order of their start; `services` are those that are installed."""
 
     def program(service: str, priority: int, symbol: str = "") -> Program:
         return Program(
@@ -110,29 +110,29 @@ def programs(config: Config, config_path: Path, services: Collection[str]) -> li
 
 
 def symbol_of(name: str) -> str | None:
-    """The symbol of an ingest worker's program or journal; None of others."""
+    """Return the symbol of an ingest worker's program or journal; None of others."""
     kind, dash, symbol = name.partition("-")
     return decode_name(symbol) if kind == "ingest" and dash else None
 
 
 def ingest_name(symbol: str) -> str:
-    """The name of a symbol's worker: of its process, its journal and its program."""
+    """Return the name of a symbol's worker, which its process, its journal and its program have."""
     return f"ingest-{encode_name(symbol)}"
 
 
 def program_name(given: str) -> str:
-    """The program that a user means: `writer`, `ingest-币安人生USDT` as typed, or already encoded."""
+    """Return the program that a user means by `writer`, `ingest-币安人生USDT` as typed, or already encoded."""
     kind, dash, symbol = given.partition("-")
     return ingest_name(symbol) if kind == "ingest" and dash and "%" not in symbol else given
 
 
 def text_of(site: Site, wanted: Collection[Program]) -> str:
-    """The text of `supervisord.conf` with these programs, in their order."""
+    """Return the text of `supervisord.conf` with these programs, in their order."""
     return "\n".join([_main(site), *(_program(site, program) for program in wanted)])
 
 
 def program_sections(text: str) -> Mapping[str, str]:
-    """The sections of programs in a generated `supervisord.conf`, by the program's name."""
+    """Return the sections of programs in a generated `supervisord.conf`, by the program's name."""
     sections = (section.strip() for section in text.split("\n[program:")[1:])
     return {section.partition("]")[0]: section for section in sections}
 
@@ -197,13 +197,13 @@ stdout_logfile_backups=1
 
 
 def _argument(word: str, site: Site) -> str:
-    """A path inside the site is given relative to its root, the program's working directory."""
+    """Return a word of a command line; a path inside the site relative to its root, where programs run."""
     path = Path(word)
     return str(path.relative_to(site.root)) if path.is_absolute() and path.is_relative_to(site.root) else word
 
 
 def _place(path: Path, site: Site, *, expansions: int = 1) -> str:
-    """A path as the file names it; inside the site by `%(here)s`, so that a checkout may lie anywhere."""
+    """Return a path as the file names it: inside the site by `%(here)s`, so that a checkout may lie anywhere."""
     if not path.is_relative_to(site.root) or _has_special_character(str(site.root)) is not None:
         return _escaped(str(path), expansions=expansions)  # supervisor puts `%(here)s` in unescaped
     return "/".join(
@@ -212,7 +212,7 @@ def _place(path: Path, site: Site, *, expansions: int = 1) -> str:
 
 
 def _escaped(text: str, *, expansions: int = 1) -> str:
-    """A value as supervisor reads it back: it expands `%`, of logs twice, and takes ` ;` and ` #` for comments.
+    """Return a value such that supervisor reads it back: it expands `%`, of logs twice; ` ;` and ` #` begin comments.
 
     Those, white space at an end and a literal `%(here)s` are kept by `%(here).0s`, which is expanded to nothing.
     """
@@ -225,7 +225,7 @@ def _escaped(text: str, *, expansions: int = 1) -> str:
 
 
 def _quoted(value: str) -> str:
-    """The value of a variable, of which supervisor takes the quotes off; it knows no escapes."""
+    """Return the value of a variable in quotes, which supervisor takes off; it knows no escapes."""
     quote = next((mark for mark in "\"'" if mark not in value), None)
     if quote is None:
         raise ConfigError(

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.chaos.storm import Plan, run
+from tests.chaos.table import LEGEND
 
 
 def main() -> int:
@@ -29,6 +30,7 @@ def main() -> int:
         print(f"{error}\nthe files are in {place}", file=sys.stderr)
         return 1
     print(outcome.table)
+    print(LEGEND)
     print("most memory:", ", ".join(f"{kind} {size / 2**20:.0f} MB" for kind, size in outcome.highest_bytes.items()))
     print(f"seed {seed}")
     for text in outcome.wrong:

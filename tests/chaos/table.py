@@ -1,4 +1,4 @@
-"""What a run says at its end: a line per kind of fault."""
+"""The table at the end of a run: a line per kind of fault."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,12 @@ class Line(NamedTuple):
     """The longest time between sending and receiving, of symbols that the fault did not hit."""
 
 
-_HEAD = ("fault", "times", "expected", "recorded", "lost", "doubled", "gaps", "true gaps", "stall of others ms")
+_HEAD = ("fault", "times", "sent", "recorded", "lost", "doubled", "listed gaps", "true gaps", "slowest ms")
+LEGEND = """\
+sent, recorded: messages from each fault of the kind to the next fault, and those of them that are in the files
+lost, doubled: not in the files and in no gap; in the files twice. Both must be 0
+listed gaps: rows of the gap files; true gaps: holes in the recording
+slowest ms: the longest time between sending and receiving, of symbols that the fault did not hit"""
 
 
 class Table:
@@ -78,4 +83,10 @@ def _line(kind: str, times: int, count: Sequence[float]) -> Line:
 def _text(found: Iterable[Line]) -> str:
     cells = [_HEAD, *([*map(str, line[:-1]), f"{line.stall_ms:.0f}"] for line in found)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEAD))]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(_row(row, widths) for row in cells)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """The kind of fault begins at the left, numbers end at the right."""
+    kind, *numbers = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+    return "  ".join([kind.strip().ljust(widths[0]), *numbers])

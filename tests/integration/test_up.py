@@ -168,7 +168,7 @@ def test_an_exchange_that_is_not_reached_is_said_and_nothing_received_is_no_succ
     nowhere = {"websocket_url": "ws://127.0.0.1:9", "rest_url": "http://127.0.0.1:9"}
     config = write_config(place, {"BTCUSDT": ["aggTrade"]}, nowhere)
     with up(place, config) as running:
-        eventually(lambda: "not connected: refused" in running.text(), 60, what="it says so")
+        eventually(lambda: "no connection of /market: refused" in running.text(), 60, what="it says so")
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(90) == 1
     assert "doctor" in running.text()

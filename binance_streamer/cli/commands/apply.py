@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.hints import say, warn
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.supervisor import compose_file, files
@@ -83,24 +84,24 @@ def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     journals = ownerless_journals(config)
     is_current = files.is_current(config, config_path)
     for line in _lines(plan, journals):
-        typer.echo(line)
+        say(line)
     if not any(plan) and not is_current:
-        typer.echo("supervisord.conf: write it anew")
+        say("supervisord.conf: write it anew")
     if is_current and not any(plan) and not journals:
-        typer.echo("nothing to do")
+        say("nothing to do")
         return Exit.OK
     if dry_run:
-        typer.echo("dry run: nothing was done")
+        say("dry run: nothing was done")
         return Exit.OK
     files.prepare(config, config_path)
     if not is_running:
-        typer.echo("written; supervisord does not run: `binance-streamer start` starts it")
+        say("written; supervisord does not run: `binance-streamer start` starts it")
         return Exit.OK
     return _carry_out(plan, config, config_path, supervisor)
 
 
 def _plan(config: Config, config_path: Path, supervisor: Supervisor) -> Plan:
-    """By the file that supervisord took last, and by one that was written since and that it has not taken."""
+    """Compare the wanted programs with the file that supervisord took last, and with one that it has not taken yet."""
     programs = files.wanted_programs(config, config_path)
     main = site_of(config, config_path).main
     changed = files.outdated_programs(main, files.wanted_text(config, config_path)) | set(supervisor.reread().changed)
@@ -122,28 +123,28 @@ def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Superv
         if name not in plan.removed:
             supervisor.learn(name)
         done = "stopped" if name in plan.removed else "started" if name in plan.added else "restarted"
-        typer.echo(f"{name}: {done}")
+        say(f"{name}: {done}")
         if name in plan.costly:
             faults += supervisor.await_running([name], _RUN_S)
     faults += supervisor.await_running((*plan.free, *plan.added), _RUN_S)
     for producer in ownerless_journals(config):
         faults += _drain(producer, config, config_path)
     for fault in faults:
-        typer.echo(fault, err=True)
+        warn(fault)
     if faults:
-        typer.echo("not all of it is applied; `binance-streamer apply` tries the rest again", err=True)
+        warn("not all of it is applied; `binance-streamer apply` tries the rest again")
         return Exit.INCOMPLETE
     files.forget_settings(state_directory(config), files.wanted_programs(config, config_path))
-    typer.echo("applied")
+    say("applied")
     return Exit.OK
 
 
 def _drain(producer: str, config: Config, config_path: Path) -> list[str]:
-    """Have what a removed symbol left written to the files, and its journal deleted; return what stands against it."""
+    """Write what a removed symbol left to the files, and delete its journal; return what stands against it."""
     symbol = symbol_of(producer)
     if symbol is None:
         return []
-    typer.echo(f"{producer}: what its journal holds is written to the files")
+    say(f"{producer}: what its journal holds is written to the files")
     command = module_command("services.ingest", "--symbol", symbol, "--drain", "--forget", "-c", str(config_path))
     try:
         done = subprocess.run(  # noqa: S603 (our own command line)
@@ -155,13 +156,13 @@ def _drain(producer: str, config: Config, config_path: Path) -> list[str]:
             "does the writer run, and does no other process record this symbol?"
         ]
     if producer not in ownerless_journals(config):
-        typer.echo(f"{producer}: all of it is in the files; its journal is deleted")
+        say(f"{producer}: all of it is in the files; its journal is deleted")
         return []
     return [f"{producer}: its journal is kept; see `binance-streamer logs {producer}`"] if done.returncode else []
 
 
 def _lines(plan: Plan, journals: Sequence[str]) -> list[str]:
-    """A line for each program that is touched, in the order in which it is."""
+    """Return a line for each program that is touched, in the order in which that happens."""
     return [
         *(f"~ {name}: restart, which loses nothing" for name in plan.free),
         *(f"- {name}: stop" for name in plan.removed),

@@ -6,29 +6,44 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from binance_streamer.cli import page
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.hints import say, warn
 from binance_streamer.cli.options import ConfigFile, Names
+from binance_streamer.cli.status.problems import lines_of
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Process, Supervisor
+from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import control_socket, program_name, programs, state_directory
+from binance_streamer.health.observer import Observer
 
 _START_S = 15.0
 _STOP_S = 90.0
+_RECORDING_S = 120.0
+"""That `start --wait` waits: the connections of many symbols are opened a few at a time."""
 
 
-def start(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
+def start(
+    names: Names = None,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until everything is recorded.")] = False,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
     """Start recording in the background.
 
-    Writes supervisord.conf and starts supervisord first where it does not run.
+    Writes supervisord.conf and starts supervisord first where it does not run. Returns once the processes run; with
+    --wait once everything that is configured is recorded, else with 1 and what is missing.
 
     \b
     Examples:
       binance-streamer start
+      binance-streamer start --wait
       binance-streamer start ingest-BTCUSDT
     """
     loaded = load(config)
@@ -37,7 +52,7 @@ def start(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     if not supervisor.answers():
         _start_supervisord(loaded, config)
     elif not files.is_current(loaded, config):
-        typer.echo("the configuration has changed, and runs once it is applied: `binance-streamer apply`", err=True)
+        warn("the configuration has changed, and runs once it is applied: `binance-streamer apply`")
     wanted = [program_name(name) for name in names or []]
     for name in wanted or [process.name for process in supervisor.processes()]:
         supervisor.start(name, wait=False)
@@ -45,6 +60,11 @@ def start(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     _print_table(supervisor.processes())
     if faults:
         raise CommandError("; ".join(faults), Exit.INCOMPLETE)
+    if wait:
+        _await_recording(loaded)
+    say(f"recording into {loaded.storage.output_directory}")
+    if loaded.monitor.enabled and not names:
+        say(page.line_of(loaded, page.state_of_monitor(loaded, _START_S)) or "the monitor says nothing of its page yet")
 
 
 def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
@@ -61,13 +81,13 @@ def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     supervisor = _supervisor(loaded)
     for name in names or []:
         was_running = supervisor.stop(program_name(name))
-        typer.echo(f"{program_name(name)}: {'stopped' if was_running else 'was not running'}")
+        say(f"{program_name(name)}: {'stopped' if was_running else 'was not running'}")
     if names:
         return
     hidden_pid = None if supervisor.answers() else supervisor.hidden_pid()
     if hidden_pid is None:
         pid = supervisor.pid()
-        supervisor.stop_all(typer.echo)
+        supervisor.stop_all(say)
         supervisor.shutdown()
     else:
         pid = hidden_pid
@@ -75,7 +95,7 @@ def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     # without a socket to stop them together it takes a second for each program
     deadline_s = _STOP_S + len(loaded.symbols)
     _until(lambda: not Path(f"/proc/{pid}").exists(), deadline_s, f"supervisord (pid {pid}) does not end")
-    typer.echo("stopped")
+    say("stopped")
 
 
 def restart(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
@@ -96,7 +116,28 @@ def restart(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     for name in wanted:
         supervisor.stop(name)
         supervisor.start(name)
-        typer.echo(f"{name}: restarted, {supervisor.process(name).description}")
+        say(f"{name}: restarted, {supervisor.process(name).description}")
+
+
+def _await_recording(config: Config) -> None:
+    """Listen until every process says that all of its work is done; raise `CommandError` where that takes too long."""
+    observer = Observer(config)
+    endpoints = config.endpoints
+    deadline_s = time.monotonic() + _RECORDING_S
+    with Tap(endpoints.bus_subscribe, ["status."], curve_directory=endpoints.curve_directory) as tap:
+        while True:
+            message = tap.receive(1)
+            if message is not None and message.stream_type == "status" and not message.topic.variant:
+                observer.take(message.data, time.monotonic())
+            health = observer.health(time.monotonic(), time.time_ns() // 1_000_000)
+            if health.healthy:
+                say("everything that is configured is recorded")
+                return
+            if time.monotonic() > deadline_s:
+                missing = lines_of([problem for problem in health.problems if problem.severity == "failure"])
+                raise CommandError(
+                    f"not everything is recorded after {_RECORDING_S:.0f} s: {'; '.join(missing)}", Exit.INCOMPLETE
+                )
 
 
 def _supervisor(config: Config) -> Supervisor:
@@ -118,7 +159,7 @@ def _start_supervisord(config: Config, config_path: Path) -> None:
         raise CommandError(f"supervisord does not start: {(done.stderr or done.stdout).strip()}", Exit.INCOMPLETE)
     _until(_supervisor(config).answers, _START_S, f"supervisord does not answer; see {site.state}")
     if config.selected.run_duration:
-        typer.echo("run_duration is ignored under a supervisord that stays: recording goes on until `stop`", err=True)
+        warn("run_duration is ignored under a supervisord that stays: recording goes on until `stop`")
 
 
 def _until(is_so: Callable[[], bool], deadline_s: float, fault: str) -> None:
@@ -136,4 +177,4 @@ def _rank(name: str, order: Sequence[str]) -> int:
 def _print_table(processes: Sequence[Process]) -> None:
     width = max((len(process.name) for process in processes), default=0)
     for process in processes:
-        typer.echo(f"{process.name:<{width}}  {process.state:<8}  {process.description}".rstrip())
+        say(f"{process.name:<{width}}  {process.state:<8}  {process.description}".rstrip())

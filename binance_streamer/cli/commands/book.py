@@ -106,12 +106,12 @@ def _asked(client: BookClient, symbol: str, depth: int | None) -> BookView:
 
 
 def json_line(view: BookView) -> str:
-    """The answer as one JSON object."""
+    """Return the answer as one JSON object."""
     return msgspec.json.encode(view).decode()
 
 
 def rungs(view: BookView) -> list[Rung]:
-    """From the highest price to the lowest."""
+    """Return the prices of both sides, from the highest to the lowest."""
     asks = _side("ask", view.asks, view.trusted_levels[1])
     return [*reversed(asks), *_side("bid", view.bids, view.trusted_levels[0])]
 
@@ -125,7 +125,7 @@ def _side(name: str, levels: tuple[tuple[str, str], ...], trusted: int) -> list[
 
 
 def heading(view: BookView) -> str:
-    """What book this is, and how far it can be believed."""
+    """Return the first line: the symbol, and whether the book is valid or why it is not."""
     if not view.valid:
         return printable(f"{view.symbol}  NOT VALID  {view.state}: {view.reason}")
     age = "" if view.depth_recv_ns is None else f", received {(view.recv_ns - view.depth_recv_ns) / 1e6:.0f} ms ago"
@@ -133,7 +133,7 @@ def heading(view: BookView) -> str:
 
 
 def footing(view: BookView) -> str:
-    """Its size and history."""
+    """Return the last lines: spread, numbers of levels and updates, audits, levels that are uncertain."""
     spread = f"{Decimal(view.asks[0][0]) - Decimal(view.bids[0][0]):f}" if view.bids and view.asks else "-"
     unknown = sum(not rung.is_trusted for rung in rungs(view))
     note = f"\n? beyond the snapshot's levels: others may be missing between these {unknown}" if unknown else ""
@@ -144,7 +144,7 @@ def footing(view: BookView) -> str:
 
 
 def plain(view: BookView) -> str:
-    """The ladder as text."""
+    """Return the ladder as plain text, columns aligned."""
     rows = [("total", "bid", "price", "ask", "total")]
     for side, price, quantity, total, is_trusted in rungs(view):
         shown = price + (" " if is_trusted else "?")
@@ -157,7 +157,7 @@ def plain(view: BookView) -> str:
 
 
 def picture(view: BookView) -> RenderableType:
-    """The ladder for a terminal."""
+    """Return the ladder in colours, for a terminal."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name, style in (("total", "dim"), ("bid", "green"), ("price", ""), ("ask", "red"), ("total", "dim")):
         table.add_column(name, justify="right", style=style, no_wrap=True)

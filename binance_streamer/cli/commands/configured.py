@@ -1,11 +1,11 @@
 """`init`, `symbols` and `config`: make a configuration, and show what one amounts to."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.config import own_config
 from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown, streams_of
@@ -29,9 +29,9 @@ def init(
       binance-streamer init /srv/binance
     """
     path = own_config.create(folder)
-    option = "" if path == OWN_PATH else f" -c {shlex.quote(str(path))}"
+    HINTS.config_path = None if path == OWN_PATH else path
     typer.echo(f"made {path}: name your symbols and streams in it")
-    typer.echo(f"then: binance-streamer doctor{option}    binance-streamer up{option}")
+    typer.echo(f"then: {HINTS.command('doctor')}    {HINTS.command('up')}")
 
 
 def symbols(config: ConfigFile = DEFAULT_PATH) -> None:

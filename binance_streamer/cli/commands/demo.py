@@ -1,5 +1,6 @@
 """`demo`: record a simulated exchange, and compare what was recorded with what was sent."""
 
+import math
 import shutil
 import socket
 import tempfile
@@ -11,12 +12,13 @@ from typing import Annotated
 import msgspec
 import typer
 
-from binance_streamer.cli import unwritten as audit
 from binance_streamer.cli.demo import compare_tape as truth
 from binance_streamer.cli.demo.captures import CapturedStreams
 from binance_streamer.cli.demo.simulator import Market, ReplayedMarket, SeededMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.options import Duration
+from binance_streamer.cli.hints import HINTS, say, warn
+from binance_streamer.cli.journals import unwritten
+from binance_streamer.cli.options import Duration, refuse
 from binance_streamer.cli.status.live import LiveStatus
 from binance_streamer.cli.status.screen import Screen, screen
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, watch
@@ -34,7 +36,19 @@ _QUIET_S = 3.0
 """Three times the interval of status messages."""
 
 
+def _speed(given: str) -> str:
+    """Return the given speed if it is a number above 0, or `max`."""
+    try:
+        is_speed = given == "max" or 0 < float(given) < math.inf
+    except ValueError:
+        is_speed = False
+    if not is_speed:
+        raise typer.BadParameter(f"expected a number above 0, or max, got {given!r}")
+    return given
+
+
 def demo(  # noqa: PLR0913 (the options of the command line)
+    ctx: typer.Context,
     *,
     symbols: Annotated[int, typer.Option(metavar="N", min=1, max=200, help="Symbols of the simulated market.")] = 3,
     duration: Duration = None,
@@ -46,7 +60,7 @@ def demo(  # noqa: PLR0913 (the options of the command line)
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Replay this recording instead of a market."),
     ] = None,
     speed: Annotated[
-        str, typer.Option(metavar="X", help="Of the replay: 1 as recorded, max as fast as it goes.")
+        str, typer.Option(metavar="X", callback=_speed, help="Of the replay: 1 as recorded, max as fast as it goes.")
     ] = "1",
     rate: Annotated[
         float, typer.Option(metavar="R", min=1, max=50_000, help="Messages a second of the simulated market.")
@@ -65,7 +79,10 @@ def demo(  # noqa: PLR0913 (the options of the command line)
       binance-streamer demo --capture recording/capture.gz --speed max --data-dir out
     """
     market: Market = SeededMarket(symbols, rate, seed)
-    if capture is not None:
+    if capture is None:
+        refuse(ctx, "means nothing without --capture", "speed")
+    else:
+        refuse(ctx, "means nothing with --capture", "symbols", "rate", "seed")
         market = ReplayedMarket(capture, speed)
     raise typer.Exit(_run(market, data_dir, duration))
 
@@ -101,13 +118,11 @@ class _Demo:
         what = (
             f"what {self._market.capture} plays" if isinstance(self._market, ReplayedMarket) else "a simulated exchange"
         )
-        typer.echo(f"recording {what} into {self._data}; from elsewhere: binance-streamer tap -c {self._config_path}")
+        HINTS.config_path = self._config_path
+        typer.echo(f"recording {what} into {self._data}; Ctrl-C ends it")
+        say("from another terminal, for example: `binance-streamer status`")
         if self._market.spare:
-            typer.echo(
-                f"{self._market.spare} is traded, too: name it in that file, then binance-streamer apply -c "
-                f"{self._config_path}"
-            )
-        typer.echo(f"look at it: http://{self._config.monitor.address}/")
+            say(f"{self._market.spare} is traded, too: name it in {self._config_path}, then `binance-streamer apply`")
         with Interruption() as interruption, self._simulator as simulator:
             self._point_at(simulator.port())
             with (
@@ -115,7 +130,7 @@ class _Demo:
                 Tap(self._config.endpoints.bus_subscribe, ["status."]) as tap,
             ):
                 self._watch(foreground, tap, interruption, timer)
-                foreground.shutdown(typer.echo)
+                foreground.shutdown(say)
 
     def _watch(self, foreground: Foreground, tap: Tap, interruption: Interruption, timer: Timer) -> None:
         with screen() as shown:
@@ -131,7 +146,7 @@ class _Demo:
 
     def judge(self) -> Exit:
         """Compare, print the comparison, and where everything is."""
-        faults = audit.unwritten(self._config_path)
+        faults = unwritten(self._config_path)
         typer.echo("comparing every row with what the simulator sent")
         streams = truth.verdicts(self._tape, self._data)
         gaps = summary_of(folded(gaps_of_all_days(self._data).rows))
@@ -147,7 +162,7 @@ class _Demo:
         if not streams:
             faults.append("nothing was recorded")
         for fault in faults:
-            typer.echo(fault, err=True)
+            warn(fault)
         typer.echo(f"recorded: {self._data}    sent: {self._tape}    logs: {self._data / 'log'}")
         is_complete = not faults and all(verdict.is_equal for verdict in streams)
         missing = gaps.total.open + gaps.total.lost
@@ -163,7 +178,7 @@ class _Demo:
         return Exit.OK if is_complete else Exit.INCOMPLETE
 
     def _point_at(self, port: int) -> None:
-        """The configuration can only be written once the simulator has its port."""
+        """Write the configuration, with the port on which the simulator listens."""
         network = msgspec.structs.replace(
             self._config.network, websocket_url=f"ws://127.0.0.1:{port}", rest_url=f"http://127.0.0.1:{port}"
         )
@@ -203,21 +218,21 @@ class _Demo:
 
 
 class _Quiet:
-    """Whether nothing comes any more: what a worker that was killed had taken is counted by nobody."""
+    """Notices that no message comes any more: nobody counts the messages that a killed worker had taken."""
 
     def __init__(self) -> None:
         self._messages = -1
         self._since_s = 0.0
 
     def lasts(self, messages: int) -> bool:
-        """To be asked often."""
+        """Take the number of messages so far; return True once it has stood still for `_QUIET_S`."""
         if messages != self._messages:
             self._messages, self._since_s = messages, time.monotonic()
         return time.monotonic() - self._since_s > _QUIET_S
 
 
 def _demo_config(found: CapturedStreams, data: Path, run_directory: Path, path: Path) -> Config:
-    """In development mode, one connection per route; where the simulator listens comes later."""
+    """Return the demo's configuration: development mode, one connection per route, still without a port."""
     symbols = tuple(
         configuration.SymbolConfig(symbol=symbol, streams=streams) for symbol, streams in found.symbols.items()
     )
@@ -238,7 +253,7 @@ def _demo_config(found: CapturedStreams, data: Path, run_directory: Path, path: 
 
 
 def _free_port() -> int:
-    """A port that nobody listens on now. Should somebody come first, only the page is missing."""
+    """Return a port that nobody listens on now. Should somebody take it first, only the page is missing."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -4,6 +4,7 @@ import os
 import platform
 import resource
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -15,10 +16,13 @@ import typer
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.options import ConfigFile
+from binance_streamer.cli.hints import say
+from binance_streamer.cli.options import ConfigFile, refuse
+from binance_streamer.cli.page import state_of_monitor
 from binance_streamer.cli.status.screen import size
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Supervisor
+from binance_streamer.config.endpoints import host_and_port
 from binance_streamer.config.schema import BOUND_ENDPOINTS, DEFAULT_PATH, Config, ConfigError, LoggingConfig, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
@@ -37,6 +41,7 @@ _PROBE_S = 120.0
 
 
 def doctor(
+    ctx: typer.Context,
     *,
     seconds: Annotated[
         float, typer.Option(metavar="S", min=0.1, max=60, help="How long to wait for messages of each path.")
@@ -47,10 +52,10 @@ def doctor(
 ) -> None:
     """Check whether this machine can record what is configured.
 
-    Python, configuration, supervisord's files, disks, open files, keys, priority; then the exchange: its time and ours,
-    the request weight in use, and one message of every configured stream. That costs one request of weight 1 and one
-    connection per path, out of the budget that all processes share; nothing is sent during a ban. Each line says ok,
-    warn or fail, and what to do. Exits with 1 where anything fails.
+    This machine: Python, configuration, supervisord, disks, open files, keys, the page's port, priority. Then the
+    exchange: its time and ours, the request weight in use, and one message of every configured stream. That costs one
+    request of weight 1 and one connection per path, out of the budget that all processes share; nothing is sent during
+    a ban. Each line says ok, warn or fail, and what to do. Exits with 1 where anything fails.
 
     \b
     Examples:
@@ -58,6 +63,8 @@ def doctor(
       binance-streamer doctor --offline
       binance-streamer doctor --json | jq '.[] | select(.state == "fail")'
     """
+    if offline:
+        refuse(ctx, "means nothing with --offline", "seconds")
     loaded = load(config)
     found: list[Check] = []
     for check in _checks(loaded, config, seconds=seconds, offline=offline):
@@ -77,7 +84,7 @@ def _print(check: Check) -> None:
     colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.state]
     typer.echo(typer.style(f"{check.state:<5}", fg=colour) + printable(f" {check.what}: {check.found}"))
     if check.advice:
-        typer.echo(printable(f"      → {check.advice}"))
+        say(printable(f"      → {check.advice}"))
 
 
 def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool) -> Iterator[Check]:
@@ -87,6 +94,7 @@ def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool)
     yield from disks(config)
     yield descriptors(config)
     yield from _endpoints(config)
+    yield page(config)
     yield priority(config)
     if offline:
         return
@@ -107,16 +115,16 @@ def _files(config: Config, config_path: Path) -> Check:
     try:
         supervisor.refuse_a_second()
     except CommandError as error:
-        return Check("supervisord", "fail", str(error), "binance-streamer stop, then start")
+        return Check("supervisord", "fail", str(error), "`binance-streamer stop`, then `binance-streamer start`")
     if not supervisor.answers():
         return Check("supervisord", "ok", "does not run")
     if files.is_current(config, config_path):
         return Check("supervisord", "ok", "runs, with this configuration")
-    return Check("supervisord", "warn", "runs; the configuration has changed since", "binance-streamer apply")
+    return Check("supervisord", "warn", "runs; the configuration has changed since", "`binance-streamer apply`")
 
 
 def disks(config: Config) -> Iterator[Check]:
-    """Room for the data, the journals and the logs, and whether they can be written."""
+    """Check the room for data, journals and logs, and that their folders can be written."""
     storage = config.storage
     needed = len(config.symbols) * _JOURNAL_SEGMENTS_BYTES
     places = [
@@ -147,12 +155,12 @@ def _device(place: str) -> int:
 
 
 def _existing(place: str) -> Path:
-    """The folder of a path that is there; what is below one that is closed to us cannot be seen."""
+    """Return the nearest folder above a path that exists and can be seen."""
     return next(path for path in (Path(place), *Path(place).parents) if os.path.isdir(path))  # noqa: PTH112 (no error)
 
 
 def descriptors(config: Config, limits: Callable[[int], tuple[int, int]] = resource.getrlimit) -> Check:
-    """The writer raises its own limit up to the hard one."""
+    """Check that the writer can open its files: it raises its own limit up to the hard one."""
     _, hard = limits(resource.RLIMIT_NOFILE)
     streams = sum(len(symbol.streams) + 2 for symbol in config.symbols)
     needed = min(_WRITER_FILES, streams) + _MORE_FILES
@@ -179,6 +187,24 @@ def _endpoints(config: Config) -> Iterator[Check]:
         yield Check("keys", "ok", "sockets are encrypted" if keys else "none: sockets stay on this machine")
 
 
+def page(config: Config) -> Check:
+    """Check that the monitor can serve its page, or does so already."""
+    address = config.monitor.address
+    if not config.monitor.enabled:
+        return Check("page", "ok", "switched off (monitor.enabled)")
+    try:
+        host, port = host_and_port(address)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server(("" if host == "*" else host, port), family=family):
+            return Check("page", "ok", f"http://{address}/ is free")
+    except OSError as error:
+        found = f"{address}: {os.strerror(error.errno) if error.errno else error}"
+    state = state_of_monitor(config)
+    if state == "serving":
+        return Check("page", "ok", f"http://{address}/ is served")
+    return Check("page", "fail", found, "another program has the port: set monitor.address to a free one")
+
+
 def priority(config: Config) -> Check:
     wanted = config.performance.process_priority
     soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
@@ -190,7 +216,7 @@ def priority(config: Config) -> Check:
 
 
 def probed(module: str, config_path: Path, *arguments: str) -> Iterator[Check]:
-    """What a service finds that knows the exchange's addresses, as it finds it."""
+    """Run the probe of a service that knows the exchange's addresses, and yield its checks as they come."""
     command = module_command(module, "-c", str(config_path), *arguments)
     with subprocess.Popen(  # noqa: S603 (our own command line)
         command,

@@ -11,6 +11,7 @@ import typer
 import zmq
 
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.hints import HINTS
 from binance_streamer.transport.curve import AUTHORIZED, CLIENT, PUBLIC_SUFFIX, SECRET_SUFFIX, SERVER, Pair, public_key
 
 CLIENTS = "clients"
@@ -41,7 +42,7 @@ def keys(
         sys.stdout.write(f"{path}\n")
     if client is None:
         sys.stdout.write(f"\nSet endpoints.curve_directory to {directory.resolve()}. Keys for another machine:\n")
-        sys.stdout.write(f"  binance-streamer keys {directory} --client NAME\n")
+        sys.stdout.write(f"  {HINTS.command(f'keys {directory} --client NAME')}\n")
     else:
         folder = directory / CLIENTS / client
         sys.stdout.write(f"\nMove {folder} to the other machine, and name it there as endpoints.curve_directory.\n")
@@ -92,7 +93,7 @@ def _public(key: bytes) -> str:
 
 
 def _write(files: Mapping[Path, str]) -> list[Path]:
-    """All of them or, where one is there already, none: a key that is in use is never replaced."""
+    """Write all of them or, where one is there already, none: a key that is in use is never replaced."""
     there = [path for path in files if path.exists() or path.is_symlink()]
     if there:
         raise CommandError(f"{there[0]} is there already; it is not overwritten", Exit.CONFIG)

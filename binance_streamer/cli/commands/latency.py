@@ -1,4 +1,4 @@
-"""`latency`: receipt less event time of every stream, from recorded files or live, and the clock beside it."""
+"""`latency`: receive stamp minus event time of every stream, from recorded files or live, and the clock beside it."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import latency_of, printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.options import ConfigFile
+from binance_streamer.cli.options import ConfigFile, refuse
 from binance_streamer.cli.recordings import files as recordings
 from binance_streamer.cli.recordings.distribution import EDGES_MS, Distribution, Summary, bars
 from binance_streamer.cli.recordings.files import ClockDay
@@ -29,7 +29,8 @@ _WIDTH = 200
 _DAY_MS = 86_400_000
 
 
-def latency(
+def latency(  # noqa: PLR0913 (the options of the command line)
+    ctx: typer.Context,
     places: Annotated[
         list[Path] | None,
         typer.Argument(metavar="FILE", help="Recorded files, or folders of them. [default: today's recording]"),
@@ -53,13 +54,17 @@ def latency(
       binance-streamer latency data --json | jq '.streams[] | [.stream, .latency.p99_ms]'
     """
     loaded = load(config)
+    if not live:
+        refuse(ctx, "means nothing without --live", "duration")
+    elif places:
+        raise typer.BadParameter("--live takes what passes the bus, and no files", ctx, param_hint="FILE")
     if live:
         raise typer.Exit(of_bus(loaded, duration_s=duration, as_json=as_json))
     raise typer.Exit(of_files(loaded, places or [], as_json=as_json))
 
 
 class StreamLatency(msgspec.Struct, frozen=True):
-    """One stream."""
+    """The latency of one stream."""
 
     symbol: str
     stream: str
@@ -79,7 +84,7 @@ Distributions = dict[tuple[str, str], Distribution]
 
 
 def of_files(config: Config, places: Sequence[Path], *, as_json: bool) -> Exit:
-    """Of these files and folders; without any, of today's recording."""
+    """Show the latencies in these files and folders; without any, those of today's recording."""
     files = recordings.found(places or [Path(config.storage.output_directory)])
     if not places:
         today = day_text(time.time())
@@ -102,7 +107,7 @@ def of_files(config: Config, places: Sequence[Path], *, as_json: bool) -> Exit:
 
 
 def of_bus(config: Config, *, duration_s: float, as_json: bool) -> Exit:
-    """Of what passes the bus for so long, or until Ctrl-C."""
+    """Show the latencies of what passes the bus for so long, or until Ctrl-C."""
     found: Distributions = {}
     clock: Clock | None = None
     deadline_s = time.monotonic() + duration_s

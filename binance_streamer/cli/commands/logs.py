@@ -67,7 +67,7 @@ class LogFile:
         self._rest = b""
 
     def tail(self, count: int) -> list[LogLine]:
-        """The last lines; `new` goes on behind them. A file that was rotated lately is looked into, too."""
+        """Return the last lines, also of a file that was rotated lately; `take_new` goes on behind them."""
         lines: deque[bytes] = deque(maxlen=count)
         for path in (self.path.with_name(f"{self.path.name}.1"), self.path):
             try:
@@ -82,7 +82,7 @@ class LogFile:
         return [self._line(line) for line in lines]
 
     def new(self) -> list[LogLine]:
-        """Whole lines that were written since the last look; of a rotated file what was left, too."""
+        """Return whole lines that were written since the last look; of a rotated file what was left, too."""
         lines: list[LogLine] = []
         try:
             status = self.path.stat()
@@ -119,7 +119,7 @@ class LogFile:
 
 
 def files(config: Config, process: str | None) -> list[LogFile]:
-    """The log of one process, or of all that have one."""
+    """Return the log of one process, or of all that have one; `CommandError` where there is none."""
     supervisord = LogFile(state_directory(config) / f"{SUPERVISORD}.log", SUPERVISORD)
     if process == SUPERVISORD:
         return [supervisord]
@@ -144,7 +144,7 @@ def files(config: Config, process: str | None) -> list[LogFile]:
 
 
 def _names(template: str) -> list[str]:
-    """Of the processes that have a log, as file names spell them: without a dot, which a rotated log's has."""
+    """Return the processes that have a log, as file names spell them: without a dot, which a rotated log's has."""
     before, *others = map(re.escape, template.split("{process}"))
     name = re.compile("(?P<name>[^/.]+)".join([before, "(?P=name)".join(others)]))
     paths = sorted(map(str, Path("/").glob(glob.escape(template)[1:].replace("{process}", "*"))))
@@ -176,7 +176,7 @@ def _print(lines: Sequence[LogLine], *, as_json: bool) -> None:
 
 
 def shown(line: LogLine) -> str:
-    """`2026-11-26 17:00:00.123 writer warning disk full`, and the traceback where there is one."""
+    """Return `2026-11-26 17:00:00.123 writer warning disk full`, and the traceback where there is one."""
     if not line.time:
         return f"{line.process}: {printable(line.text)}"
     fields = json.loads(line.text)

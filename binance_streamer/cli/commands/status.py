@@ -12,6 +12,7 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.hints import HINTS, say
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.status.screen import size
@@ -129,23 +130,27 @@ def _print(report: StatusReport) -> None:
     console.print()
     console.print(Text(_summary(report)))
     for name in report.ownerless_journals:
-        console.print(
-            Text(printable(f"journal without an owner: {name}; `binance-streamer apply` writes and deletes it"))
-        )
+        console.print(_with_hints(f"journal without an owner: {name}; `binance-streamer apply` writes and deletes it"))
     for problem in report.problems:
         style = "red" if problem.severity == "failure" else "yellow"
         console.print(Text(printable(f"{problem.severity}: {problem.what}: {problem.why}"), style=style))
     if any(problem.severity == "failure" for problem in report.problems):
-        console.print("`binance-streamer logs PROCESS` shows what one said, `doctor` looks around")
+        console.print(
+            _with_hints("`binance-streamer logs` shows what they said; `binance-streamer doctor` looks around")
+        )
     verdict = ("RECORDING everything that is configured", "green") if report.healthy else ("NOT RECORDING", "red")
     console.print(Text(*verdict))
+
+
+def _with_hints(text: str) -> Text:
+    return Text(HINTS.in_text(printable(text)))
 
 
 def _tell_what_is_not_applied(config: Config, config_path: Path, report: StatusReport) -> None:
     if report.supervisord_pid is None:
         return
     if not files.is_current(config, config_path):
-        typer.echo(f"{config_path} has changed, and runs once it is applied: binance-streamer apply -c {config_path}")
+        say(f"{config_path} has changed, and runs once it is applied: `binance-streamer apply`")
 
 
 def _process_table(report: StatusReport) -> Table:

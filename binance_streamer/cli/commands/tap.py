@@ -13,10 +13,12 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from binance_streamer.cli.hints import warn
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.client.tap import Tap, Tapped
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, EndpointsConfig, load
+from binance_streamer.exchange.streams import UPPER
 
 _SILENCE_S = 5.0
 _WIDTH = 160
@@ -25,7 +27,7 @@ _ENVELOPE = frozenset({"symbol", "stream", "recv_ns", "producer", "epoch", "seq"
 
 
 def _endpoint(given: str | None) -> str | None:
-    """What stands behind `--bus`, if it is an endpoint."""
+    """Return the given endpoint; a usage error where it is none."""
     if given is not None and not is_endpoint(given):
         raise typer.BadParameter(f"{EXPECTED}, got {given!r}")
     return given
@@ -48,7 +50,8 @@ def tap(
 ) -> None:
     """Show live messages off the bus.
 
-    Takes nothing from the recording. A line: topic, number, receive stamp (ns), latency, event.
+    Takes nothing from the recording. A topic is <stream type>.<symbol>.<variant>, a beginning of it is enough.
+    Columns: topic, number of the message (`seq`), our receive stamp (`recv_ns`), that minus the event time, event.
 
     \b
     Examples:
@@ -57,19 +60,29 @@ def tap(
       binance-streamer tap status. --json | jq .
       binance-streamer tap --bus tcp://127.0.0.1:5702
     """
-    show(load(config).endpoints, topics or [], as_json=as_json, count=count, bus=bus)
+    wanted = [topic_of(given) for given in topics or []]
+    show(load(config).endpoints, wanted, as_json=as_json, count=count, bus=bus)
+
+
+def topic_of(given: str) -> str:
+    """Return the topic prefix that a user means: as the exchange spells a stream, `aggTrade.btcusdt`, will do, too."""
+    stream_type, *others = given.split(".")
+    return ".".join([stream_type.lower(), *(part.translate(UPPER) for part in others[:1]), *others[1:]])
 
 
 def json_line(message: Tapped) -> str:
-    """One JSON object; the event stands in it as it came, with its own digits, whitespace removed."""
+    """Return one JSON object. The event stands in it as it came, with its own digits, whitespace removed."""
     data: dict[str, Any] = {"topic": ".".join(message.topic), "stream_type": message.stream_type, **message.data}
     if "event" in data:
         data["event"] = _embedded(data["event"])
     return msgspec.json.encode(data).decode()
 
 
+HEADING = f"{'topic':<24} {'seq':>8} {'recv_ns':<19} {'latency':>9} event"
+
+
 def text_line(message: Tapped, width: int) -> str:
-    """Topic, number, stamp, latency and the beginning of the event, within `width` characters."""
+    """Return a line under HEADING: the event is cut such that it has `width` characters at most."""
     data = message.data
     latency_ms = latency_of(data)
     latency = "-" if latency_ms is None else f"{latency_ms:.1f}ms"
@@ -78,13 +91,16 @@ def text_line(message: Tapped, width: int) -> str:
 
 
 def latency_of(data: dict[str, Any]) -> float | None:
-    """Our receive stamp less the exchange's event time, in ms; negative where our clock is behind. None without one."""
+    """Return our receive stamp minus the exchange's event time, in ms; None of a message without an event time.
+
+    It is negative where our clock is behind the exchange's.
+    """
     found = _EVENT_TIME.search(data.get("event", b"")[:400])
     return data["recv_ns"] / 1e6 - int(found[1]) if found else None
 
 
 def printable(text: str) -> str:
-    """Without anything that moves a terminal's cursor or turns its text round."""
+    """Return the text without anything that moves a terminal's cursor or turns its text round."""
     return "".join("?" if unicodedata.category(character)[0] == "C" else character for character in text)
 
 
@@ -110,6 +126,9 @@ def show(
     source = bus or endpoints.bus_subscribe
     try:
         with Tap(source, topics, curve_directory=endpoints.curve_directory) as tap:
+            if not as_json:
+                sys.stdout.write(HEADING[:width] + "\n")
+                sys.stdout.flush()
             for message in itertools.islice(_messages(tap, source), count):
                 line = json_line(message) if as_json else text_line(message, width)
                 sys.stdout.write(line + "\n")
@@ -124,11 +143,10 @@ def show(
 def _messages(tap: Tap, endpoint: str) -> Iterator[Tapped]:
     first = tap.receive(_SILENCE_S)
     if first is None:
-        sys.stderr.write(
+        warn(
             f"nothing received for {_SILENCE_S:.0f} s from {endpoint}: is the bus running (`binance-streamer status`), "
-            "and does anything publish these topics? waiting\n"
+            "and does anything publish these topics? waiting"
         )
-        sys.stderr.flush()
     else:
         yield first
     yield from tap

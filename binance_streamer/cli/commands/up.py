@@ -4,8 +4,9 @@ from pathlib import Path
 
 import typer
 
-from binance_streamer.cli import unwritten as audit
 from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.hints import say, warn
+from binance_streamer.cli.journals import unwritten
 from binance_streamer.cli.options import ConfigFile, Duration
 from binance_streamer.cli.status.live import LiveStatus
 from binance_streamer.cli.status.problems import failures, lines_of
@@ -38,23 +39,21 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
     timer = Timer(limit_s, live.totals)
     with Interruption() as interruption, Foreground(config, config_path) as foreground:
         typer.echo(f"recording into {config.storage.output_directory}" + (f" for {limit_s:g} s" if limit_s else ""))
-        if config.monitor.enabled:
-            typer.echo(f"look at it: http://{config.monitor.address}/")
         keys = config.endpoints.curve_directory
         with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap:
             with screen() as shown:
                 watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.has_passed())
             reasons = lines_of(failures(live.snapshot()))
-            foreground.shutdown(typer.echo)
+            foreground.shutdown(say)
             take_in(tap, live)  # what processes said at their end
-    faults = [*live.totals.losses, *audit.unwritten(config_path)]
+    faults = [*live.totals.losses, *unwritten(config_path)]
     has_recorded = bool(live.totals.messages and live.totals.rows)  # rows of rest alone are no market data
     if not has_recorded:
-        faults += reasons or ["no stream delivered anything; `binance-streamer doctor` says what this machine reaches"]
+        faults += reasons or ["no stream delivered anything"]
     for fault in faults:
-        typer.echo(fault, err=True)
+        warn(fault)
     if not has_recorded:
-        typer.echo(f"nothing was recorded: {config.storage.output_directory}")
+        say(f"nothing was recorded: {config.storage.output_directory}; `binance-streamer doctor` says what is reached")
         return Exit.INCOMPLETE
     if faults:
         typer.echo(f"recorded, but not all of it: {config.storage.output_directory}")

@@ -1,4 +1,4 @@
-"""What a recording (`capture.gz`) holds, by its stream names alone."""
+"""The streams in a recording (`capture.gz`), told by their names alone."""
 
 import gzip
 import zlib
@@ -22,7 +22,7 @@ class CapturedStreams(NamedTuple):
 
 
 def contents(path: Path) -> CapturedStreams:
-    """One pass over the file; `CommandError` where it is no recording, or has no stream to replay."""
+    """Read the file once, and return its streams; `CommandError` where it is no recording, or has none to replay."""
     counts: Counter[str] = Counter()
     try:
         with gzip.open(path, "rb") as file:
@@ -55,7 +55,7 @@ def _sorted_out(path: Path, counts: Counter[str]) -> CapturedStreams:
 
 
 def _configured(name: str) -> tuple[str, str]:
-    """Symbol and suffix of a full stream name."""
+    """Return symbol and suffix of a full stream name: `btcusdt@depth` is BTCUSDT and `depth`."""
     symbol = stream_from_name(name).symbol
     for separator in ("@", "_"):  # btcusdt@depth, btcusdt_perpetual@continuousKline_1m
         _, found, suffix = name[len(symbol) :].partition(separator)

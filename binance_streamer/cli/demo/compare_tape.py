@@ -56,7 +56,7 @@ class RecordedRows:
                         self.live = _added(self.live, found)
 
     def take_repaired(self, sent: list[str]) -> bool:
-        """Whether REST brought this message: equal in every cell that REST has."""
+        """Return True, and use the row up, if REST brought this message: equal in every cell that REST has."""
         rows = self.repaired.get(sent[0], [])
         for row in rows:
             if all(mine in ("", theirs) for mine, theirs in zip(row, sent, strict=True)):
@@ -66,7 +66,10 @@ class RecordedRows:
 
 
 def verdicts(tape: Path, data_directory: Path) -> list[StreamComparison]:
-    """All streams of the tape: what was handed to at least one connection, and what REST brought of the rest."""
+    """Compare every stream of the tape with its files.
+
+    A message counts as sent where it was handed to at least one connection, or where REST brought it later.
+    """
     recorded: dict[str, RecordedRows] = {}
     sums: dict[str, RowSet] = {}
     repaired: dict[str, int] = defaultdict(int)
@@ -99,14 +102,14 @@ def verdicts(tape: Path, data_directory: Path) -> list[StreamComparison]:
 
 
 def _files(data_directory: Path, stream: Stream) -> list[Path]:
-    """All days of one stream."""
+    """Return the daily files of one stream, the oldest first."""
     folder = encode_name(stream.symbol)
     stem = file_stem(stream.stream_type, stream.variant)
     return sorted((data_directory / folder).glob(f"{stem}_{folder}_{'[0-9]' * 8}.csv"))
 
 
 def cells(event: bytes, form: RowForm | None) -> list[str]:
-    """What a message's row must say."""
+    """Return the cells that the row of this message must have."""
     if form is None:
         return [event.decode()]
     members = _decode(event)

@@ -42,15 +42,15 @@ class SeededMarket(NamedTuple):
 
     @property
     def spare(self) -> str | None:
-        """A symbol that is traded and not recorded, for whoever wants to add one; a small market has none."""
+        """A symbol that is traded and not recorded, for `apply` to add; None in a small market."""
         return self._names[self.symbols] if self.symbols >= _LEAST_WITH_SPARE else None
 
     def contents(self) -> CapturedStreams:
-        """The symbols that are recorded, and their streams."""
+        """Return the symbols that are recorded, and their streams."""
         return CapturedStreams(dict.fromkeys(self._names[: self.symbols], DEFAULT_STREAMS), {})
 
     def arguments(self) -> list[str]:
-        """For the simulator; `rate` is that of the symbols that are recorded."""
+        """Return the simulator's options; `rate` counts the messages of recorded symbols alone."""
         names = self._names[: self.symbols + (self.spare is not None)]
         rate = self.rate * len(names) / self.symbols
         return ["--symbols", ",".join(names), "--rate", str(rate), "--seed", str(self.seed)]
@@ -68,11 +68,11 @@ class ReplayedMarket(NamedTuple):
     spare: str | None = None
 
     def contents(self) -> CapturedStreams:
-        """Its symbols and streams."""
+        """Return the symbols and streams of the recording."""
         return contents(self.capture)
 
     def arguments(self) -> list[str]:
-        """For the simulator."""
+        """Return the simulator's options for the replay."""
         return ["--capture", str(self.capture.absolute()), "--speed", self.speed]
 
 
@@ -116,7 +116,7 @@ class Simulator:
             self._process.wait()
 
     def port(self) -> int:
-        """Wait until it listens, and return where."""
+        """Wait until it listens, and return its port."""
         deadline_s = time.monotonic() + _LISTEN_S
         text = ""
         while time.monotonic() < deadline_s and not self._has_ended():
@@ -136,7 +136,7 @@ class Simulator:
         return self._process is not None and self._process.poll() is not None
 
     def command(self, line: str) -> str:
-        """What the simulator answers to a one-line command; `CommandError` where it refuses, or is gone."""
+        """Send a one-line command, and return the answer; raise `CommandError` where it refuses, or is gone."""
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(10)
@@ -152,7 +152,7 @@ class Simulator:
         return answer
 
     def _why_it_ended(self) -> str:
-        """The last line of its traceback, a full disk perhaps; "" where it left none."""
+        """Return the last line of its traceback, a full disk perhaps; empty where it left none."""
         text = self._printed()
         return text.strip().splitlines()[-1] if "Traceback" in text else ""
 
@@ -160,6 +160,6 @@ class Simulator:
         return self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
 
     def stats(self) -> dict[str, Any]:
-        """What it counts."""
+        """Return its counters, by their names."""
         values: dict[str, Any] = json.loads(self.command("stats"))
         return values

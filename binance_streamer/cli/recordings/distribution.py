@@ -35,7 +35,7 @@ class Distribution:
         self._steps: Counter[int] = Counter()
 
     def add(self, latency_ms: float) -> None:
-        """One more."""
+        """Count one latency, in ms."""
         self.count += 1
         self._sum_ms += latency_ms
         self._min_ms = min(self._min_ms, latency_ms)
@@ -43,13 +43,13 @@ class Distribution:
         self._steps[round(latency_ms * _STEPS_PER_MS)] += 1
 
     def summary(self) -> Summary:
-        """Of at least one."""
+        """Return count, extremes, mean, percentiles and histogram; needs at least one latency."""
         ordered = sorted(self._steps.items())
         least_ms, most_ms = round(self._min_ms, 3), round(self._max_ms, 3)
         totals = list(accumulate(count for _, count in ordered))
 
         def percentile(share: float) -> float:
-            """The least latency that at least this share does not exceed."""
+            """Return the least latency that at least this share of all does not exceed."""
             needed = math.ceil(self.count * share)
             place = next(number for number, total in enumerate(totals) if total >= needed)
             return min(max(least_ms, ordered[place][0] / _STEPS_PER_MS), most_ms)
@@ -70,6 +70,6 @@ class Distribution:
 
 
 def bars(histogram: tuple[int, ...]) -> str:
-    """A column per bin, the highest one full; a bin with anything in it is never empty."""
+    """Draw a histogram in one line: a column per bin, the highest one full, none empty that has a count."""
     highest = max(histogram, default=0)
     return "".join(_BARS[max(0, math.ceil(count / highest * len(_BARS)) - 1)] if count else " " for count in histogram)

@@ -32,7 +32,7 @@ class RecordedFile(NamedTuple):
 
 
 class ClockDay(msgspec.Struct, frozen=True):
-    """What a day's measurements say: how far the exchange's clock was ahead, and the largest bound of the error."""
+    """The clock on one day: exchange clock minus ours in ms (median, least, most), and the largest error bound."""
 
     measurements: int
     offset_ms: float
@@ -43,7 +43,7 @@ class ClockDay(msgspec.Struct, frozen=True):
 
 
 def found(places: Sequence[Path]) -> list[RecordedFile]:
-    """The files at these places: files, or folders with all that is below them; others than daily files are none."""
+    """Return the files at these places, each a file or a folder that is searched for daily files, sorted by path."""
     paths: set[Path] = set()
     for place in places:
         if place.is_dir():
@@ -64,7 +64,7 @@ def _recorded(path: Path) -> RecordedFile:
 
 
 def latencies(recorded: RecordedFile, progressed: Callable[[int], None]) -> Iterator[float]:
-    """Receipt less event time, ms, of every row that came over a websocket; none where there is no event time."""
+    """Yield receive stamp minus event time, in ms, of every row that came over a websocket and has both."""
     with _opened(recorded.path, progressed) as file:
         rows = csv.reader(file)
         header = next(rows, [])
@@ -77,7 +77,7 @@ def latencies(recorded: RecordedFile, progressed: Callable[[int], None]) -> Iter
 
 
 def clock_days(recorded: Iterable[RecordedFile]) -> dict[str, ClockDay]:
-    """By day, from the files beside the symbols' folders."""
+    """Return the clock of each day, read from the files `clock_<day>.csv` beside the symbols' folders."""
     days: dict[str, ClockDay] = {}
     for root, day in sorted({(one.path.resolve().parent.parent, one.day) for one in recorded if one.day}):
         paths = (root / f"clock_{day}.csv", root / f"clock_{day}.csv.gz")

@@ -15,6 +15,8 @@ from binance_streamer.cli.status.live import RunTotals
 from binance_streamer.health.snapshot import Snapshot, StreamSnapshot
 
 _DAY_MS = 86_400_000
+_LINES_BESIDE_THE_STREAMS = 6
+"""The heading, the summary (two lines on 80 columns), a pinned line (two), and the cursor's."""
 
 
 class Screen(Protocol):
@@ -25,6 +27,9 @@ class Screen(Protocol):
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
+
+    def pin(self, line: str) -> None:
+        """Show a line below everything else from now on, in place of the one before."""
 
     def __enter__(self) -> Self: ...
 
@@ -49,6 +54,9 @@ class PlainLines:
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
 
+    def pin(self, line: str) -> None:
+        self.say(line)
+
     def __enter__(self) -> Self:
         return self
 
@@ -61,12 +69,17 @@ class LiveTable:
 
     def __init__(self) -> None:
         self._live = Live(console=Console(), auto_refresh=False, transient=True)
+        self._pinned = ""
 
     def show(self, snapshot: Snapshot, totals: RunTotals) -> None:
-        self._live.update(stream_table(snapshot, totals), refresh=True)
+        room = max(1, self._live.console.size.height - _LINES_BESIDE_THE_STREAMS)
+        self._live.update(Group(stream_table(snapshot, totals, room), Text(self._pinned)), refresh=True)
 
     def say(self, line: str) -> None:
         self._live.console.print(Text(line))
+
+    def pin(self, line: str) -> None:
+        self._pinned = line
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -90,18 +103,28 @@ def summary(snapshot: Snapshot, totals: RunTotals) -> str:
     )
 
 
-def stream_table(snapshot: Snapshot, totals: RunTotals) -> RenderableType:
-    """The streams, a row each, and a line for all of them together below."""
+def stream_table(snapshot: Snapshot, totals: RunTotals, room: int = sys.maxsize) -> RenderableType:
+    """Draw the streams, a row each, and a line for all of them together below.
+
+    `room` is the number of rows that fit: where there are more streams, those with something wrong come first, and the
+    last row says how many are left out.
+    """
+    streams = [(symbol.symbol, stream) for symbol in snapshot.symbols for stream in symbol.streams]
+    left_out = 0
+    if len(streams) > room:
+        left_out = len(streams) - room + 1
+        streams = sorted(streams, key=lambda one: not one[1].why)[: room - 1]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("symbol", "stream"):
         table.add_column(heading, no_wrap=True)
     for heading in ("rows", "rate/s", "last id", "gaps", "latency ms"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    for symbol in snapshot.symbols:
-        for stream in symbol.streams:
-            cells = (Text(printable(cell)) for cell in _cells(symbol.symbol, stream))
-            table.add_row(*cells, style="yellow" if stream.why else "")
+    for symbol, stream in streams:
+        cells = (Text(printable(cell)) for cell in _cells(symbol, stream))
+        table.add_row(*cells, style="yellow" if stream.why else "")
+    if left_out:
+        table.add_row("…", f"{left_out} more streams", style="dim")
     return Group(table, Text(printable(summary(snapshot, totals))))
 
 

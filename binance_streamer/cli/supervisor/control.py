@@ -44,7 +44,7 @@ class Process(NamedTuple):
 
     @property
     def trouble(self) -> str:
-        """One line about a program that does not run; empty of one that runs or is starting."""
+        """A line about a program that does not run; empty where it runs or is starting."""
         if self.state in ("RUNNING", "STARTING"):
             return ""
         if self.state == "EXITED":
@@ -76,7 +76,7 @@ class Supervisor:
         self._proxy = xmlrpc.client.ServerProxy("http://supervisord", transport=_Transport(control))
 
     def answers(self) -> bool:
-        """Whether one runs there, be it about to end."""
+        """Return True if a supervisord runs there, also one that is about to end."""
         try:
             self._call("getState")
         except CommandError as error:
@@ -89,11 +89,11 @@ class Supervisor:
             self.pid()
 
     def pid(self) -> int:
-        """Its process."""
+        """Return the pid of supervisord."""
         return int(self._call("getPID"))
 
     def hidden_pid(self) -> int | None:
-        """The process that the pid file names, if that is a supervisord with a file of ours: its socket may be gone."""
+        """Return the pid in the pid file, if that process is a supervisord with our file; its socket may be gone."""
         try:
             pid = int((self._control.parent / PID_NAME).read_text(encoding="ascii"))
             words = _words(pid)
@@ -107,12 +107,12 @@ class Supervisor:
         return pid if is_ours else None
 
     def processes(self) -> list[Process]:
-        """All programs, by name."""
+        """Return all programs, sorted by name."""
         found = [_process(info) for info in self._call("getAllProcessInfo")]
         return sorted(found)
 
     def process(self, name: str) -> Process:
-        """One program."""
+        """Return one program as supervisord sees it now."""
         return _process(self._call("getProcessInfo", name))
 
     def start(self, name: str, *, wait: bool = True) -> bool:
@@ -124,7 +124,7 @@ class Supervisor:
         return bool(self._call("stopProcess", name, wait, unless=_NOT_RUNNING))
 
     def reread(self) -> Changes:
-        """Have supervisord read its files; no program is touched by that."""
+        """Have supervisord read its file again, and return what it found; no program is touched by that."""
         ((added, changed, removed),) = self._call("reloadConfig")
         return Changes(sorted(added), sorted(changed), sorted(removed))
 
@@ -179,7 +179,7 @@ class Supervisor:
             time.sleep(0.1)
 
     def shutdown(self) -> None:
-        """Have supervisord end; returns at once.
+        """Have supervisord end, and return at once.
 
         It stops one group in each turn of its loop, which takes a second, stopped or not, and every program is a group
         (4.3): with programs that run, this is for those whose order does not matter. None running, it ends at once.
@@ -241,7 +241,7 @@ class _Transport(xmlrpc.client.Transport):
         return connection
 
     def single_request(self, *arguments: Any, **options: Any) -> Any:
-        """A call has a connection of its own."""
+        """Make a call over a connection of its own, since each call may come minutes after the one before."""
         try:
             return super().single_request(*arguments, **options)
         finally:
@@ -249,7 +249,7 @@ class _Transport(xmlrpc.client.Transport):
 
 
 def configured_socket(main: Path) -> Path | None:
-    """Where the supervisord of this file is spoken to; None without a file that says so."""
+    """Return the control socket that a `supervisord.conf` names; None where there is no such file, or it names none."""
     parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
     try:
         parser.read_string(main.read_text(encoding="utf-8"))
@@ -263,7 +263,7 @@ def configured_socket(main: Path) -> Path | None:
 
 
 def _words(pid: int) -> list[str]:
-    """The command line of a process."""
+    """Return the command line of a process, word by word."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
 
 

@@ -28,17 +28,17 @@ _SERVICES = Path(__file__).resolve().parents[3] / "services"
 
 
 def built_services() -> set[str]:
-    """The names of the services that are there to start: `bus`, `writer`, …"""
+    """Return the names of the services that are installed: `bus`, `writer`, …"""
     return {path.parent.name for path in _SERVICES.glob("*/app.py")}
 
 
 def wanted_programs(config: Config, config_path: Path) -> list[Program]:
-    """All programs of a configuration, in the order of their start."""
+    """Return all programs of a configuration, in the order of their start."""
     return programs(config, config_path.resolve(), built_services())
 
 
 def wanted_text(config: Config, config_path: Path) -> str:
-    """The text that `supervisord.conf` must have for this configuration."""
+    """Return the text that `supervisord.conf` must have for this configuration."""
     return text_of(site_of(config, config_path), wanted_programs(config, config_path))
 
 
@@ -48,7 +48,7 @@ def is_current(config: Config, config_path: Path) -> bool:
 
 
 def outdated_programs(main: Path, text: str) -> set[str]:
-    """Programs of which the file on the disk says something else than this text, or which only one of the two has."""
+    """Return the programs whose section in the file differs from this text, or that only one of the two has."""
     before, after = program_sections(_text(main) or ""), program_sections(text)
     return {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
 
@@ -85,7 +85,10 @@ def refuse_another_run_directory(site: Site) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The environment for supervisord, in whose PATH the Python that runs us comes first: a checkout looks there."""
+    """Return the environment for supervisord: ours, with the Python that runs us first in PATH.
+
+    The file of a checkout names no path of this machine, and has its programs looked for there.
+    """
     return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
 
 
@@ -97,7 +100,7 @@ def forget_settings(state: Path, wanted: Collection[Program]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Give a file this text, unless it has it; whoever reads it meanwhile sees the old one or the new one."""
+    """Give a file this text, unless it has it. A reader sees the old text or the new one, never half of one."""
     if _text(path) == text:
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}")

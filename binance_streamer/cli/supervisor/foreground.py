@@ -10,8 +10,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from binance_streamer.cli import page
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.status.live import LiveStatus, RunTotals
 from binance_streamer.cli.status.problems import lasting_failures
 from binance_streamer.cli.status.screen import Screen
@@ -55,7 +57,7 @@ class Foreground:
     """A supervisord that lives as long as the `with` block, and no longer than this process."""
 
     def __init__(self, config: Config, config_path: Path) -> None:
-        self._config = config
+        self.config = config
         self._config_path = config_path
         self._state = state_directory(config)
         self.supervisor = Supervisor(control_socket(self._state))
@@ -68,7 +70,7 @@ class Foreground:
                 f"a supervisord (pid {self.supervisor.pid()}) runs for this configuration already: "
                 "see `binance-streamer status`, end it with `binance-streamer stop`"
             )
-        site = files.prepare_start(self._config, self._config_path)
+        site = files.prepare_start(self.config, self._config_path)
         output = site.state / "supervisord.out"
         command = module_command("supervisor.supervisord", "-n", "-s", "-c", str(site.main))
         with output.open("wb") as file:
@@ -137,6 +139,7 @@ def watch(  # the one loop of `up` and `demo`
     """Take in status messages, and show them every second, until it is over."""
     next_s = time.monotonic() + 1
     known: list[str] = []
+    monitor = ""
     while not is_over():
         message = tap.receive(0.1)
         if message is not None and message.stream_type == "status" and not message.topic.variant:
@@ -149,8 +152,11 @@ def watch(  # the one loop of `up` and `demo`
         troubles = foreground.troubles() + lasting_failures(snapshot)
         for trouble in troubles:
             if trouble not in known:
-                screen.say(printable(trouble))
+                screen.say(HINTS.in_text(printable(trouble)))
         known = troubles
+        before, monitor = monitor, next((one.state for one in snapshot.processes if one.name == "monitor"), "")
+        if monitor != before and (line := page.line_of(foreground.config, monitor)):
+            screen.pin(printable(line))
         screen.show(snapshot, live.totals)
     screen.show(live.snapshot(), live.totals)
 

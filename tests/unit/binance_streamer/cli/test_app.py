@@ -58,13 +58,27 @@ def test_without_a_supervisord_there_is_nothing_to_control(command: str, config:
     refused = run(command, "-c", config)
     assert refused.returncode == 69
     assert "no supervisord answers" in refused.stderr
-    assert "`binance-streamer start` starts it" in refused.stderr
+    assert f"`./run binance-streamer start -c {config}` starts it" in refused.stderr
     assert "-c FILE" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
-def test_a_wrong_option_ends_with_2() -> None:
-    assert run("demo", "--symbols", "none").returncode == 2
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("demo", "--symbols", "none"), "Invalid value for '--symbols'"),
+        (("demo", "--speed", "2"), "means nothing without --capture"),
+        (("demo", "--capture", __file__, "--rate", "9"), "means nothing with --capture"),
+        (("demo", "--capture", __file__, "--speed", "fast"), "expected a number above 0, or max, got 'fast'"),
+        (("doctor", "--offline", "--seconds", "3"), "means nothing with --offline"),
+        (("latency", "--duration", "3"), "means nothing without --live"),
+        (("latency", "--live", "data"), "no files"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_a_usage_error(arguments: tuple[str, ...], said: str) -> None:
+    refused = run(*arguments)
+    assert refused.returncode == 2
+    assert said in " ".join(refused.stderr.split())
 
 
 def test_a_run_directory_with_too_long_a_path_is_said(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.cli import unwritten as audit
+from binance_streamer.cli import journals as audit
 from binance_streamer.deploy.interpreter import module_command
 from tests.support.configs import write_config
 

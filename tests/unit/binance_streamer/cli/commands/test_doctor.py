@@ -2,6 +2,7 @@
 
 import os
 import resource
+import socket
 import sys
 from collections import namedtuple
 from pathlib import Path
@@ -69,6 +70,21 @@ def test_a_priority_that_the_limit_permits_is_ok(
     monkeypatch.setattr("resource.getrlimit", lambda _: (soft, soft))
     performance = msgspec.structs.replace(config.performance, process_priority=-5)
     assert doctor.priority(msgspec.structs.replace(config, performance=performance)).state == state
+
+
+def test_the_port_of_the_page_may_be_taken_by_another_program(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "state_of_monitor", lambda _: "")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        address = f"127.0.0.1:{stranger.getsockname()[1]}"
+        monitor = msgspec.structs.replace(config.monitor, enabled=True, address=address)
+        enabled = msgspec.structs.replace(config, monitor=monitor)
+        taken = doctor.page(enabled)
+        assert (taken.state, taken.found) == ("fail", f"{address}: Address already in use")
+        assert "monitor.address" in taken.advice
+        monkeypatch.setattr(doctor, "state_of_monitor", lambda _: "serving")
+        assert doctor.page(enabled) == Check("page", "ok", f"http://{address}/ is served", "")
+    assert doctor.page(enabled).found == f"http://{address}/ is free"
+    assert doctor.page(config).found == "switched off (monitor.enabled)"
 
 
 def test_a_probe_that_does_not_end_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

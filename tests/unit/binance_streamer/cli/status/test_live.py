@@ -123,3 +123,18 @@ def test_sizes_are_short() -> None:
         "1.2 MB",
         "5.0 GB",
     ]
+
+
+def drawn(live: LiveStatus, room: int) -> list[str]:
+    console = Console(width=200, color_system=None)
+    with console.capture() as capture:
+        console.print(stream_table(live.snapshot(), live.totals, room))
+    return capture.get().splitlines()
+
+
+def test_more_streams_than_lines_leave_the_summary_visible(live: LiveStatus) -> None:
+    taken(live, WRITER, INGEST)
+    assert [line.split()[:2] for line in drawn(live, 2)[1:3]] == [["BTCUSDT", "aggTrade"], ["BTCUSDT", "depth@0ms"]]
+    _, stream, summed = drawn(live, 1)
+    assert stream.split() == ["…", "2", "more", "streams"]
+    assert summed.startswith("150 messages")

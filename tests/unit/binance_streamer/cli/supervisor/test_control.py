@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.cli.errors import CommandError
-from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Supervisor
+from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
 from binance_streamer.deploy.supervisord import PID_NAME, SOCKET_NAME, Site, text_of
 from tests.support.waiting import eventually
 
@@ -62,3 +62,23 @@ def test_one_that_lives_without_its_socket_is_refused_a_second(state: Path, live
         supervisor.refuse_a_second()
     with pytest.raises(CommandError, match="binance-streamer stop"):
         supervisor.processes()
+
+
+@pytest.mark.parametrize(
+    ("state", "description", "exit_code", "line"),
+    [
+        ("RUNNING", "pid 7, uptime 0:00:09", 0, ""),
+        ("STARTING", "", 0, ""),
+        ("EXITED", "Nov 30 03:49 AM", 3, "bus ended with exit code 3; supervisord starts it again"),
+        ("EXITED", "Nov 30 03:49 AM", -1, "bus ended by a signal; supervisord starts it again"),
+        ("BACKOFF", "Exited too quickly (process log may have details)", 1,
+         "bus ends as soon as it has started; see `binance-streamer logs bus`"),
+        ("STOPPING", "", 0, "bus is stopping"),
+        ("STOPPED", "Nov 30 03:49 AM", 0, "bus is stopped"),
+        ("FATAL", "can't find command 'python'", 0, "bus is fatal: can't find command 'python'"),
+    ],
+)  # fmt: skip
+def test_a_program_that_does_not_run_is_told_in_a_sentence(
+    state: str, description: str, exit_code: int, line: str
+) -> None:
+    assert Process("bus", state, 7, description, 1.0, exit_code).trouble == line

@@ -1,0 +1,60 @@
+"""Commands in our texts, made such that they can be pasted where the reader stands.
+
+Texts name a command as `binance-streamer status`, in backticks. In a checkout it is called as `./run binance-streamer`;
+and who has named a configuration, has to name it again: `./run binance-streamer status -c demo-1/streamer.yaml`.
+"""
+
+import os
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import typer
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_WITHOUT_A_CONFIGURATION = ("chaos", "demo", "init", "keys")
+_named_in = re.compile(r"`binance-streamer (?P<words>[^`]+)`").sub
+
+
+class Hints:
+    """The way in which commands are called here; `config_path` is the configuration that was named, None without."""
+
+    def __init__(self, checkout: Path = _CHECKOUT) -> None:
+        self.config_path: Path | None = None
+        self._checkout = checkout
+
+    def command(self, words: str) -> str:
+        """Return the command line for `status`, `logs writer`, …"""
+        is_in_checkout = (self._checkout / "run").is_file() and Path.cwd() == self._checkout
+        program = "./run binance-streamer" if is_in_checkout else "binance-streamer"
+        return f"{program} {words}{self._option(words)}"
+
+    def in_text(self, text: str) -> str:
+        """Return the text with every command in backticks as it can be pasted."""
+        return _named_in(lambda found: f"`{self.command(found['words'])}`", text)
+
+    def _option(self, words: str) -> str:
+        if self.config_path is None or words.split(maxsplit=1)[0] in _WITHOUT_A_CONFIGURATION or " -c " in f"{words} ":
+            return ""
+        return f" -c {shlex.quote(_short(self.config_path))}"
+
+
+HINTS = Hints()
+"""Of this call of the command line: `-c` sets its configuration."""
+
+
+def say(text: str) -> None:
+    """Print a line on stdout, with commands that can be pasted."""
+    typer.echo(HINTS.in_text(text))
+
+
+def warn(text: str) -> None:
+    """Print a line on stderr, with commands that can be pasted."""
+    sys.stdout.flush()
+    typer.echo(HINTS.in_text(text), err=True)
+
+
+def _short(path: Path) -> str:
+    """Return the path relative to the current folder if it lies below it, else as it is."""
+    return os.path.relpath(path) if path.is_absolute() and path.is_relative_to(Path.cwd()) else str(path)
