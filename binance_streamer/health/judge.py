@@ -86,7 +86,7 @@ def judge(config: Config, told: Mapping[str, ReceivedStatus], now_s: float) -> H
     expected = processes(config)
     if told and not any(name in present for name in expected):
         since_ms = max(one.status.recv_ns for one in told.values()) // 1_000_000
-        why = f"no process has been heard for {SILENT_S:.0f} s: the bus is away, or all of them are"
+        why = f"no process has been heard for {SILENT_S:.0f} s: the bus is away (recording does not need it), or all are"
         return Health((Problem("process", "failure", "bus", why, since_ms),))
     problems = [_silent(name, told.get(name)) for name in expected if name not in present and name != "monitor"]
     if config.monitor.enabled:
@@ -213,7 +213,7 @@ def _writer_problems(alerts: AlertsConfig, writer: Status | None) -> Iterator[Pr
         return
     if writer.state != RECORDING:
         condition: Condition = "disk" if writer.state == "disk full" else "recording"
-        yield Problem(condition, "failure", "writer", f"{writer.state}: journals keep what comes")
+        yield Problem(condition, "failure", "writer", f"{writer.state}: journals keep what arrives")
     disk = disk_of(writer)
     if disk is None:
         return
@@ -240,7 +240,7 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
         yield Problem("rest", "warning", place, f"entries that are not understood: {count}; kept as they came")
     offset_ms = rest.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) - (rest.clock_error_ms or 0) > alerts.clock * 1000:
-        yield Problem("clock", "warning", "clock", f"the exchange's is {offset_ms:+.0f} ms ahead of ours")
+        yield Problem("clock", "warning", "clock", f"exchange clock minus ours: {offset_ms:+.0f} ms; set the clock of this machine (NTP)")
 
 
 def _book_problems(config: Config, present: Mapping[str, Status]) -> Iterator[Problem]:

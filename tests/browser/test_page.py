@@ -36,6 +36,7 @@ def test_a_page_says_in_words_that_everything_is_recorded(browser: Browser, fake
     assert browser.text("#disk-note") == "412 GB of 512 GB free, 6.1 GB a day"
     assert browser.text("#weight-note") == "of 2,400 a minute"
     assert browser.text("#offset") == "+1.4 ms"
+    assert browser.text("#offset-note") == "± 0.8 ms; the exchange's clock is ahead"
     assert browser.text("#processes-up") == "8 of 8 up"
     assert browser.count("#problems") == 0
     row = browser.text("tbody .symbol").split()
@@ -247,3 +248,27 @@ def test_no_request_leaves_the_host(browser: Browser, fake: FakeMonitor) -> None
     shows(browser, "#verdict", "Not everything is recorded")
     assert {url[: len(fake.url)] for url in browser.requests} == {fake.url}
     assert {url.removeprefix(fake.url) for url in browser.requests} >= {"", "js/app.js", "style.css", "events"}
+
+
+def test_a_disk_that_nobody_tells_of_is_not_green(browser: Browser, fake: FakeMonitor) -> None:
+    snapshot = without_writer(a_snapshot(second=400))
+    snapshot["disk"] = None
+    opened(browser, fake, snapshot)
+    assert browser.text("#disk") == DASH
+    assert browser.text("#disk-note") == "not known while the writer is not heard"
+    assert browser.evaluate("document.querySelector('.picture.wide .box-files').dataset.tone") == "wait"
+    assert browser.text("#summary").endswith("Journals keep what arrives until the writer takes it.")
+
+
+def test_a_worker_that_is_down_as_well_keeps_nothing(browser: Browser, fake: FakeMonitor) -> None:
+    snapshot = without_writer(a_snapshot(second=400))
+    snapshot["processes"][1].update(up=False, state="down")
+    opened(browser, fake, snapshot)
+    assert "Journals" not in browser.text("#summary")
+
+
+def test_a_phone_shows_every_process(browser: Browser, fake: FakeMonitor) -> None:
+    browser.resize(390, 800, mobile=True)
+    opened(browser, fake, a_snapshot([f"C{number}USDT" for number in range(20)], 400))
+    inner = "document.querySelector('#processes').closest('.scroll')"
+    assert browser.evaluate(f"{inner}.scrollHeight - {inner}.clientHeight") == 0

@@ -100,7 +100,7 @@ def _streams(page: PageSnapshot) -> Iterator[Metric]:
     )
     family = HistogramMetricFamily(
         PREFIX + "latency_seconds",
-        "Receipt less event time of a sample of the messages: two clocks, may be negative",
+        "Receive time minus event time of a sample of the messages: two clocks, may be negative",
         labels=labels,
     )
     for key, one in streams:

@@ -160,8 +160,8 @@ def _rest(status: Status | None) -> Iterator[Metric]:
     yield counter("rest_snapshots", "Depth snapshots recorded", (), [((), status.snapshots)])
     offset_s = None if status.clock_offset_ms is None else status.clock_offset_ms / 1000
     error_s = None if status.clock_error_ms is None else status.clock_error_ms / 1000
-    yield gauge("clock_offset_seconds", "How far the exchange's clock is ahead of ours", (), [((), offset_s)])
-    yield gauge("clock_error_seconds", "How well that is known", (), [((), error_s)])
+    yield gauge("clock_offset_seconds", "Exchange clock minus ours", (), [((), offset_s)])
+    yield gauge("clock_error_seconds", "Error bound of the clock offset", (), [((), error_s)])
     yield counter("clock_steps", "Times the local clock was set", (), [((), status.clock_steps)])
 
 

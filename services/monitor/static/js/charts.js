@@ -7,7 +7,7 @@ const HEIGHT = 190;
 const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-function axes(size) {
+function axes(size, unit) {
   const common = {
     stroke: colour("--muted"),
     grid: { stroke: colour("--line"), width: 1 },
@@ -16,7 +16,7 @@ function axes(size) {
   };
   const times = (_, values, _axis, _space, step_s) =>
     values.map((value) => clock(value * 1000).slice(0, step_s < 60 ? 8 : 5));
-  const numbers = (_, values) => values.map((value) => compact.format(value));
+  const numbers = (_, values) => values.map((value) => `${compact.format(value)}${unit}`);
   return [
     { ...common, grid: { show: false }, space: 74, values: times, size: 24 },
     { ...common, values: numbers, size, space: 36 },
@@ -24,10 +24,11 @@ function axes(size) {
 }
 
 class Chart {
-  constructor(place, lines, { fromZero }) {
+  constructor(place, lines, { fromZero, unit }) {
     this.place = place;
     this.lines = lines;
     this.fromZero = fromZero;
+    this.unit = unit;
     this.data = [[], ...lines.map(() => [])];
     new ResizeObserver(() => this.fit()).observe(place);
     this.draw();
@@ -48,7 +49,7 @@ class Chart {
         cursor: { show: false },
         tzDate: (seconds) => window.uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { x: { time: true }, y: { range } },
-        axes: axes(46),
+        axes: axes(62, this.unit),
         series: [
           {},
           ...this.lines.map((of) => ({
@@ -80,12 +81,12 @@ class Chart {
 
 export class Charts {
   constructor() {
-    this.rate = new Chart(byId("rate-chart"), [{ stroke: "--accent", fill: "--accent-soft" }], { fromZero: true });
+    this.rate = new Chart(byId("rate-chart"), [{ stroke: "--accent", fill: "--accent-soft" }], { fromZero: true, unit: " /s" });
     const delay = [
       { stroke: "--accent", width: 2 },
       { stroke: "--second", dash: [5, 4] },
     ];
-    this.delay = new Chart(byId("delay-chart"), delay, { fromZero: false });
+    this.delay = new Chart(byId("delay-chart"), delay, { fromZero: false, unit: " ms" });
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
       this.rate.draw();
       this.delay.draw();

@@ -144,13 +144,16 @@ function ofJournals(processes) {
   const behind = Math.max(0, ...producers.map((process) => process.backlog_s ?? 0));
   const tone = behind >= 3 * LATE_S ? "bad" : behind >= LATE_S ? "wait" : "good";
   const words = [
-    line(tone, behind >= LATE_S ? "growing" : "keep up"),
+    line(tone, behind >= LATE_S ? "falling behind" : "in time"),
     line(null, backlogOf({ backlog_bytes: waiting, backlog_s: behind })),
   ];
   return { tone, lines: [...words, line(null, "not durable yet")] };
 }
 
-function ofFiles({ free_bytes, days_left }, path) {
+function ofFiles(disk, path) {
+  if (!Number.isFinite(disk?.free_bytes))
+    return { tone: "wait", lines: [line("wait", "not known"), line(null, text(path))] };
+  const { free_bytes, days_left } = disk;
   const tone = Number.isFinite(days_left) && days_left < 3 ? "bad" : "good";
   const left = Number.isFinite(days_left) ? [line(null, `${days(days_left)} left`)] : [];
   return { tone, lines: [line(tone, `${bytes(free_bytes)} free`), ...left, line(null, text(path))] };
@@ -177,7 +180,7 @@ function contentsOf({ processes, symbols, disk, data_directory, weight }) {
     rest,
     journal: ofJournals(processes),
     writer: one("writer"),
-    files: ofFiles(disk ?? {}, data_directory),
+    files: ofFiles(disk, data_directory),
     bus,
     orderbook: one("orderbook"),
     monitor: one("monitor"),

@@ -15,7 +15,7 @@ export class Tiles {
     setText(byId("latency"), milliseconds(last(series.latency_p50_ms)));
     setText(byId("latency-note"), `99 %: ${milliseconds(last(series.latency_p99_ms))}`);
     this.gaps(gaps);
-    this.disk(disk ?? {});
+    this.disk(disk);
     this.clock(clock ?? {});
     this.weight(weight ?? {});
   }
@@ -28,7 +28,15 @@ export class Tiles {
     setAttribute(byId("gaps-tile"), "data-tone", listed > repaired ? "wait" : "");
   }
 
-  disk({ free_bytes, total_bytes, written_bytes_per_day, days_left }) {
+  disk(disk) {
+    if (!Number.isFinite(disk?.free_bytes)) {
+      setText(byId("disk"), NONE);
+      setText(byId("disk-note"), "not known while the writer is not heard");
+      setAttribute(byId("disk-tile"), "data-tone", "");
+      setMeter(byId("disk-meter"), 0);
+      return;
+    }
+    const { free_bytes, total_bytes, written_bytes_per_day, days_left } = disk;
     const short = Number.isFinite(days_left) && days_left < FULL_DAYS;
     setText(byId("disk"), Number.isFinite(days_left) ? `${days(days_left)} left` : `${bytes(free_bytes)} free`);
     const written = Number.isFinite(written_bytes_per_day) ? `, ${bytes(written_bytes_per_day)} a day` : "";
@@ -40,8 +48,9 @@ export class Tiles {
   clock({ offset_ms, error_ms }) {
     setText(byId("offset"), signed(offset_ms));
     const far = Number.isFinite(offset_ms) && Math.abs(offset_ms) > OFFSET_MS;
+    const side = offset_ms < 0 ? "behind" : "ahead";
     const bound = Number.isFinite(error_ms)
-      ? `± ${milliseconds(error_ms)}, the exchange's less ours`
+      ? `± ${milliseconds(error_ms)}; the exchange's clock is ${side}`
       : "not measured yet";
     setText(byId("offset-note"), far ? `far off: set the clock (${bound})` : bound);
     setAttribute(byId("clock-tile"), "data-tone", far ? "bad" : "");

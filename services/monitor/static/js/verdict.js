@@ -25,6 +25,14 @@ class Problem {
   }
 }
 
+/** The writer records nothing, and every worker still journals what it receives. */
+function keptInJournals({ processes }) {
+  const writer = processes.find((process) => process.kind === "writer");
+  const workers = processes.filter((process) => process.kind === "ingest");
+  const journals = workers.length > 0 && workers.every((process) => process.up && process.state === "recording");
+  return journals && !(writer?.up && writer.state === "recording");
+}
+
 export class Verdict {
   constructor() {
     this.problems = new Keyed(
@@ -49,7 +57,8 @@ export class Verdict {
     } else {
       const failures = problems.length - warnings;
       const wrong = failures ? plural(failures, "problem") : "The monitor did not say why";
-      this.say("bad", NOT_RECORDING, `${wrong}. ${live} of ${plural(streams.length, "stream")} live.`);
+      const kept = keptInJournals(snapshot) ? " Journals keep what arrives until the writer takes it." : "";
+      this.say("bad", NOT_RECORDING, `${wrong}. ${live} of ${plural(streams.length, "stream")} live.${kept}`);
     }
     this.problems.show(problems.slice(0, SHOWN), snapshot.time_ms);
     setHidden(byId("problems"), problems.length === 0);

@@ -77,7 +77,7 @@ def test_health_is_503_with_what_is_not(site: Site) -> None:
     answer = site.get("/healthz")
     assert answer.status_code == 503
     assert [(problem["what"], problem["why"]) for problem in answer.json()["problems"]] == [
-        ("writer", "disk full: journals keep what comes")
+        ("writer", "disk full: journals keep what arrives")
     ]
 
 
