@@ -1,7 +1,7 @@
-"""`python -m binance_streamer.health.healthcheck -c FILE NAME`: whether one process does its work; for containers.
+"""`python -m binance_streamer.health.healthcheck -c FILE NAME` checks that one process does its work; for containers.
 
-Hears the process's status on the bus, as everybody else does, and judges it by `health.judge`. Exit code 0
-where nothing fails (warnings are only printed), 1 where something does, or where the process says nothing.
+It waits for the process's status on the bus and judges it by `health.judge`. The exit code is 0 where nothing fails
+(warnings are only printed), and 1 where something does, or where no status comes.
 """
 
 import argparse
@@ -22,39 +22,39 @@ _PATIENCE_S = 10.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what is wrong; returns the exit code."""
+    """Print the problems of the process; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m binance_streamer.health.healthcheck", description=__doc__)
     parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
     parser.add_argument("name", metavar="NAME", help="bus, writer, rest, orderbook, monitor, ingest-BTCUSDT")
     given = parser.parse_args(arguments)
     try:
         config = configuration.load(given.config)
-        heard = _hear(config, given.name) if given.name in health.processes(config) else None
+        status = _newest_status(config, given.name) if given.name in health.processes(config) else None
     except configuration.ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return configuration.EXIT_CODE
     except WireError as error:
         problems = [health.Problem("process", "failure", given.name, str(error))]
     else:
-        problems = problems_of(config, given.name, heard)
+        problems = problems_of(config, given.name, status)
     for problem in problems:
         print(f"{problem.severity}: {problem.what}: {problem.why}")  # noqa: T201
     return int(any(problem.severity == "failure" for problem in problems))
 
 
-def problems_of(config: Config, name: str, heard: Status | None) -> list[health.Problem]:
-    """What is wrong with one process that said this; the others, which nobody asked, are not looked at."""
+def problems_of(config: Config, name: str, status: Status | None) -> list[health.Problem]:
+    """Judge one process by its newest status, None where none came; problems of other processes are left out."""
     if name not in health.processes(config):
         why = "not a process of this configuration (a share of the order books is none): it is not judged"
         return [health.Problem("process", "failure", name, why)]
-    if heard is None:
+    if status is None:
         why = f"no status within {_PATIENCE_S:.0f} s: it stands still, or does not reach the bus"
         return [health.Problem("process", "failure", name, why)]
-    found = health.judge(config, {name: health.ReceivedStatus(heard, 0.0)}, 0.0).problems
+    found = health.judge(config, {name: health.ReceivedStatus(status, 0.0)}, 0.0).problems
     return [problem for problem in found if problem.condition != "process" or problem.what == name]
 
 
-def _hear(config: Config, name: str) -> Status | None:
+def _newest_status(config: Config, name: str) -> Status | None:
     endpoints = config.endpoints
     topic = f"status.{name}."
     with Tap(endpoints.bus_subscribe, [topic], curve_directory=endpoints.curve_directory) as tap:

@@ -1,4 +1,4 @@
-"""Whether everything that is configured is being recorded, judged from what the processes say of themselves.
+"""Judges from the status messages of all processes whether everything that is configured is being recorded.
 
 A *failure* means that something configured is not being recorded, or that nobody can tell. A *warning* is trouble that
 costs no recorded message so far: a ban of REST, a clock that is off, a disk that will be full in days.
@@ -26,12 +26,12 @@ from binance_streamer.wire.status_parts import RECORDING, JournalStatus
 from binance_streamer.wire.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, WriterStatus, is_blocked
 
 SILENT_S = 10.0
-"""A process that has said nothing for so long does not run, stands still, or does not reach the bus."""
+"""Ten missed status messages: a process that is silent for so long does not run, stands still, or lost the bus."""
 _MIN_RATE_S = 3600.0
-"""Of writing, before it says how fast the disk fills: what a restarted writer catches up with is no rate."""
+"""A writer must have run for so long before its bytes are a rate: at first it catches up with the journals."""
 _DAY_S = 86_400.0
 _BOOK_PATIENCE_S = 60.0
-"""Of a service that has just started, beside twice the time that the snapshots of all symbols take."""
+"""For the order book service to start, beside twice the time that the snapshots of all symbols take."""
 
 Severity = Literal["failure", "warning"]
 
@@ -70,27 +70,33 @@ class Disk(msgspec.Struct, frozen=True):
 
 
 class Health(NamedTuple):
-    """The judgement; problems are ordered, failures first."""
+    """The judgement over a recorder: all problems, failures first."""
 
     problems: tuple[Problem, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether every configured stream is being recorded."""
+        """Return True if every configured stream is being recorded: there are warnings at most."""
         return not any(problem.severity == "failure" for problem in self.problems)
 
 
-def judge(config: Config, told: Mapping[str, ReceivedStatus], now_s: float) -> Health:
-    """The judgement over the newest status of each producer, by name; who is not configured is not looked at."""
-    present = {name: one.status for name, one in told.items() if is_present(one, now_s)}
+def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) -> Health:
+    """Judge the newest status of each process, by name. Processes that are not configured are left out.
+
+    `now_s` is of the monotonic clock that stamped `received`. Where nobody is heard at all, that alone is the problem.
+    """
+    present = {name: one.status for name, one in received.items() if is_present(one, now_s)}
     expected = processes(config)
-    if told and not any(name in present for name in expected):
-        since_ms = max(one.status.recv_ns for one in told.values()) // 1_000_000
-        why = f"no process has been heard for {SILENT_S:.0f} s: the bus is away (recording does not need it), or all are"
+    if received and not any(name in present for name in expected):
+        since_ms = max(one.status.recv_ns for one in received.values()) // 1_000_000
+        why = (
+            f"no process has been heard for {SILENT_S:.0f} s: the bus is down (recording goes on without it), "
+            "or all processes are"
+        )
         return Health((Problem("process", "failure", "bus", why, since_ms),))
-    problems = [_silent(name, told.get(name)) for name in expected if name not in present and name != "monitor"]
+    problems = [_silent(name, received.get(name)) for name in expected if name not in present and name != "monitor"]
     if config.monitor.enabled:
-        problems += _monitor_problems(present.get("monitor"), told.get("monitor"))
+        problems += _monitor_problems(present.get("monitor"), received.get("monitor"))
     problems += [_blocked(name, present[name]) for name in expected if name in present and is_blocked(present[name])]
     for name in expected:
         status = present.get(name)
@@ -105,19 +111,19 @@ def judge(config: Config, told: Mapping[str, ReceivedStatus], now_s: float) -> H
     return Health(tuple(sorted(problems, key=lambda problem: problem.severity)))
 
 
-def is_present(told: ReceivedStatus, now_s: float) -> bool:
-    """Whether a process has said something lately."""
-    return now_s - told.at_s <= SILENT_S
+def is_present(received: ReceivedStatus, now_s: float) -> bool:
+    """Return True if the status is not older than `SILENT_S`; both times are of one monotonic clock."""
+    return now_s - received.at_s <= SILENT_S
 
 
 def processes(config: Config) -> tuple[str, ...]:
-    """The names under which the configured processes report themselves."""
+    """List the names of the configured processes, as their status messages have them."""
     optional = [name for name in ("orderbook", "monitor") if getattr(config, name).enabled]
     return ("bus", "writer", "rest", *optional, *(f"ingest-{symbol.symbol}" for symbol in config.symbols))
 
 
 def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iterator[Problem]:
-    """The streams of one symbol that are not being recorded."""
+    """Yield a problem for each stream of one symbol that is not being recorded, or of which something is odd."""
     ingest, rest = present.get(f"ingest-{symbol.symbol}"), present.get("rest")
     if isinstance(rest, RestStatus) and rest.symbols.get(symbol.symbol) == UNLISTED:
         yield Problem("recording", "failure", symbol.symbol, _unlisted(rest.unlisted.get(symbol.symbol, ())))
@@ -166,7 +172,7 @@ def _unlisted(nearest: Sequence[str]) -> str:
 
 
 def disk_of(writer: WriterStatus | None) -> Disk | None:
-    """The disk of the recorded files, as the writer sees it."""
+    """Return the room on the disk of the recorded files, as the writer tells it; None where it does not."""
     if writer is None or writer.disk_free_bytes is None or writer.disk_total_bytes is None:
         return None
     per_day = writer.bytes / writer.up_s * _DAY_S if writer.up_s >= _MIN_RATE_S else None
@@ -174,11 +180,11 @@ def disk_of(writer: WriterStatus | None) -> Disk | None:
     return Disk(writer.disk_free_bytes, writer.disk_total_bytes, per_day, days_left)
 
 
-def _silent(name: str, told: ReceivedStatus | None) -> Problem:
-    if told is None:
+def _silent(name: str, received: ReceivedStatus | None) -> Problem:
+    if received is None:
         return Problem("process", "failure", name, "no status: it does not run, or does not reach the bus")
     why = f"no status for {SILENT_S:.0f} s or more: it does not run, stands still, or does not reach the bus"
-    return Problem("process", "failure", name, why, told.status.recv_ns // 1_000_000)
+    return Problem("process", "failure", name, why, received.status.recv_ns // 1_000_000)
 
 
 def _blocked(name: str, status: Status) -> Problem:
@@ -186,10 +192,10 @@ def _blocked(name: str, status: Status) -> Problem:
     return Problem("recording", "failure", name, status.state)
 
 
-def _monitor_problems(monitor: Status | None, told: ReceivedStatus | None) -> Iterator[Problem]:
-    """Nothing is recorded by the monitor."""
+def _monitor_problems(monitor: Status | None, received: ReceivedStatus | None) -> Iterator[Problem]:
+    """Problems of the monitor are warnings: it records nothing."""
     if monitor is None:
-        yield msgspec.structs.replace(_silent("monitor", told), severity="warning")
+        yield msgspec.structs.replace(_silent("monitor", received), severity="warning")
     elif monitor.state.startswith("cannot"):
         yield Problem("process", "warning", "monitor", monitor.state)
 
@@ -224,12 +230,14 @@ def _writer_problems(alerts: AlertsConfig, writer: Status | None) -> Iterator[Pr
 
 
 def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Problem]:
-    """Trouble of REST costs snapshots, not what the streams deliver."""
+    """Problems of REST are warnings: they cost snapshots, not what the streams deliver."""
     if not isinstance(rest, RestStatus) or is_blocked(rest):
         return
     wait = f" for {rest.stand_down_s:.0f} s" if rest.stand_down_s else ""
     if rest.state == "starting" and wait:
-        yield Problem("rest", "warning", "rest", f"standing down{wait}, no snapshots: since before its start")
+        yield Problem(
+            "rest", "warning", "rest", f"waiting{wait} as the exchange has asked, no snapshots: since before its start"
+        )
     elif rest.state not in ("answered", "starting"):
         nothing = "" if rest.state == "trouble" else ", no snapshots"
         yield Problem("rest", "warning", "rest", f"{rest.state}{wait}{nothing}: {rest.fault}")
@@ -240,11 +248,12 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
         yield Problem("rest", "warning", place, f"entries that are not understood: {count}; kept as they came")
     offset_ms = rest.clock_offset_ms
     if offset_ms is not None and abs(offset_ms) - (rest.clock_error_ms or 0) > alerts.clock * 1000:
-        yield Problem("clock", "warning", "clock", f"exchange clock minus ours: {offset_ms:+.0f} ms; set the clock of this machine (NTP)")
+        why = f"exchange clock minus ours: {offset_ms:+.0f} ms; set the clock of this machine (NTP)"
+        yield Problem("clock", "warning", "clock", why)
 
 
 def _book_problems(config: Config, present: Mapping[str, Status]) -> Iterator[Problem]:
-    """Of symbols that do not trade nothing is expected: an update that would make their books valid does not come."""
+    """Books of symbols that do not trade are left out: the update that would make them valid does not come."""
     orderbook = present.get("orderbook")
     if not isinstance(orderbook, OrderbookStatus) or is_blocked(orderbook):
         return

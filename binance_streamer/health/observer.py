@@ -1,4 +1,4 @@
-"""The newest status of every configured process, and since when something is wrong."""
+"""Remembers the newest status of every configured process, and since when something is wrong."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,12 +14,12 @@ from binance_streamer.wire.frames import WireError
 from binance_streamer.wire.statuses import Status, read_status
 
 Key = tuple[str, str, str]
-"""Condition, severity, and what: by these a problem is told apart."""
+"""Condition, severity and what: two problems with the same key are one problem that lasts."""
 _SAID_BY = {"data disk": "writer", "clock": "rest"}
 
 
 class Observer:
-    """Fed with the data of status messages; strangers on the bus take no memory."""
+    """Fed with the data of status messages. Those of processes that are not configured are not kept."""
 
     def __init__(self, config: Config) -> None:
         self.received: dict[str, ReceivedStatus] = {}
@@ -36,7 +36,7 @@ class Observer:
             self._expected = frozenset(processes(config))
 
     def take(self, data: dict[str, Any], now_s: float) -> Status | None:
-        """A status message; None where it is a stranger's, or cannot be read."""
+        """Take in a status message; return it, or None where its process is not configured or it cannot be read."""
         if data["producer"] not in self._expected:
             return None
         try:
@@ -50,11 +50,11 @@ class Observer:
         return status
 
     def present(self, now_s: float) -> dict[str, Status]:
-        """The newest status of every process that is there."""
+        """Return the newest status of every process that has been heard lately, by name."""
         return {name: one.status for name, one in self.received.items() if is_present(one, now_s)}
 
     def health(self, now_s: float, now_ms: int) -> Health:
-        """The judgement; a problem that does not say since when is as old as the first time it was seen here."""
+        """Judge now. A problem that does not say since when is as old as the first time it was seen here."""
         found = judge(self._config, self.received, now_s)
         present = {_key(one) for one in found.problems}
         hidden = {key: since for key, since in self._since_ms.items() if key not in present and is_hidden(key, present)}
@@ -70,7 +70,7 @@ class Observer:
 
 
 def is_hidden(key: Key, present: Collection[Key]) -> bool:
-    """Whether nobody can tell of a problem: its process is not heard, or something worse is told of the same."""
+    """Return True if a problem may go on unseen: its process is not heard, or the same has a failure now."""
     condition, severity, what = key
     if severity == "warning" and (condition, "failure", what) in present:
         return True
@@ -79,7 +79,7 @@ def is_hidden(key: Key, present: Collection[Key]) -> bool:
 
 
 def _said_by(condition: str, what: str) -> str:
-    """The process whose status tells of a problem."""
+    """Return the name of the process whose status tells of the problem."""
     if condition == "book":
         return "orderbook"
     first, _, rest = what.partition(" ")

@@ -44,7 +44,7 @@ class StreamState(NamedTuple):
 
 
 def trading_status(symbol: str, present: Mapping[str, Status]) -> str:
-    """What the exchange says of the symbol; TRADING until it has said something else."""
+    """Return the exchange's status of the symbol, or `OFF SESSION`; TRADING until the exchange has said otherwise."""
     rest, ingest = present.get("rest"), present.get(f"ingest-{symbol}")
     found = rest.symbols.get(symbol, TRADING) if isinstance(rest, RestStatus) else TRADING
     if found == TRADING and isinstance(ingest, IngestStatus) and not ingest.is_trading:
@@ -55,7 +55,7 @@ def trading_status(symbol: str, present: Mapping[str, Status]) -> str:
 
 
 def recorded_stream(configured: Stream, ingest: IngestStatus) -> Stream:
-    """The stream that stands for the configured one: a worker falls back from a speed that the exchange never sent."""
+    """Return the stream that is recorded for the configured one: a worker falls back from a speed that never came."""
     if configured.name in ingest.streams or not configured.name.endswith(f"@{_UNDOCUMENTED}"):
         return configured
     fallback = stream_of(configured.symbol, FALLBACK)
