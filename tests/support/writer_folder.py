@@ -53,10 +53,12 @@ class FolderPeer(PeerJournal):
 class WriterFolder:
     """A data directory, the recorder that writes into it, and its producers."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, **performance: int) -> None:
         storage = {"output_directory": "data", "journal_directory": "journal"}
         self.place = place
-        self.config = configuration.load(write_config(place, {"BTCUSDT": ["aggTrade"]}, {}, storage=storage))
+        self.config = configuration.load(
+            write_config(place, {"BTCUSDT": ["aggTrade"]}, {}, storage=storage, performance=performance)
+        )
         self.data = Path(self.config.storage.output_directory)
         self.peers: list[FolderPeer] = []
         self.starts = 0
@@ -76,6 +78,12 @@ class WriterFolder:
         """End without a commit; what was flushed is in the files."""
         if self.recorder is not None:
             self.recorder.flush(time.time_ns())
+            self.recorder.close()
+        self.recorder = None
+
+    def crash(self) -> None:
+        """End without a flush: what still is in buffers is in no file."""
+        if self.recorder is not None:
             self.recorder.close()
         self.recorder = None
 

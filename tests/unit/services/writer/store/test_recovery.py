@@ -1,8 +1,11 @@
 """Depth snapshots of an older version, whose files had another name: nothing comes twice, and no damage is lost."""
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from tests.support.writer_folder import DAY, FolderPeer, WriterFolder, snapshot_fields
 
@@ -68,3 +71,61 @@ def test_a_shortened_file_of_the_old_name_is_listed(folder: WriterFolder) -> Non
     assert ids(folder) == [1, 4]
     (gap,) = folder.rows("gap")
     assert (gap["stream"], gap["reason"], gap["state"]) == ("depth_snapshot.BTCUSDT.", "file damaged", "unrepairable")
+
+
+DAY_MS = 86_400_000
+FIRST_DAY_MS = 1_790_467_200_000
+
+
+def trade_of_day(number: int, day: int) -> bytes:
+    time_ms = FIRST_DAY_MS + day * DAY_MS + number
+    return (
+        f'{{"e":"aggTrade","E":{time_ms},"a":{number},"s":"BTCUSDT","p":"1.5","q":"2","f":1,"l":2,"T":{time_ms},"m":true}}'
+    ).encode()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from([0, 0, 1]), min_size=1, max_size=20),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.none() | st.integers(0, 10**6),
+)
+@example([0, 1, 1], 0, 3, None)
+def test_without_a_ledger_every_row_comes_once(days: list[int], durable: int, pushed: int, damaged: int | None) -> None:
+    """Rows of two days wait in two buffers, of which one is written when it has two rows; then the writer is killed.
+
+    `damaged` is the place where a piece of a file is overwritten: the rows that it held come again.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        folder = WriterFolder(Path(place), batch_size=2)
+        folder.start()
+        peer = folder.peer()
+        for number, day in enumerate(days[:durable], 1):
+            peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(number, day))
+        peer.deliver()
+        for number, day in enumerate(days[durable:], durable + 1):
+            if number == pushed:
+                peer.push()
+            peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(number, day))
+        peer.push()
+        folder.crash()
+        if damaged is not None:
+            overwrite(folder.data / "BTCUSDT", damaged)
+        folder.lose_ledger()
+        folder.start()
+        peer.deliver()
+        rows = [row for row in folder.rows("aggtrade") if row["seq"].isdigit()]
+        assert sorted(int(row["seq"]) for row in rows) == list(range(1, len(days) + 1))
+        folder.kill()
+
+
+def overwrite(directory: Path, at: int) -> None:
+    """Make the row at this place of a file unreadable, without changing the file's length."""
+    files = [path for path in sorted(directory.glob("aggtrade_*.csv")) if path.read_bytes().count(b"\n") > 1]
+    if files:
+        path = files[at % len(files)]
+        lines = path.read_bytes().splitlines(keepends=True)
+        number = 1 + at % (len(lines) - 1)
+        lines[number] = b"x" * lines[number].count(b",") + b"," * lines[number].count(b",") + b"\n"
+        path.write_bytes(b"".join(lines))
