@@ -1,4 +1,14 @@
-"""The writer: takes batches from all producers, records them exactly once, and says what is durable."""
+"""The writer's process: sockets, timers, the thread that waits for the disk, and what happens when a disk is full.
+
+| state | meaning | leaves it when |
+|---|---|---|
+| `starting` | recovers what is on the disk | recovery ends: `recording` |
+| `recording` | takes batches, flushes and commits | a file or the disk fails: one of the others |
+| `disk full`, `cannot write: …`, `ledger: …` | takes nothing | a try, once a second, succeeds |
+| `file damaged: …` | a file is not as it was left | at once, by recovery from the last commit |
+
+Every way into `recording` begins at the last commit: what was taken since is in the journals, and is pushed again.
+"""
 
 import contextlib
 import math
@@ -17,29 +27,31 @@ from binance_streamer.wire.statuses import WriterStatus
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.files import free_and_total_bytes
-from services.runtime.lock import Blockage, FileLock, endpoint_lock_path, wait_for_lock
 from services.runtime.network.subscriptions import Subscriptions
 from services.runtime.process import Shell, arguments_of, keep_freed, run_service, settle
 from services.runtime.status import StatusPublisher
-from services.writer.owner import check_owner, claim
-from services.writer.recorder import NAME, Commit, Counts, OutgoingAck, Recorder
-from services.writer.store.errors import BlockedError, FileDamagedError, blocked_by
+from services.writer.locks import locked
+from services.writer.recorder import NAME, Commit, OutgoingAck, Recorder
+from services.writer.store.buffers import Counts
+from services.writer.store.errors import BlockedError, FileDamagedError
 from services.writer.store.files import check_root, make_durable, probe
 
-LOCK_NAME = ".writer.lock"
 _MAX_TAKEN = 64
-"""Messages between two looks at the timers: 16 MiB."""
-_MAX_GREETED = 1000
-"""Subscriptions likewise: a flood of them must not keep the writer from recording."""
+"""Batches that are taken between two looks at the timers: at 256 KiB each, 16 MiB, some 0.1 s of work."""
+_MAX_SUBSCRIPTIONS = 1000
+"""Subscriptions that are answered between two looks: a flood of them must not keep the writer from recording."""
 _RETRY_S = 1.0
+"""Between two tries to go on after a full disk."""
 _QUIET_MS = 200
+"""At the end: as long as no batch comes for so long, producers that have ended have sent all that they had."""
 _DRAIN_S = 5.0
+"""The longest that the end waits for such a silence; supervisord waits longer than this for the process."""
 _ROOM_BYTES = 8 * 2**20
 """Free space with which recording resumes: more than one buffer and the ledger's log."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Entry point; returns the exit code."""
+    """Run the writer until SIGTERM; returns the exit code of the process."""
     parser = arguments_of(
         "services.writer",
         "Records what ingest, rest and orderbook push, in daily files per symbol, each row exactly once.",
@@ -49,43 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _body(shell: Shell) -> None:
-    with contextlib.ExitStack() as locks:
-        endpoints = shell.config.endpoints
-        lock = _lock_of_data(shell)
-        if lock is None:
-            return
-        locks.callback(lock.release)
-        paths = [path for path in map(endpoint_lock_path, (endpoints.writer_intake, endpoints.writer_acks)) if path]
-        for path, what in zip(paths, ("intake", "acks"), strict=False):
-            lock = wait_for_lock(shell, path, what=f"the lock of {what}")
-            if lock is None:
-                return
-            locks.callback(lock.release)
-        with _open_sockets(shell) as (pull, xpub, pub):
-            Writer(shell, pull, xpub, pub).run()
-
-
-def _lock_of_data(shell: Shell) -> FileLock | None:
-    """Wait for the lock of the data directory, once that is ours; another recorder's is not kept from it meanwhile."""
-    data, journals = Path(shell.config.storage.output_directory), Path(shell.config.storage.journal_directory)
-    with Blockage(shell) as blockage:
-        while not shell.stop.requested:
-            lock = None
-            try:
-                check_owner(data, journals)
-                lock = wait_for_lock(shell, data / LOCK_NAME, what=f"the data directory {data}")
-                if lock is not None:
-                    claim(data, journals)
-                return lock
-            except (BlockedError, OSError) as error:
-                blocked = error if isinstance(error, BlockedError) else blocked_by(error)
-                if blocked is None:
-                    raise
-                if lock is not None:
-                    lock.release()
-                blockage.tell(str(blocked))
-                shell.stop.wait(_RETRY_S)
-    return None
+    with locked(shell) as is_locked:
+        if is_locked:
+            with _open_sockets(shell) as (pull, xpub, pub):
+                Writer(shell, pull, xpub, pub).run()
 
 
 @contextlib.contextmanager
@@ -100,7 +79,11 @@ def _open_sockets(shell: Shell) -> "Iterator[tuple[zmq.Socket[bytes], zmq.Socket
 
 
 class Writer:
-    """The shell around the recorder: sockets, timers, the thread that waits for the disk, and full disks."""
+    """Drives the recorder: gives it batches, flushes and commits on time, and replaces it after a failure.
+
+    One thread does all of that. A second one only waits in `fdatasync`: a disk may need seconds for it, in which
+    batches are still taken into memory. It writes to an eventfd when it is done, which ends the poll of the first one.
+    """
 
     def __init__(
         self, shell: Shell, pull: "zmq.Socket[bytes]", xpub: "zmq.Socket[bytes]", pub: "zmq.Socket[bytes]"
@@ -131,7 +114,7 @@ class Writer:
         self._next_retry_s = now_s
 
     def run(self) -> None:
-        """Record until asked to end."""
+        """Record until the process is asked to end, then commit what has arrived."""
         settle()
         keep_freed()
         try:
@@ -170,21 +153,21 @@ class Writer:
             if now_s >= self._next_retry_s:
                 self._resume()
             return
-        self._greet(self._recorder)
+        self._answer_subscriptions(self._recorder)
         self._finish_commit(self._recorder)
         self._take(self._recorder)
         if now_s >= self._next_flush_s:
             self._next_flush_s = now_s + self._config.storage.flush_interval
-            self._recorder.flush(wall_ns())
+            self._recorder.flush()
         if now_s >= self._next_commit_s and self._syncing is None:
             self._next_commit_s = now_s + self._config.storage.commit_interval
             self._begin_commit(self._recorder)
 
-    def _greet(self, recorder: Recorder) -> None:
-        """Answer subscriptions: each is a producer that has just connected."""
-        for producer in self._subscriptions.take(_MAX_GREETED):
+    def _answer_subscriptions(self, recorder: Recorder) -> None:
+        """Send an acknowledgement for each subscription: a producer that has just connected learns where to go on."""
+        for producer in self._subscriptions.take(_MAX_SUBSCRIPTIONS):
             with contextlib.suppress(UnicodeDecodeError):
-                self._say(recorder.word(producer.decode(), "hello"))
+                self._send_ack(recorder.ack(producer.decode(), "hello"))
 
     def _take(self, recorder: Recorder) -> int:
         now_ns = wall_ns()
@@ -193,9 +176,9 @@ class Writer:
                 parts = self._pull.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return taken
-            word = recorder.take(parts, now_ns)
-            if word is not None:
-                self._say(word)
+            ack = recorder.take(parts, now_ns)
+            if ack is not None:
+                self._send_ack(ack)
         return _MAX_TAKEN
 
     def _begin_commit(self, recorder: Recorder) -> None:
@@ -213,9 +196,8 @@ class Writer:
         commit, future, started_s = self._syncing
         self._forget_sync()
         future.result()
-        words = recorder.finish_commit(commit)
-        for word in words:
-            self._say(word)
+        for ack in recorder.finish_commit(commit):
+            self._send_ack(ack)
         for topic, frame in commit.gaps:
             self._pub.send_multipart([topic, frame], zmq.DONTWAIT)
         taken_s = monotonic_s() - started_s
@@ -229,14 +211,17 @@ class Writer:
             os.eventfd_read(self._synced)
 
     def _end(self) -> None:
-        """Take what has arrived, commit, and tell."""
+        """Take what has arrived, commit it, and acknowledge it.
+
+        Up to three commits: the one under way, one of what was taken meanwhile, and one of the gaps that it listed.
+        """
         recorder = self._recorder
         if recorder is None:
             return
         deadline_s = monotonic_s() + _DRAIN_S
         while self._pull.poll(_QUIET_MS) and monotonic_s() < deadline_s:
             self._take(recorder)
-        self._greet(recorder)
+        self._answer_subscriptions(recorder)
         for _ in range(2):  # the commit under way, and one of the rest
             if self._syncing:
                 self._syncing[1].exception()
@@ -249,18 +234,21 @@ class Writer:
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
-        """A damaged file or a full disk leads back to the last commit; other errors of the disk end the process."""
+        """Go back to the last commit after a damaged file or a full disk.
+
+        Other errors of the disk (EIO) end the process: what the kernel still holds of the files cannot be trusted.
+        """
         try:
             yield
         except FileDamagedError as error:
             self._suspects |= {error.path}
-            self._stand_back(f"file damaged: {error.path}", retry_s=0.0)
+            self._pause(f"file damaged: {error.path}", retry_s=0.0)
         except BlockedError as error:
-            self._stand_back(str(error), retry_s=_RETRY_S)
+            self._pause(str(error), retry_s=_RETRY_S)
 
-    def _stand_back(self, state: str, *, retry_s: float) -> None:
+    def _pause(self, state: str, *, retry_s: float) -> None:
         if self._state != state:
-            self._shell.log.error("standing back state=%s", state)
+            self._shell.log.error("recording paused reason=%s; journals keep what arrives", state)
         self._state = state
         self._next_retry_s = monotonic_s() + retry_s
         if self._syncing:
@@ -283,11 +271,11 @@ class Writer:
         self._suspects = frozenset()
         self._shell.log.info("recording directory=%s after=%s", self._root, self._state)
         self._state = "recording"
-        for word in recorder.words("misfit"):
-            self._say(word)
+        for ack in recorder.acks("misfit"):
+            self._send_ack(ack)
 
-    def _say(self, word: OutgoingAck) -> None:
-        self._xpub.send_multipart([word.producer.encode(), encode_ack(word.ack)], zmq.DONTWAIT)
+    def _send_ack(self, ack: OutgoingAck) -> None:
+        self._xpub.send_multipart([ack.producer.encode(), encode_ack(ack.ack)], zmq.DONTWAIT)
 
     def _publish_status(self) -> None:
         free_bytes, total_bytes = free_and_total_bytes(self._root)

@@ -1,4 +1,8 @@
-"""`python -m services.writer.audit`: names what journals hold and the ledger does not, once everything has ended."""
+"""`python -m services.writer.audit`: compares journals with the ledger, once every process has ended.
+
+It names each producer whose journal holds messages that are not in the files yet. Nothing is wrong with these: the next
+run writes them. A symbol that is no longer configured has no next run, so its journal has to be drained by hand.
+"""
 
 import argparse
 import sqlite3
@@ -13,13 +17,15 @@ from services.runtime.journal import segments
 from services.runtime.journal.records import JournalRecord, scan
 from services.writer.store.recovery import LEDGER_NAME
 
+_DESCRIPTION = "Names the messages that journals hold and the files do not yet. Run it when every process has ended."
+
 Positions = dict[tuple[str, int], int]
 """(producer, epoch) → the position behind the last durable one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a line per producer; 0 where nothing is left, 1 where something is."""
-    parser = argparse.ArgumentParser(prog="python -m services.writer.audit", description=__doc__)
+    """Print a line for each producer with messages left; returns 0 where none has any, 1 otherwise."""
+    parser = argparse.ArgumentParser(prog="python -m services.writer.audit", description=_DESCRIPTION)
     parser.add_argument("-c", "--config", metavar="FILE", type=Path, default=configuration.default_path())
     try:
         storage = configuration.load(parser.parse_args(arguments).config).storage
@@ -39,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def durable(data_directory: Path) -> Positions:
-    """What the ledger says; nothing where there is none."""
+    """Return the durable positions from the ledger; none where there is no ledger."""
     path = data_directory / LEDGER_NAME
     if not path.exists():
         return {}
@@ -53,7 +59,7 @@ def durable(data_directory: Path) -> Positions:
 
 
 def leftovers(journals: Path, positions: Positions) -> Iterator[tuple[str, int]]:
-    """(producer, messages that are not durable) of each journal that has some."""
+    """Yield (producer, number of messages that are not durable) of each journal that has some."""
     for directory in sorted(path for path in journals.glob("*") if path.is_dir()):
         producer = decode_name(directory.name)
         count = _left_in(directory, producer, positions)

@@ -1,6 +1,7 @@
-"""A data folder belongs to the recorder that began it, and no other one writes into it unless it is told to.
+"""Ties a data directory to one recorder: no other one writes into it, unless somebody says so.
 
-A recorder is known by an id that lives with its journals: positions in the ledger are about those, and about no others.
+A recorder is known by an id that lies with its journals, because the positions in the ledger are about these journals
+and no others: with another recorder's ledger, rows would be taken for known that are in no file.
 """
 
 import secrets
@@ -12,11 +13,11 @@ from services.writer.store.errors import BlockedError
 ID_NAME = "recorder.id"
 """In the journal directory: the id, and on a second line where that is, for people."""
 OWNER_NAME = ".writer.owner"
-"""In the data directory: a copy of its owner's id file."""
+"""In the data directory: a copy of the id file of the recorder that it belongs to."""
 
 
 def check_owner(data: Path, journals: Path) -> None:
-    """Raise `BlockedError` where the data folder is another recorder's."""
+    """Raise `BlockedError` if the data directory belongs to another recorder; the text says what to do."""
     owner = _first_line(data / OWNER_NAME)
     if owner and owner != _own_id(journals):
         raise BlockedError(
@@ -26,7 +27,7 @@ def check_owner(data: Path, journals: Path) -> None:
 
 
 def claim(data: Path, journals: Path) -> None:
-    """Note that the data folder is ours, unless somebody's is noted; only under the folder's lock."""
+    """Make the data directory ours, unless it belongs to somebody; the caller holds the directory's lock."""
     check_owner(data, journals)
     if not _first_line(data / OWNER_NAME):
         _own_id(journals)

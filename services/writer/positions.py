@@ -1,6 +1,15 @@
-"""What the writer has of every producer: the protocol of the durable path, without sockets, disk or clock.
+"""Decides which batch of a producer is taken: the durable path's protocol, without sockets, disk or clock.
 
-A position is taken once: by the next position of its epoch. Epochs are compared for equality only. See docs/wire.md.
+A position is taken once, and only as the next one of its epoch. Epochs are compared for equality only, because a clock
+that was set back gives a later run a smaller number. docs/wire.md has the same table, from the producer's side.
+
+| a batch of this epoch that begins … | verdict |
+|---|---|
+| and ends before the next position | `KNOWN`: acknowledged again |
+| before or at the next position, and ends behind it | `TAKE`, without the frames that are known |
+| beyond it, and names a predecessor that was taken (or none) | `TAKE`, and what lies between is a loss |
+| beyond it, and names a predecessor that was not taken | `MISFIT`: the producer winds back to what the ack says |
+| and is not known, of an epoch that a later one has followed | `REFUSED`: two processes have one name |
 """
 
 from collections.abc import Iterable
@@ -13,7 +22,7 @@ from binance_streamer.wire.status_parts import WrittenStatus
 
 
 class BatchVerdict(Enum):
-    """What becomes of a batch."""
+    """The fate of a batch; see the table above."""
 
     TAKE = "take"
     KNOWN = "known"
@@ -22,11 +31,11 @@ class BatchVerdict(Enum):
 
 
 class Loss(Enum):
-    """What the journal no longer had in front of a batch that is taken."""
+    """A loss in front of a batch that is taken, as far as positions show it."""
 
     NONE = "none"
     JUMP = "jump"
-    """Positions of this epoch; sequence numbers tell whose rows they were."""
+    """Positions of this epoch are missing: the sequence numbers of its rows say which streams lost some."""
     WIPED = "wiped"
     """The journal begins with a new epoch and knows nothing of the old one: any stream may miss rows."""
 
@@ -40,14 +49,17 @@ class Offer(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What a commit makes durable: next positions by producer and epoch, in the order in which epochs were met."""
+    """(producer, epoch, next position) that a commit makes durable, in the order in which the epochs came."""
 
     positions: tuple[tuple[str, int, int], ...]
 
 
 @dataclass(slots=True)
 class _Producer:
-    """Next positions by epoch; the last epoch in the dict is the current one."""
+    """Next positions by epoch; the last epoch in the dict is the current one.
+
+    `moved` holds the epochs whose received position is not durable yet, as keys, in the order in which they came.
+    """
 
     received: dict[int, int] = field(default_factory=dict)
     durable: dict[int, int] = field(default_factory=dict)
@@ -63,18 +75,18 @@ class _Producer:
 
 
 class Positions:
-    """Decides about batches, and words the acknowledgements."""
+    """Decides about batches, and knows what to acknowledge."""
 
     def __init__(self, writer_id: str, durable: Iterable[tuple[str, int, int]] = ()) -> None:
-        """`durable`: (producer, epoch, next position) in the order in which the epochs were met."""
+        """`durable`: (producer, epoch, next position) from the ledger, in the order in which the epochs came."""
         self.writer_id = writer_id
         self._producers: dict[str, _Producer] = {}
         for name, epoch, number in durable:
             producer = self._producers.setdefault(name, _Producer())
             producer.received[epoch] = producer.durable[epoch] = number
 
-    def offer(self, batch: Batch, count: int) -> Offer:
-        """Decide about `count` frames of a batch; what is taken counts as received from now on."""
+    def try_take(self, batch: Batch, count: int) -> Offer:
+        """Decide about `count` frames of a batch, and count as received what is taken."""
         producer = self._producers.get(batch.producer) or _Producer()
         decision = _decide(producer, batch, count)
         if decision.verdict is BatchVerdict.TAKE:
@@ -85,15 +97,15 @@ class Positions:
             producer.refused += 1
         return decision
 
-    def word(self, name: str, reason: str) -> Ack:
-        """What there is to say to a producer now."""
+    def ack(self, name: str, reason: str) -> Ack:
+        """Return the acknowledgement that a producer gets now; `reason` says to what it is the answer."""
         producer = self._producers.get(name)
         if producer is None:
             return Ack(self.writer_id, None, None, reason)
         return Ack(self.writer_id, _durable(producer), _last(producer.received), reason)
 
     def moved(self) -> Moved:
-        """What has been received and is not durable yet."""
+        """Return what has been received and is not durable yet; changes nothing."""
         return Moved(
             tuple(
                 (name, epoch, producer.received[epoch])
@@ -102,8 +114,8 @@ class Positions:
             )
         )
 
-    def committed(self, moved: Moved) -> list[str]:
-        """These positions are durable now; returns the producers to tell."""
+    def commit(self, moved: Moved) -> list[str]:
+        """Count these positions as durable; returns the producers that are to be sent an acknowledgement."""
         for name, epoch, number in moved.positions:
             producer = self._producers[name]
             producer.durable[epoch] = number
@@ -112,11 +124,11 @@ class Positions:
         return list(dict.fromkeys(name for name, _, _ in moved.positions))
 
     def names(self) -> list[str]:
-        """The known producers."""
+        """Return the names of all producers that ever had a batch taken."""
         return list(self._producers)
 
     def status(self) -> dict[str, WrittenStatus]:
-        """Per producer, for the status message."""
+        """Return the positions of each producer's newest epoch, for the status message."""
         return {
             name: WrittenStatus(
                 epoch=producer.current,

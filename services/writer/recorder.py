@@ -1,7 +1,14 @@
-"""Batches in, rows and positions on the disk: buffers, flushes and commits. No sockets, no clock, no thread."""
+"""Turns batches into rows in files and positions in the ledger: buffers, flushes, commits. No sockets, clock, threads.
+
+The way of a batch: `take` decides by its positions whether it is new, makes its rows, lets the loss tracker look at
+them, and puts them into the buffer of their file. `flush` writes buffers, after which rows can be read. `begin_commit`
+flushes and collects what `fdatasync` has to make durable; when that is done, `finish_commit` writes file lengths and
+positions in one transaction of the ledger. Only then is a batch acknowledged as durable, and its producer may forget
+it. A crash at any place leads back to the last such transaction: files are cut to its lengths, and producers push the
+rest.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,22 +28,26 @@ from binance_streamer.wire.frames import (
 from binance_streamer.wire.statuses import WriterStatus
 from services.runtime.delivery.events import MessageColumns
 from services.writer.positions import BatchVerdict, Loss, Moved, Positions
-from services.writer.rows.daily_files import DailyFile
 from services.writer.rows.own_rows import MAX_NUMBER
+from services.writer.rows.routes import RowRoute
 from services.writer.rows.row_batches import row_batches
-from services.writer.rows.rows import RawCounts, Row, RowMaker, RowRoute, Run
-from services.writer.store.files import DataFile, DataFiles, SyncWork
+from services.writer.rows.rows import Row, RowMaker, Run
+from services.writer.store.buffers import Counts, RowBuffers
+from services.writer.store.files import DataFiles, SyncWork
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
-from services.writer.store.recovery import adopt, open_ledger, repair
+from services.writer.store.recovery import open_ledger, repair
 
 NAME = "writer"
-_MAX_BUFFER_BYTES = 512 * 1024
 _MAX_NAME_BYTES = 128
+"""Of a producer: `ingest-` and a symbol of 64 bytes, with room to spare; it becomes a key of the ledger."""
 
 
 class Commit(NamedTuple):
-    """What becomes durable together: `work` by the disk, then `entry` by the ledger."""
+    """Everything that becomes durable together: `work` by the disk, then `entry` by the ledger.
+
+    `gaps` are (topic, frame) of the gaps that the writer listed since the commit before, for the bus.
+    """
 
     work: SyncWork
     entry: LedgerEntry
@@ -45,22 +56,19 @@ class Commit(NamedTuple):
 
 
 class OutgoingAck(NamedTuple):
-    """An acknowledgement, and the producer it goes to."""
+    """An acknowledgement, and the name of the producer that it goes to."""
 
     producer: str
     ack: Ack
 
 
-@dataclass(slots=True)
-class _Buffer:
-    target: DailyFile
-    first_ns: int
-    lines: list[bytes] = field(default_factory=list)
-    size_bytes: int = 0
-
-
 class Recorder:
-    """Everything between the intake and the disk. After any exception but OSError: `close`, and a new one."""
+    """Records batches in one data directory, which it has to itself.
+
+    Raises `BlockedError` where nothing can be written for now, and `FileDamagedError` where a file is not as it was
+    left: then buffers and files are no longer in step, so it has to be closed, and a new one recovers from the last
+    commit. `OSError` is a fault of the disk that ends the process.
+    """
 
     def __init__(
         self,
@@ -75,14 +83,14 @@ class Recorder:
 
         `suspects` are files that were found damaged, `counts` the totals of the recorder before this one.
         """
-        self._batch_rows = config.performance.batch_size
         self._run = Run(NAME, epoch)
         self.counts = Counts() if counts is None else counts
         self._maker = RowMaker(self.counts.raw)
-        self._buffers: dict[str, _Buffer] = {}
         self._gaps: list[tuple[bytes, bytes]] = []
         self._files = DataFiles(Path(config.storage.output_directory))
         self._ledger = open_ledger(self._files, now_ns)
+        max_rows = config.performance.batch_size
+        self._buffers = RowBuffers(self._files, self._ledger, max_rows=max_rows, counts=self.counts)
         try:
             self._load(suspects)
         except BaseException:
@@ -90,7 +98,7 @@ class Recorder:
             raise
 
     def take(self, parts: Sequence[bytes], now_ns: int) -> OutgoingAck | None:
-        """Take a message of the intake as far as it is new; returns what its producer has to be told at once."""
+        """Take a message of the intake as far as it is new; returns what has to be sent to its producer at once."""
         try:
             batch = decode_batch(parts)
         except WireError:
@@ -111,36 +119,35 @@ class Recorder:
         except BrokenBatchError as error:
             return self._take_frames(batch, error.good, now_ns, fault=error)
 
-    def word(self, producer: str, reason: str) -> OutgoingAck:
-        """What there is to say to a producer."""
-        return OutgoingAck(producer, self._positions.word(producer, reason))
+    def ack(self, producer: str, reason: str) -> OutgoingAck:
+        """Return the acknowledgement for a producer as of now, with the reason for which it is sent."""
+        return OutgoingAck(producer, self._positions.ack(producer, reason))
 
-    def words(self, reason: str) -> list[OutgoingAck]:
-        """The same to all that are known."""
-        return [self.word(name, reason) for name in self._positions.names()]
+    def acks(self, reason: str) -> list[OutgoingAck]:
+        """Return acknowledgements for all producers that are known."""
+        return [self.ack(name, reason) for name in self._positions.names()]
 
-    def flush(self, now_ns: int) -> None:
-        """Make all rows readable."""
-        if self._buffers:
-            self._write(list(self._buffers.values()), now_ns)
+    def flush(self) -> None:
+        """Write all buffers, so that every row taken can be read; nothing is durable by that."""
+        self._buffers.write_all()
 
     def begin_commit(self, now_ns: int) -> Commit | None:
-        """Flush, and say what is to become durable; None where nothing is new. One commit at a time."""
-        self.flush(now_ns)
+        """Flush, and return what is to become durable; None where nothing is new. One commit at a time."""
+        self.flush()
         work = self._files.begin_sync()
         moved = self._positions.moved()
         if not work.files and not moved.positions:
             return None
         files = [FileRecord(file.path, file.length, file.first_ns, now_ns) for file in work.files]
-        entry = LedgerEntry(moved.positions, files, self._streams.changed(), self._streams.damages())
+        entry = LedgerEntry(moved.positions, files, self._streams.take_changed(), self._streams.damages())
         gaps, self._gaps = self._gaps, []
         return Commit(work, entry, moved, gaps)
 
     def finish_commit(self, commit: Commit) -> list[OutgoingAck]:
-        """The files are durable: now the positions. Returns whom to tell."""
+        """Write positions and file lengths, once the files are durable; returns the acknowledgements to send."""
         self._ledger.commit(commit.entry)
         self._files.end_sync(commit.work)
-        return [self.word(name, "commit") for name in self._positions.committed(commit.moved)]
+        return [self.ack(name, "commit") for name in self._positions.commit(commit.moved)]
 
     def probe(self) -> None:
         """Raise `BlockedError` unless the ledger can be written."""
@@ -155,7 +162,7 @@ class Recorder:
         )
 
     def close(self) -> None:
-        """Close files and database; what was not committed will be cut away."""
+        """Close files and ledger; the next recorder cuts away what was not committed."""
         self._files.close()
         self._ledger.close()
 
@@ -175,7 +182,7 @@ class Recorder:
     def _take_messages(
         self, run: Run, batch: Batch, messages: list[MessageColumns[RowRoute]], now_ns: int
     ) -> OutgoingAck | None:
-        """A batch of nothing but the exchange's messages: the same as `_take_frames`, by the bunch."""
+        """Take a batch of nothing but the exchange's messages; the same as `_take_frames`, several rows at a time."""
         skip = self._skipped(run, batch, sum([len(some.events) for some in messages]))
         if isinstance(skip, OutgoingAck):
             return skip
@@ -184,19 +191,27 @@ class Recorder:
             self._record(run.producer, rows, now_ns)
             return None
         found = row_batches(self._maker, run, messages)
-        noted = [row for bunch in found for row in ((bunch,) if isinstance(bunch, Row) else (bunch.first, bunch.last))]
+        noted = [
+            row
+            for row_batch in found
+            for row in ((row_batch,) if isinstance(row_batch, Row) else (row_batch.first, row_batch.last))
+        ]
         for hole in self._streams.note(run.producer, noted):
             self._record_gap(hole, now_ns)
-        for bunch in found:
-            lines = [bunch.line] if isinstance(bunch, Row) else bunch.lines
-            first = bunch if isinstance(bunch, Row) else bunch.first
-            self._buffer(bunch.target, lines, first.recv_ns, now_ns)
+        for row_batch in found:
+            lines = [row_batch.line] if isinstance(row_batch, Row) else row_batch.lines
+            first = row_batch if isinstance(row_batch, Row) else row_batch.first
+            self._buffers.add(row_batch.target, lines, first.recv_ns)
         return None
 
     def _take_frames(
         self, batch: Batch, frames: list[bytes], now_ns: int, *, fault: BrokenBatchError | None
     ) -> OutgoingAck | None:
-        """A batch that breaks off is taken up to there; where nothing precedes, the rest is one unreadable frame."""
+        """Take frames one by one.
+
+        A batch that breaks off (`fault`) is taken up to there, and its producer sends the rest again. Where it breaks
+        in its first frame, all of it is one unreadable frame, so that the producer gets past it.
+        """
         run = Run(batch.producer, batch.epoch)
         skip = self._skipped(run, batch, len(frames) or 1)
         if isinstance(skip, OutgoingAck):
@@ -206,13 +221,13 @@ class Recorder:
         else:
             rows = [self._maker.unreadable(run, batch.first, batch.frames, reason=str(fault), now_ns=now_ns)]
         self._record(run.producer, rows, now_ns)
-        return self.word(batch.producer, "misfit") if fault else None
+        return self.ack(batch.producer, "misfit") if fault else None
 
     def _skipped(self, run: Run, batch: Batch, count: int) -> int | OutgoingAck:
-        """How many of a batch's frames are known already, or what its producer has to be told where it is not taken."""
-        offer = self._positions.offer(batch, count)
+        """Return how many frames of a batch are known already; an acknowledgement where it is not taken at all."""
+        offer = self._positions.try_take(batch, count)
         if offer.verdict is not BatchVerdict.TAKE:
-            return self.word(batch.producer, "misfit" if offer.verdict is BatchVerdict.MISFIT else "known")
+            return self.ack(batch.producer, "misfit" if offer.verdict is BatchVerdict.MISFIT else "known")
         if offer.loss is not Loss.NONE:
             self._streams.lost_positions(run, any_stream=offer.loss is Loss.WIPED)
         return offer.skip
@@ -223,16 +238,7 @@ class Recorder:
         for hole in self._streams.note(producer, rows):
             self._record_gap(hole, now_ns)
         for row in rows:
-            self._buffer(row.target, [row.line], row.recv_ns, now_ns)
-
-    def _buffer(self, target: DailyFile, lines: list[bytes], first_ns: int, now_ns: int) -> None:
-        buffer = self._buffers.get(target.path)
-        if buffer is None:
-            buffer = self._buffers[target.path] = _Buffer(target, first_ns)
-        buffer.lines += lines
-        buffer.size_bytes += sum(map(len, lines))
-        if buffer.size_bytes > _MAX_BUFFER_BYTES or len(buffer.lines) >= self._batch_rows:
-            self._write([buffer], now_ns)
+            self._buffers.add(row.target, [row.line], row.recv_ns)
 
     def _record_gap(self, hole: Hole, now_ns: int) -> None:
         symbol = hole.symbol if symbol_fault(hole.symbol) is None else "_unknown"
@@ -253,42 +259,3 @@ class Recorder:
         self._gaps.append((encode_topic("gap", symbol), frame))
         self._record(NAME, self._maker.rows(self._run, 0, [frame], now_ns=now_ns), now_ns)
         self.counts.gaps += 1
-
-    def _write(self, buffers: list[_Buffer], now_ns: int) -> None:
-        for buffer, file in zip(buffers, self._files_of(buffers, now_ns), strict=True):
-            header = [buffer.target.header] if file.length == 0 else []
-            self._files.append(file, header + buffer.lines)
-            self.counts.wrote(buffer.target.series, len(buffer.lines), buffer.size_bytes)
-            del self._buffers[buffer.target.path]
-
-    def _files_of(self, buffers: list[_Buffer], now_ns: int) -> list[DataFile]:
-        announced = []
-        for buffer in buffers:
-            path = buffer.target.path
-            if self._files.get(path) is None:
-                record = self._ledger.file(path)
-                if record is None:
-                    record = adopt(self._files, path, buffer.target.header, buffer.first_ns)
-                    announced.append(record)
-                self._files.know(record)
-        if announced:
-            self._ledger.announce(announced)
-        return [file for buffer in buffers if (file := self._files.get(buffer.target.path))]
-
-
-@dataclass(slots=True)
-class Counts:
-    """Totals for the status message."""
-
-    rows: int = 0
-    bytes: int = 0
-    gaps: int = 0
-    streams: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
-    raw: RawCounts = field(default_factory=dict)
-
-    def wrote(self, series: str, rows: int, size_bytes: int) -> None:
-        """Some rows are in a file now."""
-        self.rows += rows
-        self.bytes += size_bytes
-        self.streams[series] = self.streams.get(series, 0) + rows

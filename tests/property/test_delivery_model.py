@@ -51,14 +51,14 @@ class Writer:
             return None
         (moved, self._committed_rows), self._under_way = self._under_way, None
         self._committed.update({(producer, epoch): number for producer, epoch, number in moved.positions})
-        return self.word("commit") if self._positions.committed(moved) else None
+        return self.word("commit") if self._positions.commit(moved) else None
 
     def word(self, reason: str) -> Ack:
-        return self._positions.word("p", reason)
+        return self._positions.ack("p", reason)
 
     def take(self, batch: Batch) -> Ack | None:
         frames = [batch.frames[i : i + FRAME_BYTES] for i in range(0, len(batch.frames), FRAME_BYTES)]
-        offer = self._positions.offer(batch, len(frames))
+        offer = self._positions.try_take(batch, len(frames))
         if offer.verdict is BatchVerdict.REFUSED:
             self.refused += 1
         if offer.verdict is not BatchVerdict.TAKE:

@@ -6,7 +6,8 @@ from typing import Any
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.wire.frames import Ack
-from services.writer.recorder import Counts, Recorder
+from services.writer.recorder import Recorder
+from services.writer.store.buffers import Counts
 from services.writer.store.errors import FileDamagedError
 from services.writer.store.files import check_root, make_durable
 from tests.support.configs import write_config
@@ -77,7 +78,7 @@ class WriterFolder:
     def kill(self) -> None:
         """End without a commit; what was flushed is in the files."""
         if self.recorder is not None:
-            self.recorder.flush(time.time_ns())
+            self.recorder.flush()
             self.recorder.close()
         self.recorder = None
 
@@ -156,7 +157,7 @@ class WriterFolder:
 
     def _greet(self, peer: FolderPeer) -> None:
         assert self.recorder is not None
-        peer.on_ack(self.recorder.word(peer.name, "hello").ack)
+        peer.on_ack(self.recorder.ack(peer.name, "hello").ack)
 
     def _tell(self, producer: str, ack: Ack) -> None:
         for peer in self.peers:

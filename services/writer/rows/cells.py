@@ -1,7 +1,10 @@
-"""An exchange's JSON message as the cells of a CSV row, digits and spelling kept.
+"""Makes CSV cells of the exchange's JSON messages, with their digits and spelling.
 
-Nothing here is rounded or rendered again: a cell is the message's own bytes without the quotes. A message whose shape
-is not the row form's is a `RowFault`, never a guess.
+Nothing is parsed into a number and printed again: a cell is the message's own bytes without the quotes, so that `1.10`
+stays `1.10`. A message whose values are not what the row form says is a `RowFault`, never a guess.
+
+Three ways lead to the same cells, from the quickest to the one that decides: whole lines by `layout` (depth), the shape
+of a message among shapes that were decided before, and value by value. Property tests compare them.
 """
 
 import re
@@ -41,17 +44,17 @@ _MAX_REMEMBERED_EXTRAS = 1000
 _MAX_SHAPES = 1000
 """Of one stream: signs of numbers times texts; 30 are usual."""
 _MAX_LAYOUTS = 32
-"""Messages from which the layout is learned; in a stream that changes its spelling more often it would not pay."""
+"""Messages from which a reader learns a layout; in a stream that changes its spelling more often it would not pay."""
 _MAX_NEW_KEYS = 20
 _MAX_NEW_KEY_CHARACTERS = 40
 
 
 class RowFault(ValueError):  # noqa: N818 (a fault of the message, not of the program)
-    """Why a message has no row form."""
+    """A message that has no row form; the text is the reason, as the raw file says it."""
 
 
 class Cells(NamedTuple):
-    """A row's own columns, what is left over as the cell `extra`, and the time that decides the day."""
+    """A row's own columns joined by commas, the cell `extra` with all other keys, and the time that decides the day."""
 
     columns: bytes
     extra: bytes
@@ -89,14 +92,14 @@ class CellReader:
         self.new_keys: set[str] = set()
 
     def lines(self, messages: MessageColumns[Known], epoch: int) -> Lines | None:
-        """The lines of messages of a websocket that are JSON, None where `read` has to be asked about each of them."""
+        """Return the lines of messages of a websocket that are JSON; None where `read` has to decide about each."""
         found = self._layout.lines(messages, epoch) if self._layout else None
         if found is None and self._layouts_left:
             self._layout = None  # the next message has a newer one
         return found
 
     def read(self, event: bytes) -> Cells:
-        """The cells of one message."""
+        """Return the cells of one message; `RowFault` where it has no row form."""
         try:
             if not event.isascii():
                 event.decode()
@@ -118,7 +121,7 @@ class CellReader:
         return Cells(columns, extra, _milliseconds(members.get(self._day)))
 
     def _named(self, event: bytes) -> _Members:
-        """An array's elements by their keys; those that no key is known for by their number."""
+        """Return an array's elements by their keys; those that no key is known for by their number."""
         keys, values = self._form.array, _decode_elements(event)
         members = {keys[number] if number < len(keys) else str(number): value for number, value in enumerate(values)}
         return members | {key: Raw(value) for key, value in self._form.constants}
@@ -217,12 +220,12 @@ def _picker(keys: Sequence[str]) -> Callable[[_Members], Iterable[Raw]]:
 
 
 def level_cell(levels: bytes, key: str) -> bytes:
-    """`[["1.20","3"]]` → `[[1.20,3]]`; anything else than pairs of numbers is a fault."""
+    """Return the levels without quotes: `[[1.20,3]]` for `[["1.20","3"]]`; `RowFault` for all but pairs of numbers."""
     return _plain_level_cell(levels) or _level_cell_one_by_one(levels, key)
 
 
 def _plain_level_cell(levels: bytes) -> bytes | None:
-    """The cell of levels in the exchange's own spelling, None of any others."""
+    """Return the cell of levels in the exchange's own spelling; None where they are written otherwise."""
     skeleton = levels.translate(None, NUMBER_BYTES)
     if skeleton != SKELETONS[len(skeleton)]:
         return None
@@ -250,7 +253,7 @@ def _bare_number(value: bytes, key: str) -> bytes:
 
 
 def text_cell(text: str, what: str) -> bytes:
-    """A text as a CSV cell; the empty text is `""`, unlike a value that is missing."""
+    """Return a text as a CSV cell; the empty text is `""`, unlike a value that is missing."""
     if has_control(text):
         raise RowFault(f"{what} holds a control character")
     if not text:
@@ -260,7 +263,7 @@ def text_cell(text: str, what: str) -> bytes:
 
 
 def quoted(cell: bytes) -> bytes:
-    """In quotes, as CSV needs it for commas and quotes; every row is one line, so a line break is a fault."""
+    """Return a cell in quotes, with its own quotes doubled; `RowFault` for a line break, since a row is one line."""
     if b"\n" in cell or b"\r" in cell:
         raise RowFault("a value holds a line break")
     return _QUOTE + cell.replace(_QUOTE, b'""') + _QUOTE

@@ -1,4 +1,8 @@
-"""Where a row belongs: the file of its symbol, its kind and its UTC day. No name from the wire leaves the directory."""
+"""Names daily files: one for each symbol, kind of rows and UTC day.
+
+Symbols, producers and stream types come from the wire and may hold anything, `../` included. So every part of a path is
+percent-encoded or checked here, and nowhere else; a property test pushes all kinds of text through it.
+"""
 
 import re
 from datetime import date
@@ -17,7 +21,7 @@ _is_own_type = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch
 
 
 class DailyFile(NamedTuple):
-    """A file: its path below the data directory, its first line, and the series of daily files that it belongs to."""
+    """A file: its path below the data directory, its first line, and the series of daily files that it is one of."""
 
     path: str
     header: bytes
@@ -25,7 +29,7 @@ class DailyFile(NamedTuple):
 
 
 def daily_file(folder: str, stem: str, day_number: int, header: bytes) -> DailyFile:
-    """The file of one kind of rows of one symbol and day."""
+    """Return the file of one kind of rows of one symbol; `day_number` counts days since 1970."""
     return DailyFile(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, _series(folder, stem))
 
 
@@ -45,17 +49,21 @@ def _series(folder: str, stem: str) -> str:
 
 
 def root_file(stem: str, day_number: int, suffix: str, header: bytes) -> DailyFile:
-    """The file of one kind of rows that belong to no symbol, and of one day."""
+    """Return the file of one kind of rows that belong to no symbol; `day_number` counts days since 1970."""
     return DailyFile(f"{stem}_{day_text(day_number)}.{suffix}", header, stem)
 
 
 def day_text(day_number: int) -> str:
-    """`20261122`."""
+    """Return a day as file names have it: `20261122` for 20779 days since 1970."""
     return date.fromordinal(_EPOCH_DAY + day_number).strftime("%Y%m%d")
 
 
 def day_of(day_ms: int | None, recv_ns: int) -> int:
-    """Days since the epoch: of the exchange's time if it is one, else of the receipt, else 0."""
+    """Return the day in days since 1970: of the exchange's time if that is one, else of the receipt, else 0.
+
+    Both must lie between 2019, when the exchange began, and 2099: a time of year 5138 would make a file that nobody
+    finds.
+    """
     number = day_ms // DAY_MS if day_ms is not None else -1
     if not _FIRST_DAY <= number <= _LAST_DAY:
         number = recv_ns // DAY_NS
@@ -72,7 +80,7 @@ def is_free_stem(stream_type: str) -> bool:
 
 
 def raw_folder(producer: str, symbol: str) -> str:
-    """The folder for what has no row form: the symbol's, or where that is none, one with the producer's name."""
+    """Return the folder for raw rows: the symbol's, or one with the producer's name where the symbol is none."""
     if symbol_fault(symbol) is None:
         return encode_name(symbol)
     name = encode_name(producer)

@@ -1,6 +1,9 @@
-"""Lines of messages that differ from an earlier one in numbers and levels alone, without decoding them.
+"""Makes lines of depth messages that differ from an earlier one in numbers and levels alone, without decoding them.
 
-An exchange spells all messages of a stream in the same way. What does not fit exactly is left to the JSON decoder.
+An exchange spells all messages of a stream in the same way: same keys, same order, no spaces. So a message without its
+digits is the same text as an earlier one without its digits, except for the number of levels. That is checked by
+deleting all digits and dots in one pass, which is ten times quicker than decoding hundreds of levels. Whatever does not
+fit exactly is left to the JSON decoder in `cells`, and a property test compares the two on changed messages.
 """
 
 import re
@@ -17,13 +20,17 @@ _QUOTE = b'"'
 _WHOLE_NUMBER = b"(0|[1-9][0-9]{0,18})"
 """Longer ones are left to the decoder too: Python refuses to convert a text of some thousand digits."""
 _MAX_SKELETONS, _LARGEST_SKELETON_BYTES = 2000, 16_384
-"""Of 2000 levels and more, or of what only looks like levels, they are made anew each time."""
+"""Skeletons beyond this are made anew each time: of 2000 levels and more, or of what only looks like levels."""
 
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 class _Skeletons(dict[int, bytes]):
-    """By their size: the brackets, quotes and commas of lists of pairs of numbers; `[]` where none has that size."""
+    """Maps a size to the brackets, quotes and commas of a list of levels of that size without its numbers.
+
+    One pair is `["",""]`, 7 bytes, and a comma stands between two: n pairs have 8n + 1 bytes with the outer brackets. A
+    size that no list has maps to `[]`, which then differs from the message.
+    """
 
     def __missing__(self, size: int) -> bytes:
         count, rest = divmod(size - 1, 8)
@@ -39,7 +46,7 @@ SKELETONS = _Skeletons()
 
 
 class Spelling(NamedTuple):
-    """How a message with two lists of levels is written: `head`, bids, `middle`, asks, `tail`.
+    """The fixed parts of a message with two lists of levels: `head`, bids, `middle`, asks, `tail`.
 
     `pattern` is that of the head, with a group for each number; `cells` are the groups that a row begins with, and
     `day` is the one that decides its day.
@@ -54,14 +61,14 @@ class Spelling(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Lines of a file, and the time of each that decides the day."""
+    """Lines of a file, and for each the time in ms that decides its day."""
 
     lines: list[bytes]
     days_ms: list[int]
 
 
 class Layout:
-    """Makes the lines of messages in one spelling, whose last cell, `extra`, is the same."""
+    """Makes the lines of messages in one spelling, all of which have the same cell `extra`."""
 
     def __init__(self, spelling: Spelling, extra: bytes) -> None:
         self._spelling = spelling
@@ -70,10 +77,10 @@ class Layout:
         self._line = b",".join(cells) + b"\n"
 
     def lines(self, messages: MessageColumns[Known], epoch: int) -> Lines | None:
-        """The lines of messages that are JSON, None where one of them is written otherwise.
+        """Return the lines of messages that are JSON; None where one of them is written otherwise.
 
-        Without digits each has to be what this spelling and two lists of pairs are without them. That all that the
-        lists hold are numbers is checked at the end, for all together.
+        Without digits each must equal this spelling with two lists of levels without digits. That the lists hold
+        nothing but numbers (no `1.2.3`, no `007`) is checked at the end, by the JSON decoder, for all levels together.
         """
         _, cells, day, full_head, full_middle, full_tail = self._spelling
         head, middle, tail = (part.translate(None, NUMBER_BYTES) for part in (full_head, full_middle, full_tail))
@@ -106,7 +113,7 @@ class Layout:
 
 
 def is_json(text: bytes) -> bool:
-    """Whether bare levels hold nothing but numbers: the decoder refuses "", 1.2.3 and 007."""
+    """Return True if the text is JSON: of numbers without quotes, the decoder refuses an empty one, 1.2.3 and 007."""
     try:
         _decode_raw(text)
     except msgspec.DecodeError:
@@ -115,9 +122,10 @@ def is_json(text: bytes) -> bool:
 
 
 def layout_of(event: bytes, members: Mapping[str, bytes], form: RowForm, extra: bytes) -> Layout | None:
-    """The layout of a message that has a row, None where numbers and levels alone do not make it.
+    """Return the layout of a message that has a row; None where more than numbers and levels may differ in the next
+    one.
 
-    The form has two lists of levels.
+    `members` are the message's keys and values, `form` has two lists of levels, `extra` is the last cell of its row.
     """
     fields = [(key, b'"%b":' % key.encode(), bytes(value)) for key, value in members.items()]
     if event != b"{" + b",".join([name + value for _, name, value in fields]) + b"}":

@@ -1,4 +1,4 @@
-"""Messages made by us, as rows: gaps in columns, all others as the JSON of their fields."""
+"""Makes rows of our own messages: gaps, clock, books and audits in columns, all others as JSON of their fields."""
 
 import math
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from services.writer.rows.cells import RowFault, level_cell, quoted, text_cell
 from services.writer.rows.daily_files import day_of
 
 MAX_NUMBER = 2**63 - 1
-"""What SQLite and dataframes take as an integer."""
+"""The largest integer of SQLite and of dataframes: 64 bits with a sign."""
 
 TAIL = "recv_ns,epoch,seq,source,extra"
 OWN_COLUMNS = {
@@ -23,11 +23,11 @@ OWN_COLUMNS = {
     ),
     "audit": ("stream", "kind", "outcome", "last_update_id", "compared", "learnt", "different", "differences"),
 }
-"""Messages of ours that have columns, each named like the field that it holds."""
+"""Stream types of ours that have columns, each named like the field of the frame that it holds."""
 _DAY_COLUMNS = {"gap": "from_ns"}
-"""A row belongs to the day of this stamp; else to that of its `recv_ns`."""
+"""Stream types whose row belongs to the day of this column, in ns; all others to that of `recv_ns`."""
 _LEVEL_COLUMNS = frozenset({"bids", "asks"})
-"""Lists of [price, quantity] texts, recorded like those of the exchange."""
+"""Columns with lists of [price, quantity], written like those of the exchange."""
 _JSON_COLUMNS = frozenset({"differences"})
 _ENVELOPE_KEYS = frozenset(
     "symbol stream recv_ns producer epoch seq source connection requested_ns event".split()  # noqa: SIM905
@@ -38,7 +38,7 @@ _Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 
 
 class OwnData(msgspec.Struct):
-    """What every frame carries; its other fields are read where they are recorded."""
+    """The fields that every frame has; others are read where they are recorded."""
 
     symbol: str
     stream: str
@@ -52,22 +52,22 @@ class OwnData(msgspec.Struct):
 
 
 def source_cell(source: str) -> bytes:
-    """The cell `source`."""
+    """Return the cell of the column `source`."""
     return b"ws" if source == "ws" else text_cell(source, "source")
 
 
 def common_cells(data: OwnData) -> bytes:
-    """The cells from `recv_ns` to `source`, and the comma behind them."""
+    """Return the cells from `recv_ns` to `source`, and the comma behind them."""
     return b"%d,%d,%d,%b," % (data.recv_ns, data.epoch, data.seq, source_cell(data.source))
 
 
 def plain_fields(frame: bytes) -> bytes:
-    """The fields of a message made by us, as JSON."""
+    """Return the fields of a message of ours as JSON, without those that every frame has."""
     return _json({key: value for key, value in whole_frame(frame).items() if key not in _ENVELOPE_KEYS}, "a field")
 
 
 def whole_frame(frame: bytes) -> dict[str, Any]:
-    """All fields of a frame."""
+    """Return all fields of a frame; `RowFault` where it is none."""
     try:
         return decode_frame(frame)[1]
     except WireError as error:
@@ -82,12 +82,12 @@ def _json(value: object, what: str) -> bytes:
 
 
 def own_header(stream_type: str) -> bytes:
-    """The first line of the files of a message that has columns."""
+    """Return the first line of the files of a stream type that has columns."""
     return f"{','.join(OWN_COLUMNS[stream_type])},{TAIL}\n".encode()
 
 
 def own_line(stream_type: str, frame: bytes, data: OwnData) -> tuple[bytes, int]:
-    """The row of a message that has columns, and its day."""
+    """Return the row of a message that has columns, and its day in days since 1970."""
     columns = OWN_COLUMNS[stream_type]
     fields = {key: value for key, value in whole_frame(frame).items() if key in columns or key not in _ENVELOPE_KEYS}
     cells = [_cell(fields.pop(column, None), column) for column in columns]

@@ -1,4 +1,8 @@
-"""Rows of messages that go into one file, made and noted together: the writer's hot path."""
+"""Makes the rows of messages that go into one file together: the writer's hot path.
+
+Nearly all that comes are runs of messages of one stream. Where they go into the file of one day, the path, the loss
+tracker and the buffer are looked up once for all of them, and only the first and the last row are made as objects.
+"""
 
 from collections.abc import Iterable
 
@@ -6,16 +10,17 @@ from services.runtime.delivery.events import MessageColumns
 from services.writer.rows.cells import RowFault
 from services.writer.rows.daily_files import DAY_MS, day_of
 from services.writer.rows.layout import Lines
-from services.writer.rows.rows import Row, RowMaker, RowRoute, Run
+from services.writer.rows.routes import RowRoute
+from services.writer.rows.rows import Row, RowMaker, Run
 
 
 class RowBatch:
-    """Lines of consecutive messages that go into one file, and what continuity needs to know of both ends."""
+    """Lines of consecutive messages that go into one file; `first` and `last` are the rows that continuity looks at."""
 
     __slots__ = ("_day_from_ms", "_day_to_ms", "_messages", "_run", "_start", "lines", "target")
 
     def __init__(self, run: Run, messages: MessageColumns[RowRoute], start: int, day_ms: int | None) -> None:
-        """`start`: the first one's place among the messages; `day_ms`: its time that decides the day."""
+        """Begin without lines; `start` is the place of the first message, `day_ms` its time that decides the day."""
         day = day_of(day_ms, messages.stamps_ns[start])
         self._run = run
         self._messages = messages
@@ -27,16 +32,16 @@ class RowBatch:
 
     @property
     def first(self) -> Row:
-        """The first row, without its line."""
+        """Return the first row, without its line."""
         return self._row(self._start)
 
     @property
     def last(self) -> Row:
-        """The last one."""
+        """Return the last row, without its line."""
         return self._row(self._start + len(self.lines) - 1)
 
     def takes(self, day_ms: int | None) -> bool:
-        """Whether a message of this time goes into the same file."""
+        """Return True if a message of this time goes into the same file."""
         return day_ms is not None and 0 < self._day_from_ms <= day_ms < self._day_to_ms  # day 0: no time could be had
 
     def _row(self, at: int) -> Row:
@@ -48,26 +53,26 @@ class RowBatch:
 
 
 def row_batches(maker: RowMaker, run: Run, batch: Iterable[MessageColumns[RowRoute]]) -> list[RowBatch | Row]:
-    """The rows of these messages, the same that the maker makes of their frames; those that have no form alone."""
+    """Return the rows of these messages in batches, raw ones alone: the rows that the maker makes of their frames."""
     found: list[RowBatch | Row] = []
     for messages in batch:
         assert messages.known.cells is not None
         lines = messages.known.cells.lines(messages, run.epoch)
-        bunch = _of_one_day(run, messages, lines) if lines else None
-        found += [bunch] if bunch else _one_by_one(maker, run, messages)
+        row_batch = _of_one_day(run, messages, lines) if lines else None
+        found += [row_batch] if row_batch else _one_by_one(maker, run, messages)
     return found
 
 
 def _of_one_day(run: Run, messages: MessageColumns[RowRoute], lines: Lines) -> RowBatch | None:
     days_ms = lines.days_ms
-    bunch = RowBatch(run, messages, 0, days_ms[0])
-    bunch.lines = lines.lines
-    return bunch if bunch.takes(min(days_ms)) and bunch.takes(max(days_ms)) else None
+    row_batch = RowBatch(run, messages, 0, days_ms[0])
+    row_batch.lines = lines.lines
+    return row_batch if row_batch.takes(min(days_ms)) and row_batch.takes(max(days_ms)) else None
 
 
 def _one_by_one(maker: RowMaker, run: Run, messages: MessageColumns[RowRoute]) -> list[RowBatch | Row]:
     found: list[RowBatch | Row] = []
-    bunch: RowBatch | None = None
+    row_batch: RowBatch | None = None
     route, seqs, stamps_ns, events = messages
     assert route.cells is not None
     read, epoch = route.cells.read, run.epoch
@@ -76,10 +81,10 @@ def _one_by_one(maker: RowMaker, run: Run, messages: MessageColumns[RowRoute]) -
             columns, extra, day_ms = read(event)
         except RowFault as fault:
             found.append(maker.raw_message(run, messages, number, reason=str(fault)))
-            bunch = None
+            row_batch = None
             continue
-        if bunch is None or not bunch.takes(day_ms):
-            bunch = RowBatch(run, messages, number, day_ms)
-            found.append(bunch)
-        bunch.lines.append(b"%b,%d,%d,%d,ws,%b\n" % (columns, stamps_ns[number], epoch, seqs[number], extra))
+        if row_batch is None or not row_batch.takes(day_ms):
+            row_batch = RowBatch(run, messages, number, day_ms)
+            found.append(row_batch)
+        row_batch.lines.append(b"%b,%d,%d,%d,ws,%b\n" % (columns, stamps_ns[number], epoch, seqs[number], extra))
     return found

@@ -1,4 +1,9 @@
-"""The recorded files: appended to, never extended where they are not as they were left."""
+"""Appends to the recorded files, and never where a file is not as it was left.
+
+Before each write the file is compared with what we made of it: same inode, same length. A row behind somebody else's
+bytes could be cut off again at the next start, or make half a row whole; so a difference is `FileDamagedError`, and
+recovery decides. Files are opened without following links, because the data directory may be writable to others.
+"""
 
 import os
 import resource
@@ -10,10 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.runtime import files as disk
-from services.writer.store.errors import BlockedError, FileDamagedError, blocked_by, blocked_by_sync
+from services.writer.store.errors import FileDamagedError, blocked_by, blocked_by_sync
 from services.writer.store.ledger import FileRecord
 
 _MAX_OPEN = 512
+"""Open files: 100 symbols with 5 streams. The one unused for the longest time is closed, and opened again later."""
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LONGEST_ROW_BYTES = 16 * 2**20
@@ -22,7 +28,7 @@ _LONGEST_ROW_BYTES = 16 * 2**20
 
 @dataclass(slots=True)
 class DataFile:
-    """One file: how long we made it, and whether that is durable."""
+    """One file: its length as we made it, and whether that is durable yet."""
 
     path: str
     length: int
@@ -34,14 +40,14 @@ class DataFile:
 
 
 class SyncWork(NamedTuple):
-    """What one commit makes durable, for the thread that waits for the disk."""
+    """Files and directories that one commit makes durable, for the thread that waits for the disk."""
 
     files: tuple[DataFile, ...]
     directories: tuple[Path, ...]
 
 
 class DataFiles:
-    """All files below the data directory."""
+    """The open and the known files below the data directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -51,16 +57,16 @@ class DataFiles:
         _raise_descriptor_limit()
 
     def get(self, path: str) -> DataFile | None:
-        """A file that is known already."""
+        """Return a file that is known already; None where it has to be looked up in the ledger."""
         return self._files.get(path)
 
     def know(self, record: FileRecord) -> DataFile:
-        """A file as the ledger has it."""
+        """Take over a file as the ledger has it."""
         file = self._files[record.path] = DataFile(record.path, record.length, record.first_ns)
         return file
 
     def size(self, path: str) -> int | None:
-        """The length on the disk, None where there is no file."""
+        """Return the length on the disk in bytes; None where there is no regular file."""
         try:
             status = os.lstat(self.root / path)
         except (FileNotFoundError, NotADirectoryError):
@@ -77,7 +83,7 @@ class DataFiles:
             raise (blocked_by(error) or error) from error
 
     def begin_sync(self) -> SyncWork:
-        """Everything written since the last time; the files stay open until `end_sync`."""
+        """Return everything written since the last time; the files stay open until `end_sync`."""
         files = tuple(file for file in self._files.values() if file.is_dirty)
         for file in files:
             file.is_dirty = False
@@ -87,7 +93,7 @@ class DataFiles:
         return work
 
     def end_sync(self, work: SyncWork) -> None:
-        """The work is done: descriptors may be closed, and what is durable and closed may be forgotten."""
+        """Close and forget files, now that the work is done: those that were deleted, and those beyond the limits."""
         for file in work.files:
             file.is_syncing = False
         for file in [file for file in self._open.values() if _is_idle(file) and not os.fstat(file.descriptor).st_nlink]:
@@ -101,7 +107,7 @@ class DataFiles:
             self._files = {path: file for path, file in self._files.items() if file.descriptor >= 0 or file.is_dirty}
 
     def cut(self, path: str, length: int) -> None:
-        """Shorten a file, durably."""
+        """Shorten a file to a length in bytes, and make that durable."""
         try:
             descriptor = self._descriptor(path, _FLAGS)
             try:
@@ -113,7 +119,7 @@ class DataFiles:
             raise (blocked_by(error) or error) from error
 
     def whole_rows(self, path: str) -> tuple[int, bytes]:
-        """The length of a file without a torn last line, and its last whole line (empty where that is the header)."""
+        """Return the length of a file without a torn last line, and its last whole line: empty if it is the header."""
         with (self.root / path).open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             start = max(0, size - 2 * _LONGEST_ROW_BYTES)
@@ -125,12 +131,12 @@ class DataFiles:
         return start + end if end else 0, b"" if is_header else tail[begin:end]
 
     def first_line(self, path: str) -> bytes:
-        """The header."""
+        """Return the first line of a file, with its line break."""
         with (self.root / path).open("rb") as stream:
             return stream.readline(_LONGEST_ROW_BYTES)
 
     def close(self) -> None:
-        """Forget everything."""
+        """Close all files, and forget them."""
         for file in list(self._open.values()):
             self._close(file)
         self._files.clear()
@@ -230,6 +236,3 @@ def check_root(root: Path) -> None:
 def _raise_descriptor_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-__all__ = ["BlockedError", "DataFile", "DataFiles", "SyncWork", "check_root", "make_durable", "probe"]

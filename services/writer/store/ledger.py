@@ -1,4 +1,18 @@
-"""What is durable, in one small SQLite database: positions, file lengths, last rows. One transaction per commit."""
+"""Holds what is durable in one small SQLite database; each commit of the writer is one transaction.
+
+| table | a row for each | holds |
+|---|---|---|
+| `epochs` | producer and epoch | the next position: all before it is in the files |
+| `files` | daily file | its durable length, its first receive stamp, and when it last grew |
+| `streams` | producer and topic | the last row, from which the bounds of a loss follow |
+| `damages` | damaged series | what is known of rows that are gone, until the next row comes |
+| `rebuilt` | interval of sequence numbers | rows that were in the files when the ledger before this one was lost |
+| `meta` | name | the writer's id |
+
+SQLite, and not a file of our own, because it is atomic over power cuts and has been tried for longer. Its log
+(write-ahead log with `synchronous = FULL`) is synced in each commit, after the data files: a position is never durable
+before its rows are.
+"""
 
 import contextlib
 import os
@@ -35,7 +49,7 @@ _BLOCKED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLI
 
 
 class LedgerDamagedError(Exception):
-    """The database is there, but cannot be used."""
+    """The database is there, but cannot be used; it is set aside, and a new one begins."""
 
 
 class FileRecord(NamedTuple):
@@ -57,10 +71,10 @@ class LedgerEntry(NamedTuple):
 
 
 class Ledger:
-    """The database, open and this process's own: nobody reads it meanwhile."""
+    """The open database, locked for this process: nobody else reads it meanwhile."""
 
     def __init__(self, path: Path) -> None:
-        """Open or create; `LedgerDamagedError` where what is there is no ledger."""
+        """Open or create the database; `LedgerDamagedError` if the file is no ledger, `BlockedError` on a full disk."""
         self._connection = _connect(path)
         self._log = path.with_name(path.name + "-wal")
         try:
@@ -72,51 +86,51 @@ class Ledger:
 
     @property
     def writer_id(self) -> str:
-        """A name made up with the database: a producer that hears another one knows that the old one is gone."""
+        """Return the id of this database: from another one, a producer knows that the old database is gone."""
         return str(self._connection.execute("SELECT value FROM meta WHERE key = 'writer_id'").fetchone()[0])
 
     def positions(self) -> list[tuple[str, int, int]]:
-        """(producer, epoch, next position) in the order in which the epochs were met."""
+        """Return (producer, epoch, next position) in the order in which the epochs came."""
         return self._connection.execute("SELECT producer, epoch, next FROM epochs ORDER BY ordinal").fetchall()
 
     def file(self, path: str) -> FileRecord | None:
-        """What is known of one file."""
+        """Return the record of a file; None where the file was never announced."""
         query = "SELECT path, length, first_ns, written_ns FROM files WHERE path = ?"
         row = self._connection.execute(query, (path,)).fetchone()
         return FileRecord(*row) if row else None
 
     def files_since(self, written_ns: int) -> list[FileRecord]:
-        """The files that have grown since."""
+        """Return the files that have grown since a time in ns."""
         query = "SELECT path, length, first_ns, written_ns FROM files WHERE written_ns >= ?"
         return [FileRecord(*row) for row in self._connection.execute(query, (written_ns,))]
 
     def last_written_ns(self) -> int:
-        """When a file last grew."""
+        """Return the time in ns at which any file last grew; 0 where there are none."""
         return int(self._connection.execute("SELECT coalesce(max(written_ns), 0) FROM files").fetchone()[0])
 
     def streams(self) -> list[StreamRecord]:
-        """The last rows."""
+        """Return the last row of each topic of each producer."""
         query = (
             "SELECT producer, stream_type, symbol, variant, epoch, seq, recv_ns, last_id, suspect_epoch FROM streams"
         )
         return [StreamRecord(row[0], Topic(*row[1:4]), *row[4:]) for row in self._connection.execute(query)]
 
     def damages(self) -> list[DamagedSeries]:
-        """Damaged files that no row has followed yet."""
+        """Return the damaged series that no row has followed yet."""
         return [
             DamagedSeries(*row)
             for row in self._connection.execute("SELECT series, symbol, from_id, from_ns FROM damages")
         ]
 
     def rebuilt(self) -> Sequences:
-        """What was in the files when the ledger before this one was lost."""
+        """Return the sequence numbers that were in the files when the ledger before this one was lost."""
         sequences = Sequences()
         for row in self._connection.execute("SELECT identity, epoch, first, last FROM rebuilt"):
             sequences.add(Interval(*row))
         return sequences
 
     def commit(self, entry: LedgerEntry) -> None:
-        """All of it, or nothing."""
+        """Write an entry, all of it or nothing; it is durable when this returns."""
         with self._transaction():
             self._write_positions(entry.positions)
             self._write_files(entry.files)
@@ -128,29 +142,29 @@ class Ledger:
             self._connection.executemany("INSERT INTO damages VALUES (?, ?, ?, ?)", entry.damages)
 
     def announce(self, files: Sequence[FileRecord]) -> None:
-        """Name files before they are made: one that is not named is none of ours."""
+        """Record files before they are made: after a crash they are known as ours, and cut to their length, 0."""
         with self._transaction():
             self._write_files(files)
 
     @property
     def is_new(self) -> bool:
-        """Whether it has not been told yet what the files hold."""
+        """Return True until `begin` has recorded what the files hold."""
         return self._connection.execute("SELECT 1 FROM meta WHERE key = 'begun'").fetchone() is None
 
     def begin(self, files: Iterable[FileRecord], sequences: Sequences) -> None:
-        """Start from what the files hold."""
+        """Record what the files hold already, when the database is new."""
         with self._transaction():
             self._write_files(files)
             self._connection.executemany("INSERT INTO rebuilt VALUES (?, ?, ?, ?)", sequences)
             self._connection.execute("INSERT INTO meta VALUES ('begun', 'yes')")
 
     def probe(self) -> None:
-        """Write something: raises `BlockedError` where that does not work."""
+        """Write a row of no meaning; raises `BlockedError` where the disk does not take it."""
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('probe', ?)", (secrets.token_hex(8),))
 
     def close(self) -> None:
-        """Close the database; what was committed stays."""
+        """Close the database file; what was committed stays."""
         self._connection.close()
 
     def _prepare(self) -> None:
@@ -181,7 +195,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
-        """All of it or nothing, and durable behind it."""
+        """Run statements as one transaction, which is durable at the end."""
         with _blocked_if_full(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             yield
@@ -220,7 +234,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 class _blocked_if_full:  # noqa: N801 (reads as a statement)
-    """Translates SQLite's word for a full or read-only disk."""
+    """Turns SQLite's errors for a full or read-only disk into `BlockedError`, and all others into `OSError`."""
 
     def __enter__(self) -> None:
         pass

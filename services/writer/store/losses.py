@@ -1,4 +1,17 @@
-"""The last row of every topic, and from it the bounds of what a journal or a file lost."""
+"""Keeps the last row of every topic, and finds from it the bounds of what a journal or a file lost.
+
+The writer lists only losses on our side of the receive stamp: positions that a journal does not have any more, and rows
+that are gone from a file. (What the exchange or the network lost, ingest lists.) Nothing is listed when a loss is
+noticed, because its end is not known yet; the streams concerned become suspect, and the next row of each decides:
+
+| a suspect topic's next row | its hole |
+|---|---|
+| numbered next in the epoch of the loss | none: what was lost was of other topics |
+| its ids join the ids of the last row | none: ids prove that nothing lies between |
+| neither | from the last row to this one, in ids where both have some, else in time |
+| of REST, late, in the numbering | none yet: it fills an old hole, and the topic stays suspect where numbers do not
+follow |
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +35,7 @@ _MARKER = Topic("", "", "")
 
 
 class StreamRecord(NamedTuple):
-    """The last row of one topic of one producer.
+    """The last row of one topic of one producer, as the ledger keeps it.
 
     `suspect_epoch` is the epoch of which rows may be missing behind it (ANY_EPOCH where sequence numbers cannot tell),
     None where all is well.
@@ -38,7 +51,7 @@ class StreamRecord(NamedTuple):
 
 
 class DamagedSeries(NamedTuple):
-    """Rows of a series of files are gone, from behind its last row that is left to the next one that comes."""
+    """A series of files that lost rows: all behind its last row that is left, up to the next one that comes."""
 
     series: str
     symbol: str
@@ -47,7 +60,7 @@ class DamagedSeries(NamedTuple):
 
 
 class Hole(NamedTuple):
-    """Rows that are missing from a stream: ids in (from_id, to_id], receive stamps between from_ns and to_ns.
+    """Rows that are missing from a stream: their ids are in (from_id, to_id], their stamps between from_ns and to_ns.
 
     Both ids or none, growing; stamps in order.
     """
@@ -62,7 +75,7 @@ class Hole(NamedTuple):
 
     @property
     def state(self) -> str:
-        """Open where REST can be asked for what is missing."""
+        """Return `open` if REST can be asked for what is missing, else `unrepairable`."""
         try:
             stream_type = stream_from_name(self.stream).stream_type
         except ExchangeError:  # of our own messages
@@ -79,7 +92,7 @@ class _State:
 
 
 class LossTracker:
-    """Follows the rows of all topics."""
+    """Looks at the rows of all topics in their order, and returns the holes in front of them."""
 
     def __init__(self, records: Iterable[StreamRecord] = (), damages: Iterable[DamagedSeries] = ()) -> None:
         self._states: dict[str, dict[Topic, _State]] = {}
@@ -89,9 +102,10 @@ class LossTracker:
             states[record.topic] = _State(record, suspect_epoch=record.suspect_epoch)
 
     def lost_positions(self, run: Run, *, any_stream: bool) -> None:
-        """Positions of a run are missing in front of what comes now.
+        """Make topics suspect: positions of a run are missing in front of what comes now.
 
-        `any_stream`: nothing tells whose rows they were; otherwise the sequence numbers of this epoch do.
+        `any_stream`: nothing tells whose rows they were, so that every topic of the producer is suspect until its ids
+        join; otherwise the sequence numbers of this epoch tell.
         """
         states = self._states.setdefault(run.producer, {})
         newest_ns = max((_recv_ns(state) for state in states.values()), default=0)
@@ -103,7 +117,10 @@ class LossTracker:
         states[_MARKER] = _State(marker, is_dirty=True)
 
     def note(self, producer: str, rows: Sequence[Row]) -> list[Hole]:
-        """Take note of rows in their order; returns the holes that they close."""
+        """Take note of rows in their order; returns the holes that end in front of them.
+
+        Of rows that follow each other in one batch, the first and the last one are enough.
+        """
         states = self._states.setdefault(producer, {})
         holes = []
         for row in rows:
@@ -131,8 +148,8 @@ class LossTracker:
             state.is_dirty = True
         return holes
 
-    def changed(self) -> list[StreamRecord]:
-        """The records that differ from what the ledger has; they count as told."""
+    def take_changed(self) -> list[StreamRecord]:
+        """Return the records that differ from what the ledger has, and count them as written there."""
         found = []
         for producer, states in self._states.items():
             for topic, state in states.items():
@@ -145,7 +162,7 @@ class LossTracker:
         return found
 
     def last_seq(self, run: Run, topic: Topic) -> int:
-        """The last sequence number of a topic in this run, 0 where there is none."""
+        """Return the last sequence number of a topic in this run, 0 where it has none."""
         state = self._states.get(run.producer, {}).get(topic)
         if state is None:
             return 0
@@ -153,7 +170,7 @@ class LossTracker:
         return last.seq if last.epoch == run.epoch else 0
 
     def damages(self) -> list[DamagedSeries]:
-        """Damaged files that no row has followed yet."""
+        """Return the damaged series that no row has followed yet."""
         return list(self._damages.values())
 
     def _hole_of_damage(self, row: Row) -> Hole:
@@ -206,7 +223,7 @@ def _record_of(producer: str, topic: Topic, row: Row) -> StreamRecord:
 
 
 def _numbered_like(state: _State, row: Row) -> StreamRecord:
-    """The record behind a row that fills an old hole: the stream stands where it stood, its numbers have gone on."""
+    """Return the record behind a row that fills an old hole: the stream's ids stay, its numbering goes on."""
     last_id = _ids(state.row)[1] if state.row else state.record.last_id
     return state.record._replace(epoch=row.epoch, seq=row.seq, recv_ns=row.recv_ns, last_id=last_id)
 
@@ -216,12 +233,12 @@ def _recv_ns(state: _State) -> int:
 
 
 def _label(topic: Topic, stream: str) -> str:
-    """The exchange's name of a stream; our own messages carry another stream's name, theirs is the topic."""
+    """Return the exchange's name of a stream, or the topic of our own messages, which carry another stream's name."""
     return stream if event_name(topic.stream_type) else ".".join(topic)
 
 
 def _ids(row: Row) -> tuple[int | None, int | None]:
-    """The ids (previous, last] that an exchange's message covers, None where they prove nothing."""
+    """Return the ids (previous, last] that an exchange's message covers; None where they prove nothing."""
     if row.topic is None or row.event is None or not has_sequence_ids(row.topic.stream_type):
         return None, None
     try:
@@ -233,5 +250,5 @@ def _ids(row: Row) -> tuple[int | None, int | None]:
 
 
 def _in_range(number: int | None) -> int | None:
-    """What the ledger and a frame can hold; the exchange's message may say anything."""
+    """Return an id if the ledger and a frame can hold it; the exchange's message may have any number."""
     return number if number is not None and abs(number) <= MAX_NUMBER else None

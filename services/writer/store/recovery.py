@@ -1,4 +1,17 @@
-"""At the start, and after a disk that was full: every file back to its durable length, and what is missing listed."""
+"""Recovers the files at the start, and after a full disk: back to their durable lengths, with a list of what is
+missing.
+
+| the file on the disk is … | what is done |
+|---|---|
+| longer than the ledger says | cut: these rows were not acknowledged, and are pushed again |
+| as long | nothing |
+| shorter, or gone, and grew in the last hour of recording | cut to whole rows; the series is damaged |
+| gone, and did not grow for an hour | nothing: its owner moved it away; a late row begins it anew |
+| not in the ledger | kept: continued behind its whole rows, or renamed where it has other columns |
+
+Without a ledger, all rows of the last two days are read, and their sequence numbers kept, so that what is pushed again
+is known (docs/decisions/0027 says why the last numbers are not enough).
+"""
 
 import csv
 import io
@@ -11,7 +24,8 @@ import msgspec
 
 from binance_streamer.config.symbols import decode_name
 from services.writer.rows.daily_files import DAY_NS, series_of
-from services.writer.rows.rows import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL, raw_identity
+from services.writer.rows.raw_rows import raw_identity
+from services.writer.rows.routes import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL
 from services.writer.store.files import DataFiles
 from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, set_aside
 from services.writer.store.losses import DamagedSeries
@@ -21,6 +35,7 @@ _log = logging.getLogger(__name__)
 
 LEDGER_NAME = ".writer.sqlite"
 _CHECKED_NS = 2 * DAY_NS
+"""Files that grew in the last two days of recording are checked at a start; older ones when a row comes for them."""
 _STILL_WRITTEN_NS = 3600 * 10**9
 """A file that did not grow in the last hour of recording may have been moved away by its owner."""
 _ID_COLUMNS = ("agg_trade_id", "final_update_id", "id")
@@ -29,14 +44,14 @@ csv.field_size_limit(64 * 2**20)
 
 
 class RepairedFiles(NamedTuple):
-    """Files whose length is another one now, and the series that lost rows by that."""
+    """Files whose length in the ledger has to change, and the series that lost rows by that."""
 
     files: list[FileRecord]
     damages: list[DamagedSeries]
 
 
 def open_ledger(files: DataFiles, now_ns: int) -> Ledger:
-    """The ledger; a damaged one is set aside, a new one begins with what the files hold."""
+    """Open the ledger; a damaged one is set aside, and a new one begins with what the files hold."""
     path = files.root / LEDGER_NAME
     try:
         ledger = Ledger(path)
@@ -102,9 +117,10 @@ def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> DamagedSer
 
 
 def adopt(files: DataFiles, path: str, header: bytes, now_ns: int) -> FileRecord:
-    """A file that the ledger does not know: a new one, or one of somebody else's, kept and continued behind its rows.
+    """Return the record of a file that the ledger does not know: of a new one, or of one that lay there already.
 
-    One with other columns is renamed, so that no file has two kinds of rows.
+    One that lay there is continued behind its whole rows; one with other columns is renamed, so that no file has two
+    kinds of rows.
     """
     if files.size(path) is None:
         return FileRecord(path, 0, now_ns, now_ns)
@@ -134,7 +150,7 @@ def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
 
 
 def _first_ns(file: Path, otherwise_ns: int) -> int:
-    """The receive stamp of the first row."""
+    """Return the receive stamp of a file's first row, in ns."""
     with file.open("r", encoding="utf-8", errors="replace", newline="") as lines:
         first = next(csv.DictReader(lines), {})
     stamp = first.get("recv_ns") or ""
@@ -142,7 +158,10 @@ def _first_ns(file: Path, otherwise_ns: int) -> int:
 
 
 def _recent_files(root: Path, now_ns: int) -> Iterator[tuple[str, int]]:
-    """Those of the last two days of recording: when it stood still since, journals bring rows of then."""
+    """Yield (path, time of change) of the files of the last two days of recording.
+
+    Not of the last two days: when nothing has run since, the journals hold rows of the days before it ended.
+    """
     found = [
         (file, file.lstat().st_mtime_ns)
         for pattern in ("*/*.csv", f"{CLOCK}_*.csv", f"{EXCHANGE_INFO}_*.jsonl")

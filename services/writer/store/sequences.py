@@ -1,4 +1,7 @@
-"""Which sequence numbers the files hold already: what stands in for the ledger when that is lost."""
+"""Sets of sequence numbers, kept as intervals: what the files hold already when the ledger is lost.
+
+Numbers of a topic follow each other, so that a day of ten million rows is a handful of intervals.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -6,7 +9,7 @@ from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """Sequence numbers first..last of one epoch of what `identity` names."""
+    """Sequence numbers from `first` to `last`, both included, of one epoch of what `identity` names."""
 
     identity: str
     epoch: int
@@ -15,7 +18,7 @@ class Interval(NamedTuple):
 
 
 class Sequences:
-    """Sets of sequence numbers, kept as intervals."""
+    """Sets of sequence numbers by identity and epoch."""
 
     def __init__(self) -> None:
         self._intervals: dict[tuple[str, int], list[list[int]]] = {}
@@ -37,11 +40,11 @@ class Sequences:
             _merge(intervals)
 
     def has_epoch(self, epoch: int) -> bool:
-        """Whether there are numbers of this epoch at all."""
+        """Return True if there are numbers of this epoch at all."""
         return epoch in self._epochs
 
     def has(self, identity: str, epoch: int, number: int) -> bool:
-        """Whether the number is in the set."""
+        """Return True if the number is in the set."""
         intervals = self._intervals.get((identity, epoch))
         if intervals is None:
             return False

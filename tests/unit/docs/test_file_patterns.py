@@ -10,7 +10,7 @@ import pytest
 from binance_streamer.exchange.stream_types import STREAM_TYPES
 from binance_streamer.exchange.streams import stream_of
 from services.writer.rows.own_rows import OWN_COLUMNS
-from services.writer.rows.rows import RowRoute
+from services.writer.rows.routes import RowRoute
 from tests.support.data import REPOSITORY
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]

@@ -92,7 +92,7 @@ def streaming(number: int, seq: int) -> Row:
 def test_a_row_that_fills_an_old_hole_does_not_set_its_stream_back() -> None:
     streams = LossTracker()
     streams.note("ingest-BTCUSDT", [streaming(5000, 1), row_of(TRADE, seq=2)])
-    (record,) = streams.changed()
+    (record,) = streams.take_changed()
     assert (record.topic, record.seq, record.last_id) == (Topic("aggtrade", "BTCUSDT", ""), 2, 5000)
     streams.lost_positions(RUN, any_stream=False)
     (hole,) = streams.note("ingest-BTCUSDT", [streaming(5003, 5)])

@@ -1,4 +1,4 @@
-"""Rows made by the bunch are those that are made one by one: lines, files, positions in the sequence, holes."""
+"""Rows made in batches are those that are made one by one: lines, files, positions in the sequence, holes."""
 
 import csv
 import io
@@ -97,7 +97,7 @@ def by_stream(rows: list[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: streams.index(row.stream))
 
 
-def check_bunches(found: list[Message]) -> None:
+def check_row_batches(found: list[Message]) -> None:
     check_frames(frames_of(found))
 
 
@@ -107,22 +107,22 @@ def check_frames(frames: list[bytes]) -> None:
     assert batch is not None
     expected = by_stream(plain.rows(RUN, 0, frames, now_ns=1))
     lines: list[tuple[Any, bytes]] = []
-    for bunch in row_batches(maker, RUN, batch):
-        if isinstance(bunch, RowBatch):
-            first, last = expected[len(lines)], expected[len(lines) + len(bunch.lines) - 1]
-            assert (bunch.first, bunch.last) == (first._replace(line=b""), last._replace(line=b""))
-            lines += [(bunch.target, line) for line in bunch.lines]
+    for row_batch in row_batches(maker, RUN, batch):
+        if isinstance(row_batch, RowBatch):
+            first, last = expected[len(lines)], expected[len(lines) + len(row_batch.lines) - 1]
+            assert (row_batch.first, row_batch.last) == (first._replace(line=b""), last._replace(line=b""))
+            lines += [(row_batch.target, line) for line in row_batch.lines]
         else:
-            assert bunch == expected[len(lines)]
-            lines.append((bunch.target, bunch.line))
+            assert row_batch == expected[len(lines)]
+            lines.append((row_batch.target, row_batch.line))
     assert lines == [(row.target, row.line) for row in expected]
     assert (maker.raw_counts, maker.new_keys) == (plain.raw_counts, plain.new_keys)
 
 
 @settings(deadline=None)
 @given(messages)
-def test_bunches_hold_the_rows_that_are_made_one_by_one(found: list[Message]) -> None:
-    check_bunches([message for message in found if message.suffix != "kline_1m"] or [Message("aggTrade")])
+def test_row_batches_hold_the_rows_that_are_made_one_by_one(found: list[Message]) -> None:
+    check_row_batches([message for message in found if message.suffix != "kline_1m"] or [Message("aggTrade")])
 
 
 @settings(deadline=None)
@@ -135,7 +135,7 @@ def test_one_that_has_no_row_among_many_costs_no_other_one_its_row(
     found: list[tuple[bytes, bytes]], odd: tuple[bytes, bytes] | None, at: int
 ) -> None:
     found[at:at] = [odd] if odd else []
-    check_bunches([Message("depth@0ms", bids=bids, asks=asks) for bids, asks in found] or [Message("depth@0ms")])
+    check_row_batches([Message("depth@0ms", bids=bids, asks=asks) for bids, asks in found] or [Message("depth@0ms")])
 
 
 def test_what_has_no_day_at_all_takes_no_other_message_along() -> None:
@@ -150,7 +150,7 @@ def test_what_has_no_day_at_all_takes_no_other_message_along() -> None:
     st.lists(st.tuples(st.sampled_from(["depth@0ms", "depth@100ms"]), st.sampled_from([1, 2]), off_days_ms), min_size=1)
 )
 def test_every_message_goes_into_the_file_of_its_own_day(found: list[tuple[str, int, int]]) -> None:
-    check_bunches([Message(suffix, connection, off_ms) for suffix, connection, off_ms in found])
+    check_row_batches([Message(suffix, connection, off_ms) for suffix, connection, off_ms in found])
 
 
 @given(messages, st.integers(0, 400), st.binary(max_size=3), st.integers(0, 9))
@@ -228,7 +228,7 @@ def of_any_order(found: dict[str, bytes]) -> dict[str, list[dict[str, str]] | by
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(messages, st.lists(st.integers(0, 12), max_size=4), st.booleans())
-def test_files_are_the_same_by_the_bunch_and_one_by_one(
+def test_files_are_the_same_in_batches_and_one_by_one(
     tmp_path_factory: Any, found: list[Message], cuts: list[int], begins_late: bool
 ) -> None:
     """Whatever the batches are, with positions that are missing and such that come twice."""
@@ -237,48 +237,51 @@ def test_files_are_the_same_by_the_bunch_and_one_by_one(
     if begins_late and len(ranges) > 1:
         del ranges[1]  # lost: the next batch says that nothing is before it
     twice = [one for one in ranges for _ in range(2)]
-    by_the_bunch, one_by_one = (
-        recorded(tmp_path_factory.mktemp("data"), frames, twice, is_bunched=is_bunched) for is_bunched in (True, False)
+    in_batches, one_by_one = (
+        recorded(tmp_path_factory.mktemp("data"), frames, twice, in_row_batches=in_row_batches)
+        for in_row_batches in (True, False)
     )
-    assert of_any_order(by_the_bunch) == of_any_order(one_by_one)
-    assert by_the_bunch
+    assert of_any_order(in_batches) == of_any_order(one_by_one)
+    assert in_batches
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(messages, st.lists(st.tuples(st.integers(1, 6), st.integers(1, 12)), max_size=4), st.booleans())
 def test_of_a_batch_that_begins_with_what_is_known_the_rest_is_taken(
-    tmp_path_factory: Any, found: list[Message], steps: list[tuple[int, int]], is_bunched: bool
+    tmp_path_factory: Any, found: list[Message], steps: list[tuple[int, int]], in_row_batches: bool
 ) -> None:
     """Each batch goes so many frames beyond the one before it, and begins so many before its end."""
-    if is_bunched:  # the first frame teaches the heads of all others
+    if in_row_batches:  # the first frame teaches the heads of all others
         found = [Message("aggTrade", off_ms=message.off_ms) for message in found]
     frames = frames_of(found)
     ranges, stop = [], 0
     for further, overlap in [(1, 0), *steps, (len(frames), 3)]:
         start, stop = max(0, stop - overlap), min(len(frames), stop + further)
         ranges.append((start, stop))
-    expected = recorded(tmp_path_factory.mktemp("data"), frames, [(0, len(frames))], is_bunched=False)
-    assert recorded(tmp_path_factory.mktemp("data"), frames, ranges, is_bunched=is_bunched) == expected
+    expected = recorded(tmp_path_factory.mktemp("data"), frames, [(0, len(frames))], in_row_batches=False)
+    assert recorded(tmp_path_factory.mktemp("data"), frames, ranges, in_row_batches=in_row_batches) == expected
 
 
-def recorded(place: Path, frames: list[bytes], ranges: list[tuple[int, int]], *, is_bunched: bool) -> dict[str, bytes]:
+def recorded(
+    place: Path, frames: list[bytes], ranges: list[tuple[int, int]], *, in_row_batches: bool
+) -> dict[str, bytes]:
     """The files, after these batches."""
     config = configuration.load(write_config(place, {"BTCUSDT": ["trade"]}, {}))
     root = Path(config.storage.output_directory)
     root.mkdir()
     recorder = Recorder(config, 1, 5)
-    if not is_bunched:
+    if not in_row_batches:
         recorder._maker.messages = lambda *_: None  # type: ignore[method-assign]
     for start, stop in ranges:
         batch = Batch(RUN.producer, RUN.epoch, start, None, b"".join(frames[start:stop]))
         recorder.take(encode_batch(batch), 9)
-    recorder.flush(10)
+    recorder.flush()
     found = contents(root)
     recorder.close()
     return found
 
 
-def test_runs_after_a_lost_ledger_are_taken_by_the_bunch_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_after_a_lost_ledger_are_taken_in_batches_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = configuration.load(write_config(tmp_path, {"BTCUSDT": ["trade"]}, {}))
     root = Path(config.storage.output_directory)
     root.mkdir()
@@ -292,7 +295,7 @@ def test_runs_after_a_lost_ledger_are_taken_by_the_bunch_again(tmp_path: Path, m
 
     recorder = Recorder(config, 1, time.time_ns())
     take(recorder, 7, 0, 3)
-    recorder.flush(10)
+    recorder.flush()
     recorder.close()
     (root / ".writer.sqlite").unlink()
     recorder = Recorder(config, 2, time.time_ns())
@@ -300,7 +303,7 @@ def test_runs_after_a_lost_ledger_are_taken_by_the_bunch_again(tmp_path: Path, m
     take(recorder, 8, 0, 1)
     monkeypatch.setattr(recorder._maker, "rows", None)
     take(recorder, 8, 1, 3)
-    recorder.flush(10)
+    recorder.flush()
     recorder.close()
     (lines,) = [text for path, text in contents(root).items() if "/aggtrade_" in path]
     assert lines.count(b"\n") == 1 + 4 + 4

@@ -1,0 +1,63 @@
+"""The locks of the writer: one writer for a data directory, and one for each of its addresses.
+
+Two writers in one directory would cut off each other's rows, and two behind one address would share the batches. So a
+second writer waits, and takes over when the first one ends, however it ends: the kernel gives the locks back.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from services.runtime.lock import Blockage, FileLock, endpoint_lock_path, wait_for_lock
+from services.runtime.process import Shell
+from services.writer.owner import check_owner, claim
+from services.writer.store.errors import BlockedError, blocked_by
+
+LOCK_NAME = ".writer.lock"
+"""In the data directory."""
+_RETRY_S = 1.0
+"""Between two tries where the lock file cannot be made, or the directory belongs to another recorder."""
+
+
+@contextlib.contextmanager
+def locked(shell: Shell) -> Iterator[bool]:
+    """Hold all locks; gives False where the process was asked to end while it waited for one of them."""
+    endpoints = shell.config.endpoints
+    with contextlib.ExitStack() as held:
+        lock = _lock_of_data(shell)
+        for endpoint, name in ((endpoints.writer_intake, "intake"), (endpoints.writer_acks, "acks")):
+            if lock is None:
+                break
+            held.callback(lock.release)
+            path = endpoint_lock_path(endpoint)
+            if path:
+                lock = wait_for_lock(shell, path, what=f"the lock of {name}")
+        if lock is not None:
+            held.callback(lock.release)
+        yield lock is not None
+
+
+def _lock_of_data(shell: Shell) -> FileLock | None:
+    """Wait until the data directory is ours to write: not another recorder's, not locked, writable.
+
+    The status says why it waits. Where the directory is another recorder's, the lock is not kept from that one.
+    """
+    data, journals = Path(shell.config.storage.output_directory), Path(shell.config.storage.journal_directory)
+    with Blockage(shell) as blockage:
+        while not shell.stop.requested:
+            lock = None
+            try:
+                check_owner(data, journals)
+                lock = wait_for_lock(shell, data / LOCK_NAME, what=f"the data directory {data}")
+                if lock is not None:
+                    claim(data, journals)
+                return lock
+            except (BlockedError, OSError) as error:
+                blocked = error if isinstance(error, BlockedError) else blocked_by(error)
+                if blocked is None:
+                    raise
+                if lock is not None:
+                    lock.release()
+                blockage.tell(str(blocked))
+                shell.stop.wait(_RETRY_S)
+    return None
