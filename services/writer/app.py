@@ -262,11 +262,6 @@ class Writer:
         check_root(self._root)
         probe(self._root, _ROOM_BYTES)
         recorder = Recorder(self._config, self._shell.epoch, wall_ns(), suspects=self._suspects, counts=self._counts)
-        try:
-            recorder.probe()
-        except BlockedError:
-            recorder.close()
-            raise
         self._recorder = recorder
         self._suspects = frozenset()
         self._shell.log.info("recording directory=%s after=%s", self._root, self._state)

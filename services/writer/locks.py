@@ -11,7 +11,7 @@ from pathlib import Path
 from services.runtime.lock import Blockage, FileLock, endpoint_lock_path, wait_for_lock
 from services.runtime.process import Shell
 from services.writer.owner import check_owner, claim
-from services.writer.store.errors import BlockedError, blocked_by
+from services.writer.store.errors import BlockedError, blocked_if_it_passes
 
 LOCK_NAME = ".writer.lock"
 """In the data directory."""
@@ -47,17 +47,15 @@ def _lock_of_data(shell: Shell) -> FileLock | None:
         while not shell.stop.requested:
             lock = None
             try:
-                check_owner(data, journals)
-                lock = wait_for_lock(shell, data / LOCK_NAME, what=f"the data directory {data}")
-                if lock is not None:
-                    claim(data, journals)
-                return lock
-            except (BlockedError, OSError) as error:
-                blocked = error if isinstance(error, BlockedError) else blocked_by(error)
-                if blocked is None:
-                    raise
+                with blocked_if_it_passes():
+                    check_owner(data, journals)
+                    lock = wait_for_lock(shell, data / LOCK_NAME, what=f"the data directory {data}")
+                    if lock is not None:
+                        claim(data, journals)
+                    return lock
+            except BlockedError as error:
                 if lock is not None:
                     lock.release()
-                blockage.tell(str(blocked))
+                blockage.tell(str(error))
                 shell.stop.wait(_RETRY_S)
     return None

@@ -48,10 +48,8 @@ class Offer(NamedTuple):
     loss: Loss = Loss.NONE
 
 
-class Moved(NamedTuple):
-    """(producer, epoch, next position) that a commit makes durable, in the order in which the epochs came."""
-
-    positions: tuple[tuple[str, int, int], ...]
+NextPositions = tuple[tuple[str, int, int], ...]
+"""(producer, epoch, next position), in the order in which the epochs came."""
 
 
 @dataclass(slots=True)
@@ -104,24 +102,22 @@ class Positions:
             return Ack(self.writer_id, None, None, reason)
         return Ack(self.writer_id, _durable(producer), _last(producer.received), reason)
 
-    def moved(self) -> Moved:
+    def moved(self) -> NextPositions:
         """Return what has been received and is not durable yet; changes nothing."""
-        return Moved(
-            tuple(
-                (name, epoch, producer.received[epoch])
-                for name, producer in self._producers.items()
-                for epoch in producer.moved
-            )
+        return tuple(
+            (name, epoch, producer.received[epoch])
+            for name, producer in self._producers.items()
+            for epoch in producer.moved
         )
 
-    def commit(self, moved: Moved) -> list[str]:
+    def commit(self, moved: NextPositions) -> list[str]:
         """Count these positions as durable; returns the producers that are to be sent an acknowledgement."""
-        for name, epoch, number in moved.positions:
+        for name, epoch, number in moved:
             producer = self._producers[name]
             producer.durable[epoch] = number
             if producer.received[epoch] == number:
                 producer.moved.pop(epoch, None)
-        return list(dict.fromkeys(name for name, _, _ in moved.positions))
+        return list(dict.fromkeys(name for name, _, _ in moved))
 
     def names(self) -> list[str]:
         """Return the names of all producers that ever had a batch taken."""

@@ -27,7 +27,7 @@ from binance_streamer.wire.frames import (
 )
 from binance_streamer.wire.statuses import WriterStatus
 from services.runtime.delivery.events import MessageColumns
-from services.writer.positions import BatchVerdict, Loss, Moved, Positions
+from services.writer.positions import BatchVerdict, Loss, NextPositions, Positions
 from services.writer.rows.own_rows import MAX_NUMBER
 from services.writer.rows.routes import RowRoute
 from services.writer.rows.row_batches import row_batches
@@ -51,7 +51,7 @@ class Commit(NamedTuple):
 
     work: SyncWork
     entry: LedgerEntry
-    moved: Moved
+    moved: NextPositions
     gaps: list[tuple[bytes, bytes]]
 
 
@@ -79,7 +79,7 @@ class Recorder:
         suspects: frozenset[str] = frozenset(),
         counts: "Counts | None" = None,
     ) -> None:
-        """Recover what is on the disk.
+        """Recover what is on the disk; raises `BlockedError` unless the ledger can be written.
 
         `suspects` are files that were found damaged, `counts` the totals of the recorder before this one.
         """
@@ -93,6 +93,7 @@ class Recorder:
         self._buffers = RowBuffers(self._files, self._ledger, max_rows=max_rows, counts=self.counts)
         try:
             self._load(suspects)
+            self._ledger.probe()
         except BaseException:
             self.close()
             raise
@@ -136,10 +137,10 @@ class Recorder:
         self.flush()
         work = self._files.begin_sync()
         moved = self._positions.moved()
-        if not work.files and not moved.positions:
+        if not work.files and not moved:
             return None
         files = [FileRecord(file.path, file.length, file.first_ns, now_ns) for file in work.files]
-        entry = LedgerEntry(moved.positions, files, self._streams.take_changed(), self._streams.damages())
+        entry = LedgerEntry(moved, files, self._streams.take_changed(), self._streams.damages())
         gaps, self._gaps = self._gaps, []
         return Commit(work, entry, moved, gaps)
 
@@ -148,10 +149,6 @@ class Recorder:
         self._ledger.commit(commit.entry)
         self._files.end_sync(commit.work)
         return [self.ack(name, "commit") for name in self._positions.commit(commit.moved)]
-
-    def probe(self) -> None:
-        """Raise `BlockedError` unless the ledger can be written."""
-        self._ledger.probe()
 
     def status(self) -> WriterStatus:
         """Return the part of the status message that the recorder knows."""

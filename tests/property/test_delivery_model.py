@@ -17,7 +17,7 @@ import pytest
 from binance_streamer.wire.frames import Ack, Batch
 from services.runtime.delivery.cursor import Delivery
 from services.runtime.journal.journal import Journal, JournalFullError
-from services.writer.positions import BatchVerdict, Loss, Moved, Positions
+from services.writer.positions import BatchVerdict, Loss, NextPositions, Positions
 
 SEGMENT_BYTES = 400
 FRAME_BYTES = 8
@@ -32,7 +32,7 @@ class Writer:
         self.refused = 0
         self._committed: dict[tuple[str, int], int] = {}
         self._committed_rows = 0
-        self._under_way: tuple[Moved, int] | None = None
+        self._under_way: tuple[NextPositions, int] | None = None
         self._positions = Positions("w")
 
     def die(self) -> None:
@@ -50,7 +50,7 @@ class Writer:
         if self._under_way is None:
             return None
         (moved, self._committed_rows), self._under_way = self._under_way, None
-        self._committed.update({(producer, epoch): number for producer, epoch, number in moved.positions})
+        self._committed.update({(producer, epoch): number for producer, epoch, number in moved})
         return self.word("commit") if self._positions.commit(moved) else None
 
     def word(self, reason: str) -> Ack:

@@ -26,15 +26,8 @@ def raw_line(names: tuple[str, str, str], reason: str, event: bytes, *, stamps: 
     stream_type, stream, source = names
     encoding, text = _event_cell(event)
     harmless = "".join(" " if has_control(character) else character for character in reason)
-    return b"%b,%b,%b,%b,%b,%d,%d,%d,%b\n" % (
-        text_cell(stream_type, "stream type"),
-        text_cell(stream, "stream"),
-        text_cell(harmless[:_MAX_REASON_CHARACTERS], "reason"),
-        encoding,
-        text,
-        *stamps,
-        text_cell(source, "source"),
-    )
+    cells = [text_cell(one, "a name") for one in (stream_type, stream, harmless[:_MAX_REASON_CHARACTERS])]
+    return b",".join([*cells, encoding, text, b"%d,%d,%d" % stamps, text_cell(source, "a name")]) + b"\n"
 
 
 def raw_identity(series: str, stream_type: str, stream: str) -> str:

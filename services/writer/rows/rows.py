@@ -196,13 +196,9 @@ class RowMaker:
             event.decode()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise RowFault(f"not JSON: {error}") from error
-        line = b'{"recv_ns":%d,"epoch":%d,"seq":%d,"source":%b,"event":%b}\n' % (
-            data.recv_ns,
-            data.epoch,
-            data.seq,
-            msgspec.json.encode(data.source),
-            event.translate(_SPACE_FOR_LINE_BREAK),
-        )
+        source, cell = msgspec.json.encode(data.source), event.translate(_SPACE_FOR_LINE_BREAK)
+        numbers = data.recv_ns, data.epoch, data.seq
+        line = b'{"recv_ns":%d,"epoch":%d,"seq":%d,"source":%b,"event":%b}\n' % (*numbers, source, cell)
         target = root_file(EXCHANGE_INFO, day_of(None, data.recv_ns), "jsonl", b"")
         return Row(target, line, target.series, data.epoch, data.seq, topic, data.stream, data.recv_ns, event)
 

@@ -6,6 +6,8 @@ which reads the files, is safe.
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class BlockedError(Exception):
@@ -36,3 +38,12 @@ def blocked_by(error: OSError) -> BlockedError | None:
 def blocked_by_sync(error: OSError) -> BlockedError | None:
     """Return the condition behind an error of fdatasync; None for all but a full disk, as bytes may be lost then."""
     return BlockedError("disk full") if error.errno in _FULL else None
+
+
+@contextmanager
+def blocked_if_it_passes() -> Iterator[None]:
+    """Turn errors of open and write into `BlockedError` where the condition passes; others stay as they are."""
+    try:
+        yield
+    except OSError as error:
+        raise (blocked_by(error) or error) from error

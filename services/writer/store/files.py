@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.runtime import files as disk
-from services.writer.store.errors import FileDamagedError, blocked_by, blocked_by_sync
+from services.writer.store.errors import FileDamagedError, blocked_by_sync, blocked_if_it_passes
 from services.writer.store.ledger import FileRecord
 
 _MAX_OPEN = 512
@@ -75,12 +75,10 @@ class DataFiles:
 
     def append(self, file: DataFile, chunks: Sequence[bytes]) -> None:
         """Write at the end of the file; raises `FileDamagedError` where that is not where we left it."""
-        try:
+        with blocked_if_it_passes():
             self._open_file(file)
             self._check(file)
             self._write(file, b"".join(chunks))
-        except OSError as error:
-            raise (blocked_by(error) or error) from error
 
     def begin_sync(self) -> SyncWork:
         """Return everything written since the last time; the files stay open until `end_sync`."""
@@ -108,15 +106,13 @@ class DataFiles:
 
     def cut(self, path: str, length: int) -> None:
         """Shorten a file to a length in bytes, and make that durable."""
-        try:
+        with blocked_if_it_passes():
             descriptor = self._descriptor(path, _FLAGS)
             try:
                 os.ftruncate(descriptor, length)
                 disk.sync_file(descriptor, self.root / path)
             finally:
                 os.close(descriptor)
-        except OSError as error:
-            raise (blocked_by(error) or error) from error
 
     def whole_rows(self, path: str) -> tuple[int, bytes]:
         """Return the length of a file without a torn last line, and its last whole line: empty if it is the header."""
@@ -214,23 +210,19 @@ def make_durable(root: Path, work: SyncWork) -> None:
 def probe(root: Path, room_bytes: int) -> None:
     """Raise `BlockedError` unless so many bytes can be written."""
     path = root / ".writer.probe"
-    try:
+    with blocked_if_it_passes():
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
         try:
             os.posix_fallocate(descriptor, 0, room_bytes)
         finally:
             os.close(descriptor)
             path.unlink()
-    except OSError as error:
-        raise (blocked_by(error) or error) from error
 
 
 def check_root(root: Path) -> None:
     """Make the data directory, or raise `BlockedError`."""
-    try:
+    with blocked_if_it_passes():
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        raise (blocked_by(error) or error) from error
 
 
 def _raise_descriptor_limit() -> None:

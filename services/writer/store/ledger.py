@@ -179,10 +179,7 @@ class Ledger:
                 raise LedgerDamagedError(str(result))
             self.writer_id  # noqa: B018 (raises where it is missing)
         except (sqlite3.DatabaseError, TypeError) as error:
-            blocked = _blocked(error)
-            if blocked is not None:
-                raise blocked from error
-            raise LedgerDamagedError(str(error)) from error
+            raise (_blocked(error) or LedgerDamagedError(str(error))) from error
 
     def _create(self) -> None:
         with self._connection:
@@ -233,18 +230,13 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-class _blocked_if_full:  # noqa: N801 (reads as a statement)
-    """Turns SQLite's errors for a full or read-only disk into `BlockedError`, and all others into `OSError`."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, sqlite3.DatabaseError):
-            blocked = _blocked(error)
-            if blocked is not None:
-                raise blocked from error
-            raise OSError(f"ledger: {error}") from error
+@contextlib.contextmanager
+def _blocked_if_full() -> Iterator[None]:
+    """Turn SQLite's errors for a full or read-only disk into `BlockedError`, and all others into `OSError`."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise (_blocked(error) or OSError(f"ledger: {error}")) from error
 
 
 def _blocked(error: Exception) -> BlockedError | None:

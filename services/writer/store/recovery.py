@@ -13,6 +13,7 @@ Without a ledger, all rows of the last two days are read, and their sequence num
 is known (docs/decisions/0027 says why the last numbers are not enough).
 """
 
+import contextlib
 import csv
 import io
 import logging
@@ -41,6 +42,11 @@ _STILL_WRITTEN_NS = 3600 * 10**9
 _ID_COLUMNS = ("agg_trade_id", "final_update_id", "id")
 
 csv.field_size_limit(64 * 2**20)
+
+
+class _JsonRow(msgspec.Struct):
+    epoch: int
+    seq: int
 
 
 class RepairedFiles(NamedTuple):
@@ -192,13 +198,7 @@ def _sequences_in(file: Path, path: str) -> Iterator[Interval]:
 
 
 def _sequences_in_json(lines: io.TextIOBase, series: str) -> Iterator[Interval]:
-    class Line(msgspec.Struct):
-        epoch: int
-        seq: int
-
     for text in lines:
-        try:
-            line = msgspec.json.decode(text, type=Line)
-        except msgspec.DecodeError:
-            continue
-        yield Interval(series, line.epoch, line.seq, line.seq)
+        with contextlib.suppress(msgspec.DecodeError):  # a line that somebody harmed: its row comes again
+            line = msgspec.json.decode(text, type=_JsonRow)
+            yield Interval(series, line.epoch, line.seq, line.seq)
