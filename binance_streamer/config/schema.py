@@ -14,10 +14,11 @@ import msgspec
 from msgspec import Meta
 
 from binance_streamer.config import yaml_base as layers
-from binance_streamer.config.choices import choices_of
+from binance_streamer.config.complaints import complaint, keys_of, nearest
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.config.symbols import encode_name, symbol_fault
 from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.stream_types import suffixes
 from binance_streamer.exchange.streams import UPPER, Stream, stream_of
 from binance_streamer.wire.frames import MAX_FRAME_BYTES
 
@@ -36,6 +37,9 @@ DEFAULT_STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Count = Annotated[int, Meta(ge=1)]
 
+
+_SHORTEST_LIKELY = 5
+"""Letters of a symbol; the shortest that the exchange lists has so many."""
 
 _Refusal = Callable[[str, str], "ConfigError"]
 
@@ -254,28 +258,33 @@ def load_with_text(path: Path) -> tuple[Config, str]:
         text = layers.text_of(path)
     except layers.LayerError as error:
         raise ConfigError(f"{error}; name another file with -c FILE, or make one: binance-streamer init") from error
-    plain, source = _merged(text, path)
-    return _configured(plain, source, path), msgspec.json.encode(plain).decode()
+    merged = _merged(text, path)
+    return _configured(merged, path), msgspec.json.encode(merged.plain).decode()
 
 
 def parse(text: str, path: Path) -> Config:
     """The configuration in a YAML text; `path` is for error messages, and for relative paths and its base."""
-    return _configured(*_merged(text, path), path)
+    return _configured(_merged(text, path), path)
 
 
-def _merged(text: str, path: Path) -> tuple[dict[str, Any], str]:
+def _merged(text: str, path: Path) -> layers.Merged:
     try:
         return layers.merged(text, path)
     except layers.LayerError as error:
         raise ConfigError(str(error)) from error
 
 
-def _configured(plain: dict[str, Any], source: str, path: Path) -> Config:
+def _configured(merged: layers.Merged, path: Path) -> Config:
+    source = merged.source
+
+    def refuse(key: str, why: str) -> ConfigError:
+        return ConfigError(f"{source}: {key or 'top level'}: {why}{merged.line_of(keys_of(key))}")
+
     try:
-        config = msgspec.convert(plain, Config)
+        config = msgspec.convert(merged.plain, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{source}: {_key_first(str(error))}") from error
-    _check(config, source)
+        raise refuse(*_complaint(merged.plain, str(error))) from error
+    _check(config, refuse)
     try:
         config = _resolved(config, path.resolve().parent)
     except RuntimeError as error:
@@ -304,23 +313,19 @@ def shown(config: Config) -> str:
     return dump(msgspec.structs.replace(config, alerts=msgspec.structs.replace(config.alerts, webhooks=webhooks)))
 
 
-def _key_first(message: str) -> str:
-    """`Expected `int`, got `str` - at `$.network.connections`` → `network.connections: expected …`."""
-    message = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in message)  # keys may be bait
-    text, _, place = message.rpartition(" - at ")
-    if not text:
-        return message[0].lower() + message[1:]
-    key = place.strip("`").removeprefix("$").lstrip(".")
-    words = choices_of(Config, key) if text.startswith("Invalid enum value") else ()
-    if words:
-        return f"{key}: expected {' or '.join(words)}, got{text.removeprefix('Invalid enum value')}"
-    return f"{key or 'top level'}: {text[0].lower()}{text[1:]}"
+def _complaint(plain: dict[str, Any], report: str) -> tuple[str, str]:
+    """Return the key and the complaint; msgspec does not name the mode, so that each is tried alone."""
+    report = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in report)  # keys may be bait
+    if "$.modes[...]" in report:
+        for name, mode in plain["modes"].items():
+            try:
+                msgspec.convert(mode, ModeConfig)
+            except msgspec.ValidationError:
+                return complaint(plain, Config, report.replace("$.modes[...]", f"$.modes.{name}"))
+    return complaint(plain, Config, report)
 
 
-def _check(config: Config, source: str) -> None:
-    def refuse(key: str, why: str) -> ConfigError:
-        return ConfigError(f"{source}: {key}: {why}")
-
+def _check(config: Config, refuse: _Refusal) -> None:
     if config.mode not in config.modes:
         raise refuse("mode", f"is {config.mode!r}, but modes.{config.mode} is missing")
     for mode_name, mode in config.modes.items():
@@ -420,9 +425,12 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
         place = f"{key}[{number}]"
         fault = symbol_fault(symbol.symbol)
         if fault:
-            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} {fault}")
+            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} {fault}{_symbol_like(symbol.symbol)}")
         if symbol.symbol != symbol.symbol.translate(UPPER):
-            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} must be in upper case, as the exchange spells it")
+            raise refuse(
+                f"{place}.symbol",
+                f"{symbol.symbol!r} must be in upper case, as the exchange spells it{_symbol_like(symbol.symbol)}",
+            )
         if symbol.symbol in seen:
             raise refuse(f"{place}.symbol", f"{symbol.symbol!r} is listed twice")
         seen.add(symbol.symbol)
@@ -430,10 +438,17 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
             raise refuse(f"{place}.streams", "at least one stream is needed; use enabled: false to pause a symbol")
         if len(set(symbol.streams)) != len(symbol.streams):
             raise refuse(f"{place}.streams", "a stream is listed twice")
-        try:
-            streams_of(symbol)
-        except ExchangeError as error:
-            raise refuse(f"{place}.streams", str(error)) from error
+        for index, suffix in enumerate(symbol.streams):
+            try:
+                stream_of(symbol.symbol, suffix)
+            except ExchangeError as error:
+                raise refuse(f"{place}.streams[{index}]", f"{error}{nearest(suffix, suffixes())}") from error
+
+
+def _symbol_like(text: str) -> str:
+    """Return a question about the symbol that was meant with `btcusdt` or `BTC/USDT`; empty where none is likely."""
+    likely = "".join(letter for letter in text.translate(UPPER) if letter.isalnum() or letter == "_")
+    return f"; did you mean {likely!r}?" if len(likely) >= _SHORTEST_LIKELY and not symbol_fault(likely) else ""
 
 
 def _resolved(config: Config, folder: Path) -> Config:

@@ -8,13 +8,19 @@ the base has. A base lies in the same folder, so that the relative paths of both
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 _MAX_LAYERS = 8
 """A file that stands on itself ends here."""
+_INT = "tag:yaml.org,2002:int"
+_MOST_DIGITS = 20
+"""As many as an integer of 64 bits has, with its sign. Python itself refuses those of more than 4300, by a ValueError
+that is no error of YAML."""
+_KINDS = {list: "a list", str: "text", bool: "true or false"}
 
 
 class LayerError(ValueError):
@@ -22,24 +28,59 @@ class LayerError(ValueError):
 
 
 def text_of(path: Path) -> str:
-    """The text of a file."""
+    """Return the text of a file in UTF-8; `LayerError` where there is none."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise LayerError(f"{path}: {_why(error)}") from error
 
 
-def merged(text: str, path: Path) -> tuple[dict[str, Any], str]:
-    """The map in a text over those it stands on, and the names of the files, for error messages."""
-    layers, names = [_map_in(text, path)], [str(path)]
+class Merged(NamedTuple):
+    """The map of a file laid over its bases; `source` names the files, the upper one first, for error messages."""
+
+    plain: dict[str, Any]
+    source: str
+    texts: tuple[tuple[Path, str], ...]
+
+    def line_of(self, keys: Sequence[str | int]) -> str:
+        """Return ` (line 4)`, with the name of the file where that is a base: where the value at these keys is given.
+
+        The way may end before the last key: a missing value is looked for where it should stand. Empty where no file
+        has the first key, since a default has no line.
+        """
+        for number, (path, text) in enumerate(self.texts):
+            line = _line_in(text, keys)
+            if line is not None:
+                return f" ({path.name}, line {line})" if number else f" (line {line})"
+        return ""
+
+
+def merged(text: str, path: Path) -> Merged:
+    """Return the map in a text laid over those it stands on; `LayerError` where one cannot be read."""
+    layers, texts = [_map_in(text, path)], [(path, text)]
     while "base" in layers[-1]:
         base = _base(layers[-1].pop("base"), path, len(layers))
-        layers.append(_map_in(text_of(base), base))
-        names.append(base.name)
+        texts.append((base, text_of(base)))
+        layers.append(_map_in(texts[-1][1], base))
     whole = layers.pop()
     while layers:
         _lay(layers.pop(), whole)
-    return whole, " over ".join(names)
+    source = " over ".join([str(path), *(base.name for base, _ in texts[1:])])
+    return Merged(whole, source, tuple(texts))
+
+
+def _line_in(text: str, keys: Sequence[str | int]) -> int | None:
+    node, line = yaml.compose(text, Loader=_StrictLoader), None
+    for key in keys:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((name, value) for name, value in node.value if name.value == key), None)
+            if found is None:
+                return line if line and key == keys[-1] else None
+            line, node = found[0].start_mark.line + 1, found[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+            node = node.value[key]
+            line = node.start_mark.line + 1
+    return line
 
 
 def _base(name: object, path: Path, count: int) -> Path:
@@ -63,8 +104,10 @@ def _map_in(text: str, path: Path) -> dict[str, Any]:
         plain = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derived from SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
         raise LayerError(f"{path}: not valid YAML: {_where(error)}") from error
+    if plain is None:
+        raise LayerError(f"{path}: the file is empty; binance-streamer init makes one with comments")
     if not isinstance(plain, dict):
-        raise LayerError(f"{path}: expected a map with the key 'mode', got {type(plain).__name__}")
+        raise LayerError(f"{path}: expected a map with the key 'mode', got {_KINDS.get(type(plain), 'a number')}")
     return plain
 
 
@@ -96,6 +139,10 @@ class _StrictLoader(yaml.SafeLoader):
 
     def construct_scalar(self, node: Any) -> Any:
         value = super().construct_scalar(node)
+        if node.tag == _INT and len(value) > _MOST_DIGITS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a whole number has more than {_MOST_DIGITS} digits", node.start_mark
+            )
         if "\0" in str(value):
             raise yaml.constructor.ConstructorError(None, None, "a text holds a NUL character", node.start_mark)
         return value
@@ -131,6 +178,6 @@ for _tag, _pattern, _first in (
 
 
 def dumped(plain: dict[str, Any]) -> str:
-    """YAML that reads back as this map."""
+    """Return YAML that reads back as this map."""
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text

@@ -231,6 +231,20 @@ STREAM_TYPES = {one.name: one for one in _ALL}
 KNOWN_SUFFIXES = ", ".join(one.spelling for one in _ALL)
 
 
+def suffixes() -> list[str]:
+    """Return names of streams as a configuration may have them: `aggTrade`, `depth@0ms`, `kline_1m`, …"""
+    return [name for one in _ALL for name in _spelled(one.spelling)]
+
+
+def _spelled(spelling: str) -> list[str]:
+    """Return the names that `depth<5|10|20>[@100ms|@500ms]` stands for; what is in brackets may be left out."""
+    found = re.search(r"<([^>]*)>|\[([^]]*)\]", spelling)
+    if found is None:
+        return [spelling]
+    words = _INTERVAL if found[1] == "interval" else found[1] or f"{found[2]}|"
+    return [name for word in words.split("|") for name in _spelled(spelling.replace(found[0], word, 1))]
+
+
 def stream_type_of(suffix: str) -> tuple[StreamType, str] | None:
     """The stream type and variant that a suffix names (`depth@0ms`); None where the exchange has no such stream."""
     for one in _ALL:

@@ -53,8 +53,9 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "expected a map"),
-        ("- 1", "expected a map"),
+        ("", "the file is empty"),
+        ("# nothing\n", "the file is empty"),
+        ("- 1", "expected a map with the key 'mode', got a list"),
         ("mode: [", "not valid YAML: line 1, column 8: expected the node content"),
         (MINIMAL.replace("mode: production", "mode: nosuch"), "mode: expected development or production, got 'nosuch'"),
         (MINIMAL + "logging: {level: LOUD}\n", "logging.level: expected debug or error or info or warning, got 'LOUD'"),
@@ -62,20 +63,26 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
             MINIMAL + "alerts: {webhooks: [{url: 'https://x/', format: teams}]}\n",
             r"alerts.webhooks\[0\].format: expected json or slack or telegram, got 'teams'",
         ),
-        ("mode: production", "missing required field `modes`"),
+        ("mode: production", "top level: the key 'modes' is missing"),
         (MINIMAL + "mode: production\n", "duplicate key 'mode'"),
         (MINIMAL + "x: &a {b: 1}\ny: *a\n", "aliases are not supported"),
         (MINIMAL + "netwerk: {}\n", "netwerk"),
-        (MINIMAL + "network: {conections: 2}\n", r"network: .*`conections`"),
-        (MINIMAL + "network: {connections: 5}\n", "network.connections: expected `int` <= 4"),
-        (MINIMAL + "network: {connections: two}\n", "network.connections: expected `int"),
+        (
+            MINIMAL + "network: {conections: 2}\n",
+            r"network.conections: there is no such key; did you mean 'connections'\? \(line 6\)",
+        ),
+        (MINIMAL + "network: {connections: 5}\n", r"network.connections: expected a whole number <= 4: 5 \(line 6\)"),
+        (
+            MINIMAL + "network: {connections: two}\n",
+            "network.connections: expected a whole number or nothing, got text: 'two'",
+        ),
         (MINIMAL + "network: {reconnect_delay: .inf}\n", "network.reconnect_delay"),
         (MINIMAL + "network: {reconnect_delay: 1:30}\n", "network.reconnect_delay"),
         (MINIMAL + "network: {reconnect_delay: 90}\n", "must not exceed reconnect_delay_max"),
         (MINIMAL + "network: {rest_url: fapi.binance.com}\n", "network.rest_url: expected http:// or https://"),
         (MINIMAL + "storage: {flush_interval: 10}\n", "storage.flush_interval: must not exceed commit_interval"),
         (MINIMAL + "storage: {file_format: parquet}\n", "storage.file_format"),
-        (MINIMAL + "storage: {fsync: NO}\n", "storage.fsync: expected `bool`"),
+        (MINIMAL + "storage: {fsync: NO}\n", "storage.fsync: expected true or false, got text: 'NO'"),
         (MINIMAL + "storage: {journal_directory: ../data}\n", "journal_directory: must not be the output_directory"),
         (
             MINIMAL + "storage: {journal_directory: ../x/../data}\n",
@@ -105,8 +112,11 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
         (MINIMAL.replace("BTCUSDT", "../X"), r"symbols\[0\].symbol: '../X' must not contain"),
         (MINIMAL.replace("BTCUSDT", '"A\\nB"'), r"symbols\[0\].symbol"),
         (MINIMAL + "      - symbol: BTCUSDT\n", r"symbols\[1\].symbol: 'BTCUSDT' is listed twice"),
-        (MINIMAL + "        streams: [aggtrade]\n", r"symbols\[0\].streams: stream 'aggtrade': expected one of"),
-        (MINIMAL + "        streams: [kline_2m]\n", r"symbols\[0\].streams: stream 'kline_2m'"),
+        (
+            MINIMAL + "        streams: [aggtrade]\n",
+            r"symbols\[0\].streams\[0\]: stream 'aggtrade': expected .*; did you mean 'aggTrade'\? \(line 6\)",
+        ),
+        (MINIMAL + "        streams: [kline_2m]\n", r"symbols\[0\].streams\[0\]: stream 'kline_2m'"),
         (MINIMAL + "        streams: ['!bookTicker']\n", "streams of all symbols together are not recorded"),
         (MINIMAL + "        streams: []\n", "at least one stream"),
         (MINIMAL + "        enabled: false\n", "at least one symbol must be enabled"),
@@ -193,9 +203,12 @@ def test_lists_are_replaced_and_bases_have_bases(tmp_path: Path) -> None:
         ("base:", "base: expected the name"),
         ("base: upper.yaml", "more than 8 files on one another, or one on itself"),
         ("base: broken.yaml", r"broken\.yaml: not valid YAML"),
-        ("base: streamer.yaml\nnetwork: {conections: 2}", r"upper\.yaml over streamer\.yaml: network: .*`conections`"),
+        (
+            "base: streamer.yaml\nnetwork: {conections: 2}",
+            r"upper\.yaml over streamer\.yaml: network.conections: .*\(line 2\)",
+        ),
         ("base: streamer.yaml\nnetwork: {connections: 5}", r"upper\.yaml over streamer\.yaml: network.connections"),
-        ("base: streamer.yaml\nnetwork: 5", "network: expected `object`"),
+        ("base: streamer.yaml\nnetwork: 5", r"network: expected a map, got a whole number: 5 \(line 2\)"),
     ],
 )
 def test_what_is_wrong_with_layers_is_said_with_their_files(tmp_path: Path, upper: str, complaint: str) -> None:
@@ -269,3 +282,73 @@ def test_a_home_that_is_not_known_is_refused_and_a_tilde_elsewhere_is_a_letter()
         config.parse(MINIMAL + "storage: {output_directory: ~nobody-of-this-name/x}\n", Path("/x/s.yaml"))
     found = config.parse(MINIMAL + "storage: {output_directory: a/~b}\n", Path("/x/s.yaml"))
     assert found.storage.output_directory == "/x/a/~b"
+
+
+TWO_MODES = """\
+mode: production
+modes:
+  production:
+    symbols:
+      - symbol: BTCUSDT
+  development:
+    symbols:
+      - ETHUSDT
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            TWO_MODES,
+            "modes.development.symbols[0]: expected a map, got text: 'ETHUSDT'; write `- symbol: ETHUSDT` (line 8)",
+        ),
+        (
+            TWO_MODES.replace("- ETHUSDT", "- {symbl: X}"),
+            "modes.development.symbols[0].symbl: there is no such key; did you mean 'symbol'? (line 8)",
+        ),
+        (
+            TWO_MODES.replace("- ETHUSDT", "- {enabled: true}"),
+            "modes.development.symbols[0]: the key 'symbol' is missing (line 8)",
+        ),
+        (
+            TWO_MODES.replace("- ETHUSDT", "- symbol: ethusdt"),
+            "modes.development.symbols[0].symbol: 'ethusdt' must be in upper case, as the exchange spells it; "
+            "did you mean 'ETHUSDT'? (line 8)",
+        ),
+        (
+            TWO_MODES.replace("- ETHUSDT", "- symbol: ETH/USDT"),
+            "modes.development.symbols[0].symbol: 'ETH/USDT' must not contain '/'; did you mean 'ETHUSDT'? (line 8)",
+        ),
+        (TWO_MODES.replace("    symbols:\n      - ETHUSDT", "    symbols: ETHUSDT"),
+         "modes.development.symbols: expected a list, got text: 'ETHUSDT' (line 7)"),
+        (TWO_MODES.replace("development:", "developement:"),
+         "modes: expected development or production, got 'developement'; did you mean 'development'? (line 2)"),
+        (MINIMAL + "zzz: 1\n", "zzz: there is no such key; there are mode, modes, network, storage, performance, "
+         "orderbook, monitor, alerts, logging, endpoints (line 6)"),
+        (MINIMAL + "network: {ca_file: [a]}\n", "network.ca_file: expected text, got a list (line 6)"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_told_in_the_words_of_yaml(text: str, complaint: str) -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.parse(text, FILE)
+    assert str(caught.value) == f"{FILE}: {complaint}"
+
+
+@pytest.mark.parametrize("key", ["network: {connect_attempts: ", "performance: {batch_size: -", "nosuch: {x: "])
+def test_a_whole_number_of_thousands_of_digits_is_an_error_with_its_line(key: str) -> None:
+    with pytest.raises(config.ConfigError, match=r"not valid YAML: line 6, .*more than 20 digits"):
+        config.parse(f"{MINIMAL}{key}{'9' * 6000}}}\n", FILE)
+
+
+def test_the_address_of_a_webhook_is_not_repeated_in_a_complaint() -> None:
+    with pytest.raises(config.ConfigError) as caught:
+        config.parse(MINIMAL + "alerts: {webhooks: ['https://hook/SECRET']}\n", FILE)
+    assert str(caught.value) == f"{FILE}: alerts.webhooks[0]: expected a map, got text (line 6)"
+
+
+def test_a_fault_that_stands_in_a_base_is_found_there(tmp_path: Path) -> None:
+    (tmp_path / "streamer.yaml").write_text(MINIMAL + "network: {connections: 9}\n")
+    (tmp_path / "upper.yaml").write_text("base: streamer.yaml\n")
+    with pytest.raises(config.ConfigError, match=r"network.connections: .*: 9 \(streamer.yaml, line 6\)"):
+        config.load(tmp_path / "upper.yaml")

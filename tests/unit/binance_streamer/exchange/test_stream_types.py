@@ -8,7 +8,7 @@ import msgpack
 import pytest
 
 from binance_streamer.exchange.readers import EventReader
-from binance_streamer.exchange.stream_types import STREAM_TYPES
+from binance_streamer.exchange.stream_types import STREAM_TYPES, stream_type_of, suffixes
 from binance_streamer.exchange.streams import stream_of
 from services.writer.rows.rows import RowMaker, Run
 from tests.support.data import REPOSITORY
@@ -106,3 +106,9 @@ def test_an_error_names_every_type() -> None:
     with pytest.raises(ValueError, match="expected one of aggTrade, trade, bookTicker, depth") as caught:
         stream_of("BTCUSDT", "nonsense")
     assert all(stream_type.spelling in str(caught.value) for stream_type in STREAM_TYPES.values())
+
+
+def test_every_suffix_that_is_suggested_is_a_stream() -> None:
+    found = suffixes()
+    assert [name for name in found if stream_type_of(name) is None] == []
+    assert {"aggTrade", "depth", "depth@0ms", "depth20@500ms", "kline_1M", "perpetual@continuousKline_1m"} <= set(found)
