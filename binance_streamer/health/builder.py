@@ -17,6 +17,16 @@ from binance_streamer.health.stream_states import raw_reasons, recorded_stream, 
 from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
 from binance_streamer.wire.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, WriterStatus
 
+PLAIN_STATES = {
+    "answered": "ok",
+    "trouble": "some requests fail",
+    "standing down": "paused by the exchange",
+    "forbidden": "refused by the exchange",
+    "syncing": "building books",
+    "synced": "all books valid",
+}
+"""States of processes as they are shown, where the word of the status message needs its context to be understood.
+docs/monitoring.md says of each what it means, and what to do."""
 _NO_REST = RestStatus(producer="rest", epoch=0, recv_ns=0)
 """In the place of a REST process that is not heard: nothing is known."""
 
@@ -115,7 +125,7 @@ def _process(config: Config, name: str, received: ReceivedStatus | None, status:
 def _state(status: Status) -> str:
     """The state in a word; that of a worker is the state of its journal, or that it has no connection."""
     if status.state:
-        return status.state
+        return PLAIN_STATES.get(status.state, status.state)
     if not isinstance(status, IngestStatus):
         return "running"
     journal = status.journal.state if status.journal else "starting"

@@ -51,7 +51,7 @@ def a_snapshot(symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"), secon
         "symbols": [a_symbol(symbol, second) for symbol in symbols],
         "processes": [
             a_process("bus", "forwarding"), *(a_process(f"ingest-{symbol}", "recording") for symbol in symbols),
-            a_process("rest", "answered"), a_process("writer", "recording"), a_process("orderbook", "live"),
+            a_process("rest", "ok"), a_process("writer", "recording"), a_process("orderbook", "live"),
             a_process("monitor", "serving"),
         ],
         "series": {

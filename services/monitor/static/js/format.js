@@ -70,10 +70,14 @@ export const plural = (number, word, words = `${word}s`) => `${count(number)} ${
 
 export const shortened = (value, length) => (value.length > length ? `${value.slice(0, length - 1)}…` : value);
 
-const GOOD = "live quiet recording answered forwarding synced serving running repaired".split(" ");
+const GOOD = [
+  ..."live quiet recording forwarding synced serving running repaired ok".split(" "),
+  "all books valid",
+];
 const WAITING = [
   ..."waiting starting buffering snapshot_requested bridging open".split(" "),
-  "standing down",
+  "paused by the exchange",
+  "building books",
   "not trading",
   "off session",
   "not heard yet",

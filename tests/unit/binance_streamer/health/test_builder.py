@@ -1,5 +1,6 @@
 """The snapshot of a recording, from status messages and gaps."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
+from binance_streamer.health.builder import PLAIN_STATES
 from binance_streamer.health.gaps import NO_GAPS, GapSummary, GapTotals
 from binance_streamer.health.observer import Observer
 from binance_streamer.health.snapshot import Snapshot
+from tests.support.data import REPOSITORY
 
 S = 10**9
 NOW_NS = 1_790_000_000 * S
@@ -99,7 +102,7 @@ def test_a_whole_recording(config: Config) -> None:
     assert [(one.name, one.kind, one.up, one.state, one.detail) for one in found.processes] == [
         ("bus", "bus", True, "running", ""),
         ("writer", "writer", True, "recording", "5 rows, 36000000000 bytes"),
-        ("rest", "rest", True, "answered", "0 snapshots, 0 of 0 weight"),
+        ("rest", "rest", True, "ok", "0 snapshots, 0 of 0 weight"),
         ("ingest-BTCUSDT", "ingest", True, "recording", "2 of 2 connections open"),
         ("ingest-龙虾USDT", "ingest", True, "recording", "1 of 1 connections open"),
     ]
@@ -122,3 +125,13 @@ def test_a_process_that_falls_silent_is_down_and_its_numbers_are_gone(config: Co
     found = observer.snapshot(NO_GAPS, 10.5, NOW_NS // 10**6)
     assert [(one.state, one.pid) for one in found.processes if one.name == "writer"] == [("down", None)]
     assert found.disk is None
+
+
+def test_every_word_that_is_shown_stands_in_the_table_of_the_page() -> None:
+    page = (REPOSITORY / "docs" / "monitoring.md").read_text(encoding="utf-8")
+    states = re.findall(r"^\| `([a-z ]+)` \|", page.partition("## Words")[2].partition("\n## ")[0], flags=re.MULTILINE)
+    source = (REPOSITORY / "binance_streamer" / "health" / "stream_states.py").read_text(encoding="utf-8")
+    of_streams = re.findall(r"^\| `([a-z ]+)` \|", source, flags=re.MULTILINE)
+    assert len(of_streams) == 11
+    assert {*of_streams, *PLAIN_STATES.values()} <= set(states)
+    assert len(states) == len(set(states))
