@@ -1,4 +1,4 @@
-"""What the answers of the exchange mean: their status, their headers, and the few values that we read of a body."""
+"""Reads the answers of the exchange: their status, their headers, and the few values that we need of a body."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
@@ -21,7 +21,10 @@ _SHOWN_BYTES = 200
 
 
 class RestAnswer(NamedTuple):
-    """What came back; `fault` where no whole answer did. Stamps: when the request left, when the last byte arrived."""
+    """An answer as it came; `fault` says why there is no complete one.
+
+    Stamps: when the request left, and when the last byte arrived, by our wall clock.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +50,7 @@ _Number = Annotated[int, msgspec.Meta(ge=-1, lt=1 << 53)]
 
 
 class DepthAnswer(msgspec.Struct):
-    """What we need of a depth answer; the levels are only checked to be there. The id of a fresh listing may be -1."""
+    """The part of a depth answer that we need; levels are only checked to be there. A new symbol may have the id -1."""
 
     lastUpdateId: _Number  # noqa: N815 (the exchange's name)
     bids: list[msgspec.Raw]
@@ -87,7 +90,7 @@ def try_decode(raw: msgspec.Raw, shape: type[Shape], place: str, *, odd: list[Od
 
 
 def refusal(answer: RestAnswer) -> str:
-    """The exchange's own words where it does not give what was asked for."""
+    """Return the exchange's code and text of an error, or the HTTP status where the body has none."""
     try:
         found = decode(answer.body, _ErrorBody, "an error")
     except AnswerError:
@@ -96,7 +99,7 @@ def refusal(answer: RestAnswer) -> str:
 
 
 def verdict(answer: RestAnswer) -> Verdict:
-    """By the status alone; whether a body is what was asked for shows when it is read."""
+    """Return the meaning of the HTTP status alone; a body that is not what was asked for shows when it is read."""
     if answer.fault:
         return "trouble"
     if answer.status == 200:
@@ -109,13 +112,13 @@ def verdict(answer: RestAnswer) -> Verdict:
 
 
 def used_weight(answer: RestAnswer) -> int | None:
-    """The weight that the exchange counts for this address in this minute."""
+    """Return the weight that the exchange counts for this address in this minute; None where it does not say."""
     text = answer.headers.get(_WEIGHT_HEADER, "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def read_snapshot(answer: RestAnswer) -> DepthAnswer:
-    """A depth answer, checked as JSON; raises `AnswerError`."""
+    """Return a depth answer, checked as JSON; raise `AnswerError` where it is none."""
     return decode(answer.body, DepthAnswer, "a depth snapshot")
 
 
@@ -134,11 +137,11 @@ def read_rows(answer: RestAnswer, missing: BackfillRequest) -> RestPage:
 
 
 def read_clock_sample(answer: RestAnswer) -> Sample:
-    """The exchange's time between our two stamps; raises `AnswerError`."""
+    """Return the exchange's time with our stamps before and after it; raise `AnswerError` where there is none."""
     server_ms = decode(answer.body, _Time, "a server time").serverTime
     return Sample(server_ms, answer.requested_ns, answer.recv_ns)
 
 
 def shown(answer: RestAnswer) -> str:
-    """A few words for the log."""
+    """Return the fault, or the status and the first 200 bytes of the body, for the log."""
     return answer.fault or f"status {answer.status} {answer.body[:_SHOWN_BYTES]!r}"

@@ -54,7 +54,10 @@ class Client:
         self._session.headers["Accept-Encoding"] = "identity"  # nothing small that becomes huge
 
     def get(self, path: str) -> RestAnswer:
-        """The answer, whatever it is; a `fault` instead of an exception where there is none."""
+        """Return the answer to a GET, whatever its status; where none came it has a `fault`, and nothing is raised.
+
+        Blocks: `connect_timeout` bounds the connection, `request_timeout` each silence, three of them the whole body.
+        """
         requested_ns = self._wall_ns()
         if self._fault:
             return RestAnswer(0, {}, b"", requested_ns, requested_ns, self._fault)
@@ -77,7 +80,7 @@ class Client:
             return RestAnswer(0, {}, b"", requested_ns, self._wall_ns(), _shown(error))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close all connections to the exchange."""
         self._session.close()
 
     def _body(self, raw: urllib3.response.BaseHTTPResponse) -> tuple[bytes, str]:
@@ -104,17 +107,17 @@ class RequestThread:
         threading.Thread(target=self._run, name="http", daemon=True).start()
 
     def fileno(self) -> int:
-        """Readable when an answer is there."""
+        """Return a descriptor that is readable when an answer is there."""
         return self._event
 
     def submit(self, path: str) -> None:
-        """Ask for this; only one request at a time."""
+        """Ask for this path; only one request may be under way."""
         assert not self.is_busy
         self.is_busy = True
         self._paths.put(path)
 
     def answer(self) -> RestAnswer:
-        """The answer to what was submitted, once `fileno` is readable."""
+        """Return the answer to what was submitted; call it once `fileno` is readable."""
         os.eventfd_read(self._event)
         self.is_busy = False
         answer = self._answers.get()
@@ -125,11 +128,11 @@ class RequestThread:
     def _run(self) -> None:
         try:
             while True:
-                self._tell(self._get(self._paths.get()))
+                self._hand_over(self._get(self._paths.get()))
         finally:
-            self._tell(None)  # a bug; nobody waits for ever, the process ends and is started again
+            self._hand_over(None)  # a bug; nobody waits for ever, the process ends and is started again
 
-    def _tell(self, answer: RestAnswer | None) -> None:
+    def _hand_over(self, answer: RestAnswer | None) -> None:
         self._answers.put(answer)
         os.eventfd_write(self._event, 1)
 
@@ -138,17 +141,17 @@ class _HttpSession(requests.Session):
     """Without redirects: requests parses where one leads, and reads its body, also when it is not to follow it."""
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Nowhere."""
+        """Return None: a redirect is an answer like any other."""
         return None
 
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Instead of what requests would look up in the user's .netrc."""
+    """Send no credentials; requests would look them up in the user's .netrc otherwise."""
     return request
 
 
 def _shown(error: Exception) -> str:
-    """Its kind, and the words of the first cause: what urllib3 and requests put around them is long."""
+    """Return the type of the error and the text of its first cause: what urllib3 and requests put around it is long."""
     cause: BaseException = error
     while inner := cause.__cause__ or cause.__context__:
         cause = inner

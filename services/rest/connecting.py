@@ -1,4 +1,4 @@
-"""Has requests open its connections by `Reach`: a dead address costs a quarter of a second, not the time-out."""
+"""Lets requests open its connections by `Reach`: a dead address costs a quarter of a second, not the whole time-out."""
 
 import socket
 from typing import Any

@@ -26,17 +26,17 @@ class FrameSink(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """True while nothing can be journalled."""
+        """Return True while nothing can be journalled."""
 
     def append(self, drafts: Sequence[Draft]) -> bool:
-        """Journal and publish these."""
+        """Journal these and publish them; return False where the journal is full."""
 
     def publish_live(self, draft: Draft) -> None:
         """Publish this, and record it nowhere."""
 
 
 class SnapshotRequest(NamedTuple):
-    """Somebody's wish for a depth snapshot, with the least `last_update_id` that helps."""
+    """A request for a depth snapshot; only one whose `last_update_id` is at least this helps."""
 
     symbol: str
     reason: str
@@ -44,7 +44,7 @@ class SnapshotRequest(NamedTuple):
 
 
 def read_request(parts: Sequence[bytes]) -> SnapshotRequest | BackfillRequest:
-    """The wish in a message of the bus, where anybody may publish; raises `WireError`."""
+    """Return the request in a message of the bus, where anybody may publish; raises `WireError`."""
     if len(parts) != 2:
         raise WireError(f"request: expected [topic, frame], got {len(parts)} parts")
     stream_type, data = decode_frame(parts[1])
@@ -98,7 +98,7 @@ def backfill_draft(missing: BackfillRequest, answer: RestAnswer, path: str, *, r
 
 
 def snapshot_draft(symbol: str, answer: RestAnswer, snapshot: DepthAnswer) -> Draft:
-    """A depth snapshot, the body byte for byte."""
+    """Make the row of a depth snapshot, its body byte for byte."""
     reading = Reading(None, snapshot.lastUpdateId, snapshot.event_time_ms)
     return Draft("depth_snapshot", symbol, "", _recorded(symbol, depth_path(symbol).text, answer, answer.body), reading)
 
@@ -110,17 +110,17 @@ def odd_row_draft(stream: Stream, answer: RestAnswer, raw: bytes) -> Draft:
 
 
 def exchange_info_draft(answer: RestAnswer, event: bytes) -> Draft:
-    """A change of what the exchange lists, or the whole list at first."""
+    """Make the row of a change of the exchange's list; the first one is the whole list, as it came."""
     return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, EXCHANGE_INFO.text, answer, event))
 
 
 def trading_schedule_draft(answer: RestAnswer) -> Draft:
-    """The hours of the markets behind TradFi contracts, the body byte for byte, among what the exchange lists."""
+    """Make the row of the market hours, the body byte for byte; it stands among the changes of the list."""
     return Draft("exchange_info", EXCHANGE, "", _recorded(EXCHANGE, TRADING_SCHEDULE.text, answer, answer.body))
 
 
 def offset_draft(measured: Measurement) -> Draft:
-    """How far the exchange's clock is ahead of ours, and how well that is known."""
+    """Make the row of a measurement of the exchange's clock: its offset from ours, and the error bound."""
     best = measured.best
     fields = {
         "offset_ms": round(best.offset_ms, 3),
@@ -133,7 +133,7 @@ def offset_draft(measured: Measurement) -> Draft:
 
 
 def step_draft(step: Step) -> Draft:
-    """Our clock was set."""
+    """Make the row of a step of our own clock."""
     return _clock_draft("local", step.after_ns, {"step_ms": round(step.step_ms, 3), "step_from_ns": step.before_ns})
 
 
@@ -143,7 +143,7 @@ def _clock_draft(source: str, recv_ns: int, fields: Mapping[str, object]) -> Dra
 
 
 def symbol_status_draft(symbol: str, status: str, recv_ns: int, off_session: Sequence[Range] | None) -> Draft:
-    """Whether a symbol is TRADING, or what else, and when the market that it follows is closed."""
+    """Make the message of a symbol's trading status; `off_session` are the hours in which its market is closed."""
     data = {
         "symbol": symbol,
         "stream": EXCHANGE_INFO.text,

@@ -27,7 +27,7 @@ _ADVICE = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a line of JSON per check; 0, or 78 where the configuration is not valid."""
+    """Print a line of JSON per check. Return 0, or 78 where the configuration is not valid."""
     parser = arguments_of("services.rest.probe", __doc__, "python -m services.rest.probe -c config/streamer.yaml")
     try:
         config = configuration.load(parser.parse_args(arguments).config)
@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def probe(config: Config) -> list[Check]:
-    """One request of weight 1; none while the exchange wants to be left alone, which would lengthen a ban."""
+    """Return the checks of the REST interface, with one request of weight 1.
+
+    Nothing is sent during a ban, because each request would lengthen it.
+    """
     url = config.network.rest_url
     stand_down_s = _stand_down_s(config)
     if stand_down_s > 0:
@@ -85,7 +88,7 @@ def _read(config: Config, answer: RestAnswer) -> list[Check]:
 
 
 def _stand_down_s(config: Config) -> float:
-    """What the REST process, running or not, was told last."""
+    """Return the seconds of a ban or back-off that the REST process, running or not, has last been under."""
     try:
         loaded = state.load(Path(config.endpoints.run_directory) / STATE_FILE, wall_ns())
     except state.StateError:

@@ -1,4 +1,4 @@
-"""What survives a restart, in the run directory: the pace, and the symbols that were recorded last."""
+"""State that survives a restart, in the run directory: the pace, and when periodic snapshots were taken last."""
 
 import logging
 from pathlib import Path
@@ -30,11 +30,11 @@ def save(path: Path, state: RestState, now_ns: int) -> None:
 
 
 def load(path: Path, now_ns: int) -> tuple[RestState, float] | None:
-    """The saved state and the seconds since then, None without a file; StateError when it is damaged.
+    """Return the saved state and the seconds since then, None without a file; raise StateError where it is damaged.
 
     A wall clock that was set back counts as no time passed: the stand-down lasts longer then, never shorter.
     """
-    content = read_whole(path)
+    content = read_file(path)
     if content is None:
         return None
     try:
@@ -44,8 +44,8 @@ def load(path: Path, now_ns: int) -> tuple[RestState, float] | None:
     return state, max(0.0, (now_ns - written_ns) / 1e9)
 
 
-def read_whole(path: Path) -> bytes | None:
-    """The file's bytes, None without a file; StateError when it cannot be read."""
+def read_file(path: Path) -> bytes | None:
+    """Return the file's bytes, None without a file; raise StateError where it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -27,7 +27,7 @@ _PageRequest = RestRequest[BackfillRequest]
 
 @dataclass(slots=True)
 class Parts:
-    """What the tasks share, and what the status message tells of."""
+    """The state that the tasks share; the status message is made of it."""
 
     pace: Pace
     meter: OffsetMeter
@@ -88,6 +88,10 @@ class HoursTask(Task[None]):
         self.parts.listing.take_no_schedule()
         self.due_s = now.s + self.interval_s
         return True
+
+    def failed(self, request: RestRequest[None], now: Moment) -> None:
+        """Silence of such a contract must not count as a fault only because the hours do not come."""
+        self.parts.listing.take_no_schedule()
 
 
 @dataclass(slots=True)

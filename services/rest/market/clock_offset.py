@@ -1,4 +1,4 @@
-"""How far the exchange's clock is ahead of ours, with a bound, and the steps of ours. Stamps are passed in.
+"""Exchange clock minus ours, with an error bound, and steps of our clock. Stamps are passed in.
 
 A step is a change of the wall clock against the monotonic one. NTP slews both alike (clock_gettime(2)), so whatever
 changes between them is somebody setting the clock, or a machine that slept.
@@ -28,12 +28,12 @@ class Sample(NamedTuple):
 
     @property
     def offset_ms(self) -> float:
-        """How far the exchange's clock is ahead of ours, taken at half the round trip."""
+        """Exchange clock minus ours in ms, as if the answer had been made at half the round trip."""
         return self.server_ms - (self.requested_ns + self.recv_ns) / 2e6
 
     @property
     def error_ms(self) -> float:
-        """The truth is at most so far away, on either side: the answer may have been made at either end of the trip."""
+        """Bound in ms to either side of the offset: the answer may have been made at either end of the round trip."""
         return self.round_trip_ms / 2 + RESOLUTION_MS
 
 
@@ -73,7 +73,7 @@ class OffsetMeter:
         self._is_spoilt = False
 
     def take(self, sample: Sample, now_s: float) -> Measurement | None:
-        """A sample; the measurement that it completes."""
+        """Take a sample. Return the measurement that it completes, None where more samples are needed."""
         is_spoilt, self._is_spoilt = self._is_spoilt, False
         if is_spoilt or sample.round_trip_ms < 0:
             return None
@@ -94,7 +94,10 @@ class OffsetMeter:
         return int(wall_ns / 1e6 + (self.offset_ms or 0))
 
     def note_step(self, step: Step, *, is_asking: bool) -> None:
-        """Our clock was set: measure anew, at once. The sample of a request that is under way is of no use."""
+        """Measure anew at once, because our clock was set.
+
+        `is_asking`: a request is under way. Its sample is of no use, since its stamps lie on both sides of the step.
+        """
         self._samples.clear()
         self._is_spoilt = is_asking
         self.due_s = float("-inf")
@@ -111,7 +114,7 @@ class StepWatch:
         self._last = first
 
     def look(self, reading: ClockReading) -> Step | None:
-        """The step between the last reading and this one; None where there is none that can be told."""
+        """Return the step between the last reading and this one; None where it is too small to be told from chance."""
         last, self._last = self._last, reading
         moved_ns = (reading.wall_ns - last.wall_ns) - (reading.monotonic_ns - last.monotonic_ns)
         if abs(moved_ns) < LEAST_STEP_MS * 1e6 + last.uncertainty_ns + reading.uncertainty_ns:

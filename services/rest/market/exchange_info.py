@@ -1,4 +1,4 @@
-"""What the exchange lists, and what of it has changed. numbers keep the exchange's own digits."""
+"""The exchange's list of symbols, and its changes; numbers keep the exchange's own digits."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ SUSPICIOUS_LOSS = 0.25
 (facts page §5.2.15)."""
 TRADING = "TRADING"
 UNLISTED = "UNLISTED"
-"""Our word for a symbol that the answer does not have."""
+"""Status of a configured symbol that the answer does not have; not a status of the exchange."""
 
 _VOLATILE = frozenset({"serverTime", "symbols"})
 
@@ -49,14 +49,14 @@ class Universe(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is recorded: the whole objects that are new or different, and the symbols that are gone."""
+    """A change to record: the whole objects that are new or different, and the names of symbols that are gone."""
 
     changed: dict[str, bytes]
     removed: list[str]
     other: dict[str, bytes]
 
     def as_json(self) -> bytes:
-        """Compact JSON."""
+        """Return the change as compact JSON, with the exchange's own digits."""
         return msgspec.json.encode({"changed": _raw(self.changed), "removed": self.removed, "other": _raw(self.other)})
 
     def __bool__(self) -> bool:
@@ -116,11 +116,14 @@ class Listing:
         return cls(_bytes(saved.symbols), _bytes(saved.other))
 
     def saved(self) -> bytes:
-        """For the next run."""
+        """Return the list as JSON, for the next run of the process."""
         return msgspec.json.encode((_raw(self.symbols), _raw(self.other)))
 
-    def is_doubtful(self, universe: Universe) -> bool:
-        """Whether this answer loses so much that it must come a second time before it is believed."""
+    def count_doubt(self, universe: Universe) -> bool:
+        """Return True if this answer loses so much that it has to come a second time before it is believed.
+
+        It remembers that it has doubted: the same answer is believed when it is given here again.
+        """
         lost = len(self.symbols.keys() - universe.symbols.keys())
         is_suspicious = lost > SUSPICIOUS_LOSS * len(self.symbols)
         is_doubtful = is_suspicious and not self._is_doubted
@@ -128,7 +131,7 @@ class Listing:
         return is_doubtful
 
     def change_to(self, universe: Universe) -> Change:
-        """What differs from what was recorded last."""
+        """Return the difference from the list that was recorded last; it is false where there is none."""
         return Change(
             changed=_different(self.symbols, universe.symbols),
             removed=sorted(self.symbols.keys() - universe.symbols.keys()),
@@ -136,7 +139,7 @@ class Listing:
         )
 
     def take(self, universe: Universe) -> None:
-        """It has been recorded."""
+        """Remember this list as the one that was recorded last."""
         self.symbols = universe.symbols
         self.other = universe.other
 

@@ -1,4 +1,4 @@
-"""Records how the exchange's list of symbols changes, and tells the bus which of ours are trading."""
+"""Records changes of the exchange's list of symbols, and publishes which of the configured ones are trading."""
 
 import logging
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from services.rest.market.exchange_info import (
 from services.rest.market.trading_hours import ALWAYS, Range, TradingSchedule, read_schedule
 from services.rest.messages import FrameSink, exchange_info_draft, symbol_status_draft, trading_schedule_draft
 from services.rest.oddities import Oddities
-from services.rest.state import StateError, read_whole
+from services.rest.state import StateError, read_file
 from services.runtime.clock import wall_ns
 from services.runtime.files import replace_file
 
 _log = logging.getLogger(__name__)
 
-_TELL_INTERVAL_S = 60.0
-"""A worker that has just started hears of a symbol that does not trade this soon."""
+_PUBLISH_INTERVAL_S = 60.0
+"""So often statuses are published again, for workers that have started since."""
 
 
 class ListingRecorder:
@@ -41,7 +41,7 @@ class ListingRecorder:
         self._markets: dict[str, str] = {}
         self._schedule: TradingSchedule | None = None
         self._recorded_schedule: TradingSchedule | None = None  # the journal may have been full since
-        self._next_tell_s = float("inf")
+        self._next_publish_s = float("inf")
 
     @property
     def idle(self) -> frozenset[str]:
@@ -50,7 +50,7 @@ class ListingRecorder:
 
     @property
     def follows_sessions(self) -> bool:
-        """Whether a configured symbol has the hours of another market."""
+        """Return True if a configured symbol is a contract that follows the hours of another market."""
         return any(symbol in self._markets for symbol in self._configured)
 
     @property
@@ -67,11 +67,11 @@ class ListingRecorder:
         ]
 
     def may_list(self, symbol: str) -> bool:
-        """Whether the exchange lists the symbol; before it has said so, every symbol may be."""
+        """Return True if the exchange lists the symbol; before the first list every symbol may be listed."""
         return not self._statuses or symbol in self._statuses
 
     def statuses(self) -> dict[str, str]:
-        """Of the configured symbols, once the exchange has told."""
+        """Return the status of each configured symbol; empty before the first list."""
         if not self._statuses:
             return {}
         return {symbol: self._statuses.get(symbol, UNLISTED) for symbol in self._configured}
@@ -87,17 +87,17 @@ class ListingRecorder:
         """Record what changed; returns the weight limit. Raises `AnswerError` for what is none, or in doubt."""
         universe = read_exchange_info(answer.body)
         self._note(universe.odd)
-        if self._listing is not None and self._listing.is_doubtful(universe):
+        if self._listing is not None and self._listing.count_doubt(universe):
             raise AnswerError(
                 f"expected about {len(self._listing.symbols)} symbols, got {len(universe.symbols)}; "
                 "believed when it comes a second time"
             )
         self._record(answer, universe)
         self._markets = universe.markets
-        self._tell_changes(universe)
+        self._publish_changes(universe)
         missing = [symbol for symbol in self._configured if symbol not in self._statuses]
         self._nearest = {symbol: get_close_matches(symbol, self._statuses) for symbol in missing}
-        self._next_tell_s = now_s
+        self._next_publish_s = now_s
         return universe.weight_limit
 
     def take_schedule(self, answer: RestAnswer, now_s: float) -> None:
@@ -106,25 +106,25 @@ class ListingRecorder:
         self._note(schedule.odd)
         if self._recorded_schedule is None or schedule.closed != self._recorded_schedule.closed:
             self._producer.append([trading_schedule_draft(answer)])
-            self._next_tell_s = now_s
+            self._next_publish_s = now_s
             if not self._producer.is_full:
                 self._recorded_schedule = schedule
         self._schedule = schedule
 
     def take_no_schedule(self) -> None:
-        """The exchange has no schedule: what was known of one holds, else the hours of all markets are unknown."""
+        """Take it that no schedule comes: an earlier one stays valid, else the hours of all markets are unknown."""
         self._schedule = self._schedule or TradingSchedule({}, [])
 
     def publish_due(self, now_s: float) -> None:
-        """Say the statuses of the configured symbols on the bus, when it is time."""
-        if now_s < self._next_tell_s:
+        """Publish the statuses of the configured symbols once a minute, and after each new list."""
+        if now_s < self._next_publish_s:
             return
-        self._next_tell_s = now_s + _TELL_INTERVAL_S
+        self._next_publish_s = now_s + _PUBLISH_INTERVAL_S
         for symbol, status in self.statuses().items():
             self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), self._closed(symbol)))
 
     def _closed(self, symbol: str) -> list[Range] | None:
-        """None while it is not known yet: what was told by an earlier run holds."""
+        """Return the hours to publish; None before the first answer: what an earlier run published stays valid."""
         market = self._markets.get(symbol)
         if market is None:
             return []
@@ -152,8 +152,8 @@ class ListingRecorder:
         except OSError as error:
             _log.warning("the next run will record what is recorded already: %s", error)
 
-    def _tell_changes(self, universe: Universe) -> None:
-        """Other symbols' changes of status; the configured ones are told anyway."""
+    def _publish_changes(self, universe: Universe) -> None:
+        """Publish changes of symbols that are not configured; the configured ones are published every minute anyway."""
         before, self._statuses = self._statuses, universe.statuses
         for symbol, status in universe.statuses.items():
             is_change = before.get(symbol, status) != status
@@ -163,7 +163,7 @@ class ListingRecorder:
 
 def _loaded(path: Path) -> Listing | None:
     try:
-        content = read_whole(path)
+        content = read_file(path)
         return None if content is None else Listing.loaded(content)
     except (StateError, AnswerError) as error:
         _log.warning("the whole exchange info will be recorded again: %s", error)

@@ -19,7 +19,7 @@ _MOST_RANGES = 100
 Range = tuple[int, int]
 """In ms of the exchange's clock; the end is no part of it."""
 ALWAYS: Range = (0, (1 << 53) - 1)
-"""What is told of a contract whose hours nobody knows: its silence is no fault at any time."""
+"""Published for a contract whose hours nobody knows: its silence is no fault at any time."""
 _Time = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 
 

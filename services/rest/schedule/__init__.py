@@ -1,4 +1,4 @@
 """The order and pace of requests.
 
-In: wishes, answers and times. Out: the next request, or how long to wait. Pure. Open `scheduler` first.
+In: requests of others, answers and times. Out: the next request, or how long to wait. Open `scheduler` first.
 """

@@ -1,6 +1,6 @@
-"""Which stream's missing rows are asked for next, page by page.
+"""Queue of missing rows: one request per stream, served in turn and page by page.
 
-Nothing here outlives a restart: a worker repeats its wish until it has the rows, or knows that there are none.
+Nothing here outlives a restart: a worker repeats its request until it has the rows, or knows that there are none.
 """
 
 from collections.abc import Collection
@@ -12,11 +12,12 @@ from services.rest.schedule.pacing import LONGEST_DELAY_ROUNDS
 from services.runtime.retry import KeyedBackoff
 
 MAX_WAITING = 5000
-"""Streams with a wish: two of each symbol that the exchange lists, with room."""
+"""Streams that wait: two of each of the 900 symbols that the exchange lists, with room to spare."""
 _INTEREST_ROUNDS = 12
-"""So long after a worker's last word its wish is dropped: it has ended, or its symbol is recorded no more."""
+"""Of the retry time. A request that its worker has not repeated for so long is dropped: the worker has ended, or its
+symbol is recorded no more. With the usual five seconds, a minute."""
 _MARGIN_MS = 600_000
-"""From the edge of what the exchange keeps, which moves while we ask."""
+"""Ten minutes from the edge of what the exchange keeps, which moves on while we ask."""
 
 
 class BackfillRequest(NamedTuple):
@@ -33,74 +34,79 @@ class BackfillRequest(NamedTuple):
     since_ms: int | None = None
 
 
-class _Waiting(NamedTuple):
-    wish: BackfillRequest
+class _WaitingStream(NamedTuple):
+    request: BackfillRequest
     asked_s: float
 
 
 class BackfillQueue:
-    """One wish per stream, served in turn."""
+    """One request per stream, the newest; whoever fails goes behind the others."""
 
     def __init__(self, *, retry_s: float) -> None:
         self._interest_s = _INTEREST_ROUNDS * retry_s
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting: dict[str, _WaitingStream] = {}
         self._backoff = KeyedBackoff[str](first_s=retry_s, ceiling_s=LONGEST_DELAY_ROUNDS * retry_s)
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def try_add(self, wish: BackfillRequest, now_s: float) -> bool:
-        """Take a wish, in place of what the stream wanted before; False when there is no room."""
-        name = wish.stream.name
+    def try_add(self, request: BackfillRequest, now_s: float) -> bool:
+        """Take a request, in place of an earlier one of its stream. Return False where no room is left."""
+        name = request.stream.name
         before = self._waiting.get(name)
         if before is None and len(self._waiting) >= MAX_WAITING:
             return False
-        if before is not None and before.wish.from_id == wish.from_id:
-            wish = wish._replace(since_ms=before.wish.since_ms)
-        self._waiting[name] = _Waiting(wish, now_s)  # keeps the place of a stream that waits already
+        if before is not None and before.request.from_id == request.from_id:
+            request = request._replace(since_ms=before.request.since_ms)
+        self._waiting[name] = _WaitingStream(request, now_s)  # keeps the place of a stream that waits already
         return True
 
     def next(self, now_s: float, without: Collection[str] = ()) -> BackfillRequest | None:
-        """What is due, and stays due until an answer is told of it; nothing of the types of streams `without`."""
+        """Return the request whose turn it is; it keeps its turn until `note_answer` or `note_failure`.
+
+        Requests for streams of the types in `without` are passed over; what nobody repeats any more is dropped.
+        """
         dropped = []
         found = None
-        for name, (wish, asked_s) in self._waiting.items():
+        for name, (request, asked_s) in self._waiting.items():
             if now_s >= asked_s + self._interest_s:
                 dropped.append(name)
-            elif wish.stream.stream_type not in without and not self._backoff.is_delayed(name, now_s):
-                found = wish
+            elif request.stream.stream_type not in without and not self._backoff.is_delayed(name, now_s):
+                found = request
                 break
         for name in dropped:
             del self._waiting[name]
         return found
 
-    def note_answer(self, wish: BackfillRequest) -> None:
-        """The worker has an answer, and asks for what it wants then."""
-        self._backoff.succeed(wish.stream.name)
-        waiting = self._waiting.get(wish.stream.name)
-        if waiting is not None and waiting.wish.from_id == wish.from_id:
-            del self._waiting[wish.stream.name]
+    def note_answer(self, request: BackfillRequest) -> None:
+        """Remove an answered request: its worker asks for what it still misses. A newer request of the stream stays."""
+        self._backoff.succeed(request.stream.name)
+        waiting = self._waiting.get(request.stream.name)
+        if waiting is not None and waiting.request.from_id == request.from_id:
+            del self._waiting[request.stream.name]
 
-    def note_failure(self, wish: BackfillRequest, now_s: float) -> None:
-        """No answer: held and behind the others, because its worker repeats it as long as it does not come."""
-        self._backoff.fail(wish.stream.name, now_s)
-        waiting = self._waiting.pop(wish.stream.name, None)
+    def note_failure(self, request: BackfillRequest, now_s: float) -> None:
+        """Delay the stream, and put it behind the others: no answer came, and its worker repeats the request anyway."""
+        self._backoff.fail(request.stream.name, now_s)
+        waiting = self._waiting.pop(request.stream.name, None)
         if waiting is not None:
-            self._waiting[wish.stream.name] = waiting
+            self._waiting[request.stream.name] = waiting
 
-    def try_by_time(self, wish: BackfillRequest, now_ms: int) -> bool:
-        """The exchange has nothing at the first id. Where that is old, ask by time for what it still keeps, once at
-        each edge that it has named; False where there is nothing left to try.
+    def try_by_time(self, request: BackfillRequest, now_ms: int) -> bool:
+        """Ask by time where the exchange has nothing at the first id. Return False where nothing is left to try.
+
+        It keeps aggregates for 48 hours, or for 24 (it has said both). Where the first row is older than that, what
+        is younger may still be there: it is looked up once at each of the two edges.
         """
-        if wish.stream.stream_type != "aggtrade":
+        if request.stream.stream_type != "aggtrade":
             return False
         for kept_ms in (KEPT_MS, SURELY_KEPT_MS):
             since_ms = now_ms - kept_ms + _MARGIN_MS
-            is_tried = wish.since_ms is not None and since_ms < wish.since_ms + 2 * _MARGIN_MS
-            if wish.from_ns // 1_000_000 < since_ms and not is_tried:
-                name = wish.stream.name
+            is_tried = request.since_ms is not None and since_ms < request.since_ms + 2 * _MARGIN_MS
+            if request.from_ns // 1_000_000 < since_ms and not is_tried:
+                name = request.stream.name
                 waiting = self._waiting.get(name)
-                if waiting is not None and waiting.wish.from_id == wish.from_id:
-                    self._waiting[name] = waiting._replace(wish=waiting.wish._replace(since_ms=since_ms))
+                if waiting is not None and waiting.request.from_id == request.from_id:
+                    self._waiting[name] = waiting._replace(request=waiting.request._replace(since_ms=since_ms))
                     return True
         return False

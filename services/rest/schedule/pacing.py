@@ -27,14 +27,14 @@ _TEXT_BYTES = 4096
 
 
 class Sent(NamedTuple):
-    """A request that left."""
+    """A request that has left us, with its weight."""
 
     at_s: float
     weight: int
 
 
 class Pace:
-    """How much of the budget is used, and until when nothing may be sent."""
+    """The request weight used in the last minute, and the time until which nothing may be sent."""
 
     def __init__(self, *, limit: int, share: float, spacing_s: float) -> None:
         self.limit = limit
@@ -55,20 +55,20 @@ class Pace:
         return max(self._spacing_s, WINDOW_S * HEAVY_WEIGHT / self.budget)
 
     def sent(self, weight: int, now_s: float) -> None:
-        """A request leaves: counted before it is known what becomes of it."""
+        """Count a request that leaves, before it is known what becomes of it."""
         self._sent.append(Sent(now_s, weight))
         self._forget(now_s)
 
     def reported(self, used_weight: int, now_s: float) -> None:
-        """What the exchange says this address has used, others on the same address included."""
+        """Take the weight that the exchange counts for this address, others behind the same address included."""
         self._reported = Sent(now_s, used_weight)
 
     def stand_down(self, until_s: float) -> None:
-        """Nothing leaves before; a later end that was known already stays."""
+        """Let nothing leave before this time; a later end that was known already stays."""
         self.stand_down_until_s = max(self.stand_down_until_s, until_s)
 
     def earliest_s(self, weight: int, now_s: float) -> float:
-        """When a request of this weight may leave, `now_s` if at once."""
+        """Return the time at which a request of this weight may leave; `now_s` if at once."""
         start_s = max(now_s, self.stand_down_until_s)
         if weight >= HEAVY_WEIGHT:
             last_s = max((sent.at_s for sent in self._sent if sent.weight >= HEAVY_WEIGHT), default=float("-inf"))
@@ -82,7 +82,7 @@ class Pace:
         return candidates_s[-1]
 
     def used(self, now_s: float) -> int:
-        """Weight used in the last minute: what we counted, or what the exchange reported and we sent since."""
+        """Return the weight used in the last minute: our count, or the reported weight plus what we sent since."""
         after_s = now_s - WINDOW_S
         counted = sum(sent.weight for sent in self._sent if sent.at_s > after_s)
         if self._reported is None or self._reported.at_s <= after_s:
@@ -91,7 +91,7 @@ class Pace:
         return max(counted, self._reported.weight + since)
 
     def saved(self, now_s: float) -> "SavedPace":
-        """What a successor must know, in seconds relative to now."""
+        """Return all that the next process has to know, in seconds relative to now."""
         return SavedPace(
             stand_down_s=max(0.0, self.stand_down_until_s - now_s),
             sent=[(now_s - sent.at_s, sent.weight) for sent in self._sent],
@@ -108,7 +108,7 @@ class Pace:
         self._forget(now_s)
 
     def assume_used_up(self, now_s: float) -> None:
-        """For a start that does not know what was sent before it: a full minute's weight."""
+        """Count a full minute's weight as used now, because it is not known what was sent before the start."""
         self.reported(int(self.budget) + 1, now_s)
 
     def _reports(self) -> tuple[Sent, ...]:

@@ -1,4 +1,4 @@
-"""Which symbol's depth snapshot is asked for next: what somebody waits for, the periodic ones, and audits at last.
+"""Queue of depth snapshots: those that somebody waits for, the periodic ones, and audits at last.
 
 `now_s` is monotonic, `now_ms` the exchange's wall clock, which decides the periodic slots and the UTC day.
 """
@@ -11,14 +11,15 @@ from services.runtime.retry import KeyedBackoff
 
 DAY_MS = 86_400_000
 AUDIT = "audit"
-"""The reason of who does not wait for a snapshot, but compares one with what it has."""
+"""The reason of a book that is right, and compares itself with a snapshot."""
 MAX_WAITING = 2000
 """Symbols with a request waiting; the exchange lists 900 (2026-09-15)."""
 _ANSWER_ROUNDS = 2
-"""Who asks repeats itself every `retry_s` until the snapshot is seen; one recorded within so many rounds is on its way.
-Whoever asks later did not get it, or follows ids that were re-based: then it is asked for again."""
+"""Of the retry time. Workers and books repeat their request every `retry_s` until they see the snapshot; one that was
+recorded within so many rounds is on its way. A request that comes later is served anew: the snapshot was lost on its
+way, or the ids were re-based."""
 _INTEREST_ROUNDS = 12
-"""A snapshot that came too old is asked for again only while somebody still repeats the request."""
+"""Of the retry time. A snapshot that came too old is asked for again only while somebody still repeats the request."""
 
 
 class QueuedSnapshot(NamedTuple):
@@ -52,7 +53,10 @@ class SnapshotQueue:
         return len(self._waiting)
 
     def start(self, taken_ms: dict[str, int], now_ms: int) -> None:
-        """When each symbol's last snapshot was taken; none counts as taken now, because its worker asks by itself."""
+        """Take the times of the last periodic snapshots, in ms by symbol.
+
+        A symbol without one counts as taken now, because its worker asks for its first snapshot by itself.
+        """
         self.taken_ms = {symbol: min(taken_ms.get(symbol, now_ms), now_ms) for symbol in self._periodic}
 
     def stretch(self, least_s: float) -> None:
@@ -60,11 +64,11 @@ class SnapshotQueue:
         self.interval_s = max(self._configured_interval_s, len(self._periodic) * least_s)
 
     def set_idle(self, symbols: frozenset[str]) -> None:
-        """Symbols that are not trading get no periodic snapshots."""
+        """Give these symbols no periodic snapshots, because they do not trade."""
         self._idle = symbols
 
     def try_add(self, symbol: str, reason: str, last_update_id: int, now_s: float) -> bool:
-        """Take a request; False when there is no room. One that a fresh snapshot satisfies needs no other."""
+        """Take a request; return False where there is no room. One that a fresh snapshot satisfies is done already."""
         recorded = self._recorded.get(symbol)
         if (
             recorded
@@ -83,22 +87,22 @@ class SnapshotQueue:
         return True
 
     def next_asked(self, now_s: float) -> QueuedSnapshot | None:
-        """What somebody waits for."""
+        """Return the first snapshot that a worker or a book waits for and whose symbol is not delayed."""
         return self._first_waiting(now_s, is_audit=False)
 
     def next_audit(self, now_s: float) -> QueuedSnapshot | None:
-        """What somebody would compare with."""
+        """Return the first snapshot that a book would compare itself with."""
         return self._first_waiting(now_s, is_audit=True)
 
     def next_periodic(self, now_s: float, now_ms: int) -> QueuedSnapshot | None:
-        """Whose slot has come."""
+        """Return the periodic snapshot whose slot has come, the oldest first."""
         due = [symbol for symbol in self._periodic if self._is_due(symbol, now_s, now_ms)]
         if not due:
             return None
         return QueuedSnapshot(min(due, key=self.taken_ms.__getitem__), "periodic", None, now_s)
 
     def note_recorded(self, wanted: QueuedSnapshot, last_update_id: int, now_s: float, now_ms: int) -> None:
-        """A snapshot was recorded; whoever it satisfies waits no longer."""
+        """Remove the request that a recorded snapshot satisfies; one that needs a higher id waits on, with a delay."""
         symbol = wanted.symbol
         self._recorded = {
             name: recorded
@@ -116,14 +120,14 @@ class SnapshotQueue:
             self._put_back(waiting, now_s)
 
     def note_refusal(self, wanted: QueuedSnapshot, now_s: float, now_ms: int) -> None:
-        """The exchange has no snapshot of this symbol; who still wants one will ask again."""
+        """Remove the request: the exchange has no snapshot of this symbol. Who still wants one asks again."""
         self._waiting.pop(wanted.symbol, None)
         self._backoff.fail(wanted.symbol, now_s)
         if wanted.symbol in self._periodic:
             self.taken_ms[wanted.symbol] = now_ms
 
     def note_failure(self, wanted: QueuedSnapshot, now_s: float) -> None:
-        """No answer: held and behind the others, because who wants it repeats itself as long as it does not come."""
+        """Delay the symbol, and put it behind the others: no answer came, and the request is repeated anyway."""
         self._backoff.fail(wanted.symbol, now_s)
         waiting = self._waiting.pop(wanted.symbol, None)
         if waiting:

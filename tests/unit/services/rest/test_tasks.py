@@ -183,16 +183,19 @@ def test_the_list_with_an_odd_entry_is_taken_and_the_entry_counted_once(tmp_path
     assert scene.oddities.counts == {"exchangeInfo symbols": 1}
 
 
-@pytest.mark.parametrize("schedule", [b'{"marketSchedules":{}}', b'{"marketSchedules":{"EQUITY":null}}', None])
-def test_where_the_hours_of_a_contract_are_not_known_silence_is_no_fault(
-    tmp_path: Path, schedule: bytes | None
-) -> None:
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        an_answer(200, b'{"marketSchedules":{}}'),
+        an_answer(200, b'{"marketSchedules":{"EQUITY":null}}'),
+        an_answer(200, b"<html>"),
+        an_answer(404),
+        an_answer(500),
+    ],
+)
+def test_where_the_hours_of_a_contract_are_not_known_silence_is_no_fault(tmp_path: Path, schedule: RestAnswer) -> None:
     scene = shares(tmp_path)
-    request = scene.leaving(1.0)
-    if schedule is None:
-        scene.answer(request, an_answer(404), 1.0)
-    else:
-        scene.good(request, schedule, 1.0)
+    scene.answer(scene.leaving(1.0), schedule, 1.0)
     scene.listing.publish_due(2.0)
     told = scene.recorded.live[-1].data
     assert (told["symbol"], told["status"], told["off_session"]) == ("TSLAUSDT", "TRADING", [(0, 2**53 - 1)])

@@ -76,17 +76,17 @@ def test_numbers_keep_their_digits() -> None:
 def test_a_great_loss_is_believed_when_it_comes_twice() -> None:
     listing = a_listing(*(a_symbol(name) for name in "ABCD"))
     quarter, half = a_universe(*map(a_symbol, "ABC")), a_universe(*map(a_symbol, "AB"))
-    assert not listing.is_doubtful(quarter)
-    assert listing.is_doubtful(half)
-    assert not listing.is_doubtful(half)
+    assert not listing.count_doubt(quarter)
+    assert listing.count_doubt(half)
+    assert not listing.count_doubt(half)
 
 
 def test_a_great_loss_that_did_not_last_is_forgotten() -> None:
     listing = a_listing(*(a_symbol(name) for name in "ABCD"))
     half = a_universe(*map(a_symbol, "AB"))
-    assert listing.is_doubtful(half)
-    assert not listing.is_doubtful(a_universe(*map(a_symbol, "ABCD")))
-    assert listing.is_doubtful(half)
+    assert listing.count_doubt(half)
+    assert not listing.count_doubt(a_universe(*map(a_symbol, "ABCD")))
+    assert listing.count_doubt(half)
 
 
 @pytest.mark.parametrize(
