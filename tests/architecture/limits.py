@@ -32,12 +32,12 @@ class Limit:
 
 
 LIMITS: dict[str, Limit] = {
-    "siblings in the fullest folder": Limit(aimed=14, reached=16),
+    "siblings in the fullest folder": Limit(aimed=14, reached=13),
     "modules above 300 lines": Limit(aimed=3, reached=4),
-    "class names with several meanings": Limit(aimed=5, reached=1),
-    "docstrings that begin as a question": Limit(aimed=0, reached=92),
-    "public docstrings below five words": Limit(aimed=0, reached=26),
-    "explanation lines per 100 code lines": Limit(aimed=25, reached=22.2, more_is_better=True),
+    "class names with several meanings": Limit(aimed=5, reached=0),
+    "docstrings that begin as a question": Limit(aimed=0, reached=65),
+    "public docstrings below five words": Limit(aimed=0, reached=17),
+    "explanation lines per 100 code lines": Limit(aimed=25, reached=22.3, more_is_better=True),
     "code lines": Limit(aimed=18_500, reached=21_400),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=0),
