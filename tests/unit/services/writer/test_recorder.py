@@ -1,10 +1,15 @@
 """The recorder on a real directory: what it takes, flushes and commits, and how it goes on after its end."""
 
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import msgpack
 import pytest
 
-from tests.support.writer_folder import WriterFolder
+from tests.support.writer_folder import DAY, WriterFolder
+from tests.support.writer_peer import aggregate, depth
 
 
 @pytest.fixture
@@ -21,3 +26,108 @@ def test_raw_rows_are_counted_on_after_a_full_disk(folder: WriterFolder) -> None
     peer.emit("trade", "BTCUSDT", "btcusdt@trade", b"{}")
     peer.deliver()
     assert folder.counts.raw == {"btcusdt@trade": {"the key t (id) is missing": 2}}
+
+
+def test_the_end_of_a_run_is_recorded_before_the_next_run(folder: WriterFolder) -> None:
+    peer = folder.peer()
+    peer.emit_both(range(1, 31))
+    peer.epoch += 1000
+    peer.emit_both(range(31, 61))
+    folder.start()
+    peer.deliver()
+    assert folder.ids() == list(range(1, 61))
+    assert [int(row["seq"]) for row in folder.rows("aggtrade")] == [*range(1, 31), *range(1, 31)]
+    assert not folder.rows("gap")
+
+
+def test_a_wiped_journal_is_one_gap_per_stream(folder: WriterFolder) -> None:
+    folder.start()
+    peer = folder.peer(epoch=100)
+    peer.emit_both(range(1, 11))
+    peer.deliver()
+    after = folder.peer(epoch=200)
+    after.emit_both(range(15, 21))
+    after.deliver()
+    assert folder.ids() == [*range(1, 11), *range(15, 21)]
+    gaps = {gap["stream"]: (gap["from_id"], gap["to_id"], gap["reason"]) for gap in folder.rows("gap")}
+    assert gaps == {
+        "btcusdt@aggTrade": ("10", "14", "lost in the journal"),
+        "btcusdt@depth@0ms": ("100", "140", "lost in the journal"),
+    }
+    assert len(folder.rows("gap")) == 2
+
+
+def test_records_quarantined_in_the_journal_are_a_gap_of_their_stream_alone(folder: WriterFolder) -> None:
+    peer = folder.recording(10)
+    peer.emit_both(range(11, 31))
+    # aggTrades 13 and 14 are lost, no depth update is
+    peer.journal = [entry for entry in peer.journal if entry[1] not in (24, 26)]
+    peer.deliver()
+    assert folder.ids() == [*range(1, 13), *range(15, 31)]
+    assert folder.ids("depth", "final_update_id") == list(range(10, 301, 10))
+    assert [(gap["stream"], gap["from_id"], gap["to_id"]) for gap in folder.rows("gap")] == [
+        ("btcusdt@aggTrade", "12", "14")
+    ]
+
+
+def test_a_suspicion_survives_a_kill(folder: WriterFolder) -> None:
+    """Positions were lost, and the writer dies before the streams that they belonged to have their next rows."""
+    folder.start()
+    peer = folder.peer()
+    peer.emit_both(range(1, 11))
+    peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(11))
+    peer.emit("depth", "BTCUSDT", "btcusdt@depth@0ms", depth(11))
+    del peer.journal[20]
+    peer.deliver()
+    folder.kill()
+    folder.start()
+    peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(12))
+    peer.deliver()
+    assert folder.ids() == [*range(1, 11), 12]
+    assert [(gap["from_id"], gap["to_id"]) for gap in folder.rows("gap")] == [("10", "11")]
+
+
+def test_bad_frames_are_recorded_raw_and_the_others_normally(folder: WriterFolder) -> None:
+    folder.start()
+    peer = folder.peer()
+    stream = "btcusdt@aggTrade"
+    peer.emit("aggtrade", "BTCUSDT", stream, aggregate(1))
+    peer.emit("aggtrade", "BTCUSDT", stream, b'{"e":"aggTrade","a":2}')
+    peer.emit("aggtrade", "BTCUSDT", stream, b"\xff\xfe")
+    peer.emit("aggtrade", "../etc", stream, aggregate(3))
+    peer.emit_frame(msgpack.packb([1, 2]))
+    peer.emit_frame(b"\xc1broken")
+    peer.emit("aggtrade", "BTCUSDT", stream, aggregate(2))
+    peer.deliver()
+    assert folder.ids() == [1, 2]
+    raw = folder.rows("raw")
+    assert [(row["stream_type"], row["encoding"], row["event"]) for row in raw] == [
+        ("aggtrade", "utf-8", '{"e":"aggTrade","a":2}'),
+        ("aggtrade", "base64", "//4="),
+    ]
+    assert raw[0]["reason"] == "the key p (price) is missing"
+    strange = folder.data / "ingest-BTCUSDT"
+    assert {path.name.rpartition("_")[0] for path in strange.iterdir()} == {"raw_ingest-BTCUSDT"}
+    lines = b"".join(path.read_bytes() for path in strange.iterdir()).splitlines()
+    assert sum(b"recv_ns" not in line for line in lines) == 3
+    assert not list(folder.place.rglob("etc*"))
+
+
+def test_a_stopped_writer_leaves_a_readable_ledger(folder: WriterFolder) -> None:
+    peer = folder.recording(2)
+    folder.stop()
+    with closing(sqlite3.connect(folder.data / ".writer.sqlite")) as ledger:
+        assert ledger.execute("SELECT producer, epoch, next FROM epochs").fetchall() == [
+            ("ingest-BTCUSDT", peer.epoch, 4)
+        ]
+        lengths = dict(ledger.execute("SELECT path, length FROM files").fetchall())
+    assert lengths[f"BTCUSDT/aggtrade_BTCUSDT_{DAY}.csv"] == folder.file().stat().st_size
+    assert json.dumps(lengths)
+
+
+def test_files_are_private_to_the_group(folder: WriterFolder) -> None:
+    folder.recording(2)
+    folder.stop()
+    modes = {path: path.stat().st_mode & 0o777 for path in folder.data.rglob("*")}
+    assert {modes[path] for path in modes if path.is_dir()} == {0o750}
+    assert {modes[path] for path in modes if path.is_file()} == {0o640}

@@ -1,6 +1,10 @@
 """Depth snapshots of an older version, whose files had another name: nothing comes twice, and no damage is lost."""
 
+import os
+import sqlite3
 import tempfile
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.writer_folder import DAY, FolderPeer, WriterFolder, snapshot_fields
+from tests.support.writer_peer import depth
 
 REST = "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
 
@@ -129,3 +134,191 @@ def overwrite(directory: Path, at: int) -> None:
         number = 1 + at % (len(lines) - 1)
         lines[number] = b"x" * lines[number].count(b",") + b"," * lines[number].count(b",") + b"\n"
         path.write_bytes(b"".join(lines))
+
+
+@pytest.mark.parametrize("tail", [b"17", b'1,2,3,"4', b"1,2\n3,4\n" * 50])
+def test_a_torn_or_longer_file_is_cut_back(folder: WriterFolder, tail: bytes) -> None:
+    peer = folder.recording(50)
+    folder.kill()
+    with folder.file().open("ab") as file:
+        file.write(tail)
+    peer.emit_both(range(51, 81))
+    folder.start()
+    peer.deliver()
+    assert folder.ids() == list(range(1, 81))
+    assert not folder.rows("gap")
+
+
+def test_a_torn_file_is_cut_at_the_start_before_any_row_comes(folder: WriterFolder) -> None:
+    folder.recording(50)
+    folder.kill()
+    whole = folder.file().read_bytes()
+    with folder.file().open("ab") as file:
+        file.write(b"1,2")
+    folder.start()
+    assert folder.file().read_bytes() == whole
+
+
+def _age(folder: WriterFolder, stem: str, hours: int) -> None:
+    """Let the ledger believe that the file has not grown for so long."""
+    with closing(sqlite3.connect(folder.data / ".writer.sqlite")) as ledger, ledger:
+        written_ns = time.time_ns() - hours * 3600 * 10**9
+        ledger.execute("UPDATE files SET written_ns = ? WHERE path LIKE ?", (written_ns, f"%/{stem}_%"))
+
+
+def test_a_late_row_for_a_file_of_last_week_follows_its_whole_rows(folder: WriterFolder) -> None:
+    peer = folder.recording(50)
+    folder.stop()
+    _age(folder, "aggtrade", 7 * 24)
+    with folder.file().open("ab") as file:
+        file.write(b"1,2")
+    folder.start()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert folder.ids() == list(range(1, 61))
+    assert not folder.rows("gap")
+
+
+def test_a_late_row_for_a_shortened_file_of_last_week_lists_the_gap(folder: WriterFolder) -> None:
+    peer = folder.recording(50)
+    folder.stop()
+    _age(folder, "aggtrade", 7 * 24)
+    os.truncate(folder.file(), folder.file().stat().st_size - 10)
+    folder.start()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert folder.ids() == [*range(1, 50), *range(51, 61)]
+    assert [(gap["from_id"], gap["to_id"]) for gap in folder.rows("gap")] == [("49", "50")]
+
+
+def test_a_shortened_file_is_cut_to_whole_rows_and_listed(folder: WriterFolder) -> None:
+    peer = folder.recording(50)
+    folder.kill()
+    lines = folder.file().read_bytes().splitlines(keepends=True)
+    folder.file().write_bytes(b"".join(lines[:31]) + lines[31][:20])  # the header, 30 rows, a piece of the 31st
+    folder.start()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert folder.ids() == [*range(1, 31), *range(51, 61)]
+    (gap,) = folder.rows("gap")
+    assert (gap["stream"], gap["from_id"], gap["to_id"], gap["reason"]) == (
+        "btcusdt@aggTrade", "30", "50", "file damaged",
+    )  # fmt: skip
+    assert gap["from_ns"] == folder.rows("aggtrade")[29]["recv_ns"]
+    assert gap["to_ns"] == folder.rows("aggtrade")[30]["recv_ns"]
+    assert folder.ids("depth", "final_update_id") == list(range(10, 601, 10))
+
+
+def test_a_file_deleted_between_runs_is_listed(folder: WriterFolder) -> None:
+    peer = folder.recording(50)
+    first_ns = folder.rows("aggtrade")[0]["recv_ns"]
+    folder.kill()
+    folder.file().unlink()
+    folder.start()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert folder.ids() == list(range(51, 61))
+    (gap,) = folder.rows("gap")
+    assert (gap["from_ns"], gap["to_ns"]) == (first_ns, folder.rows("aggtrade")[0]["recv_ns"])
+    assert (gap["from_id"], gap["to_id"], gap["state"]) == ("", "", "unrepairable")  # nobody knows what it began with
+    assert gap["reason"] == "file damaged"
+
+
+@pytest.mark.parametrize("harm", ["delete", "truncate", "replace", "delete folder"])
+def test_a_file_harmed_under_a_running_writer_is_listed(folder: WriterFolder, harm: str) -> None:
+    peer = folder.recording(50)
+    path = folder.file()
+    if harm == "delete":
+        path.unlink()
+    elif harm == "truncate":
+        os.truncate(path, path.stat().st_size - 30)
+    elif harm == "replace":
+        (folder.place / "other").write_bytes(b"other\n")
+        (folder.place / "other").replace(path)
+    else:
+        for file in path.parent.iterdir():
+            file.unlink()
+        path.parent.rmdir()
+    peer.emit_both(range(51, 81))
+    peer.deliver()
+    expected = [*range(1, 50), *range(51, 81)] if harm == "truncate" else [*range(51, 81)]
+    if harm == "replace":
+        assert path.read_bytes().startswith(b"other\n")
+    else:
+        assert folder.ids() == expected
+    (gap,) = [row for row in folder.rows("gap") if row["stream"] == "btcusdt@aggTrade"]
+    ids = ("49", "50", "open") if harm == "truncate" else ("", "", "unrepairable")
+    assert (gap["from_id"], gap["to_id"], gap["state"]) == ids
+    assert gap["reason"] == "file damaged"
+    assert int(gap["from_ns"]) < int(gap["to_ns"])
+
+
+def test_days_moved_away_are_no_damage(folder: WriterFolder) -> None:
+    peer = folder.recording(10)
+    folder.stop()
+    _age(folder, "aggtrade", 3)
+    folder.file().rename(folder.place / "archive.csv")
+    folder.start()
+    peer.emit("depth", "BTCUSDT", "btcusdt@depth@0ms", depth(11))
+    peer.deliver()
+    assert not folder.rows("gap")
+
+
+def test_late_rows_of_a_day_moved_away_begin_a_file_and_are_no_damage(folder: WriterFolder) -> None:
+    peer = folder.recording(10)
+    folder.stop()
+    _age(folder, "aggtrade", 3)
+    folder.file().rename(folder.place / "archive.csv")
+    folder.start()
+    peer.emit_both(range(11, 21))
+    peer.deliver()
+    assert folder.ids() == list(range(11, 21))
+    assert not folder.rows("gap")
+
+
+def test_a_database_lost_while_nothing_ran_for_days_repeats_no_row(folder: WriterFolder) -> None:
+    peer = folder.recording(50)
+    folder.stop()
+    (folder.data / ".writer.sqlite").unlink()
+    long_ago_s = time.time() - 5 * 86_400
+    for path in folder.data.rglob("*.csv"):
+        os.utime(path, (long_ago_s, long_ago_s))
+    folder.start()
+    peer.emit_both(range(51, 61))
+    peer.deliver()
+    assert folder.ids() == list(range(1, 61))
+
+
+@pytest.mark.parametrize("harm", ["delete", "damage", "empty", "delete all"])
+def test_without_its_database_the_writer_repeats_no_row(folder: WriterFolder, harm: str) -> None:
+    peer = folder.peer()
+    peer.emit_both(range(1, 101))
+    peer.emit("trade", "BTCUSDT", "btcusdt@trade", b"not json")
+    peer.emit("exchange_info", "EXCHANGE", "/fapi/v1/exchangeInfo", b'{"changed":{}}', source="rest")
+    peer.emit("clock", "EXCHANGE", "/fapi/v1/time", None, source="rest", offset_ms=1.5)
+    folder.start()
+    peer.deliver()
+    folder.kill()
+    ledger = folder.data / ".writer.sqlite"
+    if harm == "damage":
+        for path in (ledger, Path(f"{ledger}-wal")):
+            path.write_bytes(b"SQLite format 3\0" + os.urandom(4096))
+    elif harm == "empty":
+        ledger.write_bytes(b"")
+    else:
+        ledger.unlink()
+    if harm == "delete all":
+        Path(f"{ledger}-wal").unlink(missing_ok=True)
+    with folder.file().open("ab") as file:
+        file.write(b"99,1.0")
+    before = peer.acks[0].writer_id
+    folder.start()
+    peer.emit_both(range(101, 151))
+    peer.deliver()
+    assert folder.ids() == list(range(1, 151))
+    assert folder.ids("depth", "final_update_id") == list(range(10, 1501, 10))
+    assert len(folder.rows("raw")) == 1
+    assert len((folder.data / f"exchange_info_{DAY}.jsonl").read_bytes().splitlines()) == 1
+    assert len((folder.data / f"clock_{DAY}.csv").read_bytes().splitlines()) == 2
+    assert not folder.rows("gap")
+    assert peer.acks[-1].writer_id != before
