@@ -1,1 +1,1 @@
-"""What things cost, measured; RESULTS.md has the numbers."""
+"""Benchmarks: scripts that measure what things cost; RESULTS.md has the numbers."""

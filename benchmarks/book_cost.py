@@ -152,7 +152,7 @@ def cpu_us(work: Callable[[], object], messages: int) -> float:
 
 
 def memory_bytes(work: Callable[[], object]) -> int:
-    """What is left of an otherwise empty process's allocations while the result is held."""
+    """Return the memory that is allocated while the result is held, in bytes."""
     gc.collect()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

@@ -1,4 +1,4 @@
-"""What recorded rows need of a disk: `./run python benchmarks/disk.py FOLDER…`, folders of symbols.
+"""Measures the disk space that recorded rows need: `./run python benchmarks/disk.py FOLDER…`, folders of symbols.
 
 Rates are by the exchange's time in the rows, so that a replay at any speed counts like the recording it came from.
 """

@@ -1,4 +1,4 @@
-"""What ingest and writer would cost if they did nothing but what the contract makes unavoidable.
+"""Measures what ingest and writer would cost if they did nothing but what the contract makes unavoidable.
 
     ./run python -m benchmarks.pipeline_floor      # needs the recorded data: $MARKET_DATA or ../shared/data
 

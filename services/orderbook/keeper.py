@@ -59,7 +59,7 @@ class Keeper:
         self.received = 0
         """Updates of the stream that makes the book."""
         self.last_update_s = 0.0
-        """When the last of them came, by the monotonic clock."""
+        """The time at which the last of them came, by the monotonic clock."""
         self.missed = 0
         """Messages of its streams that the bus did not bring."""
         self.activity = 0.0
@@ -99,7 +99,7 @@ class Keeper:
 
     @property
     def resyncs(self) -> int:
-        """How often the book was valid and then no more."""
+        """Times that the book was valid and then no more."""
         return self._earlier[1] + self.sequence.resyncs
 
     @property

@@ -29,7 +29,7 @@ class Namespace:
         """A command in front of another one that is to live in it."""
 
     def inside(self, path: Path) -> Path:
-        """What the processes see there, from outside."""
+        """Return a path as the processes in the namespace see it, for a look from outside."""
         return Path(f"/proc/{self._holder.pid}/root{path}")
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What a recording must be, given what the exchange sent: rows and listed gaps together are the tape, none in both.
+"""The oracle of recordings, given what the exchange sent: rows and listed gaps together are the tape, none in both.
 
 Pure, and slow on purpose where that makes it obvious. One stream at a time; indices are places on the stream's tape.
 """
@@ -56,14 +56,14 @@ class Gap(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What a fault excuses."""
+    """The deviations that a fault excuses."""
 
     gaps_may_cover_rows: bool = False
     """After a power cut a gap may be wider than its hole."""
     any_order: bool = False
     """The exchange sent in another order, or several connections did: stragglers stand where they arrived."""
     times_may_differ: bool = False
-    """Where stragglers split a hole its parts keep the hole's times."""
+    """The parts of a hole that stragglers split may keep the times of the whole hole."""
 
 
 STRICT = Rules()
@@ -71,7 +71,7 @@ STRICT = Rules()
 
 @dataclass
 class Verdict:
-    """What is wrong, as indices of the tape unless said otherwise; `is_right` where nothing is."""
+    """The faults of a recording, as indices of the tape unless said otherwise; `is_right` where there are none."""
 
     expected: int = 0
     recorded: int = 0
@@ -156,7 +156,7 @@ def judge(tape: Sequence[Message], rows: Sequence[Row], gaps: Iterable[Gap], rul
 
 
 class _Stamps:
-    """When rows were received, by place; in place of those that REST brought, the rows of connections beside them:
+    """The receive stamps of rows, by place; in place of those that REST brought, the rows of connections beside them:
     these are what a gap names.
     """
 
@@ -212,13 +212,13 @@ class _Listed:
         return {gap.gap_id for gap in self.by_time if gap.to_ns == stamp and gap.from_ns not in known}
 
     def covers_beginning(self, index: int, first: int) -> bool:
-        """Whether a message in front of the first row that is left is listed, by time."""
+        """Return True if a message in front of the first row that is left is listed, by time."""
         own = self.beginnings(first)
         sent_ns = self._tape[index].sent_ns
         return any(gap.gap_id in own and gap.from_ns - _LATENESS_NS <= sent_ns for gap in self.by_time)
 
     def covers(self, index: int, before: int, behind: int) -> bool:
-        """Whether a message that was not recorded, between these rows, is listed."""
+        """Return True if a message between these rows that was not recorded is listed."""
         low_ns, high_ns = self._stamps.up_to(before), self._stamps.from_on(behind)
         if any(gap.from_ns <= low_ns and high_ns <= (gap.to_ns or 0) for gap in self.by_time):
             return True
@@ -232,7 +232,7 @@ class _Listed:
 
 
 def _placed(tape: Sequence[Message], rows: Sequence[Row], verdict: Verdict, rules: Rules) -> dict[int, int]:
-    """Which message each row is; returns the receive stamps by place."""
+    """Find the message of each row; return the receive stamps by place."""
     places: dict[tuple[bytes, bool], deque[int]] = defaultdict(deque)
     for index, message in enumerate(tape):
         places[message.key, False].append(index)
@@ -283,7 +283,7 @@ def _overlap(gap: Gap, low: int, high: int) -> bool:
 def _misplaced(
     tape: Sequence[Message], stamps: _Stamps, hole: tuple[int, int], covering: list[Gap], rules: Rules
 ) -> list[str]:
-    """What is wrong with the bounds of the gaps in one hole."""
+    """Return the faults in the bounds of the gaps in one hole."""
     before, behind = hole
     if not covering:
         return []  # its messages are lost, or it is none

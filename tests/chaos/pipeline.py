@@ -107,7 +107,7 @@ class Pipeline:
         return Program(command, output, self.environment)
 
     def kill(self, name: str) -> int:
-        """SIGKILL; returns when."""
+        """Kill a process by SIGKILL; return when, in ns of the wall clock."""
         now_ns = time.time_ns()
         self.programs[name].kill()
         return now_ns
@@ -121,7 +121,7 @@ class Pipeline:
             self.downs.append(Down(symbol, down_from_ns, time.time_ns()))
 
     def wait_connected(self, *symbols: str) -> None:
-        """Until the simulator has every stream of these symbols subscribed."""
+        """Wait until the simulator has every stream of these symbols subscribed."""
         for symbol in symbols or self.symbols:
             for suffix in self.streams:
                 name = stream_of(symbol, suffix).name
@@ -134,11 +134,11 @@ class Pipeline:
         return self.subscribers(stream) > 0
 
     def subscribers(self, stream: str) -> int:
-        """How many connections a stream has."""
+        """Return the number of connections of a stream."""
         return int(self.simulator.command(f"subscribers {stream}"))
 
     def wait_recording(self) -> None:
-        """Until every stream has a row in its file."""
+        """Wait until every stream has a row in its file."""
         self.wait_connected()
         for symbol in self.symbols:
             for suffix in self.streams:
@@ -198,7 +198,7 @@ class Pipeline:
         eventually(lambda: self._have_ended_with(last), PATIENCE_S, what="what was sent last is recorded", every_s=0.3)
 
     def wait_growing(self) -> None:
-        """Until every stream has rows that it does not have now."""
+        """Wait until every stream has rows that it does not have now."""
         marks = self._sizes()
         eventually(
             lambda: all(self._sizes()[stream] > mark for stream, mark in marks.items()),
@@ -208,7 +208,7 @@ class Pipeline:
         )
 
     def wait_tape_quiet(self) -> None:
-        """Until nothing has been added to the tape for a while."""
+        """Wait until nothing has been added to the tape for a while."""
         path = self.simulator.tape / "tape.txt"
         sizes = [-1, -2, -3]
 
@@ -219,7 +219,7 @@ class Pipeline:
         eventually(quiet, PATIENCE_S, what="the market stands still", every_s=0.15)
 
     def finish(self, rules: Rules = STRICT) -> list[Judged]:
-        """End well, and compare."""
+        """End everything as supervisord would, and compare the files with the tape."""
         self.end()
         return self.compare(rules)
 
@@ -261,7 +261,7 @@ class Pipeline:
             program.send(signal.SIGTERM)
 
     def log(self, name: str) -> str:
-        """What a process has logged."""
+        """Return the log of a process so far."""
         path = self.config.log_file(name)
         return path.read_text(encoding="utf-8") if path.exists() else ""
 

@@ -120,12 +120,12 @@ def gaps_of(data_directory: Path, stream: Stream, *, has_ids: bool) -> list[Gap]
 
 
 def raw_reasons(data_directory: Path, symbol: str) -> list[str]:
-    """Why messages were recorded raw."""
+    """Return the reasons for which messages of a symbol were recorded raw."""
     return [row["reason"] for row in recorded_rows(data_directory, symbol, "raw")]
 
 
 class _Content:
-    """What the row of a message of one stream must say."""
+    """The cells that the row of a message of one stream must have."""
 
     def __init__(self, stream: Stream) -> None:
         suffix = stream.name.partition("@")[2].partition("@")[0]
@@ -148,7 +148,7 @@ class _Content:
         return Message(sent_ns, copies, key, previous_id, last_id, self._rest_key(cells))
 
     def _rest_key(self, cells: list[str]) -> bytes | None:
-        """What REST says of it: of trades, and of bars once they are closed."""
+        """Return the cells of its row from REST: of trades, and of bars once they are closed."""
         row = dict(zip((column for column, _ in self._columns), cells, strict=True))
         is_bar = "open_time" in row
         if "agg_trade_id" not in row and row.get("is_closed") != "true":

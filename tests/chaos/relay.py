@@ -15,7 +15,7 @@ class Link:
 
     def __init__(self, client: socket.socket, upstream: socket.socket) -> None:
         self.target = ""
-        """What the client asked for first: `/public/stream?streams=…`."""
+        """The first request of the client: `/public/stream?streams=…`."""
         self.is_cut = False
         self._ends = (client, upstream)
         for source, sink in (self._ends, self._ends[::-1]):
@@ -23,7 +23,7 @@ class Link:
 
     @property
     def is_open(self) -> bool:
-        """Whether both ends are, and something may pass."""
+        """Return True if both ends are connected, and bytes may pass."""
         return not self.is_cut and all(end.fileno() >= 0 for end in self._ends)
 
     def close(self) -> None:
@@ -66,7 +66,7 @@ class Relay:
         self.cut(self.links)
 
     def pass_again(self) -> None:
-        """Who connects from now on is served; who connected before is not."""
+        """Serve connections that are made from now on, and none of those before."""
         self._is_dropping = False
 
     def _accept(self) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of processes share: random moments from a seed, and the check at the end."""
+"""Shared by the tests of processes: random moments from a seed, and the check at the end."""
 
 import os
 import time
@@ -46,7 +46,7 @@ def check_without_gaps(streams: Iterable[Judged]) -> None:
 
 
 def wrongs(stream: Judged, downs: Iterable[Down] | None) -> list[str]:
-    """What is wrong with the recording of one stream."""
+    """Return the faults of the recording of one stream."""
     texts = stream.verdict.faults
     if downs is None or not stream.tape:
         return texts

@@ -117,7 +117,7 @@ def _wait_for_two(pipeline: Pipeline) -> None:
 
 @pytest.mark.slow
 def test_streams_that_stop_with_the_socket_open_are_noticed(place: Path) -> None:
-    """What the exchange never delivered is missing without a word of its own, and is listed."""
+    """Messages that the exchange never delivered, and said nothing about, are listed."""
     network = {"stale_timeout": 2}
     streams = ("aggTrade", "depth@0ms", "bookTicker", "markPrice@1s")
     with running(place, rate=400, symbols=SYMBOLS[:2], streams=streams, network=network) as pipeline:

@@ -36,7 +36,7 @@ class Mounted(Pipeline):
         self.data = self.inside("data")
 
     def inside(self, name: str) -> Path:
-        """What the processes see there."""
+        """Return a path as the processes see it."""
         return self._namespace.inside(self._outside[name])
 
     def fill(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""What lies between us and the exchange: packets that are dropped without a word, names that no longer resolve."""
+"""Faults between us and the exchange: packets that are dropped without a word, names that no longer resolve."""
 
 import time
 from collections import defaultdict

@@ -23,7 +23,7 @@ def rows(*places: int) -> list[Row]:
 
 
 def gap(before: int, behind: int, *, has_ids: bool, state: str = "open", gap_id: str = "g") -> Gap:
-    """What is missing between two rows, exactly."""
+    """Return a gap of exactly the messages that are missing between two rows."""
     from_id, to_id = (10 * (before + 1), 10 * behind) if has_ids else (None, None)
     return Gap(gap_id, state, from_id, to_id, 1000 * (before + 1) + 5, 1000 * (behind + 1) + 5, "restart")
 
@@ -151,7 +151,7 @@ def test_ids_that_jump_are_a_hole_that_must_be_listed_though_nothing_is_missing(
 
 
 def test_a_listed_outage_by_time_excuses_ids_too() -> None:
-    """What a journal lost is listed by the writer, which may know no ids."""
+    """The writer lists messages that a journal has lost, and may know no ids of them."""
     outage = gap(2, 6, has_ids=False)
     assert judged([0, 1, 2, 6, 7, 8, 9], [outage], has_ids=True).is_right
 

@@ -48,7 +48,7 @@ def finish(pipeline: Pipeline, faults: list[Fault]) -> list[Judged]:
 
 
 def has_no_fault_left(pipeline: Pipeline) -> bool:
-    """Whether the last trades were all handed over, one after the other: none is being dropped or held back."""
+    """Return True if the last trades were all handed over, in their order: none is being dropped or held back."""
     sent = [sent for sent in read_tape(pipeline.simulator.tape) if sent.stream == TRADES][-100:]
     ids = [json.loads(one.event)["a"] for one in sent]
     return all(one.copies for one in sent) and ids == list(range(ids[0], ids[0] + 100))
@@ -123,6 +123,6 @@ def _has_whole_bars(pipeline: Pipeline) -> bool:
 
 
 def _closed_bars(pipeline: Pipeline, symbol: str) -> list[int]:
-    """When the closed bars opened."""
+    """Return the opening times of the closed bars."""
     rows = recorded_rows(pipeline.data, symbol, "kline_1m")
     return sorted(int(row["open_time"]) for row in rows if row["is_closed"] == "true")

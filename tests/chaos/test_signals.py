@@ -45,7 +45,7 @@ def _symbol(name: str) -> str | None:
 
 
 def test_a_process_that_stands_still_loses_nothing(place: Path) -> None:
-    """What the exchange sends meanwhile waits in the sockets."""
+    """Messages that the exchange sends meanwhile wait in the sockets."""
     random = seeded()
     with running(place, rate=800, symbols=SYMBOLS[:2]) as pipeline:
         names = ["writer", "rest", "bus", "ingest-BTCUSDT"]

@@ -1,4 +1,4 @@
-"""What is recorded of a recorded market is what was sent, digit by digit, and leads to its golden book."""
+"""Recordings of a recorded market have what was sent, digit by digit, and lead to its golden book."""
 
 import gzip
 import json
@@ -47,7 +47,7 @@ def stem_of(stream: str) -> str:
 
 
 def cells_of(stream: str, event: bytes) -> dict[str, str]:
-    """What the row of a message must hold, straight from its JSON."""
+    """Return the cells that the row of a message must have, straight from its JSON."""
     kind = stream.split("@")[1].split("_", maxsplit=1)[0]
     fields = flat(json.loads(event, parse_int=str, parse_float=str))
     expected = {}

@@ -72,7 +72,7 @@ class Books(Pipeline):
                 self.said.append(data)
 
     def heard_audits(self, number: int) -> bool:
-        """Whether so many audits have been told of."""
+        """Return True if so many audits have been published."""
         self.hear()
         return len(self.audits) >= number
 

@@ -246,7 +246,7 @@ class Hiding(Run):
             assert found.outcome is Outcome.PASSED
 
     def wrong_within(self, edges: TrustedRange) -> list[tuple[int, Decimal]]:
-        """What an audit with a snapshot of this range has to find."""
+        """Return the differences that an audit with a snapshot of this range has to find."""
         book = self.sequence.book
         known = book.trusted_range
         wrong = wrong_levels(

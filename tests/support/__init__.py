@@ -1,1 +1,1 @@
-"""What tests share: waiting, real processes, the simulator's tape, recorded files, golden books."""
+"""Shared helpers of the tests: waiting, real processes, the simulator's tape, recorded files, golden books."""

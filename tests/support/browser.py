@@ -113,7 +113,7 @@ class Browser:
         return str(self.evaluate("document.title"))
 
     def count(self, selector: str) -> int:
-        """How many elements are shown."""
+        """Return the number of elements that match and are shown."""
         shown = "(one) => one.getClientRects().length > 0"
         return int(self.evaluate(f"[...document.querySelectorAll({json.dumps(selector)})].filter({shown}).length"))
 
@@ -158,7 +158,7 @@ class Browser:
 
 
 def _page_url(profile: Path) -> str:
-    """Where the browser listens for commands to its page."""
+    """Return the address at which the browser listens for commands to its page."""
     port_file = profile / "DevToolsActivePort"
 
     def written() -> list[str]:

@@ -100,7 +100,7 @@ def _answers() -> bool:
 
 
 def _runs_already() -> bool:
-    """Whether the engine of the tool is somebody's who started it before us."""
+    """Return True if the engine of this tool was started before these tests, so that it stays."""
     folder = Path(os.environ.get("CONTAINER_ENGINE_DIR", "/var/tmp/container-engine"))
     try:
         pid = int((folder / "dockerd.pid").read_text(encoding="ascii"))

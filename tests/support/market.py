@@ -79,7 +79,7 @@ class Market:
             self.set(side, price, 0)
 
     def update(self) -> DepthUpdate:
-        """What has changed since the last update."""
+        """Return an update with all changes since the last one."""
         if self.changes_tick and self.rng.random() < 0.1:
             self.places = self.rng.choice((1, 2, 3))
         for _ in range(self.rng.randint(1, 6)):
@@ -129,7 +129,7 @@ def min_of(levels: Levels) -> Decimal:
 
 
 def is_within(side: int, price: Decimal, edge: str | None) -> bool:
-    """Whether a price is not worse than the edge; None: no edge."""
+    """Return True if a price is not worse than the edge; None: there is no edge."""
     return edge is None or (price >= Decimal(edge) if side == 0 else price <= Decimal(edge))
 
 

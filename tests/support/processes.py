@@ -46,7 +46,7 @@ class Program:
         return self._process.poll()
 
     def text(self) -> str:
-        """What it has written so far."""
+        """Return the output so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def send(self, number: int) -> None:
@@ -116,7 +116,7 @@ class Simulator(Program):
         return answer
 
     def stats(self) -> dict[str, Any]:
-        """What the simulator counts."""
+        """Return the counts of the simulator."""
         values: dict[str, Any] = json.loads(self.command("stats"))
         return values
 
@@ -134,7 +134,7 @@ def command_line(*arguments: str | Path, output: Path, environment: Mapping[str,
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and is not yet reaped does not."""
+    """Return True if a process runs; one that has ended and is not yet reaped does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except FileNotFoundError:

@@ -30,7 +30,7 @@ class Receiver(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it is posted to."""
+        """The address to post to."""
         return f"http://127.0.0.1:{self.server_port}/bot1234:SECRET/sendMessage"
 
 

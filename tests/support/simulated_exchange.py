@@ -97,7 +97,7 @@ def read(client: websocket.WebSocket, count: int) -> list[str]:
 
 
 def read_all(client: websocket.WebSocket, quiet_s: float = 0.5) -> list[str]:
-    """What comes until nothing comes for a while: for a market that is paused, or a stream that is silent."""
+    """Return the messages until none comes for a while: for a market that is paused, or a stream that is silent."""
     client.settimeout(quiet_s)
     frames: list[str] = []
     try:

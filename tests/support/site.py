@@ -87,7 +87,7 @@ class Site(NamedTuple):
         self.config.write_text(yaml.safe_dump(values, allow_unicode=True), encoding="utf-8")
 
     def rows(self, symbol: str, stem: str) -> list[dict[str, str]]:
-        """What is recorded of a stream so far."""
+        """Return the rows of a stream that are recorded so far."""
         return recorded_rows(self.root / "config/data", symbol, stem)
 
 

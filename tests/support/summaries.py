@@ -1,6 +1,7 @@
 """Rows that the order book service has recorded, compared with the true book of the tape."""
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tests.support.recorded import levels_of
@@ -10,7 +11,7 @@ Row = Mapping[str, str]
 
 
 def recorded_tops(rows: Iterable[Row]) -> list[TrueBook]:
-    """What the summary rows of a valid book say; their best prices are those of the levels."""
+    """Return the books in the summary rows of a valid book, whose best prices must be those of their levels."""
     tops = []
     for row in rows:
         if row["synchronised"] == "true":
@@ -23,7 +24,7 @@ def recorded_tops(rows: Iterable[Row]) -> list[TrueBook]:
 
 
 def wrong_tops(tape: Path, symbol: str, tops: Iterable[TrueBook], levels: int) -> list[str]:
-    """Those that are not the true book's first `levels`; an id at which no update ended is wrong too."""
+    """Return the recorded tops that are not the true book's first `levels`; an id at which no update ended is wrong."""
     tops = list(tops)
     ids = [top.update_id for top in tops]
     true = {book.update_id: book for book in true_books(tape, symbol, f"{symbol.lower()}@depth@0ms", ids)}
@@ -37,14 +38,23 @@ def wrong_tops(tape: Path, symbol: str, tops: Iterable[TrueBook], levels: int) -
     return found
 
 
-def levels_gained(rows: Iterable[Row]) -> int:
-    """By how many levels the book of these rows has grown, from its first valid one to its last."""
-    counts = [int(row["bid_levels"]) + int(row["ask_levels"]) for row in rows if row["synchronised"] == "true"]
-    return max(0, counts[-1] - counts[0]) if counts else 0
+def level_counts(rows: Iterable[Row]) -> list[tuple[int, int]]:
+    """Return (`recv_ns`, levels of both sides) of each row of a valid book."""
+    return [
+        (int(row["recv_ns"]), int(row["bid_levels"]) + int(row["ask_levels"]))
+        for row in rows
+        if row["synchronised"] == "true"
+    ]
+
+
+def levels_at(counts: Sequence[tuple[int, int]], at_ns: int) -> int:
+    """Return the levels of the newest row up to a moment; before the first row those of that, without rows 0."""
+    number = bisect_right(counts, at_ns, key=lambda count: count[0])
+    return counts[max(0, number - 1)][1] if counts else 0
 
 
 def wrong_numbers(symbol: str, rows: Iterable[Row]) -> list[str]:
-    """Summary rows that are there twice, or missing between others of their run."""
+    """Return what is wrong with the numbers of summary rows: there twice, or missing between others of their run."""
     places = [(int(row["epoch"]), int(row["seq"])) for row in rows]
     found = [f"{symbol}: summary rows twice"] if len(places) != len(set(places)) else []
     for epoch in {epoch for epoch, _ in places}:

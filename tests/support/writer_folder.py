@@ -166,5 +166,5 @@ class WriterFolder:
 
 
 def snapshot_fields(number: int) -> dict[str, Any]:
-    """What a depth snapshot's frame has beside its event."""
+    """Return the fields that the frame of a depth snapshot has beside its event."""
     return {"source": "rest", "connection": 0, "requested_ns": 1_790_526_539_000_000_000 + number}

@@ -22,7 +22,7 @@ class Top(NamedTuple):
 
 
 class TopDifference(NamedTuple):
-    """What the book and bookTicker had at one update id."""
+    """The tops of the book and of bookTicker at one update id, which are not the same."""
 
     update_id: int
     ours: Top

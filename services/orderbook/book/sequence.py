@@ -64,7 +64,7 @@ class BookSequence:
         self.state = SyncState.BUFFERING
         self._reason = "starting"
         self.resyncs = 0
-        """How often the book was valid and then no more; a doubt that proved wrong does not count."""
+        """Times that the book was valid and then no more; a doubt that proved wrong does not count."""
         self.updates = 0
         """Updates applied."""
         self.repeats = 0

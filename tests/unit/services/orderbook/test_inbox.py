@@ -1,4 +1,4 @@
-"""What comes off the bus, and what did not."""
+"""Messages off the bus, and those that are missing."""
 
 import msgpack
 import pytest

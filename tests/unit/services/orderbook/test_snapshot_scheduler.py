@@ -1,4 +1,4 @@
-"""Which snapshots are asked for, in which order, and how often."""
+"""The order of requests for snapshots, and how often each is sent."""
 
 from services.orderbook.book.snapshot_pacing import RANGE
 from services.orderbook.snapshot_scheduler import AUDIT, MOST_OUTSTANDING, DueSnapshot, SnapshotScheduler

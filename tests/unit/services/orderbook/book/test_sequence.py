@@ -1,4 +1,4 @@
-"""When a book is valid, what is applied, and when a snapshot is asked for: one documented case each."""
+"""Validity, applied updates and requests for snapshots, one documented case each."""
 
 from itertools import pairwise
 

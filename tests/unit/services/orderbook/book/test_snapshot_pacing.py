@@ -1,4 +1,4 @@
-"""When a book may ask for its next snapshot."""
+"""The times at which a book may ask for its next snapshot."""
 
 from services.orderbook.book.snapshot_pacing import SnapshotPacing
 from tests.support.chance import Chance
