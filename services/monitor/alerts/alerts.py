@@ -1,6 +1,8 @@
-"""When somebody is told: a problem that lasts, that goes on lasting, and that is over.
+"""Decides when an alert is sent: for a problem that lasts, for one that goes on, and for one that is over.
 
-A gap and a failed audit are events: such a problem is over when none has come for `EVENT_S`.
+A problem is opened when it has lasted `alerts.delay`, repeated every `alerts.repeat_interval`, and closed when it has
+been over for `alerts.delay`. A gap and a failed audit are events: such a problem is over when none has come for
+`EVENT_S`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,7 +23,7 @@ _EventKey = tuple[Condition, str]
 
 
 class Notice(NamedTuple):
-    """What is told. `lasted_s` is None while nobody knows since when."""
+    """One alert that is to be sent. `lasted_s` is None while nobody knows since when the problem lasts."""
 
     happening: Happening
     problem: Problem
@@ -29,7 +31,7 @@ class Notice(NamedTuple):
 
 
 class NotifiedEpisode(msgspec.Struct, frozen=True):
-    """A problem that was told and is not over; when it was told last, and how often."""
+    """A problem of which an alert was sent and which is not over: when the last alert was sent, and how many were."""
 
     problem: Problem
     told_ms: int
@@ -47,38 +49,38 @@ class NotifiedEvents(msgspec.Struct, frozen=True):
 
 
 class Notified(msgspec.Struct, frozen=True):
-    """What the next run must know, by the wall clock."""
+    """The state that the next run of the monitor goes on with; times are of the wall clock."""
 
     episodes: tuple[NotifiedEpisode, ...] = ()
     events: tuple[NotifiedEvents, ...] = ()
 
 
 class _Episode:
-    __slots__ = ("due_s", "problem", "seen_s", "times", "told_s")
+    __slots__ = ("due_s", "problem", "seen_s", "sent_s", "times")
 
     def __init__(self, problem: Problem, due_s: float) -> None:
         self.problem = problem
-        self.due_s = self.seen_s = self.told_s = due_s
+        self.due_s = self.seen_s = self.sent_s = due_s
         self.times = 0
 
 
 class Alerts:
-    """Told of every snapshot; remembers what was told to whom reads it."""
+    """Compares every snapshot with the alerts that were sent, and remembers these."""
 
     def __init__(self, config: AlertsConfig) -> None:
         self._config = config
         self._episodes: dict[Key, _Episode] = {}
         self._events = EventNotices()
-        self._heard_s: float | None = None
+        self._all_heard_s: float | None = None
 
     def look(self, snapshot: MonitorSnapshot, now_s: float) -> list[Notice]:
-        """What is to be told now."""
-        if self._heard_s is None:
-            self._heard_s = now_s + SILENT_S  # by then every process has said something
+        """Return the alerts that are due now, and count them as sent; call it with each snapshot, once."""
+        if self._all_heard_s is None:
+            self._all_heard_s = now_s + SILENT_S  # by then every process has said something
         delay_s = self._config.delay
         present = {_key(one): one for one in snapshot.page.problems}
         for key, problem in present.items():
-            self._see(key, problem, now_s, due_s=max(now_s + delay_s, self._heard_s))
+            self._see(key, problem, now_s, due_s=max(now_s + delay_s, self._all_heard_s))
         for problem in self._events.problems(snapshot, now_s):
             present[_key(problem)] = problem
             self._see(_key(problem), problem, now_s, due_s=now_s + (0 if problem.condition == "gap" else delay_s))
@@ -101,56 +103,56 @@ class Alerts:
         episode.problem, episode.seen_s = problem, now_s
 
     def _going_on(self, episode: _Episode, now_s: float) -> Happening | None:
-        if now_s < (episode.told_s + self._config.repeat_interval if episode.times else episode.due_s):
+        if now_s < (episode.sent_s + self._config.repeat_interval if episode.times else episode.due_s):
             return None
         episode.times += 1
-        episode.told_s = now_s
+        episode.sent_s = now_s
         return "still" if episode.times > 1 else "opened"
 
-    def told(self, now_s: float, now_ms: int) -> Notified:
-        """For the next run."""
+    def notified(self, now_s: float, now_ms: int) -> Notified:
+        """Return the state for the next run."""
         return Notified(
             tuple(
-                NotifiedEpisode(one.problem, now_ms - int((now_s - one.told_s) * 1000), one.times)
+                NotifiedEpisode(one.problem, now_ms - int((now_s - one.sent_s) * 1000), one.times)
                 for one in self._episodes.values()
                 if one.times
             ),
-            self._events.told(now_s, now_ms),
+            self._events.notified(now_s, now_ms),
         )
 
-    def restore(self, told: Notified, now_s: float, now_ms: int) -> None:
-        """What an earlier run told. None of it is over before every process had the time to say something."""
-        for one in told.episodes:
+    def restore(self, earlier: Notified, now_s: float, now_ms: int) -> None:
+        """Go on with the alerts of an earlier run. None is over before every process had the time to be heard."""
+        for one in earlier.episodes:
             episode = _Episode(one.problem, now_s)
             episode.seen_s = now_s + SILENT_S
-            episode.told_s = now_s - max(0, now_ms - one.told_ms) / 1000
+            episode.sent_s = now_s - max(0, now_ms - one.told_ms) / 1000
             episode.times = one.times
             self._episodes[_key(one.problem)] = episode
-        self._events.restore(told.events, now_s, now_ms)
+        self._events.restore(earlier.events, now_s, now_ms)
 
 
 class EventNotices:
-    """What happens at a moment, as a problem that lasts for a while: gaps, and audits that a book failed."""
+    """Turns events into problems that last for a while: gaps, and audits that a book failed."""
 
     def __init__(self) -> None:
         self._counts: dict[_EventKey, int] | None = None
         self._open: dict[_EventKey, tuple[int, float, int]] = {}  # how many, the last, when the first
 
-    def told(self, now_s: float, now_ms: int) -> tuple[NotifiedEvents, ...]:
-        """For the next run."""
+    def notified(self, now_s: float, now_ms: int) -> tuple[NotifiedEvents, ...]:
+        """Return the state for the next run."""
         return tuple(
             NotifiedEvents(*key, count, now_ms - int((now_s - last_s) * 1000), since_ms)
             for key, (count, last_s, since_ms) in self._open.items()
         )
 
-    def restore(self, told: tuple[NotifiedEvents, ...], now_s: float, now_ms: int) -> None:
-        """Those of an earlier run."""
-        for one in told:
+    def restore(self, earlier: tuple[NotifiedEvents, ...], now_s: float, now_ms: int) -> None:
+        """Go on with the events of an earlier run."""
+        for one in earlier:
             last_s = now_s - max(0, now_ms - one.last_ms) / 1000
             self._open[one.condition, one.what] = one.count, last_s, one.since_ms
 
     def problems(self, snapshot: MonitorSnapshot, now_s: float) -> Iterator[Problem]:
-        """Those of which one came within `EVENT_S`."""
+        """Count new events, and yield a problem for each kind of which one came within `EVENT_S`."""
         counts = dict(_counts(snapshot))
         before = counts if self._counts is None else self._counts
         for key, count in counts.items():

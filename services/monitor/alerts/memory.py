@@ -1,4 +1,4 @@
-"""What was told stays known over a restart: a file in the run directory."""
+"""Keeps over a restart which alerts were sent: a file in the run directory."""
 
 import logging
 from pathlib import Path
@@ -13,7 +13,7 @@ _log = logging.getLogger(__name__)
 
 
 class Memory:
-    """Of one `Alerts`: read when it is made, written whenever it has changed."""
+    """The file of one `Alerts`: read when this is made, written whenever alerts are opened or closed."""
 
     def __init__(self, path: Path, alerts: Alerts, now_s: float, now_ms: int) -> None:
         self._path = path
@@ -22,28 +22,28 @@ class Memory:
         found = _read(path)
         if found is not None:
             alerts.restore(found, now_s, now_ms)
-        self._saved = alerts.told(now_s, now_ms)
+        self._saved = alerts.notified(now_s, now_ms)
 
     def keep(self, now_s: float, now_ms: int) -> None:
-        """Before anybody is told: a kill must not have it told twice."""
-        told = self._alerts.told(now_s, now_ms)
-        if _essence(told) == _essence(self._saved):
+        """Save the state if it has changed; call it before alerts are sent, so that a kill sends none twice."""
+        notified = self._alerts.notified(now_s, now_ms)
+        if _essence(notified) == _essence(self._saved):
             return
         try:
-            replace_file(self._path, msgspec.json.encode(told))
+            replace_file(self._path, msgspec.json.encode(notified))
         except OSError as error:
             if not self._is_failing:
                 _log.warning("a restart will not know which alerts are open: %s", error)
             self._is_failing = True
             return
         self._is_failing = False
-        self._saved = told
+        self._saved = notified
 
 
-def _essence(told: Notified) -> object:
-    """What makes it worth writing: reasons and times of open problems change all the time."""
-    episodes = {(one.problem.condition, one.problem.severity, one.problem.what, one.times) for one in told.episodes}
-    return episodes, [(one.condition, one.what, one.count) for one in told.events]
+def _essence(notified: Notified) -> object:
+    """Reduce the state to what is worth a write: reasons and times of open problems change all the time."""
+    episodes = {(one.problem.condition, one.problem.severity, one.problem.what, one.times) for one in notified.episodes}
+    return episodes, [(one.condition, one.what, one.count) for one in notified.events]
 
 
 def _read(path: Path) -> Notified | None:
@@ -52,5 +52,5 @@ def _read(path: Path) -> Notified | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        _log.warning("which alerts are open is not known, they are told anew: %s: %s", path, error)
+        _log.warning("which alerts are open is not known, so that they are sent again: %s: %s", path, error)
         return None

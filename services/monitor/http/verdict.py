@@ -1,4 +1,4 @@
-"""What `/healthz` answers."""
+"""Makes the answer of `/healthz`."""
 
 import msgspec
 
@@ -20,7 +20,7 @@ class HealthAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verdict_of(snapshot: MonitorSnapshot | None, age_s: float) -> HealthAnswer:
-    """The verdict of a snapshot that was made so long ago."""
+    """Answer by a snapshot that was made `age_s` ago; a monitor that stands still is not healthy."""
     if snapshot is None or age_s > _STANDS_STILL_S:
         why = "nothing heard yet" if snapshot is None else f"has not looked at the bus for {age_s:.0f} s"
         problem = Problem(what="monitor", why=why, since_ms=None, condition="process", severity="failure")

@@ -1,4 +1,4 @@
-"""What the processes say of themselves, as Prometheus metrics."""
+"""The status messages of all processes as Prometheus metrics."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +17,7 @@ _REST_STATES = ("starting", "answered", "standing down", "forbidden", "trouble")
 
 
 def process_metrics(snapshot: MonitorSnapshot) -> Iterator[Metric]:
-    """Of all configured processes that were heard."""
+    """Yield the metrics of all configured processes that have been heard lately."""
     statuses = snapshot.statuses
     yield from _processes(snapshot)
     yield from _connections(statuses)
