@@ -1,4 +1,4 @@
-"""The address of the monitor's page, which is told only when the monitor serves it."""
+"""The address of the monitor's page, which is shown only when the monitor serves it."""
 
 import time
 

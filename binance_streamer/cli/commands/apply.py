@@ -79,7 +79,7 @@ def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     supervisor = Supervisor(control_socket(state_directory(config)))
     supervisor.refuse_a_second()
     files.refuse_another_run_directory(site_of(config, config_path))
-    is_running = supervisor.answers()
+    is_running = supervisor.is_answering()
     plan = _plan(config, config_path, supervisor) if is_running else Plan()
     journals = ownerless_journals(config)
     is_current = files.is_current(config, config_path)
@@ -119,9 +119,9 @@ def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Superv
     supervisor.reread()
     for name in (*plan.free, *plan.removed, *plan.added, *plan.costly):
         if name not in plan.added:
-            supervisor.forget(name)
+            supervisor.remove(name)
         if name not in plan.removed:
-            supervisor.learn(name)
+            supervisor.add(name)
         done = "stopped" if name in plan.removed else "started" if name in plan.added else "restarted"
         say(f"{name}: {done}")
         if name in plan.costly:

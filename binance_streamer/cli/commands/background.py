@@ -49,7 +49,7 @@ def start(
     loaded = load(config)
     supervisor = _supervisor(loaded)
     supervisor.refuse_a_second()
-    if not supervisor.answers():
+    if not supervisor.is_answering():
         _start_supervisord(loaded, config)
     elif not files.is_current(loaded, config):
         warn("the configuration has changed, and runs once it is applied: `binance-streamer apply`")
@@ -84,7 +84,7 @@ def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
         say(f"{program_name(name)}: {'stopped' if was_running else 'was not running'}")
     if names:
         return
-    hidden_pid = None if supervisor.answers() else supervisor.hidden_pid()
+    hidden_pid = None if supervisor.is_answering() else supervisor.hidden_pid()
     if hidden_pid is None:
         pid = supervisor.pid()
         supervisor.stop_all(say)
@@ -157,7 +157,7 @@ def _start_supervisord(config: Config, config_path: Path) -> None:
     )
     if done.returncode:
         raise CommandError(f"supervisord does not start: {(done.stderr or done.stdout).strip()}", Exit.INCOMPLETE)
-    _until(_supervisor(config).answers, _START_S, f"supervisord does not answer; see {site.state}")
+    _until(_supervisor(config).is_answering, _START_S, f"supervisord does not answer; see {site.state}")
     if config.selected.run_duration:
         warn("run_duration is ignored under a supervisord that stays: recording goes on until `stop`")
 

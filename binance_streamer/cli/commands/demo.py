@@ -12,8 +12,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from binance_streamer.cli.demo import compare_tape as truth
 from binance_streamer.cli.demo.captures import CapturedStreams
+from binance_streamer.cli.demo.compare_tape import compare
 from binance_streamer.cli.demo.simulator import Market, ReplayedMarket, SeededMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS, say, warn
@@ -139,7 +139,7 @@ class _Demo:
                 tap,
                 shown,
                 self._live,
-                is_over=lambda: interruption.requested or timer.has_passed() or self._is_played(),
+                is_over=lambda: interruption.requested or timer.tick() or self._is_played(),
             )
             shown.say("stopping: the market stands still until everything that it sent is received")
             self._settle(foreground, tap, shown)
@@ -148,7 +148,7 @@ class _Demo:
         """Compare, print the comparison, and where everything is."""
         faults = unwritten(self._config_path)
         typer.echo("comparing every row with what the simulator sent")
-        streams = truth.verdicts(self._tape, self._data)
+        streams = compare(self._tape, self._data)
         gaps = summary_of(folded(gaps_of_all_days(self._data).rows))
         listed_by = {(symbol, suffix_of(name)): one.listed for (symbol, name), one in gaps.by_stream.items()}
         width = max((len(verdict.symbol) for verdict in streams), default=6)
@@ -189,7 +189,7 @@ class _Demo:
         """Have the market stand still until everything that was sent is received, so that no message is cut off."""
         self._simulator.command("pause")
         deadline_s = time.monotonic() + _SETTLE_S
-        quiet = _Quiet()
+        standstill = _Standstill()
         watch(
             foreground,
             tap,
@@ -198,7 +198,7 @@ class _Demo:
             is_over=lambda: (
                 self._has_everything()
                 or time.monotonic() > deadline_s
-                or (self._live.totals.restarts > 0 and quiet.lasts(self._live.totals.messages))
+                or (self._live.totals.restarts > 0 and standstill.tick(self._live.totals.messages))
             ),
         )
 
@@ -217,14 +217,14 @@ class _Demo:
         return any(isinstance(one, IngestStatus) and one.snapshot_wanted is not None for one in statuses)
 
 
-class _Quiet:
+class _Standstill:
     """Notices that no message comes any more: nobody counts the messages that a killed worker had taken."""
 
     def __init__(self) -> None:
         self._messages = -1
         self._since_s = 0.0
 
-    def lasts(self, messages: int) -> bool:
+    def tick(self, messages: int) -> bool:
         """Take the number of messages so far; return True once it has stood still for `_QUIET_S`."""
         if messages != self._messages:
             self._messages, self._since_s = messages, time.monotonic()

@@ -116,7 +116,7 @@ def _files(config: Config, config_path: Path) -> Check:
         supervisor.refuse_a_second()
     except CommandError as error:
         return Check("supervisord", "fail", str(error), "`binance-streamer stop`, then `binance-streamer start`")
-    if not supervisor.answers():
+    if not supervisor.is_answering():
         return Check("supervisord", "ok", "does not run")
     if files.is_current(config, config_path):
         return Check("supervisord", "ok", "runs, with this configuration")

@@ -11,7 +11,7 @@ from binance_streamer.cli.options import ConfigFile, Duration
 from binance_streamer.cli.status.live import LiveStatus
 from binance_streamer.cli.status.problems import failures, lines_of
 from binance_streamer.cli.status.screen import screen
-from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, take_in, watch
+from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, take_pending, watch
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 
@@ -42,10 +42,10 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
         keys = config.endpoints.curve_directory
         with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap:
             with screen() as shown:
-                watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.has_passed())
+                watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.tick())
             reasons = lines_of(failures(live.snapshot()))
             foreground.shutdown(say)
-            take_in(tap, live)  # what processes said at their end
+            take_pending(tap, live)  # what processes said at their end
     faults = [*live.totals.losses, *unwritten(config_path)]
     has_recorded = bool(live.totals.messages and live.totals.rows)  # rows of rest alone are no market data
     if not has_recorded:

@@ -1,4 +1,4 @@
-"""The streams in a recording (`capture.gz`), told by their names alone."""
+"""The streams in a recording (`capture.gz`), known by their names alone."""
 
 import gzip
 import zlib

@@ -65,7 +65,7 @@ class RecordedRows:
         return False
 
 
-def verdicts(tape: Path, data_directory: Path) -> list[StreamComparison]:
+def compare(tape: Path, data_directory: Path) -> list[StreamComparison]:
     """Compare every stream of the tape with its files.
 
     A message counts as sent where it was handed to at least one connection, or where REST brought it later.

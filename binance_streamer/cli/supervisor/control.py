@@ -75,7 +75,7 @@ class Supervisor:
         self._control = control
         self._proxy = xmlrpc.client.ServerProxy("http://supervisord", transport=_Transport(control))
 
-    def answers(self) -> bool:
+    def is_answering(self) -> bool:
         """Return True if a supervisord runs there, also one that is about to end."""
         try:
             self._call("getState")
@@ -85,7 +85,7 @@ class Supervisor:
 
     def refuse_a_second(self) -> None:
         """Raise where a supervisord runs whose socket is gone: another one must not be started beside it."""
-        if not self.answers() and self.hidden_pid() is not None:
+        if not self.is_answering() and self.hidden_pid() is not None:
             self.pid()
 
     def pid(self) -> int:
@@ -128,12 +128,12 @@ class Supervisor:
         ((added, changed, removed),) = self._call("reloadConfig")
         return Changes(sorted(added), sorted(changed), sorted(removed))
 
-    def forget(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Stop a program, and have supervisord know it no more."""
         self.stop(name)
         self._call("removeProcessGroup", name)
 
-    def learn(self, name: str) -> None:
+    def add(self, name: str) -> None:
         """Have supervisord know a program that its last reread found, and start it."""
         self._call("addProcessGroup", name, unless=_ALREADY_ADDED)
         self.start(name, wait=False)
@@ -151,31 +151,31 @@ class Supervisor:
                 ]
             time.sleep(0.1)
 
-    def stop_all(self, say: Callable[[str], None] = lambda _: None) -> None:
+    def stop_all(self, report: Callable[[str], None] = lambda _: None) -> None:
         """Stop all programs: producers together, then the writer, which has what they sent, then the bus.
 
-        `say` takes a line when a step begins, and one a second with the names of the producers that still end.
+        `report` takes a line when a step begins, and one a second with the names of the producers that still end.
         """
         names = [process.name for process in self.processes()]
         producers = [name for name in names if name not in _SINKS]
-        say(f"stopping {len(producers)} processes, then the writer, which writes what it has, then the bus")
-        self._stop_together(producers, say)
+        report(f"stopping {len(producers)} processes, then the writer, which writes what it has, then the bus")
+        self._stop_together(producers, report)
         for name in _SINKS:
             if name in names:
                 self.stop(name)
-                say(f"{name} has stopped")
+                report(f"{name} has stopped")
 
-    def _stop_together(self, names: Sequence[str], say: Callable[[str], None]) -> None:
+    def _stop_together(self, names: Sequence[str], report: Callable[[str], None]) -> None:
         for name in names:
             self.stop(name, wait=False)
-        begin_s = said_s = time.monotonic()
+        begin_s = reported_s = time.monotonic()
         while (now_s := time.monotonic()) < begin_s + _STOP_PRODUCERS_S:
             alive = [process.name for process in self.processes() if process.is_alive and process.name in names]
             if not alive:
                 return
-            if now_s > said_s + 1:
-                said_s = now_s
-                say(f"{len(alive)} still stop: {', '.join(alive[:_NAMED])}{', …' if len(alive) > _NAMED else ''}")
+            if now_s > reported_s + 1:
+                reported_s = now_s
+                report(f"{len(alive)} still stop: {', '.join(alive[:_NAMED])}{', …' if len(alive) > _NAMED else ''}")
             time.sleep(0.1)
 
     def shutdown(self) -> None:

@@ -76,7 +76,7 @@ def prepare(config: Config, config_path: Path) -> Site:
 def refuse_another_run_directory(site: Site) -> None:
     """Raise where the run directory has changed, and the old supervisord runs behind its old socket."""
     before = configured_socket(site.main)
-    if before is not None and before != control_socket(site.state) and Supervisor(before).answers():
+    if before is not None and before != control_socket(site.state) and Supervisor(before).is_answering():
         raise CommandError(
             f"endpoints.run_directory has changed, and a supervisord runs behind {before}: change it back, run "
             "`binance-streamer stop`, change it again, then run `binance-streamer start`",

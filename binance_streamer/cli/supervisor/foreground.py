@@ -65,7 +65,7 @@ class Foreground:
 
     def __enter__(self) -> Self:
         self.supervisor.refuse_a_second()
-        if self.supervisor.answers():
+        if self.supervisor.is_answering():
             raise CommandError(
                 f"a supervisord (pid {self.supervisor.pid()}) runs for this configuration already: "
                 "see `binance-streamer status`, end it with `binance-streamer stop`"
@@ -99,9 +99,9 @@ class Foreground:
         """Return a line about each program that should run and does not."""
         return [process.trouble for process in self.supervisor.processes() if process.trouble]
 
-    def shutdown(self, say: Callable[[str], None]) -> None:
-        """Stop everything, producers first, and supervisord; `say` takes a line for each step."""
-        self.supervisor.stop_all(say)
+    def shutdown(self, report: Callable[[str], None]) -> None:
+        """Stop everything, producers first, and supervisord; `report` takes a line for each step."""
+        self.supervisor.stop_all(report)
         self.supervisor.shutdown()
         assert self._process is not None
         try:
@@ -114,7 +114,7 @@ class Foreground:
 
     def _wait_until_it_answers(self, output: Path) -> None:
         deadline_s = time.monotonic() + _START_S
-        while not self.supervisor.answers():
+        while not self.supervisor.is_answering():
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline_s:
                 text = output.read_text(encoding="utf-8", errors="replace").strip()
                 raise CommandError(f"supervisord does not start: {text or 'no answer'}", Exit.INCOMPLETE)
@@ -161,7 +161,7 @@ def watch(  # the one loop of `up` and `demo`
     screen.show(live.snapshot(), live.totals)
 
 
-def take_in(tap: Tap, live: LiveStatus) -> None:
+def take_pending(tap: Tap, live: LiveStatus) -> None:
     """Take in the status messages that have come, without waiting for more."""
     while (message := tap.receive(0)) is not None:
         if message.stream_type == "status" and not message.topic.variant:
@@ -179,8 +179,8 @@ class Timer:
         self._totals = totals
         self._begins_s = time.monotonic() + _FIRST_MESSAGE_S
 
-    def has_passed(self) -> bool:
-        """Return True once the duration is over; to be asked often, since the first message counts when it is seen."""
+    def tick(self) -> bool:
+        """Begin at the first message that is seen, and return True once the duration is over. To be called often."""
         now_s = time.monotonic()
         if self._totals.messages and self._totals.rows:
             self._begins_s = min(self._begins_s, now_s)

@@ -98,17 +98,21 @@ def test_journals_of_removed_symbols_are_known(config: Path) -> None:
     assert ownerless_journals(loaded) == ["ingest-OLDUSDT"]
 
 
-def test_a_leashed_command_ends_with_its_parent() -> None:
-    leash = REPOSITORY / "binance_streamer" / "cli" / "supervisor" / "die_with_parent.py"
+def test_a_command_that_is_tied_to_its_parent_ends_with_it() -> None:
+    tie = REPOSITORY / "binance_streamer" / "cli" / "supervisor" / "die_with_parent.py"
     script = (
         "import subprocess, sys\n"
-        f"child = subprocess.Popen([sys.executable, {str(leash)!r}, 'sleep', '600'])\n"
+        f"child = subprocess.Popen([sys.executable, {str(tie)!r}, 'sleep', '600'])\n"
         "print(child.pid, flush=True)\n"
         "child.wait()\n"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
-        eventually(lambda: b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0], 20, what="the leash")
+        eventually(
+            lambda: b"sleep" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0],
+            20,
+            what="the command",
+        )
         os.kill(parent.pid, signal.SIGKILL)
     eventually(lambda: not alive(pid), 20, what="the child ends")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.cli.demo.compare_tape import StreamComparison, cells, verdicts
+from binance_streamer.cli.demo.compare_tape import StreamComparison, cells, compare
 from binance_streamer.exchange.stream_types import row_form
 
 TRADE = b'{"e":"aggTrade","E":5,"s":"BTCUSDT","a":%d,"p":"1.50","q":"2","f":1,"l":2,"T":4,"m":true}'
@@ -26,7 +26,7 @@ def record(tmp_path: Path, sent: list[int], *days: str, copies: int = 1) -> list
     (tmp_path / "BTCUSDT").mkdir()
     for number, text in enumerate(days):
         (tmp_path / "BTCUSDT" / f"aggtrade_BTCUSDT_2026112{number}.csv").write_text(HEADER + text)
-    return verdicts(tape, tmp_path)
+    return compare(tape, tmp_path)
 
 
 def test_equal_rows_over_two_days_are_the_same(tmp_path: Path) -> None:
