@@ -1,5 +1,6 @@
 """`up`: record what is configured, in the foreground."""
 
+import time
 from pathlib import Path
 
 import typer
@@ -15,6 +16,9 @@ from binance_streamer.cli.supervisor.foreground import Foreground, Interruption,
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 
+_FIRST_STATUS_S = 5.0
+"""An early Ctrl-C waits so long for the first statuses: without them nobody knows that anything was recorded."""
+
 
 def up(duration: Duration = None, config: ConfigFile = DEFAULT_PATH) -> None:
     """Record what is configured, in the foreground.
@@ -27,6 +31,12 @@ def up(duration: Duration = None, config: ConfigFile = DEFAULT_PATH) -> None:
       binance-streamer up --duration 3600 -c my.yaml
     """
     raise typer.Exit(_record(load(config), config, duration))
+
+
+def _is_heard(live: LiveStatus) -> bool:
+    """Return True once the writer and an ingest worker have said a status."""
+    names = live.totals.newest
+    return "writer" in names and any(name.startswith("ingest-") for name in names)
 
 
 def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit:
@@ -43,6 +53,8 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
         with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=keys) as tap:
             with screen() as shown:
                 watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.tick())
+                deadline_s = time.monotonic() + _FIRST_STATUS_S
+                watch(foreground, tap, shown, live, is_over=lambda: _is_heard(live) or time.monotonic() > deadline_s)
             reasons = lines_of(failures(live.snapshot()))
             foreground.shutdown(say)
             take_pending(tap, live)  # what processes said at their end
