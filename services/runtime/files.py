@@ -13,6 +13,10 @@ TEST_SYNC_LOG_VARIABLE = "BINANCE_STREAMER_TEST_SYNC_LOG"
 TEST_SYNC_FAULT_VARIABLE = "BINANCE_STREAMER_TEST_SYNC_FAULT"
 """Test mode: names a file; while it is there, no file below the directory that it holds can be made durable (EIO)."""
 
+_LOW_BYTES, _LOW_SHARE = 1024**3, 0.05
+"""Less free than both on the disk is nearly full. A gigabyte is some minutes of 200 symbols: each producer looks every
+few seconds, and can only give up segments of its own, so that all have to begin before one of them finds no room."""
+
 _sync_log = os.environ.get(TEST_SYNC_LOG_VARIABLE)
 _sync_fault = os.environ.get(TEST_SYNC_FAULT_VARIABLE)
 
@@ -52,6 +56,14 @@ def free_and_total_bytes(path: Path) -> tuple[int | None, int | None]:
     except OSError:
         return None, None
     return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
+
+
+def is_nearly_full(path: Path) -> bool:
+    """Return True if little room is left on the disk of this path; False where the disk does not say."""
+    free_bytes, total_bytes = free_and_total_bytes(path)
+    if free_bytes is None or total_bytes is None:
+        return False
+    return free_bytes < min(_LOW_BYTES, _LOW_SHARE * total_bytes)
 
 
 def sync_directory(path: Path) -> None:

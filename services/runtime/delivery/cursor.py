@@ -7,7 +7,8 @@ is in `outbox`.
 import logging
 
 from binance_streamer.wire.frames import Ack, Position, WireError, decode_frame
-from services.runtime.journal.journal import Chunk, Cursor, Journal
+from services.runtime.journal.journal import Journal
+from services.runtime.journal.reader import Chunk, Cursor
 
 _log = logging.getLogger(__name__)
 

@@ -36,7 +36,8 @@ from binance_streamer.wire.frames import MAX_BATCH_BYTES, WireError, decode_ack,
 from binance_streamer.wire.status_parts import JournalStatus
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.cursor import Delivery
-from services.runtime.journal.journal import Chunk, Journal
+from services.runtime.journal.journal import Journal
+from services.runtime.journal.reader import Chunk
 from services.runtime.process import Shell
 
 _log = logging.getLogger(__name__)

@@ -4,6 +4,7 @@ import os
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ MARK_BYTES = 64 * 1024
 
 
 encode_last_rows = msgspec.msgpack.Encoder().encode
-"""The payload of a segment's head."""
+"""The payload of a segment's head: where each stream stands before it."""
 _decode_rows = msgspec.msgpack.Decoder(dict[str, LastRow]).decode
 
 
@@ -56,8 +57,39 @@ def segment_path(directory: Path, number: int) -> Path:
     return directory / f"{number:012d}{SUFFIX}"
 
 
+class Recovered(NamedTuple):
+    """A journal as it is found at the start: its segments by number, where each stream stands, and what was cut off."""
+
+    segments: list[Segment]
+    last_rows: LastRows
+    torn_bytes: int
+
+
+def recover(directory: Path) -> Recovered:
+    """Read the journal in a directory, and cut what a kill or a power cut has left of a last write.
+
+    Rows are folded from the newest segment with a readable head, which says where each stream stood before it.
+    """
+    found: list[Segment] = []
+    rows: LastRows = {}
+    torn_bytes = 0
+    for path in sorted(directory.glob(f"*{SUFFIX}")):
+        segment = inspect(path)
+        if segment is None:  # a crash between the creation of the file and its first whole record
+            torn_bytes += path.stat().st_size
+            path.unlink()
+        else:
+            found.append(segment)
+    if found:
+        start = next((n for n in range(len(found) - 1, 0, -1) if read_rows(found[n].path, {})[1]), 0)
+        for segment in found[start:]:
+            found[-1].size, _ = read_rows(segment.path, rows)
+        torn_bytes += cut_tail(found[-1].path, found[-1].size)
+    return Recovered(found, rows, torn_bytes)
+
+
 def inspect(path: Path) -> Segment | None:
-    """What a segment holds, by its first good record; None where it has none."""
+    """Return a segment as its first good record describes it; None where it has none."""
     with path.open("rb") as file:
         beginning = file.read(_HEAD_READ_BYTES)
         found = _first_record(beginning) or _first_record(beginning + file.read())
@@ -87,7 +119,7 @@ def read_rows(path: Path, rows: LastRows) -> tuple[int, bool]:
 
 
 def cut_tail(path: Path, size: int) -> int:
-    """Cut a torn tail; returns how many bytes it had."""
+    """Cut a torn tail off; returns the number of its bytes."""
     torn = path.stat().st_size - size
     if torn > 0:
         os.truncate(path, size)

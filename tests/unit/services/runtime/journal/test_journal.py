@@ -9,7 +9,8 @@ import pytest
 
 from binance_streamer.wire.frames import Position
 from services.runtime.gaps.last_rows import LastRow
-from services.runtime.journal.journal import Chunk, Cursor, Journal, JournalFullError
+from services.runtime.journal.journal import Journal, JournalFullError
+from services.runtime.journal.reader import Chunk, Cursor
 
 ROW = LastRow("aggtrade", "BTCUSDT", 41, 1000, 2000)
 
