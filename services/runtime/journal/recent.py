@@ -10,11 +10,10 @@ from binance_streamer.wire.frames import MAX_BATCH_BYTES, Position
 from services.runtime.journal.records import HEADER_BYTES
 
 MAX_BYTES = 1024 * 1024
-_GROUP_BYTES = MAX_BATCH_BYTES // 4
 
 
 class Group(NamedTuple):
-    """Consecutive frames of one append, and where their records end."""
+    """The frames of one append, and where their records end."""
 
     first: Position
     frames: bytes
@@ -35,21 +34,16 @@ class RecentRecords:
         `places`: where a reader stands before them, and where their first record begins; behind a segment's head the
         two are not the same.
         """
-        key, offset = places
-        group: list[bytes] = []
-        size = 0
-        epoch, number = first
-        for frame in frames:
-            group.append(frame)
-            size += len(frame)
-            if size >= _GROUP_BYTES:
-                offset += size + HEADER_BYTES * len(group)
-                self._keep((segment, key), Group(Position(epoch, number), b"".join(group), len(group), offset))
-                number += len(group)
-                key, group, size = offset, [], 0
-        if group:
-            offset += size + HEADER_BYTES * len(group)
-            self._keep((segment, key), Group(Position(epoch, number), b"".join(group), len(group), offset))
+        start, offset = places
+        content = b"".join(frames)
+        if len(content) > MAX_BATCH_BYTES:  # it fits into no batch: the disk has it in parts
+            return
+        end = offset + len(content) + HEADER_BYTES * len(frames)
+        self._groups[segment, start] = Group(first, content, len(frames), end)
+        self._bytes += len(content)
+        while self._bytes > MAX_BYTES:
+            oldest = next(iter(self._groups))
+            self._bytes -= len(self._groups.pop(oldest).frames)
 
     def following(self, segment: int, offset: int, *, max_bytes: int, max_frames: int) -> list[Group]:
         """The groups that begin at this place, as many as fit."""
@@ -66,10 +60,3 @@ class RecentRecords:
     def next_start(self, segment: int, offset: int) -> int | None:
         """Where the first group behind this place begins, if it is in the same segment."""
         return next((start for number, start in self._groups if number == segment and start > offset), None)
-
-    def _keep(self, key: tuple[int, int], group: Group) -> None:
-        self._groups[key] = group
-        self._bytes += len(group.frames)
-        while self._bytes > MAX_BYTES:
-            oldest = next(iter(self._groups))
-            self._bytes -= len(self._groups.pop(oldest).frames)
