@@ -94,8 +94,8 @@ def _listed(raw: msgspec.Raw, odd: list[Odd]) -> _Listed | None:
     found = try_decode(raw, _Listed, "exchangeInfo symbols", odd=odd)
     if found is not None:
         return found
-    entry = msgspec.json.decode(raw)
-    if not isinstance(entry, dict) or not isinstance(entry.get("symbol"), str):
+    entry = try_decode(raw, dict[str, Any], "", odd=[])
+    if entry is None or not isinstance(entry.get("symbol"), str):
         return None
     texts = {key: entry[key] for key in _Listed.__struct_fields__ if isinstance(entry.get(key), str)}
     return _Listed(**{"status": TRADING, **texts})
@@ -152,7 +152,10 @@ def _equal(one: bytes, other: bytes) -> bool:
     """As JSON values: another order of keys or other spaces are no change."""
     if one == other:
         return True
-    values: list[Any] = [msgspec.json.decode(raw) for raw in (one, other)]
+    try:
+        values: list[Any] = [decode(raw, object, "JSON") for raw in (one, other)]
+    except AnswerError:  # a member that is never read may hold anything: bytes that are no UTF-8, for one
+        return False
     return bool(values[0] == values[1])
 
 

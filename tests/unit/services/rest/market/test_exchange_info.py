@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.rest.answers import AnswerError, RestAnswer
 from services.rest.market.exchange_info import Listing, Universe, read_exchange_info
@@ -136,6 +138,29 @@ def test_limits_that_are_no_list_cost_the_limits_only() -> None:
     universe = a_universe(a_symbol("A"), rateLimits={"limit": 1})
     assert (universe.weight_limit, list(universe.symbols)) == (None, ["A"])
     assert [found.place for found in universe.odd] == ["exchangeInfo rateLimits"]
+
+
+@given(
+    st.integers(0, 250), st.integers(0, 3), st.sampled_from([b"\xff", b"\xc3", b"1e999", b"[", b"NaN", b"9" * 400, b""])
+)
+def test_no_bytes_within_a_list_do_more_than_be_odd_or_refused(at: int, cut: int, odd: bytes) -> None:
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "limit": 6000}
+    body = a_body(a_symbol("A"), a_symbol("B"), rateLimits=[weight], assets=["x"])
+    try:
+        universe = read_exchange_info(body[:at] + odd + body[at + cut :])
+    except AnswerError:
+        return
+    listing = a_listing(a_symbol("A"), a_symbol("B"))
+    listing.change_to(universe).as_json()
+    listing.take(universe)
+    assert listing.saved()
+
+
+def test_a_byte_that_is_no_text_costs_its_entry_only() -> None:
+    broken = a_body(a_symbol("A"), a_symbol("B"), a_symbol("C")).replace(b'"B"', b'"\xff"')
+    universe = read_exchange_info(broken)
+    assert list(universe.statuses) == ["A", "C"]
+    assert [odd.place for odd in universe.odd] == ["exchangeInfo symbols"]
 
 
 def test_a_saved_list_is_the_same_list() -> None:
