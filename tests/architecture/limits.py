@@ -33,11 +33,11 @@ class Limit:
 
 LIMITS: dict[str, Limit] = {
     "siblings in the fullest folder": Limit(aimed=14, reached=13),
-    "modules above 300 lines": Limit(aimed=3, reached=4),
+    "modules above 300 lines": Limit(aimed=3, reached=3),
     "class names with several meanings": Limit(aimed=5, reached=0),
-    "docstrings that begin as a question": Limit(aimed=0, reached=53),
-    "public docstrings below five words": Limit(aimed=0, reached=14),
-    "explanation lines per 100 code lines": Limit(aimed=25, reached=22.3, more_is_better=True),
+    "docstrings that begin as a question": Limit(aimed=0, reached=49),
+    "public docstrings below five words": Limit(aimed=0, reached=13),
+    "explanation lines per 100 code lines": Limit(aimed=25, reached=22.4, more_is_better=True),
     "code lines": Limit(aimed=18_500, reached=21_400),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=0),
