@@ -35,6 +35,10 @@ class Observer:
             self._config = config
             self._expected = frozenset(processes(config))
 
+    def expects(self, name: str) -> bool:
+        """Return True if the process is configured."""
+        return name in self._expected
+
     def take(self, data: dict[str, Any], now_s: float) -> Status | None:
         """Take in a status message; return it, or None where its process is not configured or it cannot be read."""
         if data["producer"] not in self._expected:

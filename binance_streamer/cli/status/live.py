@@ -69,7 +69,7 @@ class LiveStatus:
             status = read_status(data)
         except WireError:
             return
-        if isinstance(status, IngestStatus) and status.producer not in self.totals.newest:
+        if isinstance(status, IngestStatus) and self._is_new_stranger(status.producer):
             self._observer.follow(self._current_config())  # a symbol may have been added by `apply`
         self.totals.take(status)
         self._observer.take(data, time.monotonic())
@@ -77,6 +77,9 @@ class LiveStatus:
     def snapshot(self) -> Snapshot:
         """Build the snapshot of now. It has no gaps of the day: they lie in the files, which nobody reads here."""
         return self._observer.snapshot(NO_GAPS, time.monotonic(), time.time_ns() // 1_000_000)
+
+    def _is_new_stranger(self, producer: str) -> bool:
+        return producer not in self.totals.newest and not self._observer.expects(producer)
 
     def _current_config(self) -> Config | None:
         try:
