@@ -44,7 +44,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_has_what_the_processes_read_and_the_licence(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {"binance_streamer/template.yaml", "services/monitor/static/index.html"} <= names
+    assert {
+        "binance_streamer/py.typed",
+        "binance_streamer/template.yaml",
+        "services/monitor/static/index.html",
+    } <= names
     assert any(re.fullmatch(r"binance_streamer-[^/]+\.dist-info/licenses/LICENSE", name) for name in names)
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
         "binance_streamer",
