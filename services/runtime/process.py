@@ -91,7 +91,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What every service is handed."""
+    """The name, configuration, stop flag, sockets and log that every service is given."""
 
     name: str
     config: configuration.Config

@@ -1,4 +1,4 @@
-"""What the exchange sent, on its way into the journal: nearly all that a producer appends.
+"""Messages of the exchange on their way into the journal: nearly all that a producer appends.
 
 Messages of one stream that hang on one another go through together, and what is the same for all of them is done once.
 """
@@ -56,7 +56,7 @@ class EventRun:
 
     @property
     def symbol(self) -> str:
-        """Whose messages they are."""
+        """The symbol that the messages are about."""
         return self.stream.symbol
 
     @property
@@ -99,7 +99,7 @@ class EventFrames:
         values = (symbol, stream, "ws", producer, epoch, connection)
         members = [msgpack.packb(item) for pair in zip(_KEYS_IN_HEAD, values, strict=True) for item in pair]
         self.head = b"".join((_PAIR, msgpack.packb(stream_type), _MAP_OF_9, *members, _SEQ))
-        """What all of them begin with."""
+        """The bytes with which all of these frames begin."""
 
     def encode(self, first_seq: int, stamps_ns: Sequence[int], events: Sequence[bytes]) -> list[bytes]:
         """The frames of consecutive messages."""
@@ -111,12 +111,12 @@ class EventFrames:
 
 
 def head_of(frames: bytes, at: int = 0) -> bytes:
-    """What the frame at this place begins with, if `EventFrames` made it."""
+    """Return the bytes with which the frame at this place begins, if `EventFrames` made it."""
     return frames[at : frames.find(_SEQ, at, at + MAX_ENVELOPE_BYTES) + len(_SEQ)]
 
 
 class MessageColumns(NamedTuple, Generic[Known]):
-    """What one thing is known to have sent, in its order, in columns of one length."""
+    """The messages of one source in their order, in columns of one length."""
 
     known: Known
     seqs: list[int]

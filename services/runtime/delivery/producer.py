@@ -40,7 +40,7 @@ class StoppedWhileWaitingError(Exception):
 
 @dataclass(slots=True)
 class _Append:
-    """What one call of `append` journals and publishes, and where the streams stand behind it."""
+    """The frames that one call of `append` journals and publishes, and where the streams stand behind them."""
 
     rows: LastRows
     frames: list[bytes] = field(default_factory=list)

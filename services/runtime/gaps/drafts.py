@@ -53,7 +53,7 @@ class Gap(NamedTuple):
 
 
 class GapChange(Gap):
-    """What rows leave of a gap that is listed already: told behind them, so that no kill can separate a row from what
+    """The rest that rows leave of a gap that is listed already: told behind them, so that no kill can separate a row from what
     makes it needless to fetch.
     """
 
