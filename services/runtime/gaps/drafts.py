@@ -53,8 +53,9 @@ class Gap(NamedTuple):
 
 
 class GapChange(Gap):
-    """The rest that rows leave of a gap that is listed already: told behind them, so that no kill can separate a row from what
-    makes it needless to fetch.
+    """The rest that rows leave of a gap that is listed already.
+
+    It is told behind the rows, so that no kill can separate a row from what makes it needless to fetch.
     """
 
 

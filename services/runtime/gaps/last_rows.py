@@ -36,7 +36,7 @@ _MOST_READERS = 64
 
 
 class LastRow(msgspec.Struct, frozen=True, array_like=True):
-    """The place at which one stream of the exchange stands in a journal; ids and event time are None where the messages have none.
+    """The place at which a stream stands in a journal; ids and event time are None where its messages have none.
 
     `open_gaps`: what REST may still have of it.
     """
