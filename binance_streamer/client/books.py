@@ -29,7 +29,7 @@ class BookClient:
         self._is_waiting = False
 
     def ask(self, symbol: str, depth: int | None, *, timeout_s: float = 3.0) -> BookView:
-        """The book of a symbol, with so many levels a side, or all of them.
+        """Return the book of a symbol, with `depth` levels of each side, best first; None: all of them.
 
         `NoAnswerError` where none comes in time, `QueryError` where the service refuses.
         """

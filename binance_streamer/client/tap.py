@@ -35,7 +35,7 @@ class Tap:
         self._sub = bus_sub(self._context, endpoint, *(topic.encode() for topic in topics or [""]))
 
     def receive(self, timeout_s: float) -> Tapped | None:
-        """The next message; None when nothing has come within the time."""
+        """Return the next message; None when none has come within `timeout_s` seconds."""
         while self._sub.poll(math.ceil(timeout_s * 1000)):
             parts = self._sub.recv_multipart()
             try:

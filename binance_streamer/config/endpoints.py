@@ -10,7 +10,7 @@ EXPECTED = "expected ipc://PATH or tcp://HOST:PORT, PATH absolute or below {run}
 
 
 def is_endpoint(text: str) -> bool:
-    """Whether this is an endpoint that we use; `{run}` may stand for the run directory.
+    """Return True when this is an endpoint that we use; `{run}` may stand for the run directory.
 
     Abstract sockets (ipc://@name) are none: they have no file, and so no mode that keeps others out.
     """
@@ -19,7 +19,7 @@ def is_endpoint(text: str) -> bool:
 
 
 def is_local(endpoint: str) -> bool:
-    """Whether nobody on another machine can reach it. A host's name may lead anywhere, `*` is every address."""
+    """Return True when no other machine can reach it. A host's name may lead anywhere, `*` is every address."""
     if endpoint.startswith(("ipc://", "inproc://")):
         return True
     found = _tcp(endpoint)
@@ -38,7 +38,7 @@ def named_host(endpoint: str) -> str | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether this host is this machine itself, as far as its name tells."""
+    """Return True when this host is this machine itself, as far as its name tells."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

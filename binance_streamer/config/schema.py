@@ -53,7 +53,7 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class SymbolConfig(_Section, frozen=True):
-    """What is recorded of one symbol."""
+    """The streams and snapshots that are recorded of one symbol."""
 
     symbol: str
     streams: tuple[str, ...] = DEFAULT_STREAMS
@@ -135,7 +135,7 @@ class MonitorConfig(_Section, frozen=True):
 
 Condition = Literal["recording", "process", "gap", "backlog", "disk", "clock", "rest", "book"]
 CONDITIONS: tuple[Condition, ...] = ("recording", "process", "gap", "backlog", "disk", "clock", "rest", "book")
-"""What an alert may be about."""
+"""The kinds of problems that an alert may be about."""
 
 
 class WebhookConfig(_Section, frozen=True):
@@ -238,7 +238,7 @@ def streams_of(symbol: SymbolConfig) -> tuple[Stream, ...]:
 
 
 def has_book(symbol: SymbolConfig) -> bool:
-    """Whether an order book can be kept of it: that takes a depth stream and its snapshots."""
+    """Return True when an order book can be kept of it: that takes a depth stream and its snapshots."""
     return symbol.depth_snapshot and any(stream.type.builds_book for stream in streams_of(symbol))
 
 

@@ -10,7 +10,7 @@ _FORBIDDEN = frozenset("/\\.%\"',:")
 
 
 def symbol_fault(symbol: str) -> str | None:
-    """What keeps this text from being a symbol, or None.
+    """Return the reason why this text cannot be a symbol, or None.
 
     The exchange lists symbols outside ASCII (币安人生USDT), so any letter is taken; what could leave a directory,
     split a topic or write a log line of its own is not.

@@ -120,7 +120,7 @@ def _why(error: Exception) -> str:
 
 
 def _where(error: Exception) -> str:
-    """What is wrong in one line, and in which."""
+    """Return the fault in one line of text, with the line of the file."""
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         context = f" {error.context}" if error.context else ""

@@ -53,7 +53,7 @@ _decode_aggregate = msgspec.json.Decoder(_RestAggregate).decode
 
 
 def step_of(stream: Stream) -> int:
-    """How far apart the ids of neighbouring rows are: 1, or the interval of a kline in ms."""
+    """Return the distance between the ids of neighbouring rows: 1, or the interval of a kline in ms."""
     if stream.stream_type == "aggtrade":
         return 1
     interval_ms = INTERVAL_MS.get(stream.variant)
@@ -63,7 +63,7 @@ def step_of(stream: Stream) -> int:
 
 
 def span_of(stream: Stream) -> int:
-    """How many ids one answer can cover."""
+    """Return the number of ids that one answer can cover; for klines these are milliseconds."""
     return step_of(stream) * (MOST_AGG_TRADES if stream.stream_type == "aggtrade" else MOST_KLINES)
 
 

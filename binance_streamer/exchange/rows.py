@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class RowForm:
-    """How a message becomes a row of a recorded file.
+    """The way in which a message becomes a row of a recorded file.
 
     `columns` are (column, key); a key `k.t` is the member t of the object `inner`, k. Their values are numbers, in JSON
     or as text, but for `flags` (true or false), `texts` (words of the exchange) and `levels` (lists of [price,

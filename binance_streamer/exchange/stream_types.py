@@ -47,7 +47,7 @@ class StreamType:
     ids: tuple[tuple[str, str], ...] = ()
     """Of SEQUENCE: keys of `last_id` and, where a message names its predecessor, of `previous_id`."""
     variant: Callable[["re.Match[str]"], str] = lambda _: ""
-    """What tells streams of one type apart, from the match of `suffix`."""
+    """The part that tells streams of one type apart, from the match of `suffix`."""
     default_variant: str = ""
     """Left out of file names."""
     separator: str = "@"

@@ -48,7 +48,7 @@ class Pair(NamedTuple):
 
 
 class Keys:
-    """What a directory of keys holds. A machine that binds nothing needs no `server.key_secret`."""
+    """The keys in a directory. A machine that binds nothing needs no `server.key_secret`."""
 
     def __init__(self, directory: Path) -> None:
         _check_directory(directory)
@@ -71,7 +71,7 @@ class Keys:
         socket.setsockopt(zmq.CURVE_SECRETKEY, server.secret)
 
     def gate(self) -> "ClientGate":
-        """Who decides about clients."""
+        """Decides which clients may connect."""
         return ClientGate(self._directory / AUTHORIZED)
 
 
@@ -84,7 +84,7 @@ class ClientGate:
         self._told: set[bytes] = set()
 
     def callback(self, _domain: str, key: bytes) -> bool:
-        """Whether the owner of this key is let in; pyzmq asks at every handshake, in a thread of its own."""
+        """Return True when the owner of this key is let in; pyzmq asks at every handshake, in a thread of its own."""
         is_known = any(_holds(path, key) for path in self._directory.glob(f"*{PUBLIC_SUFFIX}"))
         if not is_known and key not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(key)

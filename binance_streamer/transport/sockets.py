@@ -124,7 +124,7 @@ def query_router(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "z
 
 
 def query_dealer(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
-    """Who asks it; nothing is kept for a service that is away."""
+    """Return the DEALER of a client that asks it; nothing is kept for a service that is away."""
     dealer = context.socket(zmq.DEALER)
     dealer.setsockopt(zmq.IMMEDIATE, 1)
     dealer.setsockopt(zmq.MAXMSGSIZE, MAX_ANSWER_BYTES)
@@ -142,12 +142,12 @@ def steering_pair(
 
 
 def is_readable(socket: "zmq.Socket[bytes]") -> bool:
-    """Whether a message waits: at a fraction of what a receive costs that raises `zmq.Again`."""
+    """Return True when a message waits. It costs a fraction of a receive that raises `zmq.Again`."""
     return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
 def is_writable(socket: "zmq.Socket[bytes]") -> bool:
-    """Whether a message would be taken now."""
+    """Return True when the socket would take a message now."""
     return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
 
 
@@ -193,7 +193,7 @@ def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zm
 
 
 def _by_address(endpoint: str) -> str:
-    """What to bind: libzmq takes addresses and names of interfaces, no name of a host (a service in compose)."""
+    """Return the address to bind: libzmq takes addresses and names of interfaces, no host name (a service in compose)."""
     host = named_host(endpoint)
     if host is None:
         return endpoint

@@ -11,7 +11,7 @@ MAX_DEPTH = 1_000_000
 
 
 class Query(msgspec.Struct, frozen=True):
-    """Whose book, and how many levels of each side; None: all."""
+    """A question for the book of a symbol, with `depth` levels of each side; None: all."""
 
     symbol: str
     depth: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEPTH)] | None = None
@@ -38,7 +38,7 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     """Best first; prices and quantities in the exchange's digits."""
     asks: tuple[Level, ...]
     levels: tuple[int, int]
-    """How many bids and asks the book has; (0, 0) while it is not valid."""
+    """Numbers of bids and asks in the whole book; (0, 0) while it is not valid."""
     trusted_levels: tuple[int, int]
     """So many of `bids` and `asks`, the best ones, are known to be complete: between those behind them, levels that
     have not changed since the service started may be missing."""
@@ -68,7 +68,7 @@ _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode_query(query: Query) -> bytes:
-    """A question."""
+    """Return a question as the message for `orderbook_query`."""
     return msgspec.msgpack.encode(query)
 
 
@@ -86,7 +86,7 @@ def encode_view(fields: dict[str, Any]) -> bytes:
 
 
 def encode_refusal(error: QueryError) -> bytes:
-    """An answer that is none."""
+    """Return the answer that says why there is none."""
     return msgspec.msgpack.encode(_Refusal(error.code, str(error)))
 
 

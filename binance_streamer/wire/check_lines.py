@@ -1,4 +1,4 @@
-"""What a look at one thing found, as a line that one process writes and another one reads."""
+"""The result of one check, as a line of JSON that one process writes and another one reads."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ State = Literal["ok", "warn", "fail"]
 
 
 class Check(msgspec.Struct, frozen=True):
-    """What was looked at, how it is, what was found, and what to do about it (empty where nothing is to be done)."""
+    """The subject of a check, its state, the finding, and advice (empty where nothing is to be done)."""
 
     what: str
     state: State

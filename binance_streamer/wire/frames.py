@@ -41,7 +41,7 @@ class WireError(ValueError):
 
 
 class Topic(NamedTuple):
-    """What a subscriber selects by; `variant` is empty where the stream type has none."""
+    """The topic that a subscriber selects by; `variant` is empty where the stream type has none."""
 
     stream_type: str
     symbol: str

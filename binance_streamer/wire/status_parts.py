@@ -110,7 +110,7 @@ class BookStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WrittenStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """How far the writer is with one producer, in its newest epoch; None before the first batch."""
+    """The positions that the writer has of one producer, in its newest epoch; None before the first batch."""
 
     epoch: int | None = None
     next_received: int = 0
