@@ -5,31 +5,28 @@ Every message ends in exactly one way: a row, a repeat that is counted, or a raw
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
 
-from binance_streamer.exchange.messages import LARGEST_ID, ExchangeError, Reading, SequenceIds
+from binance_streamer.exchange.messages import ExchangeError, SequenceIds
 from binance_streamer.exchange.streams import Stream
 from services.ingest.connections.events import Delivered, HandedOver, Lost
 from services.ingest.streams import demux
-from services.ingest.streams.arrivals import Arrival, Outcome
+from services.ingest.streams.arrivals import (
+    NO_READING,
+    Arrival,
+    Outcome,
+    PendingDrafts,
+    plausible,
+    raw_draft,
+    reading_from,
+)
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.gaps import REPAIRED
 from services.ingest.streams.heard import LATE, StreamFault
+from services.ingest.streams.snapshots import WantedSnapshot
 from services.ingest.streams.stream import StreamRecorder
-from services.runtime.delivery.events import EventRun, reading_of
-from services.runtime.gaps.drafts import Draft, Gap, GapChange, gap_draft
+from services.runtime.delivery.events import EventRun
+from services.runtime.gaps.drafts import Draft, Gap
 from services.runtime.gaps.last_rows import LastRow, latest_ms
-
-_YEAR_2100_MS = 4_102_444_800_000
-_LONGEST_REASON = 200
-_NO_READING = Reading(None, None, 0)
-
-
-class Anchor(NamedTuple):
-    """An order book begins anew: a depth snapshot with at least this update id is wanted."""
-
-    last_update_id: int
-    reason: str
 
 
 class StreamSet:
@@ -54,15 +51,16 @@ class StreamSet:
         """Number of rows that came first over a connection, by connection."""
         self.lag_ms: dict[int, float] = {}
         """How many ms later than the first copy of a message a connection's own last copy came, by connection."""
-        self.anchors: list[Anchor] = []
+        self.anchors: list[WantedSnapshot] = []
+        """Snapshots that order books need, because they begin anew."""
         self.shutdowns: set[int] = set()
         """Connections over which the exchange has announced their end (`serverShutdown`)."""
         self._by_name: dict[bytes, StreamRecorder] = {}
         self._symbol = symbol
         self._last_rows = last_rows
         self._new_gap_id = new_gap_id
-        self._drafts: list[Draft | EventRun | Gap] = []
-        self._changes: dict[str, GapChange] = {}
+        self._pending = PendingDrafts()
+        self._run_of = self._pending.run_of
         for stream in streams:
             self.add(stream)
 
@@ -70,7 +68,7 @@ class StreamSet:
         """Record this stream too, from where the last run ended."""
         recorder = StreamRecorder(stream, self._new_gap_id, self._last_rows.get(stream.name))
         self.recorders[stream.name] = self._by_name[stream.name.encode()] = recorder
-        self._changes.update({gap.gap_id: gap for gap in recorder.filled_gaps})
+        self._pending.list_gaps(recorder.filled_gaps)
 
     def remove(self, stream: Stream) -> None:
         """Record this stream no more."""
@@ -89,7 +87,7 @@ class StreamSet:
             name, event = demux.split(messages[at])
             recorder = self._by_name.get(name)
             if recorder is None:
-                self._deliver_unusual(Arrival(connection, first_ns + at, messages[at], _NO_READING), now_s)
+                self._deliver_unusual(Arrival(connection, first_ns + at, messages[at], NO_READING), now_s)
                 at += 1
                 continue
             if at + 1 < len(messages) and messages[at + 1].startswith(recorder.prefix):
@@ -139,30 +137,21 @@ class StreamSet:
         return all(one.is_handed_over(old, new, now_s) for one in self.recorders.values())
 
     def collect(self, recv_ns: int) -> list[Draft | EventRun]:
-        """Return what is to be journalled since the last call, and forget it.
-
-        A gap stands before the row that shows it. Changes of gaps stand behind all rows, each gap once, in its last
-        state.
-
-        So a write that is cut short leaves a hole that is listed, and no gap that is closed without its rows.
-        """
-        collected = [*self._drafts, *self._changes.values()]
-        self._drafts, self._changes = [], {}
-        return [gap_draft(item, recv_ns) if isinstance(item, Gap) else item for item in collected]
+        """Return what is to be journalled since the last call, in the order of `PendingDrafts`."""
+        return self._pending.collect(recv_ns)
 
     def repair(self, page: BackfillPage) -> None:
         """Record those rows of an answer of REST that are still missing."""
         recorder = self.recorders[page.stream]
         drafts, gaps = recorder.repair(page)
-        self._drafts += drafts
-        for gap in gaps:
-            self._list(gap)
+        for row in drafts:
+            self._pending.add(row)
+        self._pending.list_gaps(gaps)
 
     def give_up(self, page: BackfillPage) -> list[Gap]:
         """List what this answer refuses as `unrepairable`, and return those gaps."""
         gaps = self.recorders[page.stream].give_up(page)
-        for gap in gaps:
-            self._list(gap)
+        self._pending.list_gaps(gaps)
         return gaps
 
     def restore(self, rows: Mapping[str, LastRow], reason: str) -> None:
@@ -173,7 +162,7 @@ class StreamSet:
         for name, recorder in self.recorders.items():
             if name in rows:
                 recorder.restore(rows[name], reason)
-                self._changes.update({gap.gap_id: gap for gap in recorder.filled_gaps})
+                self._pending.list_gaps(recorder.filled_gaps)
 
     def _leave(self, recorder: StreamRecorder, lost: Lost, now_s: float) -> None:
         is_covered = recorder.is_covered(lost.connection, lost.others, now_s)
@@ -184,7 +173,7 @@ class StreamSet:
     def note_lost(self, name: str, to_id: int | None, reason: str) -> None:
         """Take note that the producer has listed a gap of its own up to this id: a book begins anew behind it."""
         if name in self.recorders and self.recorders[name].stream.type.builds_book and to_id is not None:
-            self.anchors.append(Anchor(to_id, reason))
+            self.anchors.append(WantedSnapshot(to_id, reason))
 
     def _forget(self, connection: int, route: str) -> None:
         for recorder in self._of(route):
@@ -199,7 +188,7 @@ class StreamSet:
         if ids is not None and recorder.try_take(connection, recv_ns, ids):
             self._extend_run(recorder, connection, ((recv_ns,), (event,), (ids,)), now_s)
         else:
-            self._deliver_one(recorder, Arrival(connection, recv_ns, event, _reading_of(ids)), now_s)
+            self._deliver_one(recorder, Arrival(connection, recv_ns, event, reading_from(ids)), now_s)
 
     def _deliver_alike(
         self, recorder: StreamRecorder, connection: int, first_ns: int, events: list[bytes], now_s: float
@@ -220,7 +209,7 @@ class StreamSet:
                     recorder, connection, (range(first_ns + begin, first_ns + at), events[begin:at], taken), now_s
                 )
                 taken = []
-            self._deliver_one(recorder, Arrival(connection, first_ns + at, events[at], _reading_of(ids)), now_s)
+            self._deliver_one(recorder, Arrival(connection, first_ns + at, events[at], reading_from(ids)), now_s)
             begin = at + 1
         if taken:
             stamps_ns = range(first_ns + begin, first_ns + len(events))
@@ -234,7 +223,7 @@ class StreamSet:
         now_s: float,
     ) -> None:
         """Append messages that were taken, as stamps, bytes and ids, to the run that is to be journalled."""
-        run = self._run_of(recorder, connection)
+        run = self._run_of(recorder.stream, connection)
         stamps_ns, events, all_ids = followed
         run.stamps_ns += stamps_ns
         run.events += events
@@ -242,20 +231,11 @@ class StreamSet:
         recorder.note_taken(run, len(all_ids), now_s)
         self.first_arrivals[connection] += len(all_ids)
 
-    def _run_of(self, recorder: StreamRecorder, connection: int) -> EventRun:
-        """Return the run to append to: the last draft where it is of this stream and connection, else a new one."""
-        last = self._drafts[-1] if self._drafts else None
-        if isinstance(last, EventRun) and last.connection == connection and last.stream is recorder.stream:
-            return last
-        run = EventRun(recorder.stream, connection)
-        self._drafts.append(run)
-        return run
-
     def _deliver_one(self, recorder: StreamRecorder, arrival: Arrival, now_s: float) -> None:
         """Take a message that needs a decision: read it in full, and ask the tracker."""
         connection, recv_ns, event, reading = arrival
         try:
-            reading = _plausible(recorder.read(event) if reading is _NO_READING else reading, latest_ms(recv_ns))
+            reading = plausible(recorder.read(event) if reading is NO_READING else reading, latest_ms(recv_ns))
         except ExchangeError as error:
             inner = demux.inner_event(recorder.stream.name.encode(), event)
             if inner is None:
@@ -279,22 +259,15 @@ class StreamSet:
     def _take(self, recorder: StreamRecorder, outcomes: Sequence[Outcome], now_s: float) -> None:
         for outcome in outcomes:
             if isinstance(outcome, Arrival):
-                self._drafts.append(recorder.row(outcome, now_s))
+                self._pending.add(recorder.row(outcome, now_s))
                 self.first_arrivals[outcome.connection] += 1
                 if not recorder.is_anchored:
                     recorder.is_anchored = True
-                    self.anchors.append(Anchor(outcome.reading.previous_id or 0, "connected"))
+                    self.anchors.append(WantedSnapshot(outcome.reading.previous_id or 0, "connected"))
             else:
-                self._list(outcome)
+                self._pending.list_gaps([outcome])
                 if recorder.stream.type.builds_book and outcome.to_id is not None and outcome.state != REPAIRED:
-                    self.anchors.append(Anchor(outcome.to_id, outcome.reason))
-
-    def _list(self, gap: Gap) -> None:
-        if isinstance(gap, GapChange):
-            self._changes[gap.gap_id] = gap
-        else:
-            self._changes.pop(gap.gap_id, None)  # this one is final, and is told before changes are
-            self._drafts.append(gap)
+                    self.anchors.append(WantedSnapshot(outcome.to_id, outcome.reason))
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
         """Take a message that is not of a known stream in the exchange's usual spelling.
@@ -316,38 +289,12 @@ class StreamSet:
 
     def _take_raw(self, arrival: Arrival, name: str, reason: str) -> None:
         """Record a message raw. `name` is its stream; empty where not even that could be read."""
-        connection, recv_ns, event, _ = arrival
         kind = reason.partition(":")[0]
         if name:
             self.recorders[name].raw += 1
             kind = "unreadable event"
-        if demux.is_shutdown(event):
-            self.shutdowns.add(connection)
+        if demux.is_shutdown(arrival.event):
+            self.shutdowns.add(arrival.connection)
             kind = reason = "serverShutdown"
         self.refused[kind] += 1
-        data: dict[str, Any] = {
-            "symbol": self._symbol,
-            "stream": name,
-            "recv_ns": recv_ns,
-            "source": "ws",
-            "connection": connection,
-            "reason": reason[:_LONGEST_REASON],
-            "event": event,
-        }
-        self._drafts.append(Draft("raw", self._symbol, "", data))
-
-
-def _reading_of(ids: SequenceIds | None) -> Reading:
-    return _NO_READING if ids is None else reading_of(ids)
-
-
-def _plausible(reading: Reading, latest_ms: int) -> Reading:
-    """Return the reading, its event time 0 where that is more than a day ahead of our clock: one of the two is wrong.
-
-    0 and not the latest plausible one: copies of a message would have different times, and look like a new count.
-    """
-    if not 0 <= (reading.last_id or 0) <= LARGEST_ID:
-        raise ExchangeError(f"expected an id up to 2**53, got {reading.last_id!r:.40}")
-    if not 0 <= reading.event_time_ms <= _YEAR_2100_MS:
-        raise ExchangeError(f"expected an event time before 2100, got {reading.event_time_ms!r:.40}")
-    return reading if reading.event_time_ms <= latest_ms else reading._replace(event_time_ms=0)
+        self._pending.add(raw_draft(self._symbol, arrival, name, reason))
