@@ -193,7 +193,7 @@ def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zm
 
 
 def _by_address(endpoint: str) -> str:
-    """Return the address to bind: libzmq takes addresses and names of interfaces, no host name (a service in compose)."""
+    """Return the address to bind: libzmq takes addresses and names of interfaces, no host name (as compose gives)."""
     host = named_host(endpoint)
     if host is None:
         return endpoint
