@@ -27,7 +27,7 @@ class WorkerStatuses:
             return ""
         status_s, frame = self._frames.get(symbol, (0.0, b""))
         if now_s - status_s >= SILENT_S:
-            return f"neither the stream nor its worker has been heard for {SILENT_S:.0f} s"
+            return f"neither the stream nor its worker has sent anything for {SILENT_S:.0f} s"
         try:
             status = read_status(decode_frame(frame)[1])
             found = stream_from_name(stream)

@@ -13,7 +13,7 @@ def names(wanted: list[DueSnapshot]) -> list[str]:
     return [one.symbol for one in wanted]
 
 
-def test_one_wish_is_asked_for_at_once_and_again_until_it_is_settled() -> None:
+def test_one_request_is_sent_at_once_and_again_until_it_is_settled() -> None:
     scheduler = a_scheduler()
     scheduler.request(DueSnapshot("A", 7, "starting"))
     assert scheduler.take_due(0) == [DueSnapshot("A", 7, "starting")]
