@@ -13,6 +13,7 @@ import msgspec
 import msgspec.inspect as shapes
 
 _TOKEN = re.compile(r"\.?([A-Za-z_]\w*)|\[(\d+)\]")
+"""One step of a place: the key of a map, or the index of a list in brackets."""
 _YAML_TYPES = {
     "object": "a map",
     "array": "a list",
@@ -30,7 +31,7 @@ Keys = tuple[str | int, ...]
 
 
 def keys_of(place: str) -> Keys:
-    """Return the keys in `modes.production.symbols[0].streams`."""
+    """Return the keys in `modes.production.symbols[0].streams`, in their order; numbers of lists become integers."""
     return tuple(name or int(index) for name, index in _TOKEN.findall(place))
 
 
@@ -62,18 +63,25 @@ def complaint(plain: Mapping[str, Any], root: type[msgspec.Struct], report: str)
 
 
 def _unknown(name: str, known: list[str]) -> str:
+    """Return the complaint about an unknown key: the nearest known key, or all keys where none is near."""
     return "there is no such key" + (nearest(name, known) or f"; there are {', '.join(known)}")
 
 
 def _not_a_choice(word: str, choices: tuple[str, ...]) -> str:
+    """Return the complaint about a word where only some words are allowed, with all of these."""
     return f"expected {' or '.join(choices)}, got {word!r}{nearest(word, choices)}"
 
 
 def _in_yaml(types: str) -> str:
+    """Return the words of YAML for types in the words of msgspec: `int | null` is `a whole number or nothing`."""
     return " or ".join(_YAML_TYPES.get(name, name) for name in types.split(" | "))
 
 
 def _value_shown(plain: Mapping[str, Any], keys: Keys) -> str:
+    """Return `: ` and the value that a complaint is about, 40 characters at most; empty for maps, lists and secrets.
+
+    A symbol that was written without its key is a common mistake: for it the right spelling is added.
+    """
     value: Any = plain
     for key in keys:
         value = value[key]
@@ -86,19 +94,24 @@ def _value_shown(plain: Mapping[str, Any], keys: Keys) -> str:
 
 
 def _fields(root: type[msgspec.Struct], keys: Keys) -> list[str]:
+    """Return the keys that the map at this place may have, in the order of the struct."""
     return [
         field.encode_name for shape in _at(root, keys) if isinstance(shape, shapes.StructType) for field in shape.fields
     ]
 
 
 def _choices(root: type[msgspec.Struct], keys: Keys) -> tuple[str, ...]:
+    """Return the words that are allowed at this place, as a value or as a key."""
     found = _at(root, keys)
     found += [one.key_type for one in found if isinstance(one, shapes.DictType)]
     return tuple(str(word) for one in found if isinstance(one, shapes.LiteralType) for word in one.values)
 
 
 def _at(root: type[msgspec.Struct], keys: Keys) -> list[shapes.Type]:
-    """Return the types that a value may have there."""
+    """Return the types that a value may have there; several for a union, none where the keys lead nowhere.
+
+    msgspec reports a place and not the type that it expected there, so the way is walked again through the types.
+    """
     found = _alternatives(shapes.type_info(root))
     for key in keys:
         found = [one for shape in found for inner in _inside(shape, key) for one in _alternatives(inner)]
@@ -106,6 +119,7 @@ def _at(root: type[msgspec.Struct], keys: Keys) -> list[shapes.Type]:
 
 
 def _inside(shape: shapes.Type, key: str | int) -> list[shapes.Type]:
+    """Return the types behind one key or index; a list has one type for all indices."""
     if isinstance(shape, shapes.CollectionType):
         return [shape.item_type]
     if isinstance(shape, shapes.DictType):
@@ -116,6 +130,7 @@ def _inside(shape: shapes.Type, key: str | int) -> list[shapes.Type]:
 
 
 def _alternatives(shape: shapes.Type) -> list[shapes.Type]:
+    """Return the members of a union, or the type itself; bounds (`Meta`) are stripped from it."""
     if isinstance(shape, shapes.Metadata):
         return _alternatives(shape.type)
     return list(shape.types) if isinstance(shape, shapes.UnionType) else [shape]

@@ -1,4 +1,8 @@
-"""Where a ZeroMQ endpoint can be reached from: this machine only, or others too."""
+"""ZeroMQ endpoints: their form, and from where they can be reached, this machine only or others too.
+
+In: text of a configuration. Out: True or False, or its parts; only `host_and_port` raises. No name is looked up, so
+that a check of a configuration does not depend on a network.
+"""
 
 import ipaddress
 import re
@@ -19,7 +23,10 @@ def is_endpoint(text: str) -> bool:
 
 
 def is_local(endpoint: str) -> bool:
-    """Return True when no other machine can reach it. A host's name may lead anywhere, `*` is every address."""
+    """Return True when no other machine can reach it.
+
+    A host's name may lead anywhere and `*` is every address: neither is local, except the name `localhost`.
+    """
     if endpoint.startswith(("ipc://", "inproc://")):
         return True
     found = _tcp(endpoint)
@@ -27,7 +34,7 @@ def is_local(endpoint: str) -> bool:
 
 
 def named_host(endpoint: str) -> str | None:
-    """The host of a tcp endpoint where it is a name; None where it is an address, or `*`."""
+    """Return the host of a tcp endpoint where it is a name; None where it is an address, or `*`."""
     found = _tcp(endpoint)
     host = found[1].strip("[]") if found else "*"
     try:
@@ -46,7 +53,7 @@ def is_loopback(host: str) -> bool:
 
 
 def host_and_port(address: str) -> tuple[str, int]:
-    """The parts of `HOST:PORT`, an IPv6 host without its brackets; ValueError where it is something else."""
+    """Return the parts of `HOST:PORT`, an IPv6 host without its brackets; `ValueError` where it is something else."""
     found = _tcp(f"tcp://{address}")
     if not found or int(found[2]) >= 1 << 16:
         raise ValueError(f"expected HOST:PORT, got {address!r}")

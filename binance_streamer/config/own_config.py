@@ -7,12 +7,16 @@ from binance_streamer.config.schema import OWN_PATH, ConfigError
 
 
 def template() -> str:
-    """Return the text of a new configuration."""
+    """Return the text of a new configuration, with its comments: `template.yaml` of the installed package."""
     return resources.files("binance_streamer").joinpath("template.yaml").read_text(encoding="utf-8")
 
 
 def create(folder: Path) -> Path:
-    """Write a new configuration into this folder and return its path; `ConfigError` where one is there already."""
+    """Write a new configuration into this folder and return its path; `ConfigError` where one is there already.
+
+    The file is opened for exclusive creation: of two calls at the same time one fails, and no configuration is
+    overwritten. The folder gets mode 0750, since recordings are for the user and his group.
+    """
     path = folder / OWN_PATH.name
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)

@@ -33,15 +33,19 @@ LEVEL_VARIABLE = "BINANCE_STREAMER_LOG_LEVEL"
 """In the environment: stands above `logging.level`."""
 
 DEFAULT_STREAMS = ("aggTrade", "depth@0ms", "kline_1m")
+"""The streams of a symbol that names none: trades, the book at full speed, and bars, whose ids prove a loss."""
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+"""A time above 0 and of a day at most: a longer one is likely a mistake in the unit, such as milliseconds."""
 Count = Annotated[int, Meta(ge=1)]
+"""A number of things, of which at least one is needed."""
 
 
 _SHORTEST_LIKELY = 5
 """Letters of a symbol; the shortest that the exchange lists has so many."""
 
 _Refusal = Callable[[str, str], "ConfigError"]
+"""Makes the error for a key (`network.rest_url`) and a reason; adds the file and the line."""
 
 
 class ConfigError(ValueError):
@@ -53,7 +57,12 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class SymbolConfig(_Section, frozen=True):
-    """The streams and snapshots that are recorded of one symbol."""
+    """The streams and snapshots that are recorded of one symbol.
+
+    `symbol` is in upper case, as the exchange spells it. `streams` are suffixes such as `depth@0ms`; `stream_types`
+    has all. Without `depth_snapshot` no order book is kept of the symbol. Where `enabled` is false, no process is
+    started for it.
+    """
 
     symbol: str
     streams: tuple[str, ...] = DEFAULT_STREAMS
@@ -62,75 +71,114 @@ class SymbolConfig(_Section, frozen=True):
 
 
 class ModeConfig(_Section, frozen=True, kw_only=True):
-    """`run_duration` in seconds ends `up`; 0 is unlimited. Under supervisord it is ignored."""
+    """The symbols of one mode, and how long `up` records them.
+
+    `run_duration` is in seconds from the first recorded message on; 0 is unlimited. Under a supervisord that stays it
+    is ignored: that one records until `stop`.
+    """
 
     run_duration: Annotated[float, Meta(ge=0)] = 0
     symbols: tuple[SymbolConfig, ...]
 
 
 class NetworkConfig(_Section, frozen=True):
-    """Times in seconds. `connect_attempts` in five minutes hold for all processes of this machine together."""
+    """Connections to the exchange and requests to REST; all times are in seconds.
+
+    `connect_attempts` in five minutes hold for all processes of this machine together, since the exchange counts
+    attempts by address (docs/exchange.md §3). `weight_share` is the part of the address's request weight that we may
+    use.
+    """
 
     websocket_url: str = "wss://fstream.binance.com"
     rest_url: str = "https://fapi.binance.com"
     ca_file: str = ""
+    """Certificates (PEM) to verify the exchange against, in place of the system's; empty: the system's."""
     connect_timeout: Seconds = 10
     request_timeout: Seconds = 10
     frame_timeout: Seconds = 10
+    """From the first byte of a message to its last; a connection that stops half way is replaced."""
     stale_timeout: Seconds = 60
+    """Silence after which a stream gets a new connection, times the patience of its stream type."""
     reconnect_delay: Seconds = 5
     reconnect_delay_max: Seconds = 60
+    """The bound of the delay begins at `reconnect_delay` and doubles to this; a random part of it is waited."""
     connect_attempts: Count = 300
     connections: Annotated[int, Meta(ge=1, le=4)] | None = None
+    """Per route and symbol; None: two in production, one in development."""
     connection_lifetime: Annotated[float, Meta(ge=1, le=86_400)] = 23 * 3600
+    """Then a successor takes over, an hour before the exchange closes it at 24 h (docs/exchange.md §3)."""
     weight_share: Annotated[float, Meta(gt=0, le=1)] = 0.5
     snapshot_interval: Annotated[float, Meta(gt=0)] = 3600
     snapshot_spacing: Annotated[float, Meta(ge=0)] = 2
+    """Between two snapshots of any symbols: a burst of seven got a collector banned (docs/exchange.md §4)."""
     snapshot_retry: Seconds = 5
     exchange_info_interval: Seconds = 600
     clock_interval: Seconds = 60
     repair: bool = True
+    """Fetch missing aggTrades and closed klines from REST; false: their gaps stay open."""
 
 
 class StorageConfig(_Section, frozen=True):
-    """Where recordings lie, and how soon a row is readable (`flush_interval`) and durable (`commit_interval`)."""
+    """The folders of recordings and journals, and how soon a row is readable and durable. Times are in seconds.
+
+    A row is readable after `flush_interval`; after `commit_interval` it is durable and its journal record acknowledged.
+    """
 
     output_directory: str = "../data"
     journal_directory: str = "../var/journal"
     journal_retention: Annotated[float, Meta(ge=0)] = 3600
+    """Acknowledged segments are kept so long; shorter where their disk is nearly full."""
     file_format: Literal["csv"] = "csv"
     rotation: Literal["daily"] = "daily"
     flush_interval: Seconds = 1
     commit_interval: Seconds = 5
     fsync: bool = True
+    """False: a power cut may cost rows that were acknowledged already."""
 
 
 class PerformanceConfig(_Section, frozen=True):
-    """`batch_size` rows of a file are written at once; `process_priority` is a nice value."""
+    """Sizes that bound memory and disk, and the priority of the processes.
+
+    `batch_size` counts rows: so many of one file are written at once, without waiting for `flush_interval`.
+    """
 
     batch_size: Count = 5000
     max_frame_bytes: Annotated[int, Meta(ge=1024, le=MAX_FRAME_BYTES)] = MAX_FRAME_BYTES
+    """A larger message is refused: its connection is replaced, and a gap `oversize` is listed."""
     journal_max_bytes: Annotated[int, Meta(ge=16 * 2**20)] = 8 * 2**30
+    """Of one producer (8 GiB); beyond it nothing more is kept, as on a full disk."""
     process_priority: Annotated[int, Meta(ge=-20, le=19)] = 0
+    """Nice value; below 0 it needs CAP_SYS_NICE, and is reported where that is missing."""
 
 
 class OrderbookConfig(_Section, frozen=True):
-    """Of the order book service: `levels` a side are published and in summaries; times in seconds."""
+    """Settings of the order book service; times are in seconds.
+
+    `levels` of each side are published and written into summaries. The books themselves keep all levels that are known.
+    """
 
     enabled: bool = True
     levels: Annotated[int, Meta(ge=1, le=500)] = 20
     publish_interval: Seconds = 0.1
+    """At most one live message of a symbol in this time, and one at once when its validity changes."""
     output_interval: Seconds = 10
     audit_interval: Annotated[float, Meta(ge=0)] = 600
+    """Between two audits of a symbol; 0: only when the price nears the end of the snapshot's levels."""
 
 
 class MonitorConfig(_Section, frozen=True):
-    """Of the process that serves metrics, health and a page at `http://address`."""
+    """Settings of the process that serves metrics, health and a page at `http://address`.
+
+    `address` is HOST:PORT. Beyond loopback it needs `endpoints.insecure`, because this HTTP is not encrypted.
+    """
 
     enabled: bool = True
     address: str = "127.0.0.1:8787"
     hosts: tuple[str, ...] = ()
-    """Names under which browsers and Prometheus may ask for it, beside loopback names and the address."""
+    """Names under which browsers and Prometheus may ask for it, beside loopback names and the address.
+
+    Others get 403, because a stranger's page could read it by DNS rebinding.
+    """
 
 
 Condition = Literal["recording", "process", "gap", "backlog", "disk", "clock", "rest", "book"]
@@ -139,7 +187,10 @@ CONDITIONS: tuple[Condition, ...] = ("recording", "process", "gap", "backlog", "
 
 
 class WebhookConfig(_Section, frozen=True):
-    """Where alerts are posted to. `chat_id` is Telegram's; the token stands in its url."""
+    """One address to which alerts are posted, and the kinds of problems that it is told.
+
+    `chat_id` is Telegram's. `url` is a secret, since it holds the token: it is neither shown nor logged.
+    """
 
     url: str
     format: Literal["json", "slack", "telegram"] = "json"
@@ -148,11 +199,15 @@ class WebhookConfig(_Section, frozen=True):
 
 
 class AlertsConfig(_Section, frozen=True):
-    """Thresholds of what counts as a problem, for `status`, `/healthz` and the webhooks. Times in seconds."""
+    """Thresholds beyond which something is a problem, for `status`, `/healthz` and the webhooks. Times are in seconds.
+
+    `delay` and `repeat_interval` concern webhooks alone: `status` and `/healthz` show a problem at once.
+    """
 
     backlog: Seconds = 60
     clock: Seconds = 0.5
     disk_days: Annotated[float, Meta(ge=0)] = 3
+    """A disk that will be full in so many days, at the present rate, is a problem."""
     disk_free_bytes: Annotated[int, Meta(ge=0)] = 2**30
     delay: Annotated[float, Meta(ge=0, le=86_400)] = 10
     repeat_interval: Seconds = 3600
@@ -160,7 +215,11 @@ class AlertsConfig(_Section, frozen=True):
 
 
 class LoggingConfig(_Section, frozen=True):
-    """`file` is a template: `{process}` becomes `writer`, `ingest-BTCUSDT`."""
+    """Level, place and rotation of the log files.
+
+    `file` is a template: `{process}` becomes `writer`, `ingest-BTCUSDT`. Each process needs a file of its own, because
+    two that rotated the same file would lose lines.
+    """
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: str = "../var/log/{process}.log"
@@ -169,6 +228,7 @@ class LoggingConfig(_Section, frozen=True):
 
 
 BOUND_ENDPOINTS = ("bus_publish", "bus_subscribe", "writer_intake", "writer_acks", "orderbook_query")
+"""Keys of the endpoints that one of our processes binds, and all others connect to: no two may be the same."""
 
 
 class EndpointsConfig(_Section, frozen=True):
@@ -188,7 +248,10 @@ class EndpointsConfig(_Section, frozen=True):
 
 
 class Config(_Section, frozen=True):
-    """The whole file, defaults filled in, paths and endpoints absolute."""
+    """The whole file, defaults filled in, paths and endpoints absolute.
+
+    Frozen, as are its parts: a process reads it once at its start, and a change takes effect when it is started again.
+    """
 
     mode: Literal["development", "production"]
     modes: dict[Literal["development", "production"], ModeConfig]
@@ -203,7 +266,7 @@ class Config(_Section, frozen=True):
 
     @property
     def selected(self) -> ModeConfig:
-        """The settings of the mode in force."""
+        """Symbols and run duration of the mode in force."""
         return self.modes[self.mode]
 
     @property
@@ -212,7 +275,11 @@ class Config(_Section, frozen=True):
         return tuple(symbol for symbol in self.selected.symbols if symbol.enabled)
 
     def symbol(self, name: str) -> SymbolConfig:
-        """The settings of one symbol; one that is not configured has the default streams."""
+        """Return the settings of one symbol, enabled or not.
+
+        One that is not configured has the default streams: the worker of a removed symbol still needs settings to
+        drain its journal.
+        """
         for symbol in self.selected.symbols:
             if symbol.symbol == name:
                 return symbol
@@ -220,40 +287,49 @@ class Config(_Section, frozen=True):
 
     @property
     def connections(self) -> int:
-        """Redundant connections per route: as configured, else two in production."""
+        """Redundant connections per route and symbol: as configured, else two in production and one in development.
+
+        With two, a connection that breaks costs nothing: its messages come over the other one.
+        """
         return self.network.connections or (2 if self.mode == "production" else 1)
 
     def log_file(self, process: str) -> Path:
-        """Where this process logs."""
+        """Return the path of the log of this process; a symbol outside ASCII is percent-encoded in it."""
         return Path(self.logging.file.replace("{process}", encode_name(process)))
 
     def journal_of(self, producer: str) -> Path:
-        """The directory of this producer's journal."""
+        """Return the directory of this producer's journal: `ingest-BTCUSDT`, `rest`, …; it may not exist yet."""
         return Path(self.storage.journal_directory) / encode_name(producer)
 
 
 def streams_of(symbol: SymbolConfig) -> tuple[Stream, ...]:
-    """The streams of a symbol, parsed; raises `ExchangeError`."""
+    """Return the streams of a symbol, in the configured order; raises `ExchangeError` where one does not exist."""
     return tuple(stream_of(symbol.symbol, suffix) for suffix in symbol.streams)
 
 
 def has_book(symbol: SymbolConfig) -> bool:
-    """Return True when an order book can be kept of it: that takes a depth stream and its snapshots."""
+    """Return True when an order book can be kept of it: that takes a depth stream and its snapshots.
+
+    Updates alone only change levels; without a snapshot nobody knows the levels that they do not name.
+    """
     return symbol.depth_snapshot and any(stream.type.builds_book for stream in streams_of(symbol))
 
 
 def default_path() -> Path:
-    """The configuration in force where none is named: the user's own, else the example of a checkout."""
+    """Return the configuration in force where none is named: the user's own, else the example of a checkout."""
     return OWN_PATH if OWN_PATH.is_file() else DEFAULT_PATH
 
 
 def load(path: Path) -> Config:
-    """Read and validate; every fault is a `ConfigError`."""
+    """Read and validate a configuration; every fault is a `ConfigError` that names file, key and, where known, line."""
     return load_with_text(path)[0]
 
 
 def load_with_text(path: Path) -> tuple[Config, str]:
-    """The configuration of a file, and a text that `parse` reads back into it, without the files it stands on."""
+    """Return the configuration of a file, and a text that `parse` reads back into it, without the files it stands on.
+
+    The text keeps the settings as they were read, so that a later edit does not change a process that is restarted.
+    """
     try:
         text = layers.text_of(path)
     except layers.LayerError as error:
@@ -263,7 +339,10 @@ def load_with_text(path: Path) -> tuple[Config, str]:
 
 
 def parse(text: str, path: Path) -> Config:
-    """The configuration in a YAML text; `path` is for error messages, and for relative paths and its base."""
+    """Return the configuration in a YAML text; raises `ConfigError`.
+
+    `path` need not exist: it stands in error messages, and relative paths and the base are taken from its folder.
+    """
     return _configured(_merged(text, path), path)
 
 
@@ -275,6 +354,10 @@ def _merged(text: str, path: Path) -> layers.Merged:
 
 
 def _configured(merged: layers.Merged, path: Path) -> Config:
+    """Return the validated configuration of a merged map.
+
+    In this order: types first, then the rules between keys, then paths; so a rule can rely on the type of each value.
+    """
     source = merged.source
 
     def refuse(key: str, why: str) -> ConfigError:
@@ -295,17 +378,17 @@ def _configured(merged: layers.Merged, path: Path) -> Config:
 
 
 def default_of(config: Config, path: Path) -> Config:
-    """The same symbols, and everything else as it is where the file says nothing."""
+    """Return a configuration with the same symbols, and everything else as it is where the file says nothing."""
     return _resolved(Config(mode=config.mode, modes=config.modes), path.resolve().parent)
 
 
 def dump(config: Config) -> str:
-    """YAML that `parse` reads back into the same configuration."""
+    """Return YAML that `parse` reads back into the same configuration; secrets included, see `shown`."""
     return layers.dumped(msgspec.to_builtins(config))
 
 
 def shown(config: Config) -> str:
-    """YAML for eyes: what is secret, the path of a webhook, is left out."""
+    """Return YAML for people: of a webhook's address, which holds its token, only the host is left."""
     webhooks = tuple(
         msgspec.structs.replace(webhook, url=f"https://{urlsplit(webhook.url).hostname}/HIDDEN")
         for webhook in config.alerts.webhooks
@@ -326,6 +409,10 @@ def _complaint(plain: dict[str, Any], report: str) -> tuple[str, str]:
 
 
 def _check(config: Config, refuse: _Refusal) -> None:
+    """Raise the first fault in what the types cannot say: relations between keys, addresses, symbols.
+
+    All modes are checked, also the one that is not in force, so that a switch of the mode brings no surprise.
+    """
     if config.mode not in config.modes:
         raise refuse("mode", f"is {config.mode!r}, but modes.{config.mode} is missing")
     for mode_name, mode in config.modes.items():
@@ -340,6 +427,10 @@ def _check(config: Config, refuse: _Refusal) -> None:
 
 
 def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
+    """Refuse an address without host or with another scheme, and an unencrypted one that is not loopback.
+
+    On the way to another machine anybody could change unencrypted market data without being noticed.
+    """
     for key, schemes in (("websocket_url", ("ws://", "wss://")), ("rest_url", ("http://", "https://"))):
         url = getattr(network, key)
         if not url.startswith(schemes):
@@ -356,6 +447,7 @@ def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
 
 
 def _check_times(config: Config, refuse: _Refusal) -> None:
+    """Refuse infinite and undefined numbers, which YAML permits and a timer does not, and bounds out of order."""
     for name in ("network", "storage", "orderbook", "alerts"):
         section = getattr(config, name)
         for key in section.__struct_fields__:
@@ -371,6 +463,10 @@ def _check_times(config: Config, refuse: _Refusal) -> None:
 
 
 def _check_endpoints(endpoints: EndpointsConfig, refuse: _Refusal) -> None:
+    """Refuse malformed endpoints, unprotected ones that other machines can reach, and two with the same address.
+
+    With the same address the second process could not bind, and would be restarted for ever.
+    """
     for key in BOUND_ENDPOINTS:
         value = getattr(endpoints, key)
         if not is_endpoint(value):
@@ -388,6 +484,7 @@ def _check_endpoints(endpoints: EndpointsConfig, refuse: _Refusal) -> None:
 
 
 def _check_monitor(config: Config, refuse: _Refusal) -> None:
+    """Refuse an unprotected monitor, and webhooks that are malformed, not encrypted, or without a chat."""
     address = config.monitor.address
     if not is_endpoint(f"tcp://{address}"):
         raise refuse("monitor.address", f"expected HOST:PORT, got {address!r}")
@@ -418,6 +515,10 @@ def _check_directories(storage: StorageConfig, refuse: _Refusal) -> None:
 
 
 def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
+    """Refuse a mode that records nothing, symbols and streams listed twice, and names that the exchange cannot have.
+
+    A wrong name must end here: the exchange acknowledges an unknown stream and stays silent (docs/exchange.md §1.3).
+    """
     if not any(symbol.enabled for symbol in mode.symbols):
         raise refuse(key, "at least one symbol must be enabled")
     seen: set[str] = set()
@@ -452,6 +553,11 @@ def _symbol_like(text: str) -> str:
 
 
 def _resolved(config: Config, folder: Path) -> Config:
+    """Return the configuration with absolute paths, taken from the folder of the file, and `{run}` filled in.
+
+    Processes have different working directories, so that a relative path would mean another place in each.
+    """
+
     def absolute(text: str) -> str:
         return str((folder / Path(text).expanduser()).resolve())
 

@@ -1,4 +1,7 @@
-"""Symbols and process names as parts of file names, program names and endpoints."""
+"""Symbols and process names as parts of file names, program names and endpoints.
+
+In: names as the exchange or a user spells them. Out: a reason against them, or names that are safe as a path component.
+"""
 
 import unicodedata
 from urllib.parse import quote, unquote
@@ -30,10 +33,14 @@ def symbol_fault(symbol: str) -> str | None:
 
 
 def encode_name(name: str) -> str:
-    """Percent-encoded so that it is one harmless path component; injective, the inverse is `decode_name`."""
+    """Return the name percent-encoded, so that it is one harmless path component; `decode_name` is the inverse.
+
+    No two names have the same encoding: otherwise two symbols would share a journal. Dots are encoded because `.` and
+    `..` are folders.
+    """
     return quote(name, safe="").replace(".", "%2E").replace("~", "%7E")
 
 
 def decode_name(encoded: str) -> str:
-    """The name that `encode_name` encoded."""
+    """Return the name that `encode_name` encoded; `UnicodeDecodeError` where it is no encoded UTF-8."""
     return unquote(encoded, errors="strict")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import yaml
 
 _MAX_LAYERS = 8
-"""A file that stands on itself ends here."""
+"""Files on one another, far more than are needed; a file that stands on itself ends here."""
 _INT = "tag:yaml.org,2002:int"
 _MOST_DIGITS = 20
 """As many as an integer of 64 bits has, with its sign. Python itself refuses those of more than 4300, by a ValueError
@@ -70,6 +70,7 @@ def merged(text: str, path: Path) -> Merged:
 
 
 def _line_in(text: str, keys: Sequence[str | int]) -> int | None:
+    """Return the line, from 1 on, where the value at these keys is given; None where its way does not exist."""
     node, line = yaml.compose(text, Loader=_StrictLoader), None
     for key in keys:
         if isinstance(node, yaml.MappingNode):
@@ -84,6 +85,7 @@ def _line_in(text: str, keys: Sequence[str | int]) -> int | None:
 
 
 def _base(name: object, path: Path, count: int) -> Path:
+    """Return the path of a base; `LayerError` where it is no name in the same folder, or the chain is too long."""
     if not isinstance(name, str) or not name or Path(name).name != name:
         raise LayerError(f"{path}: base: expected the name of a file in the same folder, got {name!r}")
     if count == _MAX_LAYERS:
@@ -92,6 +94,7 @@ def _base(name: object, path: Path, count: int) -> Path:
 
 
 def _lay(upper: dict[str, Any], lower: dict[str, Any]) -> None:
+    """Lay a map over another one, which is changed: maps key by key, anything else replaces what is there."""
     for key, value in upper.items():
         if isinstance(value, dict) and isinstance(lower.get(key), dict):
             _lay(value, lower[key])
@@ -100,6 +103,7 @@ def _lay(upper: dict[str, Any], lower: dict[str, Any]) -> None:
 
 
 def _map_in(text: str, path: Path) -> dict[str, Any]:
+    """Return the map in a text; `LayerError` where it is empty, no YAML, or no map."""
     try:
         plain = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 (derived from SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
@@ -112,6 +116,7 @@ def _map_in(text: str, path: Path) -> dict[str, Any]:
 
 
 def _why(error: Exception) -> str:
+    """Return the reason for which a file cannot be read, for an error message."""
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, IsADirectoryError):
@@ -129,7 +134,10 @@ def _where(error: Exception) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and aliases, and knows only true and false as booleans."""
+    """SafeLoader that refuses duplicate keys and aliases, and knows only true and false as booleans.
+
+    The last of two equal keys would win silently, and nested aliases can make a few lines grow to gigabytes.
+    """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
@@ -178,6 +186,6 @@ for _tag, _pattern, _first in (
 
 
 def dumped(plain: dict[str, Any]) -> str:
-    """Return YAML that reads back as this map."""
+    """Return YAML that reads back as this map, by this module's loader; keys keep their order."""
     text: str = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     return text

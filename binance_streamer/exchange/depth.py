@@ -1,6 +1,7 @@
-"""Messages of the order book, decoded: depth updates, depth snapshots, best quotes.
+"""Messages of the order book, decoded: depth updates, depth snapshots, best quotes (docs/exchange.md §2 and §5).
 
-Beside `exchange.py` the second place that knows Binance's letters, for those who need the levels and not only the ids.
+In: JSON as the exchange sent it. Out: structs with our names, or `ExchangeError`. Beside `messages` and `rows` this
+module knows Binance's letters, for those who need the levels and not only the ids.
 """
 
 import re
@@ -17,15 +18,18 @@ Level = tuple[str, str]
 _Id = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
 """A snapshot of a symbol that has not traded yet can have the id -1."""
 _ERRORS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that a JSON decoder raises: also for bytes that are no UTF-8, and for brackets nested too deep."""
 _is_number = re.compile(r"(?:0|[1-9][0-9]{0,19})(?:\.[0-9]{1,19})?").fullmatch
 _OF_LEVELS = b'0123456789.,"[]'
+"""The only characters that levels have in the exchange's notation: no sign, no exponent, no space."""
 _levels = msgspec.json.Decoder(list[Level]).decode
 
 
 class DepthUpdate(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="depthUpdate"):
     """Changed levels, in the half-open range (prev_final_update_id, final_update_id] of update ids.
 
-    The levels are left as JSON: an update that waits in a buffer is no larger than its bytes.
+    The chain holds per stream and speed (docs/exchange.md §2.2); `U` is not decoded, since ids are sparse and it names
+    no update (§5.1). The levels are left as JSON: an update that waits in a buffer is no larger than its bytes.
     """
 
     symbol: str = msgspec.field(name="s")
@@ -37,12 +41,19 @@ class DepthUpdate(msgspec.Struct, frozen=True, gc=False, tag_field="e", tag="dep
     asks_json: msgspec.Raw = msgspec.field(name="a")
 
     def levels(self) -> tuple[list[Level], list[Level]]:
-        """Changed bids and asks; quantities are absolute, zero removes. `ExchangeError` where they are no levels."""
+        """Return changed bids and asks; quantities are absolute, zero removes a level.
+
+        Raises `ExchangeError` where they are no levels. Each call decodes again, so keep the result.
+        """
         return _read_levels(self.bids_json), _read_levels(self.asks_json)
 
 
 class DepthSnapshot(msgspec.Struct, frozen=True, gc=False):
-    """The best levels of each side (REST gives up to 1000), best first, as of `last_update_id`."""
+    """The best levels of each side (REST gives up to 1000), best first, as of `last_update_id`.
+
+    It has no symbol: the request alone says of which symbol it is (docs/exchange.md §4). Times are 0 where they are
+    missing.
+    """
 
     last_update_id: _Id = msgspec.field(name="lastUpdateId")
     bids: list[Level]
@@ -68,6 +79,11 @@ _decode_quote = msgspec.json.Decoder(BestQuote).decode
 
 
 def _read_levels(json: msgspec.Raw) -> list[Level]:
+    """Return the levels in a list as JSON, checked to be decimal numbers.
+
+    The usual characters are looked for in the bytes as a whole, in C; levels are checked one by one only where another
+    character occurs. This runs for each update of each book.
+    """
     try:
         levels = _levels(json)
     except _ERRORS as error:
@@ -78,13 +94,14 @@ def _read_levels(json: msgspec.Raw) -> list[Level]:
 
 
 def _check(levels: Iterable[Level]) -> None:
+    """Raise `ExchangeError` at the first level that is not two decimal numbers without sign and exponent."""
     for price, quantity in levels:
         if not (_is_number(price) and _is_number(quantity)):
             raise ExchangeError(f"expected levels of decimal numbers, got {price!r:.60}, {quantity!r:.60}")
 
 
 def read_update(event: bytes) -> DepthUpdate:
-    """The depth update in the exchange's JSON; `ExchangeError` where it is none."""
+    """Return the depth update in the exchange's JSON; `ExchangeError` where it is none."""
     try:
         return _decode_update(event)
     except _ERRORS as error:
@@ -92,7 +109,7 @@ def read_update(event: bytes) -> DepthUpdate:
 
 
 def read_snapshot(body: bytes) -> DepthSnapshot:
-    """The answer of `/fapi/v1/depth`; `ExchangeError` where it is none."""
+    """Return the answer of `/fapi/v1/depth`, its levels checked; `ExchangeError` where it is none."""
     try:
         snapshot = _decode_snapshot(body)
     except _ERRORS as error:
@@ -103,7 +120,7 @@ def read_snapshot(body: bytes) -> DepthSnapshot:
 
 
 def read_quote(event: bytes) -> BestQuote:
-    """The bookTicker in the exchange's JSON; `ExchangeError` where it is none."""
+    """Return the bookTicker in the exchange's JSON; `ExchangeError` where it is none."""
     try:
         return _decode_quote(event)
     except _ERRORS as error:

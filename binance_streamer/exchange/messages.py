@@ -44,7 +44,8 @@ class Reading(NamedTuple):
     """The ids and the event time of one message: all that continuity needs.
 
     A message of a stream with sequence ids covers the half-open interval (previous_id, last_id]. `previous_id` is None
-    where ids only grow (bookTicker); both are None where the message has no id. `event_time_ms` is `E`.
+    where ids only grow (bookTicker); both are None where the message has no id. `event_time_ms` is `E`, the exchange's
+    clock in UTC; it is no part of the proof, since clocks may go back (docs/exchange.md §7.6).
     """
 
     previous_id: int | None
@@ -53,7 +54,7 @@ class Reading(NamedTuple):
 
 
 class SequenceIds(Protocol):
-    """The same of a message with sequence ids, decoded straight into a struct: (previous_id, last_id], and its `E`."""
+    """A message with sequence ids, decoded straight into a struct: it covers (previous_id, last_id]; `E` beside it."""
 
     @property
     def previous_id(self) -> int: ...
@@ -64,18 +65,18 @@ class SequenceIds(Protocol):
 
 
 class SingleId(msgspec.Struct, gc=False):
-    """Ids of a stream that numbers its messages one by one: aggTrade, trade."""
+    """Ids of a stream that numbers its messages one by one: aggTrade, trade (docs/exchange.md §2.1, §2.9)."""
 
     last_id: int
 
     @property
     def previous_id(self) -> int:
-        """The id of the message before."""
+        """The id of the message before: ids grow by 1."""
         return self.last_id - 1
 
 
 class ChainedIds(msgspec.Struct, gc=False):
-    """Ids of a stream whose messages name their predecessor: depth."""
+    """Ids of a stream whose messages name their predecessor: depth (docs/exchange.md §2.2). They are sparse."""
 
     last_id: int
     previous_id: int
@@ -89,7 +90,11 @@ _Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 
 
 class EventShape(NamedTuple):
-    """The messages of one stream type: their `e`, the keys that are read of them, and the ids in those."""
+    """The messages of one stream type: their `e`, the keys that are read of them, and the ids in those.
+
+    `struct` has only these keys: others are skipped without being decoded, and new ones do no harm (docs/exchange.md
+    §2).
+    """
 
     event: str
     struct: type[msgspec.Struct]
@@ -156,41 +161,48 @@ class _Plain(msgspec.Struct):
 
 
 def aggregates(event: str) -> EventShape:
-    """Messages with the id `a`, which grows by 1."""
+    """Return the shape of messages with the id `a`, which grows by 1 (docs/exchange.md §2.1)."""
     return EventShape(event, _Aggregate, lambda m: (m.a - 1, m.a, m.s))
 
 
 def trades(event: str) -> EventShape:
-    """Messages with the id `t`, which grows by 1."""
+    """Return the shape of messages with the id `t`, which grows by 1 (docs/exchange.md §2.9)."""
     return EventShape(event, _Trade, lambda m: (m.t - 1, m.t, m.s))
 
 
 def chained_updates(event: str) -> EventShape:
-    """Messages with the id `u`, which name the one before as `pu`."""
+    """Return the shape of messages with the id `u`, which name the one before as `pu` (docs/exchange.md §2.2)."""
     return EventShape(event, _Depth, lambda m: (m.pu, m.u, m.s))
 
 
 def updates(event: str) -> EventShape:
-    """Messages with an id `u` that only grows."""
+    """Return the shape of messages with an id `u` that only grows (docs/exchange.md §2.5): a hole proves nothing."""
     return EventShape(event, _Update, lambda m: (None, m.u, m.s))
 
 
 def klines(event: str) -> EventShape:
-    """Bars; a closed one covers (t - interval, t], an open one has no id."""
+    """Return the shape of bars; a closed one covers (t - interval, t], an open one has no id (docs/exchange.md §2.6).
+
+    The opening time serves as the id, because consecutive bars differ by the interval.
+    """
     return EventShape(event, _Kline, _kline_ids)
 
 
 def force_orders(event: str) -> EventShape:
-    """Liquidations: without an id, the symbol within the order `o`."""
+    """Return the shape of liquidations: without an id, the symbol within the order `o` (docs/exchange.md §2.8)."""
     return EventShape(event, _ForceOrder, lambda m: (None, None, m.o.s))
 
 
 def plain(event: str) -> EventShape:
-    """Messages whose ids, if they have any, prove nothing."""
+    """Return the shape of messages whose ids, if they have any, prove nothing: markPrice, tickers, indices."""
     return EventShape(event, _Plain, lambda m: (None, None, m.s))
 
 
 def _kline_ids(message: _Kline) -> Ids:
+    """Return the ids of a bar, None for both where it is open or lasts a month, whose length differs.
+
+    Continuous klines have no `s`, but a pair `ps` in its place.
+    """
     symbol = message.s if message.s is not None else message.ps
     interval_ms = INTERVAL_MS.get(message.k.i)
     if not message.k.x or interval_ms is None:

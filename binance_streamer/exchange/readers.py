@@ -1,4 +1,8 @@
-"""Readers of one stream's messages: they check a message as JSON, and take its ids and event time."""
+"""Readers of one stream's messages: they check a message as JSON, and take its ids and event time.
+
+In: the bytes of one event. Out: ids, or `ExchangeError`. They run for each message, so they
+decode no other keys.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, cast
@@ -18,10 +22,14 @@ from binance_streamer.exchange.stream_types import Continuity
 from binance_streamer.exchange.streams import Stream
 
 _Plausible = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
+"""Ids that the exchange may send. One absurd id that was believed would make all later messages look like repeats."""
 
 
 class EventReader:
-    """Reads, and thereby checks as JSON, the messages of one stream."""
+    """Reads, and thereby checks as JSON, the messages of one stream.
+
+    Event and symbol are compared because a mixed-up stream would pass for a gap, or be recorded under another symbol.
+    """
 
     def __init__(self, stream: Stream) -> None:
         self._symbol = stream.symbol
@@ -29,7 +37,7 @@ class EventReader:
         self._decode: Callable[[bytes], Any] = msgspec.json.Decoder(struct).decode
 
     def read(self, event: bytes) -> Reading:
-        """Ids and event time; `ExchangeError` where the message is not one of this stream and this symbol."""
+        """Return ids and event time; `ExchangeError` where the message is not one of this stream and this symbol."""
         try:
             message = self._decode(event)
         except UNREADABLE as error:
@@ -43,9 +51,10 @@ class EventReader:
 
 
 def sequence_reader(stream: Stream) -> Callable[[bytes], SequenceIds] | None:
-    """A function that reads, and checks as JSON, messages with sequence ids; None for streams without them.
+    """Return a function that reads, and checks as JSON, messages with sequence ids; None for streams without them.
 
-    The same as `EventReader.read` at two thirds of the cost. It refuses what is implausible too, and does not say why.
+    It does the same as `EventReader.read` at two thirds of the cost: event and symbol are literals of the struct, so
+    that the decoder itself compares them. It refuses implausible ids too, and does not say why: then ask `EventReader`.
     """
     if stream.type.continuity is not Continuity.SEQUENCE:
         return None
@@ -67,7 +76,7 @@ _decode_transaction = msgspec.json.Decoder(_Transaction).decode
 
 
 def transact_time_ms(event: bytes) -> int | None:
-    """The `T` of a trade or an update of the book, which is the same in all its copies; None where it has none."""
+    """Return `T` of a trade or an update of the book, the same in all its copies; None where it has none."""
     try:
         return _decode_transaction(event).T
     except UNREADABLE:

@@ -1,6 +1,7 @@
 """Rows that REST has of a stream: the elements of an answer, and the ids that they cover.
 
-REST answers lack the event type, the symbol and the event time, and a kline is an array (docs/exchange.md §4).
+In: the body of an answer. Out: rows in the order of their ids, each byte for byte, and elements that are no rows. REST
+answers lack the event type, the symbol and the event time, and a kline is an array (docs/exchange.md §4).
 """
 
 from typing import NamedTuple
@@ -19,6 +20,7 @@ SURELY_KEPT_MS = 24 * 3_600_000
 """Aggregates of the last 48 hours, the exchange said in August 2026; of the last 24, it had said in May."""
 
 _MOST_ID = 2**53
+"""Ids above are not exact in the doubles of other clients; the largest seen is 1.2e13."""
 
 
 class RestRow(NamedTuple):
@@ -38,7 +40,7 @@ class OddElement(NamedTuple):
 
 
 class RestPage(NamedTuple):
-    """One answer: what is understood of it, and what is not."""
+    """One answer: its rows in the order of their ids, and the elements that are not understood, in its own order."""
 
     rows: list[RestRow]
     odd: list[OddElement]
@@ -53,7 +55,10 @@ _decode_aggregate = msgspec.json.Decoder(_RestAggregate).decode
 
 
 def step_of(stream: Stream) -> int:
-    """Return the distance between the ids of neighbouring rows: 1, or the interval of a kline in ms."""
+    """Return the distance between the ids of neighbouring rows: 1, or the interval of a kline in ms.
+
+    Raises `ExchangeError` for streams of which REST has no rows by id.
+    """
     if stream.stream_type == "aggtrade":
         return 1
     interval_ms = INTERVAL_MS.get(stream.variant)
@@ -68,9 +73,10 @@ def span_of(stream: Stream) -> int:
 
 
 def rest_page(stream: Stream, body: bytes) -> RestPage:
-    """Return what an answer has: its rows in the order of their ids, each id once, and the elements that are no rows.
+    """Return the rows of an answer in the order of their ids, each id once, and the elements that are no rows.
 
-    Raises `ExchangeError` where the body is no array, or nothing of it is understood.
+    Raises `ExchangeError` where the body is no array, or nothing of it is understood. An empty array is no error: REST
+    has nothing there. Of two different elements with the same id the first is the row, the other one is odd.
     """
     try:
         elements = [bytes(element) for element in _decode_elements(body)]
@@ -92,7 +98,7 @@ def rest_page(stream: Stream, body: bytes) -> RestPage:
 
 
 def rest_row(stream: Stream, event: bytes) -> RestRow:
-    """One element with its ids; `ExchangeError` where it has none."""
+    """Return one element with its ids; `ExchangeError` where it has none, or an implausible one."""
     try:
         last_id = _decode_aggregate(event).a if stream.stream_type == "aggtrade" else int(_decode_elements(event)[0])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError, IndexError) as error:

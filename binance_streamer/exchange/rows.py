@@ -1,4 +1,7 @@
-"""The columns of recorded rows, by the exchange's keys; those of its own daily archive come first."""
+"""The columns of recorded rows, by the exchange's keys; those of its daily archive come first (docs/exchange.md §6).
+
+In: nothing but these tables. Out: `RowForm` for each kind of row; the writer adds columns of its own behind them.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -26,7 +29,7 @@ class RowForm:
 
 
 def columns(text: str) -> tuple[tuple[str, str], ...]:
-    """Split `column=key column=key …` into pairs (column, key), in their order."""
+    """Split `column=key column=key …` into pairs (column, key), in their order; `ValueError` where a `=` is missing."""
     pairs = [word.split("=") for word in text.split()]
     return tuple((column, key) for column, key in pairs)
 
@@ -34,6 +37,8 @@ def columns(text: str) -> tuple[tuple[str, str], ...]:
 IMPLIED_BY_FILE = frozenset({"e", "s"})
 """Event type and symbol: left out of a row where they are what the file's place says."""
 
+# Names as in the archive (`agg_trade_id`, `is_buyer_maker`); event_time and nq, which it lacks, stand behind them. The
+# day is cut by `T`, as there: cut by `E`, 150 ms later, trades around midnight would lie in the other day's file.
 AGG_TRADE = RowForm(
     columns(
         "agg_trade_id=a price=p quantity=q first_trade_id=f last_trade_id=l transact_time=T is_buyer_maker=m "
@@ -43,6 +48,7 @@ AGG_TRADE = RowForm(
     flags=frozenset("m"),
     optional=frozenset({"nq"}),
 )
+# Undocumented stream; `X` is MARKET, or NA, ADL, INSURANCE_FUND for records that are no trade (docs/exchange.md §2.9).
 TRADE = RowForm(
     columns("id=t price=p qty=q time=T is_buyer_maker=m event_time=E order_type=X"),
     day="T",
@@ -61,6 +67,7 @@ BOOK_TICKER = RowForm(
     ),
     day="T",
 )
+# The day is that of the opening time, as in the archive: the bar that ends at midnight belongs to the day before.
 KLINE = RowForm(
     columns(
         "open_time=k.t open=k.o high=k.h low=k.l close=k.c volume=k.v close_time=k.T quote_volume=k.q count=k.n "
@@ -72,6 +79,7 @@ KLINE = RowForm(
     texts=frozenset({"k.B"}),  # "ignore": the exchange may put there what it likes
     inner="k",
 )
+# `T` is the next funding time and no time of the message (docs/exchange.md §2.7), so `E` decides the day.
 MARK_PRICE = RowForm(
     columns(
         "event_time=E mark_price=p mark_price_average=ap index_price=i estimated_settle_price=P funding_rate=r "

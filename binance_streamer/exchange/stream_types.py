@@ -18,10 +18,15 @@ ROUTES = (PUBLIC, MARKET)
 """Paths of the websocket host since 2026-04-23; a stream on the wrong one is acknowledged and silent for ever."""
 
 _INTERVAL = "|".join(INTERVAL_MS)
+"""All intervals of klines, as alternatives of a regular expression."""
 
 
 class Continuity(Enum):
-    """The proof that nothing is missing between two messages of a stream."""
+    """The proof that nothing is missing between two messages of a stream.
+
+    Only SEQUENCE and KLINES prove a loss; for the others a loss is bounded by the time without a connection
+    (docs/exchange.md §7.3).
+    """
 
     SEQUENCE = "each message covers (previous_id, last_id] and joins the one before"
     KLINES = "closed bars join by their times; open ones prove nothing"
@@ -31,7 +36,10 @@ class Continuity(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamType:
-    """Everything that the recorder knows of one stream type."""
+    """Everything that the recorder knows of one stream type.
+
+    Immutable; the fields are asked instead of the name where behaviour differs, so that a new type is one record.
+    """
 
     name: str
     """Our word: topic, file name, and `stream_type` of frames."""
@@ -49,8 +57,9 @@ class StreamType:
     variant: Callable[["re.Match[str]"], str] = lambda _: ""
     """The part that tells streams of one type apart, from the match of `suffix`."""
     default_variant: str = ""
-    """Left out of file names."""
+    """The variant that is left out of file names: `depth` for `depth@0ms`."""
     separator: str = "@"
+    """Between symbol and suffix in the exchange's name: `btcusdt@depth`, `btcusdt_perpetual@continuousKline_1m`."""
     patience: float = 0.0
     """Silence that makes a stream stale, in units of `network.stale_timeout`; 0: silence proves nothing.
 
@@ -59,6 +68,7 @@ class StreamType:
     rest_row: RowForm | None = None
     """The row of what REST has of it (docs/exchange.md §4); None: what is missing stays missing."""
     builds_book: bool = False
+    """True where an order book can be kept of it: every change of every level, with a chain of ids."""
     price_column: str = ""
     """The column that says best what the symbol costs; types that stand first are preferred."""
 
@@ -227,12 +237,16 @@ _ALL = (
 )
 
 STREAM_TYPES = {one.name: one for one in _ALL}
-"""By our word for them."""
+"""The record of each stream type, by our word for it (`aggtrade`)."""
 KNOWN_SUFFIXES = ", ".join(one.spelling for one in _ALL)
+"""All spellings in one line, for error messages."""
 
 
 def suffixes() -> list[str]:
-    """Return names of streams as a configuration may have them: `aggTrade`, `depth@0ms`, `kline_1m`, …"""
+    """Return names of streams as a configuration may have them: `aggTrade`, `depth@0ms`, `kline_1m`, …
+
+    They are for hints such as "did you mean"; the test of a name is `stream_type_of`.
+    """
     return [name for one in _ALL for name in _spelled(one.spelling)]
 
 
@@ -246,7 +260,11 @@ def _spelled(spelling: str) -> list[str]:
 
 
 def stream_type_of(suffix: str) -> tuple[StreamType, str] | None:
-    """The stream type and variant that a suffix names (`depth@0ms`); None where the exchange has no such stream."""
+    """Return the stream type and variant that a suffix names (`depth@0ms`); None where the exchange has no such stream.
+
+    Upper and lower case differ, as at the exchange, which is silent for a name in the wrong case (docs/exchange.md
+    §1.3).
+    """
     for one in _ALL:
         match = re.fullmatch(one.suffix, suffix)
         if match:
@@ -261,18 +279,18 @@ def has_sequence_ids(stream_type: str) -> bool:
 
 
 def rest_row_form(stream_type: str) -> RowForm | None:
-    """The columns of what REST has of a stream type; None where it has nothing."""
+    """Return the columns of what REST has of a stream type; None where it has nothing."""
     found = STREAM_TYPES.get(stream_type)
     return found.rest_row if found is not None else None
 
 
 def is_repairable(stream_type: str) -> bool:
-    """Return True where REST has what was missed, for a while."""
+    """Return True where REST has what was missed, for a while: aggTrades for 48 h (docs/exchange.md §4), and klines."""
     return rest_row_form(stream_type) is not None
 
 
 def row_form(stream_type: str) -> RowForm | None:
-    """The columns of a stream type or of depth snapshots; None where the whole message is kept as it came."""
+    """Return the columns of a stream type or of depth snapshots; None where the whole message is kept as it came."""
     if stream_type == rows.SNAPSHOT_TYPE:
         return rows.DEPTH_SNAPSHOT
     found = STREAM_TYPES.get(stream_type)
@@ -280,13 +298,16 @@ def row_form(stream_type: str) -> RowForm | None:
 
 
 def event_name(stream_type: str) -> str | None:
-    """The `e` that messages of this type carry, None for what is no stream of the exchange."""
+    """Return the `e` that messages of this type carry, None for what is no stream of the exchange."""
     found = STREAM_TYPES.get(stream_type)
     return found.shape.event if found is not None else None
 
 
 def file_stem(stream_type: str, variant: str) -> str:
-    """The beginning of a daily file's name: `depth` for the default speed, `depth_100ms` for another, `kline_1m`."""
+    """Return the beginning of a daily file's name: `depth` at the default speed, `depth_100ms` at another, `kline_1m`.
+
+    Every pair of type and variant has its own stem: otherwise two streams would write into one file.
+    """
     if stream_type == rows.SNAPSHOT_TYPE:
         return rows.SNAPSHOT_STEM
     found = STREAM_TYPES.get(stream_type)

@@ -1,4 +1,7 @@
-"""The streams of one symbol: their names at the exchange, and our words for them."""
+"""The streams of one symbol: their names at the exchange, and our words for them.
+
+In: a symbol and a suffix, or a full name. Out: `Stream`, or `ExchangeError` that lists the suffixes there are.
+"""
 
 import re
 from typing import NamedTuple
@@ -13,7 +16,11 @@ UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 class Stream(NamedTuple):
-    """One stream of one symbol: its full name at the exchange, and our words for it."""
+    """One stream of one symbol: its full name at the exchange, and our words for it.
+
+    `symbol` is in upper case, `name` in lower case for ASCII letters. `variant` tells streams of one type apart (`0ms`,
+    `1m`), `route` is the path of the websocket host that carries it (docs/exchange.md §1.1).
+    """
 
     name: str
     symbol: str
@@ -23,12 +30,16 @@ class Stream(NamedTuple):
 
     @property
     def type(self) -> StreamType:
-        """The record of its stream type."""
+        """The record of its stream type: how its messages are read, proven and written."""
         return STREAM_TYPES[self.stream_type]
 
 
 def stream_of(symbol: str, suffix: str) -> Stream:
-    """The stream that a configuration names by symbol and suffix (`depth@0ms`); `ExchangeError` where there is none."""
+    """Return the stream that a configuration names by symbol and suffix (`depth@0ms`).
+
+    Raises `ExchangeError` where there is none, and for streams of all symbols together (`!…`), which mix two markets
+    (docs/exchange.md §2.11).
+    """
     if suffix.startswith("!"):
         raise ExchangeError(f"stream {suffix!r}: streams of all symbols together are not recorded yet; name symbols")
     found = stream_type_of(suffix)
@@ -40,7 +51,7 @@ def stream_of(symbol: str, suffix: str) -> Stream:
 
 
 def stream_from_name(name: str) -> Stream:
-    """The stream of a full name (`btcusdt@depth@0ms`), as it stands in the combined form."""
+    """Return the stream of a full name (`btcusdt@depth@0ms`), as messages carry it; raises `ExchangeError`."""
     if name.startswith("!"):
         return stream_of("", name)
     lower, suffix = _split(name)
@@ -48,12 +59,12 @@ def stream_from_name(name: str) -> Stream:
 
 
 def suffix_of(name: str) -> str:
-    """The stream of a full name as a configuration names it (`depth@0ms`); another name as it is."""
+    """Return the suffix of a full name, as a configuration has it (`depth@0ms`); another name as it is."""
     return _split(name)[1] or name
 
 
 def stream_variant(stream_type: str, name: str) -> str:
-    """The variant in a full stream name, empty for REST answers and for names that are not the exchange's."""
+    """Return the variant in a full stream name, empty for REST answers and for names that are not the exchange's."""
     if stream_type not in STREAM_TYPES:
         return ""
     try:
@@ -63,14 +74,17 @@ def stream_variant(stream_type: str, name: str) -> str:
 
 
 def interval_ms(stream: Stream) -> int | None:
-    """The length of a kline stream's bars; None of other streams, and of months."""
+    """Return the length of a kline stream's bars in ms; None of other streams, and of months, which differ."""
     if stream.type.continuity is not Continuity.KLINES:
         return None
     return INTERVAL_MS.get(stream.variant.rpartition("_")[2])
 
 
 def missing_count(stream: Stream, from_id: int, to_id: int) -> int | None:
-    """Count the messages in (from_id, to_id]; None where ids do not count messages: those of the order book do not."""
+    """Count the messages in (from_id, to_id]; None where ids do not count messages: those of the order book do not.
+
+    For klines both ids are opening times in ms, and the count is that of the bars between.
+    """
     if stream.type.has_consecutive_ids:
         return max(0, to_id - from_id)
     step_ms = interval_ms(stream)
@@ -78,6 +92,7 @@ def missing_count(stream: Stream, from_id: int, to_id: int) -> int | None:
 
 
 def _split(name: str) -> tuple[str, str]:
+    """Return symbol in lower case and suffix; in continuous klines the contract belongs to the suffix."""
     lower, _, suffix = name.partition("@")
     contract = _CONTRACT.search(lower) if suffix.startswith("continuousKline_") else None
     return (lower[: contract.start()], f"{contract[1]}@{suffix}") if contract else (lower, suffix)

@@ -1,4 +1,8 @@
-"""Builds a snapshot of the recorder from the newest status messages and from today's gaps. Nothing else makes one."""
+"""Builds a snapshot of the recorder from the newest status messages and from today's gaps. Nothing else makes one.
+
+In: the configuration, status messages by process name, gaps, and both clocks. Out: `Snapshot`. It reads no clock and no
+file, so that `status`, the monitor and `up` show the same, and tests need no process.
+"""
 
 from collections.abc import Mapping
 
@@ -40,7 +44,11 @@ def build(  # noqa: PLR0913 (all that a recorder says)
     now_s: float,
     now_ms: int,
 ) -> Snapshot:
-    """Build the snapshot of now. `received` is by process name, `now_s` by the clock of its `at_s`, `now_ms` by UTC."""
+    """Build the snapshot of now: a part for each configured symbol and each expected process, heard or not.
+
+    `received` is by process name, `now_s` by the monotonic clock of its `at_s`, `now_ms` by UTC. A process that has not
+    been heard lately counts as absent, so that its last words do not pass for the present state.
+    """
     present = {name: one.status for name, one in received.items() if is_present(one, now_s)}
     writer, rest = present.get("writer"), present.get("rest", _NO_REST)
     rest = rest if isinstance(rest, RestStatus) else _NO_REST
@@ -64,6 +72,11 @@ def build(  # noqa: PLR0913 (all that a recorder says)
 
 
 def _symbol(symbol: SymbolConfig, present: Mapping[str, Status], gaps: GapSummary, *, now_ms: int) -> SymbolSnapshot:
+    """Return one symbol with its streams in the configured order.
+
+    A stream that the worker has replaced (depth@0ms that never delivers, docs/exchange.md §9.15) is shown as what is
+    recorded.
+    """
     name = symbol.symbol
     status = present.get(f"ingest-{name}")
     ingest = status if isinstance(status, IngestStatus) else None
@@ -83,6 +96,10 @@ def _symbol(symbol: SymbolConfig, present: Mapping[str, Status], gaps: GapSummar
 def _stream(
     stream: Stream, ingest: IngestStatus | None, present: Mapping[str, Status], gaps: GapTotals, *, now_ms: int
 ) -> StreamSnapshot:
+    """Return one stream: the worker's counts, our judgement of its state, and its gaps of the day.
+
+    `age_s` is never negative, also where our clock was set back after the stamp of the last message.
+    """
     status = ingest.streams.get(stream.name, StreamStatus()) if ingest else StreamStatus()
     writer = present.get("writer")
     found = stream_state(stream, ingest, trading_status(stream.symbol, present), writer=writer) if ingest else None
@@ -104,7 +121,10 @@ def _stream(
 
 
 def _process(config: Config, name: str, received: ReceivedStatus | None, status: Status | None) -> ProcessSnapshot:
-    """`received` is the newest status, `status` the same while the process is present."""
+    """Return one process. `received` is its newest status, `status` the same while the process is present.
+
+    "not heard yet" is a process that has said nothing so far, "down" one that has fallen silent.
+    """
     journal = status.journal if status and status.journal else JournalStatus()
     return ProcessSnapshot(
         name=name,
@@ -123,7 +143,7 @@ def _process(config: Config, name: str, received: ReceivedStatus | None, status:
 
 
 def _state(status: Status) -> str:
-    """The state in a word; that of a worker is the state of its journal, or that it has no connection."""
+    """Return the state in a word; that of a worker is the state of its journal, or that it has no connection."""
     if status.state:
         return PLAIN_STATES.get(status.state, status.state)
     if not isinstance(status, IngestStatus):
@@ -133,6 +153,7 @@ def _state(status: Status) -> str:
 
 
 def _detail(config: Config, status: Status) -> str:
+    """Return a few words on what a process has done; each kind of process has its own numbers."""
     if isinstance(status, IngestStatus):
         is_open = sum(one.is_open for one in status.connections)
         routes = {stream.route for stream in streams_of(config.symbol(status.producer.removeprefix("ingest-")))}
