@@ -172,4 +172,4 @@ def test_an_exchange_that_is_not_reached_is_said_and_nothing_received_is_no_succ
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(90) == 1
     assert "doctor" in running.text()
-    assert "recorded:" not in running.text()
+    assert f"nothing was recorded: {place / 'data'}" in running.text()

@@ -37,13 +37,13 @@ _QUIET_S = 3.0
 
 
 def _speed(given: str) -> str:
-    """Return the given speed if it is a number above 0, or `max`."""
+    """Return the given speed if it is a number of at least 0, or `max`; 0 is `max`, too."""
     try:
-        is_speed = given == "max" or 0 < float(given) < math.inf
+        is_speed = given == "max" or 0 <= float(given) < math.inf
     except ValueError:
         is_speed = False
     if not is_speed:
-        raise typer.BadParameter(f"expected a number above 0, or max, got {given!r}")
+        raise typer.BadParameter(f"expected a number of at least 0, or max, got {given!r}")
     return given
 
 
@@ -60,7 +60,8 @@ def demo(  # noqa: PLR0913 (the options of the command line)
         typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Replay this recording instead of a market."),
     ] = None,
     speed: Annotated[
-        str, typer.Option(metavar="X", callback=_speed, help="Of the replay: 1 as recorded, max as fast as it goes.")
+        str,
+        typer.Option(metavar="X", callback=_speed, help="Of the replay: 1 as recorded, max (or 0) as fast as it goes."),
     ] = "1",
     rate: Annotated[
         float, typer.Option(metavar="R", min=1, max=50_000, help="Messages a second of the simulated market.")

@@ -69,7 +69,7 @@ def test_without_a_supervisord_there_is_nothing_to_control(command: str, config:
         (("demo", "--symbols", "none"), "Invalid value for '--symbols'"),
         (("demo", "--speed", "2"), "means nothing without --capture"),
         (("demo", "--capture", __file__, "--rate", "9"), "means nothing with --capture"),
-        (("demo", "--capture", __file__, "--speed", "fast"), "expected a number above 0, or max, got 'fast'"),
+        (("demo", "--capture", __file__, "--speed", "fast"), "expected a number of at least 0, or max, got 'fast'"),
         (("doctor", "--offline", "--seconds", "3"), "means nothing with --offline"),
         (("latency", "--duration", "3"), "means nothing without --live"),
         (("latency", "--live", "data"), "no files"),
