@@ -51,7 +51,11 @@ for command in COMMANDS:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line, then end the process with one of the codes of `Exit`."""
+    """Run the command line, then end the process with one of the codes of `Exit`.
+
+    `arguments` are the words behind the program's name; None: those of this process. The two errors that a user can
+    mend become one line on stderr; any other exception is a bug, and shows its traceback.
+    """
     if arguments is None:
         be_utf8()
     HINTS.config_path = None
@@ -64,5 +68,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _end(message: str, code: Exit) -> None:
+    """Print the error with commands that can be pasted, and end the process with this code."""
     sys.stderr.write(f"binance-streamer: {HINTS.in_text(message)}\n")
     sys.exit(code)

@@ -16,7 +16,10 @@ class Exit(IntEnum):
 
 
 class CommandError(Exception):
-    """Ends the command with its text on stderr."""
+    """Ends the command with its text on stderr, and the process with its code.
+
+    The text says what was expected and what to do next; commands in it stand in backticks, see `hints`.
+    """
 
     def __init__(self, message: str, code: Exit = Exit.UNAVAILABLE) -> None:
         super().__init__(message)

@@ -25,7 +25,10 @@ class Hints:
         self._checkout = checkout
 
     def command(self, words: str) -> str:
-        """Return the command line for `status`, `logs writer`, …"""
+        """Return the command line for `status`, `logs writer`, … as it can be pasted here.
+
+        `./run` stands before it only in the folder of a checkout, where the installed program may be missing from PATH.
+        """
         is_in_checkout = (self._checkout / "run").is_file() and Path.cwd() == self._checkout
         program = "./run binance-streamer" if is_in_checkout else "binance-streamer"
         return f"{program} {words}{self._option(words)}"
@@ -35,6 +38,7 @@ class Hints:
         return _named_in(lambda found: f"`{self.command(found['words'])}`", text)
 
     def _option(self, words: str) -> str:
+        """Return ` -c FILE` where a configuration was named and this command takes one, else nothing."""
         if self.config_path is None or words.split(maxsplit=1)[0] in _WITHOUT_A_CONFIGURATION or " -c " in f"{words} ":
             return ""
         return f" -c {shlex.quote(_short(self.config_path))}"
@@ -50,7 +54,7 @@ def say(text: str) -> None:
 
 
 def warn(text: str) -> None:
-    """Print a line on stderr, with commands that can be pasted."""
+    """Print a line on stderr, with commands that can be pasted; stdout is flushed first, so that the order holds."""
     sys.stdout.flush()
     typer.echo(HINTS.in_text(text), err=True)
 

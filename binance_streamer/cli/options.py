@@ -1,4 +1,7 @@
-"""Options and arguments that several commands have."""
+"""Options and arguments that several commands have.
+
+In: words of the command line. Out: values with their defaults, or a usage error (exit code 2).
+"""
 
 import logging
 import os

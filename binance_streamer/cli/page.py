@@ -19,7 +19,10 @@ def line_of(config: Config, state: str) -> str:
 
 
 def state_of_monitor(config: Config, within_s: float = _LISTEN_S) -> str:
-    """Return the state that the monitor says of itself on the bus; empty where none is heard in time."""
+    """Return the state that the monitor says of itself on the bus; empty where none is heard within `within_s` seconds.
+
+    "starting" is no answer: the next status is waited for, since the port may still turn out to be taken.
+    """
     endpoints = config.endpoints
     deadline_s = time.monotonic() + within_s
     with Tap(endpoints.bus_subscribe, ["status.monitor"], curve_directory=endpoints.curve_directory) as tap:

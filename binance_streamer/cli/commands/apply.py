@@ -18,7 +18,9 @@ from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import control_socket, site_of, state_directory, symbol_of
 
 _RUN_S = 30.0
+"""That a started program may take until it runs, before it is reported."""
 _DRAIN_S = 60.0
+"""That the journal of a removed symbol may take to be written; after that it is kept, and `apply` can be repeated."""
 
 
 def apply(
@@ -66,7 +68,10 @@ class Plan(NamedTuple):
 
 
 def plan_of(wanted: Sequence[str], running: Collection[str], changed: Collection[str]) -> Plan:
-    """Compare the wanted programs with those that supervisord has; `changed` may name others, too."""
+    """Compare the wanted programs with those that supervisord has; `changed` may name others, too.
+
+    No supervisord is asked here, so that tests can try every case.
+    """
     return Plan(
         tuple(name for name in wanted if name not in running),
         tuple(name for name in wanted if name in running and name in changed),

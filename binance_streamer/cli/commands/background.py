@@ -24,7 +24,9 @@ from binance_streamer.deploy.supervisord import control_socket, program_name, pr
 from binance_streamer.health.observer import Observer
 
 _START_S = 15.0
+"""That programs, and supervisord itself, may take until they run."""
 _STOP_S = 90.0
+"""That supervisord may take to end, beside a second for each symbol: the writer first writes what it has."""
 _RECORDING_S = 120.0
 """That `start --wait` waits: the connections of many symbols are opened a few at a time."""
 
@@ -145,6 +147,10 @@ def _supervisor(config: Config) -> Supervisor:
 
 
 def _start_supervisord(config: Config, config_path: Path) -> None:
+    """Write its files, start supervisord in the background, and wait until it answers.
+
+    Raises `CommandError` with its own words where it does not start.
+    """
     site = files.prepare_start(config, config_path)
     done = subprocess.run(  # noqa: S603 (our own command line)
         module_command("supervisor.supervisord", "-c", str(site.main)),
@@ -163,6 +169,7 @@ def _start_supervisord(config: Config, config_path: Path) -> None:
 
 
 def _until(is_so: Callable[[], bool], deadline_s: float, fault: str) -> None:
+    """Wait until it is so, looking ten times a second; `CommandError` with this fault after `deadline_s` seconds."""
     end_s = time.monotonic() + deadline_s
     while not is_so():
         if time.monotonic() > end_s:
@@ -171,10 +178,12 @@ def _until(is_so: Callable[[], bool], deadline_s: float, fault: str) -> None:
 
 
 def _rank(name: str, order: Sequence[str]) -> int:
+    """Return the place of a program in the order of starts; programs that are not configured come last."""
     return order.index(name) if name in order else len(order)
 
 
 def _print_table(processes: Sequence[Process]) -> None:
+    """Print a line for each program: name, supervisord's state and description, in columns."""
     width = max((len(process.name) for process in processes), default=0)
     for process in processes:
         say(f"{process.name:<{width}}  {process.state:<8}  {process.description}".rstrip())

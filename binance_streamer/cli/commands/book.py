@@ -1,4 +1,8 @@
-"""`book`: an order book as a ladder, asks above bids."""
+"""`book`: an order book as a ladder, asks above bids.
+
+In: the order book service's answer. Out: text, a picture for a terminal, or JSON. Prices and quantities keep the
+exchange's digits; sums are decimal, so that no binary rounding shows.
+"""
 
 import itertools
 import sys
@@ -24,7 +28,9 @@ from binance_streamer.wire.books import BookView, QueryError
 from binance_streamer.wire.frames import WireError
 
 _DRAW_S = 0.25
+"""Between two pictures on a terminal: more of them an eye does not follow."""
 _PRINT_S = 1.0
+"""Between two books that are printed below one another."""
 
 
 def book(
@@ -71,6 +77,7 @@ def show(config: Config, symbol: str, depth: int | None, *, is_watching: bool, a
 
 
 def _watch(client: BookClient, symbol: str, depth: int | None, *, as_json: bool) -> Exit:
+    """Show the book again and again until Ctrl-C or until the reader is gone; drawn in place on a terminal."""
     try:
         if as_json or not sys.stdout.isatty():
             for view in _views(client, symbol, depth, _PRINT_S):
@@ -86,6 +93,7 @@ def _watch(client: BookClient, symbol: str, depth: int | None, *, as_json: bool)
 
 
 def _views(client: BookClient, symbol: str, depth: int | None, every_s: float) -> Iterator[BookView]:
+    """Yield answers for ever, with `every_s` seconds between them; the first one at once."""
     for number in itertools.count():
         if number:
             time.sleep(every_s)
@@ -93,6 +101,7 @@ def _views(client: BookClient, symbol: str, depth: int | None, every_s: float) -
 
 
 def _asked(client: BookClient, symbol: str, depth: int | None) -> BookView:
+    """Ask once; `CommandError` where no service answers, or where it refuses, for an unknown symbol for example."""
     try:
         return client.ask(symbol, depth)
     except NoAnswerError as error:
@@ -117,6 +126,7 @@ def rungs(view: BookView) -> list[Rung]:
 
 
 def _side(name: str, levels: tuple[tuple[str, str], ...], trusted: int) -> list[Rung]:
+    """Return the rungs of one side, the best price first, with running totals; the first `trusted` are certain."""
     totals = itertools.accumulate(Decimal(quantity) for _, quantity in levels)
     return [
         Rung(name, price, quantity, f"{total:f}", number < trusted)
@@ -144,7 +154,7 @@ def footing(view: BookView) -> str:
 
 
 def plain(view: BookView) -> str:
-    """Return the ladder as plain text, columns aligned."""
+    """Return the ladder as plain text, columns aligned; only the heading where the book has no level."""
     rows = [("total", "bid", "price", "ask", "total")]
     for side, price, quantity, total, is_trusted in rungs(view):
         shown = price + (" " if is_trusted else "?")

@@ -31,7 +31,7 @@ from binance_streamer.health.gaps import folded, summary_of
 from binance_streamer.wire.statuses import IngestStatus
 
 _SETTLE_S = 20.0
-"""What was sent is received long before; a demo on a machine under load gets the time it needs."""
+"""That a demo may take to receive what was sent: much less on an idle machine."""
 _QUIET_S = 3.0
 """Three times the interval of status messages."""
 
@@ -104,6 +104,11 @@ def _run(market: Market, data_directory: Path | None, duration_s: float | None) 
 
 
 class _Demo:
+    """One demo: a simulator, everything that records it, and the comparison afterwards.
+
+    Its own folders, ports and sockets keep it apart from a recording that runs on the same machine.
+    """
+
     def __init__(self, market: Market, found: CapturedStreams, data: Path, place: Path) -> None:
         self._market = market
         self._tape = data / "tape"
@@ -134,6 +139,7 @@ class _Demo:
                 foreground.shutdown(say)
 
     def _watch(self, foreground: Foreground, tap: Tap, interruption: Interruption, timer: Timer) -> None:
+        """Show the recording until it is to end, then have the market stand still, so that nothing is cut off."""
         with screen() as shown:
             watch(
                 foreground,
@@ -204,16 +210,19 @@ class _Demo:
         )
 
     def _has_everything(self) -> bool:
+        """Return True when as many messages were received as were handed over, and no snapshot is still wanted."""
         delivered: int = self._simulator.stats()["delivered"]
         return self._live.totals.messages >= delivered and not self._wants_snapshots()
 
     def _is_played(self) -> bool:
+        """Return True once a replay has ended; a seeded market never does. Raises where the simulator is gone."""
         self._simulator.check()
         if isinstance(self._market, SeededMarket) or not self._live.totals.messages:
             return False
         return bool(self._simulator.stats()["replay"] == "finished")
 
     def _wants_snapshots(self) -> bool:
+        """Return True while a worker still waits for a snapshot."""
         statuses = self._live.totals.newest.values()
         return any(isinstance(one, IngestStatus) and one.snapshot_wanted is not None for one in statuses)
 
@@ -262,6 +271,10 @@ def _free_port() -> int:
 
 
 def _new_directory(wanted: Path | None) -> Path:
+    """Make the folder to record into and return its path; `CommandError` where it has content.
+
+    Old rows would be compared with the new tape, and be called wrong.
+    """
     path = wanted or Path(f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}")
     try:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)

@@ -35,9 +35,11 @@ _WRITER_FILES = 512
 _MORE_FILES = 200
 """Beside those: sockets, libraries, the ledger."""
 _LONGEST_IPC_BYTES = 107
+"""`sun_path` of Linux (man 7 unix) has 108 bytes, the last of them zero."""
 _JOURNAL_SEGMENTS_BYTES = 64 * 2**20
 """A journal has one segment of 8 MiB at least; with this much per symbol an hour of most symbols has room."""
 _PROBE_S = 120.0
+"""That a probe may take to end after its last line, before it counts as broken."""
 
 
 def doctor(
@@ -81,6 +83,7 @@ def doctor(
 
 
 def _print(check: Check) -> None:
+    """Print a check in its colour, and below it what to do where something is to be done."""
     colour = {"ok": "green", "warn": "yellow", "fail": "red"}[check.state]
     typer.echo(typer.style(f"{check.state:<5}", fg=colour) + printable(f" {check.what}: {check.found}"))
     if check.advice:
@@ -88,6 +91,7 @@ def _print(check: Check) -> None:
 
 
 def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool) -> Iterator[Check]:
+    """Yield the checks in the order of `--help`: this machine first, and the exchange only without `offline`."""
     yield _python()
     yield Check("configuration", "ok", f"{config_path} is valid: {len(config.symbols)} symbols in mode {config.mode}")
     yield _files(config, config_path)
@@ -103,6 +107,7 @@ def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool)
 
 
 def _python() -> Check:
+    """Check that the interpreter is new enough for the language that the code is written in."""
     found = f"{platform.python_implementation()} {platform.python_version()} on {platform.system()}"
     if sys.version_info < _LEAST_PYTHON:
         return Check("Python", "fail", found, "3.11 or newer is needed")
@@ -147,10 +152,12 @@ def disks(config: Config) -> Iterator[Check]:
 
 
 def _log_bytes(logging: LoggingConfig) -> int:
+    """Return the bytes that one process's logs can take: the file and all of its backups."""
     return (logging.backup_count + 1) * logging.max_file_size
 
 
 def _device(place: str) -> int:
+    """Return the number of the device on which a place lies, or will lie once it is made."""
     return _existing(place).stat().st_dev
 
 
@@ -171,6 +178,10 @@ def descriptors(config: Config, limits: Callable[[int], tuple[int, int]] = resou
 
 
 def _endpoints(config: Config) -> Iterator[Check]:
+    """Check the lengths of socket paths, and the keys.
+
+    The kernel's address of a unix socket has 108 bytes, with the zero at its end; a longer path cannot be bound.
+    """
     for key in BOUND_ENDPOINTS:
         path = getattr(config.endpoints, key).removeprefix("ipc://")
         if path != getattr(config.endpoints, key) and len(path.encode()) > _LONGEST_IPC_BYTES:
@@ -206,6 +217,7 @@ def page(config: Config) -> Check:
 
 
 def priority(config: Config) -> Check:
+    """Check that this user may set the configured nice value; where he may not, processes run with 0."""
     wanted = config.performance.process_priority
     soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
     is_permitted = wanted >= 0 or os.geteuid() == 0 or soft == resource.RLIM_INFINITY or 20 - soft <= wanted

@@ -81,6 +81,7 @@ def make_client(directory: Path, name: str) -> list[Path]:
 
 
 def _new_pair() -> Pair:
+    """Return a new pair of CURVE keys from libzmq's own generator."""
     return Pair(*zmq.curve_keypair())
 
 
@@ -93,7 +94,10 @@ def _public(key: bytes) -> str:
 
 
 def _write(files: Mapping[Path, str]) -> list[Path]:
-    """Write all of them or, where one is there already, none: a key that is in use is never replaced."""
+    """Write all of them or, where one is there already, none: a key that is in use is never replaced.
+
+    Each file is made new with mode 0600 and never through a symbolic link, which could lead a secret elsewhere.
+    """
     there = [path for path in files if path.exists() or path.is_symlink()]
     if there:
         raise CommandError(f"{there[0]} is there already; it is not overwritten", Exit.CONFIG)

@@ -26,6 +26,7 @@ from binance_streamer.health.gap_files import day_text
 from binance_streamer.health.snapshot import Clock
 
 _WIDTH = 200
+"""Columns of output that goes into a file or pipe, where nothing should be wrapped."""
 _DAY_MS = 86_400_000
 
 
@@ -64,7 +65,7 @@ def latency(  # noqa: PLR0913 (the options of the command line)
 
 
 class StreamLatency(msgspec.Struct, frozen=True):
-    """The latency of one stream."""
+    """The latency of one stream: symbol, suffix as configured or stem of its files, and the numbers."""
 
     symbol: str
     stream: str
@@ -138,10 +139,12 @@ def of_bus(config: Config, *, duration_s: float, as_json: bool) -> Exit:
 
 
 def _streams(found: Distributions) -> tuple[StreamLatency, ...]:
+    """Return the summaries, sorted by symbol and stream."""
     return tuple(StreamLatency(*key, distribution.summary()) for key, distribution in sorted(found.items()))
 
 
 def _clock(data: Mapping[str, object]) -> Clock:
+    """Return the clock in a status of rest; None for what it has not measured."""
     offset_ms, error_ms = data.get("clock_offset_ms"), data.get("clock_error_ms")
     return Clock(
         offset_ms=offset_ms if isinstance(offset_ms, float) else None,
@@ -150,6 +153,7 @@ def _clock(data: Mapping[str, object]) -> Clock:
 
 
 def _show(latencies: Latencies, *, as_json: bool) -> None:
+    """Print the latencies as JSON or as a table with the clock below it."""
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(latencies)).decode())
         return
@@ -178,6 +182,7 @@ def _show(latencies: Latencies, *, as_json: bool) -> None:
 
 
 def _clock_lines(latencies: Latencies) -> list[str]:
+    """Return a line for each day's clock, or one that nothing is known: all latencies hold this offset."""
     lines = [
         f"{day}: the exchange's clock was {clock.offset_ms:+.1f} ms ahead of ours (median of {clock.measurements}, "
         f"{clock.least_ms:+.1f} to {clock.most_ms:+.1f}), each known to ± {clock.error_ms:.1f} ms or better"

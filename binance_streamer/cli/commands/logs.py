@@ -57,7 +57,10 @@ class LogLine(NamedTuple):
 
 
 class LogFile:
-    """A log that others write and rotate."""
+    """A log that others write and rotate.
+
+    It remembers the inode and the offset behind the last line that was read, so that a rotation loses and repeats none.
+    """
 
     def __init__(self, path: Path, process: str) -> None:
         self.path = path
@@ -95,12 +98,14 @@ class LogFile:
         return lines
 
     def _left_behind(self) -> list[LogLine]:
+        """Return lines that were written between the last look and the rotation; they stand in the file `.1`."""
         rotated = self.path.with_name(f"{self.path.name}.1")
         if self._inode and rotated.exists() and rotated.stat().st_ino == self._inode:
             return self._read(rotated)
         return []
 
     def _read(self, path: Path) -> list[LogLine]:
+        """Return the whole lines from the offset on; the beginning of a line is kept until its end is written."""
         with path.open("rb") as file:
             file.seek(self._offset)
             found = file.read()
@@ -109,6 +114,7 @@ class LogFile:
         return [self._line(line) for line in whole]
 
     def _line(self, line: bytes) -> LogLine:
+        """Return one line with its time in UTC, so that lines of all processes can be sorted."""
         text = line.rstrip(b"\n").decode(errors="replace")
         try:
             fields = json.loads(text)
@@ -166,10 +172,12 @@ def show(config: Config, process: str | None, *, count: int, follow: bool, as_js
 
 
 def _new(found: Sequence[LogFile]) -> Iterator[list[LogLine]]:
+    """Yield once the new lines of all files, in the order of their time."""
     yield sorted((line for file in found for line in file.new()), key=lambda line: line.time)
 
 
 def _print(lines: Sequence[LogLine], *, as_json: bool) -> None:
+    """Print lines for people, or as they stand in the files; flushed, so that a pipe sees them at once."""
     for line in lines:
         sys.stdout.write((line.text if as_json else shown(line)) + "\n")
     sys.stdout.flush()

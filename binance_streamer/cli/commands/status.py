@@ -119,6 +119,7 @@ def _snapshot(config: Config) -> Snapshot:
 
 
 def _print(report: StatusReport) -> None:
+    """Print processes, streams, the summary, problems and the verdict, in this order: the verdict stays in sight."""
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, soft_wrap=True)
     if report.supervisord_pid is None:
         console.print("no supervisord answers for this configuration; what is heard on the bus:")
@@ -143,10 +144,12 @@ def _print(report: StatusReport) -> None:
 
 
 def _with_hints(text: str) -> Text:
+    """Return text whose commands can be pasted, without characters that control a terminal."""
     return Text(HINTS.in_text(printable(text)))
 
 
 def _tell_what_is_not_applied(config: Config, config_path: Path, report: StatusReport) -> None:
+    """Say that the file has changed since supervisord took it; nothing where none answers."""
     if report.supervisord_pid is None:
         return
     if not files.is_current(config, config_path):
@@ -154,7 +157,7 @@ def _tell_what_is_not_applied(config: Config, config_path: Path, report: StatusR
 
 
 def _process_table(report: StatusReport) -> Table:
-    """A row for each program of supervisord; where none answers, for each process that is heard."""
+    """Return a row for each program of supervisord; where none answers, for each process that is heard."""
     table = _table(("process", "state"), ("pid", "up", "memory", "cpu s"), ("",))
     heard = {_program_name(process.name): process for process in report.processes if process.up}
     unsupervised = [
@@ -169,7 +172,7 @@ def _process_table(report: StatusReport) -> Table:
 
 
 def _program_name(process: str) -> str:
-    """The name of a process in supervisord: symbols that are not ASCII are encoded there."""
+    """Return the name of a process in supervisord: symbols that are not ASCII are encoded there."""
     symbol = process.removeprefix("ingest-")
     return process if symbol == process else ingest_name(symbol)
 
@@ -187,6 +190,7 @@ def _process_cells(program: SupervisedProgram, process: ProcessSnapshot | None) 
 
 
 def _state_text(program: SupervisedProgram, process: ProcessSnapshot | None) -> str:
+    """Return a state in words: supervisord's where the program does not run, else what the process says of itself."""
     if program.state not in ("RUNNING", ""):
         return program.description
     if process is None:
@@ -235,6 +239,7 @@ def _table(left: tuple[str, ...], right: tuple[str, ...], last: tuple[str, ...])
 
 
 def _summary(report: Snapshot) -> str:
+    """Return the line below the tables: gaps, backlog, disk and clock."""
     gaps, disk, clock = report.gaps, report.disk, report.clock
     lost = f", {gaps.lost_messages} messages and {duration(gaps.lost_s)} lost for good" if gaps.lost else ""
     parts = [

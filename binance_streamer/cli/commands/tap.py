@@ -1,4 +1,8 @@
-"""`tap`: live messages as lines."""
+"""`tap`: live messages as lines.
+
+In: topic prefixes. Out: a line for each message, plain or JSON. A subscriber that is slow loses messages of the bus;
+the recording loses none by it.
+"""
 
 import itertools
 import json
@@ -21,6 +25,7 @@ from binance_streamer.config.schema import DEFAULT_PATH, EndpointsConfig, load
 from binance_streamer.exchange.streams import UPPER
 
 _SILENCE_S = 5.0
+"""Of the first message; a status passes the bus every second, so that without a topic silence is a fault."""
 _WIDTH = 160
 _EVENT_TIME = re.compile(rb'"E"\s*:\s*(\d{10,16})\b')
 _ENVELOPE = frozenset({"symbol", "stream", "recv_ns", "producer", "epoch", "seq", "source", "connection", "event"})
@@ -105,12 +110,14 @@ def printable(text: str) -> str:
 
 
 def _short(data: dict[str, Any]) -> str:
+    """Return the beginning of an event, or the fields of a message without one, such as a status."""
     if "event" in data:
         return str(data["event"][:1000].decode(errors="replace"))
     return json.dumps({key: value for key, value in data.items() if key not in _ENVELOPE}, default=repr)
 
 
 def _embedded(event: bytes) -> msgspec.Raw | str:
+    """Return the event as JSON with its own digits; as text where it is no JSON."""
     try:
         msgspec.json.decode(event)
         return msgspec.Raw(msgspec.json.format(event, indent=-1))
@@ -141,6 +148,7 @@ def show(
 
 
 def _messages(tap: Tap, endpoint: str) -> Iterator[Tapped]:
+    """Yield messages for ever; warn once where nothing comes at first, which most often is a wrong topic."""
     first = tap.receive(_SILENCE_S)
     if first is None:
         warn(

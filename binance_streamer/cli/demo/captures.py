@@ -1,4 +1,8 @@
-"""The streams in a recording (`capture.gz`), known by their names alone."""
+"""The streams in a recording (`capture.gz`), known by their names alone.
+
+In: a gzip file whose lines are a time, a space, and a stream frame or a REST answer. Out: streams by symbol, or
+`CommandError`. Events are not decoded: the simulator replays them as they are.
+"""
 
 import gzip
 import zlib
@@ -40,6 +44,7 @@ def contents(path: Path) -> CapturedStreams:
 
 
 def _sorted_out(path: Path, counts: Counter[str]) -> CapturedStreams:
+    """Return the streams by symbol, and the names that are no stream of a symbol with their numbers of messages."""
     symbols: dict[str, list[str]] = {}
     skipped = {}
     for name, count in counts.items():

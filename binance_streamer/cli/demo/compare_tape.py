@@ -1,4 +1,8 @@
-"""The recorded files of a demo, compared with the simulator's tape: every cell of every row."""
+"""The recorded files of a demo, compared with the simulator's tape: every cell of every row.
+
+In: the tape's folder and the data folder. Out: one comparison for each stream. Rows are compared as a sum of hashes, so
+that memory does not grow with the length of a demo; order does not count, since copies come over several connections.
+"""
 
 import csv
 import hashlib
@@ -22,7 +26,10 @@ csv.field_size_limit(sys.maxsize)
 
 
 class RowSet(NamedTuple):
-    """Rows as a set in which one may occur twice: how many, and the sum of their hashes."""
+    """Rows as a set in which one may occur twice: how many, and the sum of their hashes modulo 2**128.
+
+    A sum, and not an exclusive or: there two equal rows would cancel each other, and a doubled row would not show.
+    """
 
     rows: int
     digest: int
@@ -117,6 +124,10 @@ def cells(event: bytes, form: RowForm | None) -> list[str]:
 
 
 def _cells(members: dict[str, msgspec.Raw], inner: dict[str, msgspec.Raw], form: RowForm) -> Iterator[str]:
+    """Yield the cells of a message in the order of the columns.
+
+    This is written again here, and not taken from the writer: a comparison with its own code would repeat its mistakes.
+    """
     for _, key in form.columns:
         value = inner.get(key.partition(".")[2]) if "." in key else members.get(key)
         if value is None or (key in form.optional and bytes(value) == b"null"):
@@ -130,5 +141,6 @@ def _cells(members: dict[str, msgspec.Raw], inner: dict[str, msgspec.Raw], form:
 
 
 def _added(total: RowSet, row: Iterable[str]) -> RowSet:
+    """Return the set with one row more; cells are joined by a separator that no cell holds."""
     digest = hashlib.blake2b("\x1f".join(row).encode(), digest_size=16).digest()
     return RowSet(total.rows + 1, (total.digest + int.from_bytes(digest, "big")) % 2**128)

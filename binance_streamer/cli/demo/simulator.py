@@ -17,8 +17,11 @@ from binance_streamer.config.schema import DEFAULT_STREAMS
 from binance_streamer.deploy.interpreter import FLAGS, module_command
 
 _LISTEN_S = 30.0
+"""Until it has a port; it takes a second or two, on a machine under load much longer."""
 _END_S = 5.0
+"""Seconds from SIGTERM to SIGKILL at the end of a demo."""
 _LEAST_WITH_SPARE = 3
+"""Symbols of a market that has one more, which is traded and not recorded."""
 _SYMBOLS = (
     "BTCUSDT",
     "ETHUSDT",
@@ -34,7 +37,10 @@ _SYMBOLS = (
 
 
 class SeededMarket(NamedTuple):
-    """A seeded market of `symbols` symbols, `rate` messages a second in all."""
+    """A seeded market: `symbols` symbols, `rate` messages a second of all of them together.
+
+    The same seed makes the same market, so that a demo that failed can be repeated.
+    """
 
     symbols: int
     rate: float
@@ -61,7 +67,7 @@ class SeededMarket(NamedTuple):
 
 
 class ReplayedMarket(NamedTuple):
-    """A recording; `speed` is a number, or `max`."""
+    """A recording to be played; `speed` is a factor such as `2`, or `max`: as fast as the recorder reads."""
 
     capture: Path
     speed: str
@@ -116,7 +122,10 @@ class Simulator:
             self._process.wait()
 
     def port(self) -> int:
-        """Wait until it listens, and return its port."""
+        """Wait until it listens, and return its port; `CommandError` after `_LISTEN_S`, or where it has ended.
+
+        The port is chosen by the kernel, so that several demos can run at the same time.
+        """
         deadline_s = time.monotonic() + _LISTEN_S
         text = ""
         while time.monotonic() < deadline_s and not self._has_ended():
@@ -157,9 +166,10 @@ class Simulator:
         return text.strip().splitlines()[-1] if "Traceback" in text else ""
 
     def _printed(self) -> str:
+        """Return all that it has printed so far; empty before its file exists."""
         return self._output.read_text(encoding="utf-8", errors="replace") if self._output.exists() else ""
 
     def stats(self) -> dict[str, Any]:
-        """Return its counters, by their names."""
+        """Return its counters by their names, as its one-line command `stats` gives them."""
         values: dict[str, Any] = json.loads(self.command("stats"))
         return values

@@ -9,6 +9,7 @@ import msgspec
 _STEPS_PER_MS = 100
 """Percentiles are exact to 0.01 ms; event times are whole milliseconds."""
 EDGES_MS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+"""Edges of the histogram's bins; below 0 lies what our clock, behind the exchange's, makes negative."""
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -26,7 +27,11 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 class Distribution:
-    """Takes latencies one by one."""
+    """Takes latencies in ms one by one, and gives their summary.
+
+    It keeps a count for each step of 0.01 ms that occurs: memory grows with the spread of latencies, not with their
+    number.
+    """
 
     def __init__(self) -> None:
         self.count = 0

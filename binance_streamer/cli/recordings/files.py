@@ -1,4 +1,8 @@
-"""Recorded files as a stranger would read them: which ones there are, their latencies, and the clock of their days."""
+"""Recorded files as a stranger would read them: the files there are, their latencies, and the clock of their days.
+
+In: paths of files and folders, plain or gzip. Out: numbers; `CommandError` where a place does not exist. It relies on
+nothing but file names and headers, and leaves out rows that are not complete, since the writer may be at work.
+"""
 
 import contextlib
 import csv
@@ -23,7 +27,10 @@ csv.field_size_limit(sys.maxsize)
 
 
 class RecordedFile(NamedTuple):
-    """A daily file of a stream; depth snapshots have one name, whatever name their file had in an older version."""
+    """A daily file of one stream, and what its path says of it; `day` is YYYYMMDD, empty where the name has none.
+
+    Depth snapshots have one name, whatever name their file had in an older version.
+    """
 
     path: Path
     symbol: str
@@ -56,6 +63,7 @@ def found(places: Sequence[Path]) -> list[RecordedFile]:
 
 
 def _recorded(path: Path) -> RecordedFile:
+    """Return what a path says: the symbol is its folder's name decoded, the stream the name without that folder's."""
     match = _is_daily(path.name)
     stem, day = (match["stem"], match["day"]) if match else (path.stem, "")
     folder = path.resolve().parent.name
@@ -89,6 +97,7 @@ def clock_days(recorded: Iterable[RecordedFile]) -> dict[str, ClockDay]:
 
 
 def _clock_day(path: Path) -> ClockDay | None:
+    """Return the clock of one daily file; None where it has no measurement."""
     with _opened(path, lambda _: None) as file:
         rows = [row for row in csv.DictReader(file) if row.get("extra") is not None]
     measured = [row for row in rows if row.get("offset_ms")]
@@ -102,6 +111,7 @@ def _clock_day(path: Path) -> ClockDay | None:
 
 @contextlib.contextmanager
 def _opened(path: Path, progressed: Callable[[int], None]) -> Iterator[io.TextIOWrapper]:
+    """Open a file as text, gzip or not; bytes that are no UTF-8 are replaced; `progressed` takes bytes read."""
     with _CountingReader(path, progressed) as raw:
         binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else io.BufferedReader(raw, 1 << 20)
         with io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file:
@@ -109,7 +119,7 @@ def _opened(path: Path, progressed: Callable[[int], None]) -> Iterator[io.TextIO
 
 
 class _CountingReader(io.FileIO):
-    """A file that tells how many bytes of it have been read."""
+    """A file that tells how many bytes of it have been read, compressed ones where it is gzip: for progress."""
 
     def __init__(self, path: Path, progressed: Callable[[int], None]) -> None:
         super().__init__(path)

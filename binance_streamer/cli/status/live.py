@@ -1,6 +1,7 @@
 """The state that `up` and `demo` show while they record: the recorder's snapshot, and totals since they began.
 
-The snapshot speaks of the present run of each process. The totals go on when a process is started again.
+In: status messages off the bus. Out: snapshots, totals, losses. The snapshot speaks of the present run of each process.
+The totals go on when a process is started again.
 """
 
 import time
@@ -89,10 +90,12 @@ class LiveStatus:
 
 
 def _messages(status: Status) -> int:
+    """Return the market messages that a worker's status counts, copies too; 0 for another process."""
     return sum(stream.messages for stream in status.streams.values()) if isinstance(status, IngestStatus) else 0
 
 
 def _rows(status: Status) -> int:
+    """Return the rows that the writer's status counts; 0 for another process."""
     return status.rows if isinstance(status, WriterStatus) else 0
 
 
@@ -105,6 +108,7 @@ def _lost(status: Status) -> int:
 
 
 def _loss(producer: str, count: int) -> str:
+    """Return the line about a process that lost something: how much, and where the gaps are listed."""
     if producer == "writer":
         return f"writer: {count} holes in what was journalled or recorded; the files gap_… list them"
     return f"{producer}: {count} messages were not kept, its log says why; the files gap_… list them once it goes on"

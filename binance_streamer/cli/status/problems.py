@@ -1,4 +1,4 @@
-"""Problems of a snapshot as lines of text."""
+"""Problems of a snapshot as lines of text, one for each reason: fifty streams with one cause stay one line."""
 
 from binance_streamer.health.judge import SILENT_S, Problem
 from binance_streamer.health.snapshot import Snapshot
@@ -7,13 +7,16 @@ _SHOWN = 3
 
 
 def lasting_failures(snapshot: Snapshot) -> list[str]:
-    """Say which failures have lasted for so long that they are not those of a start; a line for each reason."""
+    """Return a line for each reason of failures that have lasted for `SILENT_S` seconds.
+
+    Shorter ones belong to every start: streams are silent until their connections are open.
+    """
     latest_ms = snapshot.time_ms - SILENT_S * 1000
     return lines_of([one for one in failures(snapshot) if one.since_ms is None or one.since_ms <= latest_ms])
 
 
 def failures(snapshot: Snapshot) -> list[Problem]:
-    """The problems that keep something from being recorded."""
+    """Return the problems that keep something from being recorded, in their order; no warnings."""
     return [one for one in snapshot.problems if one.severity == "failure"]
 
 

@@ -42,7 +42,7 @@ def screen() -> Screen:
 
 
 class PlainLines:
-    """One line each time, flushed."""
+    """One line each time, flushed: for a pipe or a log, where a table that is drawn anew would be unreadable."""
 
     def __init__(self) -> None:
         self._started_s = time.monotonic()
@@ -65,7 +65,7 @@ class PlainLines:
 
 
 class LiveTable:
-    """A table that is drawn anew in place."""
+    """A table that is drawn anew in place, with lines that stay above it and one pinned line below."""
 
     def __init__(self) -> None:
         self._live = Live(console=Console(), auto_refresh=False, transient=True)
@@ -90,7 +90,7 @@ class LiveTable:
 
 
 def summary(snapshot: Snapshot, totals: RunTotals) -> str:
-    """All streams together, in one line: totals since the start, rates and latency of now, the writer's state."""
+    """Return one line about all streams: totals since the start, rates and latency of now, the writer's state."""
     streams = [stream for symbol in snapshot.symbols for stream in symbol.streams]
     latencies_ms = [stream.latency_ms for stream in streams if stream.latency_ms is not None]
     latency = _latency(max(latencies_ms, default=None))
@@ -129,6 +129,7 @@ def stream_table(snapshot: Snapshot, totals: RunTotals, room: int = sys.maxsize)
 
 
 def _cells(symbol: str, stream: StreamSnapshot) -> tuple[str, ...]:
+    """Return the cells of a stream's row, in the order of the table's columns."""
     return (
         symbol,
         stream.stream,
@@ -142,7 +143,7 @@ def _cells(symbol: str, stream: StreamSnapshot) -> tuple[str, ...]:
 
 
 def _latency(latency_ms: float | None) -> str:
-    """A day or more is no latency: an old recording is being played."""
+    """Return a latency in ms, or `-` where it is a day or more: then an old recording is being played."""
     return "-" if latency_ms is None or abs(latency_ms) > _DAY_MS else f"{latency_ms:.1f}"
 
 

@@ -1,4 +1,7 @@
-"""`docker-compose.yml` on the disk: beside `Dockerfile`, above the folder of the configurations."""
+"""`docker-compose.yml` on the disk: beside `Dockerfile`, above the folder of the configurations.
+
+In: configurations with TCP endpoints, by which containers reach each other. Out: the file, and a line for each change.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,13 +19,17 @@ RECORD, DEMO = "compose.yaml", "demo.yaml"
 
 
 def compose_path(config_path: Path) -> Path:
-    """Where the file of this configuration lies."""
+    """Return the path of the file for this configuration: above a folder named `config`, else beside it."""
     folder = config_path.resolve().parent
     return (folder.parent if folder.name == "config" else folder) / "docker-compose.yml"
 
 
 def compose_text(config_path: Path) -> str:
-    """What it must say; `compose.yaml` in the folder of the configuration, and `demo.yaml` where there is one."""
+    """Return the text that the file must have, from `compose.yaml` and, where there is one, `demo.yaml` of the folder.
+
+    Raises `ConfigError` where `compose.yaml` is missing: the default endpoints are unix sockets, which end at a
+    container.
+    """
     folder = config_path.resolve().parent
     if not (folder / RECORD).exists():
         raise ConfigError(
@@ -35,7 +42,7 @@ def compose_text(config_path: Path) -> str:
 
 
 def write(config_path: Path, *, dry_run: bool) -> Exit:
-    """Say which services change, and write the file."""
+    """Print the services that change, and write the file; in a dry run, or without a change, nothing is written."""
     path, text = compose_path(config_path), compose_text(config_path)
     old = path.read_text(encoding="utf-8") if path.exists() else "services: {}"
     if old == text:
@@ -52,7 +59,7 @@ def write(config_path: Path, *, dry_run: bool) -> Exit:
 
 
 def changes(old: str, new: str) -> list[str]:
-    """What `up` will do, a line per service."""
+    """Return a line for each service that `docker compose up` will start, start again, or stop."""
     before, after = _services(old), _services(new)
     return [
         *(f"{name}: will be started" for name in after if name not in before),
@@ -62,6 +69,7 @@ def changes(old: str, new: str) -> list[str]:
 
 
 def _services(text: str) -> dict[str, Any]:
+    """Return the services of a file by name; none where the file is not one of ours."""
     try:
         found = yaml.safe_load(text)["services"]
     except (yaml.YAMLError, TypeError, KeyError):

@@ -1,4 +1,7 @@
-"""A running supervisord, spoken to over its unix socket."""
+"""A running supervisord, spoken to over its unix socket (XML-RPC).
+
+In: names of programs. Out: supervisord's view of them; every failure to talk is a `CommandError` that says what to do.
+"""
 
 import configparser
 import http.client
@@ -19,15 +22,22 @@ _TIMEOUT_S = 60
 """Of one answer; longer than any program's stopwaitsecs."""
 
 _STOP_PRODUCERS_S = 20
+"""That all producers together get for their end, before the writer is stopped nevertheless."""
 _NAMED = 4
+"""Programs that one line of a report names at most."""
 _SINKS = ("writer", "bus")
 """In the order of their end."""
 
 _NOT_RUNNING, _ALREADY_STARTED, _ALREADY_ADDED, _BAD_NAME = 70, 60, 90, 10
+"""Fault codes of supervisord's XML-RPC interface (`supervisor.xmlrpc.Faults`)."""
 
 
 class Process(NamedTuple):
-    """supervisord's view of a program."""
+    """supervisord's view of a program.
+
+    `state` is supervisord's word (RUNNING, STARTING, BACKOFF, EXITED, FATAL, …); `pid` is 0 where no process lives;
+    `description` is the reason of a failure, or pid and uptime as text.
+    """
 
     name: str
     state: str
@@ -139,7 +149,10 @@ class Supervisor:
         self.start(name, wait=False)
 
     def await_running(self, names: Collection[str], within_s: float) -> list[str]:
-        """Wait until these programs run, at most so long; return a line about each that does not run then."""
+        """Wait until these programs run, at most `within_s` seconds; return a line about each that does not run then.
+
+        A program in FATAL is waited for as well, until the time is over.
+        """
         deadline_s = time.monotonic() + within_s
         while True:
             found = [process for process in self.processes() if process.name in names]
@@ -166,6 +179,10 @@ class Supervisor:
                 report(f"{name} has stopped")
 
     def _stop_together(self, names: Sequence[str], report: Callable[[str], None]) -> None:
+        """Ask all of these to stop, then wait for them together: one after the other would take the sum of their times.
+
+        It returns after `_STOP_PRODUCERS_S` in any case; what is still alive then is stopped by supervisord's own end.
+        """
         for name in names:
             self.stop(name, wait=False)
         begin_s = reported_s = time.monotonic()
@@ -187,6 +204,11 @@ class Supervisor:
         self._call("shutdown")
 
     def _call(self, method: str, *arguments: Any, unless: int | None = None) -> Any:
+        """Call a method of supervisord; False where its fault is `unless`: there was nothing to do.
+
+        Raises `CommandError`: with INCOMPLETE where supervisord refuses, `HiddenSupervisordError` where it runs and
+        its socket does not lead to it, else with UNAVAILABLE.
+        """
         if not method.startswith("get"):
             _log.debug("supervisord: %s %s", method, _shown(arguments))
         try:

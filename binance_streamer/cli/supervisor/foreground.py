@@ -1,4 +1,7 @@
-"""supervisord in the foreground, for `up` and `demo`: it starts, restarts and stops every process; we ask it to."""
+"""supervisord in the foreground, for `up` and `demo`: it starts, restarts and stops every process; we ask it to.
+
+In: a configuration. Out: a supervisord that ends with us, and a screen that shows what is recorded meanwhile.
+"""
 
 import contextlib
 import signal
@@ -33,7 +36,10 @@ _SHUTDOWN_S = 75.0
 
 
 class Interruption:
-    """While it is entered, Ctrl-C, SIGTERM and a closed terminal are requests, not ends."""
+    """While it is entered, Ctrl-C, SIGTERM and a closed terminal are requests, not ends.
+
+    An exception in the middle of a step would skip the orderly stop, in which the writer makes durable what it has.
+    """
 
     def __init__(self) -> None:
         self.requested = False
@@ -113,6 +119,7 @@ class Foreground:
         self._end()
 
     def _wait_until_it_answers(self, output: Path) -> None:
+        """Wait until supervisord answers; `CommandError` with its words where it ends or is too slow."""
         deadline_s = time.monotonic() + _START_S
         while not self.supervisor.is_answering():
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline_s:
@@ -121,6 +128,10 @@ class Foreground:
             time.sleep(0.05)
 
     def _end(self) -> None:
+        """End a supervisord that still runs after an exception: in order if it can be asked, else by signal.
+
+        After `shutdown` there is nothing left to do.
+        """
         if self._process is None or self._process.poll() is not None:
             return
         with contextlib.suppress(CommandError):
@@ -136,7 +147,11 @@ class Foreground:
 def watch(  # the one loop of `up` and `demo`
     foreground: Foreground, tap: Tap, screen: Screen, live: LiveStatus, *, is_over: Callable[[], bool]
 ) -> None:
-    """Take in status messages, and show them every second, until it is over."""
+    """Take in status messages, and show them every second, until it is over.
+
+    A trouble is printed once when it begins, and again only after it was gone. Raises `CommandError` where supervisord
+    has ended by itself. `is_over` is asked about ten times a second.
+    """
     next_s = time.monotonic() + 1
     known: list[str] = []
     monitor = ""
@@ -162,7 +177,7 @@ def watch(  # the one loop of `up` and `demo`
 
 
 def take_pending(tap: Tap, live: LiveStatus) -> None:
-    """Take in the status messages that have come, without waiting for more."""
+    """Take in the status messages that have come, without waiting for more: the last words of ended processes."""
     while (message := tap.receive(0)) is not None:
         if message.stream_type == "status" and not message.topic.variant:
             live.take(message.data)
