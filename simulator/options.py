@@ -1,4 +1,7 @@
-"""Options of the command line; `--help` explains each one."""
+"""Options of the command line; `--help` explains each one.
+
+In: words of the command line. Out: `Options`; a wrong word ends the process with exit code 2, as argparse does.
+"""
 
 import argparse
 from dataclasses import dataclass
@@ -21,6 +24,12 @@ _EXAMPLES = """examples:
 
 @dataclass(frozen=True, slots=True)
 class Options:
+    """All options of one simulator. Times are in the unit of their names, files are None where they are not wanted.
+
+    `capture` replays a recording, without it the market is `synthetic`. `port` 0 takes any free one. `ban_after` counts
+    answers 429 in a row, `ban_s` is the first ban's length. `clock_offset_ms` is the exchange's clock minus ours.
+    """
+
     host: str
     port: int
     tls_cert: Path | None
@@ -39,6 +48,7 @@ class Options:
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
+    """Return the options in these words; None: those of this process's command line."""
     found = _parser().parse_args(arguments)
     return Options(
         host=found.host,
@@ -67,6 +77,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser, with the options in groups: server, limits, synthetic market, replay."""
     parser = argparse.ArgumentParser(
         prog="binance-simulator",
         description="A fake Binance USDⓈ-M futures exchange: websocket streams and REST on one port.",
@@ -93,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of address, encryption, tape, control socket and clock."""
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0: any; the first line on stdout is `listening PORT`")
     parser.add_argument("--tls-cert", type=Path)
@@ -104,6 +116,7 @@ def _add_server_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_limit_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of connection and request limits (docs/exchange.md §3, §4)."""
     limits = ConnectionLimits()
     group = parser.add_argument_group("limits")
     group.add_argument("--ping-interval-s", type=_positive, default=limits.ping_interval_s)
@@ -118,6 +131,7 @@ def _add_limit_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _names(text: str) -> tuple[str, ...]:
+    """Return the names between commas, each once, in their order; refuse an empty list."""
     names = tuple(dict.fromkeys(name for name in text.split(",") if name))
     if not names:
         raise argparse.ArgumentTypeError("no symbol")
@@ -125,6 +139,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _mix(text: str) -> tuple[str, ...]:
+    """Return the names of streams between commas; refuse those that the market does not have."""
     for name in _names(text):
         if name not in SUFFIXES:
             raise argparse.ArgumentTypeError(f"{name} is none of {', '.join(SUFFIXES)}")
@@ -132,6 +147,7 @@ def _mix(text: str) -> tuple[str, ...]:
 
 
 def _stream_rate(text: str) -> tuple[str, float]:
+    """Return stream or family and rate of `STREAM=RATE`; refuse names that the market does not have."""
     name, equals, rate = text.partition("=")
     if not equals or all(name not in (suffix, family_of(suffix)) for suffix in SUFFIXES):
         raise argparse.ArgumentTypeError(f"{text} is not STREAM=RATE with a stream of {', '.join(SUFFIXES)}")
@@ -139,10 +155,12 @@ def _stream_rate(text: str) -> tuple[str, float]:
 
 
 def _speed(text: str) -> float:
+    """Return the speed of a replay as a number; `max` is 0, which means as fast as clients read."""
     return 0.0 if text == "max" else float(text)
 
 
 def _positive(text: str) -> float:
+    """Return a number above 0; argparse reports any other text as a usage error."""
     value = float(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")

@@ -67,7 +67,7 @@ class Bar:
             self.buy_quote += price * quantity
 
     def absorb(self, later: "Bar") -> None:
-        """Add a bar that follows this one."""
+        """Add a bar that follows this one; a bar without trades changes nothing, not even the close."""
         if later.trades == 0:
             return
         if self.trades == 0:
@@ -93,7 +93,11 @@ class KlineSeries:
 
 
 class Bars:
-    """Bars of all intervals of one symbol."""
+    """Bars of all intervals of one symbol, all of them begun at `now_ms` cut down to the interval.
+
+    `minute` is the open minute. `series` has, for each interval, the sum of its closed minutes (`partial`) and closed
+    bars.
+    """
 
     def __init__(self, now_ms: int, price: int) -> None:
         self.minute = _empty(now_ms, MINUTE_MS, price)
@@ -108,6 +112,10 @@ class Bars:
             self._close_minute()
 
     def _close_minute(self) -> None:
+        """Add the open minute to every series, close the series that end with it, and open the next minute.
+
+        A bar without trades is closed, too, with the last price: the exchange sends one for each interval.
+        """
         minute = self.minute
         next_open_ms = minute.open_time_ms + MINUTE_MS
         for series in self.series.values():
@@ -128,4 +136,5 @@ class Bars:
 
 
 def _empty(now_ms: int, interval_ms: int, price: int) -> Bar:
+    """Return a bar without trades for the interval around `now_ms`, its four prices equal to `price`."""
     return Bar(now_ms - now_ms % interval_ms, interval_ms, price, price, price, price)

@@ -1,4 +1,8 @@
-"""The true order book of one symbol, in integers, and a list of which levels changed."""
+"""The true order book of one symbol, in integers, and a list of which levels changed.
+
+In: levels that the engine sets and removes. Out: the best levels, and the journal of changes from which every depth
+stream makes its messages.
+"""
 
 from heapq import nlargest, nsmallest
 from typing import Literal
@@ -49,11 +53,17 @@ class TrueBook:
             self.best_ask = self._next_level(levels, price, self.tick)
 
     def _journal(self, change: int) -> None:
+        """Note a change under the next update id, which is 1 to 64 above the last one.
+
+        The step comes from the id itself, multiplied by a large odd number, so that ids are sparse without a random
+        choice.
+        """
         self.update_id += 1 + (self.update_id * 2_654_435_761 >> 13 & 63)
         self.changed.append(change)
         self.ids.append(self.update_id)
 
     def _next_level(self, levels: dict[int, int], price: int, step: int) -> int:
+        """Return the best price that is left: walked to, since it is near most of the time, else searched for."""
         for _ in range(_FAR_TICKS):
             price += step
             if price in levels:
@@ -61,7 +71,10 @@ class TrueBook:
         return max(levels) if step < 0 else min(levels)
 
     def top(self, count: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return the best `count` levels of both sides, best first, as (price, quantity)."""
+        """Return up to `count` levels of both sides, best first, as (price, quantity).
+
+        Few levels are picked by a heap; for a snapshot, which takes nearly all of them, sorting is faster.
+        """
         bids, asks = self.bids, self.asks
         bid_prices = nlargest(count, bids) if count < 100 else sorted(bids, reverse=True)[:count]
         ask_prices = nsmallest(count, asks) if count < 100 else sorted(asks)[:count]

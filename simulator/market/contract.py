@@ -37,7 +37,10 @@ _TRADFI = {
 
 
 def contract_of(symbol: str) -> Contract:
-    """Return a known contract, else one made up from the symbol's name, the same in every run."""
+    """Return a known contract, else one made up from the symbol's name, the same in every run.
+
+    A checksum serves for that, because Python's own `hash` of a text differs from process to process.
+    """
     if symbol in _KNOWN:
         return Contract(symbol, *_KNOWN[symbol])
     if symbol in _TRADFI:

@@ -18,7 +18,10 @@ _PULL = 0.01  # prices lean back to the first price; this far away the lean is s
 
 
 class Fill(NamedTuple):
-    """One trade; quantity 0 is a record of the exchange without a price, type NA."""
+    """One trade, with price and quantity in units of the contract's last digits.
+
+    Quantity 0 is a record of the exchange without a price, type NA (docs/exchange.md §2.9).
+    """
 
     trade_id: int
     price: int
@@ -40,7 +43,11 @@ class MarketStep(NamedTuple):
 
 
 class Engine:
-    """The market of one contract: its book, its trades, its bars."""
+    """The market of one contract: its book, its trades, its bars.
+
+    `agg_id` and `trade_id` are the last ids that were used. Ids begin in the order of magnitude of the exchange's own,
+    so that code which cannot hold them fails here.
+    """
 
     def __init__(self, contract: Contract, rng: random.Random, now_ms: int) -> None:
         self.contract = contract
@@ -56,6 +63,7 @@ class Engine:
         self._fill_book()
 
     def _fill_book(self) -> None:
+        """Fill both sides from the first price outwards, with a fifth of the levels left empty."""
         tick, first = self.contract.tick, self.contract.first_price
         for distance in range(_DEPTH_TICKS):
             if distance and self.rng.random() < 0.2:
@@ -126,11 +134,16 @@ class Engine:
         return Fill(self.trade_id, 0, 0, "NA")
 
     def _replenish(self, side: int, price: int) -> None:
+        """Put levels behind the best price of a side that runs empty, so that a taker always finds one."""
         book_side = BID if side > 0 else ASK
         for distance in range(1, 100):
             self.book.put(book_side, price - side * distance * self.contract.tick, self.rng.choice(self._lots))
 
     def _fills(self, price: int, quantity: int) -> list[Fill]:
+        """Split a taker's quantity into one to three trades with consecutive ids; their quantities sum up to it.
+
+        One time in 128 the last one is of type RPI, which counts in `q` and not in `nq`.
+        """
         bits = self.rng.getrandbits(10)
         count = min(quantity, (1, 1, 1, 1, 1, 2, 2, 3)[bits & 7])
         share, rest = divmod(quantity, count)
@@ -146,6 +159,7 @@ class Engine:
         return fills
 
     def _record(self, fills: list[Fill], now_ms: int, *, buyer_takes: bool) -> None:
+        """Add fills to the open minute, after closing bars whose time is over, and keep the last price."""
         self.bars.roll(now_ms)
         for fill in fills:
             self.bars.minute.add(fill.price, fill.quantity, fill.trade_id, buyer_takes=buyer_takes)

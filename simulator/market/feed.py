@@ -74,6 +74,7 @@ class SymbolFeed:
         return actions
 
     def _action(self, suffix: str) -> Action:
+        """Return what an event of this stream does; every suffix of `SUFFIXES` but trades and quotes has one."""
         family = family_of(suffix)
         if suffix == "depth@0ms":
             return self._churn

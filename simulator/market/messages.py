@@ -1,4 +1,8 @@
-"""The exchange's messages of one symbol, in the wire format of autumn 2026."""
+"""The exchange's messages of one symbol, in the wire format of autumn 2026 (docs/exchange.md §2).
+
+In: integers in units of the last digit. Out: JSON text, with the keys, their order and their spaces as the exchange
+sends them. Text is put together by hand, because a JSON library would choose spaces and number formats of its own.
+"""
 
 from collections.abc import Iterable
 
@@ -24,6 +28,11 @@ class Decimals(dict[int, str]):
 
 
 class Messages:
+    """Writes the messages of one contract; prices and quantities have its digits, times are ms of the exchange's clock.
+
+    It holds no state but remembered texts of numbers: ids and times come from the caller.
+    """
+
     def __init__(self, contract: Contract) -> None:
         self.contract = contract
         self.symbol = contract.symbol
@@ -31,6 +40,7 @@ class Messages:
         self.quantity = Decimals(contract.quantity_digits)
 
     def levels(self, levels: Iterable[tuple[int, int]]) -> str:
+        """Return `[price,quantity]` pairs joined by commas, without the brackets around them, in the given order."""
         price, quantity = self.price, self.quantity
         return ",".join([f'["{price[units]}","{quantity[amount]}"]' for units, amount in levels])
 
@@ -43,10 +53,12 @@ class Messages:
         )
 
     def agg_trade(self, batch: MarketStep, core: str) -> str:
+        """Return an aggTrade; `E` is 150 ms after `T` (docs/exchange.md §2.1). `core` comes from `batch_core`."""
         pushed_ms = batch.time_ms + PUSH_DELAY_MS
         return f'{{"e":"aggTrade","E":{pushed_ms},"a":{batch.agg_id},"s":"{self.symbol}",{core},"st":1}}'
 
     def trade(self, fill: Fill, now_ms: int, *, buyer_is_maker: bool) -> str:
+        """Return a trade; a record of type NA has price and quantity 0, without digits (docs/exchange.md §2.9)."""
         price, quantity = ("0", "0") if fill.kind == "NA" else (self.price[fill.price], self.quantity[fill.quantity])
         return (
             f'{{"e":"trade","E":{now_ms},"T":{now_ms},"s":"{self.symbol}","t":{fill.trade_id},"p":"{price}",'
@@ -61,6 +73,7 @@ class Messages:
         )
 
     def snapshot(self, now_ms: int, update_id: int, bids: str, asks: str) -> str:
+        """Return the answer of /fapi/v1/depth; `bids` and `asks` come from `levels`. It names no symbol (§4)."""
         return f'{{"lastUpdateId":{update_id},"E":{now_ms},"T":{now_ms},"bids":[{bids}],"asks":[{asks}]}}'
 
     def book_ticker(self, now_ms: int, update_id: int, best: tuple[int, int, int, int]) -> str:
@@ -85,6 +98,7 @@ class Messages:
         )
 
     def kline_row(self, bar: Bar) -> str:
+        """Return one row of /fapi/v1/klines, an array of twelve values in the exchange's order."""
         price = self.price
         return (
             f'[{bar.open_time_ms},"{price[bar.open]}","{price[bar.high]}","{price[bar.low]}","{price[bar.close]}",'
@@ -93,12 +107,15 @@ class Messages:
         )
 
     def volume(self, units: int) -> str:
+        """Return a sum of quantities as text; zero is `0`, without decimals."""
         return decimal_text(units, self.contract.quantity_digits) if units else "0"
 
     def quote(self, units: int) -> str:
+        """Return a sum of price times quantity as text, with the digits of both; zero is `0`."""
         return decimal_text(units, self.contract.quote_digits) if units else "0"
 
     def mark_price(self, now_ms: int, units: int) -> str:
+        """Return a markPrice with 8 digits; `T` is the next funding time, every 8 h (docs/exchange.md §2.7)."""
         mark = decimal_text(units * 10 ** (8 - self.contract.price_digits), 8)
         funding_ms = 8 * 3_600_000
         return (
@@ -116,9 +133,11 @@ class Messages:
         )
 
     def mini_ticker(self, now_ms: int, day: Bar) -> str:
+        """Return a miniTicker of the day's bar; `ps` and `st` are at the end."""
         return f'{{"e":"24hrMiniTicker","E":{now_ms},"s":"{self.symbol}",{self._day(day)},"ps":"{self.symbol}","st":1}}'
 
     def ticker(self, now_ms: int, day: Bar) -> str:
+        """Return a ticker of the day's bar; the change is close minus open, the average is by volume."""
         change = decimal_text(abs(day.close - day.open), self.contract.price_digits)
         sign = "-" if day.close < day.open else ""
         percent = (day.close - day.open) * 100 / day.open
@@ -130,6 +149,7 @@ class Messages:
         )
 
     def _day(self, day: Bar) -> str:
+        """Return the fields that both tickers share, from `c` to `q`."""
         price = self.price
         return (
             f'"c":"{price[day.close]}","o":"{price[day.open]}","h":"{price[day.high]}","l":"{price[day.low]}",'

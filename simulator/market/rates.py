@@ -1,4 +1,7 @@
-"""The share of each stream in the total message rate."""
+"""The share of each stream in the total message rate.
+
+In: messages a second of a symbol, and the streams that make them. Out: messages a second of every stream.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,7 +34,7 @@ TRADES_A_BATCH = 1.5  # engine.Engine._fills: (5*1 + 2*2 + 3) / 8
 def stream_rates(
     per_symbol: float, mix: Sequence[str] = DEFAULT_MIX, overrides: Mapping[str, float] | None = None
 ) -> dict[str, float]:
-    """Messages a second of every stream of one symbol.
+    """Return messages a second of every stream of one symbol.
 
     The streams of `mix` together make `per_symbol`; the others keep their natural proportion to them.
     An override names a stream (`depth@0ms`) or a family (`depth`: every diff depth speed, `kline`: every interval).

@@ -17,7 +17,11 @@ class ScheduledEvent(NamedTuple):
 
 
 class Schedule:
-    """Times are monotonic seconds. Average rates hold as long as the process keeps up to within `max_lag_s`."""
+    """A queue of events by the time when they are due. Times are monotonic seconds.
+
+    Average rates hold as long as the process keeps up to within `max_lag_s`; beyond it events are dropped, and
+    `skipped_s` counts the time. Otherwise a paused process would send a flood that no exchange sends.
+    """
 
     def __init__(self, rng: random.Random, *, max_lag_s: float = 1.0) -> None:
         self._rng = rng
@@ -55,7 +59,7 @@ class Schedule:
         return max(self._heap[0][0] - now_s, 0.0) if self._heap else 3600.0
 
     def _skip_lag(self, now_s: float) -> None:
-        """Events that are later than the limit never happen: everything moves forward."""
+        """Move everything forward where the first event is later than the limit: those events never happen."""
         lag_s = now_s - self._heap[0][0] if self._heap else 0.0
         if lag_s > self._max_lag_s:
             self.skipped_s += lag_s

@@ -8,6 +8,7 @@ from simulator.market.contract import Contract, decimal_text
 
 _STALE_MS = 38_520_000  # the exchange caches serverTime here: 10.7 h old in a probe of 2026-09-15
 _NO_DELIVERY_MS = 4_133_404_800_000
+"""2100-12-25 08:00 UTC, the delivery date of perpetual contracts, which are never delivered."""
 
 
 def exchange_info(
@@ -30,6 +31,11 @@ def exchange_info(
 
 
 def _symbol(contract: Contract, status: str) -> dict[str, Any]:
+    """Return one symbol's entry, with the exchange's own keys.
+
+    Status, digits and market are those of the contract; margins, fees and order types are made up, and the same for
+    all.
+    """
     tick = decimal_text(contract.tick, contract.price_digits)
     step = decimal_text(1, contract.quantity_digits)
     return {

@@ -29,31 +29,31 @@ class Market(Protocol):
     """The market that REST serves: the synthetic one, or the replay of a capture."""
 
     def status(self, symbol: str) -> str | None:
-        """TRADING, SETTLING, …; None for an unknown symbol."""
+        """Return TRADING, SETTLING, …; None for an unknown symbol."""
 
     def exchange_info(self) -> bytes:
         """Return the body of /fapi/v1/exchangeInfo."""
 
     def trading_schedule(self) -> bytes:
-        """The hours of the markets behind TradFi contracts."""
+        """Return the body of /fapi/v1/tradingSchedule (docs/exchange.md §5.3)."""
 
     async def depth(self, symbol: str, limit: int) -> bytes:
-        """The body of a snapshot, up to `limit` levels a side."""
+        """Return the body of a snapshot, up to `limit` levels a side, best first."""
 
     def stale_depth(self, symbol: str) -> bytes:
-        """A snapshot older than the stream."""
+        """Return a snapshot older than the stream, for the fault of that name (docs/exchange.md §5.2.5)."""
 
     def agg_trades(
         self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int, since_ms: int, /
     ) -> list[str]:
-        """Rows from an id on or of a time, none older than `since_ms`; the oldest first."""
+        """Return rows from an id on or of a time, none older than `since_ms`; the oldest first."""
 
     def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
-        """Rows, the oldest first; None for an unknown interval."""
+        """Return rows, the oldest first; None for an unknown interval."""
 
 
 class RestError(Exception):
-    """An answer of the exchange with a code."""
+    """An answer of the exchange with status 400 and a code: the request, not the exchange, is at fault."""
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
@@ -61,7 +61,10 @@ class RestError(Exception):
 
 
 class Rest:
-    """Answers requests, one weight budget for all clients: they share one address here."""
+    """Answers requests, one weight budget for all clients: they share one address here.
+
+    `answers` counts responses by status, `faults` holds the faults that were ordered over the control socket.
+    """
 
     def __init__(self, market: Market, clock: ExchangeClock, weight: RequestWeight, tape: Tape) -> None:
         self.weight = weight
@@ -82,6 +85,11 @@ class Rest:
         return response
 
     async def _response(self, request: HttpRequest) -> HttpResponse | None:
+        """Return the response to one request: weight first, then an ordered fault, then the answer itself.
+
+        A request that is refused for its weight uses no fault up. Answers carry the used weight in
+        `X-MBX-USED-WEIGHT-1M`; refusals do not, nor do faults that replace the answer.
+        """
         path, _, query = request.target.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
         verdict = self.weight.admit(_weight(path, parameters), self._clock.now_ms())
@@ -103,6 +111,10 @@ class Rest:
         return replace(response, headers={**response.headers, "X-MBX-USED-WEIGHT-1M": str(self.weight.used)})
 
     def _refusal(self, *, banned: bool) -> HttpResponse:
+        """Return 429, or 418 whose text names the end of the ban in ms (docs/exchange.md §4).
+
+        With `ban_as_text` the header `Retry-After` is missing, as it is not documented.
+        """
         retry_after_s = self.weight.retry_after_s(self._clock.now_ms())
         if not banned:
             return error_response(429, retry_after_s)
@@ -112,6 +124,7 @@ class Rest:
         return HttpResponse(418, body, {} if self.faults.ban_as_text else {"Retry-After": str(retry_after_s)})
 
     async def _body(self, path: str, parameters: dict[str, str], *, is_stale: bool) -> bytes:
+        """Return the body of an answer; raises `RestError` for an unknown path or a wrong parameter."""
         name = path.removeprefix(_PREFIX)
         if name == "time":
             return b'{"serverTime":%d}' % self._clock.now_ms()
@@ -133,6 +146,7 @@ class Rest:
         return f"[{','.join(rows)}]".encode()
 
     def _symbol(self, parameters: dict[str, str]) -> str:
+        """Return the symbol of a request; `RestError` where it is missing, unknown, or not TRADING (-1122, §5.2.15)."""
         symbol = parameters.get("symbol")
         if not symbol:
             raise RestError(-1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")
@@ -144,6 +158,10 @@ class Rest:
         return symbol
 
     def _agg_trades(self, symbol: str, parameters: dict[str, str], limit: int) -> list[str]:
+        """Return rows of aggTrades; `RestError` for more than an hour, or for an id together with a time.
+
+        `refuses_old` decides on a `fromId` that is older than what is kept: an error, or the oldest rows that are left.
+        """
         from_id, start_ms, end_ms = (_integer(parameters, key) for key in ("fromId", "startTime", "endTime"))
         if start_ms is not None and end_ms is not None and end_ms - start_ms > _HOUR_MS:
             raise RestError(-1127, "More than 1 hours between startTime and endTime.")
@@ -156,6 +174,7 @@ class Rest:
         return rows
 
     def _klines(self, symbol: str, parameters: dict[str, str], limit: int) -> list[str]:
+        """Return rows of klines, of all time where none is given; `RestError` for an unknown interval."""
         span_ms = _span(_integer(parameters, "startTime"), _integer(parameters, "endTime")) or (0, 1 << 62)
         rows = self._market.klines(symbol, parameters.get("interval", ""), span_ms, limit)
         if rows is None:
@@ -164,22 +183,26 @@ class Rest:
 
 
 def _faulty(fault: RestFault) -> HttpResponse | None:
+    """Return the response of a fault that replaces the answer; None for one that never comes."""
     if fault.kind == "timeout":
         return None
     return HTML if fault.kind == "html" else error_response(fault.status, fault.retry_after_s)
 
 
 def _weight(path: str, parameters: dict[str, str]) -> int:
+    """Return the weight of a request; a limit that is no number counts as the default one."""
     limit = parameters.get("limit", "")
     default = _DEFAULT_LIMITS.get(path.removeprefix(_PREFIX), 0)
     return request_weight(path, int(limit) if limit.isdecimal() else default)
 
 
 def _span(start_ms: int | None, end_ms: int | None) -> tuple[int, int] | None:
+    """Return both ends of a time in ms, an end that is missing being open; None where both are."""
     return None if start_ms is None and end_ms is None else (start_ms or 0, 1 << 62 if end_ms is None else end_ms)
 
 
 def _integer(parameters: dict[str, str], key: str) -> int | None:
+    """Return an integer parameter, None where it is missing; `RestError` (-1130) where it is none."""
     text = parameters.get(key)
     if text is None:
         return None
@@ -189,6 +212,7 @@ def _integer(parameters: dict[str, str], key: str) -> int | None:
 
 
 def _limit(name: str, parameters: dict[str, str]) -> int:
+    """Return the limit of a request, the endpoint's default without one; `RestError` where it is not allowed."""
     limit = _integer(parameters, "limit")
     if limit is None:
         return _DEFAULT_LIMITS[name]

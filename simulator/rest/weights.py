@@ -36,7 +36,11 @@ class RequestWeight:
     _next_ban_ms: int = 0
 
     def admit(self, weight: int, now_ms: int) -> Verdict:
-        """Book a request's weight, or return the reason for not serving it."""
+        """Book a request's weight, or return the reason for not serving it.
+
+        A request during a ban prolongs the ban, as the exchange does. More than `bans_after` refusals in a row begin
+        one.
+        """
         if now_ms < self.banned_until_ms:
             self.requests_during_ban += 1
             self.ban(self._next_ban_ms, now_ms)
@@ -54,16 +58,20 @@ class RequestWeight:
         return "too_many"
 
     def ban(self, duration_ms: int, now_ms: int) -> None:
-        """Until the later of now + duration and what stands; the next one is twice as long."""
+        """Ban the address until the later of now + duration and what stands; the next ban is twice as long.
+
+        It ends at three days, the longest that the exchange names (docs/exchange.md §4).
+        """
         self.banned_until_ms = max(self.banned_until_ms, now_ms + duration_ms)
         self._next_ban_ms = min(max(duration_ms, 1) * 2, _LONGEST_BAN_MS)
         self._refused = 0
 
     def pardon(self) -> None:
+        """End the ban that stands, for a command of a test; the length of the next one stays."""
         self.banned_until_ms = 0
 
     def retry_after_s(self, now_ms: int) -> int:
-        """Until the ban ends, or else the minute; rounded up."""
+        """Return the seconds until the ban ends, or else the minute; rounded up, so that waiting is enough."""
         minute_ends_ms = (now_ms // _MINUTE_MS + 1) * _MINUTE_MS
         until_ms = self.banned_until_ms if now_ms < self.banned_until_ms else minute_ends_ms
         return -(-(until_ms - now_ms) // 1000)
