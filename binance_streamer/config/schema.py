@@ -84,8 +84,8 @@ class ModeConfig(_Section, frozen=True, kw_only=True):
 class NetworkConfig(_Section, frozen=True):
     """Connections to the exchange and requests to REST; all times are in seconds.
 
-    `connect_attempts` in five minutes hold for all processes of this machine together, since the exchange counts
-    attempts by address (docs/exchange.md §3). `weight_share` is the part of the address's request weight that we may
+    `connect_attempts` in five minutes hold for all processes of this machine together, which share
+    one address (docs/exchange.md §3). `weight_share` is the part of the address's request weight that we may
     use.
     """
 
@@ -289,7 +289,7 @@ class Config(_Section, frozen=True):
     def connections(self) -> int:
         """Redundant connections per route and symbol: as configured, else two in production and one in development.
 
-        With two, a connection that breaks costs nothing: its messages come over the other one.
+        With two, messages that one loses while it is replaced come over the other one.
         """
         return self.network.connections or (2 if self.mode == "production" else 1)
 
@@ -411,7 +411,7 @@ def _complaint(plain: dict[str, Any], report: str) -> tuple[str, str]:
 def _check(config: Config, refuse: _Refusal) -> None:
     """Raise the first fault in what the types cannot say: relations between keys, addresses, symbols.
 
-    All modes are checked, also the one that is not in force, so that a switch of the mode brings no surprise.
+    The symbols of all modes are checked, so that a switch of the mode does not find a wrong one.
     """
     if config.mode not in config.modes:
         raise refuse("mode", f"is {config.mode!r}, but modes.{config.mode} is missing")
@@ -447,7 +447,7 @@ def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
 
 
 def _check_times(config: Config, refuse: _Refusal) -> None:
-    """Refuse infinite and undefined numbers, which YAML permits and a timer does not, and bounds out of order."""
+    """Refuse infinite numbers (1e999), for which no timer could be set, and bounds that are out of order."""
     for name in ("network", "storage", "orderbook", "alerts"):
         section = getattr(config, name)
         for key in section.__struct_fields__:

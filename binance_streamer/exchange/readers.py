@@ -1,7 +1,7 @@
 """Readers of one stream's messages: they check a message as JSON, and take its ids and event time.
 
-In: the bytes of one event. Out: ids, or `ExchangeError`. They run for each message, so they
-decode no other keys.
+In: the bytes of one event. Out: ids, or `ExchangeError`. They run for each message,
+and decode only the keys that they need.
 """
 
 from collections.abc import Callable
