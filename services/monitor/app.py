@@ -1,4 +1,13 @@
-"""The monitor: hears the bus, looks once a second at what it has heard, and serves it."""
+"""The monitor: hears the bus, looks once a second at what it has heard, and serves it.
+
+In: the configuration, and messages of the bus. Out: a snapshot a second, to the HTTP server, the alerts and
+the webhooks, and a status message of its own. All of this module runs in the main thread, which never waits
+for a disk, a client or a webhook.
+
+A look is in this order: gap files, snapshot, board, alerts, memory, log, webhooks. The memory is saved
+before anything is sent: a kill between the two loses one alert, the other order would send it twice after
+the restart.
+"""
 
 import socket
 from collections.abc import Sequence
@@ -27,7 +36,9 @@ NAME = "monitor"
 _LOOK_S = 0.05
 """Messages are taken together that came in so short a time: waking for each would cost more than counting it."""
 _MOST_A_LOOK = 20_000
+"""Messages taken before the timers have their turn: at one turn each 50 ms, 400,000 a second can be taken at most."""
 _RETRY_S = 1.0
+"""Between two tries to listen, where the address is in use."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def watch(shell: Shell) -> None:
-    """Watch until asked to stop."""
+    """Run the monitor until the process is asked to stop, then close its sockets and threads."""
     monitor = _Monitor(shell)
     try:
         monitor.run()
@@ -50,7 +61,16 @@ def watch(shell: Shell) -> None:
 
 
 class _Monitor:
+    """Owns everything that the monitor consists of, and the loop that drives it.
+
+    `_state` goes into the status message: `starting`, `serving`, or why it cannot listen.
+    """
+
     def __init__(self, shell: Shell) -> None:
+        """Subscribe, and restore the alerts of the run before; nothing is served before the first turn of the loop.
+
+        Raises what the sockets raise where the configuration names an unusable endpoint.
+        """
         config = shell.config
         self._shell = shell
         self._collector = Collector(config, wall_ns())
@@ -73,7 +93,12 @@ class _Monitor:
         self._next_bind_s = self._next_second_s = monotonic_s()
 
     def run(self) -> None:
-        """Run until asked to stop."""
+        """Run until asked to stop: take messages every `_LOOK_S`, make a snapshot every second.
+
+        After a long hold-up one look follows at once, and the seconds that passed are not made up for: several
+        snapshots of one moment would say nothing new. An address in use is tried again every second while the bus
+        goes on being heard, so that counters miss nothing meanwhile.
+        """
         while not self._shell.stop.wait(_LOOK_S):
             now_s = monotonic_s()
             self._receive(now_s)
@@ -87,7 +112,10 @@ class _Monitor:
                 self._status.publish(self._status_now())
 
     def close(self) -> None:
-        """Let everybody go."""
+        """End webhooks and server, and close the sockets.
+
+        A post under way is not waited for; open answers of the server have a few seconds to end.
+        """
         for webhook in self._webhooks:
             webhook.close()
         if self._server is not None:
@@ -96,6 +124,7 @@ class _Monitor:
         self._pub.close(linger=0)
 
     def _status_now(self) -> MonitorStatus:
+        """Return the monitor's own status: its state, refused messages, and the counts of each webhook in order."""
         return MonitorStatus(
             state=self._state,
             refused=self._collector.observer.refused,
@@ -105,6 +134,10 @@ class _Monitor:
         )
 
     def _receive(self, now_s: float) -> None:
+        """Give the messages that have come to the collector, up to `_MOST_A_LOOK`; never waits.
+
+        A message of the bus has two parts, topic and frame; anything else is not ours and is dropped.
+        """
         receive, take = self._sub.recv_multipart, self._collector.take
         for _ in range(_MOST_A_LOOK):
             try:
@@ -115,6 +148,11 @@ class _Monitor:
                 take(parts[0], parts[1], now_s)
 
     def _look(self, now_s: float) -> None:
+        """Make the snapshot of this second, and give it to those who serve, alert and remember.
+
+        Raises `RuntimeError` where the HTTP thread has ended: the process ends, and the supervisor starts it again.
+        Without that it would go on looking healthy to the bus, while nobody could read it.
+        """
         self._take_gap_files(now_s)
         snapshot = self._collector.end_second(now_s, wall_ns() // 1_000_000)
         self._board.put(snapshot)
@@ -128,6 +166,10 @@ class _Monitor:
             raise RuntimeError("the HTTP server has ended")
 
     def _take_gap_files(self, now_s: float) -> None:
+        """Take in the gap files that were read since the last look, where they are of the present day.
+
+        A read that began before midnight may come after it: its rows are of a day that has been forgotten already.
+        """
         gaps = self._collector.gaps
         self._gap_reader.read_if_due(gaps.day, now_s)
         read = self._gap_reader.take()
@@ -138,6 +180,7 @@ class _Monitor:
         gaps.mark_files_read()
 
     def _serve(self) -> None:
+        """Try once to listen on `monitor.address`, and start the server; log a failure once per reason, not per try."""
         address = self._shell.config.monitor.address
         try:
             listener: socket.socket = listening_socket(*host_and_port(address))

@@ -1,4 +1,9 @@
-"""The bodies that webhooks take."""
+"""The bodies that webhooks take.
+
+In: notices and the form of the webhook (`json`, `slack` or `telegram`). Out: bytes, JSON in UTF-8. Slack
+and Telegram get text with a line per notice; `json` gets every field, for programs. Called in the thread of
+the webhook.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,7 +22,11 @@ _MOST_CHARACTERS = 3900
 
 
 def body_of(webhook: WebhookConfig, notices: Sequence[Notice], *, recorder: str, time_ms: int) -> bytes:
-    """JSON in the webhook's form."""
+    """Return the body of one post, JSON in the webhook's form, with at most `MOST_NOTICES` in their order.
+
+    `recorder` is the name of this machine, `time_ms` the wall clock. Slack reads `&`, `<` and `>` as its own
+    markup, so that they are escaped; Telegram gets plain text, since no parse mode is named.
+    """
     if webhook.format == "json":
         return msgspec.json.encode(_plain(notices, recorder, time_ms))
     text = _text(notices, recorder)
@@ -27,12 +36,13 @@ def body_of(webhook: WebhookConfig, notices: Sequence[Notice], *, recorder: str,
 
 
 def place_of(webhook: WebhookConfig) -> str:
-    """What of a webhook may be shown: its path holds a secret."""
+    """Return the part of a webhook's address that may be logged: its path holds a secret."""
     parts = urlsplit(webhook.url)
     return f"{parts.scheme}://{parts.hostname}/…"
 
 
 def _plain(notices: Sequence[Notice], recorder: str, time_ms: int) -> dict[str, Any]:
+    """Return all fields of the notices; `omitted` counts those beyond `MOST_NOTICES`."""
     return {
         "recorder": recorder,
         "time_ms": time_ms,
@@ -53,6 +63,7 @@ def _plain(notices: Sequence[Notice], recorder: str, time_ms: int) -> dict[str, 
 
 
 def _text(notices: Sequence[Notice], recorder: str) -> str:
+    """Return a line per notice under the name of the machine, cut at `_MOST_CHARACTERS`."""
     lines = [f"binance-streamer on {recorder}"]
     lines += [_line(notice) for notice in notices[:MOST_NOTICES]]
     if len(notices) > MOST_NOTICES:
@@ -61,6 +72,7 @@ def _text(notices: Sequence[Notice], recorder: str) -> str:
 
 
 def _line(notice: Notice) -> str:
+    """Return one notice as a line that begins with NEW, STILL or OVER, so that a phone's preview shows it."""
     problem = notice.problem
     lasted = "" if notice.lasted_s is None else f" after {notice.lasted_s:.0f} s"
     if notice.happening == "closed":
@@ -71,4 +83,5 @@ def _line(notice: Notice) -> str:
 
 
 def _clock_time(time_ms: int) -> str:
+    """Return milliseconds since 1970 as a date and time, UTC, to the second."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -16,7 +16,8 @@ _WILDCARDS = ("*", "0.0.0.0", "::")  # noqa: S104 (compared with, not bound)
 class AllowedHosts:
     """Loopback names, the host of `monitor.address`, and `monitor.hosts`.
 
-    Where the address is a wildcard, every IP address too: a rebound request comes with a name, never with an address.
+    Where the address is a wildcard, every IP address too: a rebound request comes with a name, never with an
+    address. Names are compared in lower case, since DNS makes no difference.
     """
 
     def __init__(self, config: MonitorConfig) -> None:
@@ -25,7 +26,11 @@ class AllowedHosts:
         self._names: Collection[str] = {"localhost", host, *(name.lower() for name in config.hosts)}
 
     def allows(self, header: str) -> bool:
-        """Return True if a request with this `Host` header (`name`, `name:port` or `[::1]:port`) is answered."""
+        """Return True if a request with this `Host` header (`name`, `name:port` or `[::1]:port`) is answered.
+
+        The port is not compared: a proxy or a container may map it to another one. An empty or senseless header is
+        not answered.
+        """
         name = (
             header.lower().rpartition("]")[0].lstrip("[")
             if header.startswith("[")

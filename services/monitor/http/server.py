@@ -10,13 +10,20 @@ from starlette.types import ASGIApp
 from services.monitor.http.connections import MAX_CONNECTIONS, HttpConnection
 
 _BACKLOG = 256
+"""Connections that the kernel keeps until they are accepted: twice as many as can be open."""
 _USER_TIMEOUT_MS = 20_000
 """What a client does not take for so long is not sent any more, and its connection is gone."""
 _CLOSE_S = 2
+"""For answers under way when the process ends; `/events` would go on for ever."""
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Bound and listening; OSError where the address is somebody else's."""
+    """Return a socket that is bound and listening; OSError where the address is somebody else's.
+
+    It is made before the server, so that an address in use is an error here and not in a thread. `*` means
+    every IPv4 address. SO_REUSEADDR lets a restarted monitor bind while connections of the old one are still
+    ending.
+    """
     family, kind, protocol, _, place = socket.getaddrinfo(
         "0.0.0.0" if host == "*" else host,  # noqa: S104 (allowed by the configuration alone)
         port,
@@ -36,7 +43,12 @@ def listening_socket(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Serves until it is closed."""
+    """Serves in a thread from its making until it is closed; it owns the listening socket from then on.
+
+    uvicorn's own refusal (503) comes one connection above `MAX_CONNECTIONS`: only where none is idle and could
+    be closed. Its access log is off and its warnings are not shown, because any client could fill the disk with
+    them.
+    """
 
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a warning is a line for what any client may send
@@ -61,11 +73,14 @@ class Server:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it serves; once it does not, the process is of no use."""
+        """Return True while it serves; once it does not, the process is of no use."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Let clients go."""
+        """Stop taking requests, give answers under way `_CLOSE_S` to end, and close the socket.
+
+        The thread has three seconds more; it is a daemon, so that it cannot hold up the end of the process.
+        """
         self._server.should_exit = True
         self._thread.join(_CLOSE_S + 3)
         self._listener.close()

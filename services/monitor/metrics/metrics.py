@@ -1,7 +1,12 @@
 """A snapshot as Prometheus metrics.
 
-Labels are names of configured symbols, streams and processes, routes, ordinals of connections, and states that we name
-ourselves: their number is bounded by the configuration, whatever comes over the bus.
+In: the newest `MonitorSnapshot` and its age. Out: a registry that the HTTP server encodes; it is made anew
+for each scrape, so that a symbol or process that is gone leaves no old value behind.
+
+Labels are names of configured symbols, streams and processes, routes, ordinals of connections, and states
+that we name ourselves: their number is bounded by the configuration, whatever comes over the bus.
+Prometheus keeps a time series for each set of label values, so that a label that strangers could choose
+would fill its memory.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,21 +25,30 @@ from services.monitor.snapshots.traffic import BUCKETS_S
 
 
 def registry_of(snapshot: MonitorSnapshot | None, age_s: float) -> CollectorRegistry:
-    """A registry with what the snapshot says and nothing else; the age tells of a monitor that stands still."""
+    """Return a registry with the metrics of the snapshot and nothing else.
+
+    `age_s` are the seconds since the snapshot was made. It is a metric of its own: where the monitor stands
+    still, all other values keep looking well. `snapshot` None: nothing was heard yet, and the age is the only
+    metric.
+    """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(snapshot, age_s))
     return registry
 
 
 class _Collector(Collector):
+    """Gives the metrics of one snapshot to the registry that asks for them."""
+
     def __init__(self, snapshot: MonitorSnapshot | None, age_s: float) -> None:
         self._snapshot = snapshot
         self._age_s = age_s
 
     def describe(self) -> Iterable[Metric]:
+        """Return nothing: the registry then does not collect once just to learn the names, and checks no duplicates."""
         return []
 
     def collect(self) -> Iterable[Metric]:
+        """Yield all families; called once per scrape, in a thread of the HTTP server."""
         yield gauge("snapshot_age_seconds", "Since the monitor last looked at the bus", (), [((), self._age_s)])
         if self._snapshot is None:
             return
@@ -46,6 +60,11 @@ class _Collector(Collector):
 
 
 def _recorder(snapshot: MonitorSnapshot) -> Iterator[Metric]:
+    """Yield the metrics of the recorder as a whole: health, problems, refused messages, trading status.
+
+    Every pair of condition and severity has a value, 0 where there is no such problem: an alert rule that
+    compares with 0 finds nothing to compare with where a series is missing.
+    """
     page = snapshot.page
     yield gauge("healthy", "1 if every configured stream is being recorded", (), [((), page.healthy)])
     pairs = [(problem.condition, problem.severity) for problem in page.problems]
@@ -69,12 +88,19 @@ def _recorder(snapshot: MonitorSnapshot) -> Iterator[Metric]:
 
 
 def _each_stream(page: PageSnapshot) -> Iterator[tuple[tuple[str, str], PageStream]]:
+    """Yield (symbol, stream) as label values with each stream, in the order of the page."""
     for symbol in page.symbols:
         for stream in symbol.streams:
             yield (symbol.symbol, stream.stream), stream
 
 
 def _streams(page: PageSnapshot) -> Iterator[Metric]:
+    """Yield the metrics that every stream has: counts, rate, age, state, and latencies as a histogram.
+
+    Counters begin at 0 with the process that counts: messages with the worker, bytes with the monitor, raw rows
+    with the writer. Prometheus takes a smaller value for a restart. `stream_recorded` is 1 also where silence
+    is expected: it tells of loss, not of traffic.
+    """
     labels = ("symbol", "stream")
     streams = list(_each_stream(page))
     counters = {
@@ -109,11 +135,20 @@ def _streams(page: PageSnapshot) -> Iterator[Metric]:
 
 
 def _buckets(latency: LatencyHistogram) -> list[tuple[str, float]]:
+    """Return (upper bound, count of all samples up to it) pairs, the last bound `+Inf`.
+
+    Prometheus' buckets are cumulative, ours are not: hence the running sum.
+    """
     bounds = [*map(str, BUCKETS_S), "+Inf"]
     return list(zip(bounds, accumulate(latency.counts), strict=True))
 
 
 def _gaps(snapshot: MonitorSnapshot) -> Iterator[Metric]:
+    """Yield the gaps that ended as a counter, and those of today as gauges.
+
+    A rate can be taken of the counter alone: what is of today falls to 0 at midnight UTC. Streams without a gap
+    are listed with 0, so that the first gap is seen as an increase.
+    """
     labels = ("symbol", "stream")
     streams = list(_each_stream(snapshot.page))
     seen = {(symbol, suffix_of(name)): count for (symbol, name), count in snapshot.ended_gaps.items()}
@@ -136,9 +171,13 @@ def _gaps(snapshot: MonitorSnapshot) -> Iterator[Metric]:
 
 
 def _books(page: PageSnapshot) -> Iterator[Metric]:
+    """Yield the state of each order book and the last price of each symbol; a symbol without a book has no book
+    metrics.
+    """
     books = [(symbol, symbol.book) for symbol in page.symbols if symbol.book is not None]
 
     def rows(field: str) -> list[tuple[tuple[str, ...], float | None]]:
+        """Return one field of all books, as the values of a family."""
         return [((symbol.symbol,), getattr(book, field)) for symbol, book in books]
 
     yield gauge("book_valid", "1 if the local order book is proven right", ("symbol",), rows("valid"))
@@ -149,6 +188,11 @@ def _books(page: PageSnapshot) -> Iterator[Metric]:
 
 
 def _price(symbol: PageSymbol) -> float | None:
+    """Return the last price as a float, or None where it is not known or no number.
+
+    Prometheus knows floats only, so that digits may be lost here. The recorded files keep the exchange's
+    digits.
+    """
     try:
         return None if symbol.price is None else float(symbol.price)
     except ValueError:

@@ -1,4 +1,9 @@
-"""The status messages of all processes as Prometheus metrics."""
+"""The status messages of all processes as Prometheus metrics.
+
+In: the newest status of each process that has been heard within ten seconds, by name. Out: metric families.
+A process that is not heard has `process_up` 0, and no other value: old numbers would look like present
+ones.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,12 +17,17 @@ from services.monitor.metrics.prometheus import Rows, counter, gauge, summary
 from services.monitor.snapshots.page import MonitorSnapshot
 
 _MOST_CONNECTIONS = 4
-"""Of a route: the largest `network.connections`."""
+"""Of a route: the largest `network.connections`. It bounds the number of time series, whatever a status says."""
 _REST_STATES = ("starting", "answered", "standing down", "forbidden", "trouble")
+"""All states that a status of the REST process names; each has a value, so that a change of state is seen in both."""
 
 
 def process_metrics(snapshot: MonitorSnapshot) -> Iterator[Metric]:
-    """Yield the metrics of all configured processes that have been heard lately."""
+    """Yield the metrics of all configured processes that have been heard lately.
+
+    A part of the recorder that is missing, as the writer on another machine, yields nothing and is no error
+    here: the judge of health says so.
+    """
     statuses = snapshot.statuses
     yield from _processes(snapshot)
     yield from _connections(statuses)
@@ -29,6 +39,11 @@ def process_metrics(snapshot: MonitorSnapshot) -> Iterator[Metric]:
 
 
 def _processes(snapshot: MonitorSnapshot) -> Iterator[Metric]:
+    """Yield for each configured process: heard or not, memory, age and CPU time.
+
+    CPU time is a counter in seconds of user and system time together, so that its rate is the number of cores
+    in use.
+    """
     parts = snapshot.page.processes
     statuses = {part.name: snapshot.statuses[part.name] for part in parts if part.up}
     labels = ("process",)
@@ -45,6 +60,13 @@ def _processes(snapshot: MonitorSnapshot) -> Iterator[Metric]:
 
 
 def _connections(statuses: Mapping[str, Status]) -> Iterator[Metric]:
+    """Yield the state of each worker's connections, and how many it opened and lost by route.
+
+    A connection is labelled by its ordinal within its route (0 to 3), not by its number: numbers are never used
+    twice, and would make a new time series with every reconnect. What a forged status says of other routes or
+    ordinals is left out. Where two open connections have one ordinal, as during a handover, the last one in the
+    status is shown.
+    """
     workers = [
         (name.removeprefix("ingest-"), status) for name, status in statuses.items() if isinstance(status, IngestStatus)
     ]
@@ -77,9 +99,15 @@ def _connections(statuses: Mapping[str, Status]) -> Iterator[Metric]:
 
 
 def _journals(statuses: Mapping[str, Status]) -> Iterator[Metric]:
+    """Yield the state of each producer's journal: its backlog, size, disk, and the time that `fsync` takes.
+
+    A growing backlog is the first sign of a writer that is away or too slow; nothing is lost until the journal
+    is full.
+    """
     journals = {name: status for name, status in statuses.items() if status.journal is not None}
 
     def rows(field: str) -> Rows:
+        """Return one field of all journals, as the values of a family."""
         return [((name,), getattr(status.journal, field)) for name, status in journals.items()]
 
     labels = ("process",)
@@ -112,6 +140,12 @@ def _journals(statuses: Mapping[str, Status]) -> Iterator[Metric]:
 
 
 def _backlog_messages(status: Status) -> int:
+    """Return the messages of this run that are journalled and not yet durable at the writer.
+
+    Positions begin at 0 in each epoch. Where the writer's last acknowledgement is of an earlier epoch, nothing
+    of this run is durable, and the next position is the count. Messages of earlier runs are not in it; the
+    backlog in bytes has them.
+    """
     journal = status.journal or JournalStatus()
     if journal.durable is None or journal.durable[0] != status.epoch:
         return journal.next_position
@@ -119,6 +153,11 @@ def _backlog_messages(status: Status) -> int:
 
 
 def _writer(status: Status | None) -> Iterator[Metric]:
+    """Yield the writer's state, its rows and bytes, what it holds in memory, and the time that commits take.
+
+    The backlog is summed over producers; a difference below 0 would be a fault of a status message, and counts
+    as 0.
+    """
     if not isinstance(status, WriterStatus):
         return
     yield gauge("writer_recording", "1 if the writer records", (), [((), status.state == "recording")])
@@ -136,6 +175,10 @@ def _writer(status: Status | None) -> Iterator[Metric]:
 
 
 def _disk(disk: Disk | None) -> Iterator[Metric]:
+    """Yield the room on the data disk, and the seconds until it is full; no value where no rate is known.
+
+    A day has 86,400 s.
+    """
     if disk is None:
         return
     yield gauge("disk_free_bytes", "Room on the data disk", (), [((), disk.free_bytes)])
@@ -149,6 +192,12 @@ def _disk(disk: Disk | None) -> Iterator[Metric]:
 
 
 def _rest(status: Status | None) -> Iterator[Metric]:
+    """Yield the REST process: request weight, bans, its state, and the offset of the clock.
+
+    The weight is what the exchange counted for our address in the last minute. The state is a gauge per state,
+    1 for the present one and 0 for the others, the usual form of an enumeration in Prometheus. Clock values are
+    converted from ms to seconds.
+    """
     if not isinstance(status, RestStatus):
         return
     yield gauge("rest_weight_used", "Request weight of the last minute", (), [((), status.used_weight)])
@@ -166,6 +215,10 @@ def _rest(status: Status | None) -> Iterator[Metric]:
 
 
 def _bus(status: Status | None) -> Iterator[Metric]:
+    """Yield the messages into and out of the bus.
+
+    Each subscriber gets its own copy, so that out is usually larger than in.
+    """
     if not isinstance(status, BusStatus):
         return
     yield counter("bus_messages_in", "Messages published", (), [((), status.messages_in)])

@@ -1,4 +1,11 @@
-"""Takes every message off the bus, and makes a snapshot of everything once a second."""
+"""Takes every message off the bus, and makes a snapshot of everything once a second.
+
+In: topic, frame and receive time of each message (`take`). Out: a `MonitorSnapshot` (`end_second`). No
+socket and no clock: times are given, so that a test can give its own. Main thread only.
+
+Statuses go to the observer, which the command line uses too; gaps to `TodaysGaps`; data of streams to
+`Traffic`; tops of order books are kept as they are until the second ends.
+"""
 
 import msgspec
 
@@ -16,16 +23,20 @@ from services.monitor.snapshots.todays_gaps import TodaysGaps
 from services.monitor.snapshots.traffic import StreamTraffic, Traffic, topic_of
 
 _FALLBACKS = {"depth@0ms": "depth@100ms"}
+"""The stream that a worker records instead where the exchange does not deliver the first one."""
 _RATE_S = 5
+"""Seconds over which a stream's rate is averaged: shorter and the number jumps, longer and a stop is seen late."""
 
 
 class Collector:
     """Fed with messages; a message of no configured symbol, stream or process leaves nothing behind.
 
-    Memory is therefore bounded by the configuration, whatever strangers publish.
+    Memory is therefore bounded by the configuration, whatever strangers publish. `observer` judges health,
+    `gaps` are those of today.
     """
 
     def __init__(self, config: Config, now_ns: int) -> None:
+        """Make the tables by topic, once: each later message is found by one look-up. `now_ns` is the wall clock."""
         self._config = config
         streams = {symbol.symbol: _with_fallbacks(streams_of(symbol)) for symbol in config.symbols}
         self.observer = Observer(config)
@@ -35,11 +46,19 @@ class Collector:
 
     @property
     def topics(self) -> list[bytes]:
-        """The topics to subscribe to."""
+        """The prefixes to subscribe to.
+
+        A subscription matches every topic that begins with it: what is more than was meant is sorted out in `take`.
+        """
         return [b"status.", b"gap.", *self._books, *self._traffic.by_topic]
 
     def take(self, topic: bytes, frame: bytes, now_s: float) -> None:
-        """Take in a message off the bus, received at `now_s` of a monotonic clock. Called for every message."""
+        """Take in a message off the bus, received at `now_s` of a monotonic clock. Called for every message.
+
+        The order is that of frequency: data of streams first, which needs no decoding, then books, then the few
+        others. A status whose topic names another producer than its data is ignored: one process cannot speak for
+        another by mistake. What cannot be decoded is counted as refused.
+        """
         if self._traffic.take(topic, frame):
             return
         book = self._books.get(topic.removesuffix(b"summary"))
@@ -62,7 +81,10 @@ class Collector:
                 self.gaps.take(row)
 
     def end_second(self, now_s: float, now_ms: int) -> MonitorSnapshot:
-        """End a second, and return the snapshot of now; call it once a second. `now_ms` is the wall clock."""
+        """End a second, and return the snapshot of now; call it once a second. `now_ms` is the wall clock.
+
+        The order matters: the day is rolled before its gaps are listed, and rates are ended before they are shown.
+        """
         self.gaps.roll(now_ms * 1_000_000)
         self._traffic.end_second(now_ms)
         return MonitorSnapshot(
@@ -74,6 +96,7 @@ class Collector:
         )
 
     def _page(self, now_s: float, now_ms: int) -> PageSnapshot:
+        """Make the page's snapshot: the observer's, with each symbol extended by its data on the bus."""
         snapshot = self.observer.snapshot(self.gaps.summary(), now_s, now_ms)
         orderbook = self.observer.present(now_s).get("orderbook")
         symbols = tuple(
@@ -87,6 +110,7 @@ class Collector:
         )
 
     def _symbol(self, symbol: SymbolSnapshot, book: BookTop | None) -> PageSymbol:
+        """Extend a symbol by its streams, price, spread and book; the streams keep their order."""
         traffic = [
             self._traffic.by_topic[topic_of(stream_of(symbol.symbol, stream.stream))] for stream in symbol.streams
         ]
@@ -99,7 +123,11 @@ class Collector:
         )
 
     def _book(self, symbol: str, orderbook: Status | None, now_s: float) -> BookTop | None:
-        """The book of a symbol; None where nobody who keeps it is heard."""
+        """Return the book of a symbol; None where nobody who keeps it is heard.
+
+        Without an order book service of the configuration, shares may run under names of their own: their messages
+        count, and are gone after two output intervals and the ten seconds that any process may be silent.
+        """
         messages = self._books[encode_topic("orderbook", symbol)]
         if not self._config.orderbook.enabled:
             return messages.of_share(2 * self._config.orderbook.output_interval + SILENT_S, now_s)
@@ -108,7 +136,10 @@ class Collector:
 
 
 def _with_fallbacks(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
-    """The streams, and those that a worker may record in their place; each once."""
+    """Return the streams, and those that a worker may record in their place; each once.
+
+    Without them a worker that has fallen back to the slower stream would look silent on the page.
+    """
     found = dict.fromkeys(streams)
     for stream in streams:
         fallback = _FALLBACKS.get(suffix_of(stream.name))
@@ -118,7 +149,10 @@ def _with_fallbacks(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
 
 
 def _stream(stream: StreamSnapshot, seen: StreamTraffic) -> PageStream:
-    """The rate is that of rows on the bus over 5 s, steadier than the second that a worker tells of."""
+    """Extend a stream by its traffic. The rate is that of rows on the bus over 5 s.
+
+    It is steadier than the second that a worker tells of.
+    """
     rates = tuple(seen.rates)
     return PageStream(
         **msgspec.structs.asdict(stream) | {"rate": sum(rates[-_RATE_S:]) / _RATE_S},

@@ -1,6 +1,7 @@
 """Reads the day's gap files at the start, soon after, and once an hour; between them gaps come over the bus.
 
-Each time a thread of its own reads them: the disk may stand still, and the bus must not wait for it.
+Each time a thread of its own reads them: the disk may stand still, and the bus must not wait for it. In: a
+day and the data directory. Out: its gap rows, handed over through a queue.
 """
 
 import logging
@@ -22,14 +23,17 @@ _log = logging.getLogger(__name__)
 
 
 class DayGaps(NamedTuple):
-    """The gap rows of a day, in days since 1970."""
+    """The gap rows of a day, in days since 1970, with the fault that reading met, if any."""
 
     day: int
     found: ReadGaps
 
 
 class GapReader:
-    """Hands out what was read. Where there is no data directory (that of another host) nothing ever comes."""
+    """Hands out what was read. Where there is no data directory (that of another host) nothing ever comes.
+
+    `read_if_due` and `take` are called by the main thread and never wait. Times are of one monotonic clock.
+    """
 
     def __init__(self, data_directory: Path, symbols: Iterable[str], now_s: float) -> None:
         self._data_directory = data_directory
@@ -40,7 +44,11 @@ class GapReader:
         self._interval_s = _SECOND_READ_S
 
     def read_if_due(self, day: int, now_s: float) -> None:
-        """Begin to read the files of a day where it is time to; one read at a time, and a stuck one holds nobody."""
+        """Begin to read the files of a day where it is time to; one read at a time, and a stuck one holds nobody.
+
+        While a read is stuck no other one begins, so that a dead disk costs one thread and not one per hour. The
+        thread is a daemon: the process can end without it.
+        """
         if now_s < self._next_s or (self._thread is not None and self._thread.is_alive()):
             return
         self._next_s, self._interval_s = now_s + self._interval_s, _INTERVAL_S
@@ -48,13 +56,14 @@ class GapReader:
         self._thread.start()
 
     def take(self) -> DayGaps | None:
-        """Return what was read since the last call, once; None where nothing was."""
+        """Return what was read since the last call, once and in the order of reading; None where nothing was."""
         try:
             return self._results.get_nowait()
         except queue.Empty:
             return None
 
     def _read(self, day: int) -> None:
+        """Read in the thread; log a fault, and hand out what could be read in spite of it."""
         try:
             if not self._data_directory.is_dir():
                 return

@@ -1,6 +1,9 @@
-"""The snapshot of the recorder with what the monitor sees on the bus: `/events` sends it, and its JSON is the page's.
+"""The snapshot of the recorder with what the monitor sees on the bus: `/events` sends it, and its JSON is the
+page's.
 
-Prices keep the exchange's digits, as text. None is what nobody knows.
+Prices keep the exchange's digits, as text, because a float would change them. None is what nobody knows.
+All types are frozen: a snapshot is made in one thread and read in others. A field that is renamed here is
+renamed in the page's script too.
 """
 
 import msgspec
@@ -10,11 +13,17 @@ from binance_streamer.wire.statuses import Status
 
 
 class _PagePart(msgspec.Struct, frozen=True, kw_only=True):
+    # Frozen, since threads share it; by keywords alone, since neighbouring fields of one type could be swapped.
     pass
 
 
 class BookTop(_PagePart, frozen=True):
-    """The order book of a symbol, and its best five levels a side as [price, quantity], best first."""
+    """The order book of a symbol, and its best five levels a side as [price, quantity], best first.
+
+    Both sides are empty while the book is not valid: levels that may be wrong are not shown. `since_ms` is when
+    the present state began; `reason` says why a book is not valid. The counts are of the book's process, since
+    its start.
+    """
 
     valid: bool
     state: str
@@ -28,14 +37,22 @@ class BookTop(_PagePart, frozen=True):
 
 
 class LatencyHistogram(_PagePart, frozen=True):
-    """Receive stamp minus event time of a sample of the messages: counts per bucket, and their sum in seconds."""
+    """Receive stamp minus event time of a sample of the messages: counts per bucket, and their sum in seconds.
+
+    The upper bounds are `traffic.BUCKETS_S`; one more count at the end has what is above the last bound. Counts
+    are not cumulative. Values may be negative, since the two stamps are of two clocks.
+    """
 
     counts: tuple[int, ...]
     sum_s: float
 
 
 class PageStream(StreamSnapshot, frozen=True):
-    """A stream with what was seen of it on the bus: `rate` over 5 s, `rates` second by second, newest last."""
+    """A stream with what was seen of it on the bus: `rate` over 5 s, `rates` second by second, newest last.
+
+    `bytes` are those of our frames since the monitor started, not those of the exchange. `rates` has the last
+    60 seconds, with 0 for those before the start.
+    """
 
     bytes: int
     rates: tuple[int, ...]
@@ -43,7 +60,11 @@ class PageStream(StreamSnapshot, frozen=True):
 
 
 class PageSymbol(SymbolSnapshot, frozen=True):
-    """A symbol with its last price, its spread and its order book; `streams` are as the bus shows them."""
+    """A symbol with its last price, its spread and its order book; `streams` are as the bus shows them.
+
+    `price` and `spread` are decimal text in the quote asset. `book` is None where no process that keeps it is
+    heard.
+    """
 
     streams: tuple[PageStream, ...]
     price: str | None
@@ -52,7 +73,11 @@ class PageSymbol(SymbolSnapshot, frozen=True):
 
 
 class Series(_PagePart, frozen=True):
-    """The last ten minutes, a point every two seconds, oldest first."""
+    """The last ten minutes, a point every two seconds, oldest first.
+
+    The four columns have one length, at most 300. Quantiles are of the sampled latencies of all streams in
+    these two seconds, None where there was no sample.
+    """
 
     t_ms: tuple[int, ...]
     messages_per_s: tuple[float, ...]
@@ -77,7 +102,11 @@ class PageGap(_PagePart, frozen=True):
 
 
 class PageSnapshot(Snapshot, frozen=True):
-    """Everything on the page, at one moment. `newest_gaps` are at most 200, newest first."""
+    """Everything on the page, at one moment. `newest_gaps` are at most 200, newest first.
+
+    It is the snapshot of `binance_streamer.health` with more fields, so that the page and the command line
+    judge by the same rules.
+    """
 
     symbols: tuple[PageSymbol, ...]
     series: Series
@@ -87,7 +116,12 @@ class PageSnapshot(Snapshot, frozen=True):
 
 
 class MonitorSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The page's snapshot, and what only metrics and alerts need: the statuses that it was made from, and counters."""
+    """The page's snapshot, and what only metrics and alerts need: the statuses that it was made from, and
+    counters.
+
+    `statuses` are by process name. `refused` counts messages that broke the contract, `sampled` those whose
+    latency was read. These stay out of the page's JSON, which is sent to every client each second.
+    """
 
     page: PageSnapshot
     statuses: dict[str, Status]
@@ -98,5 +132,5 @@ class MonitorSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_json(page: PageSnapshot) -> bytes:
-    """Encode what the page reads; a number that is none (NaN) becomes null."""
+    """Encode the page's snapshot as JSON in UTF-8; a number that is none (NaN) becomes null."""
     return msgspec.json.encode(page)

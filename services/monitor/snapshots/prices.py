@@ -1,4 +1,9 @@
-"""Price, spread and order book of a symbol, out of its newest frames; decoded once a second, not per message."""
+"""Price, spread and order book of a symbol, out of its newest frames; decoded once a second, not per message.
+
+In: frames as they came off the bus, kept undecoded by `traffic` and `BookMessages`. Out: values for the
+page. A frame that cannot be read gives None or the value before: anybody may publish, and the page must not
+fail for it. Main thread only.
+"""
 
 import math
 from collections.abc import Iterable
@@ -14,10 +19,11 @@ from services.monitor.snapshots.page import BookTop
 from services.monitor.snapshots.traffic import StreamTraffic
 
 _SHOWN_LEVELS = 5
+"""Of each side, on the page; the whole book is asked for at the order book service."""
 
 
 class _TopMessage(BookStatus, frozen=True, kw_only=True):
-    """An `orderbook` message; see docs/wire.md."""
+    """An `orderbook` message; see docs/wire.md. Fields that it has beyond these are ignored."""
 
     recv_ns: int
     bids: tuple[tuple[str, str], ...] = ()
@@ -25,7 +31,12 @@ class _TopMessage(BookStatus, frozen=True, kw_only=True):
 
 
 class BookMessages:
-    """The newest order book message of a symbol, and since when the book is in its present state."""
+    """The newest order book message of a symbol, and since when the book is in its present state.
+
+    There are two sources of the state. Where one process keeps all books, its status message tells it
+    (`of_service`). Where several processes share the symbols, the monitor does not know their names, and goes
+    by the messages (`of_share`).
+    """
 
     def __init__(self) -> None:
         self.newest: bytes | None = None
@@ -36,22 +47,37 @@ class BookMessages:
         self._since_ms: int | None = None
 
     def of_service(self, book: BookStatus, recv_ns: int) -> BookTop:
-        """Return the book whose state the status of its service tells, with the levels of the newest message."""
+        """Return the book whose state the status of its service tells, with the levels of the newest message.
+
+        `recv_ns` is the stamp of that status: the begin of a state that names no begin of its own.
+        """
         self._read()
         return self._shown(book, recv_ns)
 
     def of_share(self, silent_s: float, now_s: float) -> BookTop | None:
-        """Return the book of the newest message; None where none came for `silent_s`, or none can be read."""
+        """Return the book of the newest message; None where none came for `silent_s`, or none can be read.
+
+        `now_s` is of the clock of `received_s`. A share that has ended says nothing: its last book would look valid
+        for ever.
+        """
         self._read()
         is_gone = now_s - self.received_s > silent_s or not self._top.recv_ns
         return None if is_gone else self._shown(self._top, self._top.recv_ns)
 
     def _read(self) -> None:
+        """Decode the newest message where there is a new one.
+
+        One that cannot be read leaves the one before in place.
+        """
         if self.newest is not None:
             self._top = _top(self.newest) or self._top
             self.newest = None
 
     def _shown(self, book: BookStatus, recv_ns: int) -> BookTop:
+        """Make the page's form of a book, and note the moment when its state or validity changed.
+
+        Levels are shown of a valid book alone, the best `_SHOWN_LEVELS` of each side.
+        """
         if self._state != (book.valid, book.state):
             self._state = book.valid, book.state
             since_ns = book.valid_since_ns if book.valid and book.valid_since_ns else recv_ns
@@ -70,7 +96,11 @@ class BookMessages:
 
 
 def price_of(streams: Iterable[StreamTraffic]) -> str | None:
-    """Return the last price, the exchange's digits, from the stream type that comes first in the table of all types."""
+    """Return the last price, the exchange's digits, from the stream type that comes first in the table of all
+    types.
+
+    `streams` are those of one symbol. None where no stream that has a price was heard yet.
+    """
     by_type = {one.stream.stream_type: one for one in streams if one.newest is not None}
     for stream_type in STREAM_TYPES.values():
         if stream_type.price_column and stream_type.name in by_type:
@@ -79,7 +109,10 @@ def price_of(streams: Iterable[StreamTraffic]) -> str | None:
 
 
 def spread_of(streams: Iterable[StreamTraffic], book: BookTop | None) -> str | None:
-    """Return best ask minus best bid, from the book where it is valid, else from bookTicker; None without either."""
+    """Return best ask minus best bid, from the book where it is valid, else from bookTicker; None without either.
+
+    It is exact decimal text: the difference of two floats would show digits that the exchange never sent.
+    """
     if book is not None and book.valid and book.bids and book.asks:
         return _difference(book.asks[0][0], book.bids[0][0])
     for one in streams:
@@ -89,6 +122,11 @@ def spread_of(streams: Iterable[StreamTraffic], book: BookTop | None) -> str | N
 
 
 def _cell(one: StreamTraffic, column: str) -> str | None:
+    """Return the text that one column of the daily files has in the newest message; None where it is not there.
+
+    The table of stream types says where in the JSON the column lies, level by level, with dots between the
+    keys.
+    """
     form = one.stream.type.row
     assert form is not None, f"{one.stream.stream_type} has no columns"
     keys = dict(form.columns)[column].split(".")
@@ -102,6 +140,9 @@ def _cell(one: StreamTraffic, column: str) -> str | None:
 
 
 def _difference(larger: str | None, smaller: str | None) -> str | None:
+    """Return the difference of two decimal numbers as text without an exponent; None where one is missing or no
+    number.
+    """
     try:
         return None if larger is None or smaller is None else f"{Decimal(larger) - Decimal(smaller):f}"
     except InvalidOperation:
@@ -109,6 +150,7 @@ def _difference(larger: str | None, smaller: str | None) -> str | None:
 
 
 def _top(frame: bytes) -> _TopMessage | None:
+    """Decode a message of the order book; None where it is not one."""
     try:
         return msgspec.convert(decode_frame(frame)[1], _TopMessage)
     except (WireError, msgspec.ValidationError):

@@ -1,7 +1,12 @@
-"""The messages of each configured stream on the bus: all are counted, and some are looked into for their latency.
+"""The messages of each configured stream on the bus: all are counted, and some are looked into for their
+latency.
 
-Every message costs a look-up and three additions. Decoding costs ten times that, so that of each stream only some
-`SAMPLES_PER_S` messages a second are decoded, spread evenly.
+Every message costs a look-up and three additions. Decoding costs ten times that, so that of each stream
+only some `SAMPLES_PER_S` messages a second are decoded, spread evenly.
+
+In: topic and frame of each message. Out: counts, rates and latencies, read once a second. Main thread only;
+`take` is the monitor's hot path, and must stay as cheap as it is: a subscriber that is too slow loses
+messages at the bus.
 """
 
 import math
@@ -18,14 +23,20 @@ from services.monitor.snapshots.page import LatencyHistogram, Series
 BUCKETS_S = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
 """Upper bounds. The first is for negative ones, since clocks differ; aggTrades take 150 ms at the exchange."""
 RATES_S = 60
+"""Seconds of the small chart that the page shows beside each stream."""
 SAMPLES_PER_S = 20
 """Of one stream; a sample takes about as long as ten messages that are only counted."""
 _SERIES_S = 600
 _SERIES_STEP_S = 2
+"""Ten minutes with a point every two seconds are 300 points, which go to every client with each snapshot."""
 
 
 class StreamTraffic:
-    """One stream as it is seen on the bus: counts of all its messages, and latencies of a sample of them."""
+    """One stream as it is seen on the bus: counts of all its messages, and latencies of a sample of them.
+
+    Latency is our receive stamp minus the exchange's event time, in milliseconds; two clocks, so that it may be
+    negative. It has slots because one is touched per message.
+    """
 
     __slots__ = (
         "_before", "_buckets", "_reader", "_skip", "_stride", "_sum_s", "bytes", "latency_ms", "messages",
@@ -49,7 +60,10 @@ class StreamTraffic:
         self._stride = 1
 
     def take(self, frame: bytes) -> float | None:
-        """Count a message; return its latency in milliseconds where it was looked into, else None."""
+        """Count a message; return its latency in milliseconds where it was looked into, else None.
+
+        Each `_stride`-th message is looked into. A message that cannot be read is counted, and gives no latency.
+        """
         self.messages += 1
         self.bytes += len(frame)
         self.newest = frame
@@ -60,7 +74,11 @@ class StreamTraffic:
         return self._sample(frame)
 
     def end_second(self) -> int:
-        """End a second, and return how many messages came in it; call it once a second."""
+        """End a second, and return how many messages came in it; call it once a second.
+
+        The next stride follows from this count: at 1,000 messages a second every 50th is looked into, below 20 each
+        one.
+        """
         count = self.messages - self._before
         self._before = self.messages
         self.rates.append(count)
@@ -73,6 +91,11 @@ class StreamTraffic:
         return LatencyHistogram(counts=tuple(self._buckets), sum_s=round(self._sum_s, 6))
 
     def _sample(self, frame: bytes) -> float | None:
+        """Decode a frame, put its latency into the histogram, and return it in milliseconds; None where it cannot be
+        read.
+
+        The bucket is the first whose upper bound is not below the latency, as in Prometheus (`le`).
+        """
         try:
             _, data = decode_frame(frame)
             event_time_ms = self._reader.read(data.get("event", b"")).event_time_ms
@@ -87,7 +110,10 @@ class StreamTraffic:
 
 
 class Traffic:
-    """All configured streams. Topics that are not theirs are not counted, and leave nothing behind."""
+    """All configured streams. Topics that are not theirs are not counted, and leave nothing behind.
+
+    `by_topic` has them by the exact bytes of their topic. Points of the series are kept for ten minutes.
+    """
 
     def __init__(self, streams: Iterable[Stream]) -> None:
         self.by_topic: dict[bytes, StreamTraffic] = {topic_of(stream): StreamTraffic(stream) for stream in streams}
@@ -107,7 +133,12 @@ class Traffic:
         return True
 
     def end_second(self, now_ms: int) -> None:
-        """End a second of all streams, and every other time add a point to the series; call it once a second."""
+        """End a second of all streams, and every other time add a point to the series; call it once a second.
+
+        `now_ms` is the wall clock, the time of the point. Its rate is messages a second over all streams; its
+        quantiles are of the samples alone, in which a busy stream weighs no more than about `SAMPLES_PER_S`
+        messages a second.
+        """
         self._window += sum([one.end_second() for one in self.by_topic.values()])
         self._seconds += 1
         if self._seconds % _SERIES_STEP_S:
@@ -131,5 +162,9 @@ def topic_of(stream: Stream) -> bytes:
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:
-    """The smallest of the ordered values that at least this share of them does not exceed."""
+    """Return the smallest of the ordered values that at least this share of them does not exceed; None where there
+    is none.
+
+    It is rounded to microseconds: `recv_ns` as a float of milliseconds is exact to about a quarter of one.
+    """
     return round(ordered[max(0, math.ceil(share * len(ordered)) - 1)], 3) if ordered else None
