@@ -1,5 +1,5 @@
 """The only process that asks the exchange's REST interface, because its request weight is one for the address.
 
-In: requests for snapshots and missing rows, off the bus. Out: answers as recorded frames. Open `schedule.scheduler`
-first: it decides what is asked next.
+In: requests for snapshots and missing rows, off the bus. Out: answers as recorded frames. Open
+`schedule.task` and `tasks` first for what is asked, then `schedule.scheduler` for when.
 """

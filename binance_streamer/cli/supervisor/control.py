@@ -192,7 +192,7 @@ class Supervisor:
                 return
             if now_s > reported_s + 1:
                 reported_s = now_s
-                report(f"{len(alive)} still stop: {', '.join(alive[:_NAMED])}{', …' if len(alive) > _NAMED else ''}")
+                report(f"still stopping: {', '.join(alive[:_NAMED])}{', …' if len(alive) > _NAMED else ''}")
             time.sleep(0.1)
 
     def shutdown(self) -> None:

@@ -12,25 +12,22 @@ from binance_streamer.exchange.streams import stream_of
 from services.writer.rows.own_rows import OWN_COLUMNS
 from services.writer.rows.routes import RowRoute
 from tests.support.data import REPOSITORY
+from tests.unit.binance_streamer.exchange.test_stream_types import CASES
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 DAY = 20_000
-SUFFIXES = {
-    "aggtrade": ["aggTrade"],
-    "trade": ["trade"],
-    "bookticker": ["bookTicker"],
-    "depth": ["depth@0ms", "depth", "depth@100ms", "depth@500ms"],
-    "partialdepth": ["depth5", "depth10@100ms", "depth20@500ms"],
-    "rpidepth": ["rpiDepth@500ms"],
-    "markprice": ["markPrice", "markPrice@1s"],
-    "ticker": ["ticker"],
-    "miniticker": ["miniTicker"],
-    "kline": ["kline_1m", "kline_15m", "kline_1d", "kline_1M"],
-    "continuouskline": ["perpetual@continuousKline_1m", "next_quarter@continuousKline_1h"],
-    "forceorder": ["forceOrder"],
-    "compositeindex": ["compositeIndex"],
-    "assetindex": ["assetIndex"],
-}
+VARIANTS = (
+    "depth",
+    "depth@100ms",
+    "depth@500ms",
+    "depth10@100ms",
+    "depth20@500ms",
+    "markPrice",
+    "kline_15m",
+    "kline_1d",
+)
+"""Suffixes beside those of the test of stream types."""
+SUFFIXES = (*(case.suffix for case in CASES), *VARIANTS, "kline_1M", "next_quarter@continuousKline_1h")
 OWN = ("depth_snapshot", "raw", "status", *OWN_COLUMNS)
 _pattern = re.compile(r"[\w*/\[\]-]*\*[\w*\[\]-]*\.csv")
 
@@ -44,7 +41,7 @@ def recorded(root: Path) -> dict[Path, str]:
     """One file of each stream of two symbols, with its header, and what is recorded in it."""
     files = {}
     for symbol in ("BTCUSDT", "1000PEPEUSDT"):
-        streams = [stream_of(symbol, suffix) for suffixes in SUFFIXES.values() for suffix in suffixes]
+        streams = [stream_of(symbol, suffix) for suffix in SUFFIXES]
         routes = [(one.stream_type, RowRoute(one.stream_type, symbol, one.name)) for one in streams]
         routes += [(stream_type, RowRoute(stream_type, symbol, "")) for stream_type in OWN]
         for stream_type, route in routes:
@@ -58,7 +55,7 @@ def recorded(root: Path) -> dict[Path, str]:
 
 
 def test_every_stream_type_is_among_the_examples() -> None:
-    assert set(SUFFIXES) == set(STREAM_TYPES)
+    assert {stream_of("BTCUSDT", suffix).stream_type for suffix in SUFFIXES} == set(STREAM_TYPES)
 
 
 def test_the_docs_name_patterns() -> None:
