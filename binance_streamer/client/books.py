@@ -50,7 +50,7 @@ class BookClient:
         raise NoAnswerError(f"no answer from {self._endpoint} within {timeout_s:.0f} s")
 
     def close(self) -> None:
-        """Ask no more."""
+        """Close the socket; no question can be asked any more."""
         self._context.destroy(linger=0)
 
     def __enter__(self) -> Self:

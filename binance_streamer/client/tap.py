@@ -51,7 +51,7 @@ class Tap:
                 yield message
 
     def close(self) -> None:
-        """Leave the bus."""
+        """Leave the bus, and free what waits unread."""
         self._context.destroy(linger=0)
 
     def __enter__(self) -> Self:

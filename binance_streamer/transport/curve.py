@@ -41,7 +41,7 @@ class KeyFileError(ConfigError):
 
 
 class Pair(NamedTuple):
-    """A key pair, Z85-encoded."""
+    """A CURVE key pair, each key as 40 characters of Z85."""
 
     public: bytes
     secret: bytes

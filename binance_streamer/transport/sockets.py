@@ -52,7 +52,7 @@ def intake_push(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zm
 
 
 def intake_pull(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
-    """The writer's PULL, bound."""
+    """Return the writer's PULL, bound, to which all producers push."""
     pull = context.socket(zmq.PULL)
     pull.setsockopt(zmq.RCVHWM, 2)
     return _bound(pull, endpoint, max_bytes=MAX_MESSAGE_BYTES)

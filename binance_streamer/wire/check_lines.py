@@ -17,7 +17,7 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def line_of(check: Check) -> str:
-    """One line of JSON."""
+    """Return one line of JSON, as `read_checks` reads it."""
     return msgspec.json.encode(check).decode()
 
 

@@ -26,7 +26,7 @@ def bounded(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class StatusPublisher:
-    """Publishes `status.<process>.` frames."""
+    """Publishes the status message of this process, once a second."""
 
     def __init__(self, shell: Shell, pub: "zmq.Socket[bytes]") -> None:
         self._shell = shell

@@ -31,7 +31,7 @@ routes, nor one that is closed as soon as it is open, may keep them from their f
 
 
 class Need(IntEnum):
-    """How much a route needs a connection, the most urgent first; `ConnectBudget` keeps a reserve for FIRST alone."""
+    """A route's need of a connection, the most urgent first; `ConnectBudget` keeps a reserve for FIRST alone."""
 
     FIRST = 0
     """The route has no connection; its last one has lasted, or it has not tried yet."""

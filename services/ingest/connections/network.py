@@ -26,8 +26,8 @@ from services.runtime.retry import STAND_DOWN_S, Backoff
 _log = logging.getLogger(__name__)
 
 _REFUSED_S = {**STAND_DOWN_S, 403: 0.0, 451: 0.0}
-"""How long the address stays away at least, where no Retry-After says so: bans last from 2 minutes to 3 days, and grow
-with attempts; a firewall's 403 lasts, and 451 is for good (docs/exchange.md §4)."""
+"""Least time for which the address stays away, in seconds, where no Retry-After says so: bans last from 2 minutes to
+3 days, and grow with attempts; a firewall's 403 lasts, and 451 is for good (docs/exchange.md §4)."""
 _REFUSED_MAX_S = 1800.0
 
 
@@ -107,7 +107,7 @@ class Network:
         self._known[connection].messages += count
 
     def is_silent(self, connection: int) -> bool:
-        """Return True until `on_first_message`."""
+        """Return True until the connection has delivered its first message."""
         return self._known[connection].delivering_s is None
 
     def on_first_message(self, connection: int, now_s: float) -> None:

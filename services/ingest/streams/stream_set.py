@@ -50,7 +50,7 @@ class StreamSet:
         self.first_arrivals: Counter[int] = Counter()
         """Number of rows that came first over a connection, by connection."""
         self.lag_ms: dict[int, float] = {}
-        """How many ms later than the first copy of a message a connection's own last copy came, by connection."""
+        """By connection: milliseconds from the first copy of a message to this connection's own, for the newest."""
         self.anchors: list[WantedSnapshot] = []
         """Snapshots that order books need, because they begin anew."""
         self.shutdowns: set[int] = set()

@@ -12,7 +12,7 @@ from services.monitor.http.connections import MAX_CONNECTIONS, HttpConnection
 _BACKLOG = 256
 """Connections that the kernel keeps until they are accepted: twice as many as can be open."""
 _USER_TIMEOUT_MS = 20_000
-"""What a client does not take for so long is not sent any more, and its connection is gone."""
+"""A client that takes nothing for so long loses its connection, and what was to be sent."""
 _CLOSE_S = 2
 """For answers under way when the process ends; `/events` would go on for ever."""
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from binance_streamer.health.gap_files import ReadGaps, gaps_of_day
 
 _SECOND_READ_S = 30.0
-"""What was published before the monitor subscribed may not be in a file yet: the writer flushes within seconds."""
+"""A gap that was published before the monitor subscribed may not be in a file yet: the writer flushes in seconds."""
 _INTERVAL_S = 3600.0
 """For what the bus has lost: it drops messages for a subscriber that is too slow."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
