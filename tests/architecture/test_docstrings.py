@@ -1,4 +1,4 @@
-"""What others import is explained: every public name of the library has a docstring. The command line has `--help`."""
+"""Every public name of the library has a docstring, because others import it. The command line has `--help`."""
 
 import ast
 from collections.abc import Iterator

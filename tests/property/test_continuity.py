@@ -230,7 +230,7 @@ def test_what_a_connection_delivered_is_a_row(seed: int) -> None:
 
 
 def between_rows(exchange: Exchange, number: int, gap: dict[str, object]) -> bool:
-    """Whether the gap's bounds are rows before and behind the message, in order of their stamps.
+    """Return True if the gap's bounds are rows before and behind the message, in order of their stamps.
 
     The row behind may have been received first: over a connection that was ahead of the one that ended.
     """

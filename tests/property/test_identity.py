@@ -56,7 +56,7 @@ class Message(NamedTuple):
 
 
 class Recording:
-    """What is recorded of one stream of which connections bring the same messages with event times of their own."""
+    """One stream of which connections bring the same messages, each with event times of its own."""
 
     def __init__(self, stream: Stream, rng: Random) -> None:
         self.stream = stream
@@ -170,7 +170,7 @@ def test_an_id_is_a_row_once_whatever_event_times_its_copies_have(stream: Stream
 @given(seed=seeds, connections=st.integers(1, 3))
 @thorough
 def test_nor_is_it_another_one_where_a_connection_mixes_the_order(stream: Stream, seed: int, connections: int) -> None:
-    """What comes too late to be waited for is a gap for a while, and none in the end."""
+    """A message that comes too late to be waited for is a gap for a while, and none in the end."""
     rng = Random(seed)
     recording = Recording(stream, rng)
     sent = messages_from(rng, stream, first=None, count=120, last_id=1000)

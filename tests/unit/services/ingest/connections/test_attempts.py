@@ -135,7 +135,7 @@ def shared(path: Path, limit: int, shares: int) -> ConnectBudget:
 
 
 def taken(budget: ConnectBudget, owner: str, *, reserve: int = 0) -> int:
-    """How many attempts it gets at once."""
+    """Return the number of attempts that it gets at once."""
     return next(count for count in range(1000) if budget.take(NOW_NS, owner=owner, reserve=reserve))
 
 

@@ -1,4 +1,4 @@
-"""What the network makes of the reader's reports: values for the streams, successors, and a status. No stream here."""
+"""Results of the network for the reader's reports: values for the streams, successors, and a status. No stream here."""
 
 import math
 from pathlib import Path

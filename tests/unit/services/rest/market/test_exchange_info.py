@@ -1,4 +1,4 @@
-"""What counts as a change of what the exchange lists."""
+"""Changes of the list of symbols: which differences count as one."""
 
 import json
 from collections.abc import Sequence

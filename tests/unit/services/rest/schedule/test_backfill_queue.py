@@ -1,4 +1,4 @@
-"""Which stream's missing rows are asked for next."""
+"""The order in which missing rows of streams are asked for."""
 
 import pytest
 
