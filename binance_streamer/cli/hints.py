@@ -12,16 +12,22 @@ from pathlib import Path
 
 import typer
 
+from binance_streamer.config.schema import DEFAULT_PATH
+
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _WITHOUT_A_CONFIGURATION = ("chaos", "demo", "init", "keys")
 _named_in = re.compile(r"`binance-streamer (?P<words>[^`]+)`").sub
 
 
 class Hints:
-    """The way in which commands are called here; `config_path` is the configuration that was named, None without."""
+    """The way in which commands are called here, and the configuration that they were called for.
+
+    `config_path` is the configuration that was named, None without; `unnamed_path` is the one that is taken then.
+    """
 
     def __init__(self, checkout: Path = _CHECKOUT) -> None:
         self.config_path: Path | None = None
+        self.unnamed_path = DEFAULT_PATH
         self._checkout = checkout
 
     def command(self, words: str) -> str:
@@ -32,6 +38,17 @@ class Hints:
         is_in_checkout = (self._checkout / "run").is_file() and Path.cwd() == self._checkout
         program = "./run binance-streamer" if is_in_checkout else "binance-streamer"
         return f"{program} {words}{self._option(words)}"
+
+    def recording(self) -> str:
+        """Return the configuration whose recording was asked; where none was named, with the way to name another one.
+
+        The newest demo of the current folder is proposed: what most often was meant and not named.
+        """
+        if self.config_path is not None:
+            return _short(self.config_path)
+        demos = sorted(Path.cwd().glob("demo-*/streamer.yaml"), key=lambda path: path.stat().st_mtime)
+        other = f"another one is named with -c, such as -c {_short(demos[-1])}" if demos else ""
+        return f"{_short(self.unnamed_path)} ({other or '-c FILE names another one'})"
 
     def in_text(self, text: str) -> str:
         """Return the text with every command in backticks as it can be pasted."""

@@ -24,7 +24,8 @@ def _chosen(ctx: typer.Context, value: Path) -> Path:
     if isinstance(named, Path):
         HINTS.config_path = named
         return named
-    return configuration.default_path() if value == configuration.DEFAULT_PATH else value
+    HINTS.unnamed_path = configuration.default_path() if value == configuration.DEFAULT_PATH else value
+    return HINTS.unnamed_path
 
 
 def is_given(ctx: typer.Context, name: str) -> bool:
@@ -50,7 +51,16 @@ def _programs(ctx: typer.Context, incomplete: str) -> list[str]:
 
 
 ConfigFile = Annotated[
-    Path, typer.Option("-c", "--config", metavar="FILE", help="The configuration.", callback=_chosen)
+    Path,
+    typer.Option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help=f"The configuration. Without it {configuration.OWN_PATH} where init has made it, "
+        f"else {configuration.DEFAULT_PATH}.",
+        show_default=False,
+        callback=_chosen,
+    ),
 ]
 Names = Annotated[
     list[str] | None,

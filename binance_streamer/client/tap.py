@@ -4,13 +4,17 @@ A tap that falls behind loses messages; the hole shows in `seq`, which counts wi
 """
 
 import math
+import socket
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from binance_streamer.config.endpoints import host_and_port
 from binance_streamer.transport.curve import Context, keys_of
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import Topic, WireError, decode_frame, decode_topic
+
+_CONNECT_S = 1.0
 
 
 class Tapped(NamedTuple):
@@ -59,6 +63,24 @@ class Tap:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self.close()
+
+
+def is_listening(endpoint: str) -> bool:
+    """Return True if a process listens at this endpoint now, whatever it is; asked by the operating system's means.
+
+    A ZeroMQ socket itself connects to nobody without a word, and goes on trying. A host that does not answer within
+    `_CONNECT_S` seconds counts as nobody.
+    """
+    try:
+        if endpoint.startswith("tcp://"):
+            socket.create_connection(host_and_port(endpoint.removeprefix("tcp://")), _CONNECT_S).close()
+            return True
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_CONNECT_S)
+            connection.connect(endpoint.removeprefix("ipc://"))
+    except OSError:
+        return False
+    return True
 
 
 def _tapped(parts: list[bytes]) -> Tapped:

@@ -16,6 +16,7 @@ from binance_streamer.health.judge import (
     is_present,
     processes,
 )
+from binance_streamer.health.sizes import size
 from binance_streamer.health.snapshot import Clock, ProcessSnapshot, Snapshot, StreamSnapshot, SymbolSnapshot, Weight
 from binance_streamer.health.stream_states import raw_reasons, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
@@ -159,7 +160,7 @@ def _detail(config: Config, status: Status) -> str:
         routes = {stream.route for stream in streams_of(config.symbol(status.producer.removeprefix("ingest-")))}
         return f"{is_open} of {max(len(status.connections), len(routes) * config.connections)} connections open"
     if isinstance(status, WriterStatus):
-        return f"{status.rows} rows, {status.bytes} bytes"
+        return f"{status.rows} rows, {size(status.bytes)}"
     if isinstance(status, RestStatus):
         return status.fault or f"{status.snapshots} snapshots, {status.used_weight} of {status.weight_limit} weight"
     if isinstance(status, OrderbookStatus):

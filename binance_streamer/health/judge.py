@@ -12,6 +12,7 @@ import msgspec
 
 from binance_streamer.config.schema import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
 from binance_streamer.exchange.streams import stream_of, suffix_of
+from binance_streamer.health.sizes import size
 from binance_streamer.health.stream_states import (
     FALLBACK,
     TRADING,
@@ -205,13 +206,13 @@ def _journal_problems(alerts: AlertsConfig, name: str, journal: JournalStatus) -
         yield Problem("recording", "failure", name, f"{journal.state}: messages are published, and not kept")
     if journal.unacknowledged_s > alerts.backlog:
         why = (
-            f"{journal.unacknowledged_bytes} bytes, the oldest {journal.unacknowledged_s:.0f} s old, wait in the "
+            f"{size(journal.unacknowledged_bytes)}, the oldest {journal.unacknowledged_s:.0f} s old, wait in the "
             "journal for the writer"
         )
         yield Problem("backlog", "failure", name, why)
     free_bytes = journal.disk_free_bytes
     if free_bytes is not None and free_bytes < alerts.disk_free_bytes:
-        yield Problem("disk", "warning", f"{name} journal", f"{free_bytes} bytes are free on its disk")
+        yield Problem("disk", "warning", f"{name} journal", f"{size(free_bytes)} are free on its disk")
 
 
 def _writer_problems(alerts: AlertsConfig, writer: Status | None) -> Iterator[Problem]:
@@ -224,7 +225,7 @@ def _writer_problems(alerts: AlertsConfig, writer: Status | None) -> Iterator[Pr
     if disk is None:
         return
     if disk.free_bytes < alerts.disk_free_bytes:
-        yield Problem("disk", "warning", "data disk", f"{disk.free_bytes} bytes are free")
+        yield Problem("disk", "warning", "data disk", f"{size(disk.free_bytes)} are free")
     elif disk.days_left is not None and disk.days_left < alerts.disk_days:
         yield Problem("disk", "warning", "data disk", f"full in {disk.days_left:.1f} days")
 

@@ -71,8 +71,11 @@ def test_a_killed_supervisord_takes_its_programs_with_it_and_the_next_one_goes_o
 
 def test_start_status_restart_and_stop(site: Site) -> None:
     (site.root / "supervisord.conf").write_text("; of yesterday\n")
-    started = site.ours("start")
+    started = site.ours("start", "--wait")
     assert started.returncode == 0, started
+    *_, recorded, folder = started.stdout.splitlines()
+    assert recorded == "everything that is configured is recorded"
+    assert folder == f"recording into {site.root / 'config/data'}"
     first = site.wait_until_all_run(PROGRAMS)
     site.wait_for_rows(SYMBOLS)
 

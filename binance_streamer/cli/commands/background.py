@@ -14,7 +14,7 @@ from binance_streamer.cli import page
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import say, warn
 from binance_streamer.cli.options import ConfigFile, Names
-from binance_streamer.cli.status.problems import lines_of
+from binance_streamer.cli.status.problems import failures, lines_of
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Process, Supervisor
 from binance_streamer.client.tap import Tap
@@ -29,6 +29,8 @@ _STOP_S = 90.0
 """That supervisord may take to end, beside a second for each symbol: the writer first writes what it has."""
 _RECORDING_S = 120.0
 """That `start --wait` waits: the connections of many symbols are opened a few at a time."""
+_TELL_S = 1.0
+"""Between two lines of `start --wait` about what is still missing."""
 
 
 def start(
@@ -62,11 +64,14 @@ def start(
     _print_table(supervisor.processes())
     if faults:
         raise CommandError("; ".join(faults), Exit.INCOMPLETE)
-    if wait:
-        _await_recording(loaded)
+    missing = _await_recording(loaded) if wait else []
     say(f"recording into {loaded.storage.output_directory}")
     if loaded.monitor.enabled and not names:
         say(page.line_of(loaded, page.state_of_monitor(loaded, _START_S)) or "the monitor says nothing of its page yet")
+    if missing:
+        raise CommandError(
+            f"not everything is recorded after {_RECORDING_S:.0f} s: {'; '.join(missing)}", Exit.INCOMPLETE
+        )
 
 
 def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
@@ -121,25 +126,29 @@ def restart(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
         say(f"{name}: restarted, {supervisor.process(name).description}")
 
 
-def _await_recording(config: Config) -> None:
-    """Listen until every process says that all of its work is done; raise `CommandError` where that takes too long."""
+def _await_recording(config: Config) -> list[str]:
+    """Listen until every process says that all of its work is done, and say meanwhile what is waited for.
+
+    Returns no line then; else, after `_RECORDING_S` seconds, a line for each reason for which something is missing.
+    """
     observer = Observer(config)
     endpoints = config.endpoints
-    deadline_s = time.monotonic() + _RECORDING_S
+    begin_s = told_s = time.monotonic()
+    told: list[str] = []
     with Tap(endpoints.bus_subscribe, ["status."], curve_directory=endpoints.curve_directory) as tap:
-        while True:
+        while (now_s := time.monotonic()) < begin_s + _RECORDING_S:
             message = tap.receive(1)
             if message is not None and message.stream_type == "status" and not message.topic.variant:
                 observer.take(message.data, time.monotonic())
-            health = observer.health(time.monotonic(), time.time_ns() // 1_000_000)
-            if health.healthy:
+            missing = failures(observer.health(time.monotonic(), time.time_ns() // 1_000_000).problems)
+            if not missing:
                 say("everything that is configured is recorded")
-                return
-            if time.monotonic() > deadline_s:
-                missing = lines_of([problem for problem in health.problems if problem.severity == "failure"])
-                raise CommandError(
-                    f"not everything is recorded after {_RECORDING_S:.0f} s: {'; '.join(missing)}", Exit.INCOMPLETE
-                )
+                return []
+            names = [problem.what for problem in missing]
+            if names != told and now_s >= told_s + _TELL_S:
+                told, told_s = names, now_s
+                say(f"waiting for {'; '.join(lines_of(missing))}")
+    return lines_of(missing)
 
 
 def _supervisor(config: Config) -> Supervisor:

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.client.books import BookClient, NoAnswerError
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
@@ -106,8 +107,8 @@ def _asked(client: BookClient, symbol: str, depth: int | None) -> BookView:
         return client.ask(symbol, depth)
     except NoAnswerError as error:
         raise CommandError(
-            f"{error}: does the order book service run? See `binance-streamer status`, and orderbook.enabled in "
-            "the configuration",
+            f"{error}: does the order book service run? Asked was that of {HINTS.recording()}; see "
+            "`binance-streamer status`, and orderbook.enabled in the configuration",
             Exit.INCOMPLETE,
         ) from error
     except (QueryError, WireError) as error:

@@ -19,13 +19,13 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import say
 from binance_streamer.cli.options import ConfigFile, refuse
 from binance_streamer.cli.page import state_of_monitor
-from binance_streamer.cli.status.screen import size
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.config.endpoints import host_and_port
 from binance_streamer.config.schema import BOUND_ENDPOINTS, DEFAULT_PATH, Config, ConfigError, LoggingConfig, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
+from binance_streamer.health.sizes import size
 from binance_streamer.transport import curve
 from binance_streamer.wire.check_lines import Check, read_checks
 

@@ -15,16 +15,16 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS, say
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
-from binance_streamer.cli.status.screen import size
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
-from binance_streamer.client.tap import Tap
+from binance_streamer.client.tap import Tap, is_listening
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.supervisord import control_socket, ingest_name, state_directory
 from binance_streamer.health.gap_files import day_text, gaps_of_day
 from binance_streamer.health.gaps import GapTotals, folded, summary_of
 from binance_streamer.health.judge import processes as expected_processes
 from binance_streamer.health.observer import Observer
+from binance_streamer.health.sizes import size
 from binance_streamer.health.snapshot import ProcessSnapshot, Snapshot, StreamSnapshot
 
 _LISTEN_S = 3.0
@@ -84,8 +84,10 @@ def _status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
         pid, programs = supervisor.pid(), supervisor.processes()
     except CommandError as error:
         absence = error
+    endpoint = config.endpoints.bus_subscribe
+    runs = absence is None or isinstance(absence, HiddenSupervisordError) or is_listening(endpoint)
     report = StatusReport(
-        **msgspec.structs.asdict(_snapshot(config)),
+        **msgspec.structs.asdict(_snapshot(config, _LISTEN_S if runs else 0)),
         supervisord_pid=pid,
         programs=tuple(SupervisedProgram(**program._asdict()) for program in programs),
         ownerless_journals=tuple(ownerless_journals(config)),
@@ -102,11 +104,11 @@ def _status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
     return Exit.OK if report.healthy else Exit.INCOMPLETE
 
 
-def _snapshot(config: Config) -> Snapshot:
-    """Listen until every configured process has been heard, at most `_LISTEN_S`."""
+def _snapshot(config: Config, listen_s: float) -> Snapshot:
+    """Listen until every configured process has been heard, at most `listen_s`."""
     observer = Observer(config)
     expected = set(expected_processes(config))
-    deadline_s = time.monotonic() + _LISTEN_S
+    deadline_s = time.monotonic() + listen_s
     with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=config.endpoints.curve_directory) as tap:
         while (left_s := deadline_s - time.monotonic()) > 0 and not expected <= observer.received.keys():
             message = tap.receive(left_s)

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from binance_streamer.cli.hints import warn
+from binance_streamer.cli.hints import HINTS, warn
 from binance_streamer.cli.options import ConfigFile
-from binance_streamer.client.tap import Tap, Tapped
+from binance_streamer.client.tap import Tap, Tapped, is_listening
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, EndpointsConfig, load
 from binance_streamer.exchange.streams import UPPER
@@ -131,12 +131,13 @@ def show(
     """Print messages until `count` is reached, the reader is gone, or Ctrl-C."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
     source = bus or endpoints.bus_subscribe
+    named = source if bus else f"{source}, the bus of {HINTS.recording()}"
     try:
         with Tap(source, topics, curve_directory=endpoints.curve_directory) as tap:
             if not as_json:
                 sys.stdout.write(HEADING[:width] + "\n")
                 sys.stdout.flush()
-            for message in itertools.islice(_messages(tap, source), count):
+            for message in itertools.islice(_messages(tap, source, named), count):
                 line = json_line(message) if as_json else text_line(message, width)
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()
@@ -147,14 +148,15 @@ def show(
         return
 
 
-def _messages(tap: Tap, endpoint: str) -> Iterator[Tapped]:
-    """Yield messages for ever; warn once where nothing comes at first, which most often is a wrong topic."""
-    first = tap.receive(_SILENCE_S)
-    if first is None:
-        warn(
-            f"nothing received for {_SILENCE_S:.0f} s from {endpoint}: is the bus running (`binance-streamer status`), "
-            "and does anything publish these topics? waiting"
-        )
-    else:
+def _messages(tap: Tap, endpoint: str, named: str) -> Iterator[Tapped]:
+    """Yield messages for ever; warn once where nothing comes at first: no bus, or most often a wrong topic.
+
+    `named` is the endpoint with the words that say whose bus it is.
+    """
+    if not is_listening(endpoint):
+        warn(f"nobody listens at {named}: `binance-streamer status` says what runs; waiting")
+    elif (first := tap.receive(_SILENCE_S)) is not None:
         yield first
+    else:
+        warn(f"nothing received for {_SILENCE_S:.0f} s from {named}: does anything publish these topics? waiting")
     yield from tap

@@ -55,7 +55,7 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
                 watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.tick())
                 deadline_s = time.monotonic() + _FIRST_STATUS_S
                 watch(foreground, tap, shown, live, is_over=lambda: _is_heard(live) or time.monotonic() > deadline_s)
-            reasons = lines_of(failures(live.snapshot()))
+            reasons = lines_of(failures(live.snapshot().problems))
             foreground.shutdown(say)
             take_pending(tap, live)  # what processes said at their end
     faults = [*live.totals.losses, *unwritten(config_path)]

@@ -6,17 +6,30 @@ The totals go on when a process is started again.
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
+from binance_streamer.exchange.streams import stream_of
 from binance_streamer.health.gaps import NO_GAPS
 from binance_streamer.health.observer import Observer
 from binance_streamer.health.snapshot import Snapshot
 from binance_streamer.wire.frames import WireError
-from binance_streamer.wire.status_parts import JournalStatus
+from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
 from binance_streamer.wire.statuses import IngestStatus, Status, WriterStatus, read_status
+
+
+class StreamTotals(NamedTuple):
+    """Rows of one stream, each message once, and gaps that its worker has listed, over all runs of the worker."""
+
+    rows: int = 0
+    gaps: int = 0
+
+    def plus(self, rows: int, gaps: int) -> "StreamTotals":
+        """Return these totals with those of another run added."""
+        return StreamTotals(self.rows + rows, self.gaps + gaps)
 
 
 class RunTotals:
@@ -27,6 +40,7 @@ class RunTotals:
         self.restarts = 0
         self._earlier_messages = self._earlier_rows = 0
         self._earlier_losses: Counter[str] = Counter()
+        self._earlier_streams: dict[str, StreamTotals] = {}
 
     def take(self, status: Status) -> None:
         """Take in a status; one of another epoch than the one before is a restart, whose counts begin anew."""
@@ -36,6 +50,7 @@ class RunTotals:
             self._earlier_messages += _messages(before)
             self._earlier_rows += _rows(before)
             self._earlier_losses[status.producer] += _lost(before)
+            self._earlier_streams |= {name: self._stream(name, before) for name in _streams(before)}
         self.newest[status.producer] = status
 
     @property
@@ -47,6 +62,15 @@ class RunTotals:
     def rows(self) -> int:
         """Rows that the writer has written."""
         return self._earlier_rows + sum(_rows(status) for status in self.newest.values())
+
+    def stream(self, symbol: str, suffix: str) -> StreamTotals:
+        """Return the totals of a stream: `BTCUSDT` and `depth@0ms`; zeros before its worker has said a status."""
+        return self._stream(stream_of(symbol, suffix).name, self.newest.get(f"ingest-{symbol}"))
+
+    def _stream(self, name: str, status: Status | None) -> StreamTotals:
+        """Add what this status counts of a stream to the runs before."""
+        of_run = _streams(status).get(name, StreamStatus())
+        return self._earlier_streams.get(name, StreamTotals()).plus(of_run.rows, of_run.gaps)
 
     @property
     def losses(self) -> list[str]:
@@ -89,9 +113,14 @@ class LiveStatus:
             return None  # somebody is editing it; what runs is what was known
 
 
+def _streams(status: Status | None) -> Mapping[str, StreamStatus]:
+    """Return the streams of a worker's status by their names at the exchange; none for another process."""
+    return status.streams if isinstance(status, IngestStatus) else {}
+
+
 def _messages(status: Status) -> int:
     """Return the market messages that a worker's status counts, copies too; 0 for another process."""
-    return sum(stream.messages for stream in status.streams.values()) if isinstance(status, IngestStatus) else 0
+    return sum(stream.messages for stream in _streams(status).values())
 
 
 def _rows(status: Status) -> int:

@@ -1,5 +1,7 @@
 """Problems of a snapshot as lines of text, one for each reason: fifty streams with one cause stay one line."""
 
+from collections.abc import Iterable
+
 from binance_streamer.health.judge import SILENT_S, Problem
 from binance_streamer.health.snapshot import Snapshot
 
@@ -12,12 +14,12 @@ def lasting_failures(snapshot: Snapshot) -> list[str]:
     Shorter ones belong to every start: streams are silent until their connections are open.
     """
     latest_ms = snapshot.time_ms - SILENT_S * 1000
-    return lines_of([one for one in failures(snapshot) if one.since_ms is None or one.since_ms <= latest_ms])
+    return lines_of([one for one in failures(snapshot.problems) if one.since_ms is None or one.since_ms <= latest_ms])
 
 
-def failures(snapshot: Snapshot) -> list[Problem]:
+def failures(problems: Iterable[Problem]) -> list[Problem]:
     """Return the problems that keep something from being recorded, in their order; no warnings."""
-    return [one for one in snapshot.problems if one.severity == "failure"]
+    return [one for one in problems if one.severity == "failure"]
 
 
 def lines_of(problems: list[Problem]) -> list[str]:

@@ -11,12 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
-from binance_streamer.cli.status.live import RunTotals
+from binance_streamer.cli.status.live import RunTotals, StreamTotals
+from binance_streamer.cli.status.problems import failures, lines_of
+from binance_streamer.health.sizes import size
 from binance_streamer.health.snapshot import Snapshot, StreamSnapshot
 
 _DAY_MS = 86_400_000
-_LINES_BESIDE_THE_STREAMS = 6
-"""The heading, the summary (two lines on 80 columns), a pinned line (two), and the cursor's."""
+_REASONS = 2
+"""Lines about what is not recorded and why, at most."""
+_LINES_BESIDE_THE_STREAMS = 6 + _REASONS
+"""The heading, the summary (two lines on 80 columns), the reasons, a pinned line (two), and the cursor's."""
 
 
 class Screen(Protocol):
@@ -95,7 +99,7 @@ def summary(snapshot: Snapshot, totals: RunTotals) -> str:
     latencies_ms = [stream.latency_ms for stream in streams if stream.latency_ms is not None]
     latency = _latency(max(latencies_ms, default=None))
     rate = sum(stream.rate for stream in streams)
-    gaps = sum(stream.new_gaps for stream in streams)
+    gaps = sum(totals.stream(one.symbol, stream.stream).gaps for one in snapshot.symbols for stream in one.streams)
     writer = next((process.state for process in snapshot.processes if process.name == "writer"), "not heard yet")
     return (
         f"{totals.messages} messages, {rate:.0f}/s, {totals.rows} rows, {gaps} gaps, latency {latency} ms, "
@@ -104,7 +108,7 @@ def summary(snapshot: Snapshot, totals: RunTotals) -> str:
 
 
 def stream_table(snapshot: Snapshot, totals: RunTotals, room: int = sys.maxsize) -> RenderableType:
-    """Draw the streams, a row each, and a line for all of them together below.
+    """Draw the streams, a row each, below them a line for all together, and why something is not recorded.
 
     `room` is the number of rows that fit: where there are more streams, those with something wrong come first, and the
     last row says how many are left out.
@@ -121,22 +125,24 @@ def stream_table(snapshot: Snapshot, totals: RunTotals, room: int = sys.maxsize)
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
     for symbol, stream in streams:
-        cells = (Text(printable(cell)) for cell in _cells(symbol, stream))
+        cells = (Text(printable(cell)) for cell in _cells(symbol, stream, totals.stream(symbol, stream.stream)))
         table.add_row(*cells, style="yellow" if stream.why else "")
     if left_out:
         table.add_row("…", f"{left_out} more streams", style="dim")
-    return Group(table, Text(printable(summary(snapshot, totals))))
+    reasons = lines_of(failures(snapshot.problems))[:_REASONS]
+    below = [Text(printable(line), no_wrap=True, overflow="ellipsis") for line in reasons]
+    return Group(table, Text(printable(summary(snapshot, totals))), *below)
 
 
-def _cells(symbol: str, stream: StreamSnapshot) -> tuple[str, ...]:
+def _cells(symbol: str, stream: StreamSnapshot, totals: StreamTotals) -> tuple[str, ...]:
     """Return the cells of a stream's row, in the order of the table's columns."""
     return (
         symbol,
         stream.stream,
-        str(stream.messages),
+        str(totals.rows),
         f"{stream.rate:.1f}",
         "-" if stream.last_id is None else str(stream.last_id),
-        str(stream.new_gaps),
+        str(totals.gaps),
         _latency(stream.latency_ms),
         stream.state,
     )
@@ -145,13 +151,3 @@ def _cells(symbol: str, stream: StreamSnapshot) -> tuple[str, ...]:
 def _latency(latency_ms: float | None) -> str:
     """Return a latency in ms, or `-` where it is a day or more: then an old recording is being played."""
     return "-" if latency_ms is None or abs(latency_ms) > _DAY_MS else f"{latency_ms:.1f}"
-
-
-def size(number_bytes: int) -> str:
-    """Write a number of bytes in short: `12 B`, `3.4 MB`, in powers of ten."""
-    value = float(number_bytes)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

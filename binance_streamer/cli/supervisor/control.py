@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.hints import HINTS
 from binance_streamer.deploy.supervisord import PID_NAME
 
 _log = logging.getLogger(__name__)
@@ -232,8 +233,8 @@ class Supervisor:
                     "`binance-streamer stop` ends it and all of its programs, then `binance-streamer start`"
                 ) from error
             raise CommandError(
-                f"no supervisord answers at {self._control}{why}; `binance-streamer start` starts it, "
-                "and -c FILE names the configuration of another recording"
+                f"no supervisord answers at {self._control}{why}: nothing runs for {HINTS.recording()}; "
+                "`binance-streamer start` starts it"
             ) from error
 
 

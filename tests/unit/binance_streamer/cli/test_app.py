@@ -59,7 +59,7 @@ def test_without_a_supervisord_there_is_nothing_to_control(command: str, config:
     assert refused.returncode == 69
     assert "no supervisord answers" in refused.stderr
     assert f"`./run binance-streamer start -c {config}` starts it" in refused.stderr
-    assert "-c FILE" in refused.stderr
+    assert f"nothing runs for {config}" in refused.stderr
     assert "Traceback" not in refused.stderr
 
 

@@ -1,5 +1,6 @@
 """Commands in texts are such as can be pasted where the reader stands."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,24 @@ def test_a_configuration_elsewhere_is_named_as_it_is(checkout: Path) -> None:
     hints = Hints(checkout)
     hints.config_path = Path("/srv/binance/streamer.yaml")
     assert hints.command("up") == "./run binance-streamer up -c /srv/binance/streamer.yaml"
+
+
+def test_the_recording_that_was_asked_is_named(checkout: Path) -> None:
+    hints = Hints(checkout)
+    hints.unnamed_path = Path("config/streamer.yaml")
+    assert hints.recording() == "config/streamer.yaml (-c FILE names another one)"
+    hints.config_path = checkout / "demo-1" / "streamer.yaml"
+    assert hints.recording() == "demo-1/streamer.yaml"
+
+
+def test_the_newest_demo_of_this_folder_is_proposed(checkout: Path) -> None:
+    for number, name in enumerate(("demo-2", "demo-1")):
+        (checkout / name).mkdir()
+        (checkout / name / "streamer.yaml").touch()
+        os.utime(checkout / name / "streamer.yaml", (number, number))
+    hints = Hints(checkout)
+    hints.unnamed_path = Path("config/streamer.yaml")
+    assert hints.recording() == "config/streamer.yaml (another one is named with -c, such as -c demo-1/streamer.yaml)"
 
 
 def test_only_commands_in_backticks_are_changed(checkout: Path) -> None:

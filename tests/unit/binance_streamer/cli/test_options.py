@@ -79,3 +79,25 @@ def test_the_shell_completes_programs(config: Path) -> None:
     command = [str(Path(sys.executable).with_name("binance-streamer"))]
     done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True, cwd=REPOSITORY)
     assert done.stdout.split() == ["ingest-BTCUSDT"]
+
+
+@pytest.mark.parametrize("is_made", [False, True])
+def test_help_names_the_configuration_that_would_be_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_made: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if is_made:
+        (tmp_path / "recording").mkdir()
+        write_config(tmp_path / "recording", {"BTCUSDT": ["aggTrade"]}, {})
+    assert ended("status", "--help") == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "Without it recording/streamer.yaml where init has made it, else config/streamer.yaml" in words
+    assert "[default: config/streamer.yaml]" not in words
+
+
+@pytest.mark.parametrize("words", [("book", "BTCUSDT"), ("status",), ("stop",)])
+def test_where_nothing_runs_the_configuration_that_was_asked_is_named(
+    config: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert ended(*words, "-c", config) in (1, 69)
+    assert str(config) in capsys.readouterr().err

@@ -1,4 +1,5 @@
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ import msgpack
 import pytest
 import zmq
 
-from binance_streamer.client.tap import Tap
+from binance_streamer.client.tap import Tap, is_listening
 from binance_streamer.transport.sockets import bus_xpub
 from binance_streamer.wire.frames import Topic, encode_frame, encode_topic
+from tests.support.configs import write_config
 from tests.support.waiting import eventually
 
 EVENT = b'{"e":"aggTrade","E":1723161256298,"s":"BTCUSDT","p":"58710.20","a":9007199254740993}'
@@ -199,3 +201,28 @@ def test_a_silent_bus_is_explained(place: Path, bus: Bus) -> None:
         assert b"nothing received for 5 s" in tap.stderr.readline()
         tap.terminate()
         assert tap.wait(20) is not None
+
+
+def test_where_nobody_listens_a_tap_says_so_at_once(place: Path) -> None:
+    config = write_config(place, {"BTCUSDT": ["aggTrade"]}, {})
+    command = [sys.executable, "-m", "binance_streamer", "tap", "-c", str(config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as tap:
+        assert tap.stderr is not None
+        line = tap.stderr.readline().decode()
+        assert line.startswith(f"nobody listens at ipc://{place}/run/bus.subscribe, the bus of {config}: ")
+        tap.terminate()
+        assert tap.wait(20) is not None
+
+
+def test_a_process_that_listens_is_told_from_none(place: Path) -> None:
+    path = place / "bus.socket"
+    assert not is_listening(f"ipc://{path}")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        assert not is_listening(f"ipc://{path}")
+        listener.listen()
+        assert is_listening(f"ipc://{path}")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        endpoint = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        assert is_listening(endpoint)
+    assert not is_listening(endpoint)

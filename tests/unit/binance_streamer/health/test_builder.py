@@ -101,7 +101,7 @@ def test_a_whole_recording(config: Config) -> None:
     assert (found.clock.offset_ms, found.clock.error_ms) == (-3.0, 2.0)
     assert [(one.name, one.kind, one.up, one.state, one.detail) for one in found.processes] == [
         ("bus", "bus", True, "running", ""),
-        ("writer", "writer", True, "recording", "5 rows, 36000000000 bytes"),
+        ("writer", "writer", True, "recording", "5 rows, 36.0 GB"),
         ("rest", "rest", True, "ok", "0 snapshots, 0 of 0 weight"),
         ("ingest-BTCUSDT", "ingest", True, "recording", "2 of 2 connections open"),
         ("ingest-龙虾USDT", "ingest", True, "recording", "1 of 1 connections open"),

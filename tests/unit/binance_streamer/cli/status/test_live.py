@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from binance_streamer.cli.status.live import LiveStatus
-from binance_streamer.cli.status.screen import size, stream_table, summary
+from binance_streamer.cli.status.live import LiveStatus, StreamTotals
+from binance_streamer.cli.status.screen import stream_table, summary
 from binance_streamer.config import schema as configuration
 
 YAML = """
@@ -62,6 +62,28 @@ def test_counts_do_not_shrink_when_a_process_is_started_again(live: LiveStatus) 
     assert (totals.rows, totals.messages, totals.restarts) == (165, 300, 2)
 
 
+def test_rows_and_gaps_of_a_stream_do_not_shrink_when_its_worker_is_started_again(live: LiveStatus) -> None:
+    again = {"btcusdt@depth@0ms": {"messages": 9, "rows": 7, "gaps": 2, "state": "live"}}
+    taken(live, INGEST, WRITER, {**INGEST, "epoch": 2, "streams": again})
+    assert live.totals.stream("BTCUSDT", "depth@0ms") == StreamTotals(rows=117, gaps=3)
+    assert live.totals.stream("BTCUSDT", "aggTrade") == StreamTotals(rows=30, gaps=0)
+    assert [line.split()[:7] for line in drawn(live, 9)[1:3]] == [
+        ["BTCUSDT", "aggTrade", "30", "0.0", "-", "0", "-"],
+        ["BTCUSDT", "depth@0ms", "117", "0.0", "-", "3", "-"],
+    ]
+    assert ", 3 gaps, " in summary(live.snapshot(), live.totals)
+
+
+def test_why_something_is_not_recorded_stands_below_the_table(live: LiveStatus) -> None:
+    failing = {"market": "cannot resolve fstream.example: Name or service not known"}
+    taken(live, WRITER, {**INGEST, "connections": [], "failing": failing})
+    assert (
+        "BTCUSDT aggTrade: no connection of /market: cannot resolve fstream.example: Name or service not known"
+        in drawn(live, 9)
+    )
+    assert len(drawn(live, 2)) == 6  # the heading, two streams, the summary, one line for each of two routes
+
+
 def test_what_was_not_kept_is_counted_over_restarts(live: LiveStatus) -> None:
     full = {"not_journalled": 7, "refused_frames": 1}
     totals = taken(
@@ -115,16 +137,6 @@ def test_a_symbol_that_is_added_while_it_records_is_shown_and_counted(live: Live
     assert [symbol.symbol for symbol in live.snapshot().symbols] == ["BTCUSDT", "ETHUSDT"]
 
 
-def test_sizes_are_short() -> None:
-    assert [size(number) for number in (0, 999, 1000, 1_234_567, 5_000_000_000)] == [
-        "0 B",
-        "999 B",
-        "1.0 kB",
-        "1.2 MB",
-        "5.0 GB",
-    ]
-
-
 def drawn(live: LiveStatus, room: int) -> list[str]:
     console = Console(width=200, color_system=None)
     with console.capture() as capture:
@@ -135,6 +147,6 @@ def drawn(live: LiveStatus, room: int) -> list[str]:
 def test_more_streams_than_lines_leave_the_summary_visible(live: LiveStatus) -> None:
     taken(live, WRITER, INGEST)
     assert [line.split()[:2] for line in drawn(live, 2)[1:3]] == [["BTCUSDT", "aggTrade"], ["BTCUSDT", "depth@0ms"]]
-    _, stream, summed = drawn(live, 1)
+    _, stream, summed, *_ = drawn(live, 1)
     assert stream.split() == ["…", "2", "more", "streams"]
     assert summed.startswith("150 messages")
