@@ -17,6 +17,7 @@ import websocket
 import websockets.asyncio.client
 
 from tests.support.simulated_exchange import DEADLINE_S, SimulatedExchange, Start, read, read_all, read_until
+from tests.support.tape import read_answers
 from tests.support.waiting import eventually
 
 
@@ -51,6 +52,26 @@ def test_what_was_received_is_the_tape(exchange: SimulatedExchange) -> None:
         assert ids == list(range(ids[0], ids[0] + len(ids)))
     depth = [line.data for line in exchange.lines("btcusdt@depth@0ms")]
     assert all(event["pu"] == before["u"] for before, event in pairwise(depth))
+
+
+def test_the_tape_is_ahead_of_what_anybody_receives(exchange: SimulatedExchange) -> None:
+    """So a test may count on the tape what a recorder has already written, or what was sent before a command."""
+    client = exchange.public("btcusdt@depth@0ms")
+    for _ in range(100):
+        frame = str(client.recv())
+        assert frame.encode() in (exchange.tape / "tape.txt").read_bytes()
+    exchange.command("garbage btcusdt@depth@0ms")
+    assert [stream for stream, *_ in exchange.noise()] == ["btcusdt@depth@0ms"]
+    exchange.command("shutdown-event")
+    assert [stream for stream, *_ in exchange.noise()] == ["btcusdt@depth@0ms", "-"]
+    body = exchange.get("/fapi/v1/time").content
+    assert [answer.body for answer in read_answers(exchange.tape)] == [body]
+    exchange.command("silent btcusdt@depth@0ms")
+    for _ in range(20):
+        exchange.command("resume")
+        exchange.command("pause")
+        lines = len(exchange.lines("btcusdt@depth@0ms"))
+        assert lines == exchange.stats()["streams"]["btcusdt@depth@0ms"]["produced"]
 
 
 def test_copies_are_byte_identical(exchange: SimulatedExchange) -> None:
