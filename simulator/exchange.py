@@ -56,13 +56,12 @@ class Exchange:
         return WebSocket(transport, self.publisher, self.options.limits, self.counters)
 
     async def keep_limits(self) -> None:
-        """Send pings, keep limits, and write the tape to the disk; ends only by being cancelled."""
+        """Send pings and keep limits; ends only by being cancelled."""
         while True:
             await asyncio.sleep(_TEND_S)
             if not self.admission.is_hung:
                 for websocket in self.websockets():
                     websocket.keep_limits(time.monotonic())
-            self.tape.flush()
 
     def hang(self, seconds: float) -> None:
         """Read and write nothing on any connection for so long; what the market makes meanwhile is lost."""

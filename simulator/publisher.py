@@ -151,7 +151,8 @@ class StreamPublisher:
             subscriber.flush()
 
     def flush(self) -> None:
-        """Write what was handed out since the last flush: one write per connection."""
+        """Write what was handed out since the last flush: one write for the tape, then one per connection."""
+        self._tape.flush()
         for subscriber in self._unflushed:
             subscriber.flush()
         self._unflushed.clear()

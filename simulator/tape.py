@@ -1,4 +1,8 @@
-"""The tape: everything that was sent, the truth that recordings are compared with. Formats in docs/simulator.md."""
+"""The tape: everything that was sent, the truth that recordings are compared with. Formats in docs/simulator.md.
+
+A line is in its file before anybody receives what it tells of. So whoever has received a message, or the answer to a
+command, may count on the tape everything up to then.
+"""
 
 import json
 from pathlib import Path
@@ -18,7 +22,10 @@ class Tape:
             self._files = [(directory / name).open("wb", _BUFFER_BYTES) for name in _NAMES]
 
     def market(self, sent_ns: int, copies: int, combined: bytes) -> None:
-        """Write a market message: when it was sent, to how many connections (0: lost), and its combined form."""
+        """Write a market message: when it was sent, to how many connections (0: lost), and its combined form.
+
+        The line is buffered until `flush`, which has to come before the message leaves.
+        """
         if self._files:
             self._files[0].write(b"%d %d %b\n" % (sent_ns, copies, combined))
 
@@ -27,16 +34,18 @@ class Tape:
         if self._files:
             start = json.dumps(payload[:200].decode("utf-8", "replace"))
             self._files[1].write(f"{sent_ns} {stream} {len(payload)} {start}\n".encode())
+            self._files[1].flush()
 
     def rest(self, sent_ns: int, status: int, target: str, body: bytes) -> None:
         """Write an answer of REST, whole."""
         if self._files:
             self._files[2].write(b"%d %d %b %b\n" % (sent_ns, status, target.encode(), body))
+            self._files[2].flush()
 
     def flush(self) -> None:
-        """Hand what is buffered to the kernel."""
-        for file in self._files:
-            file.flush()
+        """Hand the market messages that are buffered to the kernel."""
+        if self._files:
+            self._files[0].flush()
 
     def close(self) -> None:
         """Flush and close the files."""
