@@ -91,6 +91,19 @@ def missing_count(stream: Stream, from_id: int, to_id: int) -> int | None:
     return max(0, to_id - from_id) // step_ms if step_ms else None
 
 
+def missing_messages(name: str, from_id: int | None, to_id: int | None) -> int | None:
+    """Count the messages of a stream in (from_id, to_id]: the one count of every gap, wherever it is shown.
+
+    None where ids do not count messages, are not known or went back, and of names that are not the exchange's.
+    """
+    if from_id is None or to_id is None or from_id > to_id:
+        return None
+    try:
+        return missing_count(stream_from_name(name), from_id, to_id)
+    except ExchangeError:
+        return None
+
+
 def _split(name: str) -> tuple[str, str]:
     """Return symbol in lower case and suffix; in continuous klines the contract belongs to the suffix."""
     lower, _, suffix = name.partition("@")

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.streams import missing_count, stream_from_name
+from binance_streamer.exchange.streams import missing_messages
 
 OPEN = "open"
 LOST = "unrepairable"
@@ -20,7 +19,9 @@ _STATE_RANK = {OPEN: 0, LOST: 1, REPAIRED: 2}
 
 
 class GapRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of a gap. Missing are the messages with ids in `(from_id, to_id]`, received from `from_ns` to `to_ns`."""
+    """One row of a gap. Missing are the messages with ids in `(from_id, to_id]`, received from `from_ns` to `to_ns`;
+    at first those in `(first_from_id, first_to_id]`.
+    """
 
     gap_id: str
     symbol: str
@@ -30,6 +31,8 @@ class GapRow(msgspec.Struct, frozen=True, kw_only=True):
     to_ns: int | None = None
     from_id: int | None = None
     to_id: int | None = None
+    first_from_id: int | None = None
+    first_to_id: int | None = None
     reason: str = ""
 
     @property
@@ -85,9 +88,9 @@ NO_GAPS = GapSummary(GapTotals(), {}, {})
 def fold(known: FoldedGap | None, row: GapRow) -> FoldedGap:
     """Add a row to what is known of its gap. A row with an earlier state than the known one can only widen `first`."""
     if known is None:
-        return FoldedGap(row, row)
+        return FoldedGap(_as_listed(row), row)
     is_behind = _STATE_RANK.get(row.state, 0) < _STATE_RANK.get(known.newest.state, 0)
-    return FoldedGap(_widest(known.first, row), known.newest if is_behind else row)
+    return FoldedGap(_widest(known.first, _as_listed(row)), known.newest if is_behind else row)
 
 
 def folded(rows: Iterable[GapRow]) -> list[FoldedGap]:
@@ -146,12 +149,14 @@ def rows_of_lines(symbol: str, lines: Iterable[str]) -> list[GapRow]:
 
 
 def _messages(row: GapRow) -> int | None:
-    if row.from_id is None or row.to_id is None:
-        return None
-    try:
-        return missing_count(stream_from_name(row.stream), row.from_id, row.to_id)
-    except ExchangeError:
-        return None
+    return missing_messages(row.stream, row.from_id, row.to_id)
+
+
+def _as_listed(row: GapRow) -> GapRow:
+    """The row with the ids that its gap had at first; rows of older files do not say them."""
+    if row.first_from_id is None or row.first_to_id is None:
+        return row
+    return msgspec.structs.replace(row, from_id=row.first_from_id, to_id=row.first_to_id)
 
 
 def _widest(one: GapRow, other: GapRow) -> GapRow:

@@ -27,6 +27,7 @@ from binance_streamer.wire.frames import (
 )
 from binance_streamer.wire.statuses import WriterStatus
 from services.runtime.delivery.events import MessageColumns
+from services.runtime.gaps.drafts import Gap, gap_draft
 from services.writer.positions import BatchVerdict, Loss, NextPositions, Positions
 from services.writer.rows.own_rows import MAX_NUMBER
 from services.writer.rows.routes import RowRoute
@@ -240,18 +241,9 @@ class Recorder:
     def _record_gap(self, hole: Hole, now_ns: int) -> None:
         symbol = hole.symbol if symbol_fault(hole.symbol) is None else "_unknown"
         seq = self._streams.last_seq(self._run, Topic("gap", symbol, "")) + 1
-        data = {
-            **hole._asdict(),
-            "symbol": symbol,
-            "gap_id": f"{NAME}-{self._run.epoch}-{symbol}-{seq}",
-            "state": hole.state,
-            "repaired_by": None,
-            "recv_ns": now_ns,
-            "producer": NAME,
-            "epoch": self._run.epoch,
-            "seq": seq,
-            "source": "local",
-        }
+        gap_id = f"{NAME}-{self._run.epoch}-{symbol}-{seq}"
+        gap = Gap(gap_id, symbol, hole.stream, hole.state, *hole[2:])
+        data = {**gap_draft(gap, now_ns).data, "producer": NAME, "epoch": self._run.epoch, "seq": seq}
         frame = encode_frame("gap", data)
         self._gaps.append((encode_topic("gap", symbol), frame))
         self._record(NAME, self._maker.rows(self._run, 0, [frame], now_ns=now_ns), now_ns)

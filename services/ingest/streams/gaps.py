@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from msgspec.structs import replace
-
 from binance_streamer.exchange.stream_types import is_repairable
 from binance_streamer.exchange.streams import Stream
 from services.runtime.gaps.drafts import Gap, GapChange
@@ -109,9 +107,10 @@ class StreamGaps:
         """List what is still missing in (low, high] as unrepairable; `why` says it of each gap."""
         rows: list[Gap] = []
         for gap in self._listed(low, high):
-            lost = replace(gap, from_id=max(low, gap.from_id), to_id=min(high, gap.to_id))
-            if (lost.from_id, lost.to_id) != (gap.from_id, gap.to_id):  # the rest keeps the name
-                lost = replace(lost, gap_id=self._new_gap_id())
+            bounds = max(low, gap.from_id), min(high, gap.to_id)
+            lost = gap
+            if bounds != (gap.from_id, gap.to_id):  # the rest keeps the name
+                lost = OpenGap(self._new_gap_id(), *bounds, gap.from_ns, gap.to_ns, gap.reason)
                 self.count += 1
             rows.append(GapChange(*self._row(lost, UNREPAIRABLE)._replace(why=why(gap))))
             rows += [row for row in self._take_out([gap], low, high, REST) if row.state == OPEN]
@@ -141,4 +140,5 @@ class StreamGaps:
 
     def _row(self, gap: OpenGap, state: str) -> Gap:
         symbol, name = self._stream.symbol, self._stream.name
-        return Gap(gap.gap_id, symbol, name, state, gap.from_id, gap.to_id, gap.from_ns, gap.to_ns, gap.reason)
+        row = Gap(gap.gap_id, symbol, name, state, gap.from_id, gap.to_id, gap.from_ns, gap.to_ns, gap.reason)
+        return row._replace(first_from_id=gap.first_from_id, first_to_id=gap.first_to_id)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from binance_streamer.exchange.messages import Reading
 from binance_streamer.exchange.stream_types import is_repairable
+from binance_streamer.exchange.streams import missing_messages
 
 
 class Draft(NamedTuple):
@@ -36,7 +37,8 @@ class Gap(NamedTuple):
 
     Ids are missing in the half-open (from_id, to_id], None where the stream has none. `from_ns` and `to_ns` are the
     `recv_ns` of the rows before and behind the hole. `state` is open, repaired or
-    unrepairable; a change is another row with the same `gap_id`. `why` says why REST cannot fill it.
+    unrepairable; a change is another row with the same `gap_id`. `why` says why REST cannot fill it. `first_from_id`
+    and `first_to_id` are the ids with which it was listed, None where they are still the same.
     """
 
     gap_id: str
@@ -50,6 +52,15 @@ class Gap(NamedTuple):
     reason: str
     repaired_by: str | None = None
     why: str | None = None
+    first_from_id: int | None = None
+    first_to_id: int | None = None
+
+    @property
+    def missing(self) -> int | None:
+        """The number of messages that are still missing; None where ids do not count them, or went back."""
+        if self.state == "repaired":
+            return 0
+        return missing_messages(self.stream, self.from_id, self.to_id)
 
 
 class GapChange(Gap):
@@ -88,7 +99,9 @@ def state_of_new(stream_type: str, bounds: Bounds) -> str:
 
 def gap_draft(gap: Gap, recv_ns: int) -> Draft:
     """The message that tells of a gap; its stamps in order, also where the clock was set back between them."""
-    data = {**gap._asdict(), "recv_ns": recv_ns, "source": "local"}
+    data = {**gap._asdict(), "missing": gap.missing, "recv_ns": recv_ns, "source": "local"}
+    if gap.first_from_id is None:
+        data["first_from_id"], data["first_to_id"] = gap.from_id, gap.to_id
     if gap.to_ns is not None:
         data["from_ns"], data["to_ns"] = sorted((gap.from_ns, gap.to_ns))
     if gap.why is None:

@@ -21,6 +21,21 @@ class OpenGap(msgspec.Struct, frozen=True, array_like=True):
     from_ns: int
     to_ns: int
     reason: str
+    first_from_id: int | None = None
+    first_to_id: int | None = None
+    """The ids with which the gap was listed; None where they are still those above."""
+
+    def narrowed(self, *, from_id: int, to_id: int) -> "OpenGap":
+        """Return the gap with the ids that are still missing."""
+        first = self.first_ids or (self.from_id, self.to_id)
+        return msgspec.structs.replace(self, from_id=from_id, to_id=to_id, first_from_id=first[0], first_to_id=first[1])
+
+    @property
+    def first_ids(self) -> tuple[int, int] | None:
+        """The ids with which the gap was listed, where it has become smaller since."""
+        if self.first_from_id is None or self.first_to_id is None:
+            return None
+        return self.first_from_id, self.first_to_id
 
 
 OpenGaps = tuple[OpenGap, ...]
@@ -43,6 +58,9 @@ def with_gap(gaps: OpenGaps, fields: Mapping[str, Any]) -> OpenGaps:
     opened = OpenGap(
         gap_id, from_id, to_id, from_ns, to_ns if type(to_ns) is int else from_ns, str(fields.get("reason", ""))
     )
+    first = fields.get("first_from_id"), fields.get("first_to_id")
+    if first != (from_id, to_id) and type(first[0]) is int and type(first[1]) is int:
+        opened = msgspec.structs.replace(opened, first_from_id=first[0], first_to_id=first[1])
     return tuple(sorted([*others, opened], key=lambda gap: gap.from_id))
 
 
@@ -56,7 +74,7 @@ def with_row(gaps: OpenGaps, previous_id: int, last_id: int) -> OpenGaps:
         return gaps
     found: list[OpenGap] = []
     for gap in gaps:
-        found += outside(gap, previous_id, last_id) or [msgspec.structs.replace(gap, from_id=gap.to_id)]
+        found += outside(gap, previous_id, last_id) or [gap.narrowed(from_id=gap.to_id, to_id=gap.to_id)]
     return tuple(found)
 
 
@@ -69,10 +87,11 @@ def outside(gap: OpenGap, from_id: int, to_id: int, *, new_gap_id: Callable[[], 
         return [gap]
     found = []
     if gap.from_id < from_id:
-        found.append(msgspec.structs.replace(gap, to_id=from_id))
+        found.append(gap.narrowed(from_id=gap.from_id, to_id=from_id))
     if to_id < gap.to_id:
-        gap_id = gap.gap_id
+        rest = gap.narrowed(from_id=to_id, to_id=gap.to_id)
         if found:
-            gap_id = new_gap_id() if new_gap_id else f"{gap_id}~{to_id}"
-        found.append(msgspec.structs.replace(gap, gap_id=gap_id, from_id=to_id))
+            gap_id = new_gap_id() if new_gap_id else f"{gap.gap_id}~{to_id}"
+            rest = msgspec.structs.replace(rest, gap_id=gap_id, first_from_id=None, first_to_id=None)
+        found.append(rest)
     return found

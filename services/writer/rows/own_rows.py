@@ -15,7 +15,10 @@ MAX_NUMBER = 2**63 - 1
 
 TAIL = "recv_ns,epoch,seq,source,extra"
 OWN_COLUMNS = {
-    "gap": ("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by"),
+    "gap": (
+        *("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by"),
+        *("first_from_id", "first_to_id", "missing"),
+    ),
     "clock": ("offset_ms", "error_ms", "round_trip_ms", "samples", "server_time", "step_ms", "step_from_ns"),
     "orderbook": (
         *("stream", "synchronised", "state", "last_update_id", "transact_time", "event_time"),

@@ -51,6 +51,13 @@ def test_a_repaired_gap_misses_nothing_and_keeps_its_first_size() -> None:
     assert (gap.first_messages, gap.missing_messages) == (3, 0)
 
 
+def test_the_last_row_of_a_gap_alone_says_its_first_size() -> None:
+    last = row(state="unrepairable", from_id=12, first_from_id=10, first_to_id=13)
+    for rows in ([last], [row(), last], [last, row()]):
+        (gap,) = folded(rows)
+        assert (gap.first.from_id, gap.first.to_id, gap.first_messages, gap.missing_messages) == (10, 13, 3, 1)
+
+
 def test_totals_say_how_much_is_lost_for_good_and_how_much_repaired() -> None:
     gaps = folded(
         [

@@ -12,8 +12,9 @@ from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire.frames import WireError
 from services.ingest.streams.backfill import BackfillPage, BackfillRequests, read_page
 from services.ingest.streams.stream import StreamRecorder
+from services.runtime.gaps.drafts import gap_draft
 from services.runtime.gaps.last_rows import LastRow
-from services.runtime.gaps.open_gaps import OpenGap
+from services.runtime.gaps.open_gaps import OpenGap, with_gap
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 BARS = stream_of("BTCUSDT", "kline_1m")
@@ -69,6 +70,30 @@ def test_a_page_leaves_what_it_does_not_reach_open() -> None:
     events, gaps = told(feed, a_page(10, 20, [11, 12, 13]))
     assert len(events) == 3
     assert gaps[-1] == ("g", "open", 13, 20, None)
+
+
+def test_each_row_of_a_gap_says_the_first_bounds_and_how_many_are_still_missing() -> None:
+    feed = a_feed(a_gap(10, 20))
+    _, (*_, rest) = feed.repair(a_page(10, 20, [11, 12, 13]))
+    restarted = a_feed(*with_gap((), gap_draft(rest, NOW_NS).data))
+    _, (*_, last) = restarted.repair(a_page(13, 20, [14, 15, 16, 17, 18, 19, 20]))
+    names = ("state", "from_id", "to_id", "first_from_id", "first_to_id", "missing")
+    assert [tuple(gap_draft(gap, NOW_NS).data[name] for name in names) for gap in (rest, last)] == [
+        ("open", 13, 20, 10, 20, 7),
+        ("repaired", 19, 20, 10, 20, 0),
+    ]
+
+
+def test_a_part_with_a_fate_of_its_own_has_first_bounds_of_its_own() -> None:
+    feed = a_feed(a_gap(10, 20))
+    _, gaps = feed.repair(a_page(10, 20, [13, 14, 15, 16, 17, 18, 19, 20]))
+    rows = [gap_draft(gap, NOW_NS).data for gap in gaps]
+    assert {
+        (row["gap_id"], row["state"], row["first_from_id"], row["first_to_id"], row["missing"]) for row in rows
+    } >= {
+        ("g", "unrepairable", 10, 20, 2),
+        ("n1", "repaired", 13, 20, 0),
+    }
 
 
 def test_what_an_answer_passes_over_the_exchange_does_not_have() -> None:

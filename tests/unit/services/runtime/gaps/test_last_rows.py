@@ -75,7 +75,7 @@ def test_a_stream_stands_where_its_newest_gap_ends(
 def test_a_straggler_narrows_the_gap_that_it_lies_in_whoever_brings_it() -> None:
     event = b'{"e":"aggTrade","E":9,"s":"BTCUSDT","a":11}'
     live = {"symbol": "BTCUSDT", "stream": NAME, "recv_ns": 9, "source": "ws", "event": event}
-    expected = LastRow("aggtrade", "BTCUSDT", 100, 5000, 1, (OpenGap("g1", 11, 20, 1, 2, "sequence"),))
+    expected = LastRow("aggtrade", "BTCUSDT", 100, 5000, 1, (OpenGap("g1", 11, 20, 1, 2, "sequence", 10, 20),))
     assert behind("aggtrade", live) == expected
     assert behind("aggtrade", {**live, "source": "rest", "event": b'{"a":11}'}) == expected
 

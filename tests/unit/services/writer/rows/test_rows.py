@@ -204,13 +204,14 @@ def test_gap() -> None:
         "gap_id": "77-1", "state": "open", "from_id": 5, "to_id": None, "from_ns": 1790400000000000000,
         "to_ns": 1790526539058352268, "reason": "disconnected, twice", "repaired_by": None, "source": "local",
     }  # fmt: skip
-    row = row_of("gap", "btcusdt@aggTrade", None, **fields)
+    row = row_of("gap", "btcusdt@aggTrade", None, first_from_id=4, first_to_id=9, missing=4, **fields)
     assert row.target.path == "BTCUSDT/gap_BTCUSDT_20260926.csv"
     assert row.target.header == (
-        b"gap_id,state,stream,from_id,to_id,from_ns,to_ns,reason,repaired_by,recv_ns,epoch,seq,source,extra\n"
+        b"gap_id,state,stream,from_id,to_id,from_ns,to_ns,reason,repaired_by,first_from_id,first_to_id,missing,"
+        b"recv_ns,epoch,seq,source,extra\n"
     )
     assert row.line == (
-        b'77-1,open,btcusdt@aggTrade,5,,1790400000000000000,1790526539058352268,"disconnected, twice",,'
+        b'77-1,open,btcusdt@aggTrade,5,,1790400000000000000,1790526539058352268,"disconnected, twice",,4,9,4,'
         b"1790526539058352268,77,5,local,\n"
     )
 
