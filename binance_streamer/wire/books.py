@@ -1,11 +1,12 @@
-"""Questions to the order book service and its answers: `endpoints.orderbook_query`, specified in docs/wire.md."""
+"""Live books, questions to the order book service, and its answers, as docs/wire.md specifies them."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
 from binance_streamer.exchange.depth import Level
 from binance_streamer.wire.frames import WireError
+from binance_streamer.wire.status_parts import BookState
 
 MAX_DEPTH = 1_000_000
 
@@ -17,35 +18,28 @@ class Query(msgspec.Struct, frozen=True):
     depth: Annotated[int, msgspec.Meta(ge=1, le=MAX_DEPTH)] | None = None
 
 
-class BookView(msgspec.Struct, frozen=True, kw_only=True):
-    """A book as it stands. While `valid` is false it has no levels and `reason` says why."""
+class BookMessage(BookState, frozen=True, kw_only=True):
+    """The live message of a book (`orderbook.<symbol>.`): its state, and its best levels while it is valid."""
 
     symbol: str
-    stream: str
     recv_ns: int
-    """When the answer was made."""
+    """When the message was made."""
+    event_time_ms: int | None = None
+    transact_time_ms: int | None = None
+    depth_recv_ns: int | None = None
+    bids: tuple[Level, ...] = ()
+    """Best first; prices and quantities in the exchange's digits."""
+    asks: tuple[Level, ...] = ()
+
+
+class BookView(BookMessage, frozen=True, kw_only=True):
+    """A book as it stands, the answer to a question. While `valid` is false it has no levels and `reason` says why."""
+
     producer: str
     epoch: int
-    state: str
-    reason: str
-    valid: bool
-    valid_since_ns: int | None
-    update_id: int | None
-    event_time_ms: int | None
-    transact_time_ms: int | None
-    depth_recv_ns: int | None
-    bids: tuple[Level, ...]
-    """Best first; prices and quantities in the exchange's digits."""
-    asks: tuple[Level, ...]
-    levels: tuple[int, int]
-    """Numbers of bids and asks in the whole book; (0, 0) while it is not valid."""
     trusted_levels: tuple[int, int]
     """So many of `bids` and `asks`, the best ones, are known to be complete: between those behind them, levels that
     have not changed since the service started may be missing."""
-    updates: int
-    resyncs: int
-    audits_passed: int
-    audits_failed: int
 
 
 class QueryError(Exception):
@@ -80,9 +74,9 @@ def decode_query(packed: bytes) -> Query:
         raise WireError(f"expected a map of symbol (text) and depth (1 or more, or nil): {error}") from error
 
 
-def encode_view(fields: dict[str, Any]) -> bytes:
-    """An answer: the fields of `BookView`."""
-    return msgspec.msgpack.encode(fields)
+def encode_view(view: BookView) -> bytes:
+    """Return a book as the answer to a question."""
+    return msgspec.msgpack.encode(view)
 
 
 def encode_refusal(error: QueryError) -> bytes:

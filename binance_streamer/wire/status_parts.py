@@ -86,25 +86,31 @@ class JournalStatus(msgspec.Struct, frozen=True, kw_only=True):
     disk_total_bytes: int | None = None
 
 
-class BookStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The book of one symbol: its validity and the reason, its position, and counts."""
+class BookState(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the book of one symbol, as its status, its live message and every answer tell it."""
 
     valid: bool = False
     valid_since_ns: int | None = None
     state: str = ""
     reason: str = ""
+    """Why the book is not valid; empty while it is."""
     stream: str = ""
     """The depth stream that the book is built from."""
     update_id: int | None = None
     """The exchange's id of the last update in the book; None while the book is not valid."""
     levels: tuple[int, int] = (0, 0)
-    """Numbers of bids and asks when they were last counted."""
+    """Numbers of bids and asks of the whole book when they were last counted; (0, 0) while it is not valid."""
     updates: int = 0
     resyncs: int = 0
-    missed: int = 0
-    buffered: int = 0
     audits_passed: int = 0
     audits_failed: int = 0
+
+
+class BookStatus(BookState, frozen=True, kw_only=True):
+    """The status of the book of one symbol: its state, and counts."""
+
+    missed: int = 0
+    buffered: int = 0
     audits_skipped: int = 0
     tops_compared: int = 0
 

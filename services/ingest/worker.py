@@ -19,6 +19,7 @@ from binance_streamer.config.schema import SymbolConfig, streams_of
 from binance_streamer.exchange.messages import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
+from binance_streamer.wire.requests import BackfillRequest, SnapshotRequest, read_symbol_status, request_data
 from binance_streamer.wire.status_parts import StreamStatus
 from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections.events import ReaderEvent
@@ -140,7 +141,7 @@ class IngestWorker:
         self._append()
         for anchor in self._streams.anchors:
             if self._symbol.depth_snapshot:
-                self._snapshots.request(anchor.last_update_id, anchor.reason, now_s)
+                self._snapshots.request(anchor, now_s)
         self._streams.anchors.clear()
 
     def _append(self) -> None:
@@ -157,7 +158,7 @@ class IngestWorker:
             self._streams.expire(now_s)
             self._append()
         self._coordinator.tick(now_s, is_expected=self._trading.is_trading(now_s) and not self._is_off_session())
-        self._ask_for_snapshot(now_s)
+        self._request(self._snapshots.take_due(now_s))
         self._ask_for_repairs(now_s)
         self._log_new_kinds()
         if self._status.due(now_s):
@@ -175,9 +176,7 @@ class IngestWorker:
             try:
                 stream_type, data = decode_frame(parts[-1])
                 if stream_type == "symbol_status":
-                    self._trading.set_status(data.get("status"), now_s)
-                    if "off_session" in data:
-                        self._trading.set_off_session(data["off_session"])
+                    self._trading.take(read_symbol_status(data), now_s)
                 elif stream_type == "depth_snapshot":
                     self._snapshots.on_snapshot(_decode_snapshot(data.get("event", b"")).last_update_id)
                 elif stream_type == "repair":
@@ -203,23 +202,12 @@ class IngestWorker:
         if self._backfill is None or self._producer.is_full:
             return
         for recorder in self._streams.recorders.values():
-            asked = self._backfill.take_due(recorder.stream, recorder.open_gaps, now_s)
-            if asked is not None:
-                gap, from_id, to_id = asked
-                name, gap_id, from_ns = recorder.stream.name, gap.gap_id, gap.from_ns
-                self._request(name, gap.reason, gap_id=gap_id, from_id=from_id, to_id=to_id, from_ns=from_ns)
+            self._request(self._backfill.take_due(recorder.stream, recorder.open_gaps, now_s))
 
-    def _ask_for_snapshot(self, now_s: float) -> None:
-        wanted = self._snapshots.take_due(now_s)
-        if wanted is None:
-            return
-        self._request("depth_snapshot", wanted.reason, last_update_id=wanted.last_update_id)
-
-    def _request(self, stream: str, reason: str, **ids: str | int | None) -> None:
+    def _request(self, request: SnapshotRequest | BackfillRequest | None) -> None:
         """Ask the REST process for a snapshot, or for what is missing of a stream."""
-        symbol = self._symbol.symbol
-        data = {"symbol": symbol, "stream": stream, "recv_ns": wall_ns(), "source": "local", "reason": reason, **ids}
-        self._producer.publish_live(Draft("request", symbol, "", data))
+        if request is not None:
+            self._producer.publish_live(Draft("request", request.symbol, "", request_data(request, wall_ns())))
 
     def _log_new_kinds(self) -> None:
         for kind in self._streams.refused.keys() - self._refused_kinds:

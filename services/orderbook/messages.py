@@ -1,18 +1,20 @@
-"""The messages of the service: live tops, summary rows, audit rows, requests for snapshots, answers to questions.
+"""The messages of the service: live tops, summary rows, audit rows, statuses of books, answers to questions.
 
-A field of the live top and of answers goes into `_state`, one of the summary row into `summary_draft` or, where it is
-known only while the book is valid, into `_summary_of_levels`; docs/adding-a-stream.md names the other places.
+A field of statuses, live tops and answers goes into `_state`, one of live tops and answers alone into `_moment`. One of
+the summary row goes into `summary_draft` or, where it is known only while the book is valid, into `_summary_of_levels`.
+docs/architecture.md names the other places.
 """
 
 from decimal import Decimal
 from typing import Any
 
+from msgspec.structs import asdict
+
 from binance_streamer.exchange.depth import Level
-from binance_streamer.wire.books import Query, QueryError
+from binance_streamer.wire.books import BookMessage, BookView, Query, QueryError
 from binance_streamer.wire.status_parts import BookStatus
 from services.orderbook.book.audit import Audit, Outcome
 from services.orderbook.keeper import Keeper
-from services.orderbook.snapshot_scheduler import DueSnapshot
 from services.runtime.gaps.drafts import Draft
 
 SUMMARY = "summary"
@@ -26,19 +28,12 @@ _MOST_NAMED = 10
 def live_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
     """Return the live message `orderbook.<symbol>.`: a book's state and its best `levels` of each side."""
     bids, asks = keeper.book.known_top(levels) if keeper.is_valid else ([], [])
-    data = {
-        "symbol": keeper.symbol,
-        "recv_ns": recv_ns,
-        "source": "local",
-        **_state(keeper),
-        "bids": bids,
-        "asks": asks,
-    }
-    return Draft("orderbook", keeper.symbol, "", data)
+    message = BookMessage(**_state(keeper), **_moment(keeper, recv_ns), bids=tuple(bids), asks=tuple(asks))
+    return Draft("orderbook", keeper.symbol, "", {"source": "local", **asdict(message)})
 
 
-def view(keeper: Keeper, depth: int | None, recv_ns: int) -> dict[str, Any]:
-    """Return the fields of an answer (`BookView`) but `producer` and `epoch`; `depth` None: all levels."""
+def view(keeper: Keeper, depth: int | None, recv_ns: int, *, producer: str, epoch: int) -> BookView:
+    """Return the answer to a question; `depth` None: all levels. `producer` and `epoch` are those of the service."""
     bids: list[Level] = []
     asks: list[Level] = []
     trusted = (0, 0)
@@ -47,14 +42,15 @@ def view(keeper: Keeper, depth: int | None, recv_ns: int) -> dict[str, Any]:
         bids, asks = book.levels() if depth is None else book.top(depth)
         trusted = book.trusted(bids, asks)
         keeper.count_levels()
-    return {
-        "symbol": keeper.symbol,
-        "recv_ns": recv_ns,
+    return BookView(
         **_state(keeper),
-        "bids": bids,
-        "asks": asks,
-        "trusted_levels": trusted,
-    }
+        **_moment(keeper, recv_ns),
+        bids=tuple(bids),
+        asks=tuple(asks),
+        trusted_levels=trusted,
+        producer=producer,
+        epoch=epoch,
+    )
 
 
 def summary_draft(keeper: Keeper, levels: int, recv_ns: int) -> Draft:
@@ -94,35 +90,12 @@ def audit_draft(keeper: Keeper, finding: Audit, recv_ns: int) -> Draft:
     return Draft("audit", keeper.symbol, "", data)
 
 
-def request_draft(wanted: DueSnapshot, recv_ns: int) -> Draft:
-    """Return the live message by which `rest` is asked for a depth snapshot."""
-    data = {
-        "symbol": wanted.symbol,
-        "stream": "depth_snapshot",
-        "recv_ns": recv_ns,
-        "source": "local",
-        "reason": wanted.reason,
-        "last_update_id": max(0, wanted.last_update_id),
-    }
-    return Draft("request", wanted.symbol, "", data)
-
-
 def status_of(keeper: Keeper) -> BookStatus:
     """Return the part of the status message that is about one book."""
     return BookStatus(
-        valid=keeper.is_valid,
-        valid_since_ns=keeper.valid_since_ns,
-        state=keeper.sequence.state.value,
-        reason=keeper.sequence.reason,
-        stream=keeper.stream,
-        update_id=keeper.book.update_id if keeper.is_valid else None,
-        levels=keeper.levels,
-        updates=keeper.updates,
-        resyncs=keeper.resyncs,
+        **_state(keeper),
         missed=keeper.missed,
         buffered=keeper.sequence.buffered,
-        audits_passed=keeper.audits[Outcome.PASSED],
-        audits_failed=keeper.audits[Outcome.FAILED],
         audits_skipped=keeper.audits[Outcome.NOT_COMPARABLE],
         tops_compared=keeper.quotes.compared if keeper.quotes else 0,
     )
@@ -139,14 +112,10 @@ def unknown_symbol(query: Query, kept: list[str]) -> QueryError:
 
 
 def _state(keeper: Keeper) -> dict[str, Any]:
-    """Return the fields that live tops and answers share; id and times are None while the book is not valid."""
-    stamps = keeper.stamps if keeper.is_valid else None
+    """Return the fields of `BookState`."""
     return {
         "stream": keeper.stream,
         "update_id": keeper.book.update_id if keeper.is_valid else None,
-        "event_time_ms": stamps.event_time_ms if stamps else None,
-        "transact_time_ms": stamps.transact_time_ms if stamps else None,
-        "depth_recv_ns": stamps.recv_ns if stamps else None,
         "valid": keeper.is_valid,
         "valid_since_ns": keeper.valid_since_ns,
         "state": keeper.sequence.state.value,
@@ -156,6 +125,18 @@ def _state(keeper: Keeper) -> dict[str, Any]:
         "updates": keeper.updates,
         "audits_passed": keeper.audits[Outcome.PASSED],
         "audits_failed": keeper.audits[Outcome.FAILED],
+    }
+
+
+def _moment(keeper: Keeper, recv_ns: int) -> dict[str, Any]:
+    """Return the symbol and the times of a `BookMessage`; those of the update are None while the book is not valid."""
+    stamps = keeper.stamps if keeper.is_valid else None
+    return {
+        "symbol": keeper.symbol,
+        "recv_ns": recv_ns,
+        "event_time_ms": stamps.event_time_ms if stamps else None,
+        "transact_time_ms": stamps.transact_time_ms if stamps else None,
+        "depth_recv_ns": stamps.recv_ns if stamps else None,
     }
 
 

@@ -22,7 +22,7 @@ class QueryServer:
         self.counts = {"questions": 0, "refused_questions": 0}
         self._router = router
         self._keepers = keepers
-        self._run = {"producer": producer, "epoch": epoch}
+        self._producer, self._epoch = producer, epoch
 
     def answer_waiting(self, now: Now) -> None:
         """Answer the questions that wait, up to `_MOST_QUESTIONS`. Nothing waits for a program that does not read."""
@@ -52,4 +52,4 @@ class QueryServer:
         keeper = self._keepers.get(query.symbol)
         if keeper is None:
             raise messages.unknown_symbol(query, list(self._keepers))
-        return encode_view({**messages.view(keeper, query.depth, now.ns), **self._run})
+        return encode_view(messages.view(keeper, query.depth, now.ns, producer=self._producer, epoch=self._epoch))

@@ -19,6 +19,7 @@ from binance_streamer.exchange.depth import read_quote, read_snapshot, read_upda
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import WireError, encode_topic
+from binance_streamer.wire.requests import AUDIT, SnapshotRequest, request_data
 from binance_streamer.wire.statuses import OrderbookStatus
 from services.orderbook import messages
 from services.orderbook.inbox import Inbox
@@ -26,10 +27,11 @@ from services.orderbook.keeper import SPEEDS, Keeper, Now
 from services.orderbook.publisher import Publisher
 from services.orderbook.queries import QueryServer
 from services.orderbook.silence import WorkerStatuses
-from services.orderbook.snapshot_scheduler import AUDIT, DueSnapshot, SnapshotScheduler
+from services.orderbook.snapshot_scheduler import SnapshotScheduler
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
+from services.runtime.gaps.drafts import Draft
 from services.runtime.process import Shell, settle
 from services.runtime.status import StatusPublisher
 
@@ -189,13 +191,14 @@ class Service:
             sequence = self._keepers[wanted.symbol].sequence
             sequence.expect_snapshot()
             least = max(wanted.last_update_id, sequence.comparable_from or 0)
-            self._producer.publish_live(messages.request_draft(wanted._replace(last_update_id=least), now.ns))
+            request = msgspec.structs.replace(wanted, last_update_id=least)
+            self._producer.publish_live(Draft("request", wanted.symbol, "", request_data(request, now.ns)))
 
     def _update_request(self, keeper: Keeper) -> None:
         sequence = keeper.sequence
         need, keeper.snapshot_need = keeper.snapshot_need, None
         if need is not None and sequence.needs_snapshot_for(need.reason):
-            self._scheduler.request(DueSnapshot(keeper.symbol, *need))
+            self._scheduler.request(SnapshotRequest(keeper.symbol, *need))
             return
         wanted = self._scheduler.requested(keeper.symbol)
         if wanted is None:
@@ -225,7 +228,7 @@ class Service:
         elif self._audit_interval_s and now.s >= self._audit_s[keeper.symbol]:
             self._audit_s[keeper.symbol] = now.s + self._audit_interval_s
             if self._scheduler.requested(keeper.symbol) is None:
-                self._scheduler.request(DueSnapshot(keeper.symbol, keeper.book.update_id, AUDIT))
+                self._scheduler.request(SnapshotRequest(keeper.symbol, keeper.book.update_id, AUDIT))
 
     def _status_now(self) -> OrderbookStatus:
         books = {symbol: messages.status_of(keeper) for symbol, keeper in self._keepers.items()}

@@ -13,25 +13,15 @@ given up: the next one comes soon enough.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from binance_streamer.wire.requests import AUDIT, SnapshotRequest
 from services.orderbook.book.snapshot_pacing import RANGE
 from services.runtime.retry import RandomSource, spread_s
 
 MOST_OUTSTANDING = 4
 """Requests: at the usual pace of `rest` each is answered within seconds, and is not repeated meanwhile."""
 _REPETITIONS = 3
-AUDIT = "audit"
-"""Reason of a request for a snapshot that a valid book is compared with."""
 _OF_A_VALID_BOOK = (AUDIT, RANGE)
-
-
-class DueSnapshot(NamedTuple):
-    """A request for a snapshot of a symbol; one helps when its id is at least `last_update_id`."""
-
-    symbol: str
-    last_update_id: int
-    reason: str
 
 
 class _Entry:
@@ -39,7 +29,7 @@ class _Entry:
 
     __slots__ = ("asked", "next_s", "turn", "wanted")
 
-    def __init__(self, wanted: DueSnapshot) -> None:
+    def __init__(self, wanted: SnapshotRequest) -> None:
         self.wanted = wanted
         self.asked = 0  # in this turn; 0: waits for its turn
         self.turn = 0
@@ -63,7 +53,7 @@ class SnapshotScheduler:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def request(self, wanted: DueSnapshot) -> None:
+    def request(self, wanted: SnapshotRequest) -> None:
         """Ask for this snapshot, in its turn, until `settle`; it replaces the request of the same symbol before.
 
         A book that is not valid any more begins a turn of its own; other changes keep the place in the turn.
@@ -78,12 +68,12 @@ class SnapshotScheduler:
         """Forget the request of a symbol: it is answered, or not needed any more."""
         self._entries.pop(symbol, None)
 
-    def requested(self, symbol: str) -> DueSnapshot | None:
+    def requested(self, symbol: str) -> SnapshotRequest | None:
         """The request of a symbol; None where there is none."""
         entry = self._entries.get(symbol)
         return None if entry is None else entry.wanted
 
-    def take_due(self, now_s: float) -> list[DueSnapshot]:
+    def take_due(self, now_s: float) -> list[SnapshotRequest]:
         """Return the requests to send now, for the first time or again, and count them as sent."""
         for entry in list(self._entries.values()):
             if entry.asked >= _REPETITIONS and now_s >= entry.next_s:

@@ -8,7 +8,7 @@ import msgspec
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.rest import RestPage, rest_page
 from services.rest.market.clock_offset import Sample
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.schedule.backfill_queue import MissingRows
 from services.runtime.retry import STAND_DOWN_S
 
 Verdict = Literal["good", "refused", "banned", "forbidden", "trouble"]
@@ -122,7 +122,7 @@ def read_snapshot(answer: RestAnswer) -> DepthAnswer:
     return decode(answer.body, DepthAnswer, "a depth snapshot")
 
 
-def read_rows(answer: RestAnswer, missing: BackfillRequest) -> RestPage:
+def read_rows(answer: RestAnswer, missing: MissingRows) -> RestPage:
     """Return the rows of a page and what is odd in it; raise `AnswerError` for no page, or one that was not asked for.
 
     A page asked for by time begins wherever the exchange has rows; one asked for by id has something behind that id.

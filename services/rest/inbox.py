@@ -5,9 +5,10 @@ import logging
 import zmq
 
 from binance_streamer.wire.frames import WireError
+from binance_streamer.wire.requests import SnapshotRequest
 from services.rest.answers import RestAnswer
-from services.rest.messages import SnapshotRequest, backfill_draft, read_request
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.messages import backfill_draft, read_request
+from services.rest.schedule.backfill_queue import MissingRows
 from services.rest.tasks import Parts
 from services.runtime.clock import monotonic_s, wall_ns
 
@@ -46,10 +47,10 @@ class RequestInbox:
 
     def _take_snapshot_request(self, request: SnapshotRequest) -> None:
         is_known = self._parts.listing.may_list(request.symbol)
-        if not is_known or not self._parts.snapshots.try_add(*request, monotonic_s()):
+        if not is_known or not self._parts.snapshots.try_add(request, monotonic_s()):
             self._refuse(f"{request.symbol} is not listed, or too many symbols wait")
 
-    def _take_backfill_request(self, missing: BackfillRequest) -> None:
+    def _take_backfill_request(self, missing: MissingRows) -> None:
         symbol = missing.stream.symbol
         if not self._parts.listing.may_list(symbol):
             nothing = RestAnswer(0, {}, b"", wall_ns(), wall_ns())

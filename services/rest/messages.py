@@ -1,18 +1,23 @@
 """The frames that the REST process makes, and the requests that it understands."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import UnsetType
+from msgspec.structs import replace
 
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.streams import Stream, stream_from_name
+from binance_streamer.wire import requests
 from binance_streamer.wire.frames import WireError, decode_frame
+from binance_streamer.wire.requests import BackfillAnswer, BackfillRequest, SnapshotRequest, SymbolStatus
 from services.rest.answers import DepthAnswer, RestAnswer
 from services.rest.market.clock_offset import Measurement, Step
 from services.rest.market.trading_hours import Range
 from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, depth_path
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.schedule.backfill_queue import MissingRows
 from services.runtime.gaps.drafts import Draft
 
 EXCHANGE = "EXCHANGE"
@@ -35,66 +40,51 @@ class FrameSink(Protocol):
         """Publish this, and record it nowhere."""
 
 
-class SnapshotRequest(NamedTuple):
-    """A request for a depth snapshot; only one whose `last_update_id` is at least this helps."""
-
-    symbol: str
-    reason: str
-    last_update_id: int
-
-
-def read_request(parts: Sequence[bytes]) -> SnapshotRequest | BackfillRequest:
+def read_request(parts: Sequence[bytes]) -> SnapshotRequest | MissingRows:
     """Return the request in a message of the bus, where anybody may publish; raises `WireError`."""
     if len(parts) != 2:
         raise WireError(f"request: expected [topic, frame], got {len(parts)} parts")
     stream_type, data = decode_frame(parts[1])
     if stream_type != "request":
         raise WireError(f"request: expected one, got {stream_type!r:.40}")
-    fault = symbol_fault(data["symbol"])
+    request = requests.read_request(data)
+    fault = symbol_fault(request.symbol)
     if fault:
-        raise WireError(f"request: the symbol {data['symbol']!r:.80} {fault}")
-    return _snapshot_request(data) if data["stream"] == "depth_snapshot" else _backfill_request(data)
+        raise WireError(f"request: the symbol {request.symbol!r:.80} {fault}")
+    if isinstance(request, SnapshotRequest):
+        return replace(request, reason=request.reason[:_REASON_CHARACTERS])
+    return _missing_rows(request)
 
 
-def _snapshot_request(data: Mapping[str, Any]) -> SnapshotRequest:
-    reason, last_update_id = data.get("reason"), data.get("last_update_id")
-    if type(reason) is not str or type(last_update_id) is not int or not 0 <= last_update_id < 1 << 63:
-        raise WireError(f"request: expected a reason and a last_update_id, got {reason!r:.40}, {last_update_id!r:.40}")
-    return SnapshotRequest(data["symbol"], reason[:_REASON_CHARACTERS], last_update_id)
-
-
-def _backfill_request(data: Mapping[str, Any]) -> BackfillRequest:
-    name, gap_id = data["stream"], data.get("gap_id")
-    ids: list[Any] = [data.get(key) for key in ("from_id", "to_id", "from_ns")]
+def _missing_rows(request: BackfillRequest) -> MissingRows:
     try:
-        stream = stream_from_name(name)
+        stream = stream_from_name(request.stream)
         step = step_of(stream)
     except ExchangeError as error:
         raise WireError(f"request: expected a depth_snapshot or a stream that REST has: {error!s:.80}") from error
-    if stream.symbol != data["symbol"] or type(gap_id) is not str or not all(map(_is_id, ids)):
-        raise WireError(f"request: expected a gap_id, from_id, to_id and from_ns, got {gap_id!r:.40}, {ids!r:.80}")
-    missing = BackfillRequest(stream, gap_id[:_GAP_ID_CHARACTERS], *ids)
-    if missing.to_id < missing.from_id + step:
-        raise WireError(f"request: expected at least one row between {missing.from_id} and {missing.to_id}")
-    return missing
+    if stream.symbol != request.symbol:
+        raise WireError(f"request: expected a stream of {request.symbol}, got {stream.name}")
+    if request.to_id < request.from_id + step:
+        raise WireError(f"request: expected at least one row between {request.from_id} and {request.to_id}")
+    return MissingRows(stream, request.gap_id[:_GAP_ID_CHARACTERS], request.from_id, request.to_id, request.from_ns)
 
 
-def _is_id(value: object) -> bool:
-    return type(value) is int and -1 <= value < 1 << 63
-
-
-def backfill_draft(missing: BackfillRequest, answer: RestAnswer, path: str, *, refusal: str) -> Draft:
+def backfill_draft(missing: MissingRows, answer: RestAnswer, path: str, *, refusal: str) -> Draft:
     """Make the answer to a request for missing rows: the body as it came, nothing of it where it is refused."""
     stream = missing.stream
-    data = {
-        **_recorded(stream.symbol, stream.name, answer, b"[]" if refusal else answer.body),
-        "path": path,
-        "gap_id": missing.gap_id,
-        "from_id": missing.from_id,
-        "to_id": missing.to_id,
-        "refusal": refusal,
-    }
-    return Draft("repair", stream.symbol, "", data)
+    message = BackfillAnswer(
+        symbol=stream.symbol,
+        stream=stream.name,
+        recv_ns=answer.recv_ns,
+        requested_ns=answer.requested_ns,
+        event=b"[]" if refusal else answer.body,
+        path=path,
+        gap_id=missing.gap_id,
+        from_id=missing.from_id,
+        to_id=missing.to_id,
+        refusal=refusal,
+    )
+    return Draft("repair", stream.symbol, "", requests.answer_data(message))
 
 
 def snapshot_draft(symbol: str, answer: RestAnswer, snapshot: DepthAnswer) -> Draft:
@@ -142,17 +132,11 @@ def _clock_draft(source: str, recv_ns: int, fields: Mapping[str, object]) -> Dra
     return Draft("clock", EXCHANGE, "", data)
 
 
-def symbol_status_draft(symbol: str, status: str, recv_ns: int, off_session: Sequence[Range] | None) -> Draft:
+def symbol_status_draft(symbol: str, status: str, recv_ns: int, off_session: list[Range] | UnsetType) -> Draft:
     """Make the message of a symbol's trading status; `off_session` are the hours in which its market is closed."""
-    data = {
-        "symbol": symbol,
-        "stream": EXCHANGE_INFO.text,
-        "recv_ns": recv_ns,
-        "source": "rest",
-        "status": status,
-        **({} if off_session is None else {"off_session": list(off_session)}),
-    }
-    return Draft("symbol_status", symbol, "", data)
+    path = EXCHANGE_INFO.text
+    message = SymbolStatus(symbol=symbol, stream=path, recv_ns=recv_ns, status=status, off_session=off_session)
+    return Draft("symbol_status", symbol, "", requests.answer_data(message))
 
 
 def _recorded(symbol: str, path: str, answer: RestAnswer, event: bytes) -> dict[str, object]:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from binance_streamer.exchange.rest import MOST_AGG_TRADES, span_of, step_of
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.schedule.backfill_queue import MissingRows
 from services.rest.schedule.pacing import HEAVY_WEIGHT
 
 _CHEAP_KLINES = 100
@@ -28,7 +28,7 @@ def depth_path(symbol: str) -> Path:
     return Path(f"/fapi/v1/depth?symbol={quote(symbol, safe='')}&limit=1000", HEAVY_WEIGHT)
 
 
-def backfill_path(missing: BackfillRequest) -> Path:
+def backfill_path(missing: MissingRows) -> Path:
     """Return the path of the first page of missing rows: at most 1000 aggregates, or 499 klines.
 
     Aggregates are asked for by id, or by time where the exchange has the first ids no more. Klines have no id: theirs

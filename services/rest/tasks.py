@@ -8,21 +8,22 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from binance_streamer.wire.requests import SnapshotRequest
 from services.rest.answers import Odd, RestAnswer, read_clock_sample, read_rows, read_snapshot, refusal
 from services.rest.market.clock_offset import OffsetMeter
 from services.rest.market.listing import ListingRecorder
 from services.rest.messages import FrameSink, backfill_draft, odd_row_draft, offset_draft, snapshot_draft
 from services.rest.oddities import Oddities
 from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, Path, backfill_path, depth_path
-from services.rest.schedule.backfill_queue import BackfillQueue, BackfillRequest
+from services.rest.schedule.backfill_queue import BackfillQueue, MissingRows
 from services.rest.schedule.pacing import Pace
-from services.rest.schedule.snapshot_queue import QueuedSnapshot, SnapshotQueue
+from services.rest.schedule.snapshot_queue import SnapshotQueue
 from services.rest.schedule.task import AnyTask, Moment, RestRequest, Subject, Task
 
 CLOCK_GROUP = "time"
 _NEVER_S = float("inf")
 _AT_ONCE_S = float("-inf")
-_PageRequest = RestRequest[BackfillRequest]
+_PageRequest = RestRequest[MissingRows]
 
 
 @dataclass(slots=True)
@@ -125,18 +126,18 @@ class ListTask(Task[None]):
 
 
 @dataclass(slots=True)
-class SnapshotTask(Task[QueuedSnapshot]):
+class SnapshotTask(Task[SnapshotRequest]):
     """Fetches the depth snapshots that `choose` picks of the queue, and records them."""
 
     parts: Parts
-    choose: Callable[[Moment], QueuedSnapshot | None]
+    choose: Callable[[Moment], SnapshotRequest | None]
 
-    def next(self, now: Moment, delayed: Collection[str]) -> RestRequest[QueuedSnapshot] | None:
+    def next(self, now: Moment, delayed: Collection[str]) -> RestRequest[SnapshotRequest] | None:
         """Return a request for the snapshot whose turn it is."""
         wanted = None if "depth" in delayed else self.choose(now)
         return None if wanted is None else _request(depth_path(wanted.symbol), "depth", self, wanted)
 
-    def good(self, request: RestRequest[QueuedSnapshot], answer: RestAnswer, now: Moment) -> None:
+    def good(self, request: RestRequest[SnapshotRequest], answer: RestAnswer, now: Moment) -> None:
         """Record the snapshot; where the journal is full it counts as failed, because no file will have it."""
         wanted = request.subject
         snapshot = read_snapshot(answer)
@@ -149,18 +150,18 @@ class SnapshotTask(Task[QueuedSnapshot]):
         taken_ms = min(now.exchange_ms, self.parts.meter.exchange_ms(answer.requested_ns))
         self.parts.snapshots.note_recorded(wanted, snapshot.lastUpdateId, now.s, taken_ms)
 
-    def refused(self, request: RestRequest[QueuedSnapshot], answer: RestAnswer, now: Moment) -> bool:
+    def refused(self, request: RestRequest[SnapshotRequest], answer: RestAnswer, now: Moment) -> bool:
         """The exchange has none of this symbol; others are asked for meanwhile."""
         self.parts.snapshots.note_refusal(request.subject, now.s, now.exchange_ms)
         return True
 
-    def failed(self, request: RestRequest[QueuedSnapshot], now: Moment) -> None:
+    def failed(self, request: RestRequest[SnapshotRequest], now: Moment) -> None:
         """Put this symbol behind the others."""
         self.parts.snapshots.note_failure(request.subject, now.s)
 
 
 @dataclass(slots=True)
-class BackfillTask(Task[BackfillRequest]):
+class BackfillTask(Task[MissingRows]):
     """Fetches missing rows page by page, and publishes each page for the worker that records them."""
 
     refused_by = (400, 404)

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import stream_of
 from binance_streamer.wire.frames import decode_frame, encode_frame, split_frames
+from binance_streamer.wire.requests import BackfillRequest
 from services.ingest.connections.events import Delivered
-from services.ingest.streams.backfill import BackfillPage, BackfillRange, BackfillRequests, read_page
+from services.ingest.streams.backfill import BackfillPage, BackfillRequests, read_page
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.drafts import Draft
 from services.runtime.gaps.stream_states import StreamStates, fold
@@ -92,12 +93,13 @@ class World:
         if wish is not None and self.rng.random() < 0.8:
             self.answers.append(self.answer(wish))
 
-    def answer(self, wish: BackfillRange) -> BackfillPage:
+    def answer(self, wish: BackfillRequest) -> BackfillPage:
         """As REST would: from the id on, or from what it still has; sometimes nothing, or only little."""
         first = max(wish.from_id, self.forgotten_id) + 1
         last = min(self.last_id, first - 1 + self.rng.choice((1, 3, 1000)))
         ids = [] if self.rng.random() < self.nothings else range(first, last + 1)
-        data = {"from_id": wish.from_id, "to_id": wish.to_id, "recv_ns": self.now_ns, "source": "rest",
+        data = {"symbol": wish.symbol, "stream": wish.stream, "from_id": wish.from_id, "to_id": wish.to_id,
+                "recv_ns": self.now_ns, "source": "rest",
                 "event": json.dumps([{"a": number} for number in ids]).encode()}  # fmt: skip
         return read_page(TRADES, data)
 

@@ -10,50 +10,33 @@ from typing import Any, NamedTuple
 
 from binance_streamer.exchange.rest import SURELY_KEPT_MS, RestRow, rest_page, span_of
 from binance_streamer.exchange.streams import Stream
-from binance_streamer.wire.frames import WireError
+from binance_streamer.wire.requests import BackfillAnswer, BackfillRequest, read_answer
 from services.runtime.gaps.open_gaps import OpenGap
 from services.runtime.retry import RandomSource, doubled_s, spread_s
 
 _MOST_REFUSALS = 3
 """So many answers in a row that have nothing are believed; the pauses between them double. What has just been traded
 may not be there yet."""
-_LAST_NS = 2**63 - 1
 _LONGEST_WHY = 200
 _NOTHING = "the exchange has nothing there"
 _TOO_OLD = "older than the exchange keeps"
 
 
-class BackfillRange(NamedTuple):
-    """The ids (from_id, to_id] to ask for: the oldest gap, and those behind it that the same answer covers."""
-
-    gap: OpenGap
-    from_id: int
-    to_id: int
-
-
 class BackfillPage(NamedTuple):
-    """An answer of REST to a request for (from_id, to_id], in the order of ids.
+    """An answer of REST to a request for missing rows, and its rows in the order of ids, empty where it has none."""
 
-    `rows` is empty where it has none; `refusal` says why it will never have any, and is empty else.
-    """
-
-    stream: str
-    from_id: int
-    to_id: int
+    answer: BackfillAnswer
     rows: Sequence[RestRow]
-    recv_ns: int
-    requested_ns: int
-    refusal: str
 
     @property
     def wanted(self) -> list[RestRow]:
         """Return the rows that were asked for; an answer may begin before them and end behind."""
-        return [row for row in self.rows if self.from_id <= row.previous_id and row.last_id <= self.to_id]
+        return [row for row in self.rows if self.answer.from_id <= row.previous_id and row.last_id <= self.answer.to_id]
 
     @property
     def reached(self) -> int:
         """Return the id up to which the answer is complete: what it does not have until there, nobody has."""
-        return min(self.to_id, self.rows[-1].last_id) if self.rows else self.from_id
+        return min(self.answer.to_id, self.rows[-1].last_id) if self.rows else self.answer.from_id
 
     @property
     def is_empty(self) -> bool:
@@ -61,14 +44,14 @@ class BackfillPage(NamedTuple):
 
         There is none, or a wrong clock found older ones.
         """
-        return self.reached <= self.from_id
+        return self.reached <= self.answer.from_id
 
     def why_missing(self, gap: OpenGap) -> str:
         """Return why nobody will bring what is still missing in this gap, for its row."""
-        if self.refusal:
-            return self.refusal
-        is_old = gap.from_ns // 1_000_000 < self.recv_ns // 1_000_000 - SURELY_KEPT_MS
-        return _TOO_OLD if is_old and self.from_id <= gap.from_id else _NOTHING
+        if self.answer.refusal:
+            return self.answer.refusal[:_LONGEST_WHY]
+        is_old = gap.from_ns // 1_000_000 < self.answer.recv_ns // 1_000_000 - SURELY_KEPT_MS
+        return _TOO_OLD if is_old and self.answer.from_id <= gap.from_id else _NOTHING
 
 
 def read_page(stream: Stream, data: Mapping[str, Any]) -> BackfillPage:
@@ -76,16 +59,8 @@ def read_page(stream: Stream, data: Mapping[str, Any]) -> BackfillPage:
 
     Raise `WireError`, or `ExchangeError` where its rows are not readable.
     """
-    from_id, to_id, refusal = data.get("from_id"), data.get("to_id"), data.get("refusal", "")
-    event, requested_ns = data.get("event", b"[]"), data.get("requested_ns", 0)
-    if type(from_id) is not int or type(to_id) is not int or type(refusal) is not str or data["source"] != "rest":
-        raise WireError(f"repair: expected ids and rows of REST, got {from_id!r:.40}, {to_id!r:.40}, {refusal!r:.40}")
-    recv_ns = data["recv_ns"]
-    if from_id >= to_id or not 0 <= recv_ns <= _LAST_NS or not 0 <= requested_ns <= _LAST_NS:
-        raise WireError(f"repair: expected ids that grow and stamps, got {from_id}, {to_id}, {recv_ns}, {requested_ns}")
-    return BackfillPage(
-        stream.name, from_id, to_id, rest_page(stream, event).rows, recv_ns, requested_ns, refusal[:_LONGEST_WHY]
-    )
+    answer = read_answer(data)
+    return BackfillPage(answer, rest_page(stream, answer.event).rows)
 
 
 @dataclass(slots=True)
@@ -103,8 +78,11 @@ class BackfillRequests:
         self._rng = rng
         self._asked: dict[str, _Asked] = {}
 
-    def take_due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> BackfillRange | None:
-        """Return what to ask for now, and note it: a new oldest gap at once, the same one after the retry time."""
+    def take_due(self, stream: Stream, gaps: Sequence[OpenGap], now_s: float) -> BackfillRequest | None:
+        """Return the request that is due, and note it: at once for a new oldest gap, else after the retry time.
+
+        It covers the oldest gap, and those behind it that the same answer has.
+        """
         if not gaps:
             self._asked.pop(stream.name, None)
             return None
@@ -116,12 +94,20 @@ class BackfillRequests:
             return None
         asked.next_s = now_s + spread_s(self._retry_s, self._rng)
         within = [gap.to_id for gap in gaps if gap.to_id <= oldest.from_id + span_of(stream)]
-        return BackfillRange(oldest, oldest.from_id, max([oldest.to_id, *within]))
+        return BackfillRequest(
+            symbol=stream.symbol,
+            stream=stream.name,
+            gap_id=oldest.gap_id,
+            from_id=oldest.from_id,
+            to_id=max([oldest.to_id, *within]),
+            from_ns=oldest.from_ns,
+            reason=oldest.reason,
+        )
 
     def count_refusal(self, page: BackfillPage, now_s: float) -> bool:
         """Count an empty answer; return True where it has come so often that it is believed, else ask again later."""
-        asked = self._asked.get(page.stream)
-        if asked is None or asked.from_id != page.from_id:
+        asked = self._asked.get(page.answer.stream)
+        if asked is None or asked.from_id != page.answer.from_id:
             return False
         asked.refusals += 1
         first_s = 2 * self._retry_s

@@ -1,16 +1,8 @@
 """Requests for depth snapshots: repeated until one that helps has been seen on the bus."""
 
-from typing import NamedTuple
-
+from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.streams.gaps import WENT_BACK
 from services.runtime.retry import RandomSource, spread_s
-
-
-class WantedSnapshot(NamedTuple):
-    """A snapshot helps where its `lastUpdateId` is at least this one: then the next update hangs on it."""
-
-    last_update_id: int
-    reason: str
 
 
 class SnapshotRequests:
@@ -19,19 +11,20 @@ class SnapshotRequests:
     def __init__(self, retry_s: float, rng: RandomSource) -> None:
         self._retry_s = retry_s
         self._rng = rng
-        self._wanted: WantedSnapshot | None = None
+        self._wanted: SnapshotRequest | None = None
         self._next_s = 0.0
 
     @property
-    def wanted(self) -> WantedSnapshot | None:
+    def wanted(self) -> SnapshotRequest | None:
         """Return the outstanding request; None where nothing is wanted."""
         return self._wanted
 
-    def request(self, last_update_id: int, reason: str, now_s: float) -> None:
+    def request(self, wanted: SnapshotRequest, now_s: float) -> None:
         """Ask at once, unless what is asked for already helps here too."""
-        if self._wanted is not None and last_update_id <= self._wanted.last_update_id and reason != WENT_BACK:
+        before = self._wanted
+        if before is not None and wanted.last_update_id <= before.last_update_id and wanted.reason != WENT_BACK:
             return
-        self._wanted = WantedSnapshot(last_update_id, reason)
+        self._wanted = wanted
         self._next_s = now_s
 
     def on_snapshot(self, last_update_id: int) -> None:
@@ -39,7 +32,7 @@ class SnapshotRequests:
         if self._wanted is not None and last_update_id >= self._wanted.last_update_id:
             self._wanted = None
 
-    def take_due(self, now_s: float) -> WantedSnapshot | None:
+    def take_due(self, now_s: float) -> SnapshotRequest | None:
         """Return what to ask for now, and note it: it is asked for again after the retry time, with jitter."""
         if self._wanted is None or now_s < self._next_s:
             return None

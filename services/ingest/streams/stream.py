@@ -141,14 +141,14 @@ class StreamRecorder:
             filled = self._gaps.repair(previous_id, last_id)
             if filled is not None:
                 gaps += filled
-                drafts.append(self._repaired_row(event, page.recv_ns + number, page.requested_ns))
-        gaps += self._gaps.give_up(page.from_id, page.reached, page.why_missing)
+                drafts.append(self._repaired_row(event, page.answer.recv_ns + number, page.answer.requested_ns))
+        gaps += self._gaps.give_up(page.answer.from_id, page.reached, page.why_missing)
         self.repaired += len(drafts)
         return drafts, gaps
 
     def give_up(self, page: BackfillPage) -> list[Gap]:
         """Return the gaps that become `unrepairable` because REST does not have what was asked for."""
-        return self._gaps.give_up(page.from_id, page.to_id, page.why_missing)
+        return self._gaps.give_up(page.answer.from_id, page.answer.to_id, page.why_missing)
 
     def restore(self, row: LastRow, reason: str) -> None:
         """Go on from the journal's last row and open gaps, because it did not take all that was handed to it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from binance_streamer.exchange.messages import ExchangeError, SequenceIds
 from binance_streamer.exchange.streams import Stream
+from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.connections.events import Delivered, HandedOver, Lost
 from services.ingest.streams import demux
 from services.ingest.streams.arrivals import (
@@ -22,7 +23,6 @@ from services.ingest.streams.arrivals import (
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.gaps import REPAIRED
 from services.ingest.streams.heard import LATE, StreamFault
-from services.ingest.streams.snapshots import WantedSnapshot
 from services.ingest.streams.stream import StreamRecorder
 from services.runtime.delivery.events import EventRun
 from services.runtime.gaps.drafts import Draft, Gap
@@ -51,7 +51,7 @@ class StreamSet:
         """Number of rows that came first over a connection, by connection."""
         self.lag_ms: dict[int, float] = {}
         """By connection: milliseconds from the first copy of a message to this connection's own, for the newest."""
-        self.anchors: list[WantedSnapshot] = []
+        self.anchors: list[SnapshotRequest] = []
         """Snapshots that order books need, because they begin anew."""
         self.shutdowns: set[int] = set()
         """Connections over which the exchange has announced their end (`serverShutdown`)."""
@@ -142,7 +142,7 @@ class StreamSet:
 
     def repair(self, page: BackfillPage) -> None:
         """Record those rows of an answer of REST that are still missing."""
-        recorder = self.recorders[page.stream]
+        recorder = self.recorders[page.answer.stream]
         drafts, gaps = recorder.repair(page)
         for row in drafts:
             self._pending.add(row)
@@ -150,7 +150,7 @@ class StreamSet:
 
     def give_up(self, page: BackfillPage) -> list[Gap]:
         """List what this answer refuses as `unrepairable`, and return those gaps."""
-        gaps = self.recorders[page.stream].give_up(page)
+        gaps = self.recorders[page.answer.stream].give_up(page)
         self._pending.list_gaps(gaps)
         return gaps
 
@@ -173,7 +173,7 @@ class StreamSet:
     def note_lost(self, name: str, to_id: int | None, reason: str) -> None:
         """Take note that the producer has listed a gap of its own up to this id: a book begins anew behind it."""
         if name in self.recorders and self.recorders[name].stream.type.builds_book and to_id is not None:
-            self.anchors.append(WantedSnapshot(to_id, reason))
+            self.anchors.append(SnapshotRequest(self._symbol, to_id, reason))
 
     def _forget(self, connection: int, route: str) -> None:
         for recorder in self._of(route):
@@ -263,11 +263,11 @@ class StreamSet:
                 self.first_arrivals[outcome.connection] += 1
                 if not recorder.is_anchored:
                     recorder.is_anchored = True
-                    self.anchors.append(WantedSnapshot(outcome.reading.previous_id or 0, "connected"))
+                    self.anchors.append(SnapshotRequest(self._symbol, outcome.reading.previous_id or 0, "connected"))
             else:
                 self._pending.list_gaps([outcome])
                 if recorder.stream.type.builds_book and outcome.to_id is not None and outcome.state != REPAIRED:
-                    self.anchors.append(WantedSnapshot(outcome.to_id, outcome.reason))
+                    self.anchors.append(SnapshotRequest(self._symbol, outcome.to_id, outcome.reason))
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
         """Take a message that is not of a known stream in the exchange's usual spelling.

@@ -1,16 +1,11 @@
 """When a stream may be expected to deliver, as the REST process says it: the symbol trades, and its market is open."""
 
-from typing import Annotated
+from msgspec import UNSET
 
-import msgspec
-
-from binance_streamer.wire.frames import WireError
+from binance_streamer.wire.requests import SymbolStatus
 
 _BELIEVED_S = 300.0
 """`rest` repeats the status every minute, whatever the exchange answers: five missed ones, and it is not there."""
-
-_Ms = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
-_Ranges = Annotated[list[tuple[_Ms, _Ms]], msgspec.Meta(max_length=1000)]
 
 
 class Trading:
@@ -23,16 +18,11 @@ class Trading:
         self._denied_s = float("-inf")  # when it was last said that the symbol does not trade
         self._off_session: list[tuple[int, int]] = []  # [start, end) in ms since 1970; known days ahead
 
-    def set_status(self, status: object, now_s: float) -> None:
-        """Take `status` of a `symbol_status` message."""
-        self._denied_s = float("-inf") if status == "TRADING" else now_s
-
-    def set_off_session(self, ranges: object) -> None:
-        """Take `off_session` of a `symbol_status` message; raise `WireError` where it is none, and keep the old one."""
-        try:
-            self._off_session = msgspec.convert(ranges, _Ranges)
-        except msgspec.ValidationError as error:
-            raise WireError(f"symbol_status: off_session: {error}") from error
+    def take(self, message: SymbolStatus, now_s: float) -> None:
+        """Take what the REST process says; hours that it does not know leave those that it told before."""
+        self._denied_s = float("-inf") if message.status == "TRADING" else now_s
+        if message.off_session is not UNSET:
+            self._off_session = message.off_session
 
     def is_trading(self, now_s: float) -> bool:
         """Return True where nobody has said within five minutes that the symbol does not trade."""

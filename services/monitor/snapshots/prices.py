@@ -13,21 +13,14 @@ from typing import Any
 import msgspec
 
 from binance_streamer.exchange.stream_types import STREAM_TYPES
+from binance_streamer.wire.books import BookMessage
 from binance_streamer.wire.frames import WireError, decode_frame
-from binance_streamer.wire.status_parts import BookStatus
+from binance_streamer.wire.status_parts import BookState
 from services.monitor.snapshots.page import BookTop
 from services.monitor.snapshots.traffic import StreamTraffic
 
 _SHOWN_LEVELS = 5
 """Of each side, on the page; the whole book is asked for at the order book service."""
-
-
-class _TopMessage(BookStatus, frozen=True, kw_only=True):
-    """An `orderbook` message; see docs/wire.md. Fields that it has beyond these are ignored."""
-
-    recv_ns: int
-    bids: tuple[tuple[str, str], ...] = ()
-    asks: tuple[tuple[str, str], ...] = ()
 
 
 class BookMessages:
@@ -42,11 +35,11 @@ class BookMessages:
         self.newest: bytes | None = None
         self.received_s = -math.inf
         """When the last message came, by a monotonic clock; a book that does not change sends summaries alone."""
-        self._top = _TopMessage(recv_ns=0)
+        self._top = BookMessage(symbol="", recv_ns=0)
         self._state: tuple[bool, str] | None = None
         self._since_ms: int | None = None
 
-    def of_service(self, book: BookStatus, recv_ns: int) -> BookTop:
+    def of_service(self, book: BookState, recv_ns: int) -> BookTop:
         """Return the book whose state the status of its service tells, with the levels of the newest message.
 
         `recv_ns` is the stamp of that status: the begin of a state that names no begin of its own.
@@ -73,7 +66,7 @@ class BookMessages:
             self._top = _top(self.newest) or self._top
             self.newest = None
 
-    def _shown(self, book: BookStatus, recv_ns: int) -> BookTop:
+    def _shown(self, book: BookState, recv_ns: int) -> BookTop:
         """Make the page's form of a book, and note the moment when its state or validity changed.
 
         Levels are shown of a valid book alone, the best `_SHOWN_LEVELS` of each side.
@@ -149,9 +142,9 @@ def _difference(larger: str | None, smaller: str | None) -> str | None:
         return None
 
 
-def _top(frame: bytes) -> _TopMessage | None:
+def _top(frame: bytes) -> BookMessage | None:
     """Decode a message of the order book; None where it is not one."""
     try:
-        return msgspec.convert(decode_frame(frame)[1], _TopMessage)
+        return msgspec.convert(decode_frame(frame)[1], BookMessage)
     except (WireError, msgspec.ValidationError):
         return None

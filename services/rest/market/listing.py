@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from msgspec import UNSET, UnsetType
+
 from binance_streamer.config.symbols import symbol_fault
 from services.rest.answers import AnswerError, Odd, RestAnswer
 from services.rest.market.exchange_info import (
@@ -123,12 +125,12 @@ class ListingRecorder:
         for symbol, status in self.statuses().items():
             self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), self._closed(symbol)))
 
-    def _closed(self, symbol: str) -> list[Range] | None:
-        """Return the hours to publish; None before the first answer: what an earlier run published stays valid."""
+    def _closed(self, symbol: str) -> list[Range] | UnsetType:
+        """Return the hours to publish; unset before the first answer: what an earlier run published stays valid."""
         market = self._markets.get(symbol)
         if market is None:
             return []
-        return None if self._schedule is None else self._schedule.closed.get(market, [ALWAYS])
+        return UNSET if self._schedule is None else self._schedule.closed.get(market, [ALWAYS])
 
     def _note(self, odd: Sequence[Odd]) -> None:
         for one in odd:
@@ -158,7 +160,7 @@ class ListingRecorder:
         for symbol, status in universe.statuses.items():
             is_change = before.get(symbol, status) != status
             if is_change and symbol not in self._configured and symbol_fault(symbol) is None:
-                self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), None))
+                self._producer.publish_live(symbol_status_draft(symbol, status, wall_ns(), UNSET))
 
 
 def _loaded(path: Path) -> Listing | None:

@@ -20,8 +20,8 @@ _MARGIN_MS = 600_000
 """Ten minutes from the edge of what the exchange keeps, which moves on while we ask."""
 
 
-class BackfillRequest(NamedTuple):
-    """Rows of a stream with ids in (from_id, to_id]; `from_ns` is when the row before them was received.
+class MissingRows(NamedTuple):
+    """A `BackfillRequest` that REST can serve: rows of `stream` with ids in (from_id, to_id].
 
     `since_ms`: ask by time, because the exchange no longer has the first of them by id.
     """
@@ -35,7 +35,7 @@ class BackfillRequest(NamedTuple):
 
 
 class _WaitingStream(NamedTuple):
-    request: BackfillRequest
+    request: MissingRows
     asked_s: float
 
 
@@ -50,7 +50,7 @@ class BackfillQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def try_add(self, request: BackfillRequest, now_s: float) -> bool:
+    def try_add(self, request: MissingRows, now_s: float) -> bool:
         """Take a request, in place of an earlier one of its stream. Return False where no room is left."""
         name = request.stream.name
         before = self._waiting.get(name)
@@ -61,7 +61,7 @@ class BackfillQueue:
         self._waiting[name] = _WaitingStream(request, now_s)  # keeps the place of a stream that waits already
         return True
 
-    def next(self, now_s: float, without: Collection[str] = ()) -> BackfillRequest | None:
+    def next(self, now_s: float, without: Collection[str] = ()) -> MissingRows | None:
         """Return the request whose turn it is; it keeps its turn until `note_answer` or `note_failure`.
 
         Requests for streams of the types in `without` are passed over; what nobody repeats any more is dropped.
@@ -78,21 +78,21 @@ class BackfillQueue:
             del self._waiting[name]
         return found
 
-    def note_answer(self, request: BackfillRequest) -> None:
+    def note_answer(self, request: MissingRows) -> None:
         """Remove an answered request: its worker asks for what it still misses. A newer request of the stream stays."""
         self._backoff.succeed(request.stream.name)
         waiting = self._waiting.get(request.stream.name)
         if waiting is not None and waiting.request.from_id == request.from_id:
             del self._waiting[request.stream.name]
 
-    def note_failure(self, request: BackfillRequest, now_s: float) -> None:
+    def note_failure(self, request: MissingRows, now_s: float) -> None:
         """Delay the stream, and put it behind the others: no answer came, and its worker repeats the request anyway."""
         self._backoff.fail(request.stream.name, now_s)
         waiting = self._waiting.pop(request.stream.name, None)
         if waiting is not None:
             self._waiting[request.stream.name] = waiting
 
-    def try_by_time(self, request: BackfillRequest, now_ms: int) -> bool:
+    def try_by_time(self, request: MissingRows, now_ms: int) -> bool:
         """Ask by time where the exchange has nothing at the first id. Return False where nothing is left to try.
 
         It keeps aggregates for 48 hours, or for 24 (it has said both). Where the first row is older than that, what

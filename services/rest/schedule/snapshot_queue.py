@@ -6,12 +6,11 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from binance_streamer.wire.requests import AUDIT, SnapshotRequest
 from services.rest.schedule.pacing import LONGEST_DELAY_ROUNDS
 from services.runtime.retry import KeyedBackoff
 
 DAY_MS = 86_400_000
-AUDIT = "audit"
-"""The reason of a book that is right, and compares itself with a snapshot."""
 MAX_WAITING = 2000
 """Symbols with a request waiting; the exchange lists 900 (2026-09-15)."""
 _ANSWER_ROUNDS = 2
@@ -22,12 +21,8 @@ _INTEREST_ROUNDS = 12
 """Of the retry time. A snapshot that came too old is asked for again only while somebody still repeats the request."""
 
 
-class QueuedSnapshot(NamedTuple):
-    """A symbol to ask for: why, and the least `last_update_id` that helps (None: any)."""
-
-    symbol: str
-    reason: str
-    last_update_id: int | None
+class _Waiting(NamedTuple):
+    request: SnapshotRequest
     asked_s: float
 
 
@@ -43,7 +38,7 @@ class SnapshotQueue:
         self.interval_s = self._configured_interval_s = interval_s
         self._periodic = {symbol: number for number, symbol in enumerate(periodic)}
         self._retry_s = retry_s
-        self._waiting: dict[str, QueuedSnapshot] = {}
+        self._waiting: dict[str, _Waiting] = {}
         self._recorded: dict[str, _Recorded] = {}
         self.taken_ms: dict[str, int] = {}
         self._backoff = KeyedBackoff[str](first_s=retry_s, ceiling_s=LONGEST_DELAY_ROUNDS * retry_s)
@@ -67,8 +62,9 @@ class SnapshotQueue:
         """Give these symbols no periodic snapshots, because they do not trade."""
         self._idle = symbols
 
-    def try_add(self, symbol: str, reason: str, last_update_id: int, now_s: float) -> bool:
+    def try_add(self, request: SnapshotRequest, now_s: float) -> bool:
         """Take a request; return False where there is no room. One that a fresh snapshot satisfies is done already."""
+        symbol, last_update_id = request.symbol, request.last_update_id
         recorded = self._recorded.get(symbol)
         if (
             recorded
@@ -79,29 +75,29 @@ class SnapshotQueue:
         waiting = self._waiting.get(symbol)
         if waiting is None and len(self._waiting) >= MAX_WAITING:
             return False
-        if waiting is not None and waiting.reason != AUDIT:
-            reason = waiting.reason
-        least = last_update_id if waiting is None else max(last_update_id, waiting.last_update_id or 0)
-        # an assignment keeps the place of a symbol that waits already
-        self._waiting[symbol] = QueuedSnapshot(symbol, reason, least, now_s)
+        if waiting is not None:
+            least = max(last_update_id, waiting.request.last_update_id)
+            earlier = waiting.request.reason
+            request = SnapshotRequest(symbol, least, request.reason if earlier == AUDIT else earlier)
+        self._waiting[symbol] = _Waiting(request, now_s)  # keeps the place of a symbol that waits already
         return True
 
-    def next_asked(self, now_s: float) -> QueuedSnapshot | None:
+    def next_asked(self, now_s: float) -> SnapshotRequest | None:
         """Return the first snapshot that a worker or a book waits for and whose symbol is not delayed."""
         return self._first_waiting(now_s, is_audit=False)
 
-    def next_audit(self, now_s: float) -> QueuedSnapshot | None:
+    def next_audit(self, now_s: float) -> SnapshotRequest | None:
         """Return the first snapshot that a book would compare itself with."""
         return self._first_waiting(now_s, is_audit=True)
 
-    def next_periodic(self, now_s: float, now_ms: int) -> QueuedSnapshot | None:
+    def next_periodic(self, now_s: float, now_ms: int) -> SnapshotRequest | None:
         """Return the periodic snapshot whose slot has come, the oldest first."""
         due = [symbol for symbol in self._periodic if self._is_due(symbol, now_s, now_ms)]
         if not due:
             return None
-        return QueuedSnapshot(min(due, key=self.taken_ms.__getitem__), "periodic", None, now_s)
+        return SnapshotRequest(min(due, key=self.taken_ms.__getitem__), 0, "periodic")
 
-    def note_recorded(self, wanted: QueuedSnapshot, last_update_id: int, now_s: float, now_ms: int) -> None:
+    def note_recorded(self, wanted: SnapshotRequest, last_update_id: int, now_s: float, now_ms: int) -> None:
         """Remove the request that a recorded snapshot satisfies; one that needs a higher id waits on, with a delay."""
         symbol = wanted.symbol
         self._recorded = {
@@ -113,37 +109,38 @@ class SnapshotQueue:
         if symbol in self._periodic:
             self.taken_ms[symbol] = now_ms
         waiting = self._waiting.get(symbol)
-        if waiting is None or last_update_id >= (waiting.last_update_id or 0):
+        if waiting is None or last_update_id >= waiting.request.last_update_id:
             self._waiting.pop(symbol, None)
             self._backoff.succeed(symbol)
         else:
             self._put_back(waiting, now_s)
 
-    def note_refusal(self, wanted: QueuedSnapshot, now_s: float, now_ms: int) -> None:
+    def note_refusal(self, wanted: SnapshotRequest, now_s: float, now_ms: int) -> None:
         """Remove the request: the exchange has no snapshot of this symbol. Who still wants one asks again."""
         self._waiting.pop(wanted.symbol, None)
         self._backoff.fail(wanted.symbol, now_s)
         if wanted.symbol in self._periodic:
             self.taken_ms[wanted.symbol] = now_ms
 
-    def note_failure(self, wanted: QueuedSnapshot, now_s: float) -> None:
+    def note_failure(self, wanted: SnapshotRequest, now_s: float) -> None:
         """Delay the symbol, and put it behind the others: no answer came, and the request is repeated anyway."""
         self._backoff.fail(wanted.symbol, now_s)
         waiting = self._waiting.pop(wanted.symbol, None)
         if waiting:
             self._waiting[wanted.symbol] = waiting
 
-    def _first_waiting(self, now_s: float, *, is_audit: bool) -> QueuedSnapshot | None:
-        for wanted in self._waiting.values():
+    def _first_waiting(self, now_s: float, *, is_audit: bool) -> SnapshotRequest | None:
+        for wanted, _ in self._waiting.values():
             if (wanted.reason == AUDIT) == is_audit and not self._backoff.is_delayed(wanted.symbol, now_s):
                 return wanted
         return None
 
-    def _put_back(self, waiting: QueuedSnapshot, now_s: float) -> None:
-        del self._waiting[waiting.symbol]
-        self._backoff.fail(waiting.symbol, now_s)
+    def _put_back(self, waiting: _Waiting, now_s: float) -> None:
+        symbol = waiting.request.symbol
+        del self._waiting[symbol]
+        self._backoff.fail(symbol, now_s)
         if now_s < waiting.asked_s + _INTEREST_ROUNDS * self._retry_s:
-            self._waiting[waiting.symbol] = waiting
+            self._waiting[symbol] = waiting
 
     def _is_due(self, symbol: str, now_s: float, now_ms: int) -> bool:
         if symbol in self._idle or self._backoff.is_delayed(symbol, now_s):

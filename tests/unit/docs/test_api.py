@@ -4,12 +4,13 @@ import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
 
 from binance_streamer.config.schema import load
-from binance_streamer.wire.books import encode_view
+from binance_streamer.wire.books import BookView, encode_view
 from binance_streamer.wire.frames import encode_frame, encode_topic
 from binance_streamer.wire.status_parts import StreamStatus
 from binance_streamer.wire.statuses import IngestStatus, status_data
@@ -25,7 +26,7 @@ PRINTED = {
 }
 RUN = {"recv_ns": 5, "producer": "ingest-BTCUSDT", "epoch": 1, "seq": 1}
 TRADE = {"symbol": "BTCUSDT", "stream": "btcusdt@aggTrade", "source": "ws", "connection": 1, **RUN}
-BOOK = {
+BOOK: dict[str, Any] = {
     "symbol": "BTCUSDT", "stream": "btcusdt@depth@0ms", "recv_ns": 5, "producer": "orderbook", "epoch": 1,
     "state": "synced", "reason": "", "valid": True, "valid_since_ns": 1, "update_id": 12, "event_time_ms": 3,
     "transact_time_ms": 2, "depth_recv_ns": 4, "bids": [("99.5", "1")], "asks": [("100.5", "2")], "levels": (1, 1),
@@ -42,7 +43,7 @@ def serve(pub: "zmq.Socket[bytes]", router: "zmq.Socket[bytes]", stop: threading
         pub.send_multipart([encode_topic("status", "ingest-BTCUSDT"), encode_frame("status", status_data(status))])
         if router.poll(0):
             sender, _ = router.recv_multipart()
-            router.send_multipart([sender, encode_view(BOOK)])
+            router.send_multipart([sender, encode_view(BookView(**BOOK))])
 
 
 @pytest.fixture

@@ -47,12 +47,12 @@ def test_a_book_that_becomes_valid_says_since_when_and_of_which_update_it_is() -
     take(keeper, update("100>110", at_ms=2), 1.5)
     data = messages.live_draft(keeper, 20, 7).data
     assert (data["valid"], data["state"], data["reason"]) == (False, "snapshot_requested", "starting")
-    assert (data["update_id"], data["bids"], data["asks"], data["levels"]) == (None, [], [], (0, 0))
+    assert (data["update_id"], data["bids"], data["asks"], data["levels"]) == (None, (), (), (0, 0))
     keeper.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), at(2))
     data = messages.live_draft(keeper, 1, 7).data
     assert (data["valid"], data["valid_since_ns"], data["state"], data["reason"]) == (True, 2 * 10**9, "synced", "")
     assert (data["update_id"], data["event_time_ms"], data["depth_recv_ns"]) == (110, 2, 1_499_999_995)
-    assert (data["bids"], data["asks"], data["levels"]) == ([("99", "1")], [("101", "1")], (2, 2))
+    assert (data["bids"], data["asks"], data["levels"]) == ((("99", "1"),), (("101", "1"),), (2, 2))
     assert data["stream"] == "btcusdt@depth@0ms"
 
 
@@ -213,7 +213,7 @@ def test_a_book_beyond_its_snapshot_is_valid_again_with_a_wider_one() -> None:
     take(keeper, update("100>110", bids=f"{gone} 3900x7", at_ms=2), 10)
     assert (keeper.is_valid, keeper.has_changed_validity, keeper.valid_since_ns) == (False, True, None)
     data = messages.live_draft(keeper, 20, 7).data
-    assert (data["valid"], data["reason"], data["bids"]) == (False, "beyond the levels of the snapshot", [])
+    assert (data["valid"], data["reason"], data["bids"]) == (False, "beyond the levels of the snapshot", ())
     keeper.has_changed_validity = False
     keeper.tick(at(11))
     assert keeper.snapshot_need is not None

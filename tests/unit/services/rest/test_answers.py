@@ -6,10 +6,10 @@ import pytest
 
 from binance_streamer.exchange.streams import stream_of
 from services.rest.answers import AnswerError, read_clock_sample, read_rows, read_snapshot, refusal
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.schedule.backfill_queue import MissingRows
 from tests.support.rest_scene import NOW_MS, an_answer
 
-MISSING = BackfillRequest(stream_of("BTCUSDT", "aggTrade"), "g", 10, 20, NOW_MS * 10**6)
+MISSING = MissingRows(stream_of("BTCUSDT", "aggTrade"), "g", 10, 20, NOW_MS * 10**6)
 
 
 def test_the_time_stands_between_the_stamps_of_its_request() -> None:

@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import stream_of
 from binance_streamer.wire.frames import WireError, encode_frame
-from services.rest.messages import SnapshotRequest, backfill_draft, read_request
-from services.rest.schedule.backfill_queue import BackfillRequest
+from binance_streamer.wire.requests import SnapshotRequest
+from services.rest.messages import backfill_draft, read_request
+from services.rest.schedule.backfill_queue import MissingRows
 from tests.support.rest_scene import an_answer
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
-MISSING = BackfillRequest(TRADES, "g", 10, 20, 1_790_000_000_000_000_000)
+MISSING = MissingRows(TRADES, "g", 10, 20, 1_790_000_000_000_000_000)
 
 
 def a_frame(stream_type: str = "request", **changes: object) -> bytes:
@@ -33,7 +34,7 @@ def a_frame(stream_type: str = "request", **changes: object) -> bytes:
 
 
 def test_a_request_names_symbol_reason_and_the_least_id_that_helps() -> None:
-    assert read_request([b"request.X.", a_frame()]) == SnapshotRequest("币安人生USDT", "sequence", 11759031561498)
+    assert read_request([b"request.X.", a_frame()]) == SnapshotRequest("币安人生USDT", 11759031561498, "sequence")
 
 
 def test_a_long_reason_is_cut() -> None:
@@ -79,7 +80,7 @@ def a_backfill_frame(**changes: Any) -> bytes:
 
 
 def test_a_request_for_missing_rows_is_read() -> None:
-    assert read_request([b"", a_backfill_frame()]) == BackfillRequest(TRADES, "g", 10, 20, 5)
+    assert read_request([b"", a_backfill_frame()]) == MissingRows(TRADES, "g", 10, 20, 5)
 
 
 @pytest.mark.parametrize(

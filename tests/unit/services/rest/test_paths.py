@@ -4,7 +4,7 @@ import pytest
 
 from binance_streamer.exchange.streams import Stream, stream_of
 from services.rest.paths import backfill_path, depth_path
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.schedule.backfill_queue import MissingRows
 from simulator.rest.weights import request_weight
 
 NOW_MS = 1_790_000_000_000
@@ -12,8 +12,8 @@ TRADES = stream_of("BTCUSDT", "aggTrade")
 BARS = stream_of("BTCUSDT", "kline_1m")
 
 
-def missing(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20) -> BackfillRequest:
-    return BackfillRequest(stream, "g", from_id, to_id, NOW_MS * 1_000_000)
+def missing(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20) -> MissingRows:
+    return MissingRows(stream, "g", from_id, to_id, NOW_MS * 1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def missing(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20) -> Back
     ],
 )
 def test_a_page_is_asked_for_with_the_weight_that_the_exchange_counts(
-    asked: BackfillRequest, path: str, weight: int
+    asked: MissingRows, path: str, weight: int
 ) -> None:
     assert backfill_path(asked) == (path, weight)
     limit = int(path.rpartition("=")[2])

@@ -7,10 +7,11 @@ from random import Random
 import pytest
 
 from binance_streamer.exchange.streams import Stream, stream_of
+from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.streams.backfill import BackfillRequests
 from services.rest.answers import RestAnswer
 from services.rest.market.clock_offset import Step
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.schedule.backfill_queue import MissingRows
 from services.rest.schedule.task import AnyRequest
 from services.runtime.gaps.open_gaps import OpenGap
 from simulator.rest.weights import RequestWeight
@@ -24,8 +25,8 @@ SHARES = {"symbol": "TSLAUSDT", "status": "TRADING", "contractType": "TRADIFI_PE
 HOURS = b'{"marketSchedules":{"EQUITY":{"sessions":[{"startTime":1000,"endTime":2000,"type":"NO_TRADING"}]}}}'
 
 
-def missing(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20, age_ms: int = 0) -> BackfillRequest:
-    return BackfillRequest(stream, "g", from_id, to_id, (NOW_MS - age_ms) * 1_000_000)
+def missing(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20, age_ms: int = 0) -> MissingRows:
+    return MissingRows(stream, "g", from_id, to_id, (NOW_MS - age_ms) * 1_000_000)
 
 
 @pytest.fixture
@@ -93,9 +94,9 @@ def test_who_waits_for_a_snapshot_comes_first_then_missing_rows_then_periodic_on
     scene: RestScene,
 ) -> None:
     scene.snapshots.taken_ms["A"] = 0
-    scene.snapshots.try_add("C", "audit", 0, 10.0)
+    scene.snapshots.try_add(SnapshotRequest("C", 0, "audit"), 10.0)
     scene.backfill.try_add(missing(), 10.0)
-    scene.snapshots.try_add("B", "sequence", 1, 10.0)
+    scene.snapshots.try_add(SnapshotRequest("B", 1, "sequence"), 10.0)
     order = []
     now_s = 10.0
     while (request := scene.take_next(now_s)) is not None:
@@ -115,12 +116,12 @@ def test_who_waits_for_a_snapshot_that_is_asked_for_as_an_audit_too_does_not_wai
     scene: RestScene, reasons: tuple[str, str]
 ) -> None:
     for reason in reasons:
-        scene.snapshots.try_add("A", reason, 1, 0.0)
+        scene.snapshots.try_add(SnapshotRequest("A", 1, reason), 0.0)
     assert scene.leaving(0.0).subject.reason == "sequence"
 
 
 def test_a_snapshot_is_recorded_as_it_came(scene: RestScene) -> None:
-    scene.snapshots.try_add("B", "sequence", 1, 0.0)
+    scene.snapshots.try_add(SnapshotRequest("B", 1, "sequence"), 0.0)
     scene.good(scene.leaving(0.0), SNAPSHOT, 0.0)
     (draft,) = scene.recorded.appended
     assert (draft.stream_type, draft.symbol, draft.data["event"]) == ("depth_snapshot", "B", SNAPSHOT)
@@ -129,7 +130,7 @@ def test_a_snapshot_is_recorded_as_it_came(scene: RestScene) -> None:
 
 def test_a_snapshot_that_no_journal_takes_is_asked_for_again(scene: RestScene) -> None:
     scene.recorded.is_full = True
-    scene.snapshots.try_add("B", "sequence", 1, 0.0)
+    scene.snapshots.try_add(SnapshotRequest("B", 1, "sequence"), 0.0)
     scene.good(scene.leaving(0.0), SNAPSHOT, 0.0)
     assert (scene.counts["snapshots"], len(scene.snapshots)) == (0, 1)
     assert scene.take_next(4.9) is None
@@ -237,7 +238,7 @@ def test_a_refused_page_is_told_in_the_exchanges_words_and_stops_nobody(scene: R
     assert scene.answer(scene.leaving(0.0), an_answer(status, body), 0.0) == "refused"
     (draft,) = scene.recorded.live
     assert (draft.data["event"], draft.data["refusal"]) == (b"[]", "-1121 Invalid symbol.")
-    scene.snapshots.try_add("A", "sequence", 1, 0.0)
+    scene.snapshots.try_add(SnapshotRequest("A", 1, "sequence"), 0.0)
     assert scene.path(2.0) == "/fapi/v1/depth?symbol=A&limit=1000"
 
 
@@ -285,7 +286,7 @@ class Hour:
 
     def run(self) -> None:
         for symbol in {stream.symbol for stream in self.missing}:
-            self.scene.snapshots.try_add(symbol, "restart", 1, self.now_s)
+            self.scene.snapshots.try_add(SnapshotRequest(symbol, 1, "restart"), self.now_s)
         while self.missing:
             self.ask()
             self.scene.exchange_ms = NOW_MS + int(self.now_s * 1000)
@@ -305,7 +306,7 @@ class Hour:
         for stream, gap in self.missing.items():
             wanted = self.workers[stream].take_due(stream, [gap], self.now_s)
             if wanted is not None:
-                asked = BackfillRequest(stream, gap.gap_id, wanted.from_id, wanted.to_id, gap.from_ns)
+                asked = MissingRows(stream, gap.gap_id, wanted.from_id, wanted.to_id, gap.from_ns)
                 assert self.scene.backfill.try_add(asked, self.now_s)
 
     def body(self, request: AnyRequest) -> bytes:

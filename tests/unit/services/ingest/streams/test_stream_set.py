@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from binance_streamer.exchange.streams import stream_of
+from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.connections.events import Delivered, Lost
-from services.ingest.streams.snapshots import WantedSnapshot
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.last_rows import LastRow, LastRows
 from services.runtime.gaps.stream_states import fold
@@ -195,14 +195,14 @@ def test_a_gap_is_told_before_the_row_that_shows_it_and_its_last_state_behind_wh
 def test_the_first_depth_row_and_every_hole_want_a_snapshot() -> None:
     subject = recorder()
     deliver(subject, depth(5, 10), depth(10, 12), depth(30, 40))
-    assert subject.anchors == [WantedSnapshot(5, "connected"), WantedSnapshot(30, "sequence")]
+    assert subject.anchors == [SnapshotRequest("BTCUSDT", 5, "connected"), SnapshotRequest("BTCUSDT", 30, "sequence")]
 
 
 def test_a_hole_in_depth_that_our_own_journal_has_wants_a_snapshot() -> None:
     subject = recorder()
     subject.note_lost("btcusdt@aggTrade", 7, "journal full")
     subject.note_lost("btcusdt@depth@0ms", 40, "journal full")
-    assert subject.anchors == [WantedSnapshot(40, "journal full")]
+    assert subject.anchors == [SnapshotRequest("BTCUSDT", 40, "journal full")]
 
 
 def test_a_hole_that_is_closed_wants_none() -> None:
@@ -219,7 +219,7 @@ def test_a_reconnection_wants_a_snapshot_even_without_a_hole() -> None:
     subject.anchors.clear()
     subject.lose(Lost(1, "public", "disconnected", {}), 101.0)
     deliver(subject, depth(10, 12), connection=2)
-    assert subject.anchors == [WantedSnapshot(10, "connected")]
+    assert subject.anchors == [SnapshotRequest("BTCUSDT", 10, "connected")]
 
 
 def test_a_hand_over_wants_none() -> None:
@@ -305,4 +305,4 @@ def test_a_lost_connection_asks_for_a_snapshot_even_where_the_next_row_follows()
     subject.anchors.clear()
     subject.lose(Lost(1, "public", "disconnected", {}), 101.0)
     deliver(subject, depth(10, 20), depth(20, 30), connection=2)
-    assert subject.anchors == [WantedSnapshot(10, "connected")]
+    assert subject.anchors == [SnapshotRequest("BTCUSDT", 10, "connected")]

@@ -3,7 +3,7 @@
 import pytest
 
 from binance_streamer.exchange.streams import Stream, stream_of
-from services.rest.schedule.backfill_queue import BackfillQueue, BackfillRequest
+from services.rest.schedule.backfill_queue import BackfillQueue, MissingRows
 
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
@@ -11,8 +11,8 @@ TRADES = stream_of("BTCUSDT", "aggTrade")
 BARS = stream_of("BTCUSDT", "kline_1m")
 
 
-def missing(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20, age_ms: int = 0) -> BackfillRequest:
-    return BackfillRequest(stream, "g", from_id, to_id, (NOW_MS - age_ms) * 1_000_000)
+def missing(stream: Stream = TRADES, from_id: int = 10, to_id: int = 20, age_ms: int = 0) -> MissingRows:
+    return MissingRows(stream, "g", from_id, to_id, (NOW_MS - age_ms) * 1_000_000)
 
 
 def test_streams_take_turns() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.exchange.streams import stream_of
+from binance_streamer.wire.requests import SnapshotRequest
 from services.rest.answers import RestAnswer
-from services.rest.schedule.backfill_queue import BackfillRequest
+from services.rest.schedule.backfill_queue import MissingRows
 from services.rest.schedule.task import AnyRequest
 from tests.support.rest_scene import NOW_MS, SNAPSHOT, TIME, RestScene, a_list, an_answer
 
@@ -28,7 +29,7 @@ def running(tmp_path: Path) -> RestScene:
 
 
 def test_first_the_time_then_the_list_then_snapshots(scene: RestScene) -> None:
-    scene.snapshots.try_add("BTCUSDT", "sequence", 1, 0.0)
+    scene.snapshots.try_add(SnapshotRequest("BTCUSDT", 1, "sequence"), 0.0)
     scene.measure_clock(0.0)
     scene.list_symbols(0.0)
     assert scene.path(0.0) == DEPTH_OF.format("BTCUSDT")
@@ -55,7 +56,7 @@ def test_a_time_that_does_not_come_stops_neither_list_nor_snapshots(scene: RestS
 
 def test_a_list_that_does_not_come_does_not_stop_snapshots(scene: RestScene) -> None:
     scene.measure_clock(600.0)
-    scene.snapshots.try_add("A", "sequence", 1, 600.0)
+    scene.snapshots.try_add(SnapshotRequest("A", 1, "sequence"), 600.0)
     scene.answer(scene.leaving(600.0), an_answer(500), 600.0)
     assert scene.path(600.0) == DEPTH_OF.format("A")
 
@@ -96,7 +97,7 @@ def test_the_used_weight_in_every_answer_counts_in_bad_ones_too(running: RestSce
 def test_nothing_leaves_after_a_bad_answer_before_its_time(
     running: RestScene, answer: RestAnswer, condition: str, until_s: float
 ) -> None:
-    running.snapshots.try_add("BTCUSDT", "sequence", 1, 99.0)
+    running.snapshots.try_add(SnapshotRequest("BTCUSDT", 1, "sequence"), 99.0)
     assert running.answer(running.leaving(99.0), answer, 100.0) in ("banned", "forbidden")
     assert running.scheduler.condition == condition
     assert running.scheduler.fault.startswith("/fapi/v1/depth?symbol=BTCUSDT&limit=1000: status ")
@@ -108,7 +109,7 @@ def test_nothing_leaves_after_a_bad_answer_before_its_time(
 @pytest.mark.parametrize("status", [500, 503, 408, 404, 302, 202, 0])
 def test_nobody_gets_a_snapshot_for_a_while_after_one_did_not_come(running: RestScene, status: int) -> None:
     for symbol in ("A", "B"):
-        running.snapshots.try_add(symbol, "sequence", 1, 99.0)
+        running.snapshots.try_add(SnapshotRequest(symbol, 1, "sequence"), 99.0)
     assert running.answer(running.leaving(99.0), an_answer(status), 100.0) == "trouble"
     assert (running.scheduler.condition, running.scheduler.silent_s(100.0)) == ("trouble", 5.0)
     assert running.take_next(104.9) is None
@@ -116,7 +117,7 @@ def test_nobody_gets_a_snapshot_for_a_while_after_one_did_not_come(running: Rest
 
 
 def test_a_good_status_with_another_body_is_trouble(running: RestScene) -> None:
-    running.snapshots.try_add("A", "sequence", 1, 99.0)
+    running.snapshots.try_add(SnapshotRequest("A", 1, "sequence"), 99.0)
     assert running.answer(running.leaving(99.0), an_answer(200, b"<html>"), 100.0) == "trouble"
     assert running.scheduler.fault.startswith(DEPTH_OF.format("A") + ": expected a depth snapshot")
     assert running.recorded.live == []
@@ -127,12 +128,12 @@ def test_trouble_that_lasts_is_asked_about_less_and_less_and_forgotten_after_an_
     waits_s = []
     now_s = 0.0
     for symbol in "ABCDEF":
-        running.snapshots.try_add(symbol, "sequence", 1, now_s)
+        running.snapshots.try_add(SnapshotRequest(symbol, 1, "sequence"), now_s)
         running.answer(running.leaving(now_s), an_answer(500), now_s)
         waits_s.append(running.scheduler.silent_s(now_s))
         now_s += waits_s[-1]
     assert waits_s == [5, 10, 20, 40, 60, 60]
-    running.snapshots.try_add("G", "sequence", 1, now_s)
+    running.snapshots.try_add(SnapshotRequest("G", 1, "sequence"), now_s)
     running.good(running.leaving(now_s), SNAPSHOT, now_s)
     assert (running.scheduler.condition, running.scheduler.fault) == ("answered", "")
     running.answer(running.leaving(now_s + 2), an_answer(500), now_s + 2)
@@ -142,7 +143,7 @@ def test_trouble_that_lasts_is_asked_about_less_and_less_and_forgotten_after_an_
 def test_the_trouble_of_one_group_outlasts_answers_to_others_until_nobody_asks_for_it(tmp_path: Path) -> None:
     scene = RestScene(tmp_path, intervals_s=(600.0, 1.0))
     scene.begin()
-    scene.snapshots.try_add("A", "sequence", 1, 0.0)
+    scene.snapshots.try_add(SnapshotRequest("A", 1, "sequence"), 0.0)
     scene.answer(scene.leaving(0.0), an_answer(500), 0.0)
     conditions = []
     for now_s in (1.0, 64.9, 65.9):
@@ -152,8 +153,8 @@ def test_the_trouble_of_one_group_outlasts_answers_to_others_until_nobody_asks_f
 
 
 def test_a_refused_symbol_does_not_stop_the_others(running: RestScene) -> None:
-    running.snapshots.try_add("A", "sequence", 1, 0.0)
-    running.snapshots.try_add("B", "sequence", 1, 0.0)
+    running.snapshots.try_add(SnapshotRequest("A", 1, "sequence"), 0.0)
+    running.snapshots.try_add(SnapshotRequest("B", 1, "sequence"), 0.0)
     request = running.leaving(10.0)
     assert running.answer(request, an_answer(400, b'{"code":-1122}'), 10.0) == "refused"
     assert running.scheduler.condition == "answered"
@@ -172,7 +173,7 @@ def test_a_list_that_is_refused_is_trouble(scene: RestScene) -> None:
 def test_being_forbidden_is_asked_about_once_an_hour_at_last(tmp_path: Path) -> None:
     scene = RestScene(tmp_path, intervals_s=(1e9, 1e9))
     scene.begin()
-    scene.snapshots.try_add("BTCUSDT", "sequence", 1, 0.0)
+    scene.snapshots.try_add(SnapshotRequest("BTCUSDT", 1, "sequence"), 0.0)
     waits_s = []
     for _ in range(8):
         now_s = max(0.0, scene.pace.stand_down_until_s)
@@ -203,9 +204,9 @@ class Hours:
 
     def ask(self, now_s: float) -> None:
         for symbol in self.symbols:
-            self.scene.snapshots.try_add(symbol, "sequence", 9, now_s)
+            self.scene.snapshots.try_add(SnapshotRequest(symbol, 9, "sequence"), now_s)
             for suffix in ("aggTrade", "kline_1m"):
-                missing = BackfillRequest(stream_of(symbol, suffix), "g", 0, 60_000, NOW_MS * 10**6)
+                missing = MissingRows(stream_of(symbol, suffix), "g", 0, 60_000, NOW_MS * 10**6)
                 self.scene.backfill.try_add(missing, now_s)
 
     def take(self, request: AnyRequest, now_s: float) -> None:

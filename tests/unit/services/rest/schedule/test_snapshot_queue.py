@@ -1,6 +1,7 @@
 """Who gets the next snapshot."""
 
-from services.rest.schedule.snapshot_queue import DAY_MS, MAX_WAITING, QueuedSnapshot, SnapshotQueue
+from binance_streamer.wire.requests import SnapshotRequest
+from services.rest.schedule.snapshot_queue import DAY_MS, MAX_WAITING, SnapshotQueue
 
 NOON_MS = 20_000 * DAY_MS + DAY_MS // 2
 HOUR_S = 3600.0
@@ -13,7 +14,7 @@ def a_queue(*periodic: str) -> SnapshotQueue:
     return queue
 
 
-def due(queue: SnapshotQueue, now_s: float, now_ms: int) -> QueuedSnapshot | None:
+def due(queue: SnapshotQueue, now_s: float, now_ms: int) -> SnapshotRequest | None:
     return queue.next_asked(now_s) or queue.next_periodic(now_s, now_ms) or queue.next_audit(now_s)
 
 
@@ -23,7 +24,7 @@ def next_of(queue: SnapshotQueue, now_s: float, now_ms: int = NOON_MS) -> str | 
 
 
 def answered(queue: SnapshotQueue, symbol: str, last_update_id: int, now_s: float, now_ms: int = NOON_MS) -> None:
-    queue.note_recorded(QueuedSnapshot(symbol, "", None, now_s), last_update_id, now_s, now_ms)
+    queue.note_recorded(SnapshotRequest(symbol, 0, ""), last_update_id, now_s, now_ms)
 
 
 def test_nothing_is_asked_for_before_somebody_wants_it() -> None:
@@ -33,7 +34,7 @@ def test_nothing_is_asked_for_before_somebody_wants_it() -> None:
 def test_requests_come_in_the_order_in_which_they_were_first_made() -> None:
     queue = a_queue()
     for symbol in ("B", "A", "B", "C"):
-        assert queue.try_add(symbol, "sequence", 1, 0.0)
+        assert queue.try_add(SnapshotRequest(symbol, 1, "sequence"), 0.0)
     order = []
     while wanted := due(queue, 1.0, NOON_MS):
         order.append(wanted.symbol)
@@ -43,40 +44,40 @@ def test_requests_come_in_the_order_in_which_they_were_first_made() -> None:
 
 def test_requests_for_a_symbol_are_one_with_the_highest_need() -> None:
     queue = a_queue()
-    queue.try_add("A", "sequence", 7, 0.0)
-    queue.try_add("A", "restart", 5, 1.0)
-    assert due(queue, 1.0, NOON_MS) == QueuedSnapshot("A", "sequence", 7, 1.0)
+    queue.try_add(SnapshotRequest("A", 7, "sequence"), 0.0)
+    queue.try_add(SnapshotRequest("A", 5, "restart"), 1.0)
+    assert due(queue, 1.0, NOON_MS) == SnapshotRequest("A", 7, "sequence")
     assert len(queue) == 1
 
 
 def test_a_fresh_snapshot_satisfies_and_an_old_one_was_not_seen() -> None:
     queue = a_queue()
     answered(queue, "A", 100, 10.0)
-    assert queue.try_add("A", "sequence", 100, 19.0)
+    assert queue.try_add(SnapshotRequest("A", 100, "sequence"), 19.0)
     assert next_of(queue, 19.0) is None
-    queue.try_add("A", "sequence", 100, 20.0)
+    queue.try_add(SnapshotRequest("A", 100, "sequence"), 20.0)
     assert next_of(queue, 20.0) == "A"
 
 
 def test_a_fresh_snapshot_that_is_too_old_in_ids_does_not_satisfy() -> None:
     queue = a_queue()
     answered(queue, "A", 100, 10.0)
-    queue.try_add("A", "sequence", 101, 11.0)
+    queue.try_add(SnapshotRequest("A", 101, "sequence"), 11.0)
     assert next_of(queue, 11.0) == "A"
 
 
 def test_a_request_made_while_its_snapshot_is_under_way_is_satisfied_by_it() -> None:
     queue = a_queue()
-    queue.try_add("A", "sequence", 50, 0.0)
-    queue.try_add("A", "sequence", 60, 1.0)
+    queue.try_add(SnapshotRequest("A", 50, "sequence"), 0.0)
+    queue.try_add(SnapshotRequest("A", 60, "sequence"), 1.0)
     answered(queue, "A", 60, 2.0)
     assert len(queue) == 0
 
 
 def test_a_snapshot_too_old_is_asked_for_again_later_and_others_come_first() -> None:
     queue = a_queue()
-    queue.try_add("A", "sequence", 100, 0.0)
-    queue.try_add("B", "sequence", 1, 0.0)
+    queue.try_add(SnapshotRequest("A", 100, "sequence"), 0.0)
+    queue.try_add(SnapshotRequest("B", 1, "sequence"), 0.0)
     answered(queue, "A", 99, 1.0)
     assert next_of(queue, 1.0) == "B"
     answered(queue, "B", 5, 2.0)
@@ -89,7 +90,7 @@ def test_an_impossible_need_costs_less_and_less_and_ends_with_its_asker() -> Non
     asked_at = []
     for second in range(600):
         if second % 5 == 0 and second < 300:
-            queue.try_add("A", "sequence", 1 << 60, float(second))
+            queue.try_add(SnapshotRequest("A", 1 << 60, "sequence"), float(second))
         if next_of(queue, float(second)):
             asked_at.append(second)
             answered(queue, "A", 1, float(second))
@@ -99,23 +100,23 @@ def test_an_impossible_need_costs_less_and_less_and_ends_with_its_asker() -> Non
 
 def test_a_refused_symbol_is_left_alone_for_a_while() -> None:
     queue = a_queue()
-    queue.try_add("A", "sequence", 1, 0.0)
+    queue.try_add(SnapshotRequest("A", 1, "sequence"), 0.0)
     wanted = due(queue, 0.0, NOON_MS)
     assert wanted
     queue.note_refusal(wanted, 0.0, NOON_MS)
-    queue.try_add("A", "sequence", 1, 1.0)
+    queue.try_add(SnapshotRequest("A", 1, "sequence"), 1.0)
     assert next_of(queue, 4.9) is None
     assert next_of(queue, 5.0) == "A"
 
 
 def test_after_a_failure_others_come_first() -> None:
     queue = a_queue()
-    queue.try_add("A", "sequence", 1, 0.0)
-    queue.try_add("B", "sequence", 1, 0.0)
+    queue.try_add(SnapshotRequest("A", 1, "sequence"), 0.0)
+    queue.try_add(SnapshotRequest("B", 1, "sequence"), 0.0)
     wanted = due(queue, 0.0, NOON_MS)
     assert wanted
     queue.note_failure(wanted, 0.0)
-    queue.try_add("A", "sequence", 1, 1.0)
+    queue.try_add(SnapshotRequest("A", 1, "sequence"), 1.0)
     assert next_of(queue, 1.0) == "B"
     answered(queue, "B", 9, 1.0)
     assert next_of(queue, 4.9) is None, "repeating a request does not bring it forward"
@@ -127,7 +128,7 @@ def test_a_symbol_that_always_fails_is_asked_for_once_a_minute_at_last() -> None
     asked_at = []
     for second in range(300):
         if second % 5 == 0:
-            queue.try_add("A", "sequence", 1, float(second))
+            queue.try_add(SnapshotRequest("A", 1, "sequence"), float(second))
         if wanted := due(queue, float(second), NOON_MS):
             asked_at.append(second)
             queue.note_failure(wanted, float(second))
@@ -136,9 +137,9 @@ def test_a_symbol_that_always_fails_is_asked_for_once_a_minute_at_last() -> None
 
 def test_a_flood_of_symbols_is_bounded() -> None:
     queue = a_queue()
-    taken = [queue.try_add(f"S{number}", "sequence", 1, 0.0) for number in range(MAX_WAITING + 5)]
+    taken = [queue.try_add(SnapshotRequest(f"S{number}", 1, "sequence"), 0.0) for number in range(MAX_WAITING + 5)]
     assert taken.count(True) == len(queue) == MAX_WAITING
-    assert queue.try_add("S0", "sequence", 2, 1.0)
+    assert queue.try_add(SnapshotRequest("S0", 2, "sequence"), 1.0)
 
 
 def test_periodic_snapshots_spread_over_the_interval() -> None:
@@ -170,7 +171,7 @@ def test_after_midnight_every_symbol_is_due_at_once() -> None:
 def test_requests_come_before_periodic_snapshots_and_count_as_them() -> None:
     queue = a_queue("A", "B")
     later_ms = NOON_MS + 2 * HOUR_MS
-    queue.try_add("B", "sequence", 1, 0.0)
+    queue.try_add(SnapshotRequest("B", 1, "sequence"), 0.0)
     assert next_of(queue, 0.0, later_ms) == "B"
     answered(queue, "B", 5, 0.0, later_ms)
     assert next_of(queue, 0.0, later_ms) == "A"
@@ -183,7 +184,7 @@ def test_a_symbol_that_does_not_trade_gets_no_periodic_snapshot_but_a_requested_
     later_ms = NOON_MS + HOUR_MS
     queue.set_idle(frozenset({"A"}))
     assert next_of(queue, 0.0, later_ms) is None
-    queue.try_add("A", "sequence", 1, 0.0)
+    queue.try_add(SnapshotRequest("A", 1, "sequence"), 0.0)
     assert next_of(queue, 0.0, later_ms) == "A"
 
 
@@ -215,8 +216,8 @@ def test_a_clock_set_back_delays_no_periodic_snapshot_by_more_than_an_interval()
 
 def test_audits_come_behind_all_others() -> None:
     queue = a_queue("P")
-    queue.try_add("A", "audit", 7, 0.0)
-    queue.try_add("B", "sequence", 5, 1.0)
+    queue.try_add(SnapshotRequest("A", 7, "audit"), 0.0)
+    queue.try_add(SnapshotRequest("B", 5, "sequence"), 1.0)
     later_ms = NOON_MS + HOUR_MS
     order = []
     while wanted := due(queue, 2.0, later_ms):
@@ -227,8 +228,8 @@ def test_audits_come_behind_all_others() -> None:
 
 def test_somebody_who_waits_makes_an_audit_urgent() -> None:
     queue = a_queue()
-    queue.try_add("A", "audit", 7, 0.0)
-    queue.try_add("B", "audit", 7, 0.0)
-    queue.try_add("B", "sequence", 5, 1.0)
-    queue.try_add("B", "audit", 8, 1.0)
-    assert due(queue, 1.0, NOON_MS) == QueuedSnapshot("B", "sequence", 8, 1.0)
+    queue.try_add(SnapshotRequest("A", 7, "audit"), 0.0)
+    queue.try_add(SnapshotRequest("B", 7, "audit"), 0.0)
+    queue.try_add(SnapshotRequest("B", 5, "sequence"), 1.0)
+    queue.try_add(SnapshotRequest("B", 8, "audit"), 1.0)
+    assert due(queue, 1.0, NOON_MS) == SnapshotRequest("B", 8, "sequence")
