@@ -73,6 +73,10 @@ def test_symbols_come_change_and_go_while_the_others_are_recorded(place: Path) -
         site.change_symbols({**AFTER, "龙虾USDT": BEFORE["龙虾USDT"]})
         assert site.ours("apply").returncode == 0
         eventually(lambda: len(ids(site, "龙虾USDT")) > len(gone) + 20, 60, what="it is recorded again")
+
+        site.change_symbols({**AFTER, "SOLUSDTT": ["aggTrade"]})
+        warned = site.ours("apply", "--dry-run").stderr
+        assert "symbol SOLUSDTT: the exchange does not list it; nearest names: SOLUSDT" in warned
         assert not site.rows("龙虾USDT", "gap")
         site.change_symbols(AFTER)
         assert site.ours("apply").returncode == 0

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from binance_streamer.wire.check_lines import Check, read_checks
 from services.rest import state
+from services.rest.market.exchange_info import Listing
 from services.rest.schedule.pacing import SavedPace
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
@@ -45,7 +47,8 @@ def test_everything_is_looked_at_and_a_clock_that_is_off_is_told(place: Path, si
     assert {"data", "journals", "open files", "request weight", f"{url}/public", f"{url}/market"} <= found.keys()
     assert found["clock"][1].startswith(("the exchange's is +30", "the exchange's is +29"))
     assert "first message" in found["龙虾usdt@aggTrade"][1]
-    assert simulator.stats()["rest"] == {"200": 1}
+    assert found["symbols"] == ("ok", "the exchange lists all 2")
+    assert simulator.stats()["rest"] == {"200": 2}
     assert len((place / "run" / "connect.attempts").read_text().splitlines()) == 2
 
 
@@ -70,3 +73,39 @@ def test_what_fails_is_said_and_the_exchange_is_left_alone_where_it_wants_that(
     assert "nothing was sent" in found[simulator.urls["rest_url"]][1]
     assert "not tried" in found[f"{simulator.urls['websocket_url']}/public"][1]
     assert simulator.stats()["rest"] == {"403": 1}
+
+
+def test_a_symbol_that_the_exchange_does_not_list_fails_with_the_nearest_names(
+    place: Path, simulator: Simulator
+) -> None:
+    config = write_config(place, {"BTCUSDT": ["aggTrade"], "BTCUSDTT": ["aggTrade"]}, simulator.urls)
+    command = [sys.executable, "-m", "services.rest.probe", "--symbols", "-c", str(config)]
+
+    def found() -> list[Check]:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+        return read_checks(done.stdout)
+
+    unlisted = Check(
+        "symbol BTCUSDTT",
+        "fail",
+        "the exchange does not list it",
+        "nearest names: BTCUSDT; correct or remove it in the YAML",
+    )
+    assert found() == [unlisted]
+    assert doctor(config, "--seconds", "0.2")[0] == 1
+    simulator.command("rest 503 1")
+    (unknown,) = found()
+    assert (unknown.what, unknown.state) == ("symbols", "warn")
+    assert "503" in unknown.found
+    assert simulator.stats()["rest"] == {"200": 3, "503": 1}
+
+
+def test_symbols_of_the_list_that_was_recorded_last_are_not_asked_for(place: Path, simulator: Simulator) -> None:
+    config = configured(place, simulator, ["aggTrade"])
+    (place / "run").mkdir(mode=0o700)
+    listed = Listing({"BTCUSDT": b"{}", "龙虾USDT": b"{}"}, {})
+    (place / "run" / "rest-exchange-info.json").write_bytes(listed.saved())
+    command = [sys.executable, "-m", "services.rest.probe", "--symbols", "-c", str(config)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+    assert read_checks(done.stdout) == [Check("symbols", "ok", "the exchange lists all 2")]
+    assert simulator.stats()["rest"] == {}

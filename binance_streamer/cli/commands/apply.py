@@ -7,6 +7,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from binance_streamer.cli.commands.doctor import probed
+from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import Exit
 from binance_streamer.cli.hints import say, warn
 from binance_streamer.cli.journals import ownerless_journals
@@ -33,6 +35,7 @@ def apply(
 
     Says what it will do. Generates the files of supervisord, and has a running one take them: a new symbol's worker
     starts, that of a removed symbol stops, what its journal holds is written to the files, and the journal is deleted.
+    Warns of a new symbol that the exchange does not list, with the nearest names that it does list.
     Processes are restarted only where something changed that they read. Without a running supervisord it writes the
     files alone.
 
@@ -90,6 +93,10 @@ def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     is_current = files.is_current(config, config_path)
     for line in _lines(plan, journals):
         say(line)
+    if any(symbol_of(name) for name in plan.added):
+        for check in probed("services.rest.probe", config_path, "--symbols"):
+            if check.state != "ok":
+                warn(printable(f"{check.what}: {check.found}; {check.advice}"))
     if not any(plan) and not is_current:
         say("supervisord.conf: write it anew")
     if is_current and not any(plan) and not journals:

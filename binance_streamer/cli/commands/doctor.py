@@ -55,9 +55,10 @@ def doctor(
     """Check whether this machine can record what is configured.
 
     This machine: Python, configuration, supervisord, disks, open files, keys, the page's port, priority. Then the
-    exchange: its time and ours, the request weight in use, and one message of every configured stream. That costs one
-    request of weight 1 and one connection per path, out of the budget that all processes share; nothing is sent during
-    a ban. Each line says ok, warn or fail, and what to do. Exits with 1 where anything fails.
+    exchange: its time and ours, the request weight in use, whether it lists every symbol, and one message of every
+    configured stream. That costs two requests of weight 1 and one connection per path, out of the budget that all
+    processes share; nothing is sent during a ban. Each line says ok, warn or fail, and what to do. Exits with 1
+    where anything fails.
 
     \b
     Examples:
