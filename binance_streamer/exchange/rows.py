@@ -127,3 +127,24 @@ REST_KLINE = replace(
     array=tuple(f"k.{key}" for key in ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")),
     constants=(("k.x", b"true"),),
 )
+
+# Columns that the writer adds, and those of messages that are not the exchange's.
+COMMON_COLUMNS = ("recv_ns", "epoch", "seq", "source", "extra")
+"""The last columns of every row of a message in columns."""
+EVENT_COLUMNS = ("recv_ns", "epoch", "seq", "source", "event")
+"""All columns where the whole message is one cell."""
+RAW_COLUMNS = ("stream_type", "stream", "reason", "encoding", "event", "recv_ns", "epoch", "seq", "source")
+"""Columns of what has no row form."""
+OWN_COLUMNS = {
+    "gap": (
+        *("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by"),
+        *("first_from_id", "first_to_id", "missing"),
+    ),
+    "clock": ("offset_ms", "error_ms", "round_trip_ms", "samples", "server_time", "step_ms", "step_from_ns"),
+    "orderbook": (
+        *("stream", "synchronised", "state", "last_update_id", "transact_time", "event_time"),
+        *("best_bid", "best_ask", "spread", "bid_levels", "ask_levels", "updates", "resyncs", "bids", "asks"),
+    ),
+    "audit": ("stream", "kind", "outcome", "last_update_id", "compared", "learnt", "different", "differences"),
+}
+"""Stream types of ours that have columns, each named like the field of the frame that it holds."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from binance_streamer.exchange.rows import COMMON_COLUMNS, OWN_COLUMNS
 from binance_streamer.wire.frames import WireError, decode_frame
 from services.writer.rows.cells import RowFault, level_cell, quoted, text_cell
 from services.writer.rows.daily_files import day_of
@@ -13,20 +14,7 @@ from services.writer.rows.daily_files import day_of
 MAX_NUMBER = 2**63 - 1
 """The largest integer of SQLite and of dataframes: 64 bits with a sign."""
 
-TAIL = "recv_ns,epoch,seq,source,extra"
-OWN_COLUMNS = {
-    "gap": (
-        *("gap_id", "state", "stream", "from_id", "to_id", "from_ns", "to_ns", "reason", "repaired_by"),
-        *("first_from_id", "first_to_id", "missing"),
-    ),
-    "clock": ("offset_ms", "error_ms", "round_trip_ms", "samples", "server_time", "step_ms", "step_from_ns"),
-    "orderbook": (
-        *("stream", "synchronised", "state", "last_update_id", "transact_time", "event_time"),
-        *("best_bid", "best_ask", "spread", "bid_levels", "ask_levels", "updates", "resyncs", "bids", "asks"),
-    ),
-    "audit": ("stream", "kind", "outcome", "last_update_id", "compared", "learnt", "different", "differences"),
-}
-"""Stream types of ours that have columns, each named like the field of the frame that it holds."""
+TAIL = ",".join(COMMON_COLUMNS)
 _DAY_COLUMNS = {"gap": "from_ns"}
 """Stream types whose row belongs to the day of this column, in ns; all others to that of `recv_ns`."""
 _LEVEL_COLUMNS = frozenset({"bids", "asks"})

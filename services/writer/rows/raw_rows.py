@@ -6,9 +6,10 @@ So a raw line takes any bytes, and its other cells are made harmless first.
 
 import base64
 
+from binance_streamer.exchange.rows import RAW_COLUMNS
 from services.writer.rows.cells import has_control, quoted, text_cell
 
-RAW_HEADER = b"stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source\n"
+RAW_HEADER = f"{','.join(RAW_COLUMNS)}\n".encode()
 _MAX_REASON_CHARACTERS = 200
 _MAX_STREAMS, _MAX_REASONS = 100, 10
 """Counted apart in the status message: a flood of odd names must not make that large, it goes out every second."""

@@ -4,15 +4,15 @@ import msgspec
 
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.rows import SNAPSHOT_TYPE, RowForm
+from binance_streamer.exchange.rows import EVENT_COLUMNS, OWN_COLUMNS, SNAPSHOT_TYPE, RowForm
 from binance_streamer.exchange.stream_types import event_name, file_stem, rest_row_form, row_form
 from binance_streamer.exchange.streams import stream_from_name, stream_variant
 from binance_streamer.wire.frames import Topic
 from services.writer.rows.cells import CellReader
 from services.writer.rows.daily_files import DailyFile, daily_file, is_free_stem, root_file
-from services.writer.rows.own_rows import OWN_COLUMNS, TAIL, own_header
+from services.writer.rows.own_rows import TAIL, own_header
 
-_EVENT_HEADER = b"recv_ns,epoch,seq,source,event\n"
+_EVENT_HEADER = f"{','.join(EVENT_COLUMNS)}\n".encode()
 EXCHANGE_INFO = "exchange_info"
 EXCHANGE_SYMBOL = "EXCHANGE"
 CLOCK = "clock"

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.config.symbols import symbol_fault
+from binance_streamer.exchange.rows import OWN_COLUMNS
 from binance_streamer.exchange.streams import stream_variant
 from binance_streamer.wire.frames import Topic
 from services.runtime.delivery.events import EventFrames, MessageColumns, head_of, read_frames
@@ -17,7 +18,6 @@ from services.writer.rows.cells import RowFault, has_control, quoted
 from services.writer.rows.daily_files import DailyFile, daily_file, day_of, raw_folder, root_file
 from services.writer.rows.own_rows import (
     MAX_NUMBER,
-    OWN_COLUMNS,
     OwnData,
     common_cells,
     own_line,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from binance_streamer.exchange.rows import OWN_COLUMNS
 from binance_streamer.exchange.stream_types import STREAM_TYPES
 from binance_streamer.exchange.streams import stream_of
-from services.writer.rows.own_rows import OWN_COLUMNS
 from services.writer.rows.routes import RowRoute
 from tests.support.data import REPOSITORY
 from tests.unit.binance_streamer.exchange.test_stream_types import CASES

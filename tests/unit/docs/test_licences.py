@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from tests.support.data import REPOSITORY
 
 OURS = "binance-streamer"
+EXTRAS = frozenset({"days"})
 _spreads = re.compile(r"(?<![A-Za-z])A?GPL|GNU (Affero )?General Public|Affero", re.IGNORECASE)
 
 
@@ -23,9 +24,9 @@ def requirements(name: str, extras: frozenset[str]) -> Iterator[tuple[str, froze
 
 
 def installed() -> set[str]:
-    """The runtime dependencies of ours and theirs, as they are installed."""
+    """The runtime dependencies of ours and theirs, those of our extras too, as they are installed."""
     seen: set[tuple[str, frozenset[str]]] = set()
-    waiting = list(requirements(OURS, frozenset()))
+    waiting = list(requirements(OURS, EXTRAS))
     while waiting:
         found = waiting.pop()
         if found not in seen:

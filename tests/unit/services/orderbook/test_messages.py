@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from binance_streamer.exchange.rows import OWN_COLUMNS
 from binance_streamer.wire.books import decode_answer, encode_view
 from services.orderbook import messages
 from services.orderbook.book.audit import Audit, Difference, Outcome
-from services.writer.rows.own_rows import OWN_COLUMNS
 from tests.support.data import REPOSITORY
 from tests.unit.services.orderbook.test_keeper import new, synced
 
