@@ -4,8 +4,9 @@ In: words of the command line. Out: `Options`; a wrong word ends the process wit
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, TypeVar
 
 from simulator.market.rates import DEFAULT_MIX, SUFFIXES
 from simulator.server.limits import ConnectionLimits
@@ -20,6 +21,9 @@ _EXAMPLES = """examples:
   a recording, as fast as its clients read
     python -m simulator --capture capture.gz --speed max --tape tape
 """
+
+
+_Kind = TypeVar("_Kind", ConnectionLimits, SyntheticOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +53,15 @@ class Options:
 
 def parse_options(arguments: list[str] | None = None) -> Options:
     """Return the options in these words; None: those of this process's command line."""
-    found = _parser().parse_args(arguments)
-    return Options(
-        host=found.host,
-        port=found.port,
-        tls_cert=found.tls_cert,
-        tls_key=found.tls_key,
-        tape=found.tape,
-        control=found.control,
-        clock_offset_ms=found.clock_offset_ms,
-        start_time_ms=found.start_time_ms,
-        capture=found.capture,
-        speed=found.speed,
-        weight_limit=found.weight_limit,
-        ban_after=found.ban_after,
-        ban_s=found.ban_s,
-        limits=ConnectionLimits(
-            ping_interval_s=found.ping_interval_s,
-            pong_timeout_s=found.pong_timeout_s,
-            lifetime_s=found.lifetime_s,
-            buffer_bytes=found.buffer_bytes,
-        ),
-        synthetic=SyntheticOptions(
-            symbols=found.symbols, seed=found.seed, rate=found.rate, mix=found.mix, stream_rates=dict(found.stream_rate)
-        ),
-    )
+    found = vars(_parser().parse_args(arguments))
+    found["stream_rates"] = dict(found.pop("stream_rate"))
+    limits, synthetic = _taken(ConnectionLimits, found), _taken(SyntheticOptions, found)
+    return Options(**found, limits=limits, synthetic=synthetic)
+
+
+def _taken(kind: type[_Kind], found: dict[str, Any]) -> _Kind:
+    """Take those options out of `found` that are fields of this dataclass, and return it made of them."""
+    return kind(**{one.name: found.pop(one.name) for one in fields(kind) if one.name in found})
 
 
 def _parser() -> argparse.ArgumentParser:

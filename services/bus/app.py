@@ -14,7 +14,7 @@ from binance_streamer.transport.sockets import bus_intake, bus_pub, bus_xpub, st
 from binance_streamer.wire.statuses import BusStatus
 from services.runtime.bound_paths import BoundPaths
 from services.runtime.clock import monotonic_s
-from services.runtime.lock import endpoint_lock_path, wait_for_lock
+from services.runtime.lock import held_endpoint
 from services.runtime.network.subscriptions import Subscriptions
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
@@ -43,12 +43,7 @@ def forward(shell: Shell) -> None:
     """Forward until asked to stop, as the only owner of the two endpoints."""
     with contextlib.ExitStack() as held:
         for endpoint in (shell.config.endpoints.bus_publish, shell.config.endpoints.bus_subscribe):
-            path = endpoint_lock_path(endpoint)
-            lock = path and wait_for_lock(shell, path, what=f"the endpoint {endpoint}")
-            if path and lock is None:
-                return
-            if lock:
-                held.callback(lock.release)
+            held.enter_context(held_endpoint(shell, endpoint))
         with contextlib.closing(_Proxy(shell)) as proxy:
             _publish_status_until_stopped(shell, proxy)
 

@@ -2,17 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-
-import zmq
+from collections.abc import Sequence
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.exchange.streams import UPPER
-from binance_streamer.transport import sockets
 from services.ingest.worker import IngestWorker
-from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
+from services.runtime.delivery.producer import Producer, producing
 from services.runtime.process import Shell, arguments_of, run_service
 
 _SWITCH_INTERVAL_S = 0.0005
@@ -52,30 +49,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_service(f"ingest-{symbol}", options.config, lambda shell: body(shell, symbol))
 
 
-def _with_producer(shell: Shell, work: Callable[[Producer, "zmq.Socket[bytes]"], None]) -> None:
-    pub = sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)
-    try:
-        producer = Producer(shell, shell.name, pub)
-    except StoppedWhileWaitingError:
-        return
-    try:
-        work(producer, pub)
-    finally:
-        producer.close()
-
-
 def _record(shell: Shell, symbol: str) -> None:
-    _with_producer(shell, lambda producer, pub: IngestWorker(shell, shell.config.symbol(symbol), producer, pub).run())
+    with producing(shell) as (producer, pub):
+        IngestWorker(shell, shell.config.symbol(symbol), producer, pub).run()
 
 
 def _drain(shell: Shell, symbol: str) -> None:
-    def push_all(producer: Producer, _: "zmq.Socket[bytes]") -> None:
-        while not shell.stop.requested:
-            if producer.drain(1.0):
-                shell.log.info("drained symbol=%s", symbol)
-                return
+    with producing(shell) as (producer, _):
+        if _try_drain(shell, producer):
+            shell.log.info("drained symbol=%s", symbol)
 
-    _with_producer(shell, push_all)
+
+def _drain_and_forget(shell: Shell, symbol: str) -> None:
+    with producing(shell) as (producer, _):
+        if not _try_drain(shell, producer, until_durable=True):
+            return
+        if _is_configured(shell, symbol):
+            shell.log.warning("drained, and not forgotten: symbol=%s is configured again", symbol)
+        else:
+            producer.forget()
+            shell.log.info("drained and forgotten symbol=%s", symbol)
+
+
+def _try_drain(shell: Shell, producer: Producer, *, until_durable: bool = False) -> bool:
+    """Push the journal to its end, however long that takes; return False if asked to end before."""
+    while not shell.stop.requested:
+        if producer.drain(1.0, until_durable=until_durable):
+            return True
+    return False
 
 
 def _is_configured(shell: Shell, symbol: str) -> bool:
@@ -85,17 +86,3 @@ def _is_configured(shell: Shell, symbol: str) -> bool:
     """
     config = configuration.load(shell.config_path)
     return any(one.symbol == symbol for one in config.symbols)
-
-
-def _drain_and_forget(shell: Shell, symbol: str) -> None:
-    def push_all(producer: Producer, _: "zmq.Socket[bytes]") -> None:
-        while not shell.stop.requested:
-            if producer.drain(1.0, until_durable=True):
-                if _is_configured(shell, symbol):
-                    shell.log.warning("drained, and not forgotten: symbol=%s is configured again", symbol)
-                    return
-                producer.forget()
-                shell.log.info("drained and forgotten symbol=%s", symbol)
-                return
-
-    _with_producer(shell, push_all)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config, has_book, streams_of
 from binance_streamer.exchange.streams import UPPER
-from binance_streamer.transport.sockets import bus_pub, query_router
+from binance_streamer.transport.sockets import query_router
 from services.orderbook.service import Service, Sockets
-from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
-from services.runtime.lock import endpoint_lock_path, wait_for_lock
+from services.runtime.delivery.producer import producing
+from services.runtime.lock import held_endpoint
 from services.runtime.process import Shell, arguments_of, run_service
 
 NAME = "orderbook"
@@ -36,22 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def keep(shell: Shell, chosen: Sequence[str]) -> None:
     """Keep the books until the process is asked to stop, then push the recorded rows to the writer."""
     symbols = _symbols(shell.config, chosen)
-    pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
-    try:
-        producer = Producer(shell, shell.name, pub)
-    except StoppedWhileWaitingError:
-        return
     endpoint = shell.config.endpoints.orderbook_query
-    path = endpoint_lock_path(endpoint)
-    try:
-        lock = path and wait_for_lock(shell, path, what=f"the endpoint {endpoint}")
-        if path and lock is None:
-            return
-        with query_router(shell.context, endpoint) as router:
+    with producing(shell) as (producer, pub):
+        with held_endpoint(shell, endpoint), query_router(shell.context, endpoint) as router:
             Service(shell, producer, Sockets(pub, router), symbols).run()
         producer.drain(_DRAIN_TIMEOUT_S)
-    finally:
-        producer.close()
 
 
 def _symbols(config: Config, chosen: Sequence[str]) -> dict[str, bool]:

@@ -12,7 +12,7 @@ import msgspec
 import zmq
 
 from binance_streamer.config.schema import Config, has_book
-from binance_streamer.transport.sockets import bus_pub, bus_sub
+from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.statuses import RestStatus
 from services.rest.answers import shown
 from services.rest.client import Client, RequestThread
@@ -29,7 +29,7 @@ from services.rest.schedule.task import AnyRequest, Moment
 from services.rest.state import RestState, StateFile
 from services.rest.tasks import CLOCK_GROUP, Parts, tasks_in_order
 from services.runtime.clock import both_ns, monotonic_s, wall_ns
-from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
+from services.runtime.delivery.producer import Producer, producing
 from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
 
@@ -54,17 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(shell: Shell) -> None:
     """Ask the exchange until SIGTERM, then push what is recorded to the writer."""
-    pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
-    try:
-        producer = Producer(shell, NAME, pub)
-    except StoppedWhileWaitingError:
-        return
-    process = _RestProcess(shell, producer, pub)
-    try:
-        process.run()
+    with producing(shell) as (producer, pub):
+        _RestProcess(shell, producer, pub).run()
         producer.drain(_DRAIN_TIMEOUT_S)
-    finally:
-        producer.close()
 
 
 class _RestProcess:

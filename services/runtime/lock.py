@@ -7,6 +7,7 @@ could tell a process that waits from one that does not run, since `up` and `stat
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,7 +17,7 @@ import zmq
 from binance_streamer.transport.sockets import bus_pub
 from binance_streamer.wire.statuses import BLOCKED, Status
 from services.runtime.clock import monotonic_s
-from services.runtime.process import Shell
+from services.runtime.process import Shell, StopRequestedError
 from services.runtime.status import StatusPublisher
 
 _RETRY_S = 0.2
@@ -58,12 +59,6 @@ class FileLock:
             self._descriptor = None
 
 
-def endpoint_lock_path(endpoint: str) -> Path | None:
-    """Return the path of the lock beside an ipc socket; None for tcp, which refuses a second bind itself."""
-    path = endpoint.removeprefix("ipc://")
-    return None if path == endpoint else Path(f"{path}.lock")
-
-
 class Blockage:
     """Entered while a process tries to begin; it opens no socket before there is something to tell."""
 
@@ -93,8 +88,8 @@ class Blockage:
             self._shell.log.info("goes on after=%s", self._reason)
 
 
-def wait_for_lock(shell: Shell, path: Path, *, what: str) -> FileLock | None:
-    """Wait for a lock, and tell on the bus why; None when asked to end before.
+def wait_for_lock(shell: Shell, path: Path, *, what: str) -> FileLock:
+    """Return the lock once it is ours, and tell on the bus why it is not; `StopRequestedError` if asked to end before.
 
     A folder that takes no lock file (not writable, full, away) is waited for like a lock that somebody holds.
     """
@@ -108,4 +103,18 @@ def wait_for_lock(shell: Shell, path: Path, *, what: str) -> FileLock | None:
             except OSError as error:
                 blockage.tell(f"{what} takes no lock: {error.strerror}: {path}")
             shell.stop.wait(_RETRY_S)
-    return None
+    raise StopRequestedError
+
+
+@contextlib.contextmanager
+def held_endpoint(shell: Shell, endpoint: str) -> Iterator[None]:
+    """Hold the lock beside an ipc socket; none is needed for tcp, which refuses a second bind itself."""
+    path = endpoint.removeprefix("ipc://")
+    if path == endpoint:
+        yield
+        return
+    lock = wait_for_lock(shell, Path(f"{path}.lock"), what=f"the endpoint {endpoint}")
+    try:
+        yield
+    finally:
+        lock.release()

@@ -89,6 +89,10 @@ class Stop:
         os.close(self._event)
 
 
+class StopRequestedError(Exception):
+    """The process was asked to end while it waited for what it cannot begin without; `run_service` then ends it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shell:
     """The name, configuration, stop flag, sockets and log that every service is given."""
@@ -182,7 +186,8 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
 
 def _run_body(shell: Shell, body: Callable[[Shell], None]) -> None:
     try:
-        body(shell)
+        with contextlib.suppress(StopRequestedError):
+            body(shell)
     finally:
         signal.alarm(ENDING_S)
 

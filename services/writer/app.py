@@ -61,10 +61,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _body(shell: Shell) -> None:
-    with locked(shell) as is_locked:
-        if is_locked:
-            with _open_sockets(shell) as (pull, xpub, pub):
-                Writer(shell, pull, xpub, pub).run()
+    with locked(shell), _open_sockets(shell) as (pull, xpub, pub):
+        Writer(shell, pull, xpub, pub).run()
 
 
 @contextlib.contextmanager

@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from services.runtime.lock import Blockage, FileLock, endpoint_lock_path, wait_for_lock
-from services.runtime.process import Shell
+from services.runtime.lock import Blockage, FileLock, held_endpoint, wait_for_lock
+from services.runtime.process import Shell, StopRequestedError
 from services.writer.owner import check_owner, claim
 from services.writer.store.errors import BlockedError, blocked_if_it_passes
 
@@ -20,24 +20,17 @@ _RETRY_S = 1.0
 
 
 @contextlib.contextmanager
-def locked(shell: Shell) -> Iterator[bool]:
-    """Hold all locks; gives False where the process was asked to end while it waited for one of them."""
+def locked(shell: Shell) -> Iterator[None]:
+    """Hold all locks; `StopRequestedError` where the process is asked to end while it waits for one of them."""
     endpoints = shell.config.endpoints
     with contextlib.ExitStack() as held:
-        lock = _lock_of_data(shell)
-        for endpoint, name in ((endpoints.writer_intake, "intake"), (endpoints.writer_acks, "acks")):
-            if lock is None:
-                break
-            held.callback(lock.release)
-            path = endpoint_lock_path(endpoint)
-            if path:
-                lock = wait_for_lock(shell, path, what=f"the lock of {name}")
-        if lock is not None:
-            held.callback(lock.release)
-        yield lock is not None
+        held.callback(_lock_of_data(shell).release)
+        for endpoint in (endpoints.writer_intake, endpoints.writer_acks):
+            held.enter_context(held_endpoint(shell, endpoint))
+        yield
 
 
-def _lock_of_data(shell: Shell) -> FileLock | None:
+def _lock_of_data(shell: Shell) -> FileLock:
     """Wait until the data directory is ours to write: not another recorder's, not locked, writable.
 
     The status says why it waits. Where the directory is another recorder's, the lock is not kept from that one.
@@ -50,12 +43,11 @@ def _lock_of_data(shell: Shell) -> FileLock | None:
                 with blocked_if_it_passes():
                     check_owner(data, journals)
                     lock = wait_for_lock(shell, data / LOCK_NAME, what=f"the data directory {data}")
-                    if lock is not None:
-                        claim(data, journals)
+                    claim(data, journals)
                     return lock
             except BlockedError as error:
                 if lock is not None:
                     lock.release()
                 blockage.tell(str(error))
                 shell.stop.wait(_RETRY_S)
-    return None
+    raise StopRequestedError

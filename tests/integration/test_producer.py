@@ -18,9 +18,9 @@ from binance_streamer.wire.frames import Ack, Batch, Position, decode_batch, dec
 from binance_streamer.wire.status_parts import JournalStatus
 from services.runtime.clock import monotonic_s
 from services.runtime.delivery.events import EventRun
-from services.runtime.delivery.producer import Producer, StoppedWhileWaitingError
+from services.runtime.delivery.producer import Producer
 from services.runtime.gaps.drafts import Draft
-from services.runtime.process import Shell, Stop
+from services.runtime.process import Shell, Stop, StopRequestedError
 from tests.support.configs import write_config
 from tests.support.drafts import singles
 from tests.support.waiting import eventually
@@ -326,7 +326,7 @@ def test_a_second_owner_waits_for_the_journal(shell: Shell) -> None:
         closing(Producer(shell, NAME, pub)),
     ):
         shell.stop.request()
-        with pytest.raises(StoppedWhileWaitingError):
+        with pytest.raises(StopRequestedError):
             Producer(shell, NAME, pub)
 
 

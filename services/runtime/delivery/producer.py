@@ -4,13 +4,15 @@ In this order, since what has been seen live is then also kept: a process that i
 of what its journal holds, and its successor pushes it.
 """
 
+import contextlib
 import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import zmq
 
+from binance_streamer.transport.sockets import bus_pub
 from binance_streamer.wire.status_parts import RECORDING, JournalStatus
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.encoder import DraftEncoder
@@ -22,20 +24,16 @@ from services.runtime.gaps.last_rows import LastRow, LastRows
 from services.runtime.gaps.stream_states import StreamStates, fold
 from services.runtime.journal.journal import Journal, JournalFullError
 from services.runtime.journal.syncing import JournalSyncing
-from services.runtime.lock import FileLock, wait_for_lock
+from services.runtime.lock import wait_for_lock
 from services.runtime.process import Shell
 
-__all__ = ["Draft", "LastRow", "Producer", "StoppedWhileWaitingError"]
+__all__ = ["Draft", "LastRow", "Producer", "producing"]
 
 _log = logging.getLogger(__name__)
 
 _STALL_S = 1.0
 """A write that takes longer is told by a row: the messages behind it waited as long."""
 _TOPIC_FLAGS, _FRAME_FLAGS = int(zmq.SNDMORE | zmq.DONTWAIT), int(zmq.DONTWAIT)
-
-
-class StoppedWhileWaitingError(Exception):
-    """Asked to end before the journal's lock was free."""
 
 
 @dataclass(slots=True)
@@ -55,18 +53,15 @@ class _Append:
 class Producer:
     """Journals and publishes the messages of one process; used by its main thread alone.
 
-    Raises `StoppedWhileWaitingError` if the process is asked to end before the journal is free, and OSError from
+    Raises `StopRequestedError` if the process is asked to end before the journal is free, and OSError from
     `append` and `serve` if the disk fails: the next start begins from what is on it.
     """
 
     def __init__(self, shell: Shell, name: str, pub: "zmq.Socket[bytes]") -> None:
         directory = shell.config.journal_of(name)
-        lock = wait_for_lock(shell, directory / "lock", what=f"the journal {directory}")
-        if lock is None:
-            raise StoppedWhileWaitingError(name)
+        self._lock = wait_for_lock(shell, directory / "lock", what=f"the journal {directory}")
         self.name = name
         self._directory = directory
-        self._lock: FileLock = lock
         # without the wrapper of pyzmq, whose options are not used here: it takes longer than the sending
         self._send_live = super(zmq.Socket, pub).send
         self._max_frame_bytes = shell.config.performance.max_frame_bytes
@@ -227,3 +222,14 @@ class Producer:
             for frame in frames:
                 send(topic, _TOPIC_FLAGS)
                 send(frame, _FRAME_FLAGS)
+
+
+@contextlib.contextmanager
+def producing(shell: Shell) -> "Iterator[tuple[Producer, zmq.Socket[bytes]]]":
+    """Open the journal of this process and its way to the bus, and close the journal at the end, whatever ends it."""
+    pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
+    producer = Producer(shell, shell.name, pub)
+    try:
+        yield producer, pub
+    finally:
+        producer.close()

@@ -1,5 +1,6 @@
 """One owner at a time, whatever the disk says; who waits for a lock says why, and goes on once it is free."""
 
+import contextlib
 import errno
 import os
 import threading
@@ -13,7 +14,7 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.transport.sockets import bus_intake
 from binance_streamer.wire.frames import decode_frame
 from services.runtime.lock import FileLock, wait_for_lock
-from services.runtime.process import Shell, Stop
+from services.runtime.process import Shell, Stop, StopRequestedError
 from tests.support.configs import write_config
 
 
@@ -62,7 +63,8 @@ class Waiting:
         self._thread.start()
 
     def _run(self) -> None:
-        self.lock = wait_for_lock(self._shell, self._path, what="the data directory")
+        with contextlib.suppress(StopRequestedError):
+            self.lock = wait_for_lock(self._shell, self._path, what="the data directory")
 
     def state(self) -> str:
         assert self._bus.poll(20_000), "a status comes"
@@ -110,6 +112,4 @@ def test_asked_to_end_it_waits_no_longer(shell: Shell, place: Path) -> None:
 
 
 def test_a_lock_that_is_free_is_taken_without_a_word(shell: Shell, place: Path) -> None:
-    lock = wait_for_lock(shell, place / "lock", what="the data directory")
-    assert lock is not None
-    lock.release()
+    wait_for_lock(shell, place / "lock", what="the data directory").release()
