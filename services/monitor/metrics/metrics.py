@@ -19,9 +19,70 @@ from prometheus_client.registry import Collector
 from binance_streamer.config.schema import CONDITIONS
 from binance_streamer.exchange.streams import suffix_of
 from services.monitor.metrics.process_metrics import process_metrics
-from services.monitor.metrics.prometheus import PREFIX, counter, gauge
-from services.monitor.snapshots.page import LatencyHistogram, MonitorSnapshot, PageSnapshot, PageStream, PageSymbol
+from services.monitor.metrics.prometheus import PREFIX, Table, counter, families, gauge
+from services.monitor.snapshots.page import BookTop, LatencyHistogram, MonitorSnapshot, PageStream, PageSymbol
 from services.monitor.snapshots.traffic import BUCKETS_S
+
+
+def _price(symbol: PageSymbol) -> float | None:
+    """Return the last price as a float, or None where it is not known or no number.
+
+    Prometheus knows floats only, so that digits may be lost here. The recorded files keep the exchange's
+    digits.
+    """
+    try:
+        return None if symbol.price is None else float(symbol.price)
+    except ValueError:
+        return None
+
+
+_STREAM: Table[PageStream] = (
+    (counter, "messages", "Messages recorded, each once; since the start of its worker", lambda one: one.messages),
+    (counter, "received_messages", "Messages received, copies of redundant connections too", lambda one: one.received),
+    (counter, "bytes", "Bytes of frames on the bus, since the start of the monitor", lambda one: one.bytes),
+    (
+        counter,
+        "raw_rows",
+        "Messages that could not be read and are kept as they came, since the start of the writer",
+        lambda one: one.raw,
+    ),
+    (gauge, "message_rate", "Messages a second, over 5 s", lambda one: one.rate),
+    (gauge, "last_message_age_seconds", "Since the last one", lambda one: one.age_s),
+    (
+        gauge,
+        "stream_recorded",
+        "1 if the stream is being recorded, or nothing is expected of it",
+        lambda one: not one.why,
+    ),
+    (gauge, "gaps_today", "Gaps of today (UTC)", lambda one: one.gaps.listed),
+    (
+        gauge,
+        "missed_messages_today",
+        "Messages that today's gaps miss and that are not repaired, where ids count them",
+        lambda one: one.gaps.missing_messages,
+    ),
+)
+_SYMBOL: Table[PageSymbol] = (
+    (
+        gauge,
+        "symbol_trading",
+        "1 if the exchange has the symbol TRADING and its market is open; else its silence is expected",
+        lambda one: one.status == "TRADING",
+    ),
+    (
+        gauge,
+        "symbol_gaps_today",
+        "Gaps of today in any stream of the symbol, our own records too",
+        lambda one: one.gaps.listed,
+    ),
+    (gauge, "price", "Last price, as a float", _price),
+)
+_BOOK: Table[BookTop] = (
+    (gauge, "book_valid", "1 if the local order book is proven right", lambda one: one.valid),
+    (counter, "book_resyncs", "Times the book was built anew", lambda one: one.resyncs),
+    (counter, "book_audits_passed", "Audits that the book passed", lambda one: one.audits_passed),
+    (counter, "book_audits_failed", "Audits that the book failed", lambda one: one.audits_failed),
+)
 
 
 def registry_of(snapshot: MonitorSnapshot | None, age_s: float) -> CollectorRegistry:
@@ -52,15 +113,16 @@ class _Collector(Collector):
         yield gauge("snapshot_age_seconds", "Since the monitor last looked at the bus", (), [((), self._age_s)])
         if self._snapshot is None:
             return
+        symbols = self._snapshot.page.symbols
         yield from _recorder(self._snapshot)
-        yield from _streams(self._snapshot.page)
-        yield from _gaps(self._snapshot)
-        yield from _books(self._snapshot.page)
+        yield from families(("symbol",), [((one.symbol,), one) for one in symbols], _SYMBOL)
+        yield from families(("symbol",), [((one.symbol,), one.book) for one in symbols if one.book], _BOOK)
+        yield from _streams(self._snapshot)
         yield from process_metrics(self._snapshot)
 
 
 def _recorder(snapshot: MonitorSnapshot) -> Iterator[Metric]:
-    """Yield the metrics of the recorder as a whole: health, problems, refused messages, trading status.
+    """Yield the metrics of the recorder as a whole: health, problems, refused messages.
 
     Every pair of condition and severity has a value, 0 where there is no such problem: an alert rule that
     compares with 0 finds nothing to compare with where a series is missing.
@@ -79,57 +141,30 @@ def _recorder(snapshot: MonitorSnapshot) -> Iterator[Metric]:
         ],
     )
     yield counter("refused_messages", "Messages on the bus that broke the contract", (), [((), snapshot.refused)])
-    yield gauge(
-        "symbol_trading",
-        "1 if the exchange has the symbol TRADING and its market is open; else its silence is expected",
-        ("symbol",),
-        [((symbol.symbol,), symbol.status == "TRADING") for symbol in page.symbols],
-    )
 
 
-def _each_stream(page: PageSnapshot) -> Iterator[tuple[tuple[str, str], PageStream]]:
-    """Yield (symbol, stream) as label values with each stream, in the order of the page."""
-    for symbol in page.symbols:
-        for stream in symbol.streams:
-            yield (symbol.symbol, stream.stream), stream
-
-
-def _streams(page: PageSnapshot) -> Iterator[Metric]:
-    """Yield the metrics that every stream has: counts, rate, age, state, and latencies as a histogram.
+def _streams(snapshot: MonitorSnapshot) -> Iterator[Metric]:
+    """Yield the metrics that every stream has: counts, rate, age, state, gaps, and latencies as a histogram.
 
     Counters begin at 0 with the process that counts: messages with the worker, bytes with the monitor, raw rows
     with the writer. Prometheus takes a smaller value for a restart. `stream_recorded` is 1 also where silence
     is expected: it tells of loss, not of traffic.
+
+    Gaps that ended are a counter, those of today gauges. A rate can be taken of the counter alone: what is of today
+    falls to 0 at midnight UTC. Streams without a gap are listed with 0, so that the first gap is seen as an increase.
     """
     labels = ("symbol", "stream")
-    streams = list(_each_stream(page))
-    counters = {
-        "messages": ("Messages recorded, each once; since the start of its worker", "messages"),
-        "received_messages": ("Messages received, copies of redundant connections too", "received"),
-        "bytes": ("Bytes of frames on the bus, since the start of the monitor", "bytes"),
-    }
-    for name, (text, field) in counters.items():
-        yield counter(name, text, labels, [(key, getattr(stream, field)) for key, stream in streams])
-    yield counter(
-        "raw_rows",
-        "Messages that could not be read and are kept as they came, since the start of the writer",
-        labels,
-        [(key, one.raw) for key, one in streams],
-    )
-    yield gauge("message_rate", "Messages a second, over 5 s", labels, [(key, one.rate) for key, one in streams])
-    yield gauge("last_message_age_seconds", "Since the last one", labels, [(key, one.age_s) for key, one in streams])
-    yield gauge(
-        "stream_recorded",
-        "1 if the stream is being recorded, or nothing is expected of it",
-        labels,
-        [(key, not one.why) for key, one in streams],
-    )
+    streams = {(symbol.symbol, one.stream): one for symbol in snapshot.page.symbols for one in symbol.streams}
+    yield from families(labels, streams.items(), _STREAM)
+    ended = {(symbol, suffix_of(name)): count for (symbol, name), count in snapshot.ended_gaps.items()}
+    gaps = {**dict.fromkeys(streams, 0), **ended}
+    yield counter("gaps", "Gaps that ended since the start of the monitor", labels, gaps.items())
     family = HistogramMetricFamily(
         PREFIX + "latency_seconds",
         "Receive time minus event time of a sample of the messages: two clocks, may be negative",
         labels=labels,
     )
-    for key, one in streams:
+    for key, one in streams.items():
         family.add_metric(key, _buckets(one.latency), one.latency.sum_s)
     yield family
 
@@ -141,59 +176,3 @@ def _buckets(latency: LatencyHistogram) -> list[tuple[str, float]]:
     """
     bounds = [*map(str, BUCKETS_S), "+Inf"]
     return list(zip(bounds, accumulate(latency.counts), strict=True))
-
-
-def _gaps(snapshot: MonitorSnapshot) -> Iterator[Metric]:
-    """Yield the gaps that ended as a counter, and those of today as gauges.
-
-    A rate can be taken of the counter alone: what is of today falls to 0 at midnight UTC. Streams without a gap
-    are listed with 0, so that the first gap is seen as an increase.
-    """
-    labels = ("symbol", "stream")
-    streams = list(_each_stream(snapshot.page))
-    seen = {(symbol, suffix_of(name)): count for (symbol, name), count in snapshot.ended_gaps.items()}
-    for key, _ in streams:
-        seen.setdefault(key, 0)
-    yield counter("gaps", "Gaps that ended since the start of the monitor", labels, seen.items())
-    yield gauge("gaps_today", "Gaps of today (UTC)", labels, [(key, one.gaps.listed) for key, one in streams])
-    yield gauge(
-        "missed_messages_today",
-        "Messages that today's gaps miss and that are not repaired, where ids count them",
-        labels,
-        [(key, one.gaps.missing_messages) for key, one in streams],
-    )
-    yield gauge(
-        "symbol_gaps_today",
-        "Gaps of today in any stream of the symbol, our own records too",
-        ("symbol",),
-        [((symbol.symbol,), symbol.gaps.listed) for symbol in snapshot.page.symbols],
-    )
-
-
-def _books(page: PageSnapshot) -> Iterator[Metric]:
-    """Yield the state of each order book and the last price of each symbol; a symbol without a book has no book
-    metrics.
-    """
-    books = [(symbol, symbol.book) for symbol in page.symbols if symbol.book is not None]
-
-    def rows(field: str) -> list[tuple[tuple[str, ...], float | None]]:
-        """Return one field of all books, as the values of a family."""
-        return [((symbol.symbol,), getattr(book, field)) for symbol, book in books]
-
-    yield gauge("book_valid", "1 if the local order book is proven right", ("symbol",), rows("valid"))
-    yield counter("book_resyncs", "Times the book was built anew", ("symbol",), rows("resyncs"))
-    yield counter("book_audits_passed", "Audits that the book passed", ("symbol",), rows("audits_passed"))
-    yield counter("book_audits_failed", "Audits that the book failed", ("symbol",), rows("audits_failed"))
-    yield gauge("price", "Last price, as a float", ("symbol",), [((s.symbol,), _price(s)) for s in page.symbols])
-
-
-def _price(symbol: PageSymbol) -> float | None:
-    """Return the last price as a float, or None where it is not known or no number.
-
-    Prometheus knows floats only, so that digits may be lost here. The recorded files keep the exchange's
-    digits.
-    """
-    try:
-        return None if symbol.price is None else float(symbol.price)
-    except ValueError:
-        return None

@@ -4,7 +4,8 @@ A family is one metric name with its help text, and a value for each set of labe
 that there is no sample: 0 would be read as a measurement.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
@@ -12,6 +13,20 @@ PREFIX = "binance_streamer_"
 
 Rows = Iterable[tuple[tuple[str, ...], float | None]]
 """Samples of a family: the values of its labels, and the number; None where the number is not known."""
+
+
+One = TypeVar("One")
+Table = Sequence[tuple[Callable[[str, str, tuple[str, ...], Rows], Metric], str, str, Callable[[One], float | None]]]
+"""Families of things of one kind: `gauge` or `counter`, name, help text, and the number that a thing gives."""
+
+
+def families(
+    labels: tuple[str, ...], things: Iterable[tuple[tuple[str, ...], One]], table: Table[One]
+) -> Iterator[Metric]:
+    """Yield the families of a table, each with a sample of every thing; `things` are (values of the labels, thing)."""
+    known = list(things)
+    for make, name, text, number in table:
+        yield make(name, text, labels, [(values, number(one)) for values, one in known])
 
 
 def gauge(name: str, text: str, labels: tuple[str, ...], rows: Rows) -> Metric:
