@@ -39,7 +39,7 @@ class Stack:
         self.engine = engine
         self.image = f"localhost/binance-streamer-test:{os.getpid()}"
         self.project = f"bstest{os.getpid()}"
-        self.tap_port, page_port = _free_port(), _free_port()
+        self.tap_port, page_port = free_port(), free_port()
         self._variables = {
             "STREAMER_IMAGE": self.image,
             "DEMO_TAP_PORT": str(self.tap_port),
@@ -185,7 +185,7 @@ def exit_codes(containers: dict[str, dict[str, Any]], names: Sequence[str]) -> d
     return {name: containers[name]["State"]["ExitCode"] for name in names}
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -43,10 +43,16 @@ class Engine:
         arguments = [f"--build-arg={name}" for name in ("BASE_IMAGE", "PIP_INDEX_URL") if name in self._environment]
         self.docker("build", "--quiet", "--network", "host", *arguments, "--tag", tag, REPOSITORY)
 
-    def compose(self, project: str, variables: Mapping[str, str], *arguments: str) -> str:
-        """`docker compose …` with the project's own file."""
-        file = ["--file", str(REPOSITORY / "docker-compose.yml"), "--project-name", project]
-        return self._run([*self._compose, *file, *arguments], variables)
+    def compose(
+        self,
+        project: str,
+        variables: Mapping[str, str],
+        *arguments: str,
+        file: Path = REPOSITORY / "docker-compose.yml",
+    ) -> str:
+        """`docker compose …` with this file, else with that of the checkout."""
+        named = ["--file", str(file), "--project-name", project]
+        return self._run([*self._compose, *named, *arguments], variables)
 
     def _run(self, command: Sequence[str], variables: Mapping[str, str]) -> str:
         done = subprocess.run(

@@ -12,6 +12,7 @@ import yaml
 from binance_streamer.cli.supervisor import compose_file as composes
 from binance_streamer.cli.supervisor.compose_file import compose_path, compose_text
 from binance_streamer.cli.supervisor.files import built_services
+from binance_streamer.config import own_config
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import ConfigError
 from binance_streamer.deploy import compose
@@ -46,10 +47,10 @@ def folder(tmp_path: Path) -> Path:
 
 def generated(folder: Path, services: set[str] = SERVICES) -> Services:
     record, demo = (
-        compose.Stack(profile, folder / file, configuration.load(folder / file), services)
+        compose.Stack(profile, folder / file, configuration.load(folder / file), services, ("./config:/app/config:ro",))
         for profile, file in (("record", "compose.yaml"), ("demo", "demo.yaml"))
     )
-    found: Services = yaml.safe_load(compose.text(record, demo, "./config"))["services"]
+    found: Services = yaml.safe_load(compose.text(record, demo, "."))["services"]
     return found
 
 
@@ -276,3 +277,42 @@ def test_nothing_but_what_the_image_is_made_of_is_sent_to_the_engine() -> None:
     names = {name.rstrip("/") for words in copied for name in words.split()}
     assert {line[1:] for line in lines if line.startswith("!")} == names
     assert all(os.access(REPOSITORY / name, os.R_OK) for name in names)
+
+
+def test_a_configuration_of_ones_own_has_a_file_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = own_config.create(tmp_path / "recording")
+    composes.write(path, dry_run=True)
+    assert [one.name for one in path.parent.iterdir()] == ["streamer.yaml"]
+    composes.write(path, dry_run=False)
+    assert capsys.readouterr().out.splitlines()[-1].endswith("docker-compose.yml up -d --remove-orphans`")
+    assert configuration.load(path.parent / "compose.yaml").symbols == configuration.load(path).symbols
+    text = (path.parent / "docker-compose.yml").read_text(encoding="utf-8")
+    services = yaml.safe_load(text)["services"]
+    assert services.keys() == {
+        "bus",
+        "writer",
+        "rest",
+        "orderbook",
+        "monitor",
+        "prometheus",
+        "ingest-BTCUSDT",
+        "ingest-ETHUSDT",
+    }
+    assert {name for name, service in services.items() if "profiles" in service} == {"prometheus"}
+    files = ["./streamer.yaml:/app/config/streamer.yaml:ro", "./compose.yaml:/app/config/compose.yaml:ro"]
+    for name in services.keys() - {"prometheus"}:
+        assert services[name]["volumes"][:2] == files, name
+    root = Path(services["bus"]["build"]["context"])
+    assert (path.parent / root / "Dockerfile").resolve() == REPOSITORY / "Dockerfile"
+    (mounted,) = [one for one in services["prometheus"]["volumes"] if "ops" in one]
+    assert (path.parent / mounted.partition(":")[0]).resolve() == REPOSITORY / "ops" / "prometheus"
+
+
+def test_what_was_written_beside_ones_own_configuration_is_kept(tmp_path: Path) -> None:
+    path = own_config.create(tmp_path)
+    composes.write(path, dry_run=False)
+    overlay = tmp_path / "compose.yaml"
+    overlay.write_text(overlay.read_text(encoding="utf-8").replace("8787", "9999"), encoding="utf-8")
+    composes.write(path, dry_run=False)
+    monitor = yaml.safe_load((tmp_path / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["monitor"]
+    assert monitor["ports"] == ["127.0.0.1:${PAGE_PORT:-9999}:9999"]
