@@ -18,6 +18,7 @@ from binance_streamer.config.complaints import complaint, keys_of, nearest
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.config.symbols import encode_name, symbol_fault
 from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.rest_series import endpoints, rest_series
 from binance_streamer.exchange.stream_types import suffixes
 from binance_streamer.exchange.streams import UPPER, Stream, stream_of
 from binance_streamer.wire.frames import MAX_FRAME_BYTES
@@ -60,12 +61,13 @@ class SymbolConfig(_Section, frozen=True):
     """The streams and snapshots that are recorded of one symbol.
 
     `symbol` is in upper case, as the exchange spells it. `streams` are suffixes such as `depth@0ms`; `stream_types`
-    has all. Without `depth_snapshot` no order book is kept of the symbol. Where `enabled` is false, no process is
-    started for it.
+    has all. `series` are polled from REST: `rest_series` has all. Without `depth_snapshot` no order book is kept of
+    the symbol. Where `enabled` is false, no process is started for it.
     """
 
     symbol: str
     streams: tuple[str, ...] = DEFAULT_STREAMS
+    series: tuple[str, ...] = ()
     depth_snapshot: bool = True
     enabled: bool = True
 
@@ -544,6 +546,17 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
                 stream_of(symbol.symbol, suffix)
             except ExchangeError as error:
                 raise refuse(f"{place}.streams[{index}]", f"{error}{nearest(suffix, suffixes())}") from error
+        _check_series(symbol, f"{place}.series", refuse)
+
+
+def _check_series(symbol: SymbolConfig, place: str, refuse: _Refusal) -> None:
+    """Refuse series that nobody knows how to poll, and one that is listed twice."""
+    for index, name in enumerate(symbol.series):
+        if rest_series(name) is None:
+            expected = f"expected one of {', '.join(endpoints())}, got {name!r}"
+            raise refuse(f"{place}[{index}]", f"{expected}{nearest(name, endpoints())}")
+        if name in symbol.series[:index]:
+            raise refuse(place, "a series is listed twice")
 
 
 def _symbol_like(text: str) -> str:

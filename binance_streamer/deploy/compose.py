@@ -87,7 +87,7 @@ class Stack(NamedTuple):
     services: Collection[str]
     """The ones that are there to start."""
     mounts: tuple[str, ...]
-    """How containers get the configuration: folders or files of this machine, at their places below /app."""
+    """Mounts by which containers get the configuration: folders or files of this machine, at places below /app."""
 
     @property
     def is_demo(self) -> bool:

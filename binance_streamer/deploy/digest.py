@@ -55,7 +55,8 @@ def settings_of(config: Config, config_path: Path, service: str, symbol: str = "
         for section in SECTIONS[service]
     }
     if service == "ingest":
-        read["symbol"], read["connections"] = config.symbol(symbol), config.connections
+        without_series = msgspec.structs.replace(config.symbol(symbol), series=())
+        read["symbol"], read["connections"] = without_series, config.connections
     if service in _OF_ALL_SYMBOLS:
         read["symbols"] = config.symbols
     return hashlib.sha256(_relative(msgspec.json.encode(read, order="deterministic"), config_path)).hexdigest()[

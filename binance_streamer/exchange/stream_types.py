@@ -11,6 +11,7 @@ from enum import Enum
 
 from binance_streamer.exchange import messages, rows
 from binance_streamer.exchange.messages import INTERVAL_MS, EventShape
+from binance_streamer.exchange.rest_series import REST_SERIES
 from binance_streamer.exchange.rows import RowForm
 
 PUBLIC, MARKET = "public", "market"
@@ -290,9 +291,11 @@ def is_repairable(stream_type: str) -> bool:
 
 
 def row_form(stream_type: str) -> RowForm | None:
-    """Return the columns of a stream type or of depth snapshots; None where the whole message is kept as it came."""
+    """Return the columns of a stream type, a series of REST or depth snapshots; None where messages are kept whole."""
     if stream_type == rows.SNAPSHOT_TYPE:
         return rows.DEPTH_SNAPSHOT
+    if stream_type in REST_SERIES:
+        return REST_SERIES[stream_type].row
     found = STREAM_TYPES.get(stream_type)
     return found.row if found is not None else None
 

@@ -12,6 +12,7 @@ import msgspec
 import zmq
 
 from binance_streamer.config.schema import Config, has_book
+from binance_streamer.exchange.rest_series import REST_SERIES
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.statuses import RestStatus
 from services.rest.answers import shown
@@ -71,7 +72,10 @@ class _RestProcess:
         self._steps = StepWatch(ClockReading(*both_ns()))
         self._parts = _parts(config, producer)
         tasks = tasks_in_order(
-            self._parts, list_interval_s=network.exchange_info_interval, list_retry_s=network.reconnect_delay_max
+            self._parts,
+            list_interval_s=network.exchange_info_interval,
+            list_retry_s=network.reconnect_delay_max,
+            polled=_polled(config),
         )
         delays_s = (network.reconnect_delay, network.reconnect_delay_max)
         rng = random.Random()  # noqa: S311 (jitter)
@@ -180,6 +184,15 @@ class _RestProcess:
             journal=self._producer.status(),
         )
         return msgspec.structs.replace(status, **parts.counts)
+
+
+def _polled(config: Config) -> dict[str, list[str]]:
+    """Return the symbols of each series that any symbol names, by our name of the series."""
+    symbols = {
+        series.name: [symbol.symbol for symbol in config.symbols if series.endpoint in symbol.series]
+        for series in REST_SERIES.values()
+    }
+    return {name: found for name, found in symbols.items() if found}
 
 
 def _parts(config: Config, producer: Producer) -> Parts:

@@ -23,6 +23,8 @@ _DEFAULT_LIMITS = {"depth": 500, "aggTrades": 500, "klines": 500, "rpiDepth": 10
 _MOST = {"aggTrades": 1000, "klines": 1500}
 _DEPTH_LIMITS = frozenset({5, 10, 20, 50, 100, 500, 1000})
 _HOUR_MS = 3_600_000
+SERIES = {"openInterest": '{{"openInterest":"10659.509","symbol":{symbol},"time":{now_ms}}}'}
+"""Bodies of series that are polled, by the last part of their paths: the symbol as JSON, and the exchange's time."""
 
 
 class Market(Protocol):
@@ -132,6 +134,9 @@ class Rest:
             return self._market.exchange_info()
         if name == "tradingSchedule":
             return self._market.trading_schedule()
+        if name in SERIES:
+            symbol = json.dumps(self._symbol(parameters), ensure_ascii=False)
+            return SERIES[name].format(symbol=symbol, now_ms=self._clock.now_ms()).encode()
         if name not in _DEFAULT_LIMITS or not path.startswith(_PREFIX):
             raise RestError(-5000, f"Path {path}, Method GET is invalid")
         symbol = self._symbol(parameters)

@@ -4,7 +4,7 @@ Limits and other tables are in `limits.py`; `test_measures.py` holds the code to
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
@@ -50,9 +50,10 @@ class Measure:
     value: float
     offenders: tuple[Offender, ...]
 
-    def places(self, most: int | None = None) -> str:
-        """Return the places, one a line: the first `most`, or all."""
-        shown = [f"    {offender}" for offender in self.offenders[:most]]
+    def places(self, most: int | None = None, *, first: Collection[str] = ()) -> str:
+        """Return the places, one a line: the first `most`, or all; those in the files `first` before all others."""
+        ordered = sorted(self.offenders, key=lambda offender: offender.path not in first)
+        shown = [f"  {'>' if offender.path in first else ' '} {offender}" for offender in ordered[:most]]
         left = len(self.offenders) - len(shown)
         return "\n".join([*shown, *([f"    … and {left} more (--all)"] if left else [])])
 

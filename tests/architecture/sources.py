@@ -1,6 +1,7 @@
 """The product's code as the tests of this folder read it: its files, with text and syntax tree."""
 
 import ast
+import subprocess
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
@@ -31,6 +32,23 @@ def files(*folders: str) -> tuple[str, ...]:
     found = sorted(path.as_posix() for path in paths if not any(map(_is_left_out, path.parts)))
     assert found, f"{folders}: no file is there"
     return tuple(found)
+
+
+@cache
+def changed() -> frozenset[str]:
+    """Return the paths that differ from the branch `main`, committed or not; none where git cannot tell.
+
+    On `main` itself these are the files that are not committed.
+    """
+    commands = (["git", "diff", "--name-only", "main..."], ["git", "status", "--porcelain", "--no-renames", "-uall"])
+    said = []
+    for command in commands:
+        try:
+            done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        said += done.stdout.splitlines()
+    return frozenset(line.split()[-1] for line in said)
 
 
 @cache

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.architecture.limits import LIMITS, Limit
-from tests.architecture.measured import MEASURES, measure
+from tests.architecture.measured import MEASURES, Measure, Offender, measure
+from tests.architecture.sources import changed
 
 
 @pytest.mark.parametrize("name", LIMITS)
@@ -13,8 +14,8 @@ def test_a_measure_becomes_no_worse(name: str) -> None:
         return
     pytest.fail(
         f"{name}: {now.value:g}, reached before: {limit.reached:g}, aimed: {limit.aimed:g}.\n"
-        f"Mend what your change adds. `./run python -m tests.architecture.measures --all` lists all of:\n"
-        f"{now.places(20)}",
+        f"Mend what your change adds (>). `./run python -m tests.architecture.measures --all` lists all of:\n"
+        f"{now.places(20, first=changed())}",
         pytrace=False,
     )
 
@@ -45,3 +46,12 @@ def test_better_than_aimed_leaves_room_up_to_the_aim() -> None:
     limit = Limit(aimed=14, reached=9)
     assert limit.allows(14)
     assert not limit.allows(15)
+
+
+def test_places_in_files_of_the_change_are_named_first() -> None:
+    found = Measure(3, tuple(Offender(path, 1, "long") for path in ("a.py", "b.py", "c.py")))
+    assert found.places(2, first={"c.py"}).splitlines() == [
+        "  > c.py:1  long",
+        "    a.py:1  long",
+        "    … and 1 more (--all)",
+    ]

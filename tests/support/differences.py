@@ -1,7 +1,14 @@
 """Unified differences, applied without a program that a machine may lack."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+from tests.support.data import REPOSITORY
 
 _heads = re.compile(r"^--- (?:a/)?(\S+)\n\+\+\+ (?:b/)?(\S+)\n", re.MULTILINE)
 _hunks = re.compile(r"^@@ .*\n", re.MULTILINE)
@@ -26,6 +33,30 @@ def apply_difference(text: str, root: Path) -> None:
             content = _replaced(content, hunk, new_name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
+
+
+def tried_difference(page: str, tests: Sequence[str], root: Path) -> str:
+    """Apply the difference of a page of docs/ to a copy of the project below `root`, and run these tests there.
+
+    Returns what pytest said; it fails the test where one of them fails, or where a hunk does not fit any more.
+    """
+    text = (REPOSITORY / "docs" / page).read_text(encoding="utf-8")
+    (difference,) = re.findall(r"```diff\n(.*?)```", text, flags=re.DOTALL)
+    for folder in ("binance_streamer", "services", "docs"):
+        shutil.copytree(REPOSITORY / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in (*tests, "tests/support/data.py", "pyproject.toml", "README.md"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, root / name)
+    for path in [path for path in (root / "tests").rglob("*") if path.is_dir()]:
+        (path / "__init__.py").touch()
+    (root / "tests" / "__init__.py").touch()
+    apply_difference(difference, root)  # where a hunk does not fit, bring the page up to date
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", *tests],
+        check=False, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    return done.stdout
 
 
 def _replaced(content: str, hunk: str, name: str) -> str:

@@ -1,8 +1,9 @@
 """The scheduler of the REST process with its tasks, in virtual time and without sockets."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from services.rest.answers import RestAnswer, Verdict
@@ -65,8 +66,9 @@ class RestScene:
         spacing_s: float = 2.0,
         intervals_s: tuple[float, float] = (600.0, 60.0),
         chance: float = 1.0,
+        polled: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> None:
-        """`intervals_s`: of the list, and of the clock."""
+        """`intervals_s`: of the list, and of the clock; `polled`: the symbols of each series."""
         list_interval_s, clock_interval_s = intervals_s
         self.exchange_ms = NOW_MS
         self.recorded = Recorded()
@@ -79,7 +81,7 @@ class RestScene:
         self.listing = ListingRecorder(directory / "listing.json", configured, self.recorded, oddities=self.oddities)
         parts = Parts(self.pace, self.meter, self.listing, self.snapshots, self.backfill, self.recorded, self.oddities)
         self.counts = parts.counts
-        tasks = tasks_in_order(parts, list_interval_s=list_interval_s, list_retry_s=60.0)
+        tasks = tasks_in_order(parts, list_interval_s=list_interval_s, list_retry_s=60.0, polled=polled)
         self.scheduler = Scheduler(self.pace, tasks, delays_s=(5.0, 60.0), rng=Chance(chance))
 
     def take_next(self, now_s: float) -> AnyRequest | None:

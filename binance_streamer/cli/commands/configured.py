@@ -44,7 +44,7 @@ def symbols(config: ConfigFile = DEFAULT_PATH) -> None:
     loaded = load(config)
     width = max(len(symbol.symbol) for symbol in loaded.selected.symbols)
     for symbol in loaded.selected.symbols:
-        streams = " ".join(suffix_of(stream.name) for stream in streams_of(symbol))
+        streams = " ".join([*(suffix_of(stream.name) for stream in streams_of(symbol)), *symbol.series])
         snapshots = " + depth snapshots" if symbol.depth_snapshot else ""
         state = "" if symbol.enabled else " (not enabled)"
         typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")

@@ -49,14 +49,26 @@ class Task(ABC, Generic[Subject]):
 
     @abstractmethod
     def next(self, now: Moment, delayed: Collection[str]) -> RestRequest[Subject] | None:
-        """Return the request that is wanted now, None where none is. Requests of the `delayed` groups are not sent."""
+        """Return the request that is wanted now, None where none is.
+
+        It may be called many times before a request leaves, also only to learn how long to wait: it changes nothing.
+        `delayed` are the groups that are left alone after failures; a request of one of them is not sent, so that a
+        task with several groups looks for one of another.
+        """
 
     @abstractmethod
     def good(self, request: RestRequest[Subject], answer: RestAnswer, now: Moment) -> None:
-        """Take the answer; raise `AnswerError` where it is not one to what was asked, which counts as a failure."""
+        """Take the answer; raise `AnswerError` where it is not one to what was asked, which counts as a failure.
+
+        What is recorded goes to a `FrameSink`. While that `is_full` nothing is kept: who has to have it in the files
+        wants the same request again.
+        """
 
     def refused(self, request: RestRequest[Subject], answer: RestAnswer, now: Moment) -> bool:
-        """Take it that the exchange does not give this. Return False where that counts as a failure."""
+        """Take it that the exchange does not give this. Return False where that counts as a failure, as it does here.
+
+        After True the group goes on at once: a task that returns True must not want the same request again at once.
+        """
         return False
 
     def failed(self, request: RestRequest[Subject], now: Moment) -> None:

@@ -94,7 +94,7 @@ def _stream_fault(stream_type: str, symbol: str, stream: str) -> str | None:
 
 def _implied(stream_type: str, symbol: str, variant: str, form: RowForm) -> dict[str, bytes]:
     quoted_symbol = msgspec.json.encode(symbol)
-    implied = {"e": msgspec.json.encode(event_name(stream_type)), "s": quoted_symbol}
+    implied = {"e": msgspec.json.encode(event_name(stream_type)), "s": quoted_symbol, "symbol": quoted_symbol}
     if form.inner:
         implied[f"{form.inner}.s"] = quoted_symbol
     if "open_time" in dict(form.columns) and form.inner:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.data import REPOSITORY
 
-PAGES = ("docs/architecture.md", "docs/glossary.md", "docs/adding-a-stream.md")
+PAGES = ("docs/architecture.md", "docs/glossary.md", "docs/adding-a-stream.md", "docs/adding-a-rest-series.md")
 OTHER_PAGES = (
     "docs/api.md",
     "docs/commands.md",

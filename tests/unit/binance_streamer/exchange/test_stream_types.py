@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from typing import NamedTuple
 
 import msgpack
@@ -100,6 +101,17 @@ def test_every_type_has_its_columns_in_the_documentation() -> None:
         if stream_type.row is not None:
             columns = ", ".join(column for column, _ in stream_type.row.columns)
             assert f"`{columns}`" in page, stream_type.name
+
+
+def test_every_type_is_named_in_the_documentation() -> None:
+    configuration, files = (
+        (REPOSITORY / "docs" / name).read_text(encoding="utf-8") for name in ("configuration.md", "files.md")
+    )
+    for stream_type in STREAM_TYPES.values():
+        assert f"{stream_type.spelling.removeprefix('perpetual')}`" in configuration.replace("\\|", "|"), (
+            stream_type.name
+        )
+        assert re.search(rf"\W{stream_type.name}\W|\W{stream_type.name}_", files), stream_type.name
 
 
 def test_an_error_names_every_type() -> None:
