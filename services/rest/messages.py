@@ -1,7 +1,7 @@
 """The frames that the REST process makes, and the requests that it understands."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import UnsetType
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from services.rest.market.clock_offset import Measurement, Step
 from services.rest.market.trading_hours import Range
 from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, depth_path
 from services.rest.schedule.backfill_queue import MissingRows
+from services.runtime.delivery.events import rest_data
 from services.runtime.gaps.drafts import Draft
 
 EXCHANGE = "EXCHANGE"
@@ -145,13 +146,5 @@ def symbol_status_draft(symbol: str, status: str, recv_ns: int, off_session: lis
     return Draft("symbol_status", symbol, "", requests.answer_data(message))
 
 
-def _recorded(symbol: str, path: str, answer: RestAnswer, event: bytes) -> dict[str, object]:
-    return {
-        "symbol": symbol,
-        "stream": path,
-        "recv_ns": answer.recv_ns,
-        "source": "rest",
-        "connection": 0,
-        "requested_ns": answer.requested_ns,
-        "event": event,
-    }
+def _recorded(symbol: str, path: str, answer: RestAnswer, event: bytes) -> dict[str, Any]:
+    return rest_data(symbol, path, event, recv_ns=answer.recv_ns, requested_ns=answer.requested_ns)

@@ -4,7 +4,6 @@ A command changes the simulator at once, between two messages; what it cannot do
 expected. Commands that make single streams misbehave are in `stream_commands`.
 """
 
-import json
 from collections.abc import Callable
 
 from simulator.control.arguments import ArgumentError, Arguments
@@ -12,6 +11,7 @@ from simulator.control.rest_faults import Kind, RestFault
 from simulator.control.stream_commands import Command, StreamCommands, nth_subscriber
 from simulator.exchange import Exchange
 from simulator.rest.trading_hours import MARKETS
+from simulator.server.http import compact_json
 from simulator.server.websocket import WebSocket
 from simulator.synthetic import SyntheticMarket
 
@@ -229,7 +229,7 @@ class Commands:
     def _stats(self, arguments: Arguments) -> str:
         """`stats`: counts since the start, as one line of JSON."""
         arguments.end()
-        return json.dumps(self._exchange.stats(), separators=(",", ":"), ensure_ascii=False)
+        return compact_json(self._exchange.stats())
 
     def _quit(self, arguments: Arguments) -> str:
         arguments.end()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from simulator.server.frames import Encoder, text_frame
+from simulator.server.http import compact_json
 
 
 class Listener(Protocol):
@@ -94,7 +95,7 @@ class Hide(Fault):
         if self._hangs_on is None:
             return [item]
         message["data"]["pu"], self._hangs_on = self._hangs_on, None
-        return [replace(item, payload=json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode())]
+        return [replace(item, payload=compact_json(message).encode())]
 
 
 class Silence(Drop):
@@ -194,7 +195,7 @@ class Rewrite(Fault):
     def changed(self, item: Item) -> list[Item]:
         message = json.loads(item.payload)
         self._edit(message["data"])
-        payload = json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+        payload = compact_json(message).encode()
         if self._valid:
             return [replace(item, payload=payload)]
         return [replace(item, is_lost=True), noise(payload, is_wrapped=True)]

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from simulator.server.http import compact_json
+
 
 class ReplayBook:
     """Both sides as {price: [price, quantity]}; the exchange's own digits are kept.
@@ -51,4 +53,4 @@ class ReplayBook:
             "bids": [bids[price] for price in sorted(bids, reverse=True)[:limit]],
             "asks": [asks[price] for price in sorted(asks)[:limit]],
         }
-        return json.dumps(answer, separators=(",", ":")).encode()
+        return compact_json(answer).encode()

@@ -18,6 +18,7 @@ from simulator.replay.book import ReplayBook
 from simulator.replay.capture import CaptureContents, CapturedMessage, records, snapshot_symbol
 from simulator.rest.exchange_info import exchange_info
 from simulator.rest.trading_hours import Sessions
+from simulator.server.http import compact_json
 from simulator.stream_names import family_of
 
 _TURN = 64  # messages between two looks at the sockets
@@ -144,7 +145,7 @@ class Replay:
         first, last = span_ms or (0, 1 << 62)
         rows = [trade for trade in trades if trade["a"] >= (from_id or 0) and first <= trade["T"] <= last]
         keys = ("a", "p", "q", "nq", "f", "l", "T", "m")
-        return [_json({key: row[key] for key in keys if key in row}) for row in rows[:limit]]
+        return [compact_json({key: row[key] for key in keys if key in row}) for row in rows[:limit]]
 
     def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
         """The last state of each bar played so far."""
@@ -153,7 +154,7 @@ class Replay:
         chosen = [bar for open_ms, bar in sorted(bars.items()) if span_ms[0] <= open_ms <= span_ms[1]]
         chosen = chosen[:limit] if span_ms[0] else chosen[-limit:]
         keys = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
-        return [_json([bar[key] for key in keys]) for bar in chosen]
+        return [compact_json([bar[key] for key in keys]) for bar in chosen]
 
     def _name(self, symbol: str, suffix: str) -> str:
         names = (name for name, of in self.contents.streams.items() if of == symbol and name.endswith(f"@{suffix}"))
@@ -166,7 +167,3 @@ def _book_streams(streams: dict[str, str]) -> dict[str, str]:
     for suffix in reversed(_BOOK_STREAMS):
         fastest |= {symbol: name for name, symbol in streams.items() if name.partition("@")[2] == suffix}
     return {name: symbol for symbol, name in fastest.items()}
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))

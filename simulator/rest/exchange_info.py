@@ -1,10 +1,10 @@
 """A made-up answer of /fapi/v1/exchangeInfo, with the exchange's keys and its stale `serverTime`."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from simulator.market.contract import Contract, decimal_text
+from simulator.server.http import compact_json
 
 _STALE_MS = 38_520_000  # the exchange caches serverTime here: 10.7 h old in a probe of 2026-09-15
 _NO_DELIVERY_MS = 4_133_404_800_000
@@ -27,7 +27,7 @@ def exchange_info(
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
         "symbols": [_symbol(contract, statuses[symbol]) for symbol, contract in contracts.items()],
     }
-    return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode()
+    return compact_json(body).encode()
 
 
 def _symbol(contract: Contract, status: str) -> dict[str, Any]:

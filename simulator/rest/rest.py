@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from simulator.clock import ExchangeClock
 from simulator.control.rest_faults import HTML, RestFault, RestFaults, error_response
 from simulator.rest.weights import RequestWeight, request_weight
-from simulator.server.http import HttpRequest, HttpResponse
+from simulator.server.http import HttpRequest, HttpResponse, compact_json
 from simulator.tape import Tape
 
 _PREFIX = "/fapi/v1/"
@@ -59,7 +59,7 @@ class RestError(Exception):
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(text)
-        self.response = HttpResponse(400, json.dumps({"code": code, "msg": text}, separators=(",", ":")).encode())
+        self.response = HttpResponse(400, compact_json({"code": code, "msg": text}).encode())
 
 
 class Rest:
@@ -122,7 +122,7 @@ class Rest:
             return error_response(429, retry_after_s)
         text = f"Way too many requests; IP(127.0.0.1) banned until {self.weight.banned_until_ms}."
         text += " Please use the websocket for live updates to avoid bans."
-        body = json.dumps({"code": -1003, "msg": text}, separators=(",", ":")).encode()
+        body = compact_json({"code": -1003, "msg": text}).encode()
         return HttpResponse(418, body, {} if self.faults.ban_as_text else {"Retry-After": str(retry_after_s)})
 
     async def _body(self, path: str, parameters: dict[str, str], *, is_stale: bool) -> bytes:

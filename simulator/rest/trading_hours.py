@@ -3,8 +3,9 @@
 Markets are open around the clock but for the breaks that a command makes.
 """
 
-import json
 from itertools import pairwise
+
+from simulator.server.http import compact_json
 
 MARKETS = ("EQUITY", "COMMODITY")
 _DAY_MS = 86_400_000
@@ -28,7 +29,7 @@ class Sessions:
         """Return the answer: a week of sessions from the day before on, cut at days and breaks."""
         first_ms = (now_ms // _DAY_MS - 1) * _DAY_MS
         schedules = {market: {"sessions": self._sessions(market, first_ms)} for market in MARKETS}
-        return json.dumps({"updateTime": now_ms, "marketSchedules": schedules}, separators=(",", ":")).encode()
+        return compact_json({"updateTime": now_ms, "marketSchedules": schedules}).encode()
 
     def _sessions(self, market: str, first_ms: int) -> list[dict[str, object]]:
         last_ms = first_ms + 7 * _DAY_MS

@@ -1,5 +1,6 @@
-"""Just enough HTTP/1.1 for GET requests without a body."""
+"""Just enough HTTP/1.1 for GET requests without a body, and JSON as the exchange writes it."""
 
+import json
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -56,3 +57,8 @@ def parse_head(head: bytes) -> HttpRequest | None:
         return None
     headers = (line.partition(":") for line in lines)
     return HttpRequest(method, target, {name.strip().lower(): value.strip() for name, _, value in headers})
+
+
+def compact_json(value: object) -> str:
+    """Return JSON without spaces, letters outside ASCII as they are: of REST bodies and of websocket messages."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

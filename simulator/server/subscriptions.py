@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote
 
+from simulator.server.http import compact_json
 from simulator.stream_names import Route
 
 MOST_STREAMS = 1024  # per connection (Connect page, 2026-08)
@@ -31,14 +32,14 @@ class StreamSubscriptions:
         try:
             request = json.loads(text)
         except ValueError as error:
-            return _text({"code": 3, "msg": f"Invalid JSON: {error}"})
+            return compact_json({"code": 3, "msg": f"Invalid JSON: {error}"})
         if not isinstance(request, dict):
-            return _text({"code": 2, "msg": "Invalid request: request must be an object"})
+            return compact_json({"code": 2, "msg": "Invalid request: request must be an object"})
         request_id = request.get("id")
         if not _is_id(request_id):
-            return _text({"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"})
+            return compact_json({"code": 2, "msg": "Invalid request: request ID must be an unsigned integer"})
         reply = self._result(request.get("method"), request.get("params", []), added, removed)
-        return _text({**reply, "id": request_id})
+        return compact_json({**reply, "id": request_id})
 
     def _result(
         self, method: object, params: object, added: Callable[[str], None], removed: Callable[[str], None]
@@ -100,7 +101,3 @@ def parse_target(target: str) -> tuple[Route, bool, list[str]] | None:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0)
-
-
-def _text(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

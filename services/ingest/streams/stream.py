@@ -16,7 +16,7 @@ from services.ingest.streams.deduplicator import Deduplicator
 from services.ingest.streams.gaps import StreamGaps
 from services.ingest.streams.heard import Heard
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker
-from services.runtime.delivery.events import EventRun, event_draft, reading_of
+from services.runtime.delivery.events import EventRun, event_draft, reading_of, rest_data
 from services.runtime.gaps.drafts import Draft, Gap, GapChange
 from services.runtime.gaps.last_rows import LastRow, latest_ms
 from services.runtime.gaps.open_gaps import OpenGap
@@ -135,13 +135,16 @@ class StreamRecorder:
 
         What the answer passed over, the exchange does not have.
         """
+        name, symbol, stream_type, variant, _ = self.stream
         drafts: list[Draft] = []
         gaps: list[Gap] = []
         for number, (previous_id, last_id, event) in enumerate(page.wanted):
             filled = self._gaps.repair(previous_id, last_id)
             if filled is not None:
                 gaps += filled
-                drafts.append(self._repaired_row(event, page.answer.recv_ns + number, page.answer.requested_ns))
+                recv_ns, requested_ns = page.answer.recv_ns + number, page.answer.requested_ns
+                data = rest_data(symbol, name, event, recv_ns=recv_ns, requested_ns=requested_ns)
+                drafts.append(Draft(stream_type, symbol, variant, data))
         gaps += self._gaps.give_up(page.answer.from_id, page.reached, page.why_missing)
         self.repaired += len(drafts)
         return drafts, gaps
@@ -154,19 +157,6 @@ class StreamRecorder:
         """Go on from the journal's last row and open gaps, because it did not take all that was handed to it."""
         self._gaps.restore(row.open_gaps)
         self.tracker.restore(row, reason)
-
-    def _repaired_row(self, event: bytes, recv_ns: int, requested_ns: int) -> Draft:
-        name, symbol, stream_type, variant, _ = self.stream
-        data = {
-            "symbol": symbol,
-            "stream": name,
-            "recv_ns": recv_ns,
-            "source": "rest",
-            "connection": 0,
-            "requested_ns": requested_ns,
-            "event": event,
-        }
-        return Draft(stream_type, symbol, variant, data)
 
     def lose(self, reason: str) -> Sequence[Outcome]:
         """Take note that something may be missing from here on, and return gaps that show it already."""

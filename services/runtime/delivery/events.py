@@ -6,7 +6,7 @@ Messages of one stream that hang on one another go through together, and what is
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
 
@@ -88,6 +88,19 @@ def event_draft(stream: Stream, connection: int, recv_ns: int, event: bytes, rea
         "event": event,
     }
     return Draft(stream_type, symbol, variant, data, reading)
+
+
+def rest_data(symbol: str, stream: str, event: bytes, *, recv_ns: int, requested_ns: int) -> dict[str, Any]:
+    """Return the `data` of an answer of REST, or of a part of one; `stream` is a stream's name, or path and query."""
+    return {
+        "symbol": symbol,
+        "stream": stream,
+        "recv_ns": recv_ns,
+        "source": "rest",
+        "connection": 0,
+        "requested_ns": requested_ns,
+        "event": event,
+    }
 
 
 class EventFrames:
