@@ -1,5 +1,6 @@
 """The bus as a real process."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,9 +15,9 @@ from binance_streamer.config.schema import EndpointsConfig, load
 from binance_streamer.transport.sockets import bus_pub, bus_sub
 from binance_streamer.wire.frames import decode_frame
 from tests.support.configs import write_config
-from tests.support.processes import Program, service
+from tests.support.processes import Program, resident_bytes, service
 from tests.support.waiting import eventually
-from tests.support.zmtp import RawSubscriber
+from tests.support.zmtp import FloodingSubscriber, RawSubscriber
 
 Sockets = Callable[..., "zmq.Socket[bytes]"]
 
@@ -231,10 +232,6 @@ def test_a_subscriber_that_stands_still_stops_nobody(place: Path, config: Path, 
         assert bus.wait() == 0
 
 
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @pytest.mark.parametrize(("count", "size"), [(20_000, 4000), (200_000, 30)])
 def test_who_subscribes_without_measure_is_cut_off_and_nobody_else_notices(
     place: Path, config: Path, sockets: Sockets, count: int, size: int
@@ -254,6 +251,29 @@ def test_who_subscribes_without_measure_is_cut_off_and_nobody_else_notices(
         assert gather(sub, 1000) == [[b"tick.X.", b"%d" % number] for number in range(1000)]
         assert resident_bytes(bus.pid) - before_bytes < 150 * 2**20
         assert bus.stop(10) == 0
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("floods", "size"), [(1, 480), (4, 480), (4, 100)])
+def test_floods_of_subscriptions_that_come_back_stop_nobody(
+    place: Path, config: Path, sockets: Sockets, floods: int, size: int
+) -> None:
+    endpoints = endpoints_of(config)
+    with a_bus(place, config) as bus, contextlib.ExitStack() as running:
+        pub = sockets(bus_pub, endpoints.bus_publish)
+        sub = sockets(bus_sub, endpoints.bus_subscribe, b"hello.", b"tick.")
+        connected(pub, sub)
+        before_bytes = resident_bytes(bus.pid)
+        flooding = [running.enter_context(FloodingSubscriber(endpoints.bus_subscribe, size)) for _ in range(floods)]
+        number = 0
+        while min(flood.times_cut for flood in flooding) < 2:
+            pub.send_multipart([b"tick.X.", b"%d" % number])
+            assert gather(sub, 1) == [[b"tick.X.", b"%d" % number]]
+            number += 1
+        late = sockets(bus_sub, endpoints.bus_subscribe, b"hello.")
+        connected(pub, late)
+        assert resident_bytes(bus.pid) - before_bytes < 150 * 2**20
+        assert bus.exit_code is None
 
 
 def test_a_publisher_hears_of_one_subscription_whatever_subscribers_ask_for(

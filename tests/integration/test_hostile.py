@@ -21,10 +21,11 @@ from binance_streamer.config.schema import Config, load
 from binance_streamer.transport import sockets
 from services.runtime import logs
 from tests.support.configs import write_config
-from tests.support.processes import Program, Simulator, service
+from tests.support.processes import Program, Simulator, resident_bytes, service
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
 from tests.support.writer_peer import Peer, aggregate
+from tests.support.zmtp import FloodingSubscriber
 
 Socket = zmq.Socket[bytes]
 
@@ -130,6 +131,32 @@ def check_cells(path: Path) -> None:
         assert None not in row
         for column, cell in row.items():
             assert column == "event" or not any(unicodedata.category(letter) == "Cc" for letter in cell), (path, row)
+
+
+@pytest.mark.timeout(180)
+def test_floods_of_subscriptions_keep_the_writer_from_nothing(
+    place: Path, held: ExitStack, context: "zmq.Context[Socket]"
+) -> None:
+    config = load(write_config(place, {"BTCUSDT": ["aggTrade"]}, {}))
+    writer = held.enter_context(service("writer", place / "streamer.yaml", output=place / "writer.out"))
+    honest = held.enter_context(closing(Peer(context, config, "ingest-BTCUSDT", 11)))
+    honest.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(1))
+    honest.deliver()
+    before_bytes = resident_bytes(writer.pid)
+    floods = [held.enter_context(FloodingSubscriber(config.endpoints.writer_acks, 480)) for _ in range(4)]
+    number = 1
+    while min(flood.times_cut for flood in floods) < 2:
+        number += 1
+        honest.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(number))
+        honest.deliver()
+    late = held.enter_context(closing(Peer(context, config, "ingest-ETHUSDT", 12)))
+    late.emit("aggtrade", "ETHUSDT", "ethusdt@aggTrade", aggregate(1, "ETHUSDT"))
+    late.deliver()
+    assert resident_bytes(writer.pid) - before_bytes < 150 * 2**20
+    assert [row["agg_trade_id"] for row in recorded_rows(place / "data", "BTCUSDT", "aggtrade")] == [
+        str(one) for one in range(1, number + 1)
+    ]
+    assert writer.exit_code is None
 
 
 def test_no_name_that_a_stranger_pushes_becomes_a_path_or_a_line(

@@ -1,12 +1,15 @@
 """A subscriber of ZeroMQ down to its bytes (ZMTP 3.0, without security), which keeps nothing of what it sends."""
 
+import os
 import socket
+import threading
 from collections.abc import Iterable
 from typing import Self
 
 _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 _READY = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
 _TIMEOUT_S = 10
+_PIECE_BYTES, _PIECES = 64 * 1024, 200
 
 
 class RawSubscriber:
@@ -27,12 +30,15 @@ class RawSubscriber:
         sent = 0
         try:
             for topic in topics:
-                body = b"\x01" + topic
-                self._socket.sendall(b"\x02" + len(body).to_bytes(8, "big") + body)
+                self._socket.sendall(_subscription(topic))
                 sent += 1
         except (BrokenPipeError, ConnectionResetError):
             pass
         return sent
+
+    def send(self, data: bytes) -> None:
+        """Bytes as they are; OSError when the other side has hung up."""
+        self._socket.sendall(data)
 
     def is_cut(self) -> bool:
         """Return True once the other side has hung up; what it sent before is thrown away."""
@@ -60,3 +66,44 @@ class RawSubscriber:
 
     def __exit__(self, *_: object) -> None:
         self._socket.close()
+
+
+class FloodingSubscriber(threading.Thread):
+    """Subscribes to topics of so many random bytes without an end, and comes back at once when it is cut off."""
+
+    def __init__(self, endpoint: str, topic_bytes: int) -> None:
+        super().__init__(daemon=True)
+        self.times_cut = 0
+        self.closing = threading.Event()
+        self._endpoint = endpoint
+        self._pieces = [
+            b"".join(_subscription(os.urandom(topic_bytes)) for _ in range(_PIECE_BYTES // topic_bytes))
+            for _ in range(_PIECES)
+        ]
+
+    def run(self) -> None:
+        """Until `closing` is set."""
+        while not self.closing.is_set():
+            try:
+                with RawSubscriber(self._endpoint) as subscriber:
+                    self._flood(subscriber)
+            except OSError:
+                self.times_cut += 1
+
+    def _flood(self, subscriber: RawSubscriber) -> None:
+        for piece in self._pieces:
+            if self.closing.is_set():
+                return
+            subscriber.send(piece)
+
+    def __exit__(self, *_: object) -> None:
+        self.closing.set()
+        self.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+
+def _subscription(topic: bytes) -> bytes:
+    return b"\x02" + (len(topic) + 1).to_bytes(8, "big") + b"\x01" + topic
