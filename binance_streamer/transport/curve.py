@@ -8,18 +8,19 @@ import os
 import re
 import stat
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import zmq
 from zmq.utils import z85
 
 from binance_streamer.config.schema import ConfigError
-
-if TYPE_CHECKING:
-    from binance_streamer.transport.zap import Authenticator
+from binance_streamer.transport.zap import Admission
 
 ZAP_DOMAIN = b"recorder"
+SUBSCRIBERS = b"subscribers"
+"""The ZAP domain of sockets that are subscribed to: their clients can be left waiting."""
 SERVER = "server"
 CLIENT = "client"
 AUTHORIZED = "authorized"
@@ -83,13 +84,13 @@ class ClientGate:
         self._directory = directory
         self._told: set[bytes] = set()
 
-    def callback(self, _domain: str, key: bytes) -> bool:
-        """Return True when the owner of this key is let in; pyzmq asks at every handshake, in a thread of its own."""
-        is_known = any(_holds(path, key) for path in self._directory.glob(f"*{PUBLIC_SUFFIX}"))
-        if not is_known and key not in self._told and len(self._told) < _MAX_TOLD:
+    def is_known(self, key: bytes) -> bool:
+        """Return True when the owner of this key is let in; asked at every handshake, in a thread of its own."""
+        found = any(_holds(path, key) for path in self._directory.glob(f"*{PUBLIC_SUFFIX}"))
+        if not found and key not in self._told and len(self._told) < _MAX_TOLD:
             self._told.add(key)
             _log.warning("refused an unknown client key=%s", key.decode("ascii", errors="replace"))
-        return is_known
+        return found
 
 
 class Context(zmq.Context["zmq.Socket[bytes]"]):
@@ -100,33 +101,40 @@ class Context(zmq.Context["zmq.Socket[bytes]"]):
 
     keys: Keys | None
     allows_plain: bool
-    _authenticator: "Authenticator | None"
+    _admission: "Admission | None"
 
     def __init__(self, keys: Keys | None = None, *, allows_plain: bool = False) -> None:
         super().__init__()
         self.keys = keys
         self.allows_plain = allows_plain
-        self._authenticator = None
+        self._admission = None
 
-    def secure_binding(self, socket: "zmq.Socket[bytes]") -> None:
-        """Prepare a socket that is to be bound, and see to it that somebody asks clients for their keys."""
-        if self.keys is None:
+    def secure_binding(
+        self, socket: "zmq.Socket[bytes]", make_router: Callable[["Context"], "zmq.Socket[bytes]"]
+    ) -> None:
+        """Prepare a socket that is to be bound, and see to it that somebody answers for it who may connect.
+
+        `make_router` makes the socket at which libzmq asks that, one for the whole context.
+        """
+        if socket.type == zmq.XPUB:
+            socket.setsockopt(zmq.ZAP_DOMAIN, SUBSCRIBERS)
+        elif self.keys is None:
             return
-        self.keys.secure_binding(socket)
-        if self._authenticator is None:
-            # imported here because it brings asyncio into processes that have to be small
-            from binance_streamer.transport.zap import Authenticator  # noqa: PLC0415
+        if self.keys is not None:
+            self.keys.secure_binding(socket)
+        if self._admission is None:
+            self._admission = Admission(make_router(self), self.keys.gate().is_known if self.keys else _is_nobody)
 
-            authenticator = Authenticator(self)
-            authenticator.configure_curve_callback(ZAP_DOMAIN.decode(), self.keys.gate())
-            authenticator.start()
-            self._authenticator = authenticator
+    def hold_subscribers(self, seconds: float) -> None:
+        """Let no further subscriber connect to an XPUB of this context for so long; safe in any thread."""
+        if self._admission is not None:
+            self._admission.hold(SUBSCRIBERS, seconds)
 
     def destroy(self, linger: int | None = None) -> None:
-        """Close everything; first the thread that uses sockets of its own."""
-        if self._authenticator is not None:
-            self._authenticator.stop()
-            self._authenticator = None
+        """Close everything; first the thread that uses a socket of its own."""
+        if self._admission is not None:
+            self._admission.stop()
+            self._admission = None
         super().destroy(linger)
 
 
@@ -144,6 +152,10 @@ def public_key(path: Path) -> bytes:
     if found is None:
         raise KeyFileError(f"{path}: holds no public key")
     return found
+
+
+def _is_nobody(_key: bytes) -> bool:
+    return False
 
 
 def _read_public(path: Path) -> bytes | None:

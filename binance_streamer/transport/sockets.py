@@ -27,6 +27,8 @@ MAX_IPC_PATH_BYTES = 107
 """sun_path of unix(7), less the final zero."""
 
 _PUBLISH_HWM = 10_000
+_SUBSCRIPTIONS_BUFFER_BYTES = 64 * 1024
+"""Of a subscriber's in the kernel: tcp would let a flood grow it to 6 MB, 40 times as much in libzmq."""
 _ANY_NUMBER = 0
 """Of subscriptions on their way: libzmq drops those beyond SNDHWM (1000) without a word."""
 # after 10 s of silence 4 probes 5 s apart; 20 s for what was sent and is not acknowledged
@@ -110,6 +112,7 @@ def _xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, *, most_wait
     xpub = context.socket(zmq.XPUB)
     xpub.setsockopt(zmq.XPUB_VERBOSER, 1)
     xpub.setsockopt(zmq.RCVHWM, 2)  # with keys libzmq counts one that never arrives: 1 would let nothing through
+    xpub.setsockopt(zmq.RCVBUF, _SUBSCRIPTIONS_BUFFER_BYTES)
     xpub.setsockopt(zmq.SNDHWM, most_waiting)
     return _bound(xpub, endpoint, max_bytes=MAX_SUBSCRIPTION_BYTES)
 
@@ -230,13 +233,20 @@ def _check_ipc_length(endpoint: str) -> None:
 def _secure(socket: "zmq.Socket[bytes]", endpoint: str) -> None:
     context = socket.context
     if isinstance(context, Context):
-        context.secure_binding(socket)
+        context.secure_binding(socket, _admission_router)
         if context.keys or context.allows_plain:
             return
     if not is_local(endpoint):
         raise EndpointError(
             f"{endpoint} is open to other machines: it needs endpoints.curve_directory, or endpoints.insecure: true"
         )
+
+
+def _admission_router(context: Context) -> "zmq.Socket[bytes]":
+    router = context.socket(zmq.ROUTER)
+    router.setsockopt(zmq.LINGER, 0)
+    router.bind("inproc://zeromq.zap.01")  # libzmq asks there who may connect (RFC 27)
+    return router
 
 
 def _make_ipc_directory(endpoint: str) -> None:

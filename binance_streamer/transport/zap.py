@@ -1,16 +1,80 @@
-"""The thread that answers libzmq's question whether a client may connect (ZAP, RFC 27). Brings asyncio with it."""
+"""The thread that answers libzmq's question whether a client may connect (ZAP, RFC 27)."""
 
-from zmq.auth.thread import ThreadAuthenticator
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import zmq
+from zmq.utils import z85
+
+_VERSION = b"1.0"
+_REFUSED = b"300"
+"""libzmq's client gives up for ever after 400 (4.3.5, measured): one that was started before its key was put into
+`authorized/` would need a restart. After 300 it hears nothing, and reconnects when HANDSHAKE_IVL is over."""
+_HELD_LOOK_MS = 50
 
 
-class Authenticator(ThreadAuthenticator):
-    """pyzmq's, except that a client that is refused may try again.
+class _Request(NamedTuple):
+    route: bytes
+    number: bytes
+    domain: bytes
+    key: bytes | None
+    """The client's, as 40 characters of Z85; None where the socket has no security."""
 
-    libzmq's client gives up for ever after "400" (4.3.5, measured): one that was started before its key was put into
-    `authorized/` would need a restart. After "300" it hears nothing, and reconnects when HANDSHAKE_IVL is over.
+
+class Admission:
+    """Answers for all bound sockets of a context, in a thread of its own.
+
+    A client with a key has to be known. Others are let in: their socket's path, or address, is what keeps them out.
+    Clients of one domain can be left waiting for a while; a handshake that takes longer than HANDSHAKE_IVL fails, and
+    is tried again by the client.
     """
 
-    def _send_zap_reply(
-        self, request_id: bytes, status_code: bytes, status_text: bytes, user_id: str = "anonymous"
-    ) -> None:
-        super()._send_zap_reply(request_id, b"300" if status_code == b"400" else status_code, status_text, user_id)
+    def __init__(self, router: "zmq.Socket[bytes]", is_known: Callable[[bytes], bool]) -> None:
+        self._is_known = is_known
+        self._held_until_s: dict[bytes, float] = {}
+        self._waiting: list[_Request] = []
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
+        self._router = router
+        self._thread = threading.Thread(target=self._run, name="admission", daemon=True)
+        self._thread.start()
+
+    def hold(self, domain: bytes, seconds: float) -> None:
+        """Let no further client of this domain in for so long; safe in any thread."""
+        self._held_until_s[domain] = time.monotonic() + seconds
+
+    def stop(self) -> None:
+        """End the thread and close its socket; whoever asks afterwards is let in by nobody."""
+        os.eventfd_write(self._stop, 1)
+        self._thread.join()
+        os.close(self._stop)
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._router, zmq.POLLIN)
+        poller.register(self._stop, zmq.POLLIN)
+        with self._router:
+            while self._stop not in (ready := dict(poller.poll(_HELD_LOOK_MS if self._waiting else None))):
+                if self._router in ready:
+                    self._take(self._router.recv_multipart())
+                self._answer()
+
+    def _take(self, parts: list[bytes]) -> None:
+        if len(parts) < 8 or parts[2] != _VERSION:
+            return
+        route, _, _, number, domain, _address, _identity, mechanism, *credentials = parts
+        key = z85.encode(credentials[0]) if mechanism == b"CURVE" else None
+        self._waiting.append(_Request(route, number, domain, key))
+
+    def _answer(self) -> None:
+        now_s = time.monotonic()
+        waiting, self._waiting = self._waiting, []
+        for request in waiting:
+            if self._held_until_s.get(request.domain, 0.0) > now_s:
+                self._waiting.append(request)
+                continue
+            is_let_in = request.key is None or self._is_known(request.key)
+            status = b"200" if is_let_in else _REFUSED
+            self._router.send_multipart([request.route, b"", _VERSION, request.number, status, b"", b"", b""])

@@ -1,6 +1,6 @@
 """The bus: one address to publish to, one to subscribe at, and libzmq's own loop between them.
 
-What subscribers ask for never reaches publishers (decision 0021).
+What subscribers ask for never reaches publishers (decision 0021), and a flood of it is ended (decision 0049).
 """
 
 import contextlib
@@ -23,8 +23,6 @@ _CONTROL = "inproc://bus.control"
 _ANSWER_TIMEOUT_MS = 5000  # the proxy looks at its control socket in every round
 _SLICE_S = 0.05
 """New subscriptions wait for the end of a slice, at most so long. Beginning another one takes 40 µs."""
-_MOST_SUBSCRIPTIONS = 10_000
-"""Read between two slices at most: a flood of them must not hold up the messages."""
 _COUNTS = {"messages_in": 0, "bytes_in": 1, "messages_out": 6, "bytes_out": 7}
 """zmq_proxy_steerable(3): received and sent by the frontend (publishers), then by the backend (subscribers)."""
 
@@ -69,7 +67,7 @@ class _Proxy:
     def _run(self) -> None:
         while not self._is_closing:
             zmq.proxy_steerable(self._publishers, self._subscribers, control=self._steered)
-            self.subscriptions.take(_MOST_SUBSCRIPTIONS)
+            self.subscriptions.take()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -97,6 +95,7 @@ class _Proxy:
         self._thread.join(_ANSWER_TIMEOUT_MS / 1000)
         if self._thread.is_alive():
             raise RuntimeError("the proxy does not end")
+        self.subscriptions.close()
         for socket in (self._publishers, self._subscribers, self._steered, self._control):
             socket.close(linger=0)
 

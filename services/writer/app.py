@@ -38,8 +38,6 @@ from services.writer.store.files import check_root, make_durable, probe
 
 _MAX_TAKEN = 64
 """Batches that are taken between two looks at the timers: at 256 KiB each, 16 MiB, some 0.1 s of work."""
-_MAX_SUBSCRIPTIONS = 1000
-"""Subscriptions that are answered between two looks: a flood of them must not keep the writer from recording."""
 _RETRY_S = 1.0
 """Between two tries to go on after a full disk."""
 _QUIET_MS = 200
@@ -124,6 +122,7 @@ class Writer:
                 self._end()
         finally:
             self._sync_thread.shutdown(wait=False)
+            self._subscriptions.close()
             if self._recorder:
                 self._recorder.close()
             os.close(self._synced)
@@ -163,7 +162,7 @@ class Writer:
 
     def _answer_subscriptions(self, recorder: Recorder) -> None:
         """Send an acknowledgement for each subscription: a producer that has just connected learns where to go on."""
-        for producer in self._subscriptions.take(_MAX_SUBSCRIPTIONS):
+        for producer in self._subscriptions.take():
             with contextlib.suppress(UnicodeDecodeError):
                 self._send_ack(recorder.ack(producer.decode(), "hello"))
 

@@ -3,27 +3,24 @@
 libzmq keeps about 40 bytes for every byte of a topic, as long as its connection lasts.
 """
 
-import contextlib
 import logging
 import os
-import socket
-from typing import NamedTuple
 
 import zmq
+
+from binance_streamer.transport.curve import Context
+from services.runtime.clock import monotonic_s
+from services.runtime.network.connections import Connection, hang_up, is_open
+from services.runtime.network.floods import FloodGuard
 
 MOST_BYTES = 1024 * 1024
 """Of all topics of all subscribers of a socket: some 40,000 ordinary ones; about 45 MB in libzmq."""
 _OVERHEAD_BYTES = 8
 """Of each topic: the shortest ones are not free."""
+_LONGEST_S = 0.02
+"""Of one reading: what else the thread does must not wait for a flood."""
 _SUBSCRIBE, _UNSUBSCRIBE = b"\x01", b"\x00"
 _log = logging.getLogger(__name__)
-
-
-class SubscriberSocket(NamedTuple):
-    """A descriptor of libzmq's, and the socket behind it: a number is used again once it is free."""
-
-    descriptor: int
-    inode: int
 
 
 class Shares:
@@ -31,8 +28,8 @@ class Shares:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._topics: dict[SubscriberSocket, set[bytes]] = {}
-        self._bytes: dict[SubscriberSocket, int] = {}
+        self._topics: dict[Connection, set[bytes]] = {}
+        self._bytes: dict[Connection, int] = {}
 
     @property
     def total_bytes(self) -> int:
@@ -40,30 +37,30 @@ class Shares:
         return sum(self._bytes.values())
 
     @property
-    def connections(self) -> list[SubscriberSocket]:
+    def connections(self) -> list[Connection]:
         """The connections that have subscribed to something."""
         return list(self._topics)
 
-    def subscribe(self, connection: SubscriberSocket, topic: bytes) -> None:
+    def subscribe(self, connection: Connection, topic: bytes) -> None:
         """Note a subscription; a repeated one costs nothing."""
         topics = self._topics.setdefault(connection, set())
         if topic not in topics:
             topics.add(topic)
             self._bytes[connection] = self._bytes.get(connection, 0) + len(topic) + _OVERHEAD_BYTES
 
-    def unsubscribe(self, connection: SubscriberSocket, topic: bytes) -> None:
+    def unsubscribe(self, connection: Connection, topic: bytes) -> None:
         """Note the end of a subscription; nothing happens where there is none."""
         topics = self._topics.get(connection, set())
         if topic in topics:
             topics.remove(topic)
             self._bytes[connection] -= len(topic) + _OVERHEAD_BYTES
 
-    def forget(self, connection: SubscriberSocket) -> None:
+    def forget(self, connection: Connection) -> None:
         """Drop all topics of a connection."""
         self._topics.pop(connection, None)
         self._bytes.pop(connection, None)
 
-    def take_surplus(self) -> list[SubscriberSocket]:
+    def take_surplus(self) -> list[Connection]:
         """Drop the connections that hold most until the rest is within the bound; returns those dropped."""
         found = []
         while self.total_bytes > self._most_bytes:
@@ -74,28 +71,44 @@ class Shares:
 
 
 class Subscriptions:
-    """Reads what subscribers send to an XPUB, and cuts off the connections that hold too much.
+    """Reads what subscribers send to an XPUB, and cuts off the connections that hold or send too much.
 
     The socket needs XPUB_VERBOSER, else a repeated topic is not told of. A subscriber that is cut off may come back,
     and begins anew.
     """
 
     def __init__(self, xpub: "zmq.Socket[bytes]", most_bytes: int = MOST_BYTES) -> None:
-        self.cut = 0
+        self._cut = 0
         self._xpub = xpub
         self._shares = Shares(most_bytes)
+        endpoint = xpub.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
+        context = xpub.context
+        hold = context.hold_subscribers if isinstance(context, Context) else lambda _: None
+        self._floods = FloodGuard(endpoint, hold=hold)
 
     def status(self) -> dict[str, int]:
         """Return the counts for a status message."""
-        return {"subscription_bytes": self._shares.total_bytes, "subscribers_cut": self.cut}
+        return {
+            "subscription_bytes": self._shares.total_bytes,
+            "subscribers_cut": self._cut + self._floods.cut,
+        }
 
-    def take(self, most: int) -> list[bytes]:
-        """Read at most so many messages; returns the topics that were subscribed to, repeated ones too."""
+    def close(self) -> None:
+        """Read no more; the socket may be closed afterwards."""
+        self._floods.close()
+
+    def take(self) -> list[bytes]:
+        """Read what there is, but for 20 ms at most; returns the topics that were subscribed to, repeated ones too.
+
+        Call it often, from one thread: it is busy in vain, or flooded, when it comes to no end.
+        """
         found = []
-        for _ in range(most):
+        end_s = monotonic_s() + _LONGEST_S
+        while monotonic_s() < end_s:
             try:
                 frame = self._xpub.recv(zmq.DONTWAIT, copy=False)
             except zmq.Again:
+                self._floods.note_idle()
                 break
             kind, topic, connection = frame.bytes[:1], frame.bytes[1:], _connection_of(frame)
             if kind == _SUBSCRIBE:
@@ -110,36 +123,22 @@ class Subscriptions:
 
     def _forget_ended(self) -> None:
         for connection in self._shares.connections:
-            if not _is_open(connection):
+            if not is_open(connection):
                 self._shares.forget(connection)
 
     def _cut_surplus(self) -> None:
         surplus = self._shares.take_surplus()
         for connection in surplus:
-            _hang_up(connection)
-        if surplus and not self.cut:
+            hang_up(connection)
+        if surplus and not self._cut:
             _log.warning("cut off a subscriber with too many subscriptions; further ones are counted in status")
-        self.cut += len(surplus)
+        self._cut += len(surplus)
 
 
-def _connection_of(frame: zmq.Frame) -> SubscriberSocket | None:
+def _connection_of(frame: zmq.Frame) -> Connection | None:
     """The connection a message came over; None where libzmq itself tells of what an ended one had subscribed to."""
     try:
         descriptor = int(frame.get(zmq.SRCFD))
-        return SubscriberSocket(descriptor, os.fstat(descriptor).st_ino)
+        return Connection(descriptor, os.fstat(descriptor).st_ino)
     except (zmq.ZMQError, OSError):
         return None
-
-
-def _is_open(connection: SubscriberSocket) -> bool:
-    try:
-        return os.fstat(connection.descriptor).st_ino == connection.inode
-    except OSError:
-        return False
-
-
-def _hang_up(connection: SubscriberSocket) -> None:
-    """End a connection from outside: libzmq has no call for it, and takes it for one that the peer has ended."""
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.descriptor)) as ours:
-        if os.fstat(ours.fileno()).st_ino == connection.inode:
-            ours.shutdown(socket.SHUT_RDWR)

@@ -119,13 +119,13 @@ def test_who_is_let_in_follows_the_files(directory: Path) -> None:
     gate = ClientGate(directory / "authorized")
     key_files.make_client(directory, "analysis")
     key, _ = zmq.auth.load_certificate(directory / "clients/analysis/client.key")
-    assert gate.callback("recorder", key)
-    assert not gate.callback("recorder", key[::-1])
+    assert gate.is_known(key)
+    assert not gate.is_known(key[::-1])
     (directory / "authorized/damaged.key").write_bytes(b"\xff" * 100)
     (directory / "authorized/aaa.key").mkdir()
-    assert gate.callback("recorder", key)
+    assert gate.is_known(key)
     (directory / "authorized/analysis.key").unlink()
-    assert not gate.callback("recorder", key)
+    assert not gate.is_known(key)
 
 
 def test_a_list_that_others_may_write_lets_nobody_in(directory: Path) -> None:

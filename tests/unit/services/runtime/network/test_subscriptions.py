@@ -1,8 +1,9 @@
 """The bound on what subscribers make an XPUB keep."""
 
-from services.runtime.network.subscriptions import Shares, SubscriberSocket
+from services.runtime.network.connections import Connection
+from services.runtime.network.subscriptions import Shares
 
-ONE, TWO = SubscriberSocket(5, 100), SubscriberSocket(6, 200)
+ONE, TWO = Connection(5, 100), Connection(6, 200)
 
 
 def test_a_repeated_topic_costs_nothing_and_its_end_gives_all_back() -> None:
@@ -31,7 +32,7 @@ def test_the_greediest_goes_and_the_others_stay() -> None:
 def test_the_same_descriptor_again_is_another_connection() -> None:
     shares = Shares(100)
     shares.subscribe(ONE, b"x" * 60)
-    shares.subscribe(SubscriberSocket(5, 101), b"depth.")
+    shares.subscribe(Connection(5, 101), b"depth.")
     shares.forget(ONE)
-    assert shares.connections == [SubscriberSocket(5, 101)]
+    assert shares.connections == [Connection(5, 101)]
     assert shares.total_bytes == 14
