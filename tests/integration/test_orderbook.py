@@ -5,13 +5,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 import yaml
+import zmq
 
 from binance_streamer.client.books import BookClient
 from binance_streamer.client.tap import Tap
@@ -274,56 +275,102 @@ def test_a_best_quote_finds_an_update_that_was_lost_without_a_trace(place: Path)
         running.stop()
 
 
-def test_a_book_asks_for_a_wider_snapshot_before_its_price_leaves_the_one_that_it_has(place: Path) -> None:
-    """This test is the worker and REST: half of the bids of the first snapshot go, then the other half."""
+class MarketOfOneTest:
+    """The worker and REST of BTCUSDT at the bus: its updates and snapshots are what a test says."""
+
+    def __init__(self, pub: "zmq.Socket[bytes]", tap: Tap) -> None:
+        self._pub = pub
+        self._tap = tap
+        self._seqs: Counter[str] = Counter()
+
+    def update(self, previous: int, **fields: Any) -> None:
+        """Ten ids behind `previous`; without more, one without levels that happened and was sent at `previous`."""
+        ids = {"U": previous + 1, "u": previous + 10, "pu": previous}
+        event = {"e": "depthUpdate", "E": previous, "T": previous, "s": "BTCUSDT", "b": [], "a": [], **ids, **fields}
+        self._publish("depth", "btcusdt@depth@0ms", event, "0ms")
+
+    def snapshot(self, last_update_id: int, best: int) -> None:
+        """Bids from `best` down, 1000 of them, and one ask."""
+        bids = [[f"{price}.0", "1"] for price in range(best, best - 1000, -1)]
+        sides = {"bids": bids, "asks": [["6000.0", "1"]]}
+        self._publish("depth_snapshot", "/fapi/v1/depth", {"lastUpdateId": last_update_id, "E": 1, "T": 1, **sides})
+
+    def requests(self) -> list[str]:
+        """The reasons of the snapshots that the service has asked for since the last call."""
+        found = []
+        while (told := self._tap.receive(0)) is not None:
+            found.append(told[2]["reason"])
+        return found
+
+    def request(self, reason: str) -> dict[str, Any]:
+        """The service's next request with this reason; without the first update it would ask for nothing."""
+
+        def asked() -> Any:
+            self.update(0)  # heard when both subscriptions have come to the bus
+            told = self._tap.receive(0.2)
+            return told if told is not None and told[2]["reason"] == reason else None
+
+        return eventually(asked, PATIENCE_S, what=f"a request: {reason}")[2]  # type: ignore[no-any-return]
+
+    def _publish(self, stream_type: str, stream: str, event: dict[str, Any], variant: str = "") -> None:
+        topic = f"{stream_type}.BTCUSDT.{variant}"
+        self._seqs[topic] += 1
+        data = {"symbol": "BTCUSDT", "stream": stream, "recv_ns": time.time_ns(), "source": "ws", "connection": 1}
+        data |= {"producer": "test", "epoch": 1, "seq": self._seqs[topic], "event": json.dumps(event).encode()}
+        self._pub.send_multipart([topic.encode(), msgpack.packb((stream_type, data))])
+
+
+@contextmanager
+def market_of_one_test(place: Path) -> Iterator[tuple[MarketOfOneTest, BookClient]]:
+    """The service without a worker and without REST, and somebody to ask it."""
     with Pipeline(place, symbols=("BTCUSDT",), streams=("depth@0ms",), orderbook={"audit_interval": 0}) as running:
         running.start("bus", "orderbook")
         endpoints = running.config.endpoints
-        pub = sockets.bus_pub(running._context, endpoints.bus_publish)
-        seqs: Counter[str] = Counter()
+        with (
+            closing(sockets.bus_pub(running._context, endpoints.bus_publish)) as pub,
+            Tap(endpoints.bus_subscribe, ["request."]) as tap,
+            BookClient(endpoints.orderbook_query) as client,
+        ):
+            yield MarketOfOneTest(pub, tap), client
 
-        def publish(stream_type: str, stream: str, event: dict[str, Any], variant: str = "") -> None:
-            topic = f"{stream_type}.BTCUSDT.{variant}"
-            seqs[topic] += 1
-            data = {"symbol": "BTCUSDT", "stream": stream, "recv_ns": time.time_ns(), "source": "ws", "connection": 1}
-            data |= {"producer": "test", "epoch": 1, "seq": seqs[topic], "event": json.dumps(event).encode()}
-            pub.send_multipart([topic.encode(), msgpack.packb((stream_type, data))])
 
-        def update(previous: int, **sides: Any) -> None:
-            ids = {"U": previous + 1, "u": previous + 10, "pu": previous}
-            event = {"e": "depthUpdate", "E": previous, "T": previous, "s": "BTCUSDT", "b": [], "a": [], **ids, **sides}
-            publish("depth", "btcusdt@depth@0ms", event, "0ms")
+def test_a_book_asks_for_a_wider_snapshot_before_its_price_leaves_the_one_that_it_has(place: Path) -> None:
+    """Half of the bids of the first snapshot go, then the other half."""
+    with market_of_one_test(place) as (market, client):
+        market.request("starting")
+        market.snapshot(5, 5000)
+        eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).valid, PATIENCE_S, what="the book is valid")
+        market.update(10, b=[[f"{price}.0", "0"] for price in range(4400, 5001)])
+        assert market.request("range")["last_update_id"] == 20
+        market.snapshot(25, 4399)
+        market.update(20)
+        market.update(30, b=[[f"{price}.0", "0"] for price in range(3900, 4400)])
+        eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).update_id == 40, PATIENCE_S, what="update 40")
+        answer = client.ask("BTCUSDT", None, timeout_s=20)
+        assert answer.valid
+        assert answer.bids[0] == ("3899.0", "1")
+        assert len(answer.bids) == 500
 
-        def snapshot(last_update_id: int, best: int) -> None:
-            bids = [[f"{price}.0", "1"] for price in range(best, best - 1000, -1)]
-            sides = {"bids": bids, "asks": [["6000.0", "1"]]}
-            publish("depth_snapshot", "/fapi/v1/depth", {"lastUpdateId": last_update_id, "E": 1, "T": 1, **sides})
 
-        with Tap(endpoints.bus_subscribe, ["request."]) as tap:
-
-            def request(reason: str) -> dict[str, Any]:
-                def asked() -> Any:
-                    update(0)  # heard when both subscriptions have come to the bus
-                    told = tap.receive(0.2)
-                    return told if told is not None and told[2]["reason"] == reason else None
-
-                return eventually(asked, PATIENCE_S, what=f"a request: {reason}")[2]  # type: ignore[no-any-return]
-
-            request("starting")
-            snapshot(5, 5000)
-            with BookClient(endpoints.orderbook_query) as client:
-                eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).valid, PATIENCE_S, what="the book is valid")
-                update(10, b=[[f"{price}.0", "0"] for price in range(4400, 5001)])
-                assert request("range")["last_update_id"] == 20
-                snapshot(25, 4399)
-                update(20)
-                update(30, b=[[f"{price}.0", "0"] for price in range(3900, 4400)])
-                eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).update_id == 40, PATIENCE_S, what="update 40")
-                answer = client.ask("BTCUSDT", None, timeout_s=20)
-                assert answer.valid
-                assert answer.bids[0] == ("3899.0", "1")
-                assert len(answer.bids) == 500
-        pub.close(linger=0)
+def test_copies_that_were_sent_a_millisecond_later_leave_a_book_as_it_is(place: Path) -> None:
+    """Two connections bring each update, as spot sends it; the twin is a count that does begin anew."""
+    with market_of_one_test(place) as (market, client):
+        market.request("starting")
+        market.snapshot(5, 5000)
+        eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).valid, PATIENCE_S, what="the book is valid")
+        for previous in range(10, 2010, 10):
+            levels = [[f"{5000 - previous % 70}.0", str(previous)]]
+            market.update(previous, b=levels)
+            market.update(previous, b=levels, E=previous + 1)
+            market.update(previous - 10, E=previous + 2)
+        eventually(lambda: client.ask("BTCUSDT", 3, timeout_s=20).update_id == 2010, PATIENCE_S, what="update 2010")
+        answer = client.ask("BTCUSDT", None, timeout_s=20)
+        assert answer.valid
+        assert dict(answer.bids)[f"{5000 - 2000 % 70}.0"] == "2000"
+        assert "ids went back" not in market.requests()
+        market.update(1000, T=9999)
+        eventually(lambda: "ids went back" in market.requests(), PATIENCE_S, what="a new count is one")
+        assert not client.ask("BTCUSDT", 3, timeout_s=20).valid
 
 
 def test_two_shares_keep_their_books_beside_each_other(place: Path) -> None:

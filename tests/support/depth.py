@@ -21,13 +21,21 @@ def pairs(text: str) -> list[Level]:
 
 
 def update(
-    ids: str, *, bids: str | Iterable[Level] = "", asks: str | Iterable[Level] = "", at_ms: int = 0
+    ids: str,
+    *,
+    bids: str | Iterable[Level] = "",
+    asks: str | Iterable[Level] = "",
+    at_ms: int = 0,
+    event_ms: int | None = None,
 ) -> DepthUpdate:
-    """An update that hangs on the first id and ends at the second, as the exchange spells it."""
+    """An update that hangs on the first id and ends at the second, as the exchange spells it.
+
+    It happened at `at_ms` (`T`), and was sent then too unless `event_ms` (`E`) says otherwise.
+    """
     previous, final = map(int, ids.split(">"))
     event = {
         "e": "depthUpdate",
-        "E": at_ms,
+        "E": at_ms if event_ms is None else event_ms,
         "T": at_ms,
         "s": "BTCUSDT",
         "ps": "BTCUSDT",

@@ -17,8 +17,15 @@ class RawSubscriber:
 
     def __init__(self, endpoint: str) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
+        try:
+            self._shake_hands(endpoint.removeprefix("ipc://"))
+        except OSError:
+            self._socket.close()
+            raise
+
+    def _shake_hands(self, path: str) -> None:
         self._socket.settimeout(_TIMEOUT_S)
-        self._socket.connect(endpoint.removeprefix("ipc://"))
+        self._socket.connect(path)
         self._socket.sendall(_GREETING)
         self._receive(len(_GREETING))
         self._socket.sendall(b"\x04" + bytes([len(_READY)]) + _READY)

@@ -46,7 +46,7 @@ class Trail:
     def is_full(self) -> bool:
         """Return True if so much has been kept that no snapshot is waited for any more."""
         updates = self._updates
-        is_old = bool(updates) and updates[-1].event_time_ms > updates[0].event_time_ms + MOST_MS
+        is_old = bool(updates) and updates[-1].transact_time_ms > updates[0].transact_time_ms + MOST_MS
         return is_old or self._bytes > MOST_BYTES
 
     def record(self, update: DepthUpdate) -> None:

@@ -52,7 +52,7 @@ class UpdateBuffer:
                 return False
             updates.insert(place, update)
         since_ms = self._newest_transact_ms - MOST_BUFFERED_MS
-        while updates and (len(updates) > MOST_BUFFERED or updates[0].event_time_ms < since_ms):
+        while updates and (len(updates) > MOST_BUFFERED or updates[0].transact_time_ms < since_ms):
             del updates[0]
         return True
 

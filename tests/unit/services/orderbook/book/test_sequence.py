@@ -177,6 +177,24 @@ def test_repeats_change_nothing() -> None:
     assert sequence.book.best_bid == ("99", "2")
 
 
+def test_copies_that_were_sent_later_change_nothing() -> None:
+    sequence = synced()
+    sequence.take_update(update("100>110", bids="99x2", at_ms=5, event_ms=5), 1)
+    assert sequence.take_update(update("100>110", bids="99x2", at_ms=5, event_ms=6), 2) is None
+    assert sequence.take_update(update("90>100", bids="99x3", at_ms=1, event_ms=9), 3) is None
+    sequence.take_update(update("110>120", bids="99x4", at_ms=6, event_ms=6), 4)
+    assert (sequence.is_valid, sequence.updates, sequence.repeats) == (True, 2, 2)
+    assert sequence.book.best_bid == ("99", "4")
+
+
+def test_copies_that_were_sent_later_are_no_new_count_for_a_book_that_waits() -> None:
+    sequence = new()
+    for ids, at_ms, event_ms in (("90>100", 1, 1), ("100>110", 2, 2), ("90>100", 1, 3), ("100>110", 2, 4)):
+        sequence.take_update(update(ids, at_ms=at_ms, event_ms=event_ms), 0)
+    sequence.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), 1)
+    assert (sequence.is_valid, sequence.updates) == (True, 2)
+
+
 def test_repeats_in_the_buffer_are_applied_once() -> None:
     sequence = new()
     for ids in ("90>100", "100>110", "90>100", "100>110"):

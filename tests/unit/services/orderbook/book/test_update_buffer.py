@@ -83,6 +83,9 @@ def test_with_nothing_waiting_a_snapshot_helps_from_the_newest_id_on() -> None:
     [
         (update("5000>2000100", at_ms=8), False),  # the next one
         (update("1990000>2000000", at_ms=7), False),  # a copy of the newest
+        (update("1990000>2000000", at_ms=7, event_ms=9), False),  # a copy that was sent later
+        (update("1980000>1990000", at_ms=6, event_ms=9), False),  # a straggler that was sent later
+        (update("1990000>2000000", at_ms=8, event_ms=1), True),  # a later transaction, sent earlier: clocks differ
         (update("1990000>2000000", at_ms=8), True),  # the same id, but a later transaction
         (update("1980000>1990000", at_ms=6), False),  # a straggler
         (update("1980000>1990000", at_ms=8), True),
@@ -120,3 +123,10 @@ def test_replaced_updates_wait_instead_of_the_others() -> None:
     buffer = holding("90>100", "100>110")
     buffer.replace([update("200>210"), update("210>220")])
     assert drained(buffer) == [210, 220]
+
+
+def test_the_age_of_an_update_is_that_of_its_transaction() -> None:
+    buffer = UpdateBuffer()
+    for number, at_ms in enumerate((100_000, 110_000, 120_000)):
+        buffer.add(update(f"{number}>{number + 1}", at_ms=at_ms, event_ms=1))
+    assert drained(buffer) == [1, 2, 3]
