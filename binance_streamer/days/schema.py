@@ -21,7 +21,7 @@ DECIMAL = pa.decimal128(38, 8)
 """All prices, quantities, volumes and rates: 30 digits before the point, at most eight behind it at the exchange."""
 TIME = pa.timestamp("us", "UTC")
 """Times of the exchange, which come in milliseconds; Delta tables and most readers know microseconds."""
-LEVELS = pa.list_(pa.struct([("price", DECIMAL), ("quantity", DECIMAL)]))
+LEVELS = pa.list_(pa.field("element", pa.struct([("price", DECIMAL), ("quantity", DECIMAL)])))
 """Levels of an order book, in the order of the message; quantity 0 removes a level."""
 
 _TYPES: dict[str, pa.DataType] = {
@@ -57,6 +57,9 @@ _TYPES: dict[str, pa.DataType] = {
     for name in names.split()
 }
 """The type of each column of each daily file; a column that is not here has no place in the lake."""
+
+TIME_COLUMNS = frozenset(name for name, kind in _TYPES.items() if kind == TIME)
+"""Columns that hold times of the exchange."""
 
 _ID_OF_TYPE = {
     "aggtrade": "agg_trade_id",

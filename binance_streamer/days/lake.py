@@ -1,0 +1,178 @@
+"""The lake: a folder with a Delta table for each stream, partitioned by symbol and day, and the days' certificates.
+
+    lake/
+      depth/_delta_log/…
+      depth/symbol=BTCUSDT/day=2026-11-22/depth_BTCUSDT_20261122_0123456789ab.parquet
+      certificates/BTCUSDT/BTCUSDT_20261122.json
+      .sealing/                 files that are being written; nobody reads them
+
+A partition is one file. It is published in this order, so that at every moment of a kill a reader sees the old file or
+the new one, never both and never half of one: the new file is durable, it gets its name, one commit of the log adds it
+and removes the old one, the old one is deleted. Who seals the day again after a kill comes to the same name, and
+finishes. Nothing of this needs a service or a JVM; without the log the Parquet files are readable all the same.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+from deltalake import DeltaTable, Schema
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from binance_streamer.config.symbols import decode_name, encode_name
+from binance_streamer.days.parquet import FileFacts, Place, read, stats_of
+from binance_streamer.days.schema import table_schema
+
+CERTIFICATES = "certificates"
+_SEALING = ".sealing"
+_PARTITIONS = ["symbol", "day"]
+_CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "100"}
+"""Commits between two checkpoints of the log. A day of 300 symbols is 300 commits of each table."""
+_DIGEST_CHARACTERS = 12
+"""Of a file's name: two contents of one partition never meet in it."""
+
+
+class Lake:
+    """A lake in a folder, for one process that writes and any number that read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._tables: dict[str, DeltaTable] = {}
+
+    def begin(self) -> None:
+        """Make the folder, and remove what an earlier run left half written. `OSError` where it cannot be written."""
+        shutil.rmtree(self.root / _SEALING, ignore_errors=True)
+        self.workplace().mkdir(parents=True)
+
+    def workplace(self) -> Path:
+        """Return the folder for files that are being written: of the same disk, and read by nobody."""
+        return self.root / _SEALING
+
+    def publish(self, place: Place, written: Path, facts: FileFacts) -> Path:
+        """Make a written file the only one of its partition; return its path. The file `written` is gone then."""
+        folder = self.root / partition(place)
+        new = folder / file_name(place, facts.digest)
+        before = self.files(place)
+        _sync(written)
+        folder.mkdir(parents=True, exist_ok=True)
+        written.replace(new)
+        for changed in (folder, folder.parent, folder.parent.parent, self.root):
+            _sync(changed)
+        if before != [new]:
+            self._commit(place, new, facts, remove=[old for old in before if old != new])
+        for old in folder.glob("*.parquet"):
+            if old != new:
+                old.unlink()
+        return new
+
+    def files(self, place: Place) -> list[Path]:
+        """Return the files of a partition by the log: one, or none where the day has not been sealed."""
+        table = self._table(place.stem)
+        if table is None:
+            return []
+        chosen = [("symbol", "=", place.symbol), ("day", "=", _dashed(place.day))]
+        return [self.root / place.stem / relative for relative in self._relative(table, chosen)]
+
+    def read(self, stem: str, symbol: str, day: str) -> Iterator[pa.RecordBatch] | None:
+        """Return the rows of a sealed day of one stream in their order; None where it has not been sealed."""
+        found = self.files(Place(stem, symbol, day))
+        return read(found[0]) if found else None
+
+    def days(self, symbol: str) -> list[str]:
+        """Return the days of a symbol that have a certificate, as 20261122, in order."""
+        folder = self.certificate_path(symbol, "").parent
+        return sorted(path.stem.rpartition("_")[2] for path in folder.glob("*.json"))
+
+    def symbols(self) -> list[str]:
+        """Return the symbols of which any day has a certificate."""
+        return sorted(decode_name(path.name) for path in (self.root / CERTIFICATES).glob("*") if path.is_dir())
+
+    def certificate_path(self, symbol: str, day: str) -> Path:
+        """Return the path of a day's certificate, whether it is there or not."""
+        name = encode_name(symbol)
+        return self.root / CERTIFICATES / name / f"{name}_{day}.json"
+
+    def put_certificate(self, symbol: str, day: str, content: bytes) -> None:
+        """Write a day's certificate in one step; it is durable when this returns."""
+        path = self.certificate_path(symbol, day)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.workplace() / path.name
+        new.write_bytes(content)
+        _sync(new)
+        new.replace(path)
+        _sync(path.parent)
+
+    def _table(self, stem: str) -> DeltaTable | None:
+        """Return the table of a stream as it is now; None where there is none yet."""
+        table = self._tables.get(stem)
+        if table is not None:
+            table.update_incremental()
+            return table
+        uri = str(self.root / stem)
+        if not DeltaTable.is_deltatable(uri):
+            return None
+        table = self._tables[stem] = DeltaTable(uri)
+        return table
+
+    def _relative(self, table: DeltaTable, chosen: list[tuple[str, str, str]]) -> Iterator[str]:
+        root = f"{table.table_uri.removeprefix('file://').rstrip('/')}/"
+        for uri in table.file_uris(file_pruning_predicate=chosen):
+            yield uri.removeprefix("file://").removeprefix(root)
+
+    def _commit(self, place: Place, new: Path, facts: FileFacts, *, remove: Iterable[Path]) -> None:
+        """Add one file and remove others of its partition, in one commit."""
+        size = new.stat().st_size
+        base = self.root / place.stem
+        values: dict[str, str | None] = {"symbol": place.symbol, "day": _dashed(place.day)}
+        added_ms = int(new.stat().st_mtime * 1000)
+        add = AddAction(str(new.relative_to(base)), size, values, added_ms, True, stats_of(facts))
+        table = self._table(place.stem)
+        schema = delta_schema(place.stem)
+        if table is None:
+            create_table_with_add_actions(
+                str(base), schema, [add], mode="error", partition_by=_PARTITIONS, configuration=_CONFIGURATION
+            )
+            return
+        removed = [
+            RemoveAction(
+                path=str(old.relative_to(base)),
+                data_change=True,
+                deletion_timestamp=added_ms,
+                size=old.stat().st_size if old.exists() else None,
+                partition_values=values,
+            )
+            for old in remove
+        ]
+        table.create_write_transaction([add, *removed], mode="append", schema=schema, partition_by=_PARTITIONS)
+
+
+def partition(place: Place) -> Path:
+    """Return the folder of a partition below the lake: its values percent-encoded, as data folders are."""
+    return Path(place.stem) / f"symbol={encode_name(place.symbol)}" / f"day={_dashed(place.day)}"
+
+
+def file_name(place: Place, digest: str) -> str:
+    """Return the name of a sealed file: what it is, and the beginning of its digest."""
+    name = f"{place.stem}_{encode_name(place.symbol)}_{place.day}_{digest[:_DIGEST_CHARACTERS]}"
+    return f"{name}.parquet"
+
+
+def delta_schema(stem: str) -> Schema:
+    """Return the schema of a stream's table: its columns, then those that name the partition."""
+    partitioned = [pa.field("symbol", pa.string()), pa.field("day", pa.date32())]
+    return Schema.from_arrow(pa.schema([*table_schema(stem), *partitioned]))
+
+
+def _dashed(day: str) -> str:
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}"
+
+
+def _sync(path: Path) -> None:
+    """Make a file's bytes, or the names in a folder, durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,166 @@
+"""Seals one stream's day: rows of its daily files, sorted, written as Parquet, read back, compared, published.
+
+In: the daily files and how many bytes of each count. Out: one file in the lake and what is known of it. Nothing of the
+day changes in the lake before the new file has been read back and found equal; a kill at any moment leaves the lake as
+it was, or as it is to be.
+"""
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pyarrow as pa
+
+from binance_streamer.days import rows
+from binance_streamer.days.lake import Lake
+from binance_streamer.days.parquet import FileFacts, ParquetFile, Place, digest_of, read
+from binance_streamer.days.schema import sort_key
+from binance_streamer.days.sort import sorted_batches
+
+_ORIGIN = "_origin"
+"""A column that lives while several files are sorted together: which of them a row is from."""
+
+
+class Watcher(Protocol):
+    """Sees every sorted table of a seal once, in order: the checks of a certificate."""
+
+    def take(self, rows: pa.Table) -> None:
+        """Take the next rows of the stream's day."""
+
+
+class Part(NamedTuple):
+    """A daily file, or a sealed one, and how many of its bytes count."""
+
+    path: Path
+    end: int
+
+
+class SealedFile(NamedTuple):
+    """A sealed stream's day: its file in the lake, the facts of its rows, and what it was made of.
+
+    `read` counts the rows of all sources, `repeated` those of a later source that an earlier one has too.
+    """
+
+    place: Place
+    path: Path
+    size: int
+    facts: FileFacts
+    read: int
+    repeated: int
+
+
+class ReadBackError(Exception):
+    """A file read back differs from the rows that were written into it: the disk, the memory or a library is faulty."""
+
+
+def seal(
+    parts: Sequence[Part],
+    place: Place,
+    lake: Lake,
+    *,
+    watchers: Sequence[Watcher] = (),
+    progressed: Callable[[], None] = lambda: None,
+) -> SealedFile:
+    """Seal a stream's day; return what was published.
+
+    One of the parts may be the file that lies in the lake already: where a daily file was removed after an earlier
+    seal, and a late row has begun it anew. `progressed` is called every some MiB, and may raise to give up.
+    Raises `NotSealable` where the files hold something that has no place in the schema, `ReadBackError` and `OSError`.
+    """
+    origins = [_batches(part, place.stem) for part in parts]
+    written = lake.workplace() / "sealing.parquet"
+    counted = _Counted(origins, progressed)
+    facts = _written(counted, place, written, (*watchers, _Progress(progressed)))
+    _compare(written, place, facts, progressed)
+    size = written.stat().st_size
+    path = lake.publish(place, written, facts)
+    return SealedFile(place, path, size, facts, counted.rows, counted.rows - facts.rows)
+
+
+def _written(counted: "_Counted", place: Place, path: Path, watchers: Sequence[Watcher]) -> FileFacts:
+    """Write the rows in order, each one once, and show them to the watchers; return the facts of the file."""
+    spill = path.with_name("runs")
+    spill.mkdir(exist_ok=True)
+    unique = _Unique(place.stem, counted.origins)
+    tables = sorted_batches(counted, (*sort_key(place.stem), *unique.further_key), spill)
+    first = next(tables, None)  # from here on it is known how many rows there are
+    with contextlib.closing(tables), ParquetFile(path, place, counted.rows) as file:
+        for table in itertools.chain([] if first is None else [first], tables):
+            kept = unique.kept(table)
+            file.take(kept)
+            for watcher in watchers:
+                watcher.take(kept)
+        return file.finish()
+
+
+def _batches(part: Part, stem: str) -> Iterator[pa.RecordBatch]:
+    return read(part.path) if part.path.suffix == ".parquet" else rows.batches(part.path, stem, part.end)
+
+
+def _compare(written: Path, place: Place, facts: FileFacts, progressed: Callable[[], None]) -> None:
+    """Raise `ReadBackError` where the file does not hold the rows that were put in."""
+    found = digest_of(written, place.stem, progressed)
+    wrote = (facts.rows, facts.digest)
+    if found != wrote:
+        raise ReadBackError(f"{written}: (rows, digest) read back are {found}, written were {wrote}")
+
+
+class _Progress:
+    """Calls a function at every table."""
+
+    def __init__(self, progressed: Callable[[], None]) -> None:
+        self._progressed = progressed
+
+    def take(self, _: pa.Table) -> None:
+        """Say that the next rows have been written."""
+        self._progressed()
+
+
+class _Counted:
+    """The batches of several sources, one after another, counted; with several, each row says which it is from."""
+
+    def __init__(self, origins: Sequence[Iterable[pa.RecordBatch]], progressed: Callable[[], None]) -> None:
+        self.rows = 0
+        self.origins = len(origins)
+        self._origins = origins
+        self._progressed = progressed
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        for number, batches in enumerate(self._origins):
+            for batch in batches:
+                self.rows += batch.num_rows
+                self._progressed()
+                yield _marked(batch, number) if self.origins > 1 else batch
+
+
+def _marked(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
+    column = pa.repeat(pa.scalar(number, pa.int64()), batch.num_rows)
+    return pa.RecordBatch.from_arrays([*batch.columns, column], names=[*batch.schema.names, _ORIGIN])
+
+
+class _Unique:
+    """Drops rows that an earlier source has too: the same key of `sort_key`. Within one source nothing is dropped.
+
+    Two sources share rows where somebody put back a file that had been sealed and removed, or where the writer, after a
+    crash, wrote rows again that had been sealed before they were durable.
+    """
+
+    def __init__(self, stem: str, origins: int) -> None:
+        self._key = sort_key(stem)
+        self.further_key: tuple[str, ...] = (_ORIGIN,) if origins > 1 else ()
+        self._last: tuple[object, ...] | None = None
+        self._first_origin = 0
+
+    def kept(self, table: pa.Table) -> pa.Table:
+        """Return the rows to keep of the next table in order, without the mark of their source."""
+        if not self.further_key or not len(table):
+            return table
+        keys = list(zip(*(table.column(name).to_pylist() for name in self._key), strict=True))
+        keep = []
+        for key, origin in zip(keys, table.column(_ORIGIN).to_pylist(), strict=True):
+            if key != self._last:
+                self._last, self._first_origin = key, origin
+            keep.append(origin == self._first_origin)
+        return table.drop_columns([_ORIGIN]).filter(pa.array(keep))

@@ -1,0 +1,61 @@
+"""Daily files of a data folder, and what their names say: symbol, stem, day.
+
+In: a data folder as the writer makes it. Out: `Source`s by symbol and day. Nothing is read but names and sizes.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from binance_streamer.config.symbols import decode_name, encode_name
+from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
+
+EXCHANGE = "_exchange"
+"""Stands for the symbol where a file is of all symbols: `clock_…`, `exchange_info_…`. No symbol begins with `_`."""
+
+_is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.(?:csv|jsonl)(?:\.zst)?(?P<stamp>\.\d+)?").fullmatch
+"""Names of daily files. With a stamp: those with other columns than this version writes, which were set aside."""
+
+
+class Source(NamedTuple):
+    """A daily file. `is_set_aside`: it has other columns than this version writes, and cannot be sealed."""
+
+    path: Path
+    symbol: str
+    stem: str
+    day: str
+    is_set_aside: bool
+
+
+def sources(data: Path) -> Iterator[Source]:
+    """Yield all daily files below a data folder, sorted by symbol and name; other files are passed over."""
+    yield from _in_folder(data, "")
+    for folder in sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        yield from _in_folder(folder, folder.name)
+
+
+def sources_of(data: Path, symbol: str, day: str) -> list[Source]:
+    """Return the daily files of one symbol and day, sorted by name; `symbol` may be `EXCHANGE`."""
+    folder = data if symbol == EXCHANGE else data / encode_name(symbol)
+    name = "" if symbol == EXCHANGE else folder.name
+    return [one for one in _in_folder(folder, name) if one.day == day]
+
+
+def _in_folder(folder: Path, name: str) -> Iterator[Source]:
+    """Yield the daily files of a symbol's folder `name`, or of the data folder itself, whose name here is empty."""
+    try:
+        symbol = decode_name(name) if name else EXCHANGE
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, UnicodeDecodeError):
+        return
+    for path in paths:
+        match = _is_daily(path.name)
+        if match is None:
+            continue
+        stem, suffix = match["stem"], f"_{name}" if name else ""
+        if not stem.endswith(suffix) or not path.is_file():
+            continue
+        stem = stem.removesuffix(suffix)
+        known = SNAPSHOT_STEM if stem == SNAPSHOT_TYPE else stem
+        yield Source(path, symbol, known, match["day"], match["stamp"] is not None)

@@ -1,0 +1,48 @@
+"""Small days to seal: rows of trades as the writer writes them, in a data folder, and a lake beside it."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from binance_streamer.config.symbols import encode_name
+from binance_streamer.days.lake import Lake
+from binance_streamer.days.parquet import Place
+from binance_streamer.days.schema import columns
+from binance_streamer.days.seal import Part, SealedFile, seal
+
+DAY = "20261122"
+DAY_MS = 1_795_305_600_000
+"""The beginning of that day, in milliseconds."""
+
+
+def trade(number: int, *, price: str = "84551.10", epoch: int = 77) -> str:
+    """The row of a trade; a later one has a later time."""
+    at_ms = DAY_MS + number
+    return f"{number},{price},0.030,{at_ms},true,{at_ms + 150},MARKET,{at_ms}000000,{epoch},{number},ws,"
+
+
+def write(data: Path, rows: Iterable[str], *, symbol: str = "BTCUSDT", stem: str = "trade", day: str = DAY) -> Path:
+    """Write, or add to, a daily file."""
+    name = encode_name(symbol)
+    path = data / name / f"{stem}_{name}_{day}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = list(rows) if path.exists() else [",".join(columns(stem)), *rows]
+    with path.open("a", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    return path
+
+
+def parts(paths: Sequence[Path]) -> list[Part]:
+    """All bytes of these files."""
+    return [Part(path, path.stat().st_size) for path in paths]
+
+
+def begun(root: Path) -> Lake:
+    """A lake that is ready to take files."""
+    lake = Lake(root)
+    lake.begin()
+    return lake
+
+
+def sealed(lake: Lake, *paths: Path, symbol: str = "BTCUSDT", stem: str = "trade") -> SealedFile:
+    """Seal the files of a stream's day."""
+    return seal(parts(paths), Place(stem, symbol, DAY), lake)
