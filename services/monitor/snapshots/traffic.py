@@ -73,16 +73,16 @@ class StreamTraffic:
         self._skip = self._stride
         return self._sample(frame)
 
-    def end_second(self) -> int:
-        """End a second, and return how many messages came in it; call it once a second.
+    def end_second(self, seconds: int = 1) -> int:
+        """End a second, and return how many messages came since the one before; call it once a second.
 
-        The next stride follows from this count: at 1,000 messages a second every 50th is looked into, below 20 each
-        one.
+        After a hold-up `seconds` have passed, and what came is spread over them, since it was no burst. The next stride
+        follows from it: at 1,000 messages a second every 50th is looked into, below 20 each one.
         """
         count = self.messages - self._before
         self._before = self.messages
-        self.rates.append(count)
-        self._stride = max(1, math.ceil(count / SAMPLES_PER_S))
+        self.rates.extend([round(count / seconds)] * min(seconds, RATES_S))
+        self._stride = max(1, math.ceil(count / seconds / SAMPLES_PER_S))
         return count
 
     @property
@@ -119,8 +119,9 @@ class Traffic:
         self.by_topic: dict[bytes, StreamTraffic] = {topic_of(stream): StreamTraffic(stream) for stream in streams}
         self._latencies_ms: list[float] = []
         self._window = 0
+        self._window_s = 0
+        self._ended_ms = 0
         self._points: deque[tuple[int, float, float | None, float | None]] = deque(maxlen=_SERIES_S // _SERIES_STEP_S)
-        self._seconds = 0
 
     def take(self, topic: bytes, frame: bytes) -> bool:
         """Count a message off the bus; return False, and do nothing, where its topic is no configured stream's."""
@@ -139,15 +140,17 @@ class Traffic:
         quantiles are of the samples alone, in which a busy stream weighs no more than about `SAMPLES_PER_S`
         messages a second.
         """
-        self._window += sum([one.end_second() for one in self.by_topic.values()])
-        self._seconds += 1
-        if self._seconds % _SERIES_STEP_S:
+        passed_s = max(1, round((now_ms - self._ended_ms) / 1000)) if self._ended_ms else 1
+        self._ended_ms = now_ms
+        self._window += sum([one.end_second(passed_s) for one in self.by_topic.values()])
+        self._window_s += passed_s
+        if self._window_s < _SERIES_STEP_S:
             return
         ordered = sorted(self._latencies_ms)
-        point = (now_ms, self._window / _SERIES_STEP_S, _quantile(ordered, 0.5), _quantile(ordered, 0.99))
+        point = (now_ms, self._window / self._window_s, _quantile(ordered, 0.5), _quantile(ordered, 0.99))
         self._points.append(point)
         self._latencies_ms = []
-        self._window = 0
+        self._window = self._window_s = 0
 
     @property
     def series(self) -> Series:

@@ -107,6 +107,27 @@ def test_the_series_has_a_point_every_two_seconds_for_ten_minutes() -> None:
     assert set(series.latency_p99_ms) == {100.0}
 
 
+def test_what_came_during_a_hold_up_is_no_burst() -> None:
+    traffic = Traffic([TRADES])
+    for second in range(1, 4):
+        traffic.end_second(second * 1000)
+    for _ in range(300):
+        traffic.take(TOPIC, trade())
+    traffic.end_second(33_000)
+    assert list(traffic.by_topic[TOPIC].rates)[-31:] == [0, *[10] * 30]
+    assert traffic.series.t_ms == (2000, 33_000)
+    assert traffic.series.messages_per_s == (0.0, pytest.approx(300 / 31))
+
+
+def test_a_clock_that_is_set_counts_as_a_second() -> None:
+    traffic = Traffic([TRADES])
+    for now_ms in (10_000, 11_000, 5_000, 6_000):
+        traffic.take(TOPIC, trade())
+        traffic.end_second(now_ms)
+    assert list(traffic.by_topic[TOPIC].rates)[-4:] == [1, 1, 1, 1]
+    assert traffic.series.messages_per_s == (1.0, 1.0)
+
+
 def test_a_quiet_time_has_no_latency() -> None:
     traffic = Traffic([TRADES])
     assert traffic.series.t_ms == ()
