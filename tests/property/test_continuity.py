@@ -17,6 +17,7 @@ from services.runtime.gaps.drafts import Draft
 from services.runtime.gaps.last_rows import LastRows
 from services.runtime.gaps.stream_states import fold
 from tests.support.drafts import singles
+from tests.support.examples import examples
 
 AGG_TRADE = stream_of("BTCUSDT", "aggTrade")
 DEPTH = stream_of("BTCUSDT", "depth@0ms")
@@ -200,7 +201,7 @@ def missing_ids(exchange: Exchange) -> set[int]:
 
 
 seeds = st.integers(0, 2**63)
-thorough = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("stream", [AGG_TRADE, DEPTH], ids=lambda stream: stream.stream_type)

@@ -18,6 +18,7 @@ from binance_streamer.wire.frames import Ack, Batch
 from services.runtime.delivery.cursor import Delivery
 from services.runtime.journal.journal import Journal, JournalFullError
 from services.writer.positions import BatchVerdict, Loss, NextPositions, Positions
+from tests.support.examples import examples
 
 SEGMENT_BYTES = 400
 FRAME_BYTES = 8
@@ -309,7 +310,7 @@ def played(seed: int, directory: Path, steps: Mapping[str, float]) -> World:
     return world
 
 
-@pytest.mark.parametrize("block", range(8))
+@pytest.mark.parametrize("block", range(examples(8)))
 def test_kills_alone_lose_and_double_nothing(tmp_path: Path, block: int) -> None:
     for seed in range(block * 25, block * 25 + 25):
         world = played(seed, tmp_path / str(seed), STEPS)
@@ -318,7 +319,7 @@ def test_kills_alone_lose_and_double_nothing(tmp_path: Path, block: int) -> None
         assert world.writer.refused == 0, f"seed {seed}"
 
 
-@pytest.mark.parametrize("block", range(8))
+@pytest.mark.parametrize("block", range(examples(8)))
 def test_power_cuts_damage_and_wiped_journals_lose_only_what_they_took(tmp_path: Path, block: int) -> None:
     for seed in range(block * 25, block * 25 + 25):
         world = played(seed, tmp_path / str(seed), {**STEPS, **RARE})

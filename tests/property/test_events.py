@@ -16,6 +16,7 @@ from services.ingest.streams.stream_set import StreamSet
 from services.runtime.delivery.events import EventFrames, EventRun
 from services.runtime.gaps.last_rows import LastRow, behind_row
 from tests.support.drafts import singles
+from tests.support.examples import examples
 
 NOW_NS = 1_790_526_539_000_000_000
 NOW_MS = NOW_NS // 1_000_000
@@ -103,7 +104,7 @@ actions = st.tuples(
 reads = st.tuples(st.sampled_from([1, 1, 1, 2]), st.lists(actions, min_size=1, max_size=12))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(st.lists(st.tuples(st.lists(reads, min_size=1, max_size=3), st.sampled_from([0, 0, 0, 1, 2])), max_size=8))
 def test_runs_are_what_is_recorded_one_by_one(bunches: list[tuple[list[tuple[int, list[Action]]], int]]) -> None:
     hot, plain = new_streams(hot=True), new_streams(hot=False)

@@ -11,6 +11,7 @@ from websockets.frames import Close as TheirClose
 from websockets.frames import CloseCode, Frame, Opcode
 
 from services.ingest.connections.frames import Close, Event, FrameError, FrameParser, Ping, Pong
+from tests.support.examples import examples
 
 LIMIT_BYTES = 200_000
 
@@ -82,7 +83,7 @@ def parsed(pieces: list[bytes]) -> tuple[list[Event], FrameError | None, FramePa
 
 
 @given(conversations(), st.lists(st.integers(0, 1 << 20), max_size=12))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_what_another_library_wrote_is_read_in_order_however_it_is_cut(
     conversation: tuple[bytes, list[Event]], cuts: list[int]
 ) -> None:
@@ -94,7 +95,7 @@ def test_what_another_library_wrote_is_read_in_order_however_it_is_cut(
 
 
 @given(conversations())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=examples(50))
 def test_websocket_client_reads_the_same_bytes_alike(conversation: tuple[bytes, list[Event]]) -> None:
     wire, expected = conversation
     assert library_events(wire, len(expected)) == parsed([wire])[0] == expected
@@ -139,7 +140,7 @@ frame_like = st.lists(
 
 
 @given(frame_like, st.lists(st.integers(0, 1 << 20), max_size=12))
-@settings(deadline=None, max_examples=500)
+@settings(deadline=None, max_examples=examples(500))
 def test_garbage_raises_nothing_else_and_reads_the_same_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
     whole, whole_error, whole_parser = parsed([data])
     events, error, parser = parsed(segments(data, cuts))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import Stream, stream_of
 from services.ingest.streams.heard import Findings, Heard, HeardTable, StaleStream, StreamFault
+from tests.support.examples import examples
 
 STREAMS = [stream_of("BTCUSDT", one) for one in ("depth@0ms", "bookTicker", "aggTrade", "markPrice@1s", "forceOrder")]
 STALE_TIMEOUT_S = 10.0
@@ -185,7 +186,7 @@ class History:
 
 
 @given(seed=st.integers(0, 2**63))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_one_table_judges_as_two_judges_did(seed: int) -> None:
     History(Random(seed)).run(400)
 

@@ -17,6 +17,7 @@ from services.ingest.connections.events import Delivered
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.drafts import Draft
 from tests.support.drafts import singles
+from tests.support.examples import examples
 
 AGG_TRADE = stream_of("BTCUSDT", "aggTrade")
 TRADE = stream_of("BTCUSDT", "trade")
@@ -148,7 +149,7 @@ def repeat_some(recording: Recording, connection: int, brought: dict[int, list[M
 
 
 seeds = st.integers(0, 2**63)
-thorough = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("stream", WITH_IDS, ids=lambda stream: stream.stream_type)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from binance_streamer.exchange.rows import BOOK_UPDATE
 from services.runtime.delivery.events import MessageColumns
 from services.writer.rows.cells import CellReader
+from tests.support.examples import examples
 
 _USUAL = (
     b'{"e":"depthUpdate","E":1790526538985,"T":1790526538981,"s":"BTCUSDT","ps":"BTCUSDT","U":11,"u":13,"pu":10,'
@@ -58,7 +59,7 @@ def _changed(draw: st.DrawFn) -> bytes:
     return bytes(event)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(_changed())
 @example(_USUAL.replace(b'"U":11', b'"U":011'))
 @example(_USUAL.replace(b'"U":11', b'"U":-11'))

@@ -19,6 +19,7 @@ from services.orderbook.book.book import TrustedRange, edge
 from services.orderbook.book.quotes import TopComparison
 from services.orderbook.book.sequence import BEYOND, BookSequence, SyncState
 from services.orderbook.book.snapshot_pacing import SnapshotNeed
+from tests.support.examples import examples
 from tests.support.market import Market, Taken, is_within, wrong_levels
 
 STEPS = 120
@@ -186,14 +187,14 @@ class Run:
 
 
 @given(seeds, st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_a_book_is_right_or_says_that_it_is_not(seed: int, changes_tick: bool) -> None:
     with small():
         Run(seed, faults=1.0, changes_tick=changes_tick).go()
 
 
 @given(seeds, st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_without_a_fault_a_book_is_never_flagged(seed: int, changes_tick: bool) -> None:
     run = Run(seed, faults=0.0, changes_tick=changes_tick, snapshot_levels=book_module.SNAPSHOT_LEVELS).go()
     assert run.cases["valid"] > STEPS // 2
@@ -203,7 +204,7 @@ def test_without_a_fault_a_book_is_never_flagged(seed: int, changes_tick: bool) 
 
 
 @given(seeds)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_without_a_fault_only_a_price_that_left_the_snapshot_is_flagged(seed: int) -> None:
     with small():
         run = Run(seed, faults=0.0).go()
@@ -258,7 +259,7 @@ class Hiding(Run):
 
 
 @given(seeds)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_an_audit_finds_what_the_chain_hides(seed: int) -> None:
     with small():
         Hiding(seed, faults=0.0).go()

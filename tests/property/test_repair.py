@@ -23,6 +23,7 @@ from services.runtime.gaps.drafts import Draft
 from services.runtime.gaps.stream_states import StreamStates, fold
 from services.runtime.journal.journal import Journal
 from tests.support.drafts import singles
+from tests.support.examples import examples
 
 TRADES = stream_of("BTCUSDT", "aggTrade")
 START_NS = 1_790_000_000_000_000_000
@@ -234,7 +235,7 @@ def check(world: World, *, may_be_missing: bool) -> None:
     assert may_be_missing or not missing, "REST has it"
 
 
-thorough = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(seed=st.integers(0, 2**63))

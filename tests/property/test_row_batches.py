@@ -21,6 +21,7 @@ from services.writer.rows import rows
 from services.writer.rows.row_batches import RowBatch, row_batches
 from services.writer.rows.rows import Row, RowMaker, Run
 from tests.support.configs import write_config
+from tests.support.examples import examples
 
 RUN = Run("ingest-BTCUSDT", 7)
 DAY_MS = 86_400_000
@@ -226,7 +227,7 @@ def of_any_order(found: dict[str, bytes]) -> dict[str, list[dict[str, str]] | by
     return loose
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(messages, st.lists(st.integers(0, 12), max_size=4), st.booleans())
 def test_files_are_the_same_in_batches_and_one_by_one(
     tmp_path_factory: Any, found: list[Message], cuts: list[int], begins_late: bool
@@ -245,7 +246,7 @@ def test_files_are_the_same_in_batches_and_one_by_one(
     assert in_batches
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(messages, st.lists(st.tuples(st.integers(1, 6), st.integers(1, 12)), max_size=4), st.booleans())
 def test_of_a_batch_that_begins_with_what_is_known_the_rest_is_taken(
     tmp_path_factory: Any, found: list[Message], steps: list[tuple[int, int]], in_row_batches: bool

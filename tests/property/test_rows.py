@@ -15,6 +15,7 @@ from binance_streamer.exchange.rows import RowForm
 from binance_streamer.exchange.stream_types import event_name, rest_row_form, row_form
 from services.writer.rows.cells import CellReader, Cells, RowFault
 from services.writer.rows.rows import Row, RowMaker, Run
+from tests.support.examples import examples
 
 _EPOCH = 2**60
 _numbers = st.decimals(0, 10**9, allow_nan=False, allow_infinity=False).map(lambda number: f"{number:f}")
@@ -177,7 +178,7 @@ def _changed(draw: st.DrawFn, usual: bytes) -> bytes:
     return bytes(event)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @pytest.mark.parametrize("name", sorted(_USUAL))
 @given(st.data())
 def test_a_reader_that_has_read_others_reads_like_a_new_one(name: str, data: st.DataObject) -> None:
