@@ -1,7 +1,6 @@
 """The page of a real monitor that watches real processes, which record the simulator."""
 
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.addresses import free_port
 from tests.support.browser import Browser
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
@@ -24,8 +24,7 @@ class Recorder:
         self._place = place
         self._processes = processes
         simulator = processes.enter_context(Simulator(place, "--symbols", "BTCUSDT,ETHUSDT", "--rate", "200"))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            address = f"127.0.0.1:{listener.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         streams = ["aggTrade", "depth@0ms", "kline_1m"]
         self._config = write_config(
             place,
@@ -45,7 +44,7 @@ class Recorder:
         return self._processes.enter_context(service(name, self._config, *arguments, output=output))
 
     def health(self) -> int:
-        return requests.get(f"{self.url}healthz", timeout=20).status_code
+        return requests.get(f"{self.url}healthz", timeout=60).status_code
 
 
 @pytest.fixture
@@ -61,9 +60,9 @@ def test_the_page_is_green_while_everything_is_recorded_and_red_without_the_writ
     eventually(lambda: _answers(recorder.url), 60, what="the monitor serves")
     browser.open(recorder.url)
     eventually(lambda: browser.text("#verdict") == "Recording", 90, what="the page is green")
-    assert browser.evaluate(WRITER_BOX) == "good"
-    assert browser.text("#processes-up") == "6 of 6 up"
-    assert recorder.health() == 200
+    eventually(lambda: browser.evaluate(WRITER_BOX) == "good")
+    eventually(lambda: browser.text("#processes-up") == "6 of 6 up")
+    eventually(lambda: recorder.health() == 200)
 
     price = eventually(lambda: re.fullmatch(r"\d+\.\d+", browser.text(".price")), what="a price")[0]
     eventually(lambda: browser.text(".price") not in ("", price), what="the price changes")
@@ -72,20 +71,20 @@ def test_the_page_is_green_while_everything_is_recorded_and_red_without_the_writ
 
     writer.kill()
     eventually(lambda: browser.text("#verdict") == "Not everything is recorded", 90, what="the page is red")
-    assert "writer" in browser.text("#problems")
+    eventually(lambda: "writer" in browser.text("#problems"))
     eventually(lambda: browser.evaluate(WRITER_BOX) == "bad")
-    assert recorder.health() == 503
+    eventually(lambda: recorder.health() == 503)
 
     recorder.start("writer")
     eventually(lambda: browser.text("#verdict") == "Recording", 90, what="the page is green again")
-    assert browser.evaluate(WRITER_BOX) == "good"
-    assert browser.count("#problems") == 0
-    assert recorder.health() == 200
+    eventually(lambda: browser.evaluate(WRITER_BOX) == "good")
+    eventually(lambda: browser.count("#problems") == 0)
+    eventually(lambda: recorder.health() == 200)
     assert {url[: len(recorder.url)] for url in browser.requests} == {recorder.url}
 
 
 def _answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=20).ok
+        return requests.get(url, timeout=60).ok
     except requests.ConnectionError:
         return False

@@ -24,7 +24,7 @@ class Namespace:
     def __init__(self, place: Path, mounts: str) -> None:
         command = ["unshare", "-Urm", "sh", "-c", f"{mounts} && echo ready && exec sleep 1d"]
         self._holder = Program(command, place / "namespace.out")
-        eventually(lambda: "ready" in self._holder.text(), 20, what="the mounts are made")
+        eventually(lambda: "ready" in self._holder.text(), what="the mounts are made")
         self.enter = ["nsenter", "-t", str(self._holder.pid), "-U", "-m", "--preserve-credentials"]
         """A command in front of another one that is to live in it."""
 

@@ -134,7 +134,7 @@ def test_streams_that_stop_with_the_socket_open_are_noticed(place: Path) -> None
 
 
 def test_an_acknowledged_stream_that_is_silent_is_reported_and_heals(place: Path) -> None:
-    network = {"stale_timeout": 1.5}
+    network = {"stale_timeout": 4}
     with running(place, rate=400, symbols=SYMBOLS[:1], network=network) as pipeline:
         pipeline.simulator.command("silent btcusdt@depth@0ms")
         found = pipeline.until(

@@ -57,7 +57,7 @@ def test_broken_messages_are_recorded_raw_and_cost_only_themselves(place: Path) 
             faults.append(_sent(pipeline, command))
             sleep(random.uniform(0.1, 0.4))
         noise = (pipeline.simulator.tape / "noise.txt").read_bytes().splitlines
-        eventually(lambda: len(noise()) >= len(BROKEN), 10, what="all were sent")
+        eventually(lambda: len(noise()) >= len(BROKEN), PATIENCE_S, what="all were sent")
         streams = pipeline.finish()
         reasons = raw_reasons(pipeline.data, "BTCUSDT")
     check(streams, faults)

@@ -65,7 +65,7 @@ def test_packets_dropped_on_one_of_two_connections_leave_no_hole(place: Path) ->
 
 def test_packets_dropped_everywhere_leave_exact_gaps(place: Path) -> None:
     """Websockets and REST at once: no peer closes, what dials meanwhile gets no answer, and all of it heals."""
-    with _relayed(place, stale_timeout=1.5, connect_timeout=1, request_timeout=2) as (pipeline, relay):
+    with _relayed(place, stale_timeout=4, connect_timeout=4, request_timeout=4) as (pipeline, relay):
         pipeline.wait_growing()
         from_ns = time.time_ns()
         relay.drop_all()
@@ -95,7 +95,7 @@ def test_a_name_that_no_longer_resolves(place: Path) -> None:
     hosts = place / "hosts"
     known = f"127.0.0.1 localhost {HOST}\n"
     hosts.write_text(known, encoding="utf-8")
-    network = {"ca_file": str(ca_file), "connect_timeout": 2, "request_timeout": 2}
+    network = {"ca_file": str(ca_file), "connect_timeout": 4, "request_timeout": 4}
     with (
         Namespace(place, f"mount --bind {hosts} /etc/hosts") as names,
         Pipeline(place, *tls, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,

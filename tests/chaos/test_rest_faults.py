@@ -77,7 +77,7 @@ def test_a_429_without_a_time_is_stood_down_for_a_minute(place: Path) -> None:
 def test_nothing_is_sent_during_a_ban_not_even_by_a_new_process(place: Path, where: str) -> None:
     with running(place, rate=200, symbols=SYMBOLS[:1], streams=STREAMS) as pipeline:
         eventually(lambda: _ids(pipeline), PATIENCE_S, what="the first snapshot")
-        pipeline.simulator.command(f"rest 418 6 {where}")
+        pipeline.simulator.command(f"rest 418 20 {where}")
         needed = _wants_snapshot(pipeline)
         banned = eventually(
             lambda: pipeline.simulator.stats()["requests_during_ban"], PATIENCE_S, what="it hears of the ban"

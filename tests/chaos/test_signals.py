@@ -135,7 +135,7 @@ class Supervised:
     def start(self) -> dict[str, int]:
         """Start it, and wait until all programs run."""
         self.call("supervisord")
-        eventually(control_socket(self._state).exists, 30, what="supervisord listens")
+        eventually(control_socket(self._state).exists, 60, what="supervisord listens")
 
         def running_all() -> dict[str, int] | None:
             words = [line.split() for line in self.call("supervisorctl", "status").splitlines()]

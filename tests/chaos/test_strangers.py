@@ -10,18 +10,13 @@ import msgpack
 import pytest
 import zmq
 
-from tests.chaos.pipeline import SYMBOLS, Pipeline
+from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Pipeline
 from tests.chaos.runs import check, seeded, sleep
 from tests.chaos.table import Fault
+from tests.support.addresses import free_port
+from tests.support.waiting import eventually
 
 SOCKETS = ("bus_publish", "bus_subscribe", "writer_intake", "writer_acks")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Stranger(threading.Thread):
@@ -81,7 +76,7 @@ class Stranger(threading.Thread):
 @pytest.mark.parametrize("transport", ["ipc", pytest.param("tcp", marks=pytest.mark.slow)])
 def test_strangers_disturb_nobody(place: Path, transport: str) -> None:
     random = seeded()
-    endpoints = {name: f"tcp://127.0.0.1:{_free_port()}" for name in SOCKETS} if transport == "tcp" else {}
+    endpoints = {name: f"tcp://127.0.0.1:{free_port()}" for name in SOCKETS} if transport == "tcp" else {}
     with Pipeline(place, rate=500, symbols=SYMBOLS[:2], endpoints=endpoints) as pipeline:
         pipeline.start()
         pipeline.wait_recording()
@@ -93,17 +88,15 @@ def test_strangers_disturb_nobody(place: Path, transport: str) -> None:
         faults = [Fault("strangers", time.time_ns())]
         for stranger in strangers:
             stranger.start()
-        sleep(5)
+        pipeline.until("writer", lambda status: sum(status["refused"].values()) > 100, "it counts what it refused")
+        eventually(lambda: all(stranger.sent > 100 for stranger in strangers), PATIENCE_S, what="strangers everywhere")
         for stranger in strangers:
             stranger.closing.set()
         for stranger in strangers:
             stranger.join()
-        assert all(stranger.sent for stranger in strangers)
-        refused = pipeline.status("writer")["refused"]
         streams = pipeline.finish()
     check(streams, faults)
     assert not {stream.stream.name for stream in streams if stream.verdict.missing or stream.verdict.gaps}
-    assert sum(refused.values()) > 100
 
 
 def test_a_repeated_subscription_behind_another_part_does_not_stop_the_bus(place: Path) -> None:
@@ -118,6 +111,6 @@ def test_a_repeated_subscription_behind_another_part_does_not_stop_the_bus(place
                 stranger.send_multipart([b"not a subscription", b"\x01x"])
                 sleep(0.3)
             for name in ("ingest-BTCUSDT", "bus"):
-                pipeline.status(name, 20)
+                pipeline.status(name)
         context.destroy(linger=0)
         pipeline.alive()

@@ -87,6 +87,8 @@ def test_symbols_come_change_and_go_while_the_others_are_recorded(place: Path) -
         for symbol in ("BTCUSDT", "SOLUSDT"):
             eventually(lambda one=symbol: ids(site, one) == sent(simulator, one), 60, what=f"all of {symbol}")  # type: ignore[misc]
             assert not site.rows(symbol, "gap")
+        last = sent(simulator, "ETHUSDT")[-1]
+        eventually(lambda: last in ids(site, "ETHUSDT"), what="what was sent last to the restarted worker")
         assert site.ours("stop").returncode == 0
         for symbol in ("BTCUSDT", "SOLUSDT"):
             assert ids(site, symbol) == sent(simulator, symbol)

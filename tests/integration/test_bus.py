@@ -14,6 +14,7 @@ import zmq
 from binance_streamer.config.schema import EndpointsConfig, load
 from binance_streamer.transport.sockets import bus_pub, bus_sub
 from binance_streamer.wire.frames import decode_frame
+from tests.support.addresses import free_port
 from tests.support.configs import write_config
 from tests.support.processes import Program, resident_bytes, service
 from tests.support.waiting import eventually
@@ -186,11 +187,7 @@ def test_a_bus_that_waits_for_another_ends_when_asked(place: Path, config: Path)
 
 @pytest.fixture
 def tcp_config(place: Path) -> Path:
-    ports = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            ports.append(listener.getsockname()[1])
-    endpoints = {"bus_publish": f"tcp://127.0.0.1:{ports[0]}", "bus_subscribe": f"tcp://127.0.0.1:{ports[1]}"}
+    endpoints = {name: f"tcp://127.0.0.1:{free_port()}" for name in ("bus_publish", "bus_subscribe")}
     return write_config(place, {"BTCUSDT": ["aggTrade"]}, {}, endpoints=endpoints)
 
 
@@ -250,7 +247,7 @@ def test_who_subscribes_without_measure_is_cut_off_and_nobody_else_notices(
             pub.send_multipart([b"tick.X.", b"%d" % number])
         assert gather(sub, 1000) == [[b"tick.X.", b"%d" % number] for number in range(1000)]
         assert resident_bytes(bus.pid) - before_bytes < 150 * 2**20
-        assert bus.stop(10) == 0
+        assert bus.stop() == 0
 
 
 @pytest.mark.timeout(180)

@@ -44,14 +44,14 @@ def broken(place: Path, fault: str, name: str) -> Program:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_process_that_cannot_end_after_an_error_is_ended(place: Path, name: str) -> None:
     with broken(place, "hang-at-end", name) as program:
-        assert program.wait(30) == -signal.SIGALRM
+        assert program.wait() == -signal.SIGALRM
     assert "MemoryError: sabotage" in program.text()
 
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_thread_that_dies_ends_its_process(place: Path, name: str) -> None:
     with broken(place, "thread-dies", name) as program:
-        assert program.wait(30) == 70
+        assert program.wait() == 70
 
 
 def test_a_writer_without_memory_ends(place: Path) -> None:
@@ -65,5 +65,5 @@ def test_a_writer_without_memory_ends(place: Path) -> None:
             limit_bytes = pages * resource.getpagesize() + 2 * 2**20
             resource.prlimit(writer.pid, resource.RLIMIT_AS, (limit_bytes, limit_bytes))
             push.send_multipart([b"ingest-BTCUSDT", b"x", bytes(3_900_000)])
-            assert writer.wait(30) != 0
+            assert writer.wait() != 0
     context.destroy(linger=0)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from binance_streamer.client.books import BookClient, NoAnswerError
 from binance_streamer.client.tap import Tap
 from binance_streamer.config import schema as configuration
 from binance_streamer.wire.books import BookView
+from tests.support.addresses import free_port
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.recorded import recorded_rows
@@ -30,9 +30,7 @@ class Recorder:
     def __init__(self, place: Path, running: contextlib.ExitStack) -> None:
         self.data = place / "data"
         self.simulator = running.enter_context(Simulator(place, "--symbols", "BTCUSDT", "--rate", "100"))
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{probe.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         path = write_config(
             place,
             {"BTCUSDT": ["aggTrade", "depth@0ms"]},
@@ -68,7 +66,7 @@ class Recorder:
     def health(self) -> dict[str, Any] | None:
         """The body of /healthz once it says that everything is recorded."""
         try:
-            answer = requests.get(f"{self.page}/healthz", timeout=20)
+            answer = requests.get(f"{self.page}/healthz", timeout=60)
         except requests.ConnectionError:
             return None
         body: dict[str, Any] = answer.json()
@@ -92,8 +90,10 @@ def test_each_process_does_its_work_and_ends_when_asked(recorder: Recorder) -> N
     assert health["streams"] == {"BTCUSDT": {"aggTrade": "live", "depth@0ms": "live"}}
 
     recorder.simulator.command("pause")
+    sent = ids_of(sent_events(recorder.simulator.tape)["btcusdt@aggTrade"], "a")
+    eventually(lambda: len(recorder.trades()) >= len(sent), what="what was sent before the pause is recorded")
     for name in ENDED:
         assert recorder.processes[name].stop() == 0, name
     assert recorder.simulator.stop() == 0
     ids = [int(row["agg_trade_id"]) for row in recorder.trades()]
-    assert ids == ids_of(sent_events(recorder.simulator.tape)["btcusdt@aggTrade"], "a")
+    assert ids == sent

@@ -102,7 +102,7 @@ def hostile_message(dice: random.Random) -> list[bytes]:
 
 def push_all(push: Socket, messages: list[list[bytes]]) -> None:
     for message in messages:
-        assert push.poll(30_000, zmq.POLLOUT), "the writer takes nothing any more"
+        assert push.poll(60_000, zmq.POLLOUT), "the writer takes nothing any more"
         push.send_multipart(message)
 
 
@@ -229,13 +229,13 @@ def stranger_sends(dice: random.Random, config: Config, held: ExitStack, context
     push = held.enter_context(closing(sockets.intake_push(context, endpoints.writer_intake)))
     pub = held.enter_context(closing(sockets.bus_pub(context, endpoints.bus_publish)))
     dealer = held.enter_context(closing(sockets.query_dealer(context, endpoints.orderbook_query)))
-    assert dealer.poll(10_000, zmq.POLLOUT)
+    assert dealer.poll(60_000, zmq.POLLOUT)
     subs = [
         held.enter_context(closing(sockets.bus_sub(context, endpoints.bus_subscribe))),
         held.enter_context(closing(sockets.acks_sub(context, endpoints.writer_acks, "x"))),
     ]
     push_all(push, [hostile_message(dice) for _ in range(200)])
-    assert pub.poll(10_000, zmq.POLLOUT)
+    assert pub.poll(60_000, zmq.POLLOUT)
     for number in range(300):
         stream_type = ("depth_snapshot", "symbol_status", "request", "status")[number % 4]
         frame = hostile_frame(dice, "x", 1)

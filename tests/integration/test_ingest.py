@@ -87,19 +87,21 @@ class Recording:
     def finish(self) -> dict[str, list[bytes]]:
         """Stop the market, then the worker; returns what the tape says was sent, per stream."""
         self.simulator.command("pause")
-        sizes = [-1]
+        sent: dict[str, list[bytes]] = defaultdict(list)
+        last: dict[str, bytes] = {}
+        for message in read_tape(self.simulator.tape):
+            sent[message.stream].append(message.event)
+            if message.copies:
+                last[message.stream] = message.event
 
         def is_settled() -> bool:
-            sizes.append(sum(map(len, self.rows().values())))
-            return sizes[-1] == sizes[-2]
+            rows = self.rows()
+            return all(event in rows[stream] for stream, event in last.items())
 
-        eventually(is_settled, every_s=0.4, what="the journal has all that was sent")
+        eventually(is_settled, what="the journal has what was sent last", every_s=0.3)
         assert self.worker.stop() == 0
         self.simulator.command("quit")
         self.simulator.wait()
-        sent: dict[str, list[bytes]] = defaultdict(list)
-        for message in read_tape(self.simulator.tape):
-            sent[message.stream].append(message.event)
         return sent
 
     def close(self) -> None:
@@ -302,7 +304,7 @@ def bus(directory: Path) -> Iterator[tuple["zmq.Socket[bytes]", "zmq.Socket[byte
     (directory / "run").mkdir(mode=0o700, exist_ok=True)
     with zmq.Context() as context, context.socket(zmq.SUB) as published, context.socket(zmq.PUB) as subscribers:
         published.setsockopt(zmq.SUBSCRIBE, b"")
-        published.setsockopt(zmq.RCVTIMEO, 20_000)
+        published.setsockopt(zmq.RCVTIMEO, 60_000)
         for one in (published, subscribers):
             one.setsockopt(zmq.LINGER, 0)
         published.bind(f"ipc://{directory}/run/bus.publish")

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,12 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.addresses import free_port
 from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.receiver import Receiver
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 class Recorder:
@@ -56,7 +49,7 @@ class Recorder:
     def health(self) -> tuple[int, dict[str, Any]]:
         """Status and body of /healthz; 0 where nobody answers."""
         try:
-            answer = requests.get(f"http://127.0.0.1:{self._port}/healthz", timeout=20)
+            answer = requests.get(f"http://127.0.0.1:{self._port}/healthz", timeout=60)
         except requests.ConnectionError:
             return 0, {}
         return answer.status_code, answer.json()
@@ -79,7 +72,7 @@ class Recorder:
 
     def metric(self, name: str, **labels: str) -> float:
         """Its value; NaN where it is absent."""
-        text = requests.get(f"http://127.0.0.1:{self._port}/metrics", timeout=20).text
+        text = requests.get(f"http://127.0.0.1:{self._port}/metrics", timeout=60).text
         found = [
             sample.value
             for family in text_string_to_metric_families(text)
@@ -142,7 +135,7 @@ def test_health_and_metrics_follow_the_processes(recorder: Recorder) -> None:
 
     eventually(lambda: recorder.alerts_of("writer")[-1:] == ["closed"], 60, what="the alert is closed")
     assert recorder.alerts_of("writer") == [*earlier, "opened", "closed"], "a restarted monitor knows what it told"
-    assert recorder.metric("stream_recorded", **of("forceOrder")) == 1
+    eventually(lambda: recorder.metric("stream_recorded", **of("forceOrder")) == 1)
     assert recorder.metric("bus_messages_in_total") > 0
     gaps = recorder.metric("gaps_today", **of("aggTrade"))
     assert gaps >= 1

@@ -53,7 +53,7 @@ class FakeWriter:
 
     def hello(self) -> bytes:
         """The next subscription."""
-        assert self.acks.poll(20_000)
+        assert self.acks.poll(60_000)
         return self.acks.recv()
 
     def say(self, ack: Ack, topic: bytes = NAME.encode()) -> None:
@@ -294,7 +294,7 @@ def test_drain_ends_once_the_writer_has_everything(shell: Shell) -> None:
         assert not producer.drain(0.5)
         writer.hello()
         writer.say(Ack("w", None, Position(7, 1), "known"))
-        assert producer.drain(20)
+        assert producer.drain(60)
 
 
 def test_a_journal_is_forgotten_only_once_the_writer_has_made_it_durable(shell: Shell) -> None:
@@ -306,10 +306,10 @@ def test_a_journal_is_forgotten_only_once_the_writer_has_made_it_durable(shell: 
         producer.append([trade(1), trade(2)])
         writer.hello()
         writer.say(Ack("w", Position(7, 1), Position(7, 2), "commit"))
-        assert producer.drain(20)
+        assert producer.drain(60)
         assert not producer.drain(0.5, until_durable=True)
         writer.say(Ack("w", Position(7, 2), Position(7, 2), "commit"))
-        assert producer.drain(20, until_durable=True)
+        assert producer.drain(60, until_durable=True)
         producer.forget()
     assert not list(shell.config.journal_of(NAME).glob("*.journal"))
     with (

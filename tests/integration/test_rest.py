@@ -288,7 +288,7 @@ def test_a_restart_during_a_ban_sends_nothing_until_it_ends(
 ) -> None:
     with rest_process(place, config) as rest:
         running(bus)
-        simulator.command(f"rest 418 4 {where}")
+        simulator.command(f"rest 418 15 {where}")
         bus.ask("BTCUSDT")
         eventually(lambda: bus.status()["state"] == "standing down")
         rest.kill()

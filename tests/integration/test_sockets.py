@@ -13,10 +13,9 @@ import pytest
 import zmq
 
 from binance_streamer.transport import curve, sockets
+from tests.support.addresses import free_port
 
 Context = zmq.Context[zmq.Socket[bytes]]
-
-
 Kept = Callable[["zmq.Socket[bytes]"], "zmq.Socket[bytes]"]
 
 
@@ -36,9 +35,7 @@ def kept(context: Context) -> Iterator[Kept]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port()
 
 
 @pytest.mark.parametrize(
@@ -84,13 +81,13 @@ def test_a_message_over_the_limit_cuts_the_connection_and_not_the_receiver(
 ) -> None:
     pull = kept(sockets.intake_pull(context, f"tcp://127.0.0.1:{port}"))
     push = kept(sockets.intake_push(context, f"tcp://127.0.0.1:{port}"))
-    assert push.poll(5000, zmq.POLLOUT)
+    assert push.poll(60_000, zmq.POLLOUT)
     push.send(b"x" * (9 * 1024 * 1024))
     assert pull.poll(500) == 0
     other = kept(sockets.intake_push(context, f"tcp://127.0.0.1:{port}"))
-    assert other.poll(5000, zmq.POLLOUT)
+    assert other.poll(60_000, zmq.POLLOUT)
     other.send(b"hello")
-    assert pull.poll(5000)
+    assert pull.poll(60_000)
     assert pull.recv() == b"hello"
 
 
@@ -139,7 +136,7 @@ def test_a_receiver_that_stands_still_outlives_the_end_of_its_peer(place: Path, 
         sender.kill()
         time.sleep(2.5)  # a heartbeat would have been due twice
         assert receiver.poll() is None
-        out, _ = receiver.communicate("go on\n", timeout=30)
+        out, _ = receiver.communicate("go on\n", timeout=60)
         assert (out, receiver.returncode) == ("read on\n", 0)
 
 
@@ -176,10 +173,10 @@ def test_the_name_of_this_host_is_bound_by_its_address(context: Context, kept: K
     xpub = kept(sockets.bus_xpub(context, f"tcp://localhost:{port}"))
     assert xpub.getsockopt(zmq.LAST_ENDPOINT) == f"tcp://127.0.0.1:{port}".encode()
     sub = kept(sockets.bus_sub(context, f"tcp://localhost:{port}", b"depth."))
-    assert xpub.poll(10_000), "nobody subscribed"
+    assert xpub.poll(60_000), "nobody subscribed"
     assert xpub.recv() == b"\x01depth."
     xpub.send_multipart([b"depth.BTCUSDT.", b"frame"])
-    assert sub.poll(10_000), "nothing came"
+    assert sub.poll(60_000), "nothing came"
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A server that cannot prove to be the exchange gets no request and delivers no row, however long it stands there."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,6 +10,7 @@ import trustme
 
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import load
+from tests.support.addresses import free_port
 from tests.support.configs import write_config
 from tests.support.processes import Simulator, service
 from tests.support.waiting import eventually
@@ -36,12 +36,6 @@ class Statuses:
 def held() -> Iterator[ExitStack]:
     with ExitStack() as stack:
         yield stack
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def exchange(place: Path, name: str, port: int, certificate: trustme.LeafCert) -> Simulator:

@@ -126,13 +126,11 @@ def test_a_terminated_writer_keeps_what_was_pushed(place: Path) -> None:
         peer = bench.peer()
         peer.emit_both(range(1, 101))
         eventually(lambda: peer.pumped(0.1).acks, what="hello")
-        peer.pump(0.5)
-        assert peer.cursor == 200
+        eventually(lambda: peer.pumped(0.1).cursor == 200, what="all of it is pushed")
         assert not bench.file().exists()
         assert writer.stop() == 0
         assert bench.ids() == list(range(1, 101))
-        peer.pump(0.2)
-        assert peer.acks[-1][1] == [peer.epoch, 200]
+        eventually(lambda: peer.pumped(0.1).acks[-1][1] == [peer.epoch, 200], what="the last acknowledgement")
 
 
 def test_a_file_harmed_under_a_running_writer_is_listed(bench: Bench) -> None:
@@ -308,7 +306,7 @@ def test_status_is_published_every_second(bench: Bench) -> None:
         peer = bench.peer()
         peer.emit_both(range(1, 11))
         peer.deliver()
-        end_s = time.monotonic() + 20
+        end_s = time.monotonic() + 60
         while True:
             assert bus.poll(max(0, int((end_s - time.monotonic()) * 1000))), "no status"
             topic, frame = bus.recv_multipart()

@@ -1,6 +1,7 @@
 """Addresses of this machine that behave like those of a host somewhere else."""
 
 import contextlib
+import random
 import socket
 from collections.abc import Iterator
 
@@ -34,6 +35,16 @@ def refusing_address() -> Iterator[Sockaddr]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()
+
+
+def free_port() -> int:
+    """One that the kernel gives to no connection and to no `bind` of port 0 (32768 and above), before it is bound."""
+    with socket.socket() as probe:
+        while True:
+            port = random.SystemRandom().randrange(12_000, 32_000)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return port
 
 
 def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: Sockaddr) -> None:

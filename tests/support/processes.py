@@ -58,7 +58,7 @@ class Program:
         self._process.kill()
         self._process.wait()
 
-    def stop(self, deadline_s: float = 30) -> int:
+    def stop(self, deadline_s: float = 60) -> int:
         """SIGTERM, and wait; returns the exit code."""
         self._process.terminate()
         return self.wait(deadline_s)
@@ -106,7 +106,7 @@ class Simulator(Program):
     def command(self, line: str) -> str:
         """One line to the control socket; returns what stands behind `ack`."""
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20)
+            connection.settimeout(60)
             connection.connect(str(self.control))
             with connection.makefile("rw", encoding="utf-8") as lines:
                 lines.write(line + "\n")

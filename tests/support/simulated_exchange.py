@@ -13,7 +13,7 @@ import websocket
 from tests.support.processes import Simulator
 from tests.support.tape import read_tape
 
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 Start = Callable[..., "SimulatedExchange"]
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(found: Callable[[], T | None], deadline_s: float = 30.0, *, what: str = "", every_s: float = 0.05) -> T:
+def eventually(found: Callable[[], T | None], deadline_s: float = 60.0, *, what: str = "", every_s: float = 0.05) -> T:
     """Ask until the answer is true, and return it; AssertionError with the last answer when the time is over."""
     end_s = time.monotonic() + deadline_s
     while True:

@@ -8,7 +8,7 @@ from typing import Self
 
 _GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
 _READY = b"\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB"
-_TIMEOUT_S = 10
+_TIMEOUT_S = 60
 _PIECE_BYTES, _PIECES = 64 * 1024, 200
 
 
