@@ -125,10 +125,11 @@ def record(capture: Path, directory: Path) -> Path:
     data = directory / "data"
     arguments = ("demo", "--capture", capture, "--speed", "0", "--data-dir", data)
     with command_line(*arguments, output=directory / "demo.txt") as demo:
-        assert demo.wait(240) == 0, demo.text()
+        assert demo.wait(1000) == 0, demo.text()
     return data
 
 
+@pytest.mark.timeout(1200)
 def test_our_own_recording_is_recorded_again(tmp_path: Path) -> None:
     expected = golden(OWN)
     capture = tmp_path / "own.gz"
@@ -137,6 +138,7 @@ def test_our_own_recording_is_recorded_again(tmp_path: Path) -> None:
     check_recording(capture, data, expected["counts"], expected["books"])
 
 
+@pytest.mark.timeout(1200)  # 168 000 messages, in as much of the machine as there is
 @pytest.mark.parametrize("folder", ["usdm-4sym-20210722", "usdm-btceth-20240808", "usdm-2026-wire"])
 def test_recorded_markets_are_recorded_again(folder: str, tmp_path: Path) -> None:
     path = market_data(folder)
