@@ -1,9 +1,11 @@
 """A TCP relay between us and the exchange that can stop forwarding, as where packets are dropped on the way."""
 
 import contextlib
+import queue
 import socket
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -17,9 +19,12 @@ class Link:
         self.target = ""
         """The first request of the client: `/public/stream?streams=…`."""
         self.is_cut = False
+        self.delay_s: Callable[[float], float] = lambda _: 0.0
+        """How late what the exchange sends is passed on, by the monotonic clock; never before what was sent earlier."""
         self._ends = (client, upstream)
-        for source, sink in (self._ends, self._ends[::-1]):
-            threading.Thread(target=self._forward, args=(source, sink), daemon=True).start()
+        self._late: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+        for work in (self._forward_requests, self._hold_answers, self._forward_answers):
+            threading.Thread(target=work, daemon=True).start()
 
     @property
     def is_open(self) -> bool:
@@ -33,12 +38,36 @@ class Link:
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
 
-    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
+    def _forward_requests(self) -> None:
+        client, upstream = self._ends
         with contextlib.suppress(OSError):
-            while (data := source.recv(_PIECE)) and not self.is_cut:
-                if source is self._ends[0] and not self.target:
+            while (data := client.recv(_PIECE)) and not self.is_cut:
+                if not self.target:
                     self.target = data.split(b" ", 2)[1].decode()
-                sink.sendall(data)
+                upstream.sendall(data)
+        self._end()
+
+    def _hold_answers(self) -> None:
+        data = b"-"
+        while data and not self.is_cut:
+            try:
+                data = self._ends[1].recv(_PIECE)
+            except OSError:
+                data = b""
+            now_s = time.monotonic()
+            self._late.put((now_s + self.delay_s(now_s), data))
+
+    def _forward_answers(self) -> None:
+        with contextlib.suppress(OSError):
+            while not self.is_cut:
+                due_s, data = self._late.get()
+                time.sleep(max(0.0, due_s - time.monotonic()))
+                if not data or self.is_cut:
+                    break
+                self._ends[0].sendall(data)
+        self._end()
+
+    def _end(self) -> None:
         if not self.is_cut:
             self.close()
 

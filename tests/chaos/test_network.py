@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.certificates import certified
 from tests.chaos.namespace import Namespace, require_namespaces
 from tests.chaos.oracle import Rules
-from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline
+from tests.chaos.pipeline import PATIENCE_S, STREAMS, SYMBOLS, Down, Pipeline
 from tests.chaos.relay import Link, Relay
 from tests.chaos.runs import check, check_without_gaps, seeded, sleep
 from tests.chaos.table import Fault
@@ -31,10 +31,17 @@ def _twins(relay: Relay) -> dict[str, list[Link]]:
 
 
 @contextmanager
-def _relayed(place: Path, **network: float) -> Iterator[tuple[Pipeline, Relay]]:
+def _relayed(
+    place: Path,
+    *,
+    rate: float = 400,
+    symbols: Sequence[str] = SYMBOLS[:2],
+    streams: Sequence[str] = STREAMS,
+    **network: float,
+) -> Iterator[tuple[Pipeline, Relay]]:
     """A pipeline that records through a relay."""
     with (
-        Pipeline(place, rate=400, symbols=SYMBOLS[:2], network=network) as pipeline,
+        Pipeline(place, rate=rate, symbols=symbols, streams=streams, network=network) as pipeline,
         Relay(pipeline.simulator.port) as relay,
     ):
         pipeline.reach_exchange_at(f"127.0.0.1:{relay.port}")
@@ -61,6 +68,42 @@ def test_packets_dropped_on_one_of_two_connections_leave_no_hole(place: Path) ->
         streams = pipeline.finish(Rules(any_order=True))
     check(streams, [fault])
     check_without_gaps(streams)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rate", "streams"),
+    [(60, ("bookTicker",)), (60, ("markPrice@1s",)), (1200, ("bookTicker",))],
+    ids=["bookticker", "markprice", "bound in count"],
+)
+def test_a_connection_that_delivers_later_and_later_doubles_no_row_and_is_named_late(
+    place: Path, rate: float, streams: Sequence[str]
+) -> None:
+    """Nothing is lost on its way: its delay grows by 0.9 s a second, to 75 s, while all of it flows on."""
+    with _relayed(place, rate=rate, symbols=SYMBOLS[:1], streams=streams, connections=2) as (pipeline, relay):
+
+        def both() -> list[Link]:
+            return next((links for links in _twins(relay).values() if len(links) == 2), [])
+
+        lagging = eventually(both, PATIENCE_S, what="two connections")[0]
+        sleep(1.5)  # both have overlapped
+        began_s = time.monotonic()
+        fault = Fault("later and later", time.time_ns())
+        lagging.delay_s = lambda now_s: min(75.0, 0.9 * (now_s - began_s))
+        states: set[str] = set()
+
+        def is_retired() -> bool:
+            connections = pipeline.status(pipeline.ingests[0])["connections"]
+            states.update(one["state"] for one in connections)
+            return not lagging.is_open
+
+        eventually(is_retired, PATIENCE_S, what="the lagging connection is closed")
+        assert "late" in states
+        eventually(lambda: len(both()) == 2, PATIENCE_S, what="it has a successor")
+        sleep(1.5)
+        streams_judged = pipeline.finish(Rules(any_order=True))
+    check(streams_judged, [fault])
+    check_without_gaps(streams_judged)
 
 
 def test_packets_dropped_everywhere_leave_exact_gaps(place: Path) -> None:
