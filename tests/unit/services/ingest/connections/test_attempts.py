@@ -145,6 +145,24 @@ def test_a_worker_that_takes_all_it_can_get_leaves_each_other_one_its_share(path
     assert [taken(budget, "B"), taken(budget, "C"), taken(budget, "A")] == [2, 2, 0]
 
 
+def test_ten_refused_symbols_of_two_hundred_leave_each_healthy_one_its_attempt_at_once(path: Path) -> None:
+    """Each worker has the ledger open for itself, as processes have; the reserve is a third, as the dialler's."""
+    symbols = [f"SYM{number:03}USDT" for number in range(200)]
+    workers = {symbol: ConnectBudget(path, limit=1000, window_s=300.0, shares=200) for symbol in symbols}
+    for symbol, budget in workers.items():
+        assert [budget.take(NOW_NS, owner=symbol), budget.take(NOW_NS, owner=symbol)] == [0.0, 0.0]
+    refused, healthy = symbols[:10], symbols[10:]
+    taken = 0
+    for at_s in range(1, 36):
+        for symbol in refused:
+            taken += workers[symbol].take(NOW_NS + at_s * S, owner=symbol, reserve=333) == 0.0
+    assert taken == 1000 // 2 + 100 - 333
+    assert [workers[symbol].take(NOW_NS + 61 * S, owner=symbol) for symbol in healthy] == [0.0] * 190
+    assert sum(workers[symbols[0]].take(NOW_NS + 62 * S, owner="another") == 0.0 for _ in range(150)) == (
+        1000 - 400 - taken - 190
+    )
+
+
 def test_the_reserve_is_left_by_those_who_may_not_use_it_and_their_share_is_not(path: Path) -> None:
     budget = shared(path, 12, 3)
     assert taken(budget, "A", reserve=4) == 4  # its share, and what is left of the 6
