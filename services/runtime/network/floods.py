@@ -47,14 +47,17 @@ class FloodGuard:
         self._idle_cpu_s = time.thread_time()
 
     def close(self) -> None:
-        """End the watch; the watched thread must not have ended before."""
+        """End the watch; the watched thread may have ended before."""
         self._closing.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._closing.wait(_LOOK_S):
-            if self._clock is not None and time.clock_gettime(self._clock) - self._idle_cpu_s > _MOST_CPU_S:
-                self._cut_flooding()
+            try:
+                if self._clock is not None and time.clock_gettime(self._clock) - self._idle_cpu_s > _MOST_CPU_S:
+                    self._cut_flooding()
+            except OSError:  # the watched thread has ended, and its clock with it
+                return
 
     def _cut_flooding(self) -> None:
         peers = [peer for peer in peers_at(self._endpoint) if peer.unread_bytes]
