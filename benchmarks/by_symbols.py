@@ -3,8 +3,7 @@
 For each number a simulator and a recording of it under supervisord, in a folder of its own that is deleted afterwards.
 Columns: seconds of `start` until it returns, and until `status` says that everything is recorded; of `status`; of
 `apply` that adds one symbol; of the page from its request to its first whole snapshot; size of that snapshot
-message, which comes once a second; of `stop`. Streams are those of a configuration that names none; 10 messages a second
-and symbol.
+message, which comes once a second; of `stop`. Streams are the default ones; 10 messages a second and symbol.
 """
 
 import argparse
