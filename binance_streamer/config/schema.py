@@ -124,18 +124,26 @@ class StorageConfig(_Section, frozen=True):
     """The folders of recordings and journals, and how soon a row is readable and durable. Times are in seconds.
 
     A row is readable after `flush_interval`; after `commit_interval` it is durable and its journal record acknowledged.
+    A row of a compressed file is both after `compress_interval`.
     """
 
     output_directory: str = "../data"
     journal_directory: str = "../var/journal"
     journal_retention: Annotated[float, Meta(ge=0)] = 3600
     """Acknowledged segments are kept so long; shorter where their disk is nearly full."""
-    file_format: Literal["csv"] = "csv"
+    file_format: Literal["csv", "csv.zst"] = "csv"
     rotation: Literal["daily"] = "daily"
     flush_interval: Seconds = 1
     commit_interval: Seconds = 5
+    compress_interval: Seconds = 30
+    """In `csv.zst`: a zstd frame is closed after so long, however little it holds; journals keep its rows as long."""
     fsync: bool = True
     """False: a power cut may cost rows that were acknowledged already."""
+
+    @property
+    def durable_interval_s(self) -> float:
+        """Return the seconds between two commits; with `csv.zst` a commit waits for the frames that it closes."""
+        return self.commit_interval if self.file_format == "csv" else self.compress_interval
 
 
 class PerformanceConfig(_Section, frozen=True):
@@ -462,6 +470,8 @@ def _check_times(config: Config, refuse: _Refusal) -> None:
         raise refuse("network.reconnect_delay", "must not exceed reconnect_delay_max")
     if config.storage.flush_interval > config.storage.commit_interval:
         raise refuse("storage.flush_interval", "must not exceed commit_interval")
+    if config.storage.file_format != "csv" and 2 * config.storage.compress_interval > config.alerts.backlog:
+        raise refuse("storage.compress_interval", "must be at most half of alerts.backlog: every row waits so long")
 
 
 def _check_endpoints(endpoints: EndpointsConfig, refuse: _Refusal) -> None:

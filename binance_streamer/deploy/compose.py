@@ -140,7 +140,7 @@ def _services(stack: Stack) -> Iterator[str]:
             *([f"profiles: [{stack.profile}]"] if stack.profile else []),
             *(["build: *build"] if kind == "bus" and not stack.is_demo else []),
             f"command: {_words(['python', *program.arguments])}",
-            f"stop_grace_period: {max(program.stop_wait_s, int(stack.config.storage.commit_interval)) + _GRACE_S}s",
+            f"stop_grace_period: {max(program.stop_wait_s, int(stack.config.storage.durable_interval_s)) + _GRACE_S}s",
             "healthcheck:",
             "  <<: *health",
             f"  test: {_words(_check(stack, program))}",

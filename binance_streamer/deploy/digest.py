@@ -35,7 +35,9 @@ UNREAD: Mapping[str, Mapping[str, frozenset[str]]] = {
             "rest_url", "request_timeout", "weight_share", "snapshot_interval", "snapshot_spacing",
             "exchange_info_interval", "clock_interval",
         }),
-        "storage": frozenset({"output_directory", "file_format", "rotation", "flush_interval", "commit_interval"}),
+        "storage": frozenset({
+            "output_directory", "file_format", "rotation", "flush_interval", "commit_interval", "compress_interval",
+        }),
         "performance": frozenset({"batch_size"}),
         "endpoints": frozenset({"orderbook_query"}),
     },

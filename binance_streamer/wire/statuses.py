@@ -90,6 +90,8 @@ class WriterStatus(Status, frozen=True, kw_only=True):
     commits: int = 0
     commit_s: float = 0.0
     longest_commit_s: float = 0.0
+    durable_ns: int | None = None
+    """Every byte that was in a file at this time (wall clock) is durable; None before the first commit."""
     producers: dict[str, WrittenStatus] = {}
     writer_id: str | None = None
     """None while the writer is not recording."""

@@ -44,6 +44,8 @@ _QUIET_MS = 200
 """At the end: as long as no batch comes for so long, producers that have ended have sent all that they had."""
 _DRAIN_S = 5.0
 """The longest that the end waits for such a silence; supervisord waits longer than this for the process."""
+_COARSE_NS = 10**9
+"""Subtracted from the time of a commit before others compare it with a file's: that is of a clock some ms behind."""
 _ROOM_BYTES = 8 * 2**20
 """Free space with which recording resumes: more than one buffer and the ledger's log."""
 
@@ -104,9 +106,10 @@ class Writer:
         self._longest_commit_s = 0.0
         self._commits = 0
         self._commit_s = 0.0
+        self._durable_ns: int | None = None
         now_s = monotonic_s()
         self._next_flush_s = now_s + self._config.storage.flush_interval
-        self._next_commit_s = now_s + self._config.storage.commit_interval
+        self._next_commit_s = now_s + self._config.storage.durable_interval_s
         self._next_retry_s = now_s
 
     def run(self) -> None:
@@ -157,7 +160,7 @@ class Writer:
             self._next_flush_s = now_s + self._config.storage.flush_interval
             self._recorder.flush()
         if now_s >= self._next_commit_s and self._syncing is None:
-            self._next_commit_s = now_s + self._config.storage.commit_interval
+            self._next_commit_s = now_s + self._config.storage.durable_interval_s
             self._begin_commit(self._recorder)
 
     def _answer_subscriptions(self, recorder: Recorder) -> None:
@@ -179,8 +182,10 @@ class Writer:
         return _MAX_TAKEN
 
     def _begin_commit(self, recorder: Recorder) -> None:
-        commit = recorder.begin_commit(wall_ns())
+        now_ns = wall_ns()
+        commit = recorder.begin_commit(now_ns)
         if commit is None:
+            self._durable_ns = now_ns - _COARSE_NS
             return
         work = commit.work if self._config.storage.fsync else commit.work._replace(files=(), directories=())
         future = self._sync_thread.submit(make_durable, self._root, work)
@@ -195,6 +200,7 @@ class Writer:
         future.result()
         for ack in recorder.finish_commit(commit):
             self._send_ack(ack)
+        self._durable_ns = commit.begun_ns - _COARSE_NS
         for topic, frame in commit.gaps:
             self._pub.send_multipart([topic, frame], zmq.DONTWAIT)
         taken_s = monotonic_s() - started_s
@@ -281,6 +287,7 @@ class Writer:
                 commits=self._commits,
                 commit_s=self._commit_s,
                 longest_commit_s=self._longest_commit_s,
+                durable_ns=self._durable_ns,
                 disk_free_bytes=free_bytes,
                 disk_total_bytes=total_bytes,
             )

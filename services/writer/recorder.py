@@ -1,11 +1,12 @@
 """Turns batches into rows in files and positions in the ledger: buffers, flushes, commits. No sockets, clock, threads.
 
 The way of a batch: `take` decides by its positions whether it is new, makes its rows, lets the loss tracker look at
-them, and puts them into the buffer of their file. `flush` writes buffers, after which rows can be read. `begin_commit`
-flushes and collects what `fdatasync` has to make durable; when that is done, `finish_commit` writes file lengths and
-positions in one transaction of the ledger. Only then is a batch acknowledged as durable, and its producer may forget
-it. A crash at any place leads back to the last such transaction: files are cut to its lengths, and producers push the
-rest.
+them, and puts them into the buffer of their file. `flush` writes those of plain files, after which rows can be read.
+`begin_commit` writes all, closes the frames of compressed files by that, and collects what `fdatasync` has to make
+durable; when that is done, `finish_commit` writes file lengths and positions in one transaction of the ledger. Only
+then is a batch acknowledged as durable, and its producer may forget it.
+
+A crash at any place leads back to the last such transaction: files are cut to its lengths, and producers push the rest.
 """
 
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ class Commit(NamedTuple):
     `gaps` are (topic, frame) of the gaps that the writer listed since the commit before, for the bus.
     """
 
+    begun_ns: int
     work: SyncWork
     entry: LedgerEntry
     moved: NextPositions
@@ -86,7 +88,7 @@ class Recorder:
         """
         self._run = Run(NAME, epoch)
         self.counts = Counts() if counts is None else counts
-        self._maker = RowMaker(self.counts.raw)
+        self._maker = RowMaker(self.counts.raw, file_format=config.storage.file_format)
         self._gaps: list[tuple[bytes, bytes]] = []
         self._files = DataFiles(Path(config.storage.output_directory))
         self._ledger = open_ledger(self._files, now_ns)
@@ -130,12 +132,16 @@ class Recorder:
         return [self.ack(name, reason) for name in self._positions.names()]
 
     def flush(self) -> None:
-        """Write all buffers, so that every row taken can be read; nothing is durable by that."""
-        self._buffers.write_all()
+        """Write all rows of plain files that were taken, so that they can be read; nothing is durable by that."""
+        self._buffers.write_plain()
 
     def begin_commit(self, now_ns: int) -> Commit | None:
-        """Flush, and return what is to become durable; None where nothing is new. One commit at a time."""
-        self.flush()
+        """Write all buffers, and return what is to become durable; None where nothing is new. One commit at a time.
+
+        It takes in every file at once: a position stands before rows of all files, and where one of them were left
+        out, its rows would come again, or those of the others twice.
+        """
+        self._buffers.write_all()
         work = self._files.begin_sync()
         moved = self._positions.moved()
         if not work.files and not moved:
@@ -143,7 +149,7 @@ class Recorder:
         files = [FileRecord(file.path, file.length, file.first_ns, now_ns) for file in work.files]
         entry = LedgerEntry(moved, files, self._streams.take_changed(), self._streams.damages())
         gaps, self._gaps = self._gaps, []
-        return Commit(work, entry, moved, gaps)
+        return Commit(now_ns, work, entry, moved, gaps)
 
     def finish_commit(self, commit: Commit) -> list[OutgoingAck]:
         """Write positions and file lengths, once the files are durable; returns the acknowledgements to send."""

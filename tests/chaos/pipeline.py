@@ -26,7 +26,7 @@ from tests.chaos.recording import Judged, judged
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
 from tests.support.processes import Program, Simulator
-from tests.support.recorded import recorded_files
+from tests.support.recorded import readable_text, recorded_files
 from tests.support.waiting import eventually
 
 STREAMS = ("aggTrade", "depth@0ms", "kline_1m", "bookTicker", "markPrice@1s")
@@ -321,8 +321,5 @@ def _event_time(line: bytes) -> bytes:
 
 def _last_line(path: Path) -> bytes:
     """Of what a connection brought."""
-    with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - 4 * 2**20))
-        lines = file.read().rstrip(b"\n").split(b"\n")
+    lines = readable_text(path)[-4 * 2**20 :].rstrip(b"\n").split(b"\n")
     return next((line for line in reversed(lines) if b",rest," not in line), b"")

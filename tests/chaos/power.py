@@ -52,5 +52,5 @@ def synced_lengths(log: Path) -> dict[str, int]:
 
 def _files(pipeline: Pipeline) -> Iterator[Path]:
     yield from sorted(Path(pipeline.config.storage.journal_directory).glob("*/*.journal"))
-    yield from sorted(pipeline.data.glob("*/*.csv"))
+    yield from sorted(pipeline.data.glob("*/*.csv*"))
     yield from sorted(pipeline.data.glob(".writer.sqlite-wal"))

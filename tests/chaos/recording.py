@@ -4,6 +4,7 @@ import contextlib
 import csv
 import hashlib
 import heapq
+import io
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 from binance_streamer.exchange.stream_types import file_stem, row_form
 from binance_streamer.exchange.streams import Stream, stream_from_name
 from tests.chaos.oracle import STRICT, Gap, Message, Row, Rules, Verdict, judge
-from tests.support.recorded import recorded_files, recorded_rows
+from tests.support.recorded import recorded_files, recorded_rows, recorded_text
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _STREAM = b'{"stream":"'
@@ -83,7 +84,7 @@ def rows_of(data_directory: Path, stream: Stream) -> list[Row]:
 
 
 def _rows_in(path: Path) -> Iterator[Row]:
-    with path.open(newline="", encoding="utf-8") as file:
+    with io.StringIO(recorded_text(path), newline="") as file:
         lines = csv.reader(file, strict=True)
         header = next(lines)
         end = header.index("recv_ns")

@@ -5,12 +5,20 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Any
+
+import pytest
 
 from tests.chaos.pipeline import Down, Pipeline
 from tests.chaos.recording import Judged
 from tests.chaos.table import Fault, Table
 
 SEED_VARIABLE = "CHAOS_SEED"
+CSV: dict[str, Any] = {"file_format": "csv"}
+COMPRESSED: dict[str, Any] = {"file_format": "csv.zst", "compress_interval": 0.7}
+"""Frames are closed by the clock and, at some thousand messages a second, by their size."""
+FORMATS = pytest.mark.parametrize("storage", [CSV, COMPRESSED], ids=["csv", "csv.zst"])
+"""For tests of what is lost and doubled: both formats of recorded files."""
 _SLACK_NS = 1_000_000_000
 
 

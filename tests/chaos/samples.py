@@ -125,4 +125,4 @@ def _descriptors(folder: Path) -> int:
     for entry in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # closed meanwhile
             targets.append(entry.readlink().name)
-    return len(targets) - len({name for name in targets if name.endswith(".csv")})
+    return len(targets) - len({name for name in targets if name.endswith((".csv", ".csv.zst"))})

@@ -2,22 +2,24 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.chaos import power
 from tests.chaos.oracle import Rules
 from tests.chaos.pipeline import SYMBOLS, Down, running
-from tests.chaos.runs import check, seeded, sleep
+from tests.chaos.runs import FORMATS, check, seeded, sleep
 from tests.chaos.table import Fault
 
 _UNSYNCED_NS = 2_000_000_000
 """A journal is synced every second; a sync of a busy disk takes its time."""
 
 
-def _cut_power(place: Path, *, times: int, rate: float, symbols: int) -> None:
+def _cut_power(place: Path, storage: dict[str, Any], *, times: int, rate: float, symbols: int) -> None:
     random = seeded()
-    with running(place, rate=rate, symbols=SYMBOLS[:symbols], environment=power.synced_log(place)) as pipeline:
+    options: dict[str, Any] = {"storage": storage, "environment": power.synced_log(place)}
+    with running(place, rate=rate, symbols=SYMBOLS[:symbols], **options) as pipeline:
         faults = []
         for _ in range(times):
             sleep(random.uniform(4, 6))  # longer than what may be lost
@@ -33,11 +35,13 @@ def _cut_power(place: Path, *, times: int, rate: float, symbols: int) -> None:
     assert all(stream.verdict.recorded for stream in streams)
 
 
-def test_a_power_cut_loses_only_what_it_lists(place: Path) -> None:
-    _cut_power(place, times=2, rate=1000, symbols=2)
+@FORMATS
+def test_a_power_cut_loses_only_what_it_lists(place: Path, storage: dict[str, Any]) -> None:
+    _cut_power(place, storage, times=2, rate=1000, symbols=2)
 
 
+@FORMATS
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_twenty_power_cuts_under_load(place: Path) -> None:
-    _cut_power(place, times=20, rate=3000, symbols=4)
+def test_twenty_power_cuts_under_load(place: Path, storage: dict[str, Any]) -> None:
+    _cut_power(place, storage, times=20, rate=3000, symbols=4)

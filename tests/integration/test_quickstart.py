@@ -20,6 +20,7 @@ from tests.support.data import REPOSITORY
 from tests.support.processes import Program, Simulator, command_line
 from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
+from tests.support.writer_folder import WriterFolder
 
 PAGE = (REPOSITORY / "docs" / "quickstart.md").read_text(encoding="utf-8")
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -135,19 +136,35 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
+@pytest.fixture(scope="module")
+def compressed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a writer of `csv.zst`, two symbols in several frames; it still runs."""
+    folder = WriterFolder(tmp_path_factory.mktemp("readers"), file_format="csv.zst")
+    folder.start()
+    peer = folder.peer()
+    for start in (1, 21, 1041):
+        peer.emit_both(range(start, start + 20))
+        peer.emit_both(range(start, start + 1000), "ETHUSDT")
+        peer.deliver()
+    return folder.data
+
+
+@pytest.mark.parametrize("file_format", ["csv", "csv.zst"])
 @pytest.mark.parametrize("library", ["polars", "pandas", "duckdb"])
-def test_a_readers_program_reads_the_files(library: str, request: pytest.FixtureRequest) -> None:
+def test_a_readers_program_reads_the_files(library: str, file_format: str, request: pytest.FixtureRequest) -> None:
     if importlib.util.find_spec(library) is None:
         pytest.skip(f"{library} is not installed: ./run --group readers pytest tests -k readers")
-    data: Path = request.getfixturevalue("recorded")
+    data: Path = request.getfixturevalue("recorded" if file_format == "csv" else "compressed")
     (program,) = (text for text in programs() if f"import {library}" in text)
+    assert ".csv" in program
+    program = program.replace("_*.csv", f"_*.{file_format}")
     done = subprocess.run(
         [sys.executable, "-c", program], check=False, cwd=data, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
     dearest = max(float(row["price"]) for row in recorded_rows(data, "BTCUSDT", "aggtrade"))
     shown = {float(number) for number in re.findall(r"\d+\.\d+", done.stdout)}
-    if library == "polars":
+    if library == "polars" and file_format == "csv":
         assert re.match(r"shape: \([1-9], 3\)", done.stdout), done.stdout  # a row for each minute, with its last price
     else:
         assert any(abs(number - dearest) <= 0.1 for number in shown), done.stdout

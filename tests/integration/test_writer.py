@@ -60,7 +60,7 @@ class Bench:
         return [int(row[column]) for row in self.rows(stem)]
 
     def file(self, stem: str = "aggtrade", symbol: str = "BTCUSDT") -> Path:
-        return self.data / symbol / f"{stem}_{symbol}_{DAY}.csv"
+        return self.data / symbol / f"{stem}_{symbol}_{DAY}.{self.config.storage.file_format}"
 
     def close(self) -> None:
         for program in self.programs:
@@ -119,8 +119,13 @@ def test_a_killed_writer_loses_and_repeats_no_row(bench: Bench) -> None:
     assert writer.stop() == 0
 
 
-def test_a_terminated_writer_keeps_what_was_pushed(place: Path) -> None:
-    bench = Bench(place, storage={"flush_interval": 60, "commit_interval": 60})
+@pytest.mark.parametrize(
+    "storage",
+    [{"flush_interval": 60, "commit_interval": 60}, {"file_format": "csv.zst", "compress_interval": 30}],
+    ids=["csv", "csv.zst"],
+)
+def test_a_terminated_writer_keeps_what_was_pushed(place: Path, storage: dict[str, Any]) -> None:
+    bench = Bench(place, storage=storage)
     with closing(bench):
         writer = bench.writer()
         peer = bench.peer()
@@ -131,6 +136,27 @@ def test_a_terminated_writer_keeps_what_was_pushed(place: Path) -> None:
         assert writer.stop() == 0
         assert bench.ids() == list(range(1, 101))
         eventually(lambda: peer.pumped(0.1).acks[-1][1] == [peer.epoch, 200], what="the last acknowledgement")
+
+
+def test_the_status_says_how_far_open_files_are_durable(place: Path) -> None:
+    """A file that was last changed before `durable_ns` is durable to its end."""
+    bench = Bench(place, storage={"file_format": "csv.zst", "compress_interval": 0.3})
+    Path(bench.config.endpoints.run_directory).mkdir(mode=0o700)
+    with closing(bench), closing(bench.context.socket(zmq.XSUB)) as bus:
+        bus.bind(bench.config.endpoints.bus_publish)
+        bus.send(b"\x01status.writer.")
+        bench.recording(20)
+        changed_ns = bench.file().stat().st_mtime_ns
+
+        def is_durable() -> bool:
+            while bus.poll(0):
+                durable_ns = msgpack.unpackb(bus.recv_multipart()[1])[1]["durable_ns"]
+                if durable_ns is not None and durable_ns > changed_ns:
+                    return True
+            return False
+
+        eventually(is_durable, 60, what="the file is durable")
+        assert bench.ids() == list(range(1, 21))
 
 
 def test_a_file_harmed_under_a_running_writer_is_listed(bench: Bench) -> None:

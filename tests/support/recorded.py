@@ -1,35 +1,76 @@
-"""Recorded files, read without any code of ours: by the csv module, as a stranger would."""
+"""Recorded files, read without any code of ours: by the csv module and a standard decoder, as a stranger would."""
 
+import contextlib
 import csv
+import io
 import json
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import quote
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 csv.field_size_limit(sys.maxsize)
 
 
 def recorded_files(data_directory: Path, symbol: str, stem: str) -> list[Path]:
-    """The days of one stream: stem `depth`, `kline_1m`, `snapshot` (whose files were `depth_snapshot_…` before 0.1)."""
+    """The days of one stream: stem `depth`, `kline_1m`, `snapshot` (whose files were `depth_snapshot_…` before 0.1).
+
+    Of a day in both formats the plain file comes first.
+    """
     folder = quote(symbol, safe="")
     stems = ("depth_snapshot", stem) if stem == "snapshot" else (stem,)
-    return [
-        path for one in stems for path in sorted((data_directory / folder).glob(f"{one}_{folder}_{'[0-9]' * 8}.csv"))
-    ]
+    names = [f"{one}_{folder}_{'[0-9]' * 8}.csv" for one in stems]
+    found = [[*(data_directory / folder).glob(name), *(data_directory / folder).glob(f"{name}.zst")] for name in names]
+    return [path for paths in found for path in sorted(paths)]
+
+
+def recorded_text(path: Path) -> str:
+    """The text of a plain or compressed file, to its last byte; half a frame or half a last line is an error here."""
+    content = path.read_bytes()
+    if path.suffix == ".zst":
+        content = b"".join(_frames(content))
+    assert content.endswith(b"\n"), f"{path} ends in half a row"
+    return content.decode()
+
+
+def readable_text(path: Path) -> bytes:
+    """The text of a file that grows, without half a frame at its end."""
+    content = path.read_bytes()
+    if path.suffix != ".zst":
+        return content
+    found: list[bytes] = []
+    with contextlib.suppress(AssertionError):
+        for text in _frames(content):
+            found.append(text)
+    return b"".join(found)
+
+
+def _frames(content: bytes) -> Iterator[bytes]:
+    """Yield the text of each frame; what is no frame, or half of one, is an error (`ZstdFile` would overlook some)."""
+    while True:
+        decoder = zstd.ZstdDecompressor()
+        text = decoder.decompress(content)
+        assert decoder.eof, "half a frame"
+        yield text
+        content = decoder.unused_data
+        if not content:
+            return
 
 
 def recorded_rows(data_directory: Path, symbol: str, stem: str) -> list[dict[str, str]]:
     """All rows of all days, in order; half a last line is an error here."""
     rows: list[dict[str, str]] = []
     for path in recorded_files(data_directory, symbol, stem):
-        text = path.read_bytes().decode()
-        assert text.endswith("\n"), f"{path} ends in half a row"
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file, strict=True):
-                assert None not in row, f"{path}: a row is longer than the header: {row}"
-                assert None not in row.values(), f"{path}: a row is shorter than the header: {row}"
-                rows.append(row)
+        for row in csv.DictReader(io.StringIO(recorded_text(path), newline=""), strict=True):
+            assert None not in row, f"{path}: a row is longer than the header: {row}"
+            assert None not in row.values(), f"{path}: a row is shorter than the header: {row}"
+            rows.append(row)
     return rows
 
 

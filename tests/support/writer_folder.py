@@ -54,17 +54,22 @@ class FolderPeer(PeerJournal):
 class WriterFolder:
     """A data directory, the recorder that writes into it, and its producers."""
 
-    def __init__(self, place: Path, **performance: int) -> None:
-        storage = {"output_directory": "data", "journal_directory": "journal"}
+    def __init__(self, place: Path, *, file_format: str = "csv", **performance: int) -> None:
         self.place = place
-        self.config = configuration.load(
-            write_config(place, {"BTCUSDT": ["aggTrade"]}, {}, storage=storage, performance=performance)
-        )
+        self._performance = performance
+        self.use(file_format)
         self.data = Path(self.config.storage.output_directory)
         self.peers: list[FolderPeer] = []
         self.starts = 0
         self.recorder: Recorder | None = None
         self.counts = Counts()
+
+    def use(self, file_format: str) -> None:
+        """Write files of this format from the next start on."""
+        storage = {"output_directory": "data", "journal_directory": "journal", "file_format": file_format}
+        self.config = configuration.load(
+            write_config(self.place, {"BTCUSDT": ["aggTrade"]}, {}, storage=storage, performance=self._performance)
+        )
 
     def start(self, suspects: frozenset[str] = frozenset()) -> Recorder:
         """Recover what is on the disk, and greet the producers."""
@@ -143,7 +148,7 @@ class WriterFolder:
 
     def file(self, stem: str = "aggtrade", symbol: str = "BTCUSDT") -> Path:
         """The file of the day of all events."""
-        return self.data / symbol / f"{stem}_{symbol}_{DAY}.csv"
+        return self.data / symbol / f"{stem}_{symbol}_{DAY}.{self.config.storage.file_format}"
 
     def lose_ledger(self) -> None:
         """Delete the database and all that belongs to it."""

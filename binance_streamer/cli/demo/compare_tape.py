@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from binance_streamer.cli.recordings.opening import SUFFIXES, opened_lines
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.exchange.rows import RowForm
 from binance_streamer.exchange.stream_types import file_stem, row_form
@@ -54,8 +55,8 @@ class RecordedRows:
         self.form = row_form(stream.stream_type)
         columns = [column for column, _ in self.form.columns] if self.form else ["event"]
         for path in _files(data_directory, stream):
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file, strict=True):
+            with opened_lines(path) as lines:
+                for row in csv.DictReader(lines, strict=True):
                     found = [row[column] for column in columns]
                     if row["source"] == "rest" and stream.stream_type in ("aggtrade", "kline"):
                         self.repaired[found[0]].append(found)
@@ -112,7 +113,8 @@ def _files(data_directory: Path, stream: Stream) -> list[Path]:
     """Return the daily files of one stream, the oldest first."""
     folder = encode_name(stream.symbol)
     stem = file_stem(stream.stream_type, stream.variant)
-    return sorted((data_directory / folder).glob(f"{stem}_{folder}_{'[0-9]' * 8}.csv"))
+    days = f"{stem}_{folder}_{'[0-9]' * 8}.csv"
+    return sorted(path for suffix in SUFFIXES for path in (data_directory / folder).glob(days + suffix))
 
 
 def cells(event: bytes, form: RowForm | None) -> list[str]:

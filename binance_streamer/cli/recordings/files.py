@@ -1,13 +1,11 @@
 """Recorded files as a stranger would read them: the files there are, their latencies, and the clock of their days.
 
-In: paths of files and folders, plain or gzip. Out: numbers; `CommandError` where a place does not exist. It relies on
-nothing but file names and headers, and leaves out rows that are not complete, since the writer may be at work.
+In: paths of files and folders, plain, gzip or zstd. Out: numbers; `CommandError` where a place does not exist.
+It relies on nothing but file names and headers, and leaves out rows that are not complete, since the writer may be at
+work.
 """
 
-import contextlib
 import csv
-import gzip
-import io
 import re
 import statistics
 import sys
@@ -18,10 +16,11 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings.opening import SUFFIXES, opened_lines
 from binance_streamer.config.symbols import decode_name
 from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 
-_is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.csv(\.gz)?").fullmatch
+_is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.csv(\.gz|\.zst)?").fullmatch
 _WANTED = ("event_time", "recv_ns", "source")
 csv.field_size_limit(sys.maxsize)
 
@@ -73,8 +72,8 @@ def _recorded(path: Path) -> RecordedFile:
 
 def latencies(recorded: RecordedFile, progressed: Callable[[int], None]) -> Iterator[float]:
     """Yield receive stamp minus event time, in ms, of every row that came over a websocket and has both."""
-    with _opened(recorded.path, progressed) as file:
-        rows = csv.reader(file)
+    with opened_lines(recorded.path, progressed) as lines:
+        rows = csv.reader(lines)
         header = next(rows, [])
         if any(column not in header for column in _WANTED):
             return
@@ -88,7 +87,7 @@ def clock_days(recorded: Iterable[RecordedFile]) -> dict[str, ClockDay]:
     """Return the clock of each day, read from the files `clock_<day>.csv` beside the symbols' folders."""
     days: dict[str, ClockDay] = {}
     for root, day in sorted({(one.path.resolve().parent.parent, one.day) for one in recorded if one.day}):
-        paths = (root / f"clock_{day}.csv", root / f"clock_{day}.csv.gz")
+        paths = (root / f"clock_{day}.csv{suffix}" for suffix in SUFFIXES)
         path = next((path for path in paths if path.is_file()), None)
         clock = None if path is None else _clock_day(path)
         if clock is not None:
@@ -98,8 +97,8 @@ def clock_days(recorded: Iterable[RecordedFile]) -> dict[str, ClockDay]:
 
 def _clock_day(path: Path) -> ClockDay | None:
     """Return the clock of one daily file; None where it has no measurement."""
-    with _opened(path, lambda _: None) as file:
-        rows = [row for row in csv.DictReader(file) if row.get("extra") is not None]
+    with opened_lines(path) as lines:
+        rows = [row for row in csv.DictReader(lines) if row.get("extra") is not None]
     measured = [row for row in rows if row.get("offset_ms")]
     if not measured:
         return None
@@ -107,25 +106,3 @@ def _clock_day(path: Path) -> ClockDay | None:
     errors = [float(row["error_ms"]) for row in measured]
     steps = sum(bool(row.get("step_ms")) for row in rows)
     return ClockDay(len(measured), statistics.median(offsets), min(offsets), max(offsets), max(errors), steps)
-
-
-@contextlib.contextmanager
-def _opened(path: Path, progressed: Callable[[int], None]) -> Iterator[io.TextIOWrapper]:
-    """Open a file as text, gzip or not; bytes that are no UTF-8 are replaced; `progressed` takes bytes read."""
-    with _CountingReader(path, progressed) as raw:
-        binary = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else io.BufferedReader(raw, 1 << 20)
-        with io.TextIOWrapper(binary, encoding="utf-8", errors="replace", newline="") as file:
-            yield file
-
-
-class _CountingReader(io.FileIO):
-    """A file that tells how many bytes of it have been read, compressed ones where it is gzip: for progress."""
-
-    def __init__(self, path: Path, progressed: Callable[[int], None]) -> None:
-        super().__init__(path)
-        self._progressed = progressed
-
-    def readinto(self, buffer: "bytearray | memoryview") -> int | None:  # type: ignore[override]
-        count = super().readinto(buffer)
-        self._progressed(count or 0)
-        return count

@@ -12,11 +12,16 @@ from binance_streamer.config.symbols import encode_name, symbol_fault
 from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import STREAM_TYPES
 
+COMPRESSED = ".zst"
+"""The end of the name of a file whose rows are in zstd frames."""
+
 DAY_NS = 86_400 * 10**9
 DAY_MS = 86_400_000
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _FIRST_DAY = date(2019, 1, 1).toordinal() - _EPOCH_DAY
 _LAST_DAY = date(2100, 1, 1).toordinal() - _EPOCH_DAY - 1
+_PLAIN_TYPES = frozenset({"gap", "audit", "status"})
+"""Stream types whose files stay plain: a few rows a day, looked at by people and read by others while they grow."""
 _is_own_type = re.compile(r"[a-z][a-z0-9_]{0,39}").fullmatch
 
 
@@ -27,10 +32,20 @@ class DailyFile(NamedTuple):
     header: bytes
     series: str
 
+    @property
+    def is_compressed(self) -> bool:
+        """Return True if its rows are written as zstd frames."""
+        return self.path.endswith(COMPRESSED)
 
-def daily_file(folder: str, stem: str, day_number: int, header: bytes) -> DailyFile:
+
+def daily_file(folder: str, stem: str, day_number: int, header: bytes, *, suffix: str = "csv") -> DailyFile:
     """Return the file of one kind of rows of one symbol; `day_number` counts days since 1970."""
-    return DailyFile(f"{folder}/{stem}_{folder}_{day_text(day_number)}.csv", header, _series(folder, stem))
+    return DailyFile(f"{folder}/{stem}_{folder}_{day_text(day_number)}.{suffix}", header, _series(folder, stem))
+
+
+def suffix_of(stream_type: str, file_format: str) -> str:
+    """Return how the names of a stream type's files end where `storage.file_format` is this one: `csv`, `csv.zst`."""
+    return "csv" if stream_type in _PLAIN_TYPES else file_format
 
 
 def series_of(path: str) -> str:

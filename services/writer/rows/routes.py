@@ -9,7 +9,7 @@ from binance_streamer.exchange.stream_types import event_name, file_stem, rest_r
 from binance_streamer.exchange.streams import stream_from_name, stream_variant
 from binance_streamer.wire.frames import Topic
 from services.writer.rows.cells import CellReader
-from services.writer.rows.daily_files import DailyFile, daily_file, is_free_stem, root_file
+from services.writer.rows.daily_files import DailyFile, daily_file, is_free_stem, root_file, suffix_of
 from services.writer.rows.own_rows import TAIL, own_header
 
 _EVENT_HEADER = f"{','.join(EVENT_COLUMNS)}\n".encode()
@@ -33,13 +33,15 @@ class RowRoute:
         "rest_cells",
         "stem",
         "stream",
+        "suffix",
         "targets",
         "topic",
         "with_request",
     )
 
-    def __init__(self, stream_type: str, symbol: str, stream: str) -> None:
+    def __init__(self, stream_type: str, symbol: str, stream: str, *, file_format: str = "csv") -> None:
         self.stream = stream
+        self.suffix = suffix_of(stream_type, file_format)
         self.fault: str | None = None
         self.cells: CellReader | None = None
         self.rest_cells: CellReader | None = None
@@ -75,7 +77,7 @@ class RowRoute:
             if self.is_of_all_symbols:
                 found = root_file(self.stem, day, "csv", self.header)
             else:
-                found = daily_file(self.folder, self.stem, day, self.header)
+                found = daily_file(self.folder, self.stem, day, self.header, suffix=self.suffix)
             self.targets[day] = found
         return found
 

@@ -62,8 +62,9 @@ class Row(NamedTuple):
 class RowMaker:
     """Makes the rows of frames; remembers the routes of streams, and counts new keys and raw rows."""
 
-    def __init__(self, raw_counts: RawCounts | None = None) -> None:
+    def __init__(self, raw_counts: RawCounts | None = None, *, file_format: str = "csv") -> None:
         """`raw_counts`: those of a maker before this one, which are counted on."""
+        self._file_format = file_format
         self.raw_counts: RawCounts = {} if raw_counts is None else raw_counts
         self._routes: dict[tuple[str, str, str], RowRoute] = {}
         self._heads: dict[Run, dict[bytes, RowRoute]] = {}  # what frames of one connection and route begin with
@@ -185,7 +186,7 @@ class RowMaker:
             if len(self._routes) >= _MAX_REMEMBERED:
                 self._routes.clear()
                 self._heads.clear()
-            route = self._routes[key] = RowRoute(stream_type, data.symbol, data.stream)
+            route = self._routes[key] = RowRoute(stream_type, data.symbol, data.stream, file_format=self._file_format)
         elif len(route.targets) > 1000:
             route.targets.clear()
         return route

@@ -1,7 +1,12 @@
 """Rows that wait for being written, in a buffer for each file.
 
-A row is written when its buffer is full, or at the next flush: one `write` for many rows, and at most `flush_interval`
-until they can be read.
+| file | is written when its buffer holds | and at the latest |
+|---|---|---|
+| plain | half a MiB, or `batch_size` rows | at the next flush, after `flush_interval` |
+| compressed | 64 KiB, which are a frame | at the next commit, after `compress_interval` |
+
+So a frame is closed by the commit that makes it durable, and never for being looked at: one of a second of a rare
+stream is hardly smaller than its text. What waits is in the journals. At most 128 KiB wait for each file that grows.
 """
 
 from dataclasses import dataclass, field
@@ -11,6 +16,7 @@ from services.writer.rows.raw_rows import RawCounts
 from services.writer.store.files import DataFile, DataFiles
 from services.writer.store.ledger import Ledger
 from services.writer.store.recovery import adopt
+from services.writer.store.zstd_frames import FRAME_TEXT_BYTES, frames_of
 
 _MAX_BUFFER_BYTES = 512 * 1024
 """A buffer that grows beyond this is written at once: one `write` of half a MiB costs little more than one of a row."""
@@ -39,7 +45,7 @@ class Counts:
     raw: RawCounts = field(default_factory=dict)
 
     def count_written(self, series: str, rows: int, size_bytes: int) -> None:
-        """Count rows that have been written into a file of this series."""
+        """Count rows that have been written into a file of this series, and the bytes that they take there."""
         self.rows += rows
         self.bytes += size_bytes
         self.streams[series] = self.streams.get(series, 0) + rows
@@ -63,19 +69,27 @@ class RowBuffers:
             buffer = self._buffers[target.path] = _Buffer(target, first_ns)
         buffer.lines += lines
         buffer.size_bytes += sum(map(len, lines))
-        if buffer.size_bytes > _MAX_BUFFER_BYTES or len(buffer.lines) >= self._max_rows:
+        if self._is_full(buffer):
             self._write([buffer])
 
+    def write_plain(self) -> None:
+        """Write all rows that wait for plain files, so that they can be read."""
+        self._write([buffer for buffer in self._buffers.values() if not buffer.target.is_compressed])
+
     def write_all(self) -> None:
-        """Write all rows that wait, so that they can be read."""
-        if self._buffers:
-            self._write(list(self._buffers.values()))
+        """Write all rows that wait."""
+        self._write(list(self._buffers.values()))
+
+    def _is_full(self, buffer: _Buffer) -> bool:
+        if buffer.target.is_compressed:
+            return buffer.size_bytes >= FRAME_TEXT_BYTES
+        return buffer.size_bytes > _MAX_BUFFER_BYTES or len(buffer.lines) >= self._max_rows
 
     def _write(self, buffers: list[_Buffer]) -> None:
         for buffer, file in zip(buffers, self._files_of(buffers), strict=True):
-            header = [buffer.target.header] if file.length == 0 else []
-            self._files.append(file, header + buffer.lines)
-            self._counts.count_written(buffer.target.series, len(buffer.lines), buffer.size_bytes)
+            content = _content(buffer, with_header=file.length == 0)
+            self._files.append(file, content)
+            self._counts.count_written(buffer.target.series, len(buffer.lines), len(content))
             del self._buffers[buffer.target.path]
 
     def _files_of(self, buffers: list[_Buffer]) -> list[DataFile]:
@@ -92,3 +106,12 @@ class RowBuffers:
         if announced:
             self._ledger.announce(announced)
         return [file for buffer in buffers if (file := self._files.get(buffer.target.path))]
+
+
+def _content(buffer: _Buffer, *, with_header: bool) -> bytes:
+    """Return what is appended to the file for these rows."""
+    header = buffer.target.header if with_header else b""
+    if buffer.target.is_compressed:
+        lines = [header, *buffer.lines] if header else buffer.lines
+        return frames_of(lines, len(header) + buffer.size_bytes)
+    return b"".join([header, *buffer.lines])

@@ -9,12 +9,13 @@ import os
 import resource
 import stat
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from services.runtime import files as disk
+from services.writer.rows.daily_files import COMPRESSED
+from services.writer.store import zstd_frames
 from services.writer.store.errors import FileDamagedError, blocked_by_sync, blocked_if_it_passes
 from services.writer.store.ledger import FileRecord
 
@@ -73,12 +74,12 @@ class DataFiles:
             return None
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
-    def append(self, file: DataFile, chunks: Sequence[bytes]) -> None:
-        """Write at the end of the file; raises `FileDamagedError` where that is not where we left it."""
+    def append(self, file: DataFile, content: bytes) -> None:
+        """Write whole rows or frames at the end of the file; `FileDamagedError` where that is not where we left it."""
         with blocked_if_it_passes():
             self._open_file(file)
             self._check(file)
-            self._write(file, b"".join(chunks))
+            self._write(file, content)
 
     def begin_sync(self) -> SyncWork:
         """Return everything written since the last time; the files stay open until `end_sync`."""
@@ -105,8 +106,15 @@ class DataFiles:
             self._files = {path: file for path, file in self._files.items() if file.descriptor >= 0 or file.is_dirty}
 
     def cut(self, path: str, length: int) -> None:
-        """Shorten a file to a length in bytes, and make that durable."""
+        """Shorten a file to a length in bytes, and make that durable.
+
+        A compressed one of which nothing is left is removed: to a decoder an empty file is a torn one.
+        """
         with blocked_if_it_passes():
+            if path.endswith(COMPRESSED) and not length:
+                (self.root / path).unlink()
+                disk.sync_directory((self.root / path).parent)
+                return
             descriptor = self._descriptor(path, _FLAGS)
             try:
                 os.ftruncate(descriptor, length)
@@ -115,7 +123,12 @@ class DataFiles:
                 os.close(descriptor)
 
     def whole_rows(self, path: str) -> tuple[int, bytes]:
-        """Return the length of a file without a torn last line, and its last whole line: empty if it is the header."""
+        """Return the length of a file without a torn last line, and its last whole line: empty if it is the header.
+
+        Of a compressed file it is the length of its whole frames.
+        """
+        if path.endswith(COMPRESSED):
+            return zstd_frames.whole_part(self.root / path)
         with (self.root / path).open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             start = max(0, size - 2 * _LONGEST_ROW_BYTES)
@@ -128,6 +141,8 @@ class DataFiles:
 
     def first_line(self, path: str) -> bytes:
         """Return the first line of a file, with its line break."""
+        if path.endswith(COMPRESSED):
+            return zstd_frames.first_line(self.root / path)
         with (self.root / path).open("rb") as stream:
             return stream.readline(_LONGEST_ROW_BYTES)
 
@@ -138,8 +153,8 @@ class DataFiles:
         self._files.clear()
         self._new_directories.clear()
 
-    def _write(self, file: DataFile, rows: bytes) -> None:
-        view = memoryview(rows)
+    def _write(self, file: DataFile, content: bytes) -> None:
+        view = memoryview(content)
         file.is_dirty = True
         try:
             while view:
@@ -147,7 +162,7 @@ class DataFiles:
         except OSError:
             os.ftruncate(file.descriptor, file.length)  # nobody shall read half a row until there is room again
             raise
-        file.length += len(rows)
+        file.length += len(content)
 
     def _open_file(self, file: DataFile) -> None:
         if file.descriptor >= 0:

@@ -100,8 +100,11 @@ class Ledger:
         return FileRecord(*row) if row else None
 
     def files_since(self, written_ns: int) -> list[FileRecord]:
-        """Return the files that have grown since a time in ns."""
-        query = "SELECT path, length, first_ns, written_ns FROM files WHERE written_ns >= ?"
+        """Return the files that have grown since a time in ns, and those that were announced, and never committed.
+
+        These have the time of their first row, which may be of a journal that waited for days.
+        """
+        query = "SELECT path, length, first_ns, written_ns FROM files WHERE written_ns >= ? OR length = 0"
         return [FileRecord(*row) for row in self._connection.execute(query, (written_ns,))]
 
     def last_written_ns(self) -> int:

@@ -5,7 +5,7 @@ missing.
 |---|---|
 | longer than the ledger says | cut: these rows were not acknowledged, and are pushed again |
 | as long | nothing |
-| shorter, or gone, and grew in the last hour of recording | cut to whole rows; the series is damaged |
+| shorter, or gone, and grew in the last hour of recording | cut to whole rows or frames; the series is damaged |
 | gone, and did not grow for an hour | nothing: its owner moved it away; a late row begins it anew |
 | not in the ledger | kept: continued behind its whole rows, or renamed where it has other columns |
 
@@ -15,7 +15,6 @@ is known (docs/decisions/0027 says why the last numbers are not enough).
 
 import contextlib
 import csv
-import io
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,13 +23,14 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.config.symbols import decode_name
-from services.writer.rows.daily_files import DAY_NS, series_of
+from services.writer.rows.daily_files import COMPRESSED, DAY_NS, series_of
 from services.writer.rows.raw_rows import raw_identity
 from services.writer.rows.routes import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL
 from services.writer.store.files import DataFiles
 from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, set_aside
 from services.writer.store.losses import DamagedSeries
 from services.writer.store.sequences import Interval, Sequences
+from services.writer.store.zstd_frames import text_lines
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def repair(files: DataFiles, ledger: Ledger, suspects: frozenset[str] = frozense
             records[path] = record
     for record in records.values():
         size = files.size(record.path)
-        if size is not None and size > record.length:
+        if size is not None and (size > record.length or size == record.length == 0):
             files.cut(record.path, record.length)
             _log.info("cut back file=%s from=%d to=%d", record.path, size, record.length)
         elif size is None and record.length and record.written_ns < last_ns - _STILL_WRITTEN_NS:
@@ -112,7 +112,7 @@ def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> DamagedSer
     series = series_of(record.path)
     folder = series.rpartition("/")[0]
     symbol = decode_name(folder) if folder else EXCHANGE_SYMBOL
-    if last_row and record.path.endswith(".csv"):
+    if last_row and not record.path.endswith(".jsonl"):
         header = next(csv.reader([files.first_line(record.path).decode()]))
         cells = dict(zip(header, next(csv.reader([last_row.decode(errors="replace")])), strict=False))
         is_repair = cells.get("source") == "rest"  # fills an old hole: says nothing of where the file ended
@@ -130,15 +130,19 @@ def adopt(files: DataFiles, path: str, header: bytes, now_ns: int) -> FileRecord
     """
     if files.size(path) is None:
         return FileRecord(path, 0, now_ns, now_ns)
-    if header and files.first_line(path) != header:
-        aside = files.root / f"{path}.{now_ns}"
-        (files.root / path).rename(aside)
-        _log.error("file with other columns set aside file=%s", aside)
-        return FileRecord(path, 0, now_ns, now_ns)
     length, _ = files.whole_rows(path)
+    if header and (not length or files.first_line(path) != header):
+        _set_aside(files, path, now_ns)
+        return FileRecord(path, 0, now_ns, now_ns)
     files.cut(path, length)
     _log.warning("continuing a file that the ledger does not know file=%s bytes=%d", path, length)
     return FileRecord(path, length, _first_ns(files.root / path, now_ns), now_ns)
+
+
+def _set_aside(files: DataFiles, path: str, now_ns: int) -> None:
+    aside = files.root / f"{path}.{now_ns}"
+    (files.root / path).rename(aside)
+    _log.error("file with other columns, or none that can be read, set aside file=%s", aside)
 
 
 def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
@@ -146,6 +150,9 @@ def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
     records = []
     for path, modified_ns in _recent_files(files.root, now_ns):
         length, _ = files.whole_rows(path)
+        if path.endswith(COMPRESSED) and not length and files.size(path):
+            _set_aside(files, path, now_ns)  # not of frames as ours are: to cut it would lose all of it
+            continue
         files.cut(path, length)
         for interval in _sequences_in(files.root / path, path):
             sequences.add(interval)
@@ -157,7 +164,7 @@ def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
 
 def _first_ns(file: Path, otherwise_ns: int) -> int:
     """Return the receive stamp of a file's first row, in ns."""
-    with file.open("r", encoding="utf-8", errors="replace", newline="") as lines:
+    with _text_lines(file) as lines:
         first = next(csv.DictReader(lines), {})
     stamp = first.get("recv_ns") or ""
     return int(stamp) if stamp.isdigit() else otherwise_ns
@@ -170,7 +177,7 @@ def _recent_files(root: Path, now_ns: int) -> Iterator[tuple[str, int]]:
     """
     found = [
         (file, file.lstat().st_mtime_ns)
-        for pattern in ("*/*.csv", f"{CLOCK}_*.csv", f"{EXCHANGE_INFO}_*.jsonl")
+        for pattern in ("*/*.csv", f"*/*.csv{COMPRESSED}", f"{CLOCK}_*.csv", f"{EXCHANGE_INFO}_*.jsonl")
         for file in sorted(root.glob(pattern))
         if file.is_file() and not file.is_symlink()
     ]
@@ -182,11 +189,11 @@ def _recent_files(root: Path, now_ns: int) -> Iterator[tuple[str, int]]:
 
 def _sequences_in(file: Path, path: str) -> Iterator[Interval]:
     series = series_of(path)
-    with file.open("r", encoding="utf-8", errors="replace", newline="") as lines:
+    with _text_lines(file) as lines:
         if path.endswith(".jsonl"):
             yield from _sequences_in_json(lines, series)
             return
-        header = next(csv.reader(io.StringIO(lines.readline())), [])
+        header = next(csv.reader([next(lines, "")]), [])
         if "epoch" not in header or "seq" not in header:
             return
         epoch, seq = header.index("epoch"), header.index("seq")
@@ -197,7 +204,17 @@ def _sequences_in(file: Path, path: str) -> Iterator[Interval]:
                 yield Interval(identity, int(row[epoch]), int(row[seq]), int(row[seq]))
 
 
-def _sequences_in_json(lines: io.TextIOBase, series: str) -> Iterator[Interval]:
+@contextlib.contextmanager
+def _text_lines(file: Path) -> Iterator[Iterator[str]]:
+    """Open a file as lines of text, compressed or plain; bytes that are no UTF-8 are replaced."""
+    if file.suffix == COMPRESSED:
+        yield text_lines(file)
+        return
+    with file.open("r", encoding="utf-8", errors="replace", newline="") as lines:
+        yield lines
+
+
+def _sequences_in_json(lines: Iterator[str], series: str) -> Iterator[Interval]:
     for text in lines:
         with contextlib.suppress(msgspec.DecodeError):  # a line that somebody harmed: its row comes again
             line = msgspec.json.decode(text, type=_JsonRow)

@@ -82,6 +82,10 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
         (MINIMAL + "network: {rest_url: fapi.binance.com}\n", "network.rest_url: expected http:// or https://"),
         (MINIMAL + "storage: {flush_interval: 10}\n", "storage.flush_interval: must not exceed commit_interval"),
         (MINIMAL + "storage: {file_format: parquet}\n", "storage.file_format"),
+        (
+            MINIMAL + "storage: {file_format: csv.zst, compress_interval: 31}\n",
+            "storage.compress_interval: must be at most half of alerts.backlog",
+        ),
         (MINIMAL + "storage: {fsync: NO}\n", "storage.fsync: expected true or false, got text: 'NO'"),
         (MINIMAL + "storage: {journal_directory: ../data}\n", "journal_directory: must not be the output_directory"),
         (

@@ -49,6 +49,8 @@ def changed_by(text: str) -> set[str]:
         (YAML + "network: {stale_timeout: 30}\n", ALL - {"bus", "writer"}),
         (YAML + "network: {stale_timeout: 60}\n", set()),
         (YAML + "network: {connections: 3}\n", ALL - {"bus", "writer"}),
+        (YAML + "storage: {file_format: csv.zst}\n", ALL - {"bus", "ingest-BTCUSDT", "ingest-ETHUSDT"}),
+        (YAML + "storage: {compress_interval: 9}\n", ALL - {"bus", "ingest-BTCUSDT", "ingest-ETHUSDT"}),
         (YAML + "storage: {flush_interval: 2}\n", ALL - {"bus", "ingest-BTCUSDT", "ingest-ETHUSDT"}),
         (YAML + "storage: {journal_directory: ../journals}\n", ALL - {"bus"}),
         (YAML + "logging: {level: debug}\n", ALL),

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.cli.demo.compare_tape import StreamComparison, cells, compare
+from binance_streamer.compression import zstd
 from binance_streamer.exchange.stream_types import row_form
 
 TRADE = b'{"e":"aggTrade","E":5,"s":"BTCUSDT","a":%d,"p":"1.50","q":"2","f":1,"l":2,"T":4,"m":true}'
@@ -23,7 +24,7 @@ def record(tmp_path: Path, sent: list[int], *days: str, copies: int = 1) -> list
     lines = [b'1 %d {"stream":"btcusdt@aggTrade","data":%b}\n' % (copies, TRADE % number) for number in sent]
     lines.append(b'1 0 {"stream":"btcusdt@aggTrade","data":%b}\n' % (TRADE % 99))
     (tape / "tape.txt").write_bytes(b"".join(lines))
-    (tmp_path / "BTCUSDT").mkdir()
+    (tmp_path / "BTCUSDT").mkdir(exist_ok=True)
     for number, text in enumerate(days):
         (tmp_path / "BTCUSDT" / f"aggtrade_BTCUSDT_2026112{number}.csv").write_text(HEADER + text)
     return compare(tape, tmp_path)
@@ -33,6 +34,14 @@ def test_equal_rows_over_two_days_are_the_same(tmp_path: Path) -> None:
     assert record(tmp_path, [1, 2, 3], row(1) + row(2), row(3)) == [
         StreamComparison("BTCUSDT", "aggTrade", 3, 3, is_equal=True)
     ]
+
+
+def test_rows_of_both_formats_are_compared_together(tmp_path: Path) -> None:
+    """The format was changed in the middle of a day."""
+    (tmp_path / "BTCUSDT").mkdir()
+    compressed = zstd.compress((HEADER + row(2)).encode()) + zstd.compress(row(3).encode())
+    (tmp_path / "BTCUSDT" / "aggtrade_BTCUSDT_20261120.csv.zst").write_bytes(compressed)
+    assert record(tmp_path, [1, 2, 3], row(1)) == [StreamComparison("BTCUSDT", "aggTrade", 3, 3, is_equal=True)]
 
 
 def test_a_message_on_two_connections_is_one_row(tmp_path: Path) -> None:

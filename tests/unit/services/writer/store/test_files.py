@@ -15,13 +15,13 @@ PATH = "BTCUSDT/depth_BTCUSDT_20260927.csv"
 def begun(root: Path) -> tuple[DataFiles, DataFile]:
     files = DataFiles(root)
     file = files.know(FileRecord(PATH, 0, 1, 1))
-    files.append(file, [b"a,b\n", b"1,2\n"])
+    files.append(file, b"a,b\n1,2\n")
     return files, file
 
 
 def test_rows_are_appended_and_the_length_is_known(tmp_path: Path) -> None:
     files, file = begun(tmp_path)
-    files.append(file, [b"3,4\n"])
+    files.append(file, b"3,4\n")
     assert (tmp_path / PATH).read_bytes() == b"a,b\n1,2\n3,4\n"
     assert (file.length, files.size(PATH)) == (12, 12)
     files.close()
@@ -41,7 +41,7 @@ def test_nothing_is_written_behind_the_bytes_of_somebody_else(tmp_path: Path, ha
             path.write_bytes(b"a,b\n1,2\n")
     before = path.read_bytes() if path.exists() else None
     with pytest.raises(FileDamagedError) as caught:
-        files.append(file, [b"3,4\n"])
+        files.append(file, b"3,4\n")
     assert caught.value.path == PATH
     assert (path.read_bytes() if path.exists() else None) == before
     files.close()
@@ -51,7 +51,7 @@ def test_a_file_that_is_known_and_not_there_is_not_begun_anew(tmp_path: Path) ->
     (tmp_path / "BTCUSDT").mkdir()
     files = DataFiles(tmp_path)
     with pytest.raises(FileDamagedError):
-        files.append(files.know(FileRecord(PATH, 8, 1, 1)), [b"3,4\n"])
+        files.append(files.know(FileRecord(PATH, 8, 1, 1)), b"3,4\n")
     assert not (tmp_path / PATH).exists()
     files.close()
 
@@ -62,7 +62,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / PATH).symlink_to(tmp_path / "other")
     files = DataFiles(tmp_path)
     with pytest.raises(BlockedError):
-        files.append(files.know(FileRecord(PATH, 0, 1, 1)), [b"3,4\n"])
+        files.append(files.know(FileRecord(PATH, 0, 1, 1)), b"3,4\n")
     assert (tmp_path / "other").read_bytes() == b""
     files.close()
 
