@@ -34,7 +34,6 @@ def test_all_workers_together_keep_the_budget_of_connection_attempts(place: Path
         pipeline.stop()
 
 
-@pytest.mark.timeout(180)
 def test_a_symbol_whose_connections_are_closed_at_once_leaves_the_others_their_attempts(place: Path) -> None:
     network = {"connect_attempts": 12, "reconnect_delay": 0.05, "reconnect_delay_max": 2}
     symbols = ["ILLUSDT", "WELLUSDT"]

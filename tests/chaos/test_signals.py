@@ -124,7 +124,7 @@ class Supervised:
         repository = Path(__file__).resolve().parents[2]
         environment = {**os.environ, "PYTHONPATH": str(repository)}
         done = subprocess.run(
-            [*command, *arguments], capture_output=True, text=True, check=False, timeout=120, env=environment
+            [*command, *arguments], capture_output=True, text=True, check=False, timeout=300, env=environment
         )
         return done.stdout
 

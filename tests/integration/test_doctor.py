@@ -32,7 +32,7 @@ def configured(place: Path, simulator: Simulator, streams: list[str], **network:
 def doctor(config: Path, *arguments: str) -> tuple[int, dict[str, tuple[str, str]]]:
     """The exit code, and (state, what was found) by what was looked at."""
     command = [sys.executable, "-m", "binance_streamer", "doctor", "--json", "-c", str(config), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd=REPOSITORY)
     assert done.stdout, done.stderr
     return done.returncode, {check["what"]: (check["state"], check["found"]) for check in json.loads(done.stdout)}
 
@@ -82,7 +82,7 @@ def test_a_symbol_that_the_exchange_does_not_list_fails_with_the_nearest_names(
     command = [sys.executable, "-m", "services.rest.probe", "--symbols", "-c", str(config)]
 
     def found() -> list[Check]:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd=REPOSITORY)
         return read_checks(done.stdout)
 
     unlisted = Check(
@@ -106,6 +106,6 @@ def test_symbols_of_the_list_that_was_recorded_last_are_not_asked_for(place: Pat
     listed = Listing({"BTCUSDT": b"{}", "龙虾USDT": b"{}"}, {})
     (place / "run" / "rest-exchange-info.json").write_bytes(listed.saved())
     command = [sys.executable, "-m", "services.rest.probe", "--symbols", "-c", str(config)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=REPOSITORY)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300, cwd=REPOSITORY)
     assert read_checks(done.stdout) == [Check("symbols", "ok", "the exchange lists all 2")]
     assert simulator.stats()["rest"] == {}

@@ -43,6 +43,8 @@ class Recording:
         self.directory = directory
         self.symbol = symbol
         self._stack = ExitStack()
+        self._frames: dict[Path, list[tuple[str, dict[str, Any]]]] = defaultdict(list)
+        self._scanned: dict[Path, int] = defaultdict(int)
         arguments = ["--symbols", symbol, "--rate", str(rate)]
         self.simulator = self._stack.enter_context(Simulator(directory, *arguments))
         self.config = write_config(directory, {symbol: suffixes}, {**self.simulator.urls, "connections": 1, **network})
@@ -57,12 +59,15 @@ class Recording:
         return self.worker
 
     def journalled(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All frames, of all runs."""
+        """All frames, of all runs; each is decoded once, or a slow machine would never come to the end of a journal."""
         journal = self.directory / "journal" / encode_name(f"ingest-{self.symbol}")
         for path in sorted(journal.glob("*.journal")):
-            for record in scan(path.read_bytes()):
-                if isinstance(record, JournalRecord) and not record.is_head:
-                    yield decode_frame(record.payload)
+            frames = self._frames[path]
+            for record in scan(path.read_bytes(), self._scanned[path]):
+                if isinstance(record, JournalRecord):
+                    self._scanned[path] = record.end
+                    frames += [] if record.is_head else [decode_frame(record.payload)]
+            yield from frames
 
     def rows(self) -> dict[str, list[bytes]]:
         found: dict[str, list[bytes]] = defaultdict(list)

@@ -25,7 +25,7 @@ def call(*command: str | Path, place: Path, environment: Mapping[str, str] | Non
         env={**apart, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -37,7 +37,7 @@ def test_programs_of_the_documentation_hear_trades_and_get_a_book(place: Path) -
                 check=False,
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=300,
             )
             assert done.returncode == 0, done.stderr
             if "orderbook" in program:

@@ -47,7 +47,7 @@ def run(line: str, place: Path) -> Done:
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
 
 
@@ -159,7 +159,7 @@ def test_a_readers_program_reads_the_files(library: str, file_format: str, reque
     assert ".csv" in program
     program = program.replace("_*.csv", f"_*.{file_format}")
     done = subprocess.run(
-        [sys.executable, "-c", program], check=False, cwd=data, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program], check=False, cwd=data, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     dearest = max(float(row["price"]) for row in recorded_rows(data, "BTCUSDT", "aggtrade"))

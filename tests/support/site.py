@@ -43,7 +43,7 @@ class Site(NamedTuple):
             cwd=self.root,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
         )
 
     def ours(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
