@@ -21,6 +21,7 @@ from binance_streamer.cli.commands.logs import logs
 from binance_streamer.cli.commands.status import status
 from binance_streamer.cli.commands.tap import tap
 from binance_streamer.cli.commands.up import up
+from binance_streamer.cli.commands.verify import verify
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import before_the_command
@@ -32,13 +33,15 @@ COMMANDS = (
     *(init, symbols, config, doctor, keys),
     *(up, start, stop, restart, apply),
     *(status, logs, latency, tap, book),
+    verify,
 )
-"""See it work; before recording; record; look at it: the order of docs/commands.md."""
+"""See it work; before recording; record; look at it; check what was recorded: the order of docs/commands.md."""
 
 app = typer.Typer(
     name="binance-streamer",
-    epilog="Exit codes: 0 done; 1 something is missing or does not run; 2 wrong command line; 69 no supervisord to "
-    "talk to, or one in the way; 78 the configuration is not valid; 130 cut short by Ctrl-C.",
+    epilog="Exit codes: 0 done; 1 something is missing or does not run; 2 wrong command line, or `verify` could "
+    "not check everything; 69 no supervisord to talk to, or one in the way; 78 the configuration is not valid; "
+    "130 cut short by Ctrl-C.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

@@ -4,11 +4,13 @@ from enum import IntEnum
 
 
 class Exit(IntEnum):
-    """Exit codes, beside 2 for a wrong command line and 130 for a command that Ctrl-C cut short."""
+    """Exit codes, beside 2 for a wrong command line too, and 130 for a command that Ctrl-C cut short."""
 
     OK = 0
     INCOMPLETE = 1
     """Something that was received is not in the files, or a process does not run as asked."""
+    NOT_CHECKED = 2
+    """Of `verify`: nothing wrong was found, and something could not be checked."""
     UNAVAILABLE = 69
     """EX_UNAVAILABLE: no supervisord to talk to, or one that is in the way."""
     CONFIG = 78

@@ -1,0 +1,186 @@
+"""Days that are verified, shown: which ones, a progress bar, a table of outcomes, or JSON. Needs the extra `days`."""
+
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from binance_streamer.cli.commands.tap import printable
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.days.certificate import Certificate, day_bounds_ns
+from binance_streamer.days.checks.archive import archive_of, compare_archive
+from binance_streamer.days.checks.archive_files import ArchiveError, archive_file
+from binance_streamer.days.day_files import DayFiles, days_in
+from binance_streamer.days.verify import (
+    FAILED,
+    NOT_CHECKED,
+    PASSED,
+    DayReport,
+    DayVerifier,
+    certificate_of,
+    verify_day,
+)
+from binance_streamer.health.gap_files import DAY_S, day_text
+
+OPEN, RECORDED, SEALED = "open", "recorded", "sealed"
+_GRACE_S = 7200
+"""Rows come late: the archiver waits as long before it seals a day."""
+_is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
+_WIDTH = 200
+_MOST_SHOWN = 40
+"""Findings in the table; `--json` has all that were kept."""
+
+
+def verify_places(words: Sequence[str], data: Path, *, archive: str | None, as_json: bool) -> Exit:
+    """Verify what the words of the command line name, show it, and return the exit code."""
+    chosen = _chosen(words, data)
+    reports = []
+    total = sum(files.size_bytes for files in chosen)
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("verifying", total=total)
+        for report in _verified(chosen, archive, partial(progress.advance, task)):
+            progress.update(task, description=f"verified {report.symbol} {report.day}")
+            if as_json:
+                typer.echo(msgspec.json.encode(report).decode())
+            reports.append(report)
+    if not as_json:
+        _show(reports)
+    if any(report.findings for report in reports):
+        return Exit.INCOMPLETE
+    return Exit.NOT_CHECKED if any(report.blocked for report in reports) else Exit.OK
+
+
+def _chosen(words: Sequence[str], data: Path) -> list[DayFiles]:
+    """Return the days that are meant; without any, yesterday's, or today's where nothing older is there."""
+    days = {word.replace("-", "") for word in words if _is_day(word)}
+    places = [Path(word) for word in words if not _is_day(word)] or [data]
+    for place in places:
+        if not place.exists():
+            raise CommandError(f"{place} is not there: was anything recorded?", Exit.NOT_CHECKED)
+    found = days_in(places)
+    if not words:
+        recent = day_text(time.time() - DAY_S)
+        days = {recent if any(files.day == recent for files in found) else day_text(time.time())}
+    wanted = [files for files in found if not days or files.day in days]
+    if not wanted:
+        where = ", ".join(map(str, places))
+        raise CommandError(
+            f"no recorded files{' of ' + ', '.join(sorted(days)) if days else ''} in {where}", Exit.NOT_CHECKED
+        )
+    return wanted
+
+
+def _verified(
+    chosen: Iterable[DayFiles], archive: str | None, progressed: Callable[[int], None]
+) -> Iterator[DayReport]:
+    """Verify days in order, each with the last ids of the day before it, where that was verified too."""
+    before: tuple[Path, str, str] | None = None
+    last_ids: dict[str, int] = {}
+    for files in chosen:
+        if before is None or before[:2] != (files.root, files.symbol) or not _follows(before[2], files.day):
+            last_ids = {}
+        fault = ""
+        certificate: Certificate | None = None
+        try:
+            certificate = certificate_of(files, None)
+        except msgspec.MsgspecError as error:
+            fault = f"the certificate cannot be read: {error}"
+        beside = [partial(_compare_with_archive, archive)] if archive else []
+        report, last_ids = verify_day(
+            files,
+            certificate,
+            state=_state(files, certificate),
+            last_ids=last_ids,
+            progressed=progressed,
+            beside=beside,
+        )
+        before = files.root, files.symbol, files.day
+        yield msgspec.structs.replace(report, blocked=(*report.blocked, fault)) if fault else report
+
+
+def _compare_with_archive(root: str, verifier: DayVerifier, folder: Path) -> None:
+    """Compare every stream of a day that the archive may have; what it does not have is not checked."""
+    files = verifier.files
+    for stem in sorted(files.streams):
+        stream = verifier.readable(stem)
+        if stream is None or archive_file(stem, files.symbol, files.day) is None:
+            continue
+        try:
+            found = archive_of(stem, files.symbol, files.day, root=root, folder=folder)
+            if found is None:
+                verifier.blocked.append(f"{root} has no file of {files.symbol} {stem} {files.day} (yet)")
+                continue
+            findings, counts = compare_archive(stream, verifier.gaps_of(stem), *found, spill=folder)
+        except ArchiveError as error:
+            verifier.blocked.append(str(error))
+            continue
+        verifier.findings += findings
+        why = f"{counts.listed} rows that we lack are listed in gap rows" if counts.listed else ""
+        verifier.count("archive", sum(counts), why)
+
+
+def _state(files: DayFiles, certificate: Certificate | None) -> str:
+    _, end_ns = day_bounds_ns(files.day)
+    if time.time() < end_ns / 1e9 + _GRACE_S:
+        return OPEN
+    return SEALED if certificate is not None else RECORDED
+
+
+def _follows(day: str, next_day: str) -> bool:
+    return day_bounds_ns(day)[1] == day_bounds_ns(next_day)[0]
+
+
+def _show(reports: Sequence[DayReport]) -> None:
+    """Print a line per day, the checks with what they compared, and the findings."""
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, soft_wrap=True)
+    console.print(_table(("symbol", "day", "place", "state", "rows", "outcome"), map(_day_cells, reports)))
+    console.print()
+    console.print(_table(("check", "compared", "passed", "failed", "not checked", ""), _check_rows(reports)))
+    findings = [finding for report in reports for finding in report.findings]
+    if findings:
+        console.print()
+        rows = ((f.check, f.stream, "" if f.id is None else str(f.id), f.text, f.file) for f in findings[:_MOST_SHOWN])
+        console.print(_table(("finding", "stream", "id", "", "file"), rows))
+        if len(findings) > _MOST_SHOWN:
+            console.print(Text(f"and {len(findings) - _MOST_SHOWN} more: --json has all of them"))
+    for text in (text for report in reports for text in report.blocked):
+        console.print(Text(f"not checked: {printable(text)}"))
+    if any(report.state == OPEN for report in reports):
+        console.print(Text("an open day may still grow; rows come late until two hours behind its end"))
+
+
+def _day_cells(report: DayReport) -> tuple[str, ...]:
+    if report.findings:
+        outcome = f"{len(report.findings)} findings"
+    else:
+        outcome = "could not be checked" if report.blocked else "whole"
+    return report.symbol, report.day, report.place, report.state, str(report.rows), outcome
+
+
+def _check_rows(reports: Sequence[DayReport]) -> Iterator[tuple[str, ...]]:
+    """Yield a row per check: how much it compared, and the number of days by outcome."""
+    for place, name in enumerate(result.check for result in reports[0].results):
+        results = [report.results[place] for report in reports]
+        states = Counter(result.state for result in results)
+        why = next((result.why for result in results if result.why), "")
+        numbers = (sum(result.compared for result in results), states[PASSED], states[FAILED], states[NOT_CHECKED])
+        yield name, *map(str, numbers), why
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    return table

@@ -1,0 +1,94 @@
+"""Checks `files`, `digest` and `certificate`: a day against what its certificate says of it."""
+
+import hashlib
+from pathlib import Path
+
+from binance_streamer.days.certificate import Certificate, CertifiedStream
+from binance_streamer.days.checks.facts import StreamFacts
+from binance_streamer.days.checks.finding import Finding
+from binance_streamer.days.checks.ids import id_columns
+from binance_streamer.days.checks.order import integers
+from binance_streamer.days.day_files import DayFiles, StreamFiles
+
+_BLOCK_BYTES = 1 << 20
+_MOST = 5
+"""Blocks that differ and are named: a row that is missing makes all behind it differ."""
+_COMPARED = ("rows", "first_id", "last_id", "from_rest", "duplicates", "corrections", "holes", "runs")
+"""Facts of the certificate that are counted again."""
+
+
+def compare_files(files: DayFiles, certificate: Certificate) -> tuple[list[Finding], int]:
+    """Compare the files that are there with those of the certificate, byte for byte by SHA-256; count them.
+
+    A file that the certificate calls removed need not be there. One that it does not know has come since.
+    """
+    found: list[Finding] = []
+    count = 0
+    for stem in sorted(certificate.streams.keys() | files.streams.keys()):
+        stream = certificate.streams.get(stem)
+        listed = () if stream is None else stream.sealed if files.is_lake else stream.sources
+        for file in listed:
+            path = files.root / file.path
+            if path.is_file():
+                count += 1
+                if file.sha256 and sha256_of(path) != file.sha256:
+                    found.append(_finding("files", stem, path, "SHA-256 is not that of the certificate"))
+            elif not file.removed:
+                found.append(_finding("files", stem, path, "is in the certificate, and is not there"))
+        known = {files.root / file.path for file in listed}
+        for path in files.streams[stem].paths if stem in files.streams else ():
+            if path not in known:
+                found.append(_finding("files", stem, path, "is not in the certificate"))
+    return found, count
+
+
+def compare_stream(
+    stream: StreamFiles, facts: StreamFacts, *, digest: str, listed: CertifiedStream | None
+) -> list[Finding]:
+    """Compare digest and facts of a stream's rows with those in the certificate; name the rows that may differ."""
+    stem, path = stream.stem, stream.paths[0]
+    if listed is None:
+        return [_finding("certificate", stem, path, "the certificate does not have this stream")]
+    found = []
+    if listed.digest and digest != listed.digest:
+        ranges = facts.blocks.differing(listed.facts.blocks)
+        found = [_changed(stream, first, min(end, facts.rows)) for first, end in ranges if first < facts.rows][:_MOST]
+        if not found:
+            text = f"the rows have the digest {digest[:16]}…, the certificate has {listed.digest[:16]}…"
+            found.append(_finding("digest", stem, path, text))
+    for name in _COMPARED:
+        here, there = getattr(facts, name), getattr(listed.facts, name)
+        if here != there:
+            found.append(
+                _finding("certificate", stem, path, f"{name}: {here!s:.80}, the certificate has {there!s:.80}")
+            )
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file in hexadecimal digits."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _changed(stream: StreamFiles, first: int, end: int) -> Finding:
+    """Return the finding for a block of rows, from the place `first` to the one before `end`, that differs."""
+    columns = id_columns(stream.stem)
+    name = columns.last if columns else "recv_ns"
+    ends = []
+    place = 0
+    for table in stream.tables():
+        for wanted in (first, end - 1):
+            if place <= wanted < place + len(table):
+                ends.append((integers(table[name])[wanted - place].as_py(), table["recv_ns"][wanted - place].as_py()))
+        place += len(table)
+    (low, recv_ns), (high, _) = ends[0], ends[-1]
+    text = f"of the {end - first} rows with {name} {low} to {high} at least one is not the one that was sealed"
+    return Finding("digest", stream.stem, stream.file, low if columns else None, recv_ns, text)
+
+
+def _finding(check: str, stem: str, path: Path, text: str) -> Finding:
+    return Finding(check, stem, str(path), None, None, text)

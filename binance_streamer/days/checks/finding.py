@@ -1,0 +1,57 @@
+"""Findings: the faults that a check sees in a recorded day, each with the file and the row where it lies."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+MOST_KEPT = 100
+"""Findings of one check and stream that are kept; the others are counted. A damaged day has as many as rows."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One fault. `check` names the check that saw it, `stream` the beginning of the file's name (`depth_100ms`).
+
+    `id` is the exchange's id of the row (of klines the opening time in ms), `recv_ns` our receive stamp; None where the
+    fault is not that of a row.
+    """
+
+    check: str
+    stream: str
+    file: str
+    id: int | None
+    recv_ns: int | None
+    text: str
+
+
+class RowCheck(Protocol):
+    """Looks at one stream: takes its tables in order, and gives what it has found at the end."""
+
+    @property
+    def name(self) -> str: ...
+    def take(self, table: Any) -> None:
+        """Look at the next rows, a `pyarrow.Table` or `RecordBatch` with the columns of the stream."""
+
+    def findings(self) -> Sequence[Finding]:
+        """Return the faults so far, the first `MOST_KEPT` of them."""
+
+
+class FindingList:
+    """Collects the findings of one check and stream, the first ones whole and the rest as a number."""
+
+    def __init__(self, check: str, stream: str, file: str) -> None:
+        self.check, self.stream, self.file = check, stream, file
+        self.kept: list[Finding] = []
+        self.count = 0
+
+    def add(self, text: str, *, id: int | None = None, recv_ns: int | None = None) -> None:  # noqa: A002
+        """Add a fault of the row with this id and receive stamp."""
+        self.count += 1
+        if self.count <= MOST_KEPT:
+            self.kept.append(Finding(self.check, self.stream, self.file, id, recv_ns, text))
+
+    def all(self) -> list[Finding]:
+        """Return the kept ones, and a last one that counts those that were not kept."""
+        more = self.count - len(self.kept)
+        left = Finding(self.check, self.stream, self.file, None, None, f"and {more} more of this kind")
+        return [*self.kept, left] if more else self.kept

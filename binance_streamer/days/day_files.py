@@ -1,0 +1,235 @@
+"""The recorded days in a place: daily files of a data folder, sealed files of a lake, and their rows in order.
+
+In: paths of files and folders. Out: `DayFiles`, one for each symbol and UTC day, whose rows may be read again and again
+in bounded memory. Names and places are all that is relied on: nothing that the recorder has written about its files.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from binance_streamer.config.symbols import decode_name, encode_name
+from binance_streamer.days import rows, schema
+from binance_streamer.days.sort import sorted_batches
+from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
+from binance_streamer.exchange.stream_types import file_stem
+from binance_streamer.exchange.streams import stream_from_name
+
+EXCHANGE_SYMBOL = "_exchange"
+"""Stands for the files that are of no symbol: the clock, and the exchange's list of symbols."""
+_BATCH_ROWS = 65_536
+_is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.(?P<end>csv|csv\.zst|jsonl|jsonl\.zst)").fullmatch
+_is_set_aside = re.compile(r".+_(?P<day>\d{8})\.csv(\.zst)?\.[^.]+").fullmatch
+_OF_EXCHANGE = frozenset({"clock", "exchange_info"})
+
+Watch = Callable[[Any], None]
+"""Takes each batch of a file in the order of its rows."""
+
+
+@dataclass(slots=True)
+class StreamFiles:
+    """The files of one stream on one day, and their rows; `is_sealed` where they are Parquet."""
+
+    stem: str
+    paths: list[Path]
+    is_sealed: bool
+    _spilled: Path | None = field(default=None, repr=False)
+
+    @property
+    def file(self) -> str:
+        """The files' names, as findings have them."""
+        return " + ".join(str(path) for path in self.paths)
+
+    def read(self, spill: Path, watches: Sequence[tuple[Path, Watch]]) -> Iterator[pa.Table]:
+        """Yield all rows in the order of `sort_key`, and keep them, so that `tables` can give them again.
+
+        The watches take each file's batches as they stand there. Raises `NotSealable` where a file cannot be read as
+        rows of this version.
+        """
+        if self.is_sealed:
+            for path in self.paths:
+                yield from _watched_tables(path, [watch for one, watch in watches if one == path])
+            return
+        folder = spill / f"{self.stem}.runs"
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = spill / f"{self.stem}.arrow"
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_file(str(kept), schema.table_schema(self.stem), options=options) as writer:
+            batches = (batch for path in self.paths for batch in self._watched(path, watches))
+            for table in sorted_batches(batches, schema.sort_key(self.stem), folder):
+                writer.write_table(table)
+                yield table
+        self._spilled = kept
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield all rows in order again; only behind a `read` that came to its end."""
+        if self.is_sealed:
+            for path in self.paths:
+                yield from _watched_tables(path, [])
+            return
+        assert self._spilled is not None, f"{self.stem} was not read"
+        with pa.OSFile(str(self._spilled)) as file, pa.ipc.open_file(file) as reader:
+            for number in range(reader.num_record_batches):
+                yield pa.Table.from_batches([reader.get_batch(number)])
+
+    def unordered(self) -> Iterator[Any]:
+        """Yield the rows in the order of the files, without keeping them: of small files, or for a look at columns."""
+        for path in self.paths:
+            yield from _watched_tables(path, []) if self.is_sealed else rows.batches(path, self.stem, whole_bytes(path))
+
+    def _watched(self, path: Path, watches: Sequence[tuple[Path, Watch]]) -> Iterator[pa.RecordBatch]:
+        own = [watch for one, watch in watches if one == path]
+        for batch in rows.batches(path, self.stem, whole_bytes(path)):
+            for watch in own:
+                watch(batch)
+            yield batch
+
+
+@dataclass(slots=True)
+class DayFiles:
+    """All streams of one symbol and UTC day (YYYYMMDD) in one place: a data folder or a lake."""
+
+    symbol: str
+    day: str
+    root: Path
+    streams: dict[str, StreamFiles]
+    set_aside: list[Path] = field(default_factory=list)
+    """Files of an older version of the columns, which this version cannot check."""
+
+    @property
+    def is_lake(self) -> bool:
+        """True where the files are sealed."""
+        return any(stream.is_sealed for stream in self.streams.values())
+
+    @property
+    def size_bytes(self) -> int:
+        """Return the size of all files together."""
+        return sum(path.stat().st_size for stream in self.streams.values() for path in stream.paths)
+
+    def beside(self, distance: int) -> "DayFiles | None":
+        """Return the same symbol's day so many days later (earlier, below 0) in the same place; None without files."""
+        day = datetime.strptime(self.day, "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=distance)
+        return day_of(self.symbol, day.strftime("%Y%m%d"), self.root)
+
+    def numbers_elsewhere(self, stem: str) -> Iterator[tuple[int, int]]:
+        """Yield (epoch, seq) of a stream's rows that lie elsewhere: in the days beside, and among raw rows of this day.
+
+        Files that cannot be read are left out.
+        """
+        for files in (self.beside(-1), self.beside(1)):
+            if files is not None and stem in files.streams:
+                with contextlib.suppress(rows.NotSealable):
+                    for table in files.streams[stem].unordered():
+                        yield from zip(table["epoch"].to_pylist(), table["seq"].to_pylist(), strict=True)
+        with contextlib.suppress(rows.NotSealable):
+            for table in self.streams["raw"].unordered() if "raw" in self.streams else ():
+                columns = (table[name].to_pylist() for name in ("stream", "epoch", "seq"))
+                for name, epoch, seq in zip(*columns, strict=True):
+                    if stem_of_name(name or "") == stem:
+                        yield epoch, seq
+
+
+def days_in(places: Iterable[Path]) -> list[DayFiles]:
+    """Return the days at these places: data folders, symbols' folders, daily files, lakes; by symbol and day."""
+    found: dict[tuple[Path, str, str], DayFiles] = {}
+    for place in places:
+        for root, symbol, day, stem, path in _files_at(place):
+            key = root, symbol, day
+            files = found.setdefault(key, DayFiles(symbol, day, root, {}))
+            if not stem:
+                files.set_aside.append(path)
+                continue
+            is_sealed = path.suffix == ".parquet"
+            stream = files.streams.setdefault(stem, StreamFiles(stem, [], is_sealed))
+            if path not in stream.paths:
+                stream.paths.append(path)
+    return [found[key] for key in sorted(found, key=lambda key: (key[1], str(key[0]), key[2]))]
+
+
+def day_of(symbol: str, day: str, root: Path) -> DayFiles | None:
+    """Return one symbol's day in a data folder or lake; None where nothing of it is there."""
+    name = encode_name(symbol)
+    folder = root if symbol == EXCHANGE_SYMBOL else root / name
+    sealed = root.glob(f"*/symbol={name}/day={day[:4]}-{day[4:6]}-{day[6:]}/*.parquet")
+    paths = sorted([*folder.glob(f"*_{day}.*"), *sealed])
+    return next((files for files in days_in(paths) if (files.symbol, files.day) == (symbol, day)), None)
+
+
+def stem_of_name(name: str) -> str:
+    """Return the stem of the files of a stream, by its name at the exchange; empty where there is none such."""
+    try:
+        stream = stream_from_name(name)
+    except ExchangeError:
+        return ""
+    return file_stem(stream.stream_type, stream.variant)
+
+
+def whole_bytes(path: Path) -> int:
+    """Return the length of a daily file without a torn last line, which the writer may be about to complete."""
+    size = path.stat().st_size
+    if path.suffix == ".zst" or not size:
+        return size
+    with path.open("rb") as file:
+        end = size
+        while end:
+            start = max(0, end - 65_536)
+            file.seek(start)
+            at = file.read(end - start).rfind(b"\n")
+            if at >= 0:
+                return start + at + 1
+            end = start
+    return 0
+
+
+def _files_at(place: Path) -> Iterator[tuple[Path, str, str, str, Path]]:
+    """Yield (root, symbol, day, stem, path) of each file; the stem is empty for files that were set aside."""
+    paths = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    for path in paths:
+        named = _sealed(path) if path.suffix == ".parquet" else _daily(path)
+        if named is not None:
+            yield (*named, path)
+
+
+def _sealed(path: Path) -> tuple[Path, str, str, str] | None:
+    """Return what the place of a sealed file says: `<stem>/symbol=BTCUSDT/day=2026-11-22/….parquet`."""
+    day, symbol, stem = path.parent.name, path.parent.parent.name, path.parent.parent.parent.name
+    if not day.startswith("day=") or not symbol.startswith("symbol=") or path.name.startswith((".", "_")):
+        return None
+    return path.parents[3], unquote(symbol[7:]), day[4:].replace("-", ""), stem
+
+
+def _daily(path: Path) -> tuple[Path, str, str, str] | None:
+    """Return what the name of a daily file says of it, by its folder's name, which is that of the symbol."""
+    match = _is_daily(path.name)
+    if match is None:
+        aside = _is_set_aside(path.name)
+        return (path.parent.parent, decode_name(path.parent.name), aside["day"], "") if aside else None
+    if match["stem"] in _OF_EXCHANGE:
+        return path.parent, EXCHANGE_SYMBOL, match["day"], match["stem"]
+    folder = path.resolve().parent.name
+    stem = match["stem"].removesuffix(f"_{folder}")
+    if stem == match["stem"] or match["end"].startswith("jsonl"):
+        return None
+    stem = SNAPSHOT_STEM if stem == SNAPSHOT_TYPE else stem
+    return path.resolve().parent.parent, decode_name(folder), match["day"], stem
+
+
+def _watched_tables(path: Path, watches: Sequence[Watch]) -> Iterator[pa.Table]:
+    """Yield the rows of a sealed file; raises `NotSealable` where a page's checksum or the file's form is wrong."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in file.iter_batches(_BATCH_ROWS):
+                for watch in watches:
+                    watch(batch)
+                yield pa.Table.from_batches([batch])
+    except (OSError, pa.ArrowException) as error:
+        raise rows.NotSealable(path, 0, "", f"cannot be read: {error}") from error

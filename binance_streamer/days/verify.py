@@ -1,0 +1,296 @@
+"""Verifies recorded days from their files alone: every check of `checks`, and what streams say of one another.
+
+In: a `DayFiles`, and the certificate of the day where there is one. Out: `DayReport`. Rows are read once in the order
+of the files and sorted, in bounded memory: what has to be looked at again is kept on the disk.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from binance_streamer.config.symbols import encode_name
+from binance_streamer.days import certificate as certificates
+from binance_streamer.days.certificate import Certificate
+from binance_streamer.days.checks.book import BookReplay, snapshots_of, summaries_of, tops_of, updates_of
+from binance_streamer.days.checks.certified import compare_files, compare_stream
+from binance_streamer.days.checks.facts import StreamFacts, StreamPass
+from binance_streamer.days.checks.finding import Finding
+from binance_streamer.days.checks.gaps import compare_days, new_counts_ns, newest_gaps, stem_of_gap
+from binance_streamer.days.checks.ids import id_columns, is_provable, stream_type_of
+from binance_streamer.days.checks.klines import KlineComparison, bars_of
+from binance_streamer.days.checks.numbering import NumberHole, unexplained
+from binance_streamer.days.checks.order import KeyOrder, WrittenOrder, integers
+from binance_streamer.days.checks.ranges import RangeSet
+from binance_streamer.days.digest import Digest
+from binance_streamer.days.rows import NotSealable
+from binance_streamer.days.schema import sort_key, table_schema
+from binance_streamer.days.day_files import DayFiles, StreamFiles, stem_of_name
+from binance_streamer.exchange.rows import SNAPSHOT_STEM
+from binance_streamer.health.gaps import GapRow
+from binance_streamer.wire.gap_reasons import OUR_LOSSES
+
+CHECKS = (
+    *("files", "schema", "order", "unique", "numbers", "ids", "gaps"),
+    *("book", "tops", "klines", "digest", "certificate", "archive"),
+)
+"""All checks, in the order in which a report has them."""
+PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
+_RAW = "raw"
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """The outcome of one check on one day. `state`: passed, failed, or not checked; `why` says why not."""
+
+    check: str
+    state: str
+    compared: int = 0
+    """The number of rows, files, gaps, or whatever else the check compares."""
+    why: str = ""
+
+
+class DayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The verification of one symbol and day in one place.
+
+    `state`: open (the day may still grow), recorded, or sealed. `blocked` names what was to be checked, and could not.
+    """
+
+    symbol: str
+    day: str
+    place: str
+    state: str
+    rows: int
+    results: tuple[CheckResult, ...]
+    findings: tuple[Finding, ...]
+    blocked: tuple[str, ...]
+
+
+class DayVerifier:
+    """Verifies one day: `run` once, then `report`. The archive's comparison uses the rows that were read."""
+
+    def __init__(self, files: DayFiles, certificate: Certificate | None, last_ids: Mapping[str, int]) -> None:
+        """`last_ids` are those of the day before by stem, where it was verified just now."""
+        self.files = files
+        self.findings: list[Finding] = []
+        self.blocked = [f"{path} has the columns of an older version" for path in files.set_aside]
+        self.last_ids: dict[str, int] = {}
+        """The last id of each stream whose ids prove something, for the next day."""
+        self._certificate = certificate
+        self._before = last_ids
+        self._compared: dict[str, int] = {}
+        self._why: dict[str, str] = {}
+        self._facts: dict[str, StreamFacts] = {}
+        self._gaps: list[GapRow] = []
+
+    def run(self, spill: Path, progressed: Callable[[int], None]) -> None:
+        """Check everything; `spill` is an empty folder, `progressed` takes the bytes of files that have been read."""
+        if self._certificate is None:
+            self._why |= dict.fromkeys(("files", "digest", "certificate"), "there is no certificate")
+        else:
+            found, count = compare_files(self.files, self._certificate)
+            self.findings += found
+            self.count("files", count)
+        self._gaps = self._read_gaps()
+        for stem, stream in sorted(self.files.streams.items()):
+            try:
+                self._read(stream, spill)
+            except NotSealable as error:
+                check = "schema" if error.line else "files"
+                self.findings.append(Finding(check, stem, str(error.file), None, None, _place(error)))
+            progressed(sum(path.stat().st_size for path in stream.paths))
+        for stem in sorted(self._facts):
+            found_type = stream_type_of(stem)
+            if found_type is not None and found_type.builds_book:
+                self._replay(stem)
+            if stem.startswith("kline_"):
+                self._compare_bars(stem)
+
+    def readable(self, stem: str) -> StreamFiles | None:
+        """Return a stream whose rows have been read to their end; None where there is none, or it has a fault."""
+        return self.files.streams[stem] if stem in self._facts else None
+
+    def gaps_of(self, stem: str) -> list[GapRow]:
+        """Return the gaps of a stream on this day and the one before, each in its newest state."""
+        return [gap for gap in self._gaps if stem_of_gap(gap) == stem]
+
+    def count(self, check: str, number: int, why: str = "") -> None:
+        """Count what a check has compared; `why` says what it could not, or what is known of it."""
+        self._compared[check] = self._compared.get(check, 0) + number
+        if why:
+            self._why[check] = why
+
+    def report(self, state: str) -> DayReport:
+        """Return everything that was found."""
+        order = {check: place for place, check in enumerate(CHECKS)}
+        found = sorted(self.findings, key=lambda finding: (order[finding.check], finding.stream))
+        failed = {finding.check for finding in found}
+        return DayReport(
+            symbol=self.files.symbol,
+            day=self.files.day,
+            place=str(self.files.root),
+            state=state,
+            rows=sum(facts.rows for facts in self._facts.values()),
+            results=tuple(self._result(check, is_failed=check in failed) for check in CHECKS),
+            findings=tuple(found),
+            blocked=tuple(self.blocked),
+        )
+
+    def _read_gaps(self) -> list[GapRow]:
+        """Return the gaps of this day, and of the one before, which may reach into it."""
+        found: list[Any] = []
+        for files in (self.files.beside(-1), self.files):
+            if files is not None and "gap" in files.streams:
+                try:
+                    found += files.streams["gap"].unordered()
+                except NotSealable as error:
+                    self.blocked.append(f"gaps cannot be checked: {error}")
+        return newest_gaps(self.files.symbol, found)
+
+    def _read(self, stream: StreamFiles, spill: Path) -> None:
+        """Read one stream: order within its files, then everything that its sorted rows say."""
+        stem, own = stream.stem, self.gaps_of(stream.stem)
+        watched = StreamPass(stem, stream.file, own)
+        digest = Digest(table_schema(stem))
+        orders = [_order(stream, path) for path in stream.paths]
+        watches = [] if stem == _RAW else [(path, one.take) for path, one in zip(stream.paths, orders, strict=True)]
+        for table in stream.read(spill, watches):
+            watched.take(table)
+            digest.take(table)
+        facts = self._facts[stem] = watched.facts()
+        for check in ("schema", "order", "unique", "numbers"):
+            self.count(check, facts.rows)
+        self.count("ids", facts.rows if is_provable(stem) else 0)
+        self.count("gaps", len(own))
+        self.findings += watched.findings()
+        self.findings += [finding for order in orders for finding in order.findings()]
+        self.findings += self._missing_numbers(stream, watched.number_holes())
+        if watched.covered is not None and len(watched.covered):
+            self.last_ids[stem] = list(watched.covered)[-1][1]
+            if stem in self._before:
+                self.findings += compare_days(stem, stream.file, self._before[stem], watched.covered, own)
+        if self._certificate is not None:
+            listed = self._certificate.streams.get(stem)
+            hexdigest = digest.hexdigest()
+            self.findings += compare_stream(stream, facts, digest=hexdigest, listed=listed)
+            self.count("digest", facts.rows)
+            self.count("certificate", 1)
+
+    def _missing_numbers(self, stream: StreamFiles, holes: list[NumberHole]) -> list[Finding]:
+        """Return findings for numbers that are neither in the days beside, nor raw rows, nor losses that are listed."""
+        known: dict[int, RangeSet] = {}
+        if holes:
+            for epoch, seq in self.files.numbers_elsewhere(stream.stem):
+                known.setdefault(epoch, RangeSet()).add(seq - 1, seq)
+        losses = [gap for gap in self.gaps_of(stream.stem) if gap.reason in OUR_LOSSES]
+        found = []
+        for hole, ranges in unexplained(holes, known):
+            if any(gap.from_ns <= hole.to_ns and hole.from_ns <= (gap.to_ns or hole.to_ns) for gap in losses):
+                continue
+            missing = sum(high - low for low, high in ranges)
+            text = f"{missing} rows are missing: seq {hole.low + 1} to {hole.high} of epoch {hole.epoch}"
+            number = _id_of(stream, hole.epoch, hole.high + 1)
+            found.append(Finding("numbers", stream.stem, stream.file, number, hole.to_ns, text))
+        return found
+
+    def _replay(self, stem: str) -> None:
+        """Rebuild the order book of a depth stream from its first snapshot on."""
+        snapshots = self.readable(SNAPSHOT_STEM)
+        if snapshots is None or new_counts_ns(self.gaps_of(stem)):
+            why = "no snapshot was recorded" if snapshots is None else "the exchange began its ids anew"
+            self.count("book", 0, f"{stem}: {why}")
+            return
+        quotes, summaries = self.readable("bookticker"), self.readable("orderbook")
+        replay = BookReplay(stem, {one: stream.file for one, stream in self.files.streams.items()})
+        replay.run(
+            updates_of(self.files.streams[stem].tables()),
+            snapshots_of(snapshots.tables()),
+            tops_of(quotes.tables()) if quotes else (),
+            summaries_of(summaries.tables(), lambda name: stem_of_name(name) == stem) if summaries else (),
+        )
+        self.findings += replay.findings()
+        counts = replay.counts
+        self.count("book", counts.updates, "" if counts.updates else f"{stem}: no snapshot joins its updates")
+        self.count("tops", counts.tops)
+
+    def _compare_bars(self, stem: str) -> None:
+        """Compare closed klines with aggTrades."""
+        trades = self.readable("aggtrade")
+        if trades is None:
+            self.count("klines", 0, "no aggTrades were recorded")
+            return
+        stream = self.files.streams[stem]
+        comparison = KlineComparison(stem, stream.file, bars_of(stream.tables()))
+        for table in trades.tables():
+            comparison.take(table)
+        found, counts = comparison.finish()
+        self.findings += found
+        why = f"{counts.explained} bars differ as an aggregate at their ends explains" if counts.explained else ""
+        self.count("klines", counts.equal + counts.explained + counts.different, why)
+
+    def _result(self, check: str, *, is_failed: bool) -> CheckResult:
+        number, why = self._compared.get(check, 0), self._why.get(check, "")
+        if is_failed:
+            return CheckResult(check, FAILED, number, why)
+        return CheckResult(check, PASSED, number, why) if number else CheckResult(check, NOT_CHECKED, 0, why)
+
+
+def verify_day(  # noqa: PLR0913
+    files: DayFiles,
+    certificate: Certificate | None,
+    *,
+    state: str,
+    last_ids: Mapping[str, int] | None = None,
+    progressed: Callable[[int], None] = lambda _: None,
+    beside: Iterable[Callable[[DayVerifier, Path], None]] = (),
+) -> tuple[DayReport, dict[str, int]]:
+    """Verify one day; return the report, and the last ids for the day behind it.
+
+    Rows that have to be looked at again are kept in the folder for temporary files, compressed. `progressed` takes
+    numbers of bytes that have been read; `beside` are checks against other sources, with a folder of their own.
+    """
+    with tempfile.TemporaryDirectory(prefix="binance-streamer-verify-") as spill:
+        verifier = DayVerifier(files, certificate, last_ids or {})
+        verifier.run(Path(spill), progressed)
+        for number, check in enumerate(beside):
+            folder = Path(spill) / f"beside-{number}"
+            folder.mkdir()
+            check(verifier, folder)
+        return verifier.report(state), verifier.last_ids
+
+
+def certificate_of(files: DayFiles, lake: Path | None) -> Certificate | None:
+    """Return the certificate of a day from its own lake or the one that is named; None where there is none.
+
+    Raises `msgspec.MsgspecError` where it is there, and is no certificate.
+    """
+    name = encode_name(files.symbol)
+    for root in (files.root, lake):
+        path = root / "certificates" / name / f"{name}_{files.day}.json" if root else None
+        if path is not None and path.is_file():
+            return certificates.decoded(path.read_bytes())
+    return None
+
+
+def _order(stream: StreamFiles, path: Path) -> WrittenOrder | KeyOrder:
+    if stream.is_sealed:
+        return KeyOrder(stream.stem, str(path), sort_key(stream.stem))
+    columns = id_columns(stream.stem)
+    return WrittenOrder(stream.stem, str(path), columns.last if columns else None)
+
+
+def _id_of(stream: StreamFiles, epoch: int, seq: int) -> int | None:
+    """Return the exchange's id of the row with this number, None where its stream has no ids."""
+    columns = id_columns(stream.stem)
+    for table in stream.tables() if columns else ():
+        numbers = list(zip(table["epoch"].to_pylist(), table["seq"].to_pylist(), strict=True))
+        if columns and (epoch, seq) in numbers:
+            number: int = integers(table[columns.last])[numbers.index((epoch, seq))].as_py()
+            return number
+    return None
+
+
+def _place(error: NotSealable) -> str:
+    place = f"line {error.line}: " if error.line else ""
+    return f"{place}{f'column {error.column}: ' if error.column else ''}{error.why}"

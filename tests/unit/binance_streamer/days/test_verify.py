@@ -1,0 +1,307 @@
+"""A corrupted day: each kind of damage is found by the check that is there for it, with file and id."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from binance_streamer.days import certificate as certificates
+from binance_streamer.days.certificate import (
+    AuditCounts,
+    Certificate,
+    CertifiedFile,
+    certified_stream,
+    certify,
+)
+from binance_streamer.days.checks.certified import sha256_of
+from binance_streamer.days.checks.facts import StreamPass
+from binance_streamer.days.checks.gaps import newest_gaps, stem_of_gap
+from binance_streamer.days.digest import Digest
+from binance_streamer.days.schema import sort_key, table_schema
+from binance_streamer.days.day_files import DayFiles, days_in
+from binance_streamer.days.verify import CHECKS, DayReport, verify_day
+from tests.support.recorded_days import DAY, SYMBOL, DayWriter
+
+Change = Callable[[DayWriter], None]
+
+
+def cell_changed(stem: str, place: int, old: str, new: str) -> Change:
+    """Replace the first occurrence of a text in one line."""
+
+    def change(day: DayWriter) -> None:
+        line = day.lines[stem][place]
+        assert old in line, line
+        day.lines[stem][place] = line.replace(old, new, 1)
+
+    return change
+
+
+def removed(stem: str, place: int) -> Change:
+    return lambda day: day.lines[stem].__delitem__(place)
+
+
+def doubled(stem: str, place: int) -> Change:
+    return lambda day: day.lines[stem].insert(place, day.lines[stem][place])
+
+
+def moved(stem: str, place: int) -> Change:
+    """Exchange a line with the one behind it."""
+
+    def change(day: DayWriter) -> None:
+        lines = day.lines[stem]
+        lines[place], lines[place + 1] = lines[place + 1], lines[place]
+
+    return change
+
+
+def invented(stream: str, ids: str, times: str) -> Change:
+    """Add a gap row with the next number, so that nothing but its bounds is wrong."""
+
+    def change(day: DayWriter) -> None:
+        day.add("gap", f"g-9,unrepairable,{stream},{ids},{times},disconnected,,{ids},", 1_795_305_700_000, "local")
+
+    return change
+
+
+CORRUPTIONS: dict[str, tuple[Change, str, str, int | None]] = {
+    "a trade is removed": (removed("aggtrade", 50), "gaps", "aggtrade", 1050),
+    "a trade is removed, by its number": (removed("aggtrade", 50), "numbers", "aggtrade", 1051),
+    "a trade is doubled": (doubled("aggtrade", 50), "unique", "aggtrade", 1050),
+    "a trade is moved": (moved("aggtrade", 50), "order", "aggtrade", 1050),
+    "a trade's id is changed": (cell_changed("aggtrade", 50, "1050,", "1950,"), "gaps", "aggtrade", 1050),
+    "a trade's price is changed": (cell_changed("aggtrade", 147, ",840", ",841"), "klines", "kline_1m", 1795305660000),
+    "a trade's quantity is changed": (
+        cell_changed("aggtrade", 150, "0.001", "0.002"),
+        "klines",
+        "kline_1m",
+        1795305660000,
+    ),
+    "an update is removed": (removed("depth", 30), "gaps", "depth", 7930),
+    "an update is doubled": (doubled("depth", 30), "unique", "depth", 7930),
+    "an update is moved": (moved("depth", 30), "order", "depth", 7930),
+    "a level at the top is changed": (cell_changed("depth", 30, "[[83998,2]]", "[[83998,3]]"), "book", "depth", 8080),
+    "a level crosses the book": (cell_changed("depth", 30, "[[83998,2]]", "[[84998,2]]"), "book", "depth", 7930),
+    "the top is changed": (cell_changed("depth", 30, "[[84010,1]]", "[[84010,2]]"), "tops", "depth", 7930),
+    "a snapshot is changed": (cell_changed("snapshot", 2, "[83990,11]", "[83990,12]"), "book", "depth", 12130),
+    "a summary is changed": (cell_changed("orderbook", 3, "[83998,", "[83997,"), "book", "depth", 8080),
+    "a quote is removed": (removed("bookticker", 100), "numbers", "bookticker", 10210),
+    "a quote is doubled": (doubled("bookticker", 100), "unique", "bookticker", 10180),
+    "a quote is changed": (cell_changed("bookticker", 100, ",84010,", ",84011,"), "tops", "depth", 10180),
+    "a bar is removed": (removed("kline_1m", 3), "gaps", "kline_1m", 1795305660000),
+    "a bar is doubled": (doubled("kline_1m", 3), "unique", "kline_1m", 1795305660000),
+    "a bar is changed": (cell_changed("kline_1m", 3, "84002.2,", "84002.3,"), "klines", "kline_1m", 1795305660000),
+    "a mark price is removed": (removed("markprice", 77), "numbers", "markprice", None),
+    "a gap row of trades is removed": (removed("gap", 0), "gaps", "aggtrade", 1103),
+    "a gap row of depth is removed": (removed("gap", 1), "gaps", "depth", 9760),
+    "a gap row in the middle is removed": (removed("gap", 1), "numbers", "gap", None),
+    "a gap of ids is invented": (
+        invented("btcusdt@aggTrade", "1010,1012", "1795305605005000000,1795305606505000000"),
+        "gaps",
+        "aggtrade",
+        1011,
+    ),
+    "a gap of times is invented": (
+        invented("btcusdt@markPrice@1s", ",", "1795305605005000000,1795305609005000000"),
+        "gaps",
+        "markprice",
+        None,
+    ),
+    "a gap of times touches nothing": (
+        invented("btcusdt@markPrice@1s", ",", "1795305605005000001,1795305605005000009"),
+        "gaps",
+        "markprice",
+        None,
+    ),
+    "a gap is wider than its hole": (cell_changed("gap", 0, "1100,1103", "1100,1105"), "gaps", "aggtrade", 1104),
+    "a gap is narrower than its hole": (cell_changed("gap", 0, "1100,1103", "1100,1102"), "gaps", "aggtrade", 1103),
+    "a repaired gap is not": (cell_changed("gap", 0, "unrepairable", "repaired"), "gaps", "aggtrade", 1103),
+    "a number is none": (cell_changed("aggtrade", 50, "1050,", "10x0,"), "schema", "aggtrade", None),
+}  # fmt: skip
+
+
+def verified(data: Path, certificate: Certificate | None = None) -> DayReport:
+    (files,) = days_in([data])
+    report, _ = verify_day(files, certificate, state="recorded")
+    return report
+
+
+def found(report: DayReport) -> list[tuple[str, str, int | None]]:
+    return [(finding.check, finding.stream, finding.id) for finding in report.findings]
+
+
+def test_a_whole_day_verifies_clean(tmp_path: Path) -> None:
+    DayWriter().write(tmp_path)
+    report = verified(tmp_path)
+    assert report.findings == ()
+    assert report.blocked == ()
+    unchecked = {result.check for result in report.results if result.state != "passed"}
+    assert unchecked == {"files", "digest", "certificate", "archive"}
+    assert [result.check for result in report.results] == list(CHECKS)
+    assert {result.check: result.compared for result in report.results} == {
+        "files": 0, "schema": 919, "order": 919, "unique": 919, "numbers": 919, "ids": 541, "gaps": 3,
+        "book": 174, "tops": 169, "klines": 2, "digest": 0, "certificate": 0, "archive": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_a_corruption_is_found_by_its_check(name: str, tmp_path: Path) -> None:
+    change, check, stream, number = CORRUPTIONS[name]
+    day = DayWriter()
+    change(day)
+    day.write(tmp_path)
+    report = verified(tmp_path)
+    assert (check, stream, number) in found(report)
+    finding = next(one for one in report.findings if (one.check, one.stream, one.id) == (check, stream, number))
+    assert Path(finding.file).is_relative_to(tmp_path)
+
+
+def test_a_bad_cell_is_named_by_its_line(tmp_path: Path) -> None:
+    day = DayWriter()
+    cell_changed("aggtrade", 50, "1050,", "10x0,")(day)
+    day.write(tmp_path)
+    (finding,) = (one for one in verified(tmp_path).findings if one.check == "schema")
+    assert finding.text.startswith("line 52: column agg_trade_id: ")
+    assert finding.file == str(tmp_path / SYMBOL / f"aggtrade_{SYMBOL}_{DAY}.csv")
+
+
+def test_a_torn_last_line_of_a_running_day_is_no_fault(tmp_path: Path) -> None:
+    DayWriter().write(tmp_path)
+    path = tmp_path / SYMBOL / f"markprice_{SYMBOL}_{DAY}.csv"
+    path.write_bytes(path.read_bytes()[:-7])
+    assert verified(tmp_path).findings == ()
+
+
+def test_files_of_older_columns_block(tmp_path: Path) -> None:
+    DayWriter().write(tmp_path)
+    aside = tmp_path / SYMBOL / f"gap_{SYMBOL}_{DAY}.csv.1795305600"
+    aside.write_text("x\n")
+    assert verified(tmp_path).blocked == (f"{aside} has the columns of an older version",)
+
+
+def sealed(data: Path, lake: Path) -> Certificate:
+    """Write a lake and the certificate of a day as docs/files.md says, without the archiver."""
+    (files,) = days_in([data])
+    gaps = newest_gaps(files.symbol, files.streams["gap"].unordered())
+    streams = {}
+    for stem, stream in files.streams.items():
+        watched = StreamPass(stem, stream.file, [gap for gap in gaps if stem_of_gap(gap) == stem])
+        digest = Digest(table_schema(stem))
+        spill = lake / "spill"
+        spill.mkdir(parents=True, exist_ok=True)
+        tables = list(stream.read(spill, []))
+        for table in tables:
+            watched.take(table)
+            digest.take(table)
+        place = f"{stem}/symbol={SYMBOL}/day=2026-11-22/{stem}.parquet"
+        (lake / place).parent.mkdir(parents=True)
+        pq.write_table(pa.concat_tables(tables), lake / place, compression="zstd", write_page_checksum=True)
+        path = stream.paths[0]
+        streams[stem] = certified_stream(
+            stem,
+            watched.facts(),
+            gaps,
+            digest=digest.hexdigest(),
+            sealed=[CertifiedFile(path=place, size_bytes=1, sha256=sha256_of(lake / place))],
+            sources=[
+                CertifiedFile(path=str(path.relative_to(data)), size_bytes=path.stat().st_size, sha256=sha256_of(path))
+            ],
+        )
+    made = certify(
+        SYMBOL, "2026-11-22", streams, audits=AuditCounts(), clock=None, sealed_at="2026-11-23T02:00:00Z", versions={}
+    )
+    certificates.write(made, lake / "certificates" / SYMBOL / f"{SYMBOL}_{DAY}.json")
+    return made
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> tuple[Path, Certificate]:
+    DayWriter().write(tmp_path / "data")
+    return tmp_path / "lake", sealed(tmp_path / "data", tmp_path / "lake")
+
+
+def lake_file(lake: Path, stem: str) -> Path:
+    (path,) = (lake / stem).rglob("*.parquet")
+    return path
+
+
+def test_a_sealed_day_verifies_clean(tmp_path: Path, lake: tuple[Path, Certificate]) -> None:
+    for place in (lake[0], tmp_path / "data"):
+        report = verified(place, lake[1])
+        assert report.findings == ()
+        assert {result.check for result in report.results if result.state != "passed"} == {"archive"}
+
+
+def test_a_flipped_byte_of_a_sealed_file_is_found(lake: tuple[Path, Certificate]) -> None:
+    path = lake_file(lake[0], "bookticker")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+    report = verified(*lake)
+    files = [(one.stream, one.file) for one in report.findings if one.check == "files"]
+    assert ("bookticker", str(path)) in files
+    without = verified(lake[0])
+    assert ("files", "bookticker", str(path)) in [(one.check, one.stream, one.file) for one in without.findings]
+
+
+def rewritten(path: Path, column: str, place: int, value: object) -> None:
+    """Write a sealed file again with one other value, as a forger would who leaves everything else right."""
+    table = pq.read_table(path, partitioning=None)
+    values = table[column].to_pylist()
+    values[place] = value
+    array = pa.array(values, table.schema.field(column).type)
+    pq.write_table(table.set_column(table.schema.get_field_index(column), column, array), path, compression="zstd")
+
+
+def test_a_changed_digit_that_nothing_else_says_is_found_by_the_digest(lake: tuple[Path, Certificate]) -> None:
+    path = lake_file(lake[0], "aggtrade")
+    rewritten(path, "normal_quantity", 33, None)
+    report = verified(*lake)
+    assert ("digest", "aggtrade", 1000) in found(report)
+    assert ("files", "aggtrade", None) in found(report)
+
+
+def test_rows_of_a_sealed_file_that_change_places_are_found(lake: tuple[Path, Certificate]) -> None:
+    path = lake_file(lake[0], "depth")
+    table = pq.read_table(path, partitioning=None)
+    order = list(range(len(table)))
+    order[20], order[21] = order[21], order[20]
+    pq.write_table(table.take(order), path, compression="zstd")
+    assert ("order", "depth", 7630) in found(verified(*lake))
+
+
+def test_a_last_gap_row_that_is_removed_is_found_by_the_certificate(
+    tmp_path: Path, lake: tuple[Path, Certificate]
+) -> None:
+    day = DayWriter()
+    removed("gap", 2)(day)
+    day.write(tmp_path / "data")
+    report = verified(tmp_path / "data", lake[1])
+    assert ("certificate", "gap", None) in found(report)
+    assert ("digest", "gap", None) in found(report)
+
+
+def test_a_file_that_is_gone_is_found(lake: tuple[Path, Certificate]) -> None:
+    lake_file(lake[0], "markprice").unlink()
+    assert ("files", "markprice", None) in found(verified(*lake))
+
+
+def test_a_hole_between_two_days_is_found(tmp_path: Path) -> None:
+    DayWriter().write(tmp_path)
+    (files,) = days_in([tmp_path])
+
+    def ids_of(last: int) -> list[tuple[str, str, int | None]]:
+        report, _ = verify_day(files, None, state="recorded", last_ids={"aggtrade": last})
+        return found(report)
+
+    assert ids_of(999) == []
+    assert ids_of(997) == [("gaps", "aggtrade", 999)]
+
+
+def test_last_ids_are_handed_on(tmp_path: Path) -> None:
+    DayWriter().write(tmp_path)
+    files: DayFiles = days_in([tmp_path])[0]
+    _, last_ids = verify_day(files, None, state="recorded")
+    assert last_ids == {"aggtrade": 1359, "depth": 12400, "kline_1m": 1795305720000}
+    assert sort_key("aggtrade")[0] == "agg_trade_id"
