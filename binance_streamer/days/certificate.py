@@ -4,11 +4,9 @@ In: facts of each stream, gap rows, audits, the clock. Out: `Certificate`, whose
 are sealed, but for times and versions. docs/files.md explains every field.
 """
 
-import os
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -215,17 +213,6 @@ def encoded(certificate: Certificate) -> bytes:
 def decoded(text: bytes) -> Certificate:
     """Return a certificate from its JSON; `msgspec.ValidationError` where it is none."""
     return msgspec.json.decode(text, type=Certificate)
-
-
-def write(certificate: Certificate, path: Path) -> None:
-    """Write a certificate as a whole: a kill leaves the old one, or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
-        file.write(encoded(certificate))
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
 
 
 def day_bounds_ns(day: str) -> tuple[int, int]:

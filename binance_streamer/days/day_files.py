@@ -18,14 +18,15 @@ import pyarrow.parquet as pq
 
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.days import rows, schema
+from binance_streamer.days.lake import Lake
+from binance_streamer.days.parquet import Place
 from binance_streamer.days.sort import sorted_batches
+from binance_streamer.days.sources import EXCHANGE
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import stream_from_name
 
-EXCHANGE_SYMBOL = "_exchange"
-"""Stands for the files that are of no symbol: the clock, and the exchange's list of symbols."""
 _BATCH_ROWS = 65_536
 _is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.(?P<end>csv|csv\.zst|jsonl|jsonl\.zst)").fullmatch
 _is_set_aside = re.compile(r".+_(?P<day>\d{8})\.csv(\.zst)?\.[^.]+").fullmatch
@@ -57,7 +58,7 @@ class StreamFiles:
         """
         if self.is_sealed:
             for path in self.paths:
-                yield from _watched_tables(path, [watch for one, watch in watches if one == path])
+                yield from _watched_tables(path, self.stem, [watch for one, watch in watches if one == path])
             return
         folder = spill / f"{self.stem}.runs"
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,7 @@ class StreamFiles:
         """Yield all rows in order again; only behind a `read` that came to its end."""
         if self.is_sealed:
             for path in self.paths:
-                yield from _watched_tables(path, [])
+                yield from _watched_tables(path, self.stem, [])
             return
         assert self._spilled is not None, f"{self.stem} was not read"
         with pa.OSFile(str(self._spilled)) as file, pa.ipc.open_file(file) as reader:
@@ -84,7 +85,11 @@ class StreamFiles:
     def unordered(self) -> Iterator[Any]:
         """Yield the rows in the order of the files, without keeping them: of small files, or for a look at columns."""
         for path in self.paths:
-            yield from _watched_tables(path, []) if self.is_sealed else rows.batches(path, self.stem, whole_bytes(path))
+            yield from (
+                _watched_tables(path, self.stem, [])
+                if self.is_sealed
+                else rows.batches(path, self.stem, whole_bytes(path))
+            )
 
     def _watched(self, path: Path, watches: Sequence[tuple[Path, Watch]]) -> Iterator[pa.RecordBatch]:
         own = [watch for one, watch in watches if one == path]
@@ -114,6 +119,13 @@ class DayFiles:
     def size_bytes(self) -> int:
         """Return the size of all files together."""
         return sum(path.stat().st_size for stream in self.streams.values() for path in stream.paths)
+
+    def ask_log(self) -> None:
+        """Leave out sealed files that the lake's log does not have: a kill may have left an old one beside the new."""
+        for stem, stream in self.streams.items():
+            if stream.is_sealed and len(stream.paths) > 1:
+                listed = Lake(self.root).files(Place(stem, self.symbol, self.day))
+                stream.paths = [path for path in stream.paths if path in listed] or stream.paths
 
     def beside(self, distance: int) -> "DayFiles | None":
         """Return the same symbol's day so many days later (earlier, below 0) in the same place; None without files."""
@@ -152,13 +164,15 @@ def days_in(places: Iterable[Path]) -> list[DayFiles]:
             stream = files.streams.setdefault(stem, StreamFiles(stem, [], is_sealed))
             if path not in stream.paths:
                 stream.paths.append(path)
+    for files in found.values():
+        files.ask_log()
     return [found[key] for key in sorted(found, key=lambda key: (key[1], str(key[0]), key[2]))]
 
 
 def day_of(symbol: str, day: str, root: Path) -> DayFiles | None:
     """Return one symbol's day in a data folder or lake; None where nothing of it is there."""
     name = encode_name(symbol)
-    folder = root if symbol == EXCHANGE_SYMBOL else root / name
+    folder = root if symbol == EXCHANGE else root / name
     sealed = root.glob(f"*/symbol={name}/day={day[:4]}-{day[4:6]}-{day[6:]}/*.parquet")
     paths = sorted([*folder.glob(f"*_{day}.*"), *sealed])
     return next((files for files in days_in(paths) if (files.symbol, files.day) == (symbol, day)), None)
@@ -214,7 +228,7 @@ def _daily(path: Path) -> tuple[Path, str, str, str] | None:
         aside = _is_set_aside(path.name)
         return (path.parent.parent, decode_name(path.parent.name), aside["day"], "") if aside else None
     if match["stem"] in _OF_EXCHANGE:
-        return path.parent, EXCHANGE_SYMBOL, match["day"], match["stem"]
+        return path.parent, EXCHANGE, match["day"], match["stem"]
     folder = path.resolve().parent.name
     stem = match["stem"].removesuffix(f"_{folder}")
     if stem == match["stem"] or match["end"].startswith("jsonl"):
@@ -223,13 +237,21 @@ def _daily(path: Path) -> tuple[Path, str, str, str] | None:
     return path.resolve().parent.parent, decode_name(folder), match["day"], stem
 
 
-def _watched_tables(path: Path, watches: Sequence[Watch]) -> Iterator[pa.Table]:
+def _watched_tables(path: Path, stem: str, watches: Sequence[Watch]) -> Iterator[pa.Table]:
     """Yield the rows of a sealed file; raises `NotSealable` where a page's checksum or the file's form is wrong."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            wrong = next((one.name for one in schema.table_schema(stem) if not _has(file.schema_arrow, one)), None)
+            if wrong is not None:
+                raise rows.NotSealable(path, 0, wrong, "is not in the file, or of another type")
             for batch in file.iter_batches(_BATCH_ROWS):
                 for watch in watches:
                     watch(batch)
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:
         raise rows.NotSealable(path, 0, "", f"cannot be read: {error}") from error
+
+
+def _has(schema_there: pa.Schema, wanted: pa.Field) -> bool:
+    """Return True if a file has a column of this name and type."""
+    return wanted.name in schema_there.names and schema_there.field(wanted.name).type == wanted.type

@@ -163,6 +163,7 @@ def _writer(file: pa.NativeFile, stem: str, schema: pa.Schema) -> pq.ParquetWrit
         # bounds of the prices within a message's levels lead no reader anywhere
         write_statistics=[field.name for field in schema if field.name not in lists],
         write_page_index=True,
+        write_page_checksum=True,  # so that a flipped byte is an error of reading, not another price
         sorting_columns=[pq.SortingColumn(schema.names.index(name)) for name in sort_key(stem)],
     )
 

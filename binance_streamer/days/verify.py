@@ -15,7 +15,7 @@ from binance_streamer.config.symbols import encode_name
 from binance_streamer.days import certificate as certificates
 from binance_streamer.days.certificate import Certificate
 from binance_streamer.days.checks.book import BookReplay, snapshots_of, summaries_of, tops_of, updates_of
-from binance_streamer.days.checks.certified import compare_files, compare_stream
+from binance_streamer.days.checks.certified import compare_files, compare_own_digest, compare_stream
 from binance_streamer.days.checks.facts import StreamFacts, StreamPass
 from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.gaps import compare_days, new_counts_ns, newest_gaps, stem_of_gap
@@ -24,10 +24,10 @@ from binance_streamer.days.checks.klines import KlineComparison, bars_of
 from binance_streamer.days.checks.numbering import NumberHole, unexplained
 from binance_streamer.days.checks.order import KeyOrder, WrittenOrder, integers
 from binance_streamer.days.checks.ranges import RangeSet
+from binance_streamer.days.day_files import DayFiles, StreamFiles, stem_of_name
 from binance_streamer.days.digest import Digest
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.schema import sort_key, table_schema
-from binance_streamer.days.day_files import DayFiles, StreamFiles, stem_of_name
 from binance_streamer.exchange.rows import SNAPSHOT_STEM
 from binance_streamer.health.gaps import GapRow
 from binance_streamer.wire.gap_reasons import OUR_LOSSES
@@ -97,7 +97,7 @@ class DayVerifier:
             try:
                 self._read(stream, spill)
             except NotSealable as error:
-                check = "schema" if error.line else "files"
+                check = "schema" if error.line or error.column else "files"
                 self.findings.append(Finding(check, stem, str(error.file), None, None, _place(error)))
             progressed(sum(path.stat().st_size for path in stream.paths))
         for stem in sorted(self._facts):
@@ -170,11 +170,12 @@ class DayVerifier:
             self.last_ids[stem] = list(watched.covered)[-1][1]
             if stem in self._before:
                 self.findings += compare_days(stem, stream.file, self._before[stem], watched.covered, own)
+        hexdigest = digest.hexdigest()
+        self.findings += compare_own_digest(stream, hexdigest)
+        self.count("digest", facts.rows if stream.is_sealed or self._certificate else 0)
         if self._certificate is not None:
             listed = self._certificate.streams.get(stem)
-            hexdigest = digest.hexdigest()
             self.findings += compare_stream(stream, facts, digest=hexdigest, listed=listed)
-            self.count("digest", facts.rows)
             self.count("certificate", 1)
 
     def _missing_numbers(self, stream: StreamFiles, holes: list[NumberHole]) -> list[Finding]:

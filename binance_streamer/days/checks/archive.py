@@ -20,8 +20,8 @@ from binance_streamer.days.checks.finding import Finding, FindingList
 from binance_streamer.days.checks.ids import id_columns
 from binance_streamer.days.checks.order import flat, integers
 from binance_streamer.days.checks.ranges import RangeSet
-from binance_streamer.days.sort import sorted_batches
 from binance_streamer.days.day_files import StreamFiles
+from binance_streamer.days.sort import sorted_batches
 from binance_streamer.health.gaps import REPAIRED, GapRow
 
 _NO_TRADES = frozenset({"NA", "ADL", "INSURANCE_FUND"})

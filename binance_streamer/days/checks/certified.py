@@ -9,6 +9,7 @@ from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.ids import id_columns
 from binance_streamer.days.checks.order import integers
 from binance_streamer.days.day_files import DayFiles, StreamFiles
+from binance_streamer.days.parquet import metadata_of
 
 _BLOCK_BYTES = 1 << 20
 _MOST = 5
@@ -72,6 +73,14 @@ def sha256_of(path: Path) -> str:
         while block := file.read(_BLOCK_BYTES):
             found.update(block)
     return found.hexdigest()
+
+
+def compare_own_digest(stream: StreamFiles, digest: str) -> list[Finding]:
+    """Compare the digest of a sealed file's rows with the one in its metadata; daily files have none."""
+    path = stream.paths[0]
+    stored = metadata_of(path).get("digest", digest) if stream.is_sealed and len(stream.paths) == 1 else digest
+    text = f"the rows have the digest {digest[:16]}…, the file's metadata {stored[:16]}…"
+    return [] if stored == digest else [_finding("digest", stream.stem, path, text)]
 
 
 def _changed(stream: StreamFiles, first: int, end: int) -> Finding:

@@ -1,6 +1,5 @@
 """What a certificate says of a day: its condition, its two percentages, and by whose fault something is missing."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +17,6 @@ from binance_streamer.days.certificate import (
     certify,
     decoded,
     encoded,
-    write,
 )
 from binance_streamer.days.checks.facts import StreamFacts
 from binance_streamer.days.checks.ids import IdHole
@@ -145,15 +143,6 @@ def test_the_same_day_gives_the_same_bytes() -> None:
     )
     assert encoded(one) == encoded(other)
     assert decoded(encoded(one)) == one
-
-
-def test_a_certificate_is_written_as_a_whole(tmp_path: Path) -> None:
-    made = certificate({"depth": certified_stream("depth", WHOLE_DAY, [])})
-    path = tmp_path / "certificates" / "BTCUSDT" / "BTCUSDT_20261122.json"
-    write(made, path)
-    write(made, path)
-    assert decoded(path.read_bytes()) == made
-    assert [one.name for one in path.parent.iterdir()] == ["BTCUSDT_20261122.json"]
 
 
 def test_audits_and_clock_are_counted_from_their_rows() -> None:

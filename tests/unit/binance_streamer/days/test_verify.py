@@ -1,26 +1,28 @@
 """A corrupted day: each kind of damage is found by the check that is there for it, with file and id."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from binance_streamer.days import certificate as certificates
 from binance_streamer.days.certificate import (
     AuditCounts,
     Certificate,
     CertifiedFile,
     certified_stream,
     certify,
+    encoded,
 )
 from binance_streamer.days.checks.certified import sha256_of
 from binance_streamer.days.checks.facts import StreamPass
 from binance_streamer.days.checks.gaps import newest_gaps, stem_of_gap
-from binance_streamer.days.digest import Digest
-from binance_streamer.days.schema import sort_key, table_schema
 from binance_streamer.days.day_files import DayFiles, days_in
+from binance_streamer.days.lake import Lake
+from binance_streamer.days.parquet import Place
+from binance_streamer.days.seal import Part, seal
 from binance_streamer.days.verify import CHECKS, DayReport, verify_day
 from tests.support.recorded_days import DAY, SYMBOL, DayWriter
 
@@ -180,39 +182,32 @@ def test_files_of_older_columns_block(tmp_path: Path) -> None:
     assert verified(tmp_path).blocked == (f"{aside} has the columns of an older version",)
 
 
-def sealed(data: Path, lake: Path) -> Certificate:
-    """Write a lake and the certificate of a day as docs/files.md says, without the archiver."""
+def sealed(data: Path, root: Path) -> Certificate:
+    """Seal a day into a lake, and write its certificate."""
     (files,) = days_in([data])
     gaps = newest_gaps(files.symbol, files.streams["gap"].unordered())
+    lake = Lake(root)
+    lake.begin()
     streams = {}
     for stem, stream in files.streams.items():
+        (path,) = stream.paths
+        size = path.stat().st_size
         watched = StreamPass(stem, stream.file, [gap for gap in gaps if stem_of_gap(gap) == stem])
-        digest = Digest(table_schema(stem))
-        spill = lake / "spill"
-        spill.mkdir(parents=True, exist_ok=True)
-        tables = list(stream.read(spill, []))
-        for table in tables:
-            watched.take(table)
-            digest.take(table)
-        place = f"{stem}/symbol={SYMBOL}/day=2026-11-22/{stem}.parquet"
-        (lake / place).parent.mkdir(parents=True)
-        pq.write_table(pa.concat_tables(tables), lake / place, compression="zstd", write_page_checksum=True)
-        path = stream.paths[0]
+        made = seal([Part(path, size)], Place(stem, SYMBOL, DAY), lake, watchers=[watched])
+        place = str(made.path.relative_to(root))
         streams[stem] = certified_stream(
             stem,
             watched.facts(),
             gaps,
-            digest=digest.hexdigest(),
-            sealed=[CertifiedFile(path=place, size_bytes=1, sha256=sha256_of(lake / place))],
-            sources=[
-                CertifiedFile(path=str(path.relative_to(data)), size_bytes=path.stat().st_size, sha256=sha256_of(path))
-            ],
+            digest=made.facts.digest,
+            sealed=[CertifiedFile(path=place, size_bytes=made.size, sha256=sha256_of(made.path))],
+            sources=[CertifiedFile(path=str(path.relative_to(data)), size_bytes=size, sha256=sha256_of(path))],
         )
-    made = certify(
+    certificate = certify(
         SYMBOL, "2026-11-22", streams, audits=AuditCounts(), clock=None, sealed_at="2026-11-23T02:00:00Z", versions={}
     )
-    certificates.write(made, lake / "certificates" / SYMBOL / f"{SYMBOL}_{DAY}.json")
-    return made
+    lake.put_certificate(SYMBOL, DAY, encoded(certificate))
+    return certificate
 
 
 @pytest.fixture
@@ -233,16 +228,42 @@ def test_a_sealed_day_verifies_clean(tmp_path: Path, lake: tuple[Path, Certifica
         assert {result.check for result in report.results if result.state != "passed"} == {"archive"}
 
 
-def test_a_flipped_byte_of_a_sealed_file_is_found(lake: tuple[Path, Certificate]) -> None:
-    path = lake_file(lake[0], "bookticker")
+def flipped(path: Path, place: int) -> None:
     data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 1
+    data[place] ^= 1
     path.write_bytes(data)
-    report = verified(*lake)
-    files = [(one.stream, one.file) for one in report.findings if one.check == "files"]
-    assert ("bookticker", str(path)) in files
-    without = verified(lake[0])
-    assert ("files", "bookticker", str(path)) in [(one.check, one.stream, one.file) for one in without.findings]
+
+
+def test_a_flipped_byte_of_a_sealed_file_is_found(lake: tuple[Path, Certificate]) -> None:
+    """Anywhere in the file: by its SHA-256; in a page of values, or in its schema, also without a certificate."""
+    path = lake_file(lake[0], "bookticker")
+    size = path.stat().st_size
+    for place in range(100, size, size // 7):
+        flipped(path, place)
+        assert ("files", str(path)) in [(one.check, one.file) for one in verified(*lake).findings]
+        flipped(path, place)
+    flipped(path, 100)
+    (finding,) = verified(lake[0]).findings
+    assert (finding.check, finding.stream, finding.file) == ("files", "bookticker", str(path))
+    assert "CRC" in finding.text
+
+
+def test_a_sealed_file_with_another_column_is_found(lake: tuple[Path, Certificate]) -> None:
+    path = lake_file(lake[0], "bookticker")
+    table = pq.read_table(path, partitioning=None)
+    pq.write_table(table.rename_columns([name.replace("update_id", "updated_id") for name in table.schema.names]), path)
+    (finding,) = verified(lake[0]).findings
+    assert (finding.check, finding.text) == ("schema", "column update_id: is not in the file, or of another type")
+
+
+def test_another_price_in_a_sealed_file_is_found_without_a_certificate(lake: tuple[Path, Certificate]) -> None:
+    path = lake_file(lake[0], "markprice")
+    table = pq.read_table(path, partitioning=None)
+    prices = [*table["mark_price"].to_pylist()[:-1], Decimal("84551.2")]
+    column = pa.array(prices, table.schema.field("mark_price").type)
+    metadata = {key: value for key, value in pq.read_metadata(path).metadata.items() if b"binance" in key}
+    pq.write_table(table.set_column(1, "mark_price", column).replace_schema_metadata(metadata), path)
+    assert ("digest", "markprice", None) in found(verified(lake[0]))
 
 
 def rewritten(path: Path, column: str, place: int, value: object) -> None:
@@ -304,4 +325,3 @@ def test_last_ids_are_handed_on(tmp_path: Path) -> None:
     files: DayFiles = days_in([tmp_path])[0]
     _, last_ids = verify_day(files, None, state="recorded")
     assert last_ids == {"aggtrade": 1359, "depth": 12400, "kline_1m": 1795305720000}
-    assert sort_key("aggtrade")[0] == "agg_trade_id"
