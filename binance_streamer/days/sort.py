@@ -29,7 +29,7 @@ def sorted_batches(batches: Iterable[pa.RecordBatch], key: _Key, spill: Path) ->
     All batches are taken before the first table comes. `spill` is an empty folder for runs, which takes about as much
     room as the rows in compressed form; the files in it are gone when the last table has been taken.
     """
-    runs: list[_Run] = []
+    runs: list[_SortedRun] = []
     number = 0
     try:
         for batch in batches:
@@ -40,7 +40,7 @@ def sorted_batches(batches: Iterable[pa.RecordBatch], key: _Key, spill: Path) ->
                 if len(runs) == _MAX_RUNS:
                     runs = [_merged_run(runs, key, spill / f"{number}.arrow")]
                     number += 1
-                runs.append(_Run(spill / f"{number}.arrow"))
+                runs.append(_SortedRun(spill / f"{number}.arrow"))
                 number += 1
                 runs[-1].take(rest, key)
         yield from _merged(runs, key)
@@ -49,7 +49,7 @@ def sorted_batches(batches: Iterable[pa.RecordBatch], key: _Key, spill: Path) ->
             run.remove()
 
 
-class _Run:
+class _SortedRun:
     """Rows in order, in a file: taken until it is read, once, from the beginning."""
 
     def __init__(self, path: Path) -> None:
@@ -89,9 +89,9 @@ class _Run:
         self._path.unlink(missing_ok=True)
 
 
-def _merged_run(runs: list[_Run], key: _Key, path: Path) -> _Run:
+def _merged_run(runs: list[_SortedRun], key: _Key, path: Path) -> _SortedRun:
     """Return one run of the rows of several, which are removed."""
-    merged = _Run(path)
+    merged = _SortedRun(path)
     for table in _merged(runs, key):
         merged.take(table, key)
     for run in runs:
@@ -99,7 +99,7 @@ def _merged_run(runs: list[_Run], key: _Key, path: Path) -> _Run:
     return merged
 
 
-def _merged(runs: list[_Run], key: _Key) -> Iterator[pa.Table]:
+def _merged(runs: list[_SortedRun], key: _Key) -> Iterator[pa.Table]:
     """Yield the rows of all runs in order.
 
     No later piece of any run has a row below the end of the piece that ends first, so that all rows up to there, of all

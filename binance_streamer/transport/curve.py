@@ -16,7 +16,7 @@ import zmq
 from zmq.utils import z85
 
 from binance_streamer.config.schema import ConfigError
-from binance_streamer.transport.zap import Admission
+from binance_streamer.transport.zap import ZapServer
 
 ZAP_DOMAIN = b"recorder"
 SUBSCRIBERS = b"subscribers"
@@ -101,7 +101,7 @@ class Context(zmq.Context["zmq.Socket[bytes]"]):
 
     keys: Keys | None
     allows_plain: bool
-    _admission: "Admission | None"
+    _admission: "ZapServer | None"
 
     def __init__(self, keys: Keys | None = None, *, allows_plain: bool = False) -> None:
         super().__init__()
@@ -123,7 +123,7 @@ class Context(zmq.Context["zmq.Socket[bytes]"]):
         if self.keys is not None:
             self.keys.secure_binding(socket)
         if self._admission is None:
-            self._admission = Admission(make_router(self), self.keys.gate().is_known if self.keys else _is_nobody)
+            self._admission = ZapServer(make_router(self), self.keys.gate().is_known if self.keys else _is_nobody)
 
     def hold_subscribers(self, seconds: float) -> None:
         """Let no further subscriber connect to an XPUB of this context for so long; safe in any thread."""

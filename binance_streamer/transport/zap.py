@@ -24,7 +24,7 @@ class _Request(NamedTuple):
     """The client's, as 40 characters of Z85; None where the socket has no security."""
 
 
-class Admission:
+class ZapServer:
     """Answers for all bound sockets of a context, in a thread of its own.
 
     A client with a key has to be known. Others are let in: their socket's path, or address, is what keeps them out.

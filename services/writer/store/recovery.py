@@ -150,11 +150,8 @@ def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
     records = []
     for path, modified_ns in _recent_files(files.root, now_ns):
         length, _ = files.whole_rows(path)
-        if path.endswith(COMPRESSED) and not length:
-            if files.size(path):  # not of frames as ours are: to cut it would lose all of it
-                _set_aside(files, path, now_ns)
-            else:
-                files.cut(path, 0)
+        if path.endswith(COMPRESSED) and not length and files.size(path):
+            _set_aside(files, path, now_ns)  # not of frames as ours are: to cut it would lose all of it
             continue
         files.cut(path, length)
         for interval in _sequences_in(files.root / path, path):
