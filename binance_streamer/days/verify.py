@@ -83,15 +83,18 @@ class DayVerifier:
         self._why: dict[str, str] = {}
         self._facts: dict[str, StreamFacts] = {}
         self._gaps: list[GapRow] = []
+        self._grown: dict[str, Path] = {}
 
     def run(self, spill: Path, progressed: Callable[[int], None]) -> None:
         """Check everything; `spill` is an empty folder, `progressed` takes the bytes of files that have been read."""
         if self._certificate is None:
             self._why |= dict.fromkeys(("files", "digest", "certificate"), "there is no certificate")
         else:
-            found, count = compare_files(self.files, self._certificate)
-            self.findings += found
-            self.count("files", count)
+            found = compare_files(self.files, self._certificate)
+            self.findings += found.findings
+            self.count("files", found.files)
+            self._grown = found.grown
+            self.blocked += [f"{path} has rows that are not sealed yet" for path in found.grown.values()]
         self._gaps = self._read_gaps()
         for stem, stream in sorted(self.files.streams.items()):
             try:
@@ -173,10 +176,16 @@ class DayVerifier:
         hexdigest = digest.hexdigest()
         self.findings += compare_own_digest(stream, hexdigest)
         self.count("digest", facts.rows if stream.is_sealed or self._certificate else 0)
-        if self._certificate is not None:
+        if self._certificate is not None and self._is_whole(stem):
             listed = self._certificate.streams.get(stem)
             self.findings += compare_stream(stream, facts, digest=hexdigest, listed=listed)
             self.count("certificate", 1)
+
+    def _is_whole(self, stem: str) -> bool:
+        """Return True if the rows that are here are those that the certificate is of: none removed, none added."""
+        listed = self._certificate.streams.get(stem) if self._certificate else None
+        removed = () if listed is None or self.files.is_lake else (file for file in listed.sources if file.removed)
+        return stem not in self._grown and not any(removed)
 
     def _missing_numbers(self, stream: StreamFiles, holes: list[NumberHole]) -> list[Finding]:
         """Return findings for numbers that are neither in the days beside, nor raw rows, nor losses that are listed."""

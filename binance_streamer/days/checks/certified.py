@@ -2,6 +2,7 @@
 
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 from binance_streamer.days.certificate import Certificate, CertifiedStream
 from binance_streamer.days.checks.facts import StreamFacts
@@ -18,12 +19,21 @@ _COMPARED = ("rows", "first_id", "last_id", "from_rest", "duplicates", "correcti
 """Facts of the certificate that are counted again."""
 
 
-def compare_files(files: DayFiles, certificate: Certificate) -> tuple[list[Finding], int]:
+class FileComparison(NamedTuple):
+    """Files compared with a certificate. `grown` are streams to which rows have come since: they await a new seal."""
+
+    findings: list[Finding]
+    files: int
+    grown: dict[str, Path]
+
+
+def compare_files(files: DayFiles, certificate: Certificate) -> FileComparison:
     """Compare the files that are there with those of the certificate, byte for byte by SHA-256; count them.
 
-    A file that the certificate calls removed need not be there. One that it does not know has come since.
+    A file that the certificate calls removed need not be there. One that is longer than it was must begin with what was
+    sealed of it; one that the certificate does not know has come since.
     """
-    found: list[Finding] = []
+    found = FileComparison([], 0, {})
     count = 0
     for stem in sorted(certificate.streams.keys() | files.streams.keys()):
         stream = certificate.streams.get(stem)
@@ -32,15 +42,19 @@ def compare_files(files: DayFiles, certificate: Certificate) -> tuple[list[Findi
             path = files.root / file.path
             if path.is_file():
                 count += 1
-                if file.sha256 and sha256_of(path) != file.sha256:
-                    found.append(_finding("files", stem, path, "SHA-256 is not that of the certificate"))
+                if file.sha256 and sha256_of(path, file.size_bytes) != file.sha256:
+                    found.findings.append(_finding("files", stem, path, "SHA-256 is not that of the certificate"))
+                elif path.stat().st_size > file.size_bytes:
+                    found.grown[stem] = path
             elif not file.removed:
-                found.append(_finding("files", stem, path, "is in the certificate, and is not there"))
+                found.findings.append(_finding("files", stem, path, "is in the certificate, and is not there"))
         known = {files.root / file.path for file in listed}
         for path in files.streams[stem].paths if stem in files.streams else ():
-            if path not in known:
-                found.append(_finding("files", stem, path, "is not in the certificate"))
-    return found, count
+            if path not in known and files.is_lake:
+                found.findings.append(_finding("files", stem, path, "is not in the certificate"))
+            elif path not in known:
+                found.grown[stem] = path
+    return found._replace(files=count)
 
 
 def compare_stream(
@@ -66,12 +80,14 @@ def compare_stream(
     return found
 
 
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file in hexadecimal digits."""
+def sha256_of(path: Path, size_bytes: int | None = None) -> str:
+    """Return the SHA-256 of a file, or of its first bytes, in hexadecimal digits."""
     found = hashlib.sha256()
+    left = path.stat().st_size if size_bytes is None else size_bytes
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
+        while left > 0 and (block := file.read(min(left, _BLOCK_BYTES))):
             found.update(block)
+            left -= len(block)
     return found.hexdigest()
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from binance_streamer.compression import zstd
 from binance_streamer.days.certificate import (
     AuditCounts,
     Certificate,
@@ -306,6 +308,57 @@ def test_a_last_gap_row_that_is_removed_is_found_by_the_certificate(
 def test_a_file_that_is_gone_is_found(lake: tuple[Path, Certificate]) -> None:
     lake_file(lake[0], "markprice").unlink()
     assert ("files", "markprice", None) in found(verified(*lake))
+
+
+def test_rows_behind_what_was_sealed_wait_for_the_next_seal(tmp_path: Path, lake: tuple[Path, Certificate]) -> None:
+    day = DayWriter()
+    day.add("markprice", "1795305780000,84551.1,,84559.2,84590.8,0.00000801,1795334400000", 1_795_305_780_000)
+    day.write(tmp_path / "data")
+    path = tmp_path / "data" / SYMBOL / f"markprice_{SYMBOL}_{DAY}.csv"
+    report = verified(tmp_path / "data", lake[1])
+    assert report.findings == ()
+    assert report.blocked == (f"{path} has rows that are not sealed yet",)
+
+
+def test_a_daily_file_that_was_removed_is_not_missed(tmp_path: Path, lake: tuple[Path, Certificate]) -> None:
+    """The certificate says that it was removed after it had been sealed."""
+    streams = dict(lake[1].streams)
+    (source,) = streams["markprice"].sources
+    gone = msgspec.structs.replace(source, removed=True)
+    streams["markprice"] = msgspec.structs.replace(streams["markprice"], sources=(gone,))
+    (tmp_path / "data" / source.path).unlink()
+    assert verified(tmp_path / "data", msgspec.structs.replace(lake[1], streams=streams)).findings == ()
+
+
+def compressed(data: Path, stem: str) -> Path:
+    """Replace a daily file by one of zstd frames with checksums, as the writer makes them."""
+    path = data / SYMBOL / f"{stem}_{SYMBOL}_{DAY}.csv"
+    text = path.read_bytes()
+    lines = text.splitlines(keepends=True)
+    frames = [b"".join(lines[place : place + 50]) for place in range(0, len(lines), 50)]
+    options: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
+    target = path.with_name(path.name + ".zst")
+    target.write_bytes(b"".join(zstd.compress(frame, options=options) for frame in frames))
+    path.unlink()
+    return target
+
+
+def test_a_compressed_day_verifies_clean(tmp_path: Path) -> None:
+    DayWriter().write(tmp_path)
+    for stem in ("aggtrade", "depth", "markprice", "gap"):
+        compressed(tmp_path, stem)
+    assert verified(tmp_path).findings == ()
+
+
+def test_a_flipped_byte_of_a_compressed_file_is_found(tmp_path: Path) -> None:
+    DayWriter().write(tmp_path)
+    path = compressed(tmp_path, "markprice")
+    for place in range(20, path.stat().st_size, path.stat().st_size // 9):
+        flipped(path, place)
+        named = [(one.check, one.stream, one.file) for one in verified(tmp_path).findings]
+        assert ("files", "markprice", str(path)) in named, place
+        flipped(path, place)
+    assert verified(tmp_path).findings == ()
 
 
 def test_a_hole_between_two_days_is_found(tmp_path: Path) -> None:
