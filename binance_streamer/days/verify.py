@@ -13,9 +13,9 @@ import msgspec
 
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.days import certificate as certificates
-from binance_streamer.days.certificate import Certificate
+from binance_streamer.days.certificate import Certificate, audit_counts
 from binance_streamer.days.checks.book import BookReplay, snapshots_of, summaries_of, tops_of, updates_of
-from binance_streamer.days.checks.certified import compare_files, compare_own_digest, compare_stream
+from binance_streamer.days.checks.certified import compare_day, compare_files, compare_own_digest, compare_stream
 from binance_streamer.days.checks.facts import StreamFacts, StreamPass
 from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.gaps import compare_days, new_counts_ns, newest_gaps, stem_of_gap
@@ -110,6 +110,8 @@ class DayVerifier:
             if stem.startswith("kline_"):
                 self._compare_bars(stem)
 
+        self._compare_certificate()
+
     def readable(self, stem: str) -> StreamFiles | None:
         """Return a stream whose rows have been read to their end; None where there is none, or it has a fault."""
         return self.files.streams[stem] if stem in self._facts else None
@@ -203,6 +205,15 @@ class DayVerifier:
             number = _id_of(stream, hole.epoch, hole.high + 1)
             found.append(Finding("numbers", stream.stem, stream.file, number, hole.to_ns, text))
         return found
+
+    def _compare_certificate(self) -> None:
+        """Compare the certificate as a whole, where all of its streams are here as they were sealed."""
+        if self._certificate is None or not all(map(self._is_whole, self._certificate.streams)):
+            return
+        if self._certificate.streams.keys() <= self._facts.keys():
+            audits = self.readable("audit")
+            counts = audit_counts(audits.tables() if audits else ())
+            self.findings += compare_day(self._certificate, self._facts, self._gaps, counts)
 
     def _replay(self, stem: str) -> None:
         """Rebuild the order book of a depth stream from its first snapshot on."""

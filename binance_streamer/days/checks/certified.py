@@ -1,16 +1,27 @@
 """Checks `files`, `digest` and `certificate`: a day against what its certificate says of it."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from binance_streamer.days.certificate import Certificate, CertifiedStream
+import msgspec
+
+from binance_streamer.days.certificate import (
+    AuditCounts,
+    Certificate,
+    CertifiedStream,
+    certified_stream,
+    certify,
+    day_bounds_ns,
+)
 from binance_streamer.days.checks.facts import StreamFacts
 from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.ids import id_columns
 from binance_streamer.days.checks.order import integers
 from binance_streamer.days.day_files import DayFiles, StreamFiles
 from binance_streamer.days.parquet import metadata_of
+from binance_streamer.health.gaps import GapRow
 
 _BLOCK_BYTES = 1 << 20
 _MOST = 5
@@ -89,6 +100,45 @@ def sha256_of(path: Path, size_bytes: int | None = None) -> str:
             found.update(block)
             left -= len(block)
     return found.hexdigest()
+
+
+def compare_day(
+    certificate: Certificate, facts: Mapping[str, StreamFacts], gaps: Sequence[GapRow], audits: AuditCounts
+) -> list[Finding]:
+    """Make the certificate again, of what was just counted, and compare what it says of the day and of each stream.
+
+    Gaps that began before the day are taken from the certificate: the files of the day before may be gone.
+    """
+    start_ns, _ = day_bounds_ns(certificate.day)
+    streams = {}
+    for stem, listed in certificate.streams.items():
+        own = certified_stream(stem, facts[stem], gaps, pending=listed.why)
+        earlier = [gap for gap in listed.gaps if gap.from_ns < start_ns]
+        now = [gap for gap in own.gaps if gap.from_ns >= start_ns]
+        streams[stem] = msgspec.structs.replace(
+            own, gaps=(*earlier, *now), condition=listed.condition if earlier else own.condition
+        )
+    made = certify(
+        certificate.symbol,
+        certificate.day,
+        streams,
+        audits=audits,
+        clock=certificate.clock,
+        sealed_at=certificate.sealed_at,
+        versions=certificate.versions,
+    )
+    found = []
+    for stem, stream in streams.items():
+        listed = certificate.streams[stem]
+        pairs = [(name, getattr(stream, name), getattr(listed, name)) for name in ("condition", "continuity", "gaps")]
+        found += [("certificate", stem, *pair) for pair in pairs if pair[1] != pair[2]]
+    names = ("condition", "verified_percent", "clean_percent", "degraded", "audits", "restarts")
+    pairs = [(name, getattr(made, name), getattr(certificate, name)) for name in names]
+    found += [("certificate", "", *pair) for pair in pairs if pair[1] != pair[2]]
+    return [
+        Finding(check, stem, "", None, None, f"{name} is {here!s:.80}, the certificate has {there!s:.80}")
+        for check, stem, name, here, there in found
+    ]
 
 
 def compare_own_digest(stream: StreamFiles, digest: str) -> list[Finding]:

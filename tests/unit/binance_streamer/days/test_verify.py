@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -303,6 +304,26 @@ def test_a_last_gap_row_that_is_removed_is_found_by_the_certificate(
     report = verified(tmp_path / "data", lake[1])
     assert ("certificate", "gap", None) in found(report)
     assert ("digest", "gap", None) in found(report)
+
+
+@pytest.mark.parametrize(
+    "values", [{"condition": "available"}, {"clean_percent": 100.0}, {"restarts": 1}, {"degraded": ()}]
+)
+def test_a_certificate_that_says_something_else_is_found(
+    lake: tuple[Path, Certificate], values: dict[str, Any]
+) -> None:
+    (name,) = values
+    (finding,) = verified(lake[0], msgspec.structs.replace(lake[1], **values)).findings
+    assert finding.check == "certificate"
+    assert finding.text.startswith(f"{name} is ")
+
+
+def test_a_certificate_that_hides_a_gap_is_found(lake: tuple[Path, Certificate]) -> None:
+    streams = dict(lake[1].streams)
+    streams["depth"] = msgspec.structs.replace(streams["depth"], gaps=())
+    report = verified(lake[0], msgspec.structs.replace(lake[1], streams=streams))
+    assert [(one.check, one.stream) for one in report.findings] == [("certificate", "depth")]
+    assert "g-2" in report.findings[0].text
 
 
 def test_a_file_that_is_gone_is_found(lake: tuple[Path, Certificate]) -> None:
