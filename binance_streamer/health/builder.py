@@ -27,8 +27,8 @@ PLAIN_STATES = {
     "trouble": "some requests fail",
     "standing down": "paused by the exchange",
     "forbidden": "refused by the exchange",
-    "syncing": "building books",
-    "synced": "all books valid",
+    "building": "building books",
+    "valid": "all books valid",
 }
 """States of processes as they are shown, where the word of the status message needs its context to be understood.
 docs/monitoring.md says of each what it means, and what to do."""

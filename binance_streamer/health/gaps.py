@@ -13,9 +13,9 @@ import msgspec
 from binance_streamer.exchange.streams import missing_messages
 
 OPEN = "open"
-LOST = "unrepairable"
+UNREPAIRABLE = "unrepairable"
 REPAIRED = "repaired"
-_STATE_RANK = {OPEN: 0, LOST: 1, REPAIRED: 2}
+_STATE_RANK = {OPEN: 0, UNREPAIRABLE: 1, REPAIRED: 2}
 
 
 class GapRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,17 +61,17 @@ class FoldedGap(NamedTuple):
 class GapTotals(msgspec.Struct, frozen=True):
     """Numbers of gaps by their newest state, and what they miss.
 
-    `missing_messages` are those of open and lost gaps, `lost_messages` of lost ones alone, each where ids count
-    messages. `lost_s` is the time in which something was lost; where lost gaps overlap it counts once.
+    `missing_messages` are those of open and unrepairable gaps, `unrepairable_messages` of the latter alone, each where
+    ids count messages. `unrepairable_s` is the time that unrepairable gaps cover; where they overlap it counts once.
     """
 
     listed: int = 0
     open: int = 0
     repaired: int = 0
-    lost: int = 0
+    unrepairable: int = 0
     missing_messages: int = 0
-    lost_messages: int = 0
-    lost_s: float = 0.0
+    unrepairable_messages: int = 0
+    unrepairable_s: float = 0.0
 
 
 class GapSummary(NamedTuple):
@@ -120,16 +120,16 @@ def summary_of(gaps: Iterable[FoldedGap]) -> GapSummary:
 def totals_of(gaps: Iterable[FoldedGap]) -> GapTotals:
     """Total the gaps; a state that is none of ours counts as open, so that nothing is called well by mistake."""
     listed = list(gaps)
-    lost = [gap for gap in listed if gap.newest.state == LOST]
+    unrepairable = [gap for gap in listed if gap.newest.state == UNREPAIRABLE]
     repaired = sum(gap.newest.state == REPAIRED for gap in listed)
     return GapTotals(
         listed=len(listed),
-        open=len(listed) - len(lost) - repaired,
+        open=len(listed) - len(unrepairable) - repaired,
         repaired=repaired,
-        lost=len(lost),
+        unrepairable=len(unrepairable),
         missing_messages=sum(gap.missing_messages or 0 for gap in listed),
-        lost_messages=sum(gap.missing_messages or 0 for gap in lost),
-        lost_s=_covered_s(gap.newest for gap in lost),
+        unrepairable_messages=sum(gap.missing_messages or 0 for gap in unrepairable),
+        unrepairable_s=_covered_s(gap.newest for gap in unrepairable),
     )
 
 

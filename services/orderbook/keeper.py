@@ -158,7 +158,7 @@ class Keeper:
 
     def take_snapshot(self, snapshot: DepthSnapshot, now: Now) -> None:
         """Compare a valid book with a depth snapshot; let one that is not valid begin with it, if that helps."""
-        if self.sequence.state is SyncState.SYNCED:
+        if self.sequence.state is SyncState.VALID:
             if snapshot.last_update_id >= self.book.update_id:
                 self.sequence.expect_snapshot()
             self._pending = snapshot
@@ -192,7 +192,7 @@ class Keeper:
         snapshot = self._pending
         if snapshot is None:
             return
-        if self.sequence.state is not SyncState.SYNCED:
+        if self.sequence.state is not SyncState.VALID:
             self._pending = None
             self._begin_with(snapshot, now)
         elif snapshot.last_update_id > self.book.update_id:

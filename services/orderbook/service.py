@@ -235,7 +235,7 @@ class Service:
         valid = sum(book.valid for book in books.values())
         totals = {key: sum(getattr(book, key) for book in books.values()) for key in _TOTALS}
         status = OrderbookStatus(
-            state="synced" if valid == len(books) else "syncing",
+            state="valid" if valid == len(books) else "building",
             books=books,
             valid=valid,
             wanted_snapshots=len(self._scheduler),

@@ -10,8 +10,8 @@ Snapshot = dict[str, Any]
 
 
 def some_gaps(**changes: float) -> dict[str, float]:
-    totals: dict[str, float] = {"listed": 0, "open": 0, "repaired": 0, "lost": 0, "missing_messages": 0}
-    return totals | {"lost_messages": 0, "lost_s": 0.0} | changes
+    totals: dict[str, float] = {"listed": 0, "open": 0, "repaired": 0, "unrepairable": 0, "missing_messages": 0}
+    return totals | {"unrepairable_messages": 0, "unrepairable_s": 0.0} | changes
 
 
 def a_stream(name: str, second: int) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def a_symbol(symbol: str, second: int = 0, streams: Sequence[str] = STREAMS) -> 
     levels = [[f"{67_000 - at / 10:.1f}", f"{1.5 + at:.3f}"] for at in range(5)]
     return {
         "symbol": symbol, "status": "TRADING", "price": f"{67_000 + second:.2f}", "spread": "0.10",
-        "book": {"valid": True, "state": "synced", "reason": "", "since_ms": NOW_MS - 60_000, "resyncs": 1,
+        "book": {"valid": True, "state": "valid", "reason": "", "since_ms": NOW_MS - 60_000, "resyncs": 1,
                  "audits_passed": 12, "audits_failed": 0, "bids": levels, "asks": levels},
         "gaps": some_gaps(), "streams": [a_stream(name, second) for name in streams],
     }  # fmt: skip

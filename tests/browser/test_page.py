@@ -40,7 +40,7 @@ def test_a_page_says_in_words_that_everything_is_recorded(browser: Browser, fake
     assert browser.text("#processes-up") == "8 of 8 up"
     assert browser.count("#problems") == 0
     row = browser.text("tbody .symbol").split()
-    assert row == ["BTCUSDT", "67400.00", "0.10", "94", "0.1", "s", "13", "ms", "0", "synced"]
+    assert row == ["BTCUSDT", "67400.00", "0.10", "94", "0.1", "s", "13", "ms", "0", "valid"]
 
 
 def test_numbers_change_in_place(browser: Browser, fake: FakeMonitor) -> None:
@@ -190,16 +190,18 @@ def test_todays_gaps_are_listed_with_the_newest_first(browser: Browser, fake: Fa
         {"symbol": "BTCUSDT", "stream": "btcusdt@aggTrade", "from_ms": hour, "to_ms": hour + 2000, "reason": "restart",
          "state": "repaired", "first_messages": 37, "missing_messages": 0},
     ]  # fmt: skip
-    snapshot["gaps"] = some_gaps(listed=3, repaired=1, lost=2, missing_messages=12, lost_messages=12, lost_s=92.0)
+    snapshot["gaps"] = some_gaps(
+        listed=3, repaired=1, unrepairable=2, missing_messages=12, unrepairable_messages=12, unrepairable_s=92.0
+    )
     opened(browser, fake, snapshot)
     rows = [browser.text(f"#gaps tr:nth-child({number})").split("\t") for number in (1, 2, 3)]
     assert [[cell.strip() for cell in row] for row in rows] == [
-        ["02:00:00, 90 s", "btcusdt@depth@0ms", "stall", DASH, "lost"],
-        ["01:00:00, 2 s", "btcusdt@trade", "restart", "488, now 12", "lost"],
+        ["02:00:00, 90 s", "btcusdt@depth@0ms", "stall", DASH, "unrepairable"],
+        ["01:00:00, 2 s", "btcusdt@trade", "restart", "488, now 12", "unrepairable"],
         ["01:00:00, 2 s", "btcusdt@aggTrade", "restart", "37, now 0", "repaired"],
     ]
     assert browser.text("#gap-count") == "3"
-    assert browser.text("#gap-note") == "2 for good (12 messages, 92 s), 1 repaired, 0 open"
+    assert browser.text("#gap-note") == "2 unrepairable (12 messages, 92 s), 1 repaired, 0 open"
     tones = "[...document.querySelectorAll('#gaps .state')].map((one) => one.dataset.tone).join()"
     assert browser.evaluate(tones) == "bad,bad,good"
 

@@ -172,7 +172,7 @@ class _Demo:
             warn(fault)
         typer.echo(f"recorded: {self._data}    sent: {self._tape}    logs: {self._data / 'log'}")
         is_complete = not faults and all(verdict.is_equal for verdict in streams)
-        missing = gaps.total.open + gaps.total.lost
+        missing = gaps.total.open + gaps.total.unrepairable
         listed = f"listed as {missing} gap{'s' if missing > 1 else ''}: {self._data}/*/gap_*.csv"
         if is_complete and missing:
             typer.echo(f"everything that was received is in the files; what was sent while nobody received is {listed}")

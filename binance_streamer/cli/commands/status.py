@@ -223,8 +223,8 @@ def _stream_cells(symbol: str, stream: StreamSnapshot) -> tuple[str, ...]:
 
 
 def gaps_text(gaps: GapTotals) -> str:
-    """Write how many gaps there are and what became of them: `3 (1 lost, 2 repaired)`."""
-    states = ((gaps.lost, "lost"), (gaps.open, "open"), (gaps.repaired, "repaired"))
+    """Write how many gaps there are and what became of them: `3 (1 unrepairable, 2 repaired)`."""
+    states = ((gaps.unrepairable, "unrepairable"), (gaps.open, "open"), (gaps.repaired, "repaired"))
     found = ", ".join(f"{number} {word}" for number, word in states if number)
     return f"{gaps.listed} ({found})" if gaps.listed else "0"
 
@@ -243,9 +243,11 @@ def _table(left: tuple[str, ...], right: tuple[str, ...], last: tuple[str, ...])
 def _summary(report: Snapshot) -> str:
     """Return the line below the tables: gaps, backlog, disk and clock."""
     gaps, disk, clock = report.gaps, report.disk, report.clock
-    lost = f", {gaps.lost_messages} messages and {duration(gaps.lost_s)} lost for good" if gaps.lost else ""
+    unrepairable = ""
+    if gaps.unrepairable:
+        unrepairable = f", {gaps.unrepairable_messages} messages and {duration(gaps.unrepairable_s)} unrepairable"
     parts = [
-        f"gaps today {gaps_text(gaps)}{lost}",
+        f"gaps today {gaps_text(gaps)}{unrepairable}",
         f"backlog {size(report.backlog_bytes)}, the oldest {report.backlog_s:.0f} s old",
     ]
     if disk is not None:

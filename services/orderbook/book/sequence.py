@@ -10,19 +10,19 @@ its id is the end of an update, and the next one joins only if its `pu` is exact
 | BUFFERING | none; no update has come | the first update comes, so that a request is due | SNAPSHOT_REQUESTED |
 | | | a snapshot comes before any update | BRIDGING |
 | SNAPSHOT_REQUESTED | none, or right up to its id | a snapshot comes that the waiting updates join | BRIDGING |
-| | | what was missing comes late: the book goes on | SYNCED |
-| BRIDGING | a snapshot's; no update has joined it | one joins, or one ends at the snapshot's id | SYNCED |
+| | | what was missing comes late: the book goes on | VALID |
+| BRIDGING | a snapshot's; no update has joined it | one joins, or one ends at the snapshot's id | VALID |
 | | | the first update behind it does not join, or ids stay below it | UNRELIABLE |
-| SYNCED | the exchange's | an update is missing or unreadable, the book crossed, an audit failed | UNRELIABLE |
+| VALID | the exchange's | an update is missing or unreadable, the book crossed, an audit failed | UNRELIABLE |
 | | | the stream may have stopped (`doubt`) | UNRELIABLE, doubted |
 | UNRELIABLE | none, or right up to its id | a request is due | SNAPSHOT_REQUESTED |
-| | | what was missing comes late | SYNCED |
+| | | what was missing comes late | VALID |
 | | | a snapshot comes that the waiting updates join | BRIDGING |
-| UNRELIABLE, doubted | right, if none is missing | the next update joins, or a snapshot has the same id | SYNCED |
+| UNRELIABLE, doubted | right, if none is missing | the next update joins, or a snapshot has the same id | VALID |
 | | | the next update does not join | UNRELIABLE |
 
 States follow each other within one call where nothing has to be waited for. After a failed audit, too, the book begins
-anew with the snapshot that it failed by, and is SYNCED again if the updates behind that join.
+anew with the snapshot that it failed by, and is VALID again if the updates behind that join.
 
 The sequence is given updates, snapshots and the time (`now_s`, monotonic, in seconds), and reads no clock. A call
 returns the request for a snapshot that has become due, or None. Updates that wait are in `update_buffer`, the times of
@@ -46,12 +46,12 @@ BEYOND = "beyond the levels of the snapshot"
 
 
 class SyncState(StrEnum):
-    """The states of the table above. Only in SYNCED is the book known to be the exchange's."""
+    """The states of the table above. Only in VALID is the book known to be the exchange's."""
 
     BUFFERING = "buffering"
     SNAPSHOT_REQUESTED = "snapshot_requested"
     BRIDGING = "bridging"
-    SYNCED = "synced"
+    VALID = "valid"
     UNRELIABLE = "unreliable"
 
 
@@ -84,12 +84,12 @@ class BookSequence:
         Best bid and ask are then right; `book.known_top` says how many levels behind them are. Beyond the levels that
         the snapshot had the book still follows its updates, but there may be others.
         """
-        return self.state is SyncState.SYNCED and self.book.is_top_known
+        return self.state is SyncState.VALID and self.book.is_top_known
 
     @property
     def reason(self) -> str:
         """Why the book is not valid; empty where it is."""
-        if self.state is not SyncState.SYNCED:
+        if self.state is not SyncState.VALID:
             return self._reason
         return "" if self.book.is_top_known else BEYOND
 
@@ -111,7 +111,7 @@ class BookSequence:
     def take_update(self, update: DepthUpdate, now_s: float) -> SnapshotNeed | None:
         """Apply an update of the stream, keep it for later, or ignore it where the book has it already."""
         final = update.final_update_id
-        if self.state is SyncState.SYNCED and update.prev_final_update_id == self.book.update_id < final:
+        if self.state is SyncState.VALID and update.prev_final_update_id == self.book.update_id < final:
             self._buffer.note_newest(update)
             problem = self._apply(update)
             if not problem:
@@ -121,7 +121,7 @@ class BookSequence:
         if self._buffer.is_new_count(update):
             self._buffer.restart()
             self._fail("ids went back", now_s)
-        elif self.state is SyncState.SYNCED:
+        elif self.state is SyncState.VALID:
             if final <= self.book.update_id:
                 self.repeats += 1
                 return None
@@ -135,10 +135,10 @@ class BookSequence:
         """Begin anew with a snapshot, asked for or not, if that helps. A book that follows its stream does not need
         it: give it to `audit`."""
         last_update_id = snapshot.last_update_id
-        if self.state is SyncState.SYNCED:
+        if self.state is SyncState.VALID:
             return None
         if self._is_doubted and not self._buffer and last_update_id == self.book.update_id:
-            self._become_synced(now_s)  # the exchange has nothing newer
+            self._become_valid(now_s)  # the exchange has nothing newer
             return None
         if self._has_book and not self._buffer:
             if self.book.update_id - REBASED <= last_update_id <= self.book.update_id:
@@ -156,7 +156,7 @@ class BookSequence:
         A valid book asks too, with the reason `RANGE`, before its price leaves what its snapshot knew: call
         `expect_snapshot`, and give the snapshot to `audit`.
         """
-        if self.state is SyncState.SYNCED:
+        if self.state is SyncState.VALID:
             is_due = self.book.is_running_out and self._pacing.try_range_request(now_s)
             return SnapshotNeed(self.book.update_id, RANGE) if is_due else None
         if not self._needs_snapshot() or not self._pacing.try_request(now_s):
@@ -169,12 +169,12 @@ class BookSequence:
     def needs_snapshot_for(self, reason: str) -> bool:
         """Return True if the book still needs the snapshot that it asked for with this reason."""
         if reason == RANGE:
-            return self.state is SyncState.SYNCED and self.book.is_running_out
-        return self.state not in (SyncState.SYNCED, SyncState.BRIDGING)
+            return self.state is SyncState.VALID and self.book.is_running_out
+        return self.state not in (SyncState.VALID, SyncState.BRIDGING)
 
     def expect_snapshot(self) -> None:
         """Keep what a snapshot will be compared with; call it when one is asked for."""
-        if self.state is SyncState.SYNCED and self._trail is None:
+        if self.state is SyncState.VALID and self._trail is None:
             self._trail = Trail(self.book)
 
     def audit(self, snapshot: DepthSnapshot, now_s: float) -> Audit | None:
@@ -183,7 +183,7 @@ class BookSequence:
         Needs `expect_snapshot` before the snapshot was taken, each time.
         Where levels differ the book begins anew with the snapshot, and `resyncs` counts it.
         """
-        if self.state is not SyncState.SYNCED:
+        if self.state is not SyncState.VALID:
             return Audit(Outcome.NOT_COMPARABLE, snapshot.last_update_id, f"not valid: {self.reason}")
         trail = self._trail
         if trail is None:
@@ -200,7 +200,7 @@ class BookSequence:
 
     def refute(self, reason: str, now_s: float) -> SnapshotNeed | None:
         """Give up a book that something other than an audit has shown to be wrong; it begins anew."""
-        if self.state is SyncState.SYNCED:
+        if self.state is SyncState.VALID:
             self._fail(reason, now_s)
         return self.tick(now_s)
 
@@ -209,7 +209,7 @@ class BookSequence:
 
         No snapshot is asked for before `end_doubt`: as long as the stream is away, each would soon be old.
         """
-        if self.state is SyncState.SYNCED:
+        if self.state is SyncState.VALID:
             self.state, self._reason = SyncState.UNRELIABLE, reason
             self._is_doubted = True
         self._is_doubt_over = False
@@ -255,7 +255,7 @@ class BookSequence:
         elif is_proven and self.book.is_crossed:
             self._fail("crossed", now_s)
         elif is_proven:
-            self._become_synced(now_s)
+            self._become_valid(now_s)
 
     def _drop_known(self, now_s: float) -> str:
         """Drop the waiting updates that the book has already; return what is wrong with the ids, if anything is.
@@ -274,13 +274,13 @@ class BookSequence:
         previous, update_id = update.prev_final_update_id, self.book.update_id
         return previous == update_id if self._is_anchored else previous <= update_id
 
-    def _become_synced(self, now_s: float) -> None:
-        self.state, self._reason, self._is_doubted = SyncState.SYNCED, "", False
+    def _become_valid(self, now_s: float) -> None:
+        self.state, self._reason, self._is_doubted = SyncState.VALID, "", False
         self._pacing.start_valid(now_s)
 
     def _fail(self, reason: str, now_s: float, *, is_book_right: bool = False) -> None:
-        """Leave SYNCED. A book that is right up to its id is kept, and goes on if what is missing comes late."""
-        if self.state is SyncState.SYNCED or self._is_doubted:
+        """Leave VALID. A book that is right up to its id is kept, and goes on if what is missing comes late."""
+        if self.state is SyncState.VALID or self._is_doubted:
             self.resyncs += 1
             self._pacing.end_valid(now_s)
         self._pacing.delay_next(now_s)

@@ -71,7 +71,7 @@ export const plural = (number, word, words = `${word}s`) => `${count(number)} ${
 export const shortened = (value, length) => (value.length > length ? `${value.slice(0, length - 1)}…` : value);
 
 const GOOD = [
-  ..."live quiet recording forwarding synced serving running repaired ok".split(" "),
+  ..."live quiet recording forwarding valid serving running repaired ok".split(" "),
   "all books valid",
 ];
 const WAITING = [
@@ -89,7 +89,5 @@ export const toneOf = (state) => (GOOD.includes(state) ? "good" : WAITING.includ
 /** A stream with a reason beside its state is not recorded; one without is, however quiet. */
 export const toneOfStream = ({ state, why }) => (why ? "bad" : toneOf(state));
 
-const PLAIN = { unrepairable: "lost" };
-
 /** A state as the page shows it; docs/monitoring.md has a table of all of them. */
-export const words = (state) => PLAIN[state] ?? text(state).replaceAll("_", " ");
+export const words = (state) => text(state).replaceAll("_", " ");

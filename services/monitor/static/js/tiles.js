@@ -20,9 +20,11 @@ export class Tiles {
     this.weight(weight ?? {});
   }
 
-  gaps({ listed, open, repaired, lost, lost_messages, lost_s }) {
-    const amount = lost ? ` (${lost_messages ? `${plural(lost_messages, "message")}, ` : ""}${age(lost_s)})` : "";
-    const note = `${count(lost)} for good${amount}, ${count(repaired)} repaired, ${count(open)} open`;
+  gaps({ listed, open, repaired, unrepairable, unrepairable_messages, unrepairable_s }) {
+    const amount = unrepairable
+      ? ` (${unrepairable_messages ? `${plural(unrepairable_messages, "message")}, ` : ""}${age(unrepairable_s)})`
+      : "";
+    const note = `${count(unrepairable)} unrepairable${amount}, ${count(repaired)} repaired, ${count(open)} open`;
     setText(byId("gap-count"), count(listed));
     setText(byId("gap-note"), listed ? note : "nothing is missing");
     setAttribute(byId("gaps-tile"), "data-tone", listed > repaired ? "wait" : "");

@@ -78,7 +78,10 @@ def all_statuses() -> list[dict[str, Any]]:
 
 
 def test_a_whole_recording(config: Config) -> None:
-    depth, trades = GapTotals(listed=2, repaired=1, open=1), GapTotals(listed=1, lost=1, lost_messages=7)
+    depth, trades = (
+        GapTotals(listed=2, repaired=1, open=1),
+        GapTotals(listed=1, unrepairable=1, unrepairable_messages=7),
+    )
     gaps = GapSummary(
         GapTotals(listed=3),
         {"BTCUSDT": depth},

@@ -68,7 +68,7 @@ def test_totals_say_how_much_is_lost_for_good_and_how_much_repaired() -> None:
         ]
     )
     assert totals_of(gaps) == GapTotals(
-        listed=4, open=1, repaired=1, lost=2, missing_messages=8, lost_messages=3, lost_s=4.0
+        listed=4, open=1, repaired=1, unrepairable=2, missing_messages=8, unrepairable_messages=3, unrepairable_s=4.0
     )
 
 
@@ -77,8 +77,8 @@ def test_a_state_that_nobody_knows_counts_as_open() -> None:
 
 
 def test_a_gap_whose_end_comes_before_its_beginning_takes_no_time() -> None:
-    assert totals_of(folded([row(state="unrepairable", from_ns=9 * S, to_ns=7 * S)])).lost_s == 0.0
-    assert totals_of(folded([row(state="unrepairable", to_ns=None)])).lost_s == 0.0
+    assert totals_of(folded([row(state="unrepairable", from_ns=9 * S, to_ns=7 * S)])).unrepairable_s == 0.0
+    assert totals_of(folded([row(state="unrepairable", to_ns=None)])).unrepairable_s == 0.0
 
 
 def test_the_same_id_at_another_symbol_is_another_gap() -> None:

@@ -378,11 +378,11 @@ def with_orderbook(*, depth_snapshot: str = "true") -> Config:
         ("snapshot_requested", 300, True),
         ("buffering", 300, True),
         ("unreliable", 1, True),
-        ("synced", 300, False),
+        ("valid", 300, False),
     ],
 )
 def test_a_book_that_is_not_valid_is_told_once_its_service_had_time(state: str, up_s: int, is_told: bool) -> None:
-    book = {"state": state, "valid": state == "synced", "reason": "why"}
+    book = {"state": state, "valid": state == "valid", "reason": "why"}
     found = health(with_orderbook(), orderbook={"up_s": up_s, "books": {"BTCUSDT": book}})
     assert found.healthy
     assert [problem.why for problem in found.problems] == [f"{state}: why"] * is_told

@@ -50,7 +50,7 @@ def test_a_book_that_becomes_valid_says_since_when_and_of_which_update_it_is() -
     assert (data["update_id"], data["bids"], data["asks"], data["levels"]) == (None, (), (), (0, 0))
     keeper.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), at(2))
     data = messages.live_draft(keeper, 1, 7).data
-    assert (data["valid"], data["valid_since_ns"], data["state"], data["reason"]) == (True, 2 * 10**9, "synced", "")
+    assert (data["valid"], data["valid_since_ns"], data["state"], data["reason"]) == (True, 2 * 10**9, "valid", "")
     assert (data["update_id"], data["event_time_ms"], data["depth_recv_ns"]) == (110, 2, 1_499_999_995)
     assert (data["bids"], data["asks"], data["levels"]) == ((("99", "1"),), (("101", "1"),), (2, 2))
     assert data["stream"] == "btcusdt@depth@0ms"

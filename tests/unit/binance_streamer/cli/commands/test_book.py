@@ -19,7 +19,7 @@ from binance_streamer.wire.frames import WireError
 
 ANSWER: dict[str, Any] = {
     "symbol": "BTCUSDT", "stream": "btcusdt@depth@0ms", "recv_ns": 1_790_526_539_070_000_000, "producer": "orderbook",
-    "epoch": 7, "state": "synced", "reason": "", "valid": True, "valid_since_ns": 1_790_526_500_000_000_000,
+    "epoch": 7, "state": "valid", "reason": "", "valid": True, "valid_since_ns": 1_790_526_500_000_000_000,
     "update_id": 11671659687966, "event_time_ms": 1790526538985, "transact_time_ms": 1790526538981,
     "depth_recv_ns": 1_790_526_539_058_000_000, "bids": [["84551.00", "2.027"], ["84550.90", "0.100"]],
     "asks": [["84551.10", "5.302"], ["84560.00", "12.000"]], "levels": [1012, 990], "trusted_levels": [2, 1],

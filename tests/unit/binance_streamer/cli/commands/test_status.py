@@ -21,7 +21,9 @@ def test_durations_are_short(seconds: float, text: str) -> None:
 
 def test_gaps_are_told_by_what_became_of_them() -> None:
     assert gaps_text(GapTotals()) == "0"
-    assert gaps_text(GapTotals(listed=6, lost=1, open=2, repaired=3)) == "6 (1 lost, 2 open, 3 repaired)"
+    assert (
+        gaps_text(GapTotals(listed=6, unrepairable=1, open=2, repaired=3)) == "6 (1 unrepairable, 2 open, 3 repaired)"
+    )
 
 
 def test_where_nothing_runs_nobody_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def scrape() -> Scrape:
     gap = ("1-1", "btcusdt@aggTrade", "open", 10, 13, NOW_NS, NOW_NS)
     keys = ("gap_id", "stream", "state", "from_id", "to_id", "from_ns", "to_ns")
     seen.take(*frame("gap", "BTCUSDT", **dict(zip(keys, gap, strict=True))), NOW_S)  # type: ignore[arg-type]
-    seen.take(*frame("orderbook", "BTCUSDT", valid=True, state="synced", resyncs=2, audits_failed=1), NOW_S)
+    seen.take(*frame("orderbook", "BTCUSDT", valid=True, state="valid", resyncs=2, audits_failed=1), NOW_S)
     return Scrape(seen.end_second(NOW_S, NOW_MS), 0.5)
 
 

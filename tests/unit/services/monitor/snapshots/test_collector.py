@@ -26,7 +26,7 @@ def trade(price: str) -> tuple[bytes, bytes]:
 def book(**fields: Any) -> tuple[bytes, bytes]:
     values: dict[str, Any] = {
         "valid": True,
-        "state": "synced",
+        "state": "valid",
         "bids": [["84551.10", "1.5"], *([["84551.00", "2"]] * 19)],
         "asks": [["84551.30", "0.5"], *([["84551.40", "2"]] * 19)],
     }
@@ -102,8 +102,8 @@ def service(at_s: float, **fields: Any) -> Collector:
     """A view that has heard a top, and then the status of the service that keeps the book."""
     seen = collector(scene.YAML.replace("orderbook: {enabled: false}", "orderbook: {enabled: true}"))
     seen.take(*book(), NOW_S)
-    status = {"valid": True, "valid_since_ns": NOW_NS - 10**9, "state": "synced", "audits_passed": 3, **fields}
-    seen.take(*frame("status", "orderbook", state="synced", books={"BTCUSDT": status}), at_s)
+    status = {"valid": True, "valid_since_ns": NOW_NS - 10**9, "state": "valid", "audits_passed": 3, **fields}
+    seen.take(*frame("status", "orderbook", state="valid", books={"BTCUSDT": status}), at_s)
     return seen
 
 

@@ -51,7 +51,7 @@ def test_updates_up_to_the_snapshot_are_dropped_and_the_rest_is_applied() -> Non
     for ids in ("80>90", "90>100", "100>110", "110>120"):
         sequence.take_update(update(ids, bids=f"{ids[-2:]}x{ids[-2:]}"), 0)
     sequence.take_snapshot(snapshot(105, bids=BIDS, asks=ASKS), 1)
-    assert sequence.state is SyncState.SYNCED
+    assert sequence.state is SyncState.VALID
     assert (sequence.book.update_id, sequence.updates) == (120, 2)
     assert sequence.book.bids.levels() == pairs("99x1 98x1 20x20 10x10")
 
