@@ -25,6 +25,7 @@ from services.ingest.connections.network import Network
 from services.ingest.connections.reader import Reader
 from services.ingest.streams.gaps import STALL
 from services.ingest.streams.heard import LATE, LIVE, STALLED, HeardTable, StaleStream, StreamFault
+from services.ingest.streams.outages import Outages
 from services.ingest.streams.stream_set import StreamSet
 
 _log = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ _FALLBACK = "depth@100ms"
 class Coordinator:
     """Takes what the reader reports; has the streams record it and the network replace what delivers no more."""
 
-    def __init__(self, config: Config, symbol: str, streams: StreamSet, reader: Reader) -> None:
+    def __init__(self, config: Config, symbol: str, streams: StreamSet, reader: Reader, *, started_ns: int) -> None:
         self.heard = HeardTable(config.network.stale_timeout)
         self._websocket_url = config.network.websocket_url
         self._streams = streams
+        self.outages = Outages(streams.recorders, started_ns)
         for recorder in streams.recorders.values():
             self.heard.add(recorder.stream, recorder.heard)
         self.network = Network(
@@ -62,8 +64,10 @@ class Coordinator:
                 self.network.count_messages(connection, len(messages))
                 if self.network.is_silent(connection) and self._streams.has_heard(connection):
                     self.network.on_first_message(connection, now_s)
-            case Opened(connection, _):
-                self.heard.open(connection, self.network.route_of(connection), now_s)
+            case Opened(connection, opened_ns):
+                route = self.network.route_of(connection)
+                self._streams.list_gaps(self.outages.end(route, opened_ns))
+                self.heard.open(connection, route, now_s)
                 self.network.on_opened(connection, now_s)
             case Ended(connection):
                 end = self.network.on_ended(event, now_s)
@@ -71,6 +75,8 @@ class Coordinator:
                     self._streams.hand_over(end, now_s)
                 else:
                     self._streams.lose(end, now_s)
+                    if not end.others and not self.network.open_on(end.route):
+                        self.outages.begin(end.route, event.recv_ns, end.reason)
                 self.heard.close(connection)
             case Failed():
                 self.network.on_failed(event, now_s)

@@ -25,11 +25,11 @@ from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections.events import ReaderEvent
 from services.ingest.connections.reader import Reader
 from services.ingest.coordinator import Coordinator
-from services.ingest.streams.backfill import BackfillRequests, read_page
+from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
 from services.ingest.streams.stream import StreamRecorder
 from services.ingest.streams.stream_set import StreamSet
-from services.ingest.streams.trading import Trading
+from services.ingest.trading import Trading
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES
 from services.runtime.delivery.producer import Draft, Producer
@@ -74,7 +74,7 @@ class IngestWorker:
             max_message_bytes=config.performance.max_frame_bytes - MAX_ENVELOPE_BYTES,
             frame_timeout_s=config.network.frame_timeout,
         )
-        self._coordinator = Coordinator(config, symbol.symbol, self._streams, self._reader)
+        self._coordinator = Coordinator(config, symbol.symbol, self._streams, self._reader, started_ns=wall_ns())
         self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
         self._backfill = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
         self._status = StatusPublisher(shell, pub)
@@ -84,12 +84,18 @@ class IngestWorker:
         self._trading = Trading()
         self._next_tick_s = 0.0
         self._took_s = 0.0
+        self._epoch = shell.epoch
+        self._late_rows = 0
+        self._late_behind = 0
+        """The position in the journal behind the last row that lies in a hole."""
+        self._taken_over: set[str] = set()
         self._sub = sockets.bus_sub(
             shell.context,
             config.endpoints.bus_subscribe,
             encode_topic("depth_snapshot", symbol.symbol),
             encode_topic("symbol_status", symbol.symbol),
             encode_topic("repair", symbol.symbol),
+            encode_topic("offered_gap", symbol.symbol),
         )
         self._poller = zmq.Poller()
         self._poller.register(self._reader.fileno(), zmq.POLLIN)
@@ -118,6 +124,7 @@ class IngestWorker:
         while events := self._reader.take(_BATCH_BYTES):
             self._record(events, monotonic_s())
         self._streams.expire(math.inf)
+        self._streams.list_gaps(self._coordinator.outages.end(None, wall_ns()))
         self._append()
         self._status.publish(self._status_at(monotonic_s()))  # what was lost in the last second is told, too
         if not self._producer.drain(_DRAIN_S):
@@ -150,6 +157,9 @@ class IngestWorker:
             self._streams.restore(self._producer.rows, "journal full")
             for gap in self._producer.own_gaps:
                 self._streams.note_lost(gap.stream_name, gap.data["to_id"], gap.data["reason"])
+        late_rows = sum([recorder.late_rows for recorder in self._streams.recorders.values()])
+        if late_rows != self._late_rows:
+            self._late_rows, self._late_behind = late_rows, self._producer.next_position
 
     def _tick(self, now_s: float) -> None:
         is_holding = self._streams.is_holding
@@ -181,6 +191,8 @@ class IngestWorker:
                     self._snapshots.on_snapshot(_decode_snapshot(data.get("event", b"")).last_update_id)
                 elif stream_type == "repair":
                     self._take_page(data, now_s)
+                elif stream_type == "offered_gap":
+                    self._take_offer(read_offer(data))
             except (WireError, ExchangeError, *UNREADABLE) as error:
                 self._bus_refused += 1
                 if self._bus_refused == 1:
@@ -197,6 +209,24 @@ class IngestWorker:
             for gap in self._streams.give_up(page):
                 _log.warning("gap %s gap_id=%s stream=%s why=%.200s", gap.state, gap.gap_id, gap.stream, gap.why)
         self._append()
+
+    def _take_offer(self, offer: GapOffer) -> None:
+        """Take over a gap that the writer has listed, once: it is offered until a row of ours says so."""
+        gap_id = offer.gap.gap_id
+        is_known = gap_id in self._taken_over or self._producer.is_full
+        if is_known or not offer.is_exact(self._epoch, self._late_behind):
+            return
+        recorder = self._streams.recorders.get(offer.stream)
+        if recorder is None:
+            gaps = [offer.refused(self._symbol.symbol, "the stream is not recorded any more")]
+        else:
+            gaps = recorder.take_over(offer)
+        self._streams.list_gaps(gaps)
+        if gaps:
+            self._append()
+            if not self._producer.is_full:
+                self._taken_over.add(gap_id)
+                _log.warning("gap taken over gap_id=%s stream=%s reason=%s", gap_id, offer.stream, offer.gap.reason)
 
     def _ask_for_repairs(self, now_s: float) -> None:
         if self._backfill is None or self._producer.is_full:

@@ -148,6 +148,7 @@ class Writer:
         now_s = monotonic_s()
         if self._status.due(now_s):
             self._publish_status()
+            self._publish_offers()
             self._bound.end_if_lost()
         if self._recorder is None:
             if now_s >= self._next_retry_s:
@@ -274,6 +275,11 @@ class Writer:
 
     def _send_ack(self, ack: OutgoingAck) -> None:
         self._xpub.send_multipart([ack.producer.encode(), encode_ack(ack.ack)], zmq.DONTWAIT)
+
+    def _publish_offers(self) -> None:
+        """Offer open gaps until they are taken over: the bus forgets, and a worker may be away."""
+        for topic, frame in self._recorder.offers(wall_ns()) if self._recorder else ():
+            self._pub.send_multipart([topic, frame], zmq.DONTWAIT)
 
     def _publish_status(self) -> None:
         free_bytes, total_bytes = free_and_total_bytes(self._root)

@@ -36,11 +36,13 @@ from services.writer.rows.row_batches import row_batches
 from services.writer.rows.rows import Row, RowMaker, Run
 from services.writer.store.buffers import Counts, RowBuffers
 from services.writer.store.files import DataFiles, SyncWork
+from services.writer.store.handovers import Offer, OfferedGaps
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
-from services.writer.store.recovery import open_ledger, repair
+from services.writer.store.recovery import open_ledger, repair, with_end
 
 NAME = "writer"
+_NOT_RECORDED = "the symbol is not recorded any more"
 _MAX_NAME_BYTES = 128
 """Of a producer: `ingest-` and a symbol of 64 bytes, with room to spare; it becomes a key of the ledger."""
 
@@ -48,7 +50,8 @@ _MAX_NAME_BYTES = 128
 class Commit(NamedTuple):
     """Everything that becomes durable together: `work` by the disk, then `entry` by the ledger.
 
-    `gaps` are (topic, frame) of the gaps that the writer listed since the commit before, for the bus.
+    `gaps` are (topic, frame) of the gaps that the writer listed since the commit before, for the bus; `offers` are the
+    open ones of all commits that no worker has taken over.
     """
 
     begun_ns: int
@@ -56,6 +59,7 @@ class Commit(NamedTuple):
     entry: LedgerEntry
     moved: NextPositions
     gaps: list[tuple[bytes, bytes]]
+    offers: list[Offer]
 
 
 class OutgoingAck(NamedTuple):
@@ -90,12 +94,14 @@ class Recorder:
         self.counts = Counts() if counts is None else counts
         self._maker = RowMaker(self.counts.raw, file_format=config.storage.file_format)
         self._gaps: list[tuple[bytes, bytes]] = []
+        self._recorded_symbols = frozenset(symbol.symbol for symbol in config.symbols)
+        self._offer_count = 0
         self._files = DataFiles(Path(config.storage.output_directory))
         self._ledger = open_ledger(self._files, now_ns)
         max_rows = config.performance.batch_size
         self._buffers = RowBuffers(self._files, self._ledger, max_rows=max_rows, counts=self.counts)
         try:
-            self._load(suspects)
+            self._load(suspects, now_ns)
             self._ledger.probe()
         except BaseException:
             self.close()
@@ -115,7 +121,8 @@ class Recorder:
             self._refuse("no position")
             return None
         run = Run(batch.producer, batch.epoch)
-        messages = None if self._rebuilt.has_epoch(run.epoch) else self._maker.messages(run, batch.frames)
+        is_each_row_looked_at = self._rebuilt.has_epoch(run.epoch) or self._offered.has_any_of(run.producer)
+        messages = None if is_each_row_looked_at else self._maker.messages(run, batch.frames)
         if messages is not None:
             return self._take_messages(run, batch, messages, now_ns)
         try:
@@ -147,15 +154,27 @@ class Recorder:
         if not work.files and not moved:
             return None
         files = [FileRecord(file.path, file.length, file.first_ns, now_ns) for file in work.files]
-        entry = LedgerEntry(moved, files, self._streams.take_changed(), self._streams.damages())
+        entry = LedgerEntry(moved, files, self._streams.take_changed(), self._streams.damages(), self._offered.list())
         gaps, self._gaps = self._gaps, []
-        return Commit(now_ns, work, entry, moved, gaps)
+        return Commit(now_ns, work, entry, moved, gaps, self._offers())
 
     def finish_commit(self, commit: Commit) -> list[OutgoingAck]:
         """Write positions and file lengths, once the files are durable; returns the acknowledgements to send."""
         self._ledger.commit(commit.entry)
         self._files.end_sync(commit.work)
+        self._durable_offers = commit.offers
         return [self.ack(name, "commit") for name in self._positions.commit(commit.moved)]
+
+    def offers(self, now_ns: int) -> list[tuple[bytes, bytes]]:
+        """Return (topic, frame) of an offer for each open gap that no worker has taken over, as of the last commit."""
+        found = []
+        for (worker, gap, present), read in self._durable_offers:
+            self._offer_count += 1
+            fields = {"worker": worker, "worker_epoch": read.epoch, "worker_next": read.number, "present": present}
+            data = {**gap_draft(gap, now_ns).data, **fields, "producer": NAME, "epoch": self._run.epoch}
+            data["seq"] = self._offer_count
+            found.append((encode_topic("offered_gap", gap.symbol), encode_frame("offered_gap", data)))
+        return found
 
     def status(self) -> WriterStatus:
         """Return the part of the status message that the recorder knows."""
@@ -170,15 +189,33 @@ class Recorder:
         self._files.close()
         self._ledger.close()
 
-    def _load(self, suspects: frozenset[str]) -> None:
+    def _load(self, suspects: frozenset[str], now_ns: int) -> None:
         repaired = repair(self._files, self._ledger, suspects)
-        damages = {damage.series: damage for damage in repaired.damages}
-        damages |= {damage.series: damage for damage in self._ledger.damages()}
+        damages = {damage.path: damage for damage in repaired.damages}
+        damages |= {damage.path: damage for damage in self._ledger.damages()}
+        offered = self._ledger.offered()
         if repaired.files:
-            self._ledger.commit(LedgerEntry((), repaired.files, (), list(damages.values())))
+            self._ledger.commit(LedgerEntry((), repaired.files, (), list(damages.values()), offered))
         self._positions = Positions(self._ledger.writer_id, self._ledger.positions())
-        self._streams = LossTracker(self._ledger.streams(), damages.values())
+        self._streams = LossTracker(
+            self._ledger.streams(), [with_end(self._files, damage) for damage in damages.values()]
+        )
         self._rebuilt = self._ledger.rebuilt()
+        self._offered = OfferedGaps(offered)
+        self._give_up_unwatched(now_ns)
+        self._durable_offers = self._offers()
+
+    def _offers(self) -> list[Offer]:
+        """Return the open gaps that are offered, each with the position up to which its worker's journal was read."""
+        reads = [(one, self._positions.ack(one.worker, "").received) for one in self._offered.list()]
+        return [Offer(one, read) for one, read in reads if read is not None]
+
+    def _give_up_unwatched(self, now_ns: int) -> None:
+        """End the open gaps of symbols that are not recorded any more: nobody is there to take them over."""
+        for one in self._offered.list():
+            if one.gap.symbol not in self._recorded_symbols:
+                self._offered.remove(one.gap.gap_id)
+                self._record_gap_row(one.gap._replace(state="unrepairable", why=_NOT_RECORDED), now_ns)
 
     def _refuse(self, reason: str) -> None:
         self.counts.refused[reason] = self.counts.refused.get(reason, 0) + 1
@@ -190,7 +227,7 @@ class Recorder:
         skip = self._skipped(run, batch, sum([len(some.events) for some in messages]))
         if isinstance(skip, OutgoingAck):
             return skip
-        if skip:
+        if skip or self._streams.may_list_open(run.producer):  # then each row is looked at
             rows = self._maker.rows(run, batch.first + skip, split_frames(batch.frames)[skip:], now_ns=now_ns)
             self._record(run.producer, rows, now_ns)
             return None
@@ -201,7 +238,7 @@ class Recorder:
             for row in ((row_batch,) if isinstance(row_batch, Row) else (row_batch.first, row_batch.last))
         ]
         for hole in self._streams.note(run.producer, noted):
-            self._record_gap(hole, now_ns)
+            self._record_gap(hole, run.producer, now_ns)
         for row_batch in found:
             lines = [row_batch.line] if isinstance(row_batch, Row) else row_batch.lines
             first = row_batch if isinstance(row_batch, Row) else row_batch.first
@@ -240,17 +277,29 @@ class Recorder:
         if self._rebuilt:
             rows = [row for row in rows if not self._rebuilt.has(row.identity, row.epoch, row.seq)]
         for hole in self._streams.note(producer, rows):
-            self._record_gap(hole, now_ns)
+            self._record_gap(hole, producer, now_ns)
+        self._offered.note(producer, rows)  # behind their holes: late rows may follow in the same batch
         for row in rows:
             self._buffers.add(row.target, [row.line], row.recv_ns)
 
-    def _record_gap(self, hole: Hole, now_ns: int) -> None:
+    def _record_gap(self, hole: Hole, worker: str, now_ns: int) -> None:
+        """Record a hole as a gap, and offer it to the worker behind whose rows it lies where REST may fill it."""
         symbol = hole.symbol if symbol_fault(hole.symbol) is None else "_unknown"
-        seq = self._streams.last_seq(self._run, Topic("gap", symbol, "")) + 1
-        gap_id = f"{NAME}-{self._run.epoch}-{symbol}-{seq}"
-        gap = Gap(gap_id, symbol, hole.stream, hole.state, *hole[2:])
+        gap_id = f"{NAME}-{self._run.epoch}-{symbol}-{self._next_gap_seq(symbol)}"
+        gap = Gap(gap_id, symbol, hole.stream, hole.state, *hole[2:7])
+        if gap.state == "open" and symbol not in self._recorded_symbols:
+            gap = gap._replace(state="unrepairable", why=_NOT_RECORDED)
+        if gap.state == "open":
+            self._offered.add(worker, gap, hole.late_ids)
+        self._record_gap_row(gap, now_ns)
+        self.counts.gaps += 1
+
+    def _record_gap_row(self, gap: Gap, now_ns: int) -> None:
+        seq = self._next_gap_seq(gap.symbol)
         data = {**gap_draft(gap, now_ns).data, "producer": NAME, "epoch": self._run.epoch, "seq": seq}
         frame = encode_frame("gap", data)
-        self._gaps.append((encode_topic("gap", symbol), frame))
+        self._gaps.append((encode_topic("gap", gap.symbol), frame))
         self._record(NAME, self._maker.rows(self._run, 0, [frame], now_ns=now_ns), now_ns)
-        self.counts.gaps += 1
+
+    def _next_gap_seq(self, symbol: str) -> int:
+        return self._streams.last_seq(self._run, Topic("gap", symbol, "")) + 1

@@ -169,3 +169,22 @@ def test_a_name_that_no_longer_resolves(place: Path) -> None:
     check(streams, [Fault("name gone", from_ns, lost)], pipeline.downs)
     assert 1 <= tries < 40, "paced"
     assert not any(stream.verdict.true_gaps for stream in streams if stream.stream.symbol != lost)
+
+
+@pytest.mark.slow
+def test_an_exchange_that_refuses_from_the_first_second_is_listed(place: Path) -> None:
+    with Pipeline(place, rate=100, symbols=SYMBOLS[:1], streams=("aggTrade", "bookTicker")) as pipeline:
+        pipeline.simulator.command("refuse 45")
+        started_ns = time.time_ns()
+        pipeline.start()
+        pipeline.wait_recording()
+        recorded_ns = time.time_ns()
+        gaps = eventually(lambda: recorded_rows(pipeline.data, SYMBOLS[0], "gap"), PATIENCE_S, what="gaps are listed")
+        pipeline.stop()
+    assert sorted((gap["stream"], gap["reason"], gap["state"]) for gap in gaps) == [
+        ("btcusdt@aggTrade", "not connected yet", "unrepairable"),
+        ("btcusdt@bookTicker", "not connected yet", "unrepairable"),
+    ]
+    for gap in gaps:
+        assert started_ns < int(gap["from_ns"]) < int(gap["to_ns"]) < recorded_ns
+        assert int(gap["to_ns"]) - started_ns > 40 * 10**9

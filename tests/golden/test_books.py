@@ -66,7 +66,7 @@ class Followed:
             self.sequence.take_snapshot(read_snapshot(message.event), now_s)
         else:
             self.sequence.take_update(read_update(message.event), now_s)
-            if self.sequence.state is SyncState.SYNCED:
+            if self.sequence.state is SyncState.VALID:
                 self.synced_at.add(self.book.update_id)
                 self.note(self.tops.take_book(self.book))
 

@@ -133,7 +133,7 @@ class Run:
 
     def answer(self, taken: Taken) -> None:
         last_update_id = taken.snapshot.last_update_id
-        if self.sequence.state is SyncState.SYNCED:
+        if self.sequence.state is SyncState.VALID:
             self.audit(taken)
             return
         before = self.sequence.updates
@@ -218,7 +218,7 @@ class Hiding(Run):
     hidden_from = hidden_id = -1
 
     def deliver(self, sent: DepthUpdate) -> None:
-        if self.sequence.state is SyncState.SYNCED and self.rng.random() < 0.05:
+        if self.sequence.state is SyncState.VALID and self.rng.random() < 0.05:
             self.cases["hidden"] += 1
             self.hidden_from = self.sequence.book.update_id
             self.hidden_id = sent.final_update_id

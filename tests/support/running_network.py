@@ -80,7 +80,7 @@ class Running:
             last_rows={},
             new_gap_id=lambda: f"g{next(numbers)}",
         )
-        self.coordinator = Coordinator(config, "BTCUSDT", self.streams, self.line)  # type: ignore[arg-type]
+        self.coordinator = Coordinator(config, "BTCUSDT", self.streams, self.line, started_ns=START_NS)  # type: ignore[arg-type]
         self.now_s = 0.0
         self.open: dict[int, str] = {}
         self.dialled: dict[int, float] = {}

@@ -8,9 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
+
 from binance_streamer.exchange.rest import SURELY_KEPT_MS, RestRow, rest_page, span_of
 from binance_streamer.exchange.streams import Stream
+from binance_streamer.wire.frames import WireError
 from binance_streamer.wire.requests import BackfillAnswer, BackfillRequest, read_answer
+from services.runtime.gaps.drafts import Gap
 from services.runtime.gaps.open_gaps import OpenGap
 from services.runtime.retry import RandomSource, doubled_s, spread_s
 
@@ -61,6 +65,60 @@ def read_page(stream: Stream, data: Mapping[str, Any]) -> BackfillPage:
     """
     answer = read_answer(data)
     return BackfillPage(answer, rest_page(stream, answer.event).rows)
+
+
+class GapOffer(NamedTuple):
+    """A gap that the writer has listed, and the ids in it that are there.
+
+    `worker_epoch` and `worker_next` are the position up to which the writer had read the journal of this worker.
+    """
+
+    stream: str
+    gap: OpenGap
+    present: tuple[int, ...]
+    worker_epoch: int
+    worker_next: int
+
+    def is_exact(self, epoch: int, late_behind: int) -> bool:
+        """Return True where nothing in the gap can be there, but for what `present` names.
+
+        The writer has read all that earlier runs of the worker have journalled, which may have taken the gap over, and
+        of this run (`epoch`) all rows that came late, which may lie in the gap: those before position `late_behind`.
+        """
+        return self.worker_epoch == epoch and self.worker_next >= late_behind
+
+    def refused(self, symbol: str, why: str) -> Gap:
+        """Return the row that ends the gap."""
+        _, from_id, to_id, from_ns, to_ns, reason, *_ = msgspec.structs.astuple(self.gap)
+        return Gap(
+            self.gap.gap_id, symbol, self.stream, "unrepairable", from_id, to_id, from_ns, to_ns, reason, why=why
+        )
+
+
+def read_offer(data: Mapping[str, Any]) -> GapOffer:
+    """Return the offer in a message of the bus; raise `WireError` where it is none."""
+    try:
+        found = msgspec.convert(data, _Offer)
+    except msgspec.ValidationError as error:
+        raise WireError(f"offered_gap: {error}") from error
+    if found.from_id >= found.to_id:
+        raise WireError(f"offered_gap: expected ids that grow, got {found.from_id}, {found.to_id}")
+    gap = OpenGap(found.gap_id, found.from_id, found.to_id, found.from_ns, found.to_ns, found.reason)
+    present = tuple(last for last in found.present if found.from_id < last <= found.to_id)
+    return GapOffer(found.stream, gap, present, found.worker_epoch, found.worker_next)
+
+
+class _Offer(msgspec.Struct):
+    stream: str
+    gap_id: str
+    from_id: int
+    to_id: int
+    from_ns: int
+    to_ns: int
+    reason: str
+    worker_epoch: int
+    worker_next: int
+    present: list[int] = []
 
 
 @dataclass(slots=True)

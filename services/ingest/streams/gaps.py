@@ -29,6 +29,8 @@ class StreamGaps:
         self._gaps: list[OpenGap] = []
         self.count = 0
         """Gaps listed so far."""
+        self.late_rows = 0
+        """Rows so far that lie behind younger ones, in a hole."""
         self.filled: list[GapChange] = []
         """Those that are filled, and of which a kill has cut off the row that says so."""
         self.restore(open_gaps)
@@ -88,13 +90,27 @@ class StreamGaps:
         symbol, name = self._stream.symbol, self._stream.name
         return Gap(gap_id, symbol, name, UNREPAIRABLE, None, None, *times_ns, reason)
 
+    def take_over(self, gap: OpenGap, present: Sequence[tuple[int, int]]) -> list[Gap]:
+        """List a gap that the writer has listed, and go on with it like with one of our own.
+
+        Not missing are the ids in `present`, and not to be listed twice those that are listed here already: another gap
+        has them. What is left keeps the name, further parts get new ones.
+        """
+        listed = [(one.from_id, one.to_id) for one in self._gaps if one.gap_id]
+        parts = [gap]
+        for low, high in [*present, *listed]:
+            parts = [rest for part in parts for rest in outside(part, low, high, new_gap_id=self._new_gap_id)]
+        if not parts:
+            why = "it is there, or in other gaps"
+            return [self._row(gap, REPAIRED)._replace(repaired_by=UNKNOWN, why=why)]
+        self._gaps = sorted([*self._gaps, *parts], key=lambda one: one.from_id)
+        return [self._row(part, self._state) for part in parts]
+
     def fill(self, previous: int, last: int) -> Sequence[Gap] | None:
         """Take the ids of a straggler, (previous, last], out of their holes; None where it lies in none.
 
         The parts of a hole that it splits keep the hole's times.
         """
-        if not self._gaps or previous >= self._gaps[-1].to_id:
-            return None
         touched = [gap for gap in self._gaps if gap.from_id < last and previous < gap.to_id]
         return self._take_out(touched, previous, last, STRAGGLER) if touched else None
 
@@ -116,6 +132,10 @@ class StreamGaps:
             rows += [row for row in self._take_out([gap], low, high, REST) if row.state == OPEN]
         return rows
 
+    def given_up(self, gap: OpenGap, why: str) -> Gap:
+        """Return the row that ends a gap which is not listed here, because nobody can be asked for it."""
+        return self._row(gap, UNREPAIRABLE)._replace(why=why)
+
     def _listed(self, low: int, high: int) -> list[OpenGap]:
         if low >= high:
             return []
@@ -123,6 +143,7 @@ class StreamGaps:
 
     def _take_out(self, touched: list[OpenGap], previous: int, last: int, by: str) -> list[Gap]:
         rows: list[Gap] = []
+        self.late_rows += 1
         for gap in touched:
             parts = outside(gap, previous, last, new_gap_id=self._new_gap_id if gap.gap_id else lambda: _UNLISTED)
             at = self._gaps.index(gap)

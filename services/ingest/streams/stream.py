@@ -6,14 +6,15 @@ from typing import Protocol
 
 from binance_streamer.exchange.messages import UNREADABLE, SequenceIds
 from binance_streamer.exchange.readers import EventReader, sequence_reader
+from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.stream_types import Continuity
 from binance_streamer.exchange.streams import Stream
 from services.ingest.streams import demux
 from services.ingest.streams.arrivals import Arrival, Outcome
-from services.ingest.streams.backfill import BackfillPage
+from services.ingest.streams.backfill import BackfillPage, GapOffer
 from services.ingest.streams.chain import IdChain
 from services.ingest.streams.deduplicator import Deduplicator
-from services.ingest.streams.gaps import StreamGaps
+from services.ingest.streams.gaps import WENT_BACK, StreamGaps
 from services.ingest.streams.heard import Heard
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.delivery.events import EventRun, event_draft, reading_of, rest_data
@@ -58,10 +59,16 @@ class StreamRecorder:
         self.tracker = _tracker(stream, self._gaps, last_row, lambda: self.last)
         self.offer = self.tracker.offer
         self._try_take = self.tracker.try_take if isinstance(self.tracker, IdChain) else _never_takes
+        self._has_last_row = last_row is not None
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard = Heard()
         self.is_anchored = not stream.type.builds_book
         """True once a depth snapshot has been asked for since the stream began or was lost; always for other types."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Return True where the stream has ever had a row, in this run or in one before it."""
+        return bool(self.rows) or self._has_last_row
 
     @property
     def gaps(self) -> int:
@@ -77,6 +84,11 @@ class StreamRecorder:
     def open_gaps(self) -> list[OpenGap]:
         """Return the listed gaps that REST may still fill, the lowest ids first."""
         return self._gaps.open_gaps
+
+    @property
+    def late_rows(self) -> int:
+        """Return the number of rows so far that lie behind younger ones, in a hole."""
+        return self._gaps.late_rows
 
     @property
     def repeats(self) -> int:
@@ -149,6 +161,18 @@ class StreamRecorder:
         self.repaired += len(drafts)
         return drafts, gaps
 
+    def take_over(self, offer: GapOffer) -> list[Gap]:
+        """Return the rows with which a gap that the writer lists becomes one of this stream; see `StreamGaps`.
+
+        None yet, where the stream has had no row: it is not known where it stands.
+        """
+        gap, step, newest = offer.gap, step_of(self.stream), self.tracker.newest
+        if newest is None:
+            return []
+        if gap.to_id > newest:
+            return [self._gaps.given_up(gap, WENT_BACK)]
+        return self._gaps.take_over(gap, [(last - step, last) for last in sorted(offer.present)])
+
     def give_up(self, page: BackfillPage) -> list[Gap]:
         """Return the gaps that become `unrepairable` because REST does not have what was asked for."""
         return self._gaps.give_up(page.answer.from_id, page.answer.to_id, page.why_missing)
@@ -157,6 +181,10 @@ class StreamRecorder:
         """Go on from the journal's last row and open gaps, because it did not take all that was handed to it."""
         self._gaps.restore(row.open_gaps)
         self.tracker.restore(row, reason)
+
+    def outage(self, times_ns: tuple[int, int], reason: str) -> Gap:
+        """Return the gap of a time for which nobody knows what is missing."""
+        return self._gaps.outage(times_ns, reason)
 
     def lose(self, reason: str) -> Sequence[Outcome]:
         """Take note that something may be missing from here on, and return gaps that show it already."""

@@ -98,6 +98,10 @@ class StreamSet:
                 self._deliver_single(recorder, connection, first_ns + at, event, now_s)
                 at += 1
 
+    def list_gaps(self, gaps: Iterable[Gap]) -> None:
+        """Have gaps journalled that others have found: times without any connection, gaps of the writer."""
+        self._pending.list_gaps(gaps)
+
     def expire(self, now_s: float) -> None:
         """Give up what has been waited for for long enough, and release what was held behind it."""
         for recorder in self.recorders.values():
@@ -155,10 +159,7 @@ class StreamSet:
         return gaps
 
     def restore(self, rows: Mapping[str, LastRow], reason: str) -> None:
-        """Go on from the last rows in the journal.
-
-        It did not take all that was collected, or has listed a gap of its own.
-        """
+        """Go on from the last rows in the journal: it did not take all, or has listed a gap of its own."""
         for name, recorder in self.recorders.items():
             if name in rows:
                 recorder.restore(rows[name], reason)
@@ -270,10 +271,7 @@ class StreamSet:
                     self.anchors.append(SnapshotRequest(self._symbol, outcome.to_id, outcome.reason))
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
-        """Take a message that is not of a known stream in the exchange's usual spelling.
-
-        Respell it, or record it raw.
-        """
+        """Respell a message that is not in the exchange's usual spelling, or record it raw."""
         if demux.is_subscribed(arrival.event):
             return
         parsed = demux.parse(arrival.event)

@@ -88,6 +88,11 @@ class Producer:
         return self._states.rows
 
     @property
+    def next_position(self) -> int:
+        """The position in this epoch behind all that the journal has."""
+        return self._journal.next_position
+
+    @property
     def is_full(self) -> bool:
         """True where the journal did not take the last append."""
         return self._full_since_s is not None

@@ -8,7 +8,7 @@ recovery decides. Files are opened without following links, because the data dir
 import os
 import resource
 import stat
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,8 @@ _MAX_OPEN = 512
 """Open files: 100 symbols with 5 streams. The one unused for the longest time is closed, and opened again later."""
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROW_BYTES = 200
+"""Of a trade, with room to spare."""
 _LONGEST_ROW_BYTES = 16 * 2**20
 """A frame of the largest size, base64-encoded or with every quote doubled."""
 
@@ -145,6 +147,24 @@ class DataFiles:
             return zstd_frames.first_line(self.root / path)
         with (self.root / path).open("rb") as stream:
             return stream.readline(_LONGEST_ROW_BYTES)
+
+    def lines(self, path: str) -> Iterator[str]:
+        """Yield all lines of a file, with their line breaks."""
+        if path.endswith(COMPRESSED):
+            yield from zstd_frames.text_lines(self.root / path)
+            return
+        with (self.root / path).open(encoding="utf-8", errors="replace", newline="") as stream:
+            yield from stream
+
+    def last_lines(self, path: str, count: int) -> Iterable[str]:
+        """Return the last whole lines of a file, this many at most; all of a compressed one is decoded for that."""
+        if path.endswith(COMPRESSED):
+            return deque(zstd_frames.text_lines(self.root / path), count)
+        with (self.root / path).open("rb") as stream:
+            start = max(0, stream.seek(0, os.SEEK_END) - count * _ROW_BYTES)
+            stream.seek(start)
+            lines = stream.read().decode(errors="replace").splitlines(keepends=True)
+        return lines[1 if start else 0 :][-count:]
 
     def close(self) -> None:
         """Close all files, and forget them."""

@@ -5,7 +5,8 @@
 | `epochs` | producer and epoch | the next position: all before it is in the files |
 | `files` | daily file | its durable length, its first receive stamp, and when it last grew |
 | `streams` | producer and topic | the last row, from which the bounds of a loss follow |
-| `damages` | damaged series | what is known of rows that are gone, until the next row comes |
+| `damages` | damaged file | what is known of rows that are gone, until the next row of its series comes |
+| `offered` | open gap of the writer | all of it, until a worker takes it over |
 | `rebuilt` | interval of sequence numbers | rows that were in the files when the ledger before this one was lost |
 | `meta` | name | the writer's id |
 
@@ -22,10 +23,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from binance_streamer.wire.frames import Topic
 from services.runtime.files import note_synced
 from services.writer.store.errors import BlockedError
-from services.writer.store.losses import DamagedSeries, StreamRecord
+from services.writer.store.handovers import OfferedGap
+from services.writer.store.losses import DamagedFile, StreamRecord
 from services.writer.store.sequences import Interval, Sequences
 
 _SCHEMA = """
@@ -44,6 +48,8 @@ CREATE TABLE damages (
     series TEXT PRIMARY KEY, symbol TEXT NOT NULL, from_id INTEGER, from_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE rebuilt (identity TEXT, epoch INTEGER, first INTEGER, last INTEGER);
 """
+_OFFERED = "CREATE TABLE IF NOT EXISTS offered (ordinal INTEGER PRIMARY KEY, record BLOB NOT NULL)"
+"""A table that a ledger of an older version has not got; nothing else of it is different."""
 _VERSION = 1
 _BLOCKED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
 
@@ -67,7 +73,8 @@ class LedgerEntry(NamedTuple):
     positions: Sequence[tuple[str, int, int]]
     files: Sequence[FileRecord]
     streams: Sequence[StreamRecord]
-    damages: Sequence[DamagedSeries]
+    damages: Sequence[DamagedFile]
+    offered: Sequence[OfferedGap] = ()
 
 
 class Ledger:
@@ -118,12 +125,17 @@ class Ledger:
         )
         return [StreamRecord(row[0], Topic(*row[1:4]), *row[4:]) for row in self._connection.execute(query)]
 
-    def damages(self) -> list[DamagedSeries]:
-        """Return the damaged series that no row has followed yet."""
+    def damages(self) -> list[DamagedFile]:
+        """Return the damaged files that no row of their series has followed yet."""
         return [
-            DamagedSeries(*row)
+            DamagedFile(*row)
             for row in self._connection.execute("SELECT series, symbol, from_id, from_ns FROM damages")
         ]
+
+    def offered(self) -> list[OfferedGap]:
+        """Return the open gaps that no worker has taken over yet."""
+        rows = self._connection.execute("SELECT record FROM offered ORDER BY ordinal")
+        return [msgspec.msgpack.decode(record, type=OfferedGap) for (record,) in rows]
 
     def rebuilt(self) -> Sequences:
         """Return the sequence numbers that were in the files when the ledger before this one was lost."""
@@ -142,7 +154,11 @@ class Ledger:
                 [(record.producer, *record.topic, *record[2:]) for record in entry.streams],
             )
             self._connection.execute("DELETE FROM damages")
-            self._connection.executemany("INSERT INTO damages VALUES (?, ?, ?, ?)", entry.damages)
+            rows = [damage[:4] for damage in entry.damages]
+            self._connection.executemany("INSERT INTO damages VALUES (?, ?, ?, ?)", rows)
+            self._connection.execute("DELETE FROM offered")
+            records = [(msgspec.msgpack.encode(one),) for one in entry.offered]
+            self._connection.executemany("INSERT INTO offered (record) VALUES (?)", records)
 
     def announce(self, files: Sequence[FileRecord]) -> None:
         """Record files before they are made: after a crash they are known as ours, and cut to their length, 0."""
@@ -181,6 +197,7 @@ class Ledger:
             if result != "ok":
                 raise LedgerDamagedError(str(result))
             self.writer_id  # noqa: B018 (raises where it is missing)
+            self._connection.execute(_OFFERED)
         except (sqlite3.DatabaseError, TypeError) as error:
             raise (_blocked(error) or LedgerDamagedError(str(error))) from error
 

@@ -14,15 +14,16 @@ follow |
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.readers import EventReader
-from binance_streamer.exchange.stream_types import event_name, has_sequence_ids
+from binance_streamer.exchange.stream_types import event_name, has_sequence_ids, is_repairable
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.wire.frames import Topic
 from services.runtime.gaps.drafts import Bounds, bounds_of, state_of_new
+from services.writer.rows.daily_files import series_of
 from services.writer.rows.own_rows import MAX_NUMBER
 from services.writer.rows.rows import Row, Run
 
@@ -50,13 +51,24 @@ class StreamRecord(NamedTuple):
     suspect_epoch: int | None
 
 
-class DamagedSeries(NamedTuple):
-    """A series of files that lost rows: all behind its last row that is left, up to the next one that comes."""
+class DamagedFile(NamedTuple):
+    """A file that lost rows: all behind its last row that is left.
 
-    series: str
+    They end before the first row of the series' next file (`to_id`, `to_ns`), where there is one; else with the last
+    row of the stream that was durable, before the next one that comes.
+    """
+
+    path: str
     symbol: str
     from_id: int | None
     from_ns: int
+    to_id: int | None = None
+    to_ns: int | None = None
+
+    @property
+    def series(self) -> str:
+        """The series of the file; ledgers of an older version have it in place of the path."""
+        return series_of(self.path) if "." in self.path else self.path
 
 
 class Hole(NamedTuple):
@@ -72,6 +84,8 @@ class Hole(NamedTuple):
     from_ns: int
     to_ns: int
     reason: str
+    late_ids: tuple[int, ...] = ()
+    """Ids in it that came after the loss and before the hole was known: they are there."""
 
     @property
     def state(self) -> str:
@@ -89,14 +103,18 @@ class _State:
     row: Row | None = None
     suspect_epoch: int | None = None
     is_dirty: bool = False
+    late_ids: list[int] = field(default_factory=list)
+    """Of rows that came late since the stream is suspect."""
 
 
 class LossTracker:
     """Looks at the rows of all topics in their order, and returns the holes in front of them."""
 
-    def __init__(self, records: Iterable[StreamRecord] = (), damages: Iterable[DamagedSeries] = ()) -> None:
+    def __init__(self, records: Iterable[StreamRecord] = (), damages: Iterable[DamagedFile] = ()) -> None:
         self._states: dict[str, dict[Topic, _State]] = {}
-        self._damages = {damage.series: damage for damage in damages}
+        self._damages: dict[str, list[DamagedFile]] = {}
+        for damage in damages:
+            self._damages.setdefault(damage.series, []).append(damage)
         for record in records:
             states = self._states.setdefault(record.producer, {})
             states[record.topic] = _State(record, suspect_epoch=record.suspect_epoch)
@@ -126,7 +144,7 @@ class LossTracker:
         for row in rows:
             is_late = _is_late(row)
             if self._damages and row.target.series in self._damages and not is_late:
-                holes.append(self._hole_of_damage(row))
+                holes += self._holes_of_damage(states.get(row.topic) if row.topic else None, row)
             topic = row.topic
             if topic is None:
                 continue
@@ -138,8 +156,9 @@ class LossTracker:
             elif state.suspect_epoch is not None:
                 suspect_epoch = _suspect_behind(state, row) if is_late else None
                 hole = None if is_late else _hole_between(state, row)
-                holes += [hole] if hole else []
+                holes += [hole._replace(late_ids=tuple(state.late_ids))] if hole else []
                 state.suspect_epoch = suspect_epoch
+                state.late_ids = [*state.late_ids, late_id_of(row)] if is_late else []
             if is_late:
                 state.record = _numbered_like(state, row)
                 state.row = None
@@ -147,6 +166,13 @@ class LossTracker:
                 state.row = row
             state.is_dirty = True
         return holes
+
+    def may_list_open(self, producer: str) -> bool:
+        """Return True where the next rows of this producer may end a hole that REST can fill."""
+        if any(is_repairable(series.rpartition("/")[2].partition("_")[0]) for series in self._damages):
+            return True
+        states = self._states.get(producer, {}).items()
+        return any(state.suspect_epoch is not None and is_repairable(topic.stream_type) for topic, state in states)
 
     def take_changed(self) -> list[StreamRecord]:
         """Return the records that differ from what the ledger has, and count them as written there."""
@@ -169,16 +195,22 @@ class LossTracker:
         last = state.row or state.record
         return last.seq if last.epoch == run.epoch else 0
 
-    def damages(self) -> list[DamagedSeries]:
-        """Return the damaged series that no row has followed yet."""
-        return list(self._damages.values())
+    def damages(self) -> list[DamagedFile]:
+        """Return the damaged files that no row of their series has followed yet."""
+        return [damage for damages in self._damages.values() for damage in damages]
 
-    def _hole_of_damage(self, row: Row) -> Hole:
-        damage = self._damages.pop(row.target.series)
-        stream = _label(row.topic, row.stream) if row.topic else damage.series
-        previous_id, _ = _ids(row)
-        bounds = bounds_of((damage.from_id, previous_id), (damage.from_ns, row.recv_ns))
-        return Hole(damage.symbol, stream, *bounds, DAMAGED)
+    def _holes_of_damage(self, state: _State | None, row: Row) -> list[Hole]:
+        series = row.target.series
+        stream = _label(row.topic, row.stream) if row.topic else series
+        durable_id = _last_id(state) if state else None
+        end_id = ids_of(row)[0] if durable_id is None else durable_id
+        holes = []
+        for damage in self._damages.pop(series):
+            is_ended = damage.to_ns is not None
+            ids = damage.from_id, damage.to_id if is_ended else end_id
+            times_ns = damage.from_ns, row.recv_ns if damage.to_ns is None else damage.to_ns
+            holes.append(Hole(damage.symbol, stream, *bounds_of(ids, times_ns), DAMAGED))
+        return holes
 
 
 def _is_late(row: Row) -> bool:
@@ -202,8 +234,8 @@ def _hole_between(state: _State, row: Row) -> Hole | None:
     is_proven = state.suspect_epoch == row.epoch  # by sequence numbers
     if is_proven and _follows(state, row):
         return None
-    previous_id, _ = _ids(row)
-    from_id = _ids(state.row)[1] if state.row else state.record.last_id
+    previous_id, _ = ids_of(row)
+    from_id = _last_id(state)
     if not is_proven and from_id is not None and from_id == previous_id:
         return None  # ids that follow each other: nothing was there
     bounds = bounds_of((from_id, previous_id), (last.recv_ns, row.recv_ns))
@@ -219,13 +251,17 @@ def _hole_before_first(marker: _State | None, row: Row) -> Hole | None:
 
 
 def _record_of(producer: str, topic: Topic, row: Row) -> StreamRecord:
-    return StreamRecord(producer, topic, row.epoch, row.seq, row.recv_ns, _ids(row)[1], None)
+    return StreamRecord(producer, topic, row.epoch, row.seq, row.recv_ns, ids_of(row)[1], None)
 
 
 def _numbered_like(state: _State, row: Row) -> StreamRecord:
     """Return the record behind a row that fills an old hole: the stream's ids stay, its numbering goes on."""
-    last_id = _ids(state.row)[1] if state.row else state.record.last_id
+    last_id = _last_id(state)
     return state.record._replace(epoch=row.epoch, seq=row.seq, recv_ns=row.recv_ns, last_id=last_id)
+
+
+def _last_id(state: _State) -> int | None:
+    return ids_of(state.row)[1] if state.row else state.record.last_id
 
 
 def _recv_ns(state: _State) -> int:
@@ -237,7 +273,13 @@ def _label(topic: Topic, stream: str) -> str:
     return stream if event_name(topic.stream_type) else ".".join(topic)
 
 
-def _ids(row: Row) -> tuple[int | None, int | None]:
+def late_id_of(row: Row) -> int:
+    """Return the id of a row of REST: `agg_trade_id` and `open_time` stand first in their files."""
+    first = row.line.partition(b",")[0]
+    return int(first) if first.isdigit() else -1
+
+
+def ids_of(row: Row) -> tuple[int | None, int | None]:
     """Return the ids (previous, last] that an exchange's message covers; None where they prove nothing."""
     if row.topic is None or row.event is None or not has_sequence_ids(row.topic.stream_type):
         return None, None

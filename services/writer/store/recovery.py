@@ -16,7 +16,7 @@ is known (docs/decisions/0027 says why the last numbers are not enough).
 import contextlib
 import csv
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from services.writer.rows.raw_rows import raw_identity
 from services.writer.rows.routes import CLOCK, EXCHANGE_INFO, EXCHANGE_SYMBOL
 from services.writer.store.files import DataFiles
 from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, set_aside
-from services.writer.store.losses import DamagedSeries
+from services.writer.store.losses import DamagedFile
 from services.writer.store.sequences import Interval, Sequences
 from services.writer.store.zstd_frames import text_lines
 
@@ -41,6 +41,9 @@ _STILL_WRITTEN_NS = 3600 * 10**9
 """A file that did not grow in the last hour of recording may have been moved away by its owner."""
 _ID_COLUMNS = ("agg_trade_id", "final_update_id", "id")
 
+_LOOKED_AT_ROWS = 20_000
+"""At the end of a damaged file: far more than the rows that come late in a moment."""
+
 csv.field_size_limit(64 * 2**20)
 
 
@@ -50,10 +53,10 @@ class _JsonRow(msgspec.Struct):
 
 
 class RepairedFiles(NamedTuple):
-    """Files whose length in the ledger has to change, and the series that lost rows by that."""
+    """Files whose length in the ledger has to change, and those of them that lost rows by that."""
 
     files: list[FileRecord]
-    damages: list[DamagedSeries]
+    damages: list[DamagedFile]
 
 
 def open_ledger(files: DataFiles, now_ns: int) -> Ledger:
@@ -103,23 +106,57 @@ def _repair_one(files: DataFiles, record: FileRecord, repaired: RepairedFiles, *
         length, last_row = files.whole_rows(record.path)
         files.cut(record.path, length)
     repaired.files.append(record._replace(length=length))
-    damage = _damage(files, record, last_row)
-    repaired.damages.append(damage)
+    repaired.damages.append(_damage(files, record, last_row))
     _log.error("file damaged file=%s durable=%d whole=%d", record.path, record.length, length)
 
 
-def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> DamagedSeries:
-    series = series_of(record.path)
-    folder = series.rpartition("/")[0]
+def _damage(files: DataFiles, record: FileRecord, last_row: bytes) -> DamagedFile:
+    folder = record.path.rpartition("/")[0]
     symbol = decode_name(folder) if folder else EXCHANGE_SYMBOL
     if last_row and not record.path.endswith(".jsonl"):
-        header = next(csv.reader([files.first_line(record.path).decode()]))
-        cells = dict(zip(header, next(csv.reader([last_row.decode(errors="replace")])), strict=False))
-        is_repair = cells.get("source") == "rest"  # fills an old hole: says nothing of where the file ended
-        ids = [cells[column] for column in _ID_COLUMNS if cells.get(column, "").isdigit() and not is_repair]
-        if cells.get("recv_ns", "").isdigit():
-            return DamagedSeries(series, symbol, int(ids[0]) if ids else None, int(cells["recv_ns"]))
-    return DamagedSeries(series, symbol, None, record.first_ns)
+        rows = list(_rows_of(files.last_lines(record.path, _LOOKED_AT_ROWS), files.first_line(record.path)))
+        # late rows fill old holes, and say nothing of where the file ended: the largest id does
+        ids = [last_id for cells in rows if (last_id := _ids_in(cells)[1]) is not None]
+        if rows and rows[-1].get("recv_ns", "").isdigit():
+            return DamagedFile(record.path, symbol, max(ids, default=None), int(rows[-1]["recv_ns"]))
+    return DamagedFile(record.path, symbol, None, record.first_ns)
+
+
+def with_end(files: DataFiles, damage: DamagedFile) -> DamagedFile:
+    """Return the damage with its end: what is gone ends before the first row of the series' next file.
+
+    Without this, rows of the days behind it, which are all there, would be listed as missing.
+    """
+    folder, _, name = damage.path.rpartition("/")
+    stem, _, day = name.partition(".")[0].rpartition("_")
+    later = {
+        path.name.partition(".")[0]: f"{folder}/{path.name}"
+        for path in (files.root / folder).glob(f"{stem}_*.csv*")
+        if folder and path.name.endswith((".csv", COMPRESSED)) and path.name.partition(".")[0].removeprefix(f"{stem}_") > day
+    }
+    for path in [later[key] for key in sorted(later) if len(key) == len(stem) + 1 + len(day)]:
+        for cells in _rows_of(files.lines(path), files.first_line(path)):
+            if cells.get("source") != "rest" and cells.get("recv_ns", "").isdigit():
+                return damage._replace(to_id=_ids_in(cells)[0], to_ns=int(cells["recv_ns"]))
+    return damage
+
+
+def _rows_of(lines: Iterable[str], header: bytes) -> Iterator[dict[str, str]]:
+    names = next(csv.reader([header.decode(errors="replace")]), [])
+    for row in csv.reader(lines):
+        if len(row) == len(names) and row != names:
+            yield dict(zip(names, row, strict=True))
+
+
+def _ids_in(cells: Mapping[str, str]) -> tuple[int | None, int | None]:
+    """Return the ids (previous, last] of a row that the exchange sent; None where it has none."""
+    if cells.get("source") == "rest":
+        return None, None
+    last = next((int(cells[name]) for name in _ID_COLUMNS if cells.get(name, "").isdigit()), None)
+    previous = cells.get("prev_final_update_id", "")
+    if previous.isdigit():
+        return int(previous), last
+    return None if last is None else last - 1, last
 
 
 def adopt(files: DataFiles, path: str, header: bytes, now_ns: int) -> FileRecord:

@@ -28,7 +28,7 @@ RUN = {"recv_ns": 5, "producer": "ingest-BTCUSDT", "epoch": 1, "seq": 1}
 TRADE = {"symbol": "BTCUSDT", "stream": "btcusdt@aggTrade", "source": "ws", "connection": 1, **RUN}
 BOOK: dict[str, Any] = {
     "symbol": "BTCUSDT", "stream": "btcusdt@depth@0ms", "recv_ns": 5, "producer": "orderbook", "epoch": 1,
-    "state": "synced", "reason": "", "valid": True, "valid_since_ns": 1, "update_id": 12, "event_time_ms": 3,
+    "state": "valid", "reason": "", "valid": True, "valid_since_ns": 1, "update_id": 12, "event_time_ms": 3,
     "transact_time_ms": 2, "depth_recv_ns": 4, "bids": [("99.5", "1")], "asks": [("100.5", "2")], "levels": (1, 1),
     "trusted_levels": (1, 1), "updates": 1, "resyncs": 0, "audits_passed": 0, "audits_failed": 0,
 }  # fmt: skip

@@ -66,6 +66,26 @@ def test_a_silent_connection_does_not_answer_for_quiet_streams(start: Start) -> 
     assert ("disconnected", 5.0, 110.0) in run.gaps
 
 
+def test_an_exchange_that_is_away_before_the_first_row_of_a_stream_is_a_gap(start: Start) -> None:
+    """From the start on, and again before a quiet stream has had its first row; a normal start is none."""
+    run = start("markPrice@1s", "forceOrder")
+    run.is_reachable = False
+    run.until(120)
+    assert run.gaps == []
+    run.is_reachable = True
+    run.until(150, lambda _: [mark_price(run.now_s)])
+    assert run.gaps == [("not connected yet", 0.0, 120.5), ("not connected yet", 0.0, 120.5)]
+    run.lose(next(iter(run.open)))
+    run.is_reachable = False
+    run.until(190)
+    run.is_reachable = True
+    run.until(260, lambda _: [mark_price(run.now_s)])
+    assert len(run.gaps) == 4
+    for reason, from_s, to_s in run.gaps[2:]:
+        assert (reason, from_s) == ("disconnected", 150.0)
+        assert 190 < to_s < 260
+
+
 def test_where_no_replacement_helps_few_are_asked_for(start: Start) -> None:
     run = start("bookTicker", "markPrice@1s", connections=2)
     run.until(3600, lambda one: [book_ticker(run.now_s)] if run.open[one] == "public" and one == 1 else [])

@@ -8,7 +8,10 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from tests.support.writer_folder import DAY, WriterFolder
+from binance_streamer.config import schema as configuration
+from binance_streamer.wire.frames import decode_frame
+from tests.support.configs import write_config
+from tests.support.writer_folder import DAY, FolderPeer, WriterFolder
 from tests.support.writer_peer import aggregate, depth
 
 
@@ -131,3 +134,76 @@ def test_files_are_private_to_the_group(folder: WriterFolder) -> None:
     modes = {path: path.stat().st_mode & 0o777 for path in folder.data.rglob("*")}
     assert {modes[path] for path in modes if path.is_dir()} == {0o750}
     assert {modes[path] for path in modes if path.is_file()} == {0o640}
+
+
+def lost_trades(folder: WriterFolder) -> FolderPeer:
+    """A worker whose journal was wiped: aggTrades 11 to 14 are lost. Returns its next run."""
+    folder.recording(10)
+    after = folder.peer(epoch=200)
+    after.emit_both(range(15, 21))
+    after.deliver()
+    return after
+
+
+def offers(folder: WriterFolder) -> list[tuple[int, int, list[int]]]:
+    """The gaps that workers are asked to take over: the bounds, and the ids that are there."""
+    assert folder.recorder is not None
+    frames = [decode_frame(frame)[1] for _, frame in folder.recorder.offers(1)]
+    return [(data["from_id"], data["to_id"], data["present"]) for data in frames]
+
+
+def test_a_gap_that_rest_may_fill_is_offered_until_its_worker_takes_it_over(folder: WriterFolder) -> None:
+    after = lost_trades(folder)
+    assert offers(folder) == [(10, 14, [])]
+    folder.kill()
+    folder.start()
+    assert offers(folder) == [(10, 14, [])]
+    (gap,) = [row for row in folder.rows("gap") if row["stream"] == "btcusdt@aggTrade"]
+    fields = {"gap_id": gap["gap_id"], "state": "open", "from_id": 10, "to_id": 14, "from_ns": 1, "to_ns": 2}
+    after.emit("gap", "BTCUSDT", "btcusdt@aggTrade", None, source="local", reason="lost in the journal", **fields)
+    after.push()
+    assert offers(folder) == [(10, 14, [])], "nothing durable says that it was taken over"
+    after.deliver()
+    assert offers(folder) == []
+    folder.kill()
+    folder.start()
+    assert offers(folder) == []
+
+
+def test_an_offer_names_the_rows_in_the_gap_that_came_late(folder: WriterFolder) -> None:
+    """The worker had listed a part of it itself, and has had it filled: these rows must not be fetched again."""
+    after = lost_trades(folder)
+    after.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(12), source="rest", requested_ns=1)
+    after.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(13))
+    after.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(21))
+    after.deliver()
+    assert offers(folder) == [(10, 14, [12, 13])]
+
+
+@pytest.mark.parametrize("is_known_run", [False, True])
+def test_rows_that_came_late_in_the_batch_that_shows_the_gap_are_named_too(
+    folder: WriterFolder, *, is_known_run: bool
+) -> None:
+    """A connection that began a moment later brings what lies before the first row of a run."""
+    folder.recording(10)
+    after = folder.peer(epoch=200)
+    if is_known_run:
+        after.emit("depth", "BTCUSDT", "btcusdt@depth@0ms", depth(1))
+        after.emit("aggtrade", "ETHUSDT", "ethusdt@aggTrade", aggregate(1))
+        after.deliver()
+    for number in (15, 13, 14, 16):
+        after.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(number))
+    after.deliver()
+    assert offers(folder) == [(10, 14, [13, 14])]
+
+
+def test_nobody_is_asked_to_repair_a_symbol_that_is_not_recorded_any_more(folder: WriterFolder) -> None:
+    lost_trades(folder)
+    folder.kill()
+    storage = {"output_directory": "data", "journal_directory": "journal"}
+    folder.config = configuration.load(write_config(folder.place, {"ETHUSDT": ["aggTrade"]}, {}, storage=storage))
+    folder.start()
+    assert offers(folder) == []
+    folder.stop()
+    *_, last = [row for row in folder.rows("gap") if row["stream"] == "btcusdt@aggTrade"]
+    assert (last["state"], last["extra"]) == ("unrepairable", '{"why":"the symbol is not recorded any more"}')

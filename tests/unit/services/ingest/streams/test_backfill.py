@@ -10,7 +10,7 @@ import pytest
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire.frames import WireError
-from services.ingest.streams.backfill import BackfillPage, BackfillRequests, read_page
+from services.ingest.streams.backfill import BackfillPage, BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.stream import StreamRecorder
 from services.runtime.gaps.drafts import gap_draft
 from services.runtime.gaps.last_rows import LastRow
@@ -240,3 +240,63 @@ def test_a_page_with_an_impossible_stamp_is_refused(key: str, value: int) -> Non
 
 def test_a_long_refusal_is_cut() -> None:
     assert len(a_page(1, 3, [], refusal="x" * 100_000).why_missing(a_gap(1, 3))) == 200
+
+
+def offered(from_id: int, to_id: int, present: list[int], gap_id: str = "writer-1") -> GapOffer:
+    return read_offer(
+        {
+            "stream": TRADES.name, "gap_id": gap_id, "from_id": from_id, "to_id": to_id, "from_ns": 5, "to_ns": 9,
+            "reason": "file damaged", "present": present, "worker_epoch": 7, "worker_next": 100,
+        }
+    )  # fmt: skip
+
+
+def taken_over(feed: StreamRecorder, offer: GapOffer) -> list[tuple[Any, ...]]:
+    gaps = feed.take_over(offer)
+    return [(gap.gap_id, gap.state, gap.from_id, gap.to_id, gap.why) for gap in gaps]
+
+
+def test_a_gap_of_the_writer_becomes_one_of_the_stream() -> None:
+    feed = a_feed(a_gap(40, 50))
+    assert taken_over(feed, offered(10, 20, [])) == [("writer-1", "open", 10, 20, None)]
+    assert bounds(feed) == [("writer-1", 10, 20), ("g", 40, 50)]
+    _, gaps = told(feed, a_page(10, 20, list(range(11, 21))))
+    assert gaps[-1] == ("writer-1", "repaired", 19, 20, "rest")
+
+
+def test_rows_that_are_there_are_not_fetched_and_gaps_that_are_listed_are_not_listed_twice() -> None:
+    feed = a_feed(a_gap(14, 16), a_gap(40, 50, "h"))
+    rows = taken_over(feed, offered(10, 20, [12, 30]))
+    assert rows == [
+        ("writer-1", "open", 10, 11, None),
+        ("n1", "open", 12, 14, None),
+        ("n2", "open", 16, 20, None),
+    ]
+    assert [one[1:] for one in bounds(feed)] == [(10, 11), (12, 14), (14, 16), (16, 20), (40, 50)]
+
+
+def test_a_gap_of_which_nothing_is_left_ends_at_once() -> None:
+    feed = a_feed(a_gap(10, 18))
+    assert taken_over(feed, offered(12, 14, []))[0][:2] == ("writer-1", "repaired")
+    assert taken_over(feed, offered(17, 19, [19]))[0][:2] == ("writer-1", "repaired")
+
+
+def test_a_gap_of_ids_that_went_back_since_is_given_up() -> None:
+    assert taken_over(a_feed(a_gap(10, 20)), offered(10, 2000, [])) == [
+        ("writer-1", "unrepairable", 10, 2000, "ids went back")
+    ]
+
+
+def test_an_offer_counts_where_the_writer_has_read_what_may_lie_in_the_gap() -> None:
+    offer = offered(10, 20, [])
+    assert offer.is_exact(7, 100)
+    assert not offer.is_exact(7, 101), "a row that came late may lie in the gap"
+    assert not offer.is_exact(8, 0), "a run before this one may have taken the gap over"
+
+
+@pytest.mark.parametrize("harm", [{"from_id": 20}, {"to_id": "x"}, {"present": [None]}, {"gap_id": 5}])
+def test_an_offer_that_is_none_is_refused(harm: dict[str, Any]) -> None:
+    data = {"stream": "s", "gap_id": "g", "from_id": 1, "to_id": 2, "from_ns": 5, "to_ns": 9, "reason": "r",
+            "worker_epoch": 7, "worker_next": 1}  # fmt: skip
+    with pytest.raises(WireError):
+        read_offer(data | harm)

@@ -234,7 +234,7 @@ def test_clock() -> None:
 
 def test_orderbook_summary() -> None:
     fields: dict[str, Any] = {
-        "synchronised": True, "state": "synced", "last_update_id": 11671659687966, "transact_time": 1790526538981,
+        "synchronised": True, "state": "valid", "last_update_id": 11671659687966, "transact_time": 1790526538981,
         "event_time": 1790526538985, "best_bid": "84551.00", "best_ask": "84551.10", "spread": "0.10",
         "bid_levels": 1012, "ask_levels": 990, "updates": 77, "resyncs": 0,
         "bids": [["84551.00", "2.027"], ["84550.90", "0.100"]], "asks": [["84551.10", "5.302"]], "source": "local",

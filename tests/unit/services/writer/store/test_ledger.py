@@ -6,12 +6,12 @@ import pytest
 
 from binance_streamer.wire.frames import Topic
 from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, LedgerEntry, set_aside
-from services.writer.store.losses import DamagedSeries, StreamRecord
+from services.writer.store.losses import DamagedFile, StreamRecord
 from services.writer.store.sequences import Interval, Sequences
 
 FILE = FileRecord("BTCUSDT/depth_BTCUSDT_20260927.csv", 1000, 5, 70)
 STREAM = StreamRecord("ingest-BTCUSDT", Topic("depth", "BTCUSDT", "0ms"), 7, 30, 60, 99, None)
-DAMAGE = DamagedSeries("BTCUSDT/depth", "BTCUSDT", 12, 50)
+DAMAGE = DamagedFile("BTCUSDT/depth", "BTCUSDT", 12, 50)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from binance_streamer.wire.frames import Topic
 from services.writer.rows.daily_files import DailyFile
 from services.writer.rows.rows import Row, Run
-from services.writer.store.losses import DamagedSeries, Hole, LossTracker
+from services.writer.store.losses import DamagedFile, Hole, LossTracker
 from tests.support.writer_peer import aggregate
 
 NAME = "ingest-BTCUSDT"
@@ -86,7 +86,7 @@ def test_a_row_that_rest_brought_ends_no_hole() -> None:
 def test_a_damaged_file_is_a_hole_up_to_the_next_row_that_says_more(
     first: int, expected: list[tuple[int | None, int | None]]
 ) -> None:
-    streams = LossTracker([], [DamagedSeries(TARGET.series, "BTCUSDT", 10, 3000)])
+    streams = LossTracker([], [DamagedFile(TARGET.path, "BTCUSDT", 10, 3000)])
     holes = streams.note(NAME, [of_rest(epoch=1, seq=1, recv_ns=1500), trade(first, epoch=1, seq=2, recv_ns=2000)])
     assert [(hole.from_id, hole.to_id) for hole in holes] == expected
     assert [(hole.from_ns, hole.to_ns) for hole in holes] == [(2000, 3000)] * len(expected)

@@ -322,3 +322,35 @@ def test_without_its_database_the_writer_repeats_no_row(folder: WriterFolder, ha
     assert len((folder.data / f"clock_{DAY}.csv").read_bytes().splitlines()) == 2
     assert not folder.rows("gap")
     assert peer.acks[-1].writer_id != before
+
+
+def test_a_damaged_file_of_yesterday_lacks_no_row_of_today(folder: WriterFolder) -> None:
+    folder.start()
+    peer = folder.peer()
+    for number in range(1, 31):
+        peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(number, 0 if number <= 20 else 1))
+    peer.deliver()
+    folder.kill()
+    for day, kept in (("20260927", 11), ("20260928", 6)):
+        path = folder.data / "BTCUSDT" / f"aggtrade_BTCUSDT_{day}.csv"
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:kept]))
+    folder.start()
+    peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(34, 1))
+    peer.deliver()
+    assert sorted(folder.ids()) == [*range(1, 11), *range(21, 26), 34]
+    bounds = [(gap["from_id"], gap["to_id"], gap["state"]) for gap in folder.rows("gap")]
+    assert bounds == [("10", "20", "open"), ("25", "30", "open")]  # 31 to 33 is the worker's to list
+
+
+def test_a_row_that_came_late_does_not_say_where_a_damaged_file_ended(folder: WriterFolder) -> None:
+    folder.start()
+    peer = folder.peer()
+    for number in (1, 2, 3, 7, 8, 9, 5, 10, 11):  # 5 of a slower connection
+        peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(number, 0))
+    peer.deliver()
+    folder.kill()
+    folder.file().write_bytes(b"".join(folder.file().read_bytes().splitlines(keepends=True)[:8]))
+    folder.start()
+    peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(12, 0))
+    peer.deliver()
+    assert [(gap["from_id"], gap["to_id"]) for gap in folder.rows("gap")] == [("9", "11")]

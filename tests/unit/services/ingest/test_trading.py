@@ -3,7 +3,7 @@
 from typing import Any
 
 from binance_streamer.wire.requests import SymbolStatus
-from services.ingest.streams.trading import Trading
+from services.ingest.trading import Trading
 
 
 def a_status(status: str, **fields: Any) -> SymbolStatus:

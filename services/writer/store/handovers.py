@@ -1,0 +1,91 @@
+"""The open gaps that the writer has listed, until a worker takes them over.
+
+Only the worker of a symbol asks REST, because it alone knows which rows it has recorded. So the writer offers it each
+gap that REST may fill, again and again, until a gap row of the worker with the same `gap_id` arrives.
+
+| a gap | leaves when |
+|---|---|
+| offered: listed, durable | a gap row of its worker has the same name |
+| taken over | the worker says `repaired` or `unrepairable`, like of a gap of its own |
+
+The worker must not fetch a row that is there already. Rows that come late (of REST, or of a slow connection) may lie in
+an offered gap, if the worker had listed a part of it itself. So an offer names the ids that came, and the position up
+to which the writer has read the worker's journal; a worker that has recorded late rows behind it waits for the next.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from binance_streamer.wire.frames import Position
+from services.runtime.gaps.drafts import Gap
+from services.writer.rows.cells import text_cell
+from services.writer.rows.rows import Row
+from services.writer.store.losses import ids_of, late_id_of
+
+_MOST_PRESENT = 10_000
+"""Ids of one gap that came late; a gap with more is not offered any more, so that no row can come twice."""
+
+
+class OfferedGap(NamedTuple):
+    """A gap, the worker that is to take it over, and the ids that are there although they lie in it."""
+
+    worker: str
+    gap: Gap
+    present: tuple[int, ...] = ()
+
+
+class Offer(NamedTuple):
+    """An offered gap as of a commit: the worker's journal was read up to `read`."""
+
+    offered: OfferedGap
+    read: Position
+
+
+class OfferedGaps:
+    """The offered gaps by name."""
+
+    def __init__(self, offered: Iterable[OfferedGap] = ()) -> None:
+        self._offered = {one.gap.gap_id: one for one in offered}
+
+    def add(self, worker: str, gap: Gap, late_ids: Iterable[int]) -> None:
+        """Offer a gap; `late_ids` came before it could be listed."""
+        self._offered[gap.gap_id] = OfferedGap(worker, gap, tuple(late_ids))
+
+    def remove(self, gap_id: str) -> None:
+        """Offer this gap no more."""
+        del self._offered[gap_id]
+
+    def has_any_of(self, worker: str) -> bool:
+        """Return True where each row of the worker has to be looked at, because it may lie in an offered gap."""
+        return any(one.worker == worker for one in self._offered.values())
+
+    def list(self) -> list[OfferedGap]:
+        """Return all offered gaps, in the order in which they were listed."""
+        return list(self._offered.values())
+
+    def note(self, worker: str, rows: Sequence[Row]) -> None:
+        """Take note of rows of a worker: gap rows that take gaps over, and rows that lie in offered gaps."""
+        for one in [one for one in self._offered.values() if one.worker == worker]:
+            name = text_cell(one.gap.gap_id, "gap_id") + b","
+            if any(_is_gap(row) and row.line.startswith(name) for row in rows):
+                self.remove(one.gap.gap_id)
+                continue
+            found = [
+                last
+                for row in rows
+                if row.stream == one.gap.stream and not _is_gap(row) and (last := _id_of(row)) is not None
+            ]
+            low, high = one.gap.from_id or 0, one.gap.to_id or 0
+            present = [*one.present, *(last for last in found if low < last <= high)]
+            if len(present) > _MOST_PRESENT:
+                self.remove(one.gap.gap_id)
+            elif len(present) > len(one.present):
+                self._offered[one.gap.gap_id] = one._replace(present=tuple(present))
+
+
+def _is_gap(row: Row) -> bool:
+    return row.topic is not None and row.topic.stream_type == "gap"
+
+
+def _id_of(row: Row) -> int | None:
+    return late_id_of(row) if row.event is None else ids_of(row)[1]
