@@ -55,6 +55,8 @@ class Stop:
         self._requested = False
         self.fault = ""
         """Why the process has to end though nobody asked for it."""
+        self.loss = ""
+        """What the process received and will end without having kept or listed; the last status may reach nobody."""
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     @property
@@ -128,8 +130,8 @@ def arguments_of(program: str, description: str, example: str) -> argparse.Argum
 def run_service(name: str, config_path: Path, body: Callable[[Shell], None]) -> int:
     """Run a service's body until it returns; the exit code says how it ended.
 
-    0: asked to end, and did. 70: a bug. 74: an I/O error of the disk. 78: the configuration is not valid. SIGALRM: it
-    did not come to its end in time.
+    0: asked to end, and did. 70: a bug. 74: an I/O error of the disk, or no room on it for the last messages. 78: the
+    configuration is not valid. SIGALRM: it did not come to its end in time.
     """
     try:
         config = _config(name, config_path)
@@ -180,6 +182,9 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
     if shell.stop.fault:
         shell.log.error("ended by a bug: %s", shell.stop.fault)
         return EXIT_BUG
+    if shell.stop.loss:
+        shell.log.error("ended with a loss: %s", shell.stop.loss)
+        return EXIT_IO_ERROR
     shell.log.info("stopped")
     return 0
 

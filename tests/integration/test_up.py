@@ -1,6 +1,7 @@
 """`up` as a user runs it, against the simulator."""
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,22 @@ def test_up_that_could_not_keep_everything_is_no_success(place: Path, config: Pa
         running.send(signal.SIGINT)
         assert running.wait(120) == 1, running.text()
     assert "ingest-BTCUSDT" in running.text()
+    assert f"recorded: {place / 'data'}" not in running.text()
+
+
+def test_a_loss_that_no_status_tells_of_is_no_success_either(place: Path, config: Path, simulator: Simulator) -> None:
+    """The journal is full while the recording ends, and the bus, which has the last status, stands still."""
+    with up(place, config, "--duration", "600") as running:
+        eventually(lambda: re.search(r"[1-9]\d* rows", running.text()), 60, what="it records")
+        processes = [psutil.Process(pid) for pid in family(running)]
+        (bus,) = (process for process in processes if "services.bus" in process.cmdline())
+        (worker,) = (process for process in processes if _is_worker(process.pid))
+        bus.suspend()
+        worker.rlimit(psutil.RLIMIT_FSIZE, (4096, 4096))
+        eventually(lambda: "journal full" in _log_of_worker(place), 60, what="it is full")
+        running.send(signal.SIGINT)
+        assert running.wait(120) == 1, running.text()
+    assert "ingest-BTCUSDT ended with exit code 74" in running.text()
     assert f"recorded: {place / 'data'}" not in running.text()
 
 

@@ -58,7 +58,7 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
             reasons = lines_of(failures(live.snapshot().problems))
             foreground.shutdown(say)
             take_pending(tap, live)  # what processes said at their end
-    faults = [*live.totals.losses, *unwritten(config_path)]
+    faults = [*live.totals.losses, *foreground.faults, *unwritten(config_path)]
     has_recorded = bool(live.totals.messages and live.totals.rows)  # rows of rest alone are no market data
     if not has_recorded:
         faults += reasons or ["no stream delivered anything"]

@@ -68,6 +68,8 @@ class Foreground:
         self._state = state_directory(config)
         self.supervisor = Supervisor(control_socket(self._state))
         self._process: subprocess.Popen[bytes] | None = None
+        self.faults: list[str] = []
+        """A line about each program that did not end well, once `shutdown` has stopped them."""
 
     def __enter__(self) -> Self:
         self.supervisor.refuse_a_second()
@@ -108,6 +110,11 @@ class Foreground:
     def shutdown(self, report: Callable[[str], None]) -> None:
         """Stop everything, producers first, and supervisord; `report` takes a line for each step."""
         self.supervisor.stop_all(report)
+        self.faults = [
+            f"{one.name} ended with exit code {one.exit_code}, its log says why"
+            for one in self.supervisor.processes()
+            if one.exit_code > 0
+        ]
         self.supervisor.shutdown()
         assert self._process is not None
         try:

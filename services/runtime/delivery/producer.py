@@ -61,6 +61,7 @@ class Producer:
         directory = shell.config.journal_of(name)
         self._lock = wait_for_lock(shell, directory / "lock", what=f"the journal {directory}")
         self.name = name
+        self._stop = shell.stop
         self._directory = directory
         # without the wrapper of pyzmq, whose options are not used here: it takes longer than the sending
         self._send_live = super(zmq.Socket, pub).send
@@ -171,7 +172,9 @@ class Producer:
         self._outbox.delete_journal()
 
     def close(self) -> None:
-        """Make the journal durable and let its next owner in."""
+        """Make the journal durable and let its next owner in; what it did not take by now nothing tells of any more."""
+        if streams := self._states.unlisted:
+            self._stop.loss = f"the journal had no room for the last messages of {', '.join(streams)}"
         self._syncing.close()
         self._journal.close()
         self._outbox.close()

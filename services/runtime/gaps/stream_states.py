@@ -60,6 +60,11 @@ class StreamStates:
             fold(rows, loss.draft(loss.last_ns, 0))
         return rows
 
+    @property
+    def unlisted(self) -> list[str]:
+        """The streams that have lost messages of which no gap is journalled yet."""
+        return [stream for _, stream in self._losses]
+
     def gaps_before(self, drafts: Sequence[Draft | EventRun], recv_ns: int) -> list[Draft]:
         """Return the gap rows that must stand in front of these drafts, since they go on behind a loss."""
         if not self._losses:

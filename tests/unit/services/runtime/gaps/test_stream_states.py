@@ -41,8 +41,10 @@ def listed(states: StreamStates, *drafts: Draft) -> list[tuple[Any, ...]]:
 def test_only_what_rest_has_is_open(stream_type: str, state: str) -> None:
     states = states_at(10, stream_type=stream_type)
     lose(states, row(11, 1100, stream_type=stream_type), row(12, 1200, stream_type=stream_type))
+    assert states.unlisted == ["x"]
     behind = row(13, 1300, stream_type=stream_type)
     assert listed(states, behind) == [("7-journal-1", state, 10, 12, 1000, 1300, "journal full")]
+    assert states.unlisted == []
     assert listed(states, row(14, 1400)) == []
     assert states.kept["x"].last_id == 14
 
