@@ -56,7 +56,7 @@ class Stop:
         self.fault = ""
         """Why the process has to end though nobody asked for it."""
         self.loss = ""
-        """What the process received and will end without having kept or listed; the last status may reach nobody."""
+        """Says which messages the process has neither kept nor listed at its end; the last status may reach nobody."""
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
     @property

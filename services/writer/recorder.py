@@ -36,7 +36,7 @@ from services.writer.rows.row_batches import row_batches
 from services.writer.rows.rows import Row, RowMaker, Run
 from services.writer.store.buffers import Counts, RowBuffers
 from services.writer.store.files import DataFiles, SyncWork
-from services.writer.store.handovers import Offer, OfferedGaps
+from services.writer.store.handovers import DurableOffer, OfferedGaps
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
 from services.writer.store.recovery import open_ledger, repair, with_end
@@ -59,7 +59,7 @@ class Commit(NamedTuple):
     entry: LedgerEntry
     moved: NextPositions
     gaps: list[tuple[bytes, bytes]]
-    offers: list[Offer]
+    offers: list[DurableOffer]
 
 
 class OutgoingAck(NamedTuple):
@@ -205,10 +205,10 @@ class Recorder:
         self._give_up_unwatched(now_ns)
         self._durable_offers = self._offers()
 
-    def _offers(self) -> list[Offer]:
+    def _offers(self) -> list[DurableOffer]:
         """Return the open gaps that are offered, each with the position up to which its worker's journal was read."""
         reads = [(one, self._positions.ack(one.worker, "").received) for one in self._offered.list()]
-        return [Offer(one, read) for one, read in reads if read is not None]
+        return [DurableOffer(one, read) for one, read in reads if read is not None]
 
     def _give_up_unwatched(self, now_ns: int) -> None:
         """End the open gaps of symbols that are not recorded any more: nobody is there to take them over."""

@@ -34,7 +34,7 @@ class OfferedGap(NamedTuple):
     present: tuple[int, ...] = ()
 
 
-class Offer(NamedTuple):
+class DurableOffer(NamedTuple):
     """An offered gap as of a commit: the worker's journal was read up to `read`."""
 
     offered: OfferedGap
@@ -48,11 +48,11 @@ class OfferedGaps:
         self._offered = {one.gap.gap_id: one for one in offered}
 
     def add(self, worker: str, gap: Gap, late_ids: Iterable[int]) -> None:
-        """Offer a gap; `late_ids` came before it could be listed."""
+        """DurableOffer a gap; `late_ids` came before it could be listed."""
         self._offered[gap.gap_id] = OfferedGap(worker, gap, tuple(late_ids))
 
     def remove(self, gap_id: str) -> None:
-        """Offer this gap no more."""
+        """DurableOffer this gap no more."""
         del self._offered[gap_id]
 
     def has_any_of(self, worker: str) -> bool:
