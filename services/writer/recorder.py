@@ -167,14 +167,8 @@ class Recorder:
 
     def offers(self, now_ns: int) -> list[tuple[bytes, bytes]]:
         """Return (topic, frame) of an offer for each open gap that no worker has taken over, as of the last commit."""
-        found = []
-        for (worker, gap, present), read in self._durable_offers:
-            self._offer_count += 1
-            fields = {"worker": worker, "worker_epoch": read.epoch, "worker_next": read.number, "present": present}
-            data = {**gap_draft(gap, now_ns).data, **fields, "producer": NAME, "epoch": self._run.epoch}
-            data["seq"] = self._offer_count
-            found.append((encode_topic("offered_gap", gap.symbol), encode_frame("offered_gap", data)))
-        return found
+        before, self._offer_count = self._offer_count, self._offer_count + len(self._durable_offers)
+        return [one.message(self._run, before + at, now_ns) for at, one in enumerate(self._durable_offers, 1)]
 
     def status(self) -> WriterStatus:
         """Return the part of the status message that the recorder knows."""

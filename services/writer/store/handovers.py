@@ -16,10 +16,10 @@ to which the writer has read the worker's journal; a worker that has recorded la
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from binance_streamer.wire.frames import Position
-from services.runtime.gaps.drafts import Gap
+from binance_streamer.wire.frames import Position, encode_frame, encode_topic
+from services.runtime.gaps.drafts import Gap, gap_draft
 from services.writer.rows.cells import text_cell
-from services.writer.rows.rows import Row
+from services.writer.rows.rows import Row, Run
 from services.writer.store.losses import ids_of, late_id_of
 
 _MOST_PRESENT = 10_000
@@ -39,6 +39,13 @@ class DurableOffer(NamedTuple):
 
     offered: OfferedGap
     read: Position
+
+    def message(self, run: Run, seq: int, now_ns: int) -> tuple[bytes, bytes]:
+        """Return (topic, frame) of the offer; `seq` counts the times that offers were published in this run."""
+        (worker, gap, present), read = self
+        fields = {"worker": worker, "worker_epoch": read.epoch, "worker_next": read.number, "present": present}
+        data = {**gap_draft(gap, now_ns).data, **fields, "producer": run.producer, "epoch": run.epoch, "seq": seq}
+        return encode_topic("offered_gap", gap.symbol), encode_frame("offered_gap", data)
 
 
 class OfferedGaps:

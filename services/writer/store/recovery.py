@@ -129,12 +129,9 @@ def with_end(files: DataFiles, damage: DamagedFile) -> DamagedFile:
     """
     folder, _, name = damage.path.rpartition("/")
     stem, _, day = name.partition(".")[0].rpartition("_")
-    later = {
-        path.name.partition(".")[0]: f"{folder}/{path.name}"
-        for path in (files.root / folder).glob(f"{stem}_*.csv*")
-        if folder and path.name.endswith((".csv", COMPRESSED)) and path.name.partition(".")[0].removeprefix(f"{stem}_") > day
-    }
-    for path in [later[key] for key in sorted(later) if len(key) == len(stem) + 1 + len(day)]:
+    found = (files.root / folder).glob(f"{stem}_{'[0-9]' * 8}.csv*") if folder else ()
+    later = {path.name.partition(".")[0]: path.name for path in found if path.name.endswith((".csv", COMPRESSED))}
+    for path in [f"{folder}/{later[name]}" for name in sorted(later) if name > f"{stem}_{day}"]:
         for cells in _rows_of(files.lines(path), files.first_line(path)):
             if cells.get("source") != "rest" and cells.get("recv_ns", "").isdigit():
                 return damage._replace(to_id=_ids_in(cells)[0], to_ns=int(cells["recv_ns"]))
