@@ -246,7 +246,7 @@ def test_orderbook_summary() -> None:
         b"ask_levels,updates,resyncs,bids,asks,recv_ns,epoch,seq,source,extra\n"
     )
     assert row.line == (
-        b"btcusdt@depth@0ms,true,synced,11671659687966,1790526538981,1790526538985,84551.00,84551.10,0.10,1012,990,"
+        b"btcusdt@depth@0ms,true,valid,11671659687966,1790526538981,1790526538985,84551.00,84551.10,0.10,1012,990,"
         b'77,0,"[[84551.00,2.027],[84550.90,0.100]]","[[84551.10,5.302]]",1790526539058352268,77,5,local,\n'
     )
 
