@@ -23,6 +23,7 @@ from binance_streamer.days.checks.numbering import RunFacts
 from binance_streamer.days.checks.order import flat, integers
 from binance_streamer.days.checks.ranges import RangeSet
 from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.health.gaps import REPAIRED, GapRow, folded, gap_row
@@ -49,7 +50,8 @@ def stem_of_gap(gap: GapRow) -> str:
     try:
         stream = stream_from_name(gap.stream)
     except ExchangeError:
-        return gap.stream.partition(".")[0] or gap.stream
+        name = gap.stream.partition(".")[0]
+        return SNAPSHOT_STEM if name == SNAPSHOT_TYPE else name
     return file_stem(stream.stream_type, stream.variant)
 
 
