@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import kill_all_of
+
 _OF_PROCESSES = {"browser", "chaos", "containers", "golden", "integration"}
 _DAY_S = 86_400
 _LEAST_S = 90  # nearly every test of processes is over by then
@@ -15,9 +17,13 @@ _LEAST_S = 90  # nearly every test of processes is over by then
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory with a short name: paths of ipc sockets below it stay under 107 bytes."""
+    """A directory with a short name: paths of ipc sockets below it stay under 107 bytes.
+
+    What still runs in it when the test is over is killed: a test that fails may have started a whole recorder.
+    """
     directory = Path(tempfile.mkdtemp(prefix="bs-", dir="/tmp"))
     yield directory
+    kill_all_of(directory)
     shutil.rmtree(directory, ignore_errors=True)
 
 

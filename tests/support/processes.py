@@ -142,6 +142,39 @@ def alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def kill_all_of(folder: Path) -> list[int]:
+    """Kill every process that names this folder in its command line, or works in it; return their numbers, once they
+    are gone.
+
+    A process group would not do: supervisord leaves that of its starter, and gives each of its programs one.
+    """
+    killed: set[int] = set()
+
+    def gone() -> bool:
+        left = _pids_of(folder)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed.update(left)
+        return not left
+
+    eventually(gone, 60, what=f"no process of {folder} runs")
+    return sorted(killed)
+
+
+def _pids_of(folder: Path) -> list[int]:
+    """Return the processes that run, but this one, which name the folder or work in it."""
+    pids = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal() or int(entry.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            working = (entry / "cwd").readlink()
+            if os.fsencode(folder) in (entry / "cmdline").read_bytes() or working.is_relative_to(folder):
+                pids.append(int(entry.name))
+    return pids
+
+
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")

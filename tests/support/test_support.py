@@ -1,6 +1,10 @@
 """The oracles that other tests trust are proven on the recordings' own golden values."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import pytest
 from tests.support.books import GoldenBook
 from tests.support.data import captured, golden, market_data
 from tests.support.differences import DifferenceError, apply_difference
+from tests.support.processes import Program, alive, kill_all_of
 from tests.support.waiting import eventually
 
 
@@ -22,6 +27,32 @@ def test_eventually_returns_the_first_true_answer() -> None:
 def test_eventually_says_what_it_waited_for() -> None:
     with pytest.raises(AssertionError, match="not within 0 s: the file; the last answer was False"):
         eventually(lambda: False, deadline_s=0, what="the file")
+
+
+_FAMILY = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *sys.argv[1:]], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", ["named", "worked in"])
+def test_what_runs_in_a_folder_is_killed_whatever_session_it_is_in(place: Path, how: str) -> None:
+    named, working = ([str(place / "config.yaml")], Path("/")) if how == "named" else ([], place)
+    command = [sys.executable, "-c", _FAMILY, *named]
+    sleeper = [sys.executable, "-c", "import time; time.sleep(60)", str(place.parent / "another")]
+    with (
+        Program(sleeper, Path(os.devnull)) as stranger,
+        subprocess.Popen(command, cwd=working, stdout=subprocess.PIPE, text=True, start_new_session=True) as parent,
+    ):
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert kill_all_of(place) == sorted([parent.pid, child])
+        assert parent.wait() == -signal.SIGKILL
+        assert not alive(child)
+        assert stranger.exit_code is None
+        assert kill_all_of(place) == []
 
 
 DIFFERENCE = """\
