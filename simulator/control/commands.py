@@ -108,7 +108,10 @@ class Commands:
         return ""
 
     def _forbid(self, arguments: Arguments) -> str:
-        """`forbid CODE|fin|off STREAM`: an address that may have all streams but some."""
+        """`forbid CODE|fin|off STREAM`: an address that may have all streams but some.
+
+        A status answers the upgrade; `fin` lets it in and closes; a close code does so behind the first message.
+        """
         how, pattern = arguments.text("CODE, fin or off"), arguments.text("STREAM")
         arguments.end()
         if not self._exchange.publisher.matching(pattern):
@@ -117,10 +120,10 @@ class Commands:
             self._exchange.admission.allow(pattern)
         elif how == "fin":
             self._exchange.admission.forbid(pattern, None)
-        elif how.isdecimal() and 400 <= int(how) <= 599:
+        elif how.isdecimal() and (400 <= int(how) <= 599 or 1000 <= int(how) <= 4999):
             self._exchange.admission.forbid(pattern, int(how))
         else:
-            raise ArgumentError(f"a status of 400 to 599, fin or off expected, not {how}")
+            raise ArgumentError(f"a status of 400 to 599, a close code, fin or off expected, not {how}")
         return ""
 
     def _shutdown_event(self, arguments: Arguments) -> str:

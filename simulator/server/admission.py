@@ -9,6 +9,7 @@ from typing import Literal
 from simulator.server.http import HttpResponse
 
 _RECENT_S = 300.0
+_LEAST_CLOSE_CODE = 1000  # of a websocket; a status of HTTP is less
 
 
 class Admission:
@@ -22,7 +23,7 @@ class Admission:
         self._stall_until_s = 0.0
         self._reject_until_s = 0.0
         self._rejection = HttpResponse(503)
-        self._forbidden: dict[str, HttpResponse | Literal["close"]] = {}  # by shell pattern
+        self._forbidden: dict[str, HttpResponse | int | Literal["close"]] = {}  # by shell pattern
 
     def refuse(self, seconds: float) -> None:
         """Close each TCP connection at once for so long."""
@@ -39,9 +40,15 @@ class Admission:
         self._reject_until_s = time.monotonic() + seconds
 
     def forbid(self, pattern: str, status: int | None) -> None:
-        """Answer this status to a URL that names such a stream; None: let it in, and close it at once."""
+        """Answer this status to a URL that names such a stream.
+
+        None: let it in, and close it at once. A close code, from 1000 on: let it in, and close it with that code behind
+        its first message.
+        """
         if status is None:
             self._forbidden[pattern] = "close"
+        elif status >= _LEAST_CLOSE_CODE:
+            self._forbidden[pattern] = status
         else:
             self._forbidden[pattern] = HttpResponse(status, b"no such stream\n", content_type="text/plain")
 
@@ -56,7 +63,7 @@ class Admission:
         self._count()
         return True
 
-    def upgrade(self, names: Iterable[str]) -> HttpResponse | Literal["stall", "open", "close"]:
+    def upgrade(self, names: Iterable[str]) -> HttpResponse | int | Literal["stall", "open", "close"]:
         """Count an upgrade request, and return what becomes of a connection whose URL names these streams."""
         self._count()
         now_s = time.monotonic()

@@ -96,6 +96,7 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
         else:
             self.websocket = self._new_websocket(self.transport)
+            self.websocket.code_behind_first = verdict if isinstance(verdict, int) else None
             self.websocket.handshake(head)
             if verdict == "close":
                 self.websocket.close_fin()

@@ -42,6 +42,8 @@ class WebSocket:
         self, transport: asyncio.Transport, publisher: StreamPublisher, limits: ConnectionLimits, counters: Counters
     ) -> None:
         self.is_open = True
+        self.code_behind_first: int | None = None
+        """The close code that ends the connection behind its first message; None: it goes on."""
         self._transport = transport
         self._publisher = publisher
         self._limits = limits
@@ -136,6 +138,8 @@ class WebSocket:
         """Keep a frame that leaves with the next flush."""
         if self.is_open:
             self._queue.append(frame)
+        if self.code_behind_first is not None:
+            asyncio.get_running_loop().call_soon(self.close_code, self.code_behind_first)
 
     def flush(self) -> None:
         """Write all frames that were handed out, in one piece."""

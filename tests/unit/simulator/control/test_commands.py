@@ -226,6 +226,17 @@ def test_forbid_keeps_those_out_who_name_a_stream_in_their_url(exchange: Simulat
     read(exchange.public(DEPTH), 3)
 
 
+def test_forbid_by_a_close_code_lets_one_message_through(exchange: SimulatedExchange) -> None:
+    exchange.command(f"forbid 1008 {DEPTH}")
+    for _ in range(2):
+        client = exchange.public(DEPTH)
+        read(client, 1)
+        assert _ending(client) == 1008
+    read(exchange.market(AGG), 3)
+    exchange.command(f"forbid off {DEPTH}")
+    read(exchange.public(DEPTH), 3)
+
+
 def test_handshake_stall_never_answers(exchange: SimulatedExchange) -> None:
     exchange.command("handshake-stall 600")
     with pytest.raises(websocket.WebSocketTimeoutException):
@@ -492,7 +503,7 @@ REFUSED = (
     "", "dance", "drop", "drop x *", "drop 0 *", "drop 1 nonsense@trade", "drop 1 *", f"drop 1 {AGG} on 3", "close",
     "close 999", "close fin nonsense", "stall *", "rest", "rest 42 1", "rest 429", "symbol X TRADING", "rate 0",
     "symbol BTCUSDT NONSENSE", "clock x", "pause now", "hang -1", f"trickle {AGG} 0", "rest 418 1 x",
-    "reject 429 1 soon", "forbid 200 *", "forbid never *", "forbid 400 nonsense", "forbid off",
+    "reject 429 1 soon", "forbid 200 *", "forbid 999 *", "forbid never *", "forbid 400 nonsense", "forbid off",
     "rest 429 1 soon", "rest html 1 more", "session COIN 5", "session EQUITY",
 )  # fmt: skip
 
