@@ -139,11 +139,24 @@ class StorageConfig(_Section, frozen=True):
     """In `csv.zst`: a zstd frame is closed after so long, however little it holds; journals keep its rows as long."""
     fsync: bool = True
     """False: a power cut may cost rows that were acknowledged already."""
+    lake: str = ""
+    """A folder for sealed days (docs/files.md); empty: none are sealed, and no archiver runs."""
+    keep_csv: bool = True
+    """False: a daily file is removed once its day is sealed."""
 
     @property
     def durable_interval_s(self) -> float:
         """Return the seconds between two commits; with `csv.zst` a commit waits for the frames that it closes."""
         return self.commit_interval if self.file_format == "csv" else self.compress_interval
+
+
+class ArchiverConfig(_Section, frozen=True):
+    """Settings of the process that seals days into `storage.lake`; times are in seconds."""
+
+    grace: Annotated[float, Meta(ge=0, le=7 * 86_400)] = 7200
+    """After the end of a UTC day, for late rows and for what REST fetches; a later row opens the day again."""
+    interval: Seconds = 60
+    """Between two looks for days that are to be sealed."""
 
 
 class PerformanceConfig(_Section, frozen=True):
@@ -267,6 +280,7 @@ class Config(_Section, frozen=True):
     modes: dict[Literal["development", "production"], ModeConfig]
     network: NetworkConfig = NetworkConfig()
     storage: StorageConfig = StorageConfig()
+    archiver: ArchiverConfig = ArchiverConfig()
     performance: PerformanceConfig = PerformanceConfig()
     orderbook: OrderbookConfig = OrderbookConfig()
     monitor: MonitorConfig = MonitorConfig()
@@ -384,6 +398,8 @@ def _configured(merged: layers.Merged, path: Path) -> Config:
         raise ConfigError(f"{source}: a path that begins with ~: {error}") from error
     if config.storage.output_directory == config.storage.journal_directory:
         raise ConfigError(f"{source}: storage.journal_directory: must not be the output_directory")
+    if config.storage.lake in (config.storage.output_directory, config.storage.journal_directory):
+        raise ConfigError(f"{source}: storage.lake: must be a directory of its own")
     return config
 
 
@@ -458,7 +474,7 @@ def _check_urls(network: NetworkConfig, refuse: _Refusal) -> None:
 
 def _check_times(config: Config, refuse: _Refusal) -> None:
     """Refuse infinite numbers (1e999), for which no timer could be set, and bounds that are out of order."""
-    for name in ("network", "storage", "orderbook", "alerts"):
+    for name in ("network", "storage", "archiver", "orderbook", "alerts"):
         section = getattr(config, name)
         for key in section.__struct_fields__:
             value = getattr(section, key)
@@ -524,6 +540,8 @@ def _check_directories(storage: StorageConfig, refuse: _Refusal) -> None:
     for key in ("output_directory", "journal_directory"):
         if not getattr(storage, key):
             raise refuse(f"storage.{key}", "expected a directory, got nothing")
+    if "://" in storage.lake:
+        raise refuse("storage.lake", f"expected a directory, got {storage.lake!r}")
 
 
 def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
@@ -595,6 +613,7 @@ def _resolved(config: Config, folder: Path) -> Config:
             storage,
             output_directory=absolute(storage.output_directory),
             journal_directory=absolute(storage.journal_directory),
+            lake=storage.lake and absolute(storage.lake),
         ),
         network=replace(config.network, ca_file=config.network.ca_file and absolute(config.network.ca_file)),
         logging=replace(config.logging, file=absolute(config.logging.file)),

@@ -43,7 +43,7 @@ _TYPES: dict[str, pa.DataType] = {
             "close volume quote_volume taker_buy_volume taker_buy_quote_volume mark_price mark_price_average "
             "index_price estimated_settle_price funding_rate original_quantity average_price last_filled_quantity "
             "accumulated_quantity price_change price_change_percent weighted_average_price last_price last_quantity "
-            "best_bid best_ask spread",
+            "best_bid best_ask spread open_interest",
         ),
         (pa.float64(), "offset_ms error_ms round_trip_ms step_ms"),  # measured, and printed so that a double is exact
         (pa.bool_(), "is_buyer_maker is_closed synchronised"),

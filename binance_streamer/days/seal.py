@@ -55,6 +55,14 @@ class ReadBackError(Exception):
     """A file read back differs from the rows that were written into it: the disk, the memory or a library is faulty."""
 
 
+class WrittenFile(NamedTuple):
+    """A file that has been written and compared, and is not yet in the lake; `read` as in `SealedFile`."""
+
+    path: Path
+    facts: FileFacts
+    read: int
+
+
 def seal(
     parts: Sequence[Part],
     place: Place,
@@ -63,7 +71,19 @@ def seal(
     watchers: Sequence[Watcher] = (),
     progressed: Callable[[], None] = lambda: None,
 ) -> SealedFile:
-    """Seal a stream's day; return what was published.
+    """Seal a stream's day: `write` and `publish` in one."""
+    return publish(write(parts, place, lake, watchers=watchers, progressed=progressed), place, lake)
+
+
+def write(
+    parts: Sequence[Part],
+    place: Place,
+    lake: Lake,
+    *,
+    watchers: Sequence[Watcher] = (),
+    progressed: Callable[[], None] = lambda: None,
+) -> WrittenFile:
+    """Write the rows of a stream's day into a file beside the lake's, and compare it; the next call overwrites it.
 
     One of the parts may be the file that lies in the lake already: where a daily file was removed after an earlier
     seal, and a late row has begun it anew. `progressed` is called every some MiB, and may raise to give up.
@@ -74,9 +94,14 @@ def seal(
     counted = _Counted(origins, progressed)
     facts = _written(counted, place, written, (*watchers, _Progress(progressed)))
     _compare(written, place, facts, progressed)
-    size = written.stat().st_size
-    path = lake.publish(place, written, facts)
-    return SealedFile(place, path, size, facts, counted.rows, counted.rows - facts.rows)
+    return WrittenFile(written, facts, counted.rows)
+
+
+def publish(written: WrittenFile, place: Place, lake: Lake) -> SealedFile:
+    """Make a written file the one of its partition; return what is known of it."""
+    size = written.path.stat().st_size
+    path = lake.publish(place, written.path, written.facts)
+    return SealedFile(place, path, size, written.facts, written.read, written.read - written.facts.rows)
 
 
 def _written(counted: "_Counted", place: Place, path: Path, watchers: Sequence[Watcher]) -> FileFacts:

@@ -14,7 +14,12 @@ from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 EXCHANGE = "_exchange"
 """Stands for the symbol where a file is of all symbols: `clock_…`, `exchange_info_…`. No symbol begins with `_`."""
 
-_is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.(?:csv|jsonl)(?:\.zst)?(?P<stamp>\.\d+)?").fullmatch
+REMOVING = "removing-"
+"""A daily file that is being removed has this in front of its name. One that a kill left so still counts."""
+
+_is_daily = re.compile(
+    rf"(?:{REMOVING})?(?P<stem>.+)_(?P<day>\d{{8}})\.(?:csv|jsonl)(?:\.zst)?(?P<stamp>\.\d+)?"
+).fullmatch
 """Names of daily files. With a stamp: those with other columns than this version writes, which were set aside."""
 
 

@@ -204,6 +204,7 @@ def _volumes(stack: Stack, kind: str) -> list[str]:
         "bus": [_STATE],
         "writer": [_STATE, _DATA],
         "monitor": [_STATE, f"{_DATA}:ro"],
+        "archiver": [_STATE, _DATA],
     }.get(kind, [_STATE, _JOURNALS])
 
 

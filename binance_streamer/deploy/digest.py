@@ -23,26 +23,31 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
     "rest": ("network", "storage", "performance", "logging", "endpoints"),
     "ingest": ("network", "storage", "performance", "logging", "endpoints"),
     "orderbook": ("orderbook", "network", "storage", "performance", "logging", "endpoints"),
+    "archiver": ("storage", "archiver", "performance", "logging", "endpoints"),
     "monitor": (
         "monitor", "alerts", "orderbook", "network", "storage", "performance", "logging", "endpoints",
     ),
 }  # fmt: skip
 """The sections that a service may read."""
 
+_OF_ARCHIVER = frozenset({"lake", "keep_csv"})
+"""Keys of `storage` that only the archiver reads."""
 UNREAD: Mapping[str, Mapping[str, frozenset[str]]] = {
+    **{name: {"storage": _OF_ARCHIVER} for name in ("writer", "rest", "orderbook", "monitor")},
     "ingest": {
         "network": frozenset({
             "rest_url", "request_timeout", "weight_share", "snapshot_interval", "snapshot_spacing",
             "exchange_info_interval", "clock_interval",
         }),
-        "storage": frozenset({
+        "storage": _OF_ARCHIVER | frozenset({
             "output_directory", "file_format", "rotation", "flush_interval", "commit_interval", "compress_interval",
         }),
         "performance": frozenset({"batch_size"}),
         "endpoints": frozenset({"orderbook_query"}),
     },
 }  # fmt: skip
-"""Keys of these sections that a service does not read: restarting an ingest worker costs a gap."""
+"""Keys of these sections that a service does not read: restarting an ingest worker costs a gap, and no other one has to
+start again because days are to be sealed."""
 
 _OF_ALL_SYMBOLS = ("rest", "orderbook", "monitor")
 _CHARACTERS = 12

@@ -25,7 +25,7 @@ PID_NAME = "supervisord.pid"
 MAX_SOCKET_PATH_BYTES = 107 - len(".4194304")
 """sun_path of unix(7), less what supervisord appends while it binds: a dot and its pid."""
 
-_BUS, _WRITER, _REST, _ORDERBOOK, _MONITOR, _INGEST = 10, 20, 30, 35, 36, 40
+_BUS, _WRITER, _REST, _ORDERBOOK, _MONITOR, _ARCHIVER, _INGEST = 10, 20, 30, 35, 36, 37, 40
 _STOP_WAIT_S = {"writer": 30}
 _PACKAGE = Path(__file__).resolve().parents[1]
 _has_special_character = re.compile(r"[][%*?;#\"'\\]").search
@@ -105,6 +105,8 @@ def programs(config: Config, config_path: Path, services: Collection[str]) -> li
         wanted["orderbook"] = _ORDERBOOK
     if config.monitor.enabled:
         wanted["monitor"] = _MONITOR
+    if config.storage.lake:
+        wanted["archiver"] = _ARCHIVER
     found = [program(service, priority) for service, priority in wanted.items() if service in services]
     return found + [program("ingest", _INGEST, symbol.symbol) for symbol in config.symbols]
 

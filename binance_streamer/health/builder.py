@@ -20,7 +20,14 @@ from binance_streamer.health.sizes import size
 from binance_streamer.health.snapshot import Clock, ProcessSnapshot, Snapshot, StreamSnapshot, SymbolSnapshot, Weight
 from binance_streamer.health.stream_states import raw_reasons, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
-from binance_streamer.wire.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, WriterStatus
+from binance_streamer.wire.statuses import (
+    ArchiverStatus,
+    IngestStatus,
+    OrderbookStatus,
+    RestStatus,
+    Status,
+    WriterStatus,
+)
 
 PLAIN_STATES = {
     "answered": "ok",
@@ -165,4 +172,6 @@ def _detail(config: Config, status: Status) -> str:
         return status.fault or f"{status.snapshots} snapshots, {status.used_weight} of {status.weight_limit} weight"
     if isinstance(status, OrderbookStatus):
         return f"{sum(book.valid for book in status.books.values())} of {len(status.books)} books valid"
+    if isinstance(status, ArchiverStatus):
+        return status.fault or f"{status.sealed} days sealed, {status.due} to be sealed"
     return ""

@@ -24,7 +24,15 @@ from binance_streamer.health.stream_states import (
     trading_status,
 )
 from binance_streamer.wire.status_parts import RECORDING, JournalStatus
-from binance_streamer.wire.statuses import IngestStatus, OrderbookStatus, RestStatus, Status, WriterStatus, is_blocked
+from binance_streamer.wire.statuses import (
+    ArchiverStatus,
+    IngestStatus,
+    OrderbookStatus,
+    RestStatus,
+    Status,
+    WriterStatus,
+    is_blocked,
+)
 
 SILENT_S = 10.0
 """Ten missed status messages: a process that is silent for so long does not run, stands still, or lost the bus."""
@@ -33,6 +41,9 @@ _MIN_RATE_S = 3600.0
 _DAY_S = 86_400.0
 _BOOK_PATIENCE_S = 60.0
 """For the order book service to start, beside twice the time that the snapshots of all symbols take."""
+
+_RECORD_NOTHING = frozenset({"monitor", "archiver"})
+"""Processes whose absence costs no message."""
 
 Severity = Literal["failure", "warning"]
 
@@ -95,10 +106,10 @@ def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) 
             "or all processes are"
         )
         return Health((Problem("process", "failure", "bus", why, since_ms),))
-    problems = [_silent(name, received.get(name)) for name in expected if name not in present and name != "monitor"]
-    if config.monitor.enabled:
-        problems += _monitor_problems(present.get("monitor"), received.get("monitor"))
+    problems = [_silent(name, received.get(name)) for name in expected if name not in present]
     problems += [_blocked(name, present[name]) for name in expected if name in present and is_blocked(present[name])]
+    problems += _monitor_problems(present.get("monitor"))
+    problems += _archiver_problems(present.get("archiver"))
     for name in expected:
         status = present.get(name)
         if status is not None and status.journal is not None:
@@ -120,6 +131,7 @@ def is_present(received: ReceivedStatus, now_s: float) -> bool:
 def processes(config: Config) -> tuple[str, ...]:
     """List the names of the configured processes, as their status messages have them."""
     optional = [name for name in ("orderbook", "monitor") if getattr(config, name).enabled]
+    optional += ["archiver"] if config.storage.lake else []
     return ("bus", "writer", "rest", *optional, *(f"ingest-{symbol.symbol}" for symbol in config.symbols))
 
 
@@ -183,22 +195,35 @@ def disk_of(writer: WriterStatus | None) -> Disk | None:
 
 def _silent(name: str, received: ReceivedStatus | None) -> Problem:
     if received is None:
-        return Problem("process", "failure", name, "no status: it does not run, or does not reach the bus")
+        return Problem("process", _severity(name), name, "no status: it does not run, or does not reach the bus")
     why = f"no status for {SILENT_S:.0f} s or more: it does not run, stands still, or does not reach the bus"
-    return Problem("process", "failure", name, why, received.status.recv_ns // 1_000_000)
+    return Problem("process", _severity(name), name, why, received.status.recv_ns // 1_000_000)
 
 
 def _blocked(name: str, status: Status) -> Problem:
     """A process that cannot begin; the bus passes messages on for nobody then, and no other one records."""
-    return Problem("recording", "failure", name, status.state)
+    return Problem("recording", _severity(name), name, status.state)
 
 
-def _monitor_problems(monitor: Status | None, received: ReceivedStatus | None) -> Iterator[Problem]:
+def _severity(name: str) -> Severity:
+    """Return how bad it is that a process does not run: a warning, where no message is lost by it."""
+    return "warning" if name in _RECORD_NOTHING else "failure"
+
+
+def _monitor_problems(monitor: Status | None) -> Iterator[Problem]:
     """Problems of the monitor are warnings: it records nothing."""
-    if monitor is None:
-        yield msgspec.structs.replace(_silent("monitor", received), severity="warning")
-    elif monitor.state.startswith("cannot"):
+    if monitor is not None and monitor.state.startswith("cannot"):
         yield Problem("process", "warning", "monitor", monitor.state)
+
+
+def _archiver_problems(archiver: Status | None) -> Iterator[Problem]:
+    """Problems of the archiver are warnings: what it could not seal stays in its daily files."""
+    if not isinstance(archiver, ArchiverStatus):
+        return
+    if archiver.fault:
+        yield Problem("disk", "warning", "archiver", archiver.fault)
+    for what, why in archiver.pending.items():
+        yield Problem("disk", "warning", what, f"not sealed: {why}")
 
 
 def _journal_problems(alerts: AlertsConfig, name: str, journal: JournalStatus) -> Iterator[Problem]:

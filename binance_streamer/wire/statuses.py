@@ -44,7 +44,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """CPU time since the start, user and system."""
     state: str = ""
     journal: JournalStatus | None = None
-    """None for processes that have no journal: bus, writer and monitor."""
+    """None for processes that have no journal: bus, writer, monitor and archiver."""
     cut: dict[str, int] = {}
     """Maps that were too large to send whole, with the number of their entries."""
 
@@ -176,12 +176,35 @@ class MonitorStatus(Status, frozen=True, kw_only=True):
     alerts: tuple[WebhookStatus, ...] = ()
 
 
+class ArchiverStatus(Status, frozen=True, kw_only=True):
+    """The status of the archiver: days that are to be sealed, the one that is being sealed, and what cannot be."""
+
+    due: int = 0
+    """Days of symbols that are to be sealed, with the present one."""
+    sealing: str = ""
+    """The present one, `BTCUSDT 20261122 depth`; empty between two."""
+    sealing_bytes: int = 0
+    """Bytes of the daily files of the day that is being sealed."""
+    done_bytes: int = 0
+    """Of these, those of files that have been sealed."""
+    sealed: int = 0
+    """Days of symbols that were sealed since the start."""
+    rows: int = 0
+    removed: int = 0
+    """Daily files that were removed after they had been sealed, since the start."""
+    pending: dict[str, str] = {}
+    """Streams of a day that cannot be sealed, with the reason: `BTCUSDT 20261122 depth` → file, line, column, why."""
+    fault: str = ""
+    """Why the last attempt failed, where the lake or the disk was to blame; empty when all is well."""
+
+
 _BY_PRODUCER: dict[str, type[Status]] = {
     "bus": BusStatus,
     "writer": WriterStatus,
     "rest": RestStatus,
     "orderbook": OrderbookStatus,
     "monitor": MonitorStatus,
+    "archiver": ArchiverStatus,
 }
 
 

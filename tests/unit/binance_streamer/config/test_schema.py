@@ -328,8 +328,8 @@ modes:
          "modes.development.symbols: expected a list, got text: 'ETHUSDT' (line 7)"),
         (TWO_MODES.replace("development:", "developement:"),
          "modes: expected development or production, got 'developement'; did you mean 'development'? (line 2)"),
-        (MINIMAL + "zzz: 1\n", "zzz: there is no such key; there are mode, modes, network, storage, performance, "
-         "orderbook, monitor, alerts, logging, endpoints (line 6)"),
+        (MINIMAL + "zzz: 1\n", "zzz: there is no such key; there are mode, modes, network, storage, archiver, "
+         "performance, orderbook, monitor, alerts, logging, endpoints (line 6)"),
         (MINIMAL + "network: {ca_file: [a]}\n", "network.ca_file: expected text, got a list (line 6)"),
     ],
 )  # fmt: skip

@@ -114,13 +114,22 @@ def test_a_checkout_may_lie_anywhere(yaml: Path) -> None:
     assert str(yaml.parents[1]) not in text
 
 
+def test_a_lake_brings_an_archiver_and_restarts_nobody_else(yaml: Path) -> None:
+    services = {*SERVICES, "archiver"}
+    before = {program.name: program.settings for program in wanted(yaml, services)}
+    yaml.write_text(YAML + "\nstorage: {lake: lake, keep_csv: false}\n", encoding="utf-8")
+    after = {program.name: program.settings for program in wanted(yaml, services)}
+    assert {**before, "archiver": after["archiver"]} == after
+    assert "archiver" not in before
+
+
 def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> None:
     found = parsed(text_of(in_a_checkout(yaml), wanted(yaml)))
     assert dict(found["program:ingest-BTCUSDT"]) == {
         "command": "python -E -P -X utf8 -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
         "directory": "%(here)s",
         "environment": 'PATH="%(here)s/.venv/bin:%(ENV_PATH)s",'
-        'BINANCE_STREAMER_SETTINGS="%(here)s/var/run.supervisor/settings/d2f7f968bac4.yaml"',
+        'BINANCE_STREAMER_SETTINGS="%(here)s/var/run.supervisor/settings/decba8861140.yaml"',
         "priority": "40",
         "autostart": "true",
         "autorestart": "true",

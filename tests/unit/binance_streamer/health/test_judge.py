@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.exchange.streams import stream_of
-from binance_streamer.health.judge import Health, Problem, disk_of
+from binance_streamer.health.judge import Health, Problem, disk_of, processes
 from binance_streamer.health.observer import Observer, is_hidden
 from binance_streamer.health.stream_states import stream_state, trading_status
 from binance_streamer.wire.statuses import IngestStatus, WriterStatus, read_status
@@ -489,3 +490,30 @@ def test_raw_rows_of_no_configured_stream_are_one_warning() -> None:
         only(found).why
         == "7 messages could not be read (unknown stream: 5, not JSON: 2); raw_… keeps them as they came"
     )
+
+
+def with_lake() -> configuration.Config:
+    """The same configuration with a lake, so that there is an archiver."""
+    return msgspec.structs.replace(CONFIG, storage=msgspec.structs.replace(CONFIG.storage, lake="/lake"))
+
+
+def test_an_archiver_that_does_not_run_is_a_warning() -> None:
+    found = [problem for problem in health(with_lake()).problems if problem.what == "archiver"]
+    assert [essence(problem) for problem in found] == [("process", "warning", "archiver")]
+    assert "archiver" not in processes(CONFIG)
+
+
+def test_what_the_archiver_cannot_seal_is_a_warning_with_its_place() -> None:
+    pending = {"BTCUSDT 20261122 depth": "depth_BTCUSDT_20261122.csv line 7 column bids: is no list of levels"}
+    found = health(with_lake(), archiver={"state": "waiting", "pending": pending, "fault": "OSError: no space"})
+    assert [(one.severity, one.what, one.why) for one in found.problems] == [
+        ("warning", "archiver", "OSError: no space"),
+        ("warning", "BTCUSDT 20261122 depth", f"not sealed: {pending['BTCUSDT 20261122 depth']}"),
+    ]
+
+
+def test_an_archiver_without_its_libraries_is_a_warning() -> None:
+    found = health(with_lake(), archiver={"state": "blocked: pyarrow is missing: pip install …"})
+    assert [(one.severity, one.what, one.why) for one in found.problems] == [
+        ("warning", "archiver", "blocked: pyarrow is missing: pip install …")
+    ]

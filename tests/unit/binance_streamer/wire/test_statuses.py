@@ -17,6 +17,7 @@ from binance_streamer.wire.status_parts import (
     WrittenStatus,
 )
 from binance_streamer.wire.statuses import (
+    ArchiverStatus,
     BusStatus,
     IngestStatus,
     MonitorStatus,
@@ -61,6 +62,7 @@ WHOLE = (
     ),
     OrderbookStatus(producer="orderbook", books={"BTCUSDT": BookStatus(valid=True, levels=(3, 4))}, valid=1, **RUN),
     MonitorStatus(producer="monitor", alerts=(WebhookStatus(posted=1, dropped=2),), cut={"streams": 9000}, **RUN),
+    ArchiverStatus(producer="archiver", state="sealing", due=3, pending={"BTCUSDT 20261122 depth": "line 3"}, **RUN),
     Status(producer="someone-new", state="well", **RUN),
 )
 

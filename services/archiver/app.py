@@ -1,0 +1,252 @@
+"""The archiver: looks for days that are over, and seals them; nobody waits for it, and it never slows the recording.
+
+In: the data folder, and the certificates in the lake. Out: the lake, a message under `day.<symbol>.` for each day that
+was sealed, and a status message a second, also while a large file is being sealed. Everything runs in one thread; it
+may be killed and started again at any time.
+
+| state | |
+|---|---|
+| `waiting` | nothing is due |
+| `sealing` | a day is being sealed: `sealing`, `done_bytes` of `sealing_bytes` |
+| `blocked: why` | the extra `days` is missing, the lake cannot be written, or another archiver holds it |
+"""
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import zmq
+
+from binance_streamer.transport.sockets import bus_pub
+from binance_streamer.wire.frames import encode_frame, encode_topic
+from binance_streamer.wire.statuses import ArchiverStatus
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.lock import Blockage, wait_for_lock
+from services.runtime.process import Shell, StopRequestedError, arguments_of, run_service
+from services.runtime.status import StatusPublisher
+
+if TYPE_CHECKING:
+    from binance_streamer.days.certificate import Certificate
+    from binance_streamer.days.lake import Lake
+    from services.archiver.due import RecordedDay, Times
+
+NAME = "archiver"
+
+_NICE = 15
+"""Beside ingest and writer it gets what they leave; alone it has the whole processor."""
+_RETRY_S = 5.0
+"""Between two tries to begin."""
+_WHOLE_LOOK_S = 6 * 3600.0
+"""Between two looks at all days. The ones between see the last `_RECENT_DAYS`, to which nearly all late rows belong:
+REST has what was missed for 48 hours."""
+_RECENT_DAYS = 4
+_QUIET_COMMITS = 3
+"""A file is quiet when it has not grown for so many commits of the writer; all that is in it is durable then."""
+_MOST_PENDING = 50
+_LOCK = ".archiver.lock"
+_INSTALL = "pip install 'binance-streamer[days]' (in a checkout: ./run --extra days …)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the archiver until SIGTERM; return the exit code."""
+    parser = arguments_of(
+        "services.archiver",
+        "Seals the recorded files of days that are over into storage.lake.",
+        "python -m services.archiver -c config/streamer.yaml",
+    )
+    return run_service(NAME, parser.parse_args(arguments).config, archive)
+
+
+def archive(shell: Shell) -> None:
+    """Seal days until the process is asked to stop; what is half sealed then is begun anew after the next start."""
+    try:
+        lake = _begun_lake(shell)
+        _be_modest(shell)
+        lock = wait_for_lock(shell, lake.root / _LOCK, what=f"the lake {lake.root}")
+    except StopRequestedError:
+        return
+    lake.begin()
+    with bus_pub(shell.context, shell.config.endpoints.bus_publish) as pub:
+        try:
+            _Archiver(shell, lake, pub).run()
+        except StopRequestedError:
+            shell.log.info("stopped between two days, or within one: it is sealed after the next start")
+        finally:
+            lock.release()
+
+
+def _begun_lake(shell: Shell) -> "Lake":
+    """Return the lake once it can be used; say on the bus why it cannot. Raises `StopRequestedError`."""
+    root = Path(shell.config.storage.lake)
+    with Blockage(shell) as blockage:
+        while not shell.stop.requested:
+            try:
+                from binance_streamer.days.lake import Lake  # noqa: PLC0415 (an extra that may be missing)
+
+                root.mkdir(parents=True, exist_ok=True)
+                return Lake(root)
+            except ImportError as error:
+                blockage.tell(f"{error.name} is missing: {_INSTALL}")
+            except OSError as error:
+                blockage.tell(f"the lake cannot be written: {error.strerror}: {root}")
+            shell.stop.wait(min(_RETRY_S, 1.0))
+    raise StopRequestedError
+
+
+def _be_modest(shell: Shell) -> None:
+    """Take one thread and what the recording leaves of the processors, and keep no freed memory."""
+    import pyarrow as pa  # noqa: PLC0415 (an extra that may be missing)
+
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    nice = min(19, max(_NICE, shell.config.performance.process_priority))
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+
+
+class _Archiver:
+    """The loop: looks, seals one day after another, and says how far it is."""
+
+    def __init__(self, shell: Shell, lake: "Lake", pub: "zmq.Socket[bytes]") -> None:
+        from services.archiver.day import DaySealer  # noqa: PLC0415 (needs the extra)
+
+        config = shell.config
+        self._shell = shell
+        self._lake = lake
+        self._pub = pub
+        self._publisher = StatusPublisher(shell, pub)
+        self._status = ArchiverStatus(state="waiting")
+        self._data = Path(config.storage.output_directory)
+        self._sealer = DaySealer(self._data, lake)
+        self._quiet_ns = int(_QUIET_COMMITS * config.storage.durable_interval_s * 1e9)
+        self._next_look_s = self._next_whole_look_s = monotonic_s()
+        self._events = 0
+
+    def run(self) -> None:
+        """Run until the process is asked to stop; raises `StopRequestedError` within a day."""
+        while not self._shell.stop.requested:
+            if monotonic_s() >= self._next_look_s:
+                self._look()
+                self._next_look_s = monotonic_s() + self._shell.config.archiver.interval
+            self._advance()
+            self._shell.stop.wait(self._publisher.wait_s(monotonic_s()))
+
+    def _look(self) -> None:
+        """Seal all days that are due, the oldest first. A day that fails does not keep others from being sealed."""
+        from services.archiver.due import days_of  # noqa: PLC0415 (needs the extra)
+
+        try:
+            days = days_of(self._data, self._lake, self._times(), from_day=self._from_day(), progressed=self._advance)
+        except OSError as error:
+            self._fail(error)
+            return
+        self._note(fault="", due=len(days.due))
+        if not self._shell.config.storage.keep_csv:
+            for settled in days.settled:
+                self._remove(settled)
+        for number, due in enumerate(days.due):
+            self._note(due=len(days.due) - number)
+            self._seal(due)
+        self._note(state="waiting", due=0, sealing="", sealing_bytes=0, done_bytes=0)
+
+    def _from_day(self) -> str:
+        """Return the first day of this look; empty where it is to be at all days."""
+        now_s = monotonic_s()
+        if now_s >= self._next_whole_look_s:
+            self._next_whole_look_s = now_s + _WHOLE_LOOK_S
+            return ""
+        recent_s = wall_ns() / 1e9 - _RECENT_DAYS * 86_400
+        return datetime.fromtimestamp(recent_s, UTC).strftime("%Y%m%d")
+
+    def _seal(self, due: "RecordedDay") -> None:
+        from binance_streamer.days.seal import ReadBackError  # noqa: PLC0415 (needs the extra)
+        from services.archiver.day import Progress  # noqa: PLC0415 (needs the extra)
+
+        what = f"{due.symbol} {due.day}"
+        self._note(state="sealing", sealing=what, sealing_bytes=due.size, done_bytes=0)
+        progress = Progress(lambda stem: self._note(sealing=f"{what} {stem}"), self._advance, self._done)
+        is_new = not self._lake.certificate_path(due.symbol, due.day).exists()
+        try:
+            certificate = self._sealer.seal(due, progress, now=datetime.fromtimestamp(wall_ns() / 1e9, UTC))
+        except (OSError, ReadBackError) as error:
+            self._fail(error)
+            return
+        rows = sum(stream.facts.rows for stream in certificate.streams.values())
+        self._shell.log.info("sealed day=%s condition=%s rows=%d", what, certificate.condition, rows)
+        self._note(
+            sealed=self._status.sealed + 1, rows=self._status.rows + rows, pending=self._pending(what, certificate)
+        )
+        if not self._shell.config.storage.keep_csv:
+            self._remove(due)
+        self._publish(due, certificate, rows, is_new=is_new)
+
+    def _remove(self, day: "RecordedDay") -> None:
+        """Remove the daily files of a day whose rows lie in the lake, those that nobody has open."""
+        from services.archiver.removal import remove_sealed  # noqa: PLC0415 (needs the extra)
+
+        try:
+            removed = remove_sealed(self._data, self._lake, day.symbol, day.day)
+        except OSError as error:
+            self._fail(error)
+            return
+        self._note(removed=self._status.removed + removed)
+
+    def _pending(self, what: str, certificate: "Certificate") -> dict[str, str]:
+        """Return all that could not be sealed, with the streams of this day as they are now."""
+        others = {name: why for name, why in self._status.pending.items() if not name.startswith(f"{what} ")}
+        own = {f"{what} {stem}": stream.why for stem, stream in certificate.streams.items() if stream.why}
+        for name, why in own.items():
+            if name not in self._status.pending:
+                self._shell.log.warning("not sealed stream=%s: %s", name, why)
+        return dict(list((others | own).items())[:_MOST_PENDING])
+
+    def _publish(self, due: "RecordedDay", certificate: "Certificate", rows: int, *, is_new: bool) -> None:
+        """Tell the bus of a day that was sealed, or opened again and sealed anew."""
+        from services.archiver.day import digest_of_day  # noqa: PLC0415 (needs the extra)
+
+        self._events += 1
+        data = {
+            "symbol": due.symbol,
+            "stream": "day",
+            "recv_ns": wall_ns(),
+            "producer": self._shell.name,
+            "epoch": self._shell.epoch,
+            "seq": self._events,
+            "source": "local",
+            "day": certificate.day,
+            "condition": certificate.condition,
+            "rows": rows,
+            "digest": digest_of_day(certificate),
+            "path": str(self._lake.certificate_path(due.symbol, due.day)),
+            "reopened": not is_new,
+        }
+        self._pub.send_multipart([encode_topic("day", due.symbol), encode_frame("day", data)], zmq.DONTWAIT)
+
+    def _times(self) -> "Times":
+        from services.archiver.due import Times  # noqa: PLC0415 (needs the extra)
+
+        grace_ns = int(self._shell.config.archiver.grace * 1e9)
+        return Times(now_ns=wall_ns(), grace_ns=grace_ns, quiet_ns=self._quiet_ns)
+
+    def _done(self, count: int) -> None:
+        self._note(done_bytes=self._status.done_bytes + count)
+
+    def _advance(self) -> None:
+        """Publish a status if one is due; raise `StopRequestedError` if the process is asked to stop."""
+        if self._publisher.due(monotonic_s()):
+            self._publisher.publish(self._status)
+        if self._shell.stop.requested:
+            raise StopRequestedError
+
+    def _fail(self, error: Exception) -> None:
+        """Remember why the disk or the lake refused; the next look tries again."""
+        why = f"{type(error).__name__}: {error}"
+        if why != self._status.fault:
+            self._shell.log.error("not sealed: %s", why)
+        self._note(fault=why)
+
+    def _note(self, **changes: object) -> None:
+        self._status = msgspec.structs.replace(self._status, **changes)
+        self._advance()
