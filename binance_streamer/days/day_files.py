@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.days import rows, schema
+from binance_streamer.days.checks.ranges import RangeSet
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
 from binance_streamer.days.sort import sorted_batches
 from binance_streamer.days.sources import EXCHANGE
 from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import stream_from_name
@@ -142,12 +144,30 @@ class DayFiles:
                 with contextlib.suppress(rows.NotSealable):
                     for table in files.streams[stem].unordered():
                         yield from zip(table["epoch"].to_pylist(), table["seq"].to_pylist(), strict=True)
+        for row in self._raw_rows():
+            if stem_of_name(row["stream"] or "") == stem:
+                yield row["epoch"], row["seq"]
+
+    def raw_ids(self) -> dict[str, RangeSet]:
+        """Return the exchange's ids of raw rows, by the stem of their stream: messages with ids and without a row form.
+
+        A message whose ids cannot be read has none; its hole is listed by a gap row.
+        """
+        found: dict[str, RangeSet] = {}
+        for row in self._raw_rows():
+            with contextlib.suppress(ExchangeError):
+                stream = stream_from_name(row["stream"] or "")
+                reading = EventReader(stream).read((row["event"] or "").encode())
+                if reading.previous_id is not None and reading.last_id is not None:
+                    stem = file_stem(stream.stream_type, stream.variant)
+                    found.setdefault(stem, RangeSet()).add(reading.previous_id, reading.last_id)
+        return found
+
+    def _raw_rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the raw rows of this day; those behind a fault in their file are left out."""
         with contextlib.suppress(rows.NotSealable):
             for table in self.streams["raw"].unordered() if "raw" in self.streams else ():
-                columns = (table[name].to_pylist() for name in ("stream", "epoch", "seq"))
-                for name, epoch, seq in zip(*columns, strict=True):
-                    if stem_of_name(name or "") == stem:
-                        yield epoch, seq
+                yield from table.to_pylist()
 
 
 def days_in(places: Iterable[Path]) -> list[DayFiles]:

@@ -5,7 +5,7 @@ of the files and sorted, in bounded memory: what has to be looked at again is ke
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,7 @@ class DayVerifier:
         self._facts: dict[str, StreamFacts] = {}
         self._gaps: list[GapRow] = []
         self._grown: dict[str, Path] = {}
+        self._raw_ids: dict[str, RangeSet] = {}
 
     def run(self, spill: Path, progressed: Callable[[int], None]) -> None:
         """Check everything; `spill` is an empty folder, `progressed` takes the bytes of files that have been read."""
@@ -96,6 +97,7 @@ class DayVerifier:
             self._grown = found.grown
             self.blocked += [f"{path} has rows that are not sealed yet" for path in found.grown.values()]
         self._gaps = self._read_gaps()
+        self._raw_ids = self.files.raw_ids()
         for stem, stream in sorted(self.files.streams.items()):
             try:
                 self._read(stream, spill)
@@ -168,7 +170,7 @@ class DayVerifier:
             self.count(check, facts.rows)
         self.count("ids", facts.rows if is_provable(stem) else 0)
         self.count("gaps", len(own))
-        self.findings += watched.findings()
+        self.findings += watched.findings(self._raw_ids.get(stem))
         self.findings += [finding for order in orders for finding in order.findings()]
         self.findings += self._missing_numbers(stream, watched.number_holes())
         if watched.covered is not None and len(watched.covered):
@@ -195,7 +197,9 @@ class DayVerifier:
         if holes:
             for epoch, seq in self.files.numbers_elsewhere(stream.stem):
                 known.setdefault(epoch, RangeSet()).add(seq - 1, seq)
-        losses = [gap for gap in self.gaps_of(stream.stem) if gap.reason in OUR_LOSSES]
+        # gap rows that a full journal did not keep are made again with other numbers, and no row says so
+        gaps = self._gaps if stream.stem == "gap" else self.gaps_of(stream.stem)
+        losses = [gap for gap in gaps if gap.reason in OUR_LOSSES]
         found = []
         for hole, ranges in unexplained(holes, known):
             if any(gap.from_ns <= hole.to_ns and hole.from_ns <= (gap.to_ns or hole.to_ns) for gap in losses):
@@ -281,15 +285,15 @@ def verify_day(  # noqa: PLR0913
         return verifier.report(state), verifier.last_ids
 
 
-def certificate_of(files: DayFiles, lake: Path | None) -> Certificate | None:
-    """Return the certificate of a day from its own lake or the one that is named; None where there is none.
+def certificate_of(files: DayFiles, places: Sequence[Path]) -> Certificate | None:
+    """Return the certificate of a day, from its own folder or from one of these; None where there is none.
 
     Raises `msgspec.MsgspecError` where it is there, and is no certificate.
     """
     name = encode_name(files.symbol)
-    for root in (files.root, lake):
-        path = root / "certificates" / name / f"{name}_{files.day}.json" if root else None
-        if path is not None and path.is_file():
+    for root in (files.root, *places):
+        path = root / "certificates" / name / f"{name}_{files.day}.json"
+        if path.is_file():
             return certificates.decoded(path.read_bytes())
     return None
 

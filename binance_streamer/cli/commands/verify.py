@@ -52,4 +52,5 @@ def verify(
         text = "verify needs pyarrow: `pip install 'binance-streamer[days]'`, in a checkout `./run --extra days …`"
         raise CommandError(text, Exit.NOT_CHECKED) from error
     loaded = load(config)
-    raise typer.Exit(verify_places(what or [], Path(loaded.storage.output_directory), archive=archive, as_json=as_json))
+    recorded = [Path(place) for place in (loaded.storage.output_directory, loaded.storage.lake) if place]
+    raise typer.Exit(verify_places(what or [], recorded, archive=archive, as_json=as_json))

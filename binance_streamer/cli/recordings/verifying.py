@@ -41,14 +41,17 @@ _MOST_SHOWN = 40
 """Findings in the table; `--json` has all that were kept."""
 
 
-def verify_places(words: Sequence[str], data: Path, *, archive: str | None, as_json: bool) -> Exit:
-    """Verify what the words of the command line name, show it, and return the exit code."""
-    chosen = _chosen(words, data)
+def verify_places(words: Sequence[str], recorded: Sequence[Path], *, archive: str | None, as_json: bool) -> Exit:
+    """Verify what the words of the command line name, show it, and return the exit code.
+
+    `recorded` are the data folder and the lake of the configuration: for days that are named without a place.
+    """
+    chosen = _chosen(words, recorded)
     reports = []
     total = sum(files.size_bytes for files in chosen)
     with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("verifying", total=total)
-        for report in _verified(chosen, archive, partial(progress.advance, task)):
+        for report in _verified(chosen, archive, recorded, partial(progress.advance, task)):
             progress.update(task, description=f"verified {report.symbol} {report.day}")
             if as_json:
                 typer.echo(msgspec.json.encode(report).decode())
@@ -60,10 +63,10 @@ def verify_places(words: Sequence[str], data: Path, *, archive: str | None, as_j
     return Exit.NOT_CHECKED if any(report.blocked for report in reports) else Exit.OK
 
 
-def _chosen(words: Sequence[str], data: Path) -> list[DayFiles]:
+def _chosen(words: Sequence[str], recorded: Sequence[Path]) -> list[DayFiles]:
     """Return the days that are meant; without any, yesterday's, or today's where nothing older is there."""
     days = {word.replace("-", "") for word in words if _is_day(word)}
-    places = [Path(word) for word in words if not _is_day(word)] or [data]
+    places = [Path(word) for word in words if not _is_day(word)] or list(recorded)
     for place in places:
         if not place.exists():
             raise CommandError(f"{place} is not there: was anything recorded?", Exit.NOT_CHECKED)
@@ -81,7 +84,7 @@ def _chosen(words: Sequence[str], data: Path) -> list[DayFiles]:
 
 
 def _verified(
-    chosen: Iterable[DayFiles], archive: str | None, progressed: Callable[[int], None]
+    chosen: Iterable[DayFiles], archive: str | None, lakes: Sequence[Path], progressed: Callable[[int], None]
 ) -> Iterator[DayReport]:
     """Verify days in order, each with the last ids of the day before it, where that was verified too."""
     before: tuple[Path, str, str] | None = None
@@ -92,7 +95,7 @@ def _verified(
         fault = ""
         certificate: Certificate | None = None
         try:
-            certificate = certificate_of(files, None)
+            certificate = certificate_of(files, lakes)
         except msgspec.MsgspecError as error:
             fault = f"the certificate cannot be read: {error}"
         beside = [partial(_compare_with_archive, archive)] if archive else []

@@ -111,13 +111,14 @@ class StreamPass:
         """Return the numbers that no row has; whoever knows raw rows and other days can explain them."""
         return self._numbering.holes() if self._has_numbers else []
 
-    def findings(self) -> list[Finding]:
-        """Return what is wrong within the stream, and between it and its gap rows."""
+    def findings(self, raw: RangeSet | None = None) -> list[Finding]:
+        """Return what is wrong within the stream, and between it and its gap rows; `raw` are ids of its raw rows."""
         found = [*self._numbering.findings(), *self._windows.findings()]
         if self._chain is not None:
             found += self._chain.findings()
             if self.covered is not None:
-                found += compare_ids(self.stream, self.file, self._chain.holes(), covered=self.covered, gaps=self._gaps)
+                holes, covered, known = self._chain.holes(), self.covered, raw or RangeSet()
+                found += compare_ids(self.stream, self.file, holes, covered=covered, gaps=self._gaps, raw=known)
         if stream_type_of(self.stream) is not None:
             found += compare_runs(self.stream, self.file, self._numbering.runs(), self._gaps)
         return found

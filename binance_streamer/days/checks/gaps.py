@@ -116,10 +116,12 @@ class GapWindows:
             self._found.add(text, id=number, recv_ns=recv_ns)
 
 
-def compare_ids(
-    stream: str, file: str, holes: Sequence[IdHole], *, covered: RangeSet, gaps: Sequence[GapRow]
+def compare_ids(  # noqa: PLR0913
+    stream: str, file: str, holes: Sequence[IdHole], *, covered: RangeSet, gaps: Sequence[GapRow], raw: RangeSet
 ) -> list[Finding]:
-    """Compare the holes of a stream of one day with its gap rows; `covered` are the ids that its rows cover.
+    """Compare the holes of a stream of one day with its gap rows.
+
+    `covered` are the ids that its rows cover, `raw` those of messages that became raw rows: these are not missing.
 
     Ids in front of the first row and behind the last one are those of other days, and not looked at.
     """
@@ -131,7 +133,7 @@ def compare_ids(
     numbered = [gap for gap in gaps if gap.from_id is not None and gap.to_id is not None and gap.reason != WENT_BACK]
     listed = RangeSet(_sorted_ids(gap for gap in numbered if gap.state != REPAIRED))
     for hole in holes:
-        for low, high in RangeSet([(hole.from_id, hole.to_id)]).minus(listed):
+        for low, high in RangeSet([(hole.from_id, hole.to_id)]).minus(listed).minus(raw):
             if not _excused_by_time(hole, gaps):
                 text = f"ids {low + 1} to {high} are missing, and no gap row lists them"
                 found.add(text, id=high, recv_ns=hole.to_ns)

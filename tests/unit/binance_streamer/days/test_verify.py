@@ -27,7 +27,7 @@ from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
 from binance_streamer.days.seal import Part, seal
 from binance_streamer.days.verify import CHECKS, DayReport, verify_day
-from tests.support.recorded_days import DAY, SYMBOL, DayWriter
+from tests.support.recorded_days import DAY, EPOCH, SYMBOL, DayWriter
 
 Change = Callable[[DayWriter], None]
 
@@ -399,3 +399,27 @@ def test_last_ids_are_handed_on(tmp_path: Path) -> None:
     files: DayFiles = days_in([tmp_path])[0]
     _, last_ids = verify_day(files, None, state="recorded")
     assert last_ids == {"aggtrade": 1359, "depth": 12400, "kline_1m": 1795305720000}
+
+
+def test_a_message_that_became_a_raw_row_is_not_missing(tmp_path: Path) -> None:
+    """Its id and its number are those of the raw row; another raw row explains nothing."""
+    for number in (1150, 1151):
+        day = DayWriter()
+        removed("aggtrade", day.place_of("aggtrade", lambda cells: cells[0] == "1150"))(day)
+        data = tmp_path / str(number)
+        day.write(data)
+        event = f'{{""e"":""aggTrade"",""E"":1,""a"":{number},""s"":""BTCUSDT"",""p"":null,""q"":""1"",""f"":1,""l"":1,""T"":1}}'
+        seq = 148 if number == 1150 else 149
+        header = "stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source\n"
+        row = f'aggtrade,btcusdt@aggTrade,p is null,utf-8,"{event}",1795305675005000000,{EPOCH},{seq},ws\n'
+        (data / SYMBOL / f"raw_{SYMBOL}_{DAY}.csv").write_text(header + row)
+    assert verified(tmp_path / "1150").findings == ()
+    assert found(verified(tmp_path / "1151")) == [("numbers", "aggtrade", 1151), ("gaps", "aggtrade", 1150)]
+
+
+def test_no_gap_is_needed_at_either_end_of_a_day(tmp_path: Path) -> None:
+    """The gap that began on the day before reaches into this one; its ids in front of the first row are not looked at."""
+    day = DayWriter()
+    day.add("gap", "g-0,unrepairable,btcusdt@aggTrade,900,999,1795305500000000000,1795305600005000000,restart,,900,999,99", 1_795_305_600_000, "local")  # fmt: skip
+    day.write(tmp_path)
+    assert verified(tmp_path).findings == ()
