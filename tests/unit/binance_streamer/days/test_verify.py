@@ -408,7 +408,8 @@ def test_a_message_that_became_a_raw_row_is_not_missing(tmp_path: Path) -> None:
         removed("aggtrade", day.place_of("aggtrade", lambda cells: cells[0] == "1150"))(day)
         data = tmp_path / str(number)
         day.write(data)
-        event = f'{{""e"":""aggTrade"",""E"":1,""a"":{number},""s"":""BTCUSDT"",""p"":null,""q"":""1"",""f"":1,""l"":1,""T"":1}}'
+        values = f'""a"":{number},""s"":""BTCUSDT"",""p"":null,""q"":""1"",""f"":1,""l"":1,""T"":1'
+        event = f'{{""e"":""aggTrade"",""E"":1,{values}}}'
         seq = 148 if number == 1150 else 149
         header = "stream_type,stream,reason,encoding,event,recv_ns,epoch,seq,source\n"
         row = f'aggtrade,btcusdt@aggTrade,p is null,utf-8,"{event}",1795305675005000000,{EPOCH},{seq},ws\n'
@@ -418,8 +419,22 @@ def test_a_message_that_became_a_raw_row_is_not_missing(tmp_path: Path) -> None:
 
 
 def test_no_gap_is_needed_at_either_end_of_a_day(tmp_path: Path) -> None:
-    """The gap that began on the day before reaches into this one; its ids in front of the first row are not looked at."""
+    """A gap that began on the day before reaches into this one; ids in front of the first row are those of that day."""
     day = DayWriter()
-    day.add("gap", "g-0,unrepairable,btcusdt@aggTrade,900,999,1795305500000000000,1795305600005000000,restart,,900,999,99", 1_795_305_600_000, "local")  # fmt: skip
+    times = "1795305500000000000,1795305600005000000"
+    cells = f"g-0,unrepairable,btcusdt@aggTrade,900,999,{times},restart,,900,999,99"
+    day.add("gap", cells, 1_795_305_600_000, "local")
     day.write(tmp_path)
     assert verified(tmp_path).findings == ()
+
+
+def test_gap_rows_that_a_full_journal_did_not_keep_leave_a_hole_in_the_numbers(tmp_path: Path) -> None:
+    """They are made again with other numbers, and the gap of the stream says `journal full`."""
+    for reason in ("journal full", "disconnected"):
+        day = DayWriter()
+        number = day.lines["gap"][1]
+        day.lines["gap"][1] = number.replace(f",{EPOCH},2,", f",{EPOCH},7,").replace("disconnected", reason)
+        day.lines["gap"][2] = day.lines["gap"][2].replace(f",{EPOCH},3,", f",{EPOCH},8,")
+        day.write(tmp_path / reason)
+    assert verified(tmp_path / "journal full").findings == ()
+    assert found(verified(tmp_path / "disconnected")) == [("numbers", "gap", None)]
