@@ -1,6 +1,7 @@
 """The archiver as a process: seals what is over, says so on the bus, and may be killed at any moment."""
 
 import json
+import os
 import random
 import time
 from collections.abc import Callable
@@ -97,6 +98,21 @@ def test_a_lake_that_cannot_be_written_is_said_on_the_bus(tmp_path: Path) -> Non
         assert "the lake cannot be written" in message.data["state"]
         (tmp_path / "lake").unlink()
         eventually(all_certified(tmp_path / "lake"), 60, what="it goes on by itself")
+
+
+def test_a_missing_library_is_said_on_the_bus_with_what_to_install(tmp_path: Path) -> None:
+    recorded(tmp_path / "data", 2)
+    config = config_of(tmp_path, tmp_path / "lake")
+    absent = tmp_path / "absent"
+    absent.mkdir()
+    (absent / "pyarrow.py").write_text("raise ModuleNotFoundError('none', name='pyarrow')\n", encoding="utf-8")
+    without = service(
+        "archiver", config, output=tmp_path / "archiver.out", environment={**os.environ, "PYTHONPATH": str(absent)}
+    )
+    endpoint = f"ipc://{tmp_path}/run/bus.subscribe"
+    with service("bus", config, output=tmp_path / "bus.out"), without, Tap(endpoint, TOPICS) as tap:
+        message = told(tap, lambda message: message.data.get("state", "").startswith("blocked: "))
+        assert message.data["state"].startswith("blocked: pyarrow is missing: pip install 'binance-streamer[days]'")
 
 
 @pytest.mark.parametrize("keep_csv", [True, False])
