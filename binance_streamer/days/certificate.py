@@ -134,7 +134,7 @@ def certify(  # noqa: PLR0913 (all that a certificate is made of)
     broken_ns = sum(high - low for ranges in unclean for low, high in ranges)
     clean = 100 * (verified_ns - broken_ns) / verified_ns if verified_ns else None
     together = RangeSet(sorted(one for ranges in broken.values() for one in ranges))
-    conditions = {stream.condition for stream in market.values()}
+    conditions = {stream.condition for stream in (market or streams).values()}
     condition = _condition(conditions, is_broken=bool(len(together)) or audits.failed > 0)
     return Certificate(
         symbol=symbol,

@@ -59,6 +59,12 @@ def test_files_of_our_own_are_no_streams() -> None:
     assert (made.verified_percent, made.clean_percent) == (100.0, 100.0)
 
 
+def test_a_day_of_the_exchange_itself_is_there_and_proves_nothing() -> None:
+    """The clock, and the list of symbols: there is no stream of a market in such a day."""
+    made = certificate({"clock": certified_stream("clock", WHOLE_DAY, [])})
+    assert (made.condition, made.verified_percent, made.clean_percent) == ("available", 0.0, None)
+
+
 def test_a_gap_degrades_its_time() -> None:
     lost = gap(
         "btcusdt@depth@0ms",
