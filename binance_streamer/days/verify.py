@@ -9,20 +9,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.days import certificate as certificates
 from binance_streamer.days.certificate import Certificate, audit_counts
 from binance_streamer.days.checks.book import BookReplay, snapshots_of, summaries_of, tops_of, updates_of
 from binance_streamer.days.checks.certified import compare_day, compare_files, compare_own_digest, compare_stream
 from binance_streamer.days.checks.facts import StreamFacts, StreamPass
-from binance_streamer.days.checks.finding import Finding
+from binance_streamer.days.checks.finding import (
+    CHECKS,
+    FAILED,
+    MOST_KEPT,
+    NOT_CHECKED,
+    PASSED,
+    CheckResult,
+    DayReport,
+    Finding,
+    FindingList,
+)
 from binance_streamer.days.checks.gaps import compare_days, new_counts_ns, newest_gaps, stem_of_gap
 from binance_streamer.days.checks.ids import id_columns, is_provable, stream_type_of
 from binance_streamer.days.checks.klines import KlineComparison, bars_of
-from binance_streamer.days.checks.numbering import NumberHole, unexplained
-from binance_streamer.days.checks.order import KeyOrder, WrittenOrder, integers
+from binance_streamer.days.checks.numbering import NumberHole, ids_of_numbers, unexplained
+from binance_streamer.days.checks.order import KeyOrder, WrittenOrder
 from binance_streamer.days.checks.ranges import RangeSet
 from binance_streamer.days.day_files import DayFiles, StreamFiles, stem_of_name
 from binance_streamer.days.digest import Digest
@@ -32,39 +40,7 @@ from binance_streamer.exchange.rows import SNAPSHOT_STEM
 from binance_streamer.health.gaps import GapRow
 from binance_streamer.wire.gap_reasons import OUR_LOSSES
 
-CHECKS = (
-    *("files", "schema", "order", "unique", "numbers", "ids", "gaps"),
-    *("book", "tops", "klines", "digest", "certificate", "archive"),
-)
-"""All checks, in the order in which a report has them."""
-PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 _RAW = "raw"
-
-
-class CheckResult(msgspec.Struct, frozen=True):
-    """The outcome of one check on one day. `state`: passed, failed, or not checked; `why` says why not."""
-
-    check: str
-    state: str
-    compared: int = 0
-    """The number of rows, files, gaps, or whatever else the check compares."""
-    why: str = ""
-
-
-class DayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The verification of one symbol and day in one place.
-
-    `state`: open (the day may still grow), recorded, or sealed. `blocked` names what was to be checked, and could not.
-    """
-
-    symbol: str
-    day: str
-    place: str
-    state: str
-    rows: int
-    results: tuple[CheckResult, ...]
-    findings: tuple[Finding, ...]
-    blocked: tuple[str, ...]
 
 
 class DayVerifier:
@@ -200,15 +176,19 @@ class DayVerifier:
         # gap rows that a full journal did not keep are made again with other numbers, and no row says so
         gaps = self._gaps if stream.stem == "gap" else self.gaps_of(stream.stem)
         losses = [gap for gap in gaps if gap.reason in OUR_LOSSES]
-        found = []
-        for hole, ranges in unexplained(holes, known):
-            if any(gap.from_ns <= hole.to_ns and hole.from_ns <= (gap.to_ns or hole.to_ns) for gap in losses):
-                continue
-            missing = sum(high - low for low, high in ranges)
-            text = f"{missing} rows are missing: seq {hole.low + 1} to {hole.high} of epoch {hole.epoch}"
-            number = _id_of(stream, hole.epoch, hole.high + 1)
-            found.append(Finding("numbers", stream.stem, stream.file, number, hole.to_ns, text))
-        return found
+        lost = [
+            (hole, sum(high - low for low, high in ranges))
+            for hole, ranges in unexplained(holes, known)
+            if not any(gap.from_ns <= hole.to_ns and hole.from_ns <= (gap.to_ns or hole.to_ns) for gap in losses)
+        ]
+        columns = id_columns(stream.stem)
+        wanted = {(hole.epoch, hole.high + 1) for hole, _ in lost[:MOST_KEPT]}
+        ids = ids_of_numbers(stream.tables(), columns.last, wanted) if columns and wanted else {}
+        found = FindingList("numbers", stream.stem, stream.file)
+        for hole, count in lost:
+            text = f"{count} rows are missing: seq {hole.low + 1} to {hole.high} of epoch {hole.epoch}"
+            found.add(text, id=ids.get((hole.epoch, hole.high + 1)), recv_ns=hole.to_ns)
+        return found.all()
 
     def _compare_certificate(self) -> None:
         """Compare the certificate as a whole, where all of its streams are here as they were sealed."""
@@ -303,17 +283,6 @@ def _order(stream: StreamFiles, path: Path) -> WrittenOrder | KeyOrder:
         return KeyOrder(stream.stem, str(path), sort_key(stream.stem))
     columns = id_columns(stream.stem)
     return WrittenOrder(stream.stem, str(path), columns.last if columns else None)
-
-
-def _id_of(stream: StreamFiles, epoch: int, seq: int) -> int | None:
-    """Return the exchange's id of the row with this number, None where its stream has no ids."""
-    columns = id_columns(stream.stem)
-    for table in stream.tables() if columns else ():
-        numbers = list(zip(table["epoch"].to_pylist(), table["seq"].to_pylist(), strict=True))
-        if columns and (epoch, seq) in numbers:
-            number: int = integers(table[columns.last])[numbers.index((epoch, seq))].as_py()
-            return number
-    return None
 
 
 def _place(error: NotSealable) -> str:

@@ -1,10 +1,16 @@
-"""Findings: the faults that a check sees in a recorded day, each with the file and the row where it lies."""
+"""Findings: the faults that a check sees in a recorded day, each with file and row; and the report of all checks."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
 
+CHECKS = (
+    *("files", "schema", "order", "unique", "numbers", "ids", "gaps"),
+    *("book", "tops", "klines", "digest", "certificate", "archive"),
+)
+"""All checks, in the order in which a report has them."""
+PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
 MOST_KEPT = 100
 """Findings of one check and stream that are kept; the others are counted. A damaged day has as many as rows."""
 
@@ -55,3 +61,29 @@ class FindingList:
         more = self.count - len(self.kept)
         left = Finding(self.check, self.stream, self.file, None, None, f"and {more} more of this kind")
         return [*self.kept, left] if more else self.kept
+
+
+class CheckResult(msgspec.Struct, frozen=True):
+    """The outcome of one check on one day. `state`: passed, failed, or not checked; `why` says why not."""
+
+    check: str
+    state: str
+    compared: int = 0
+    """The number of rows, files, gaps, or whatever else the check compares."""
+    why: str = ""
+
+
+class DayReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The verification of one symbol and day in one place.
+
+    `state`: open (the day may still grow), recorded, or sealed. `blocked` names what was to be checked, and could not.
+    """
+
+    symbol: str
+    day: str
+    place: str
+    state: str
+    rows: int
+    results: tuple[CheckResult, ...]
+    findings: tuple[Finding, ...]
+    blocked: tuple[str, ...]

@@ -5,7 +5,7 @@ row that is removed from a file leaves a hole, also in streams whose messages ha
 day, the raw file or a gap row account for are no fault; who knows those asks for `holes`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -140,4 +140,14 @@ def unexplained(holes: Iterable[NumberHole], known: dict[int, RangeSet]) -> list
         left = RangeSet([(hole.low, hole.high)]).minus(known.get(hole.epoch, RangeSet()))
         if len(left):
             found.append((hole, list(left)))
+    return found
+
+
+def ids_of_numbers(tables: Iterable[Any], column: str, wanted: Set[tuple[int, int]]) -> dict[tuple[int, int], int]:
+    """Return the exchange's ids, in this column, of the rows with these numbers (epoch, seq)."""
+    found: dict[tuple[int, int], int] = {}
+    for table in tables:
+        names = zip(table["epoch"].to_pylist(), table["seq"].to_pylist(), strict=True)
+        ids = integers(table[column])
+        found |= {name: ids[place].as_py() for place, name in enumerate(names) if name in wanted}
     return found
