@@ -145,8 +145,10 @@ def _show(reports: Sequence[DayReport]) -> None:
     findings = [finding for report in reports for finding in report.findings]
     if findings:
         console.print()
-        rows = ((f.check, f.stream, "" if f.id is None else str(f.id), f.text, f.file) for f in findings[:_MOST_SHOWN])
-        console.print(_table(("finding", "stream", "id", "", "file"), rows))
+        for finding in findings[:_MOST_SHOWN]:  # lines and no table, which would cut a long path
+            number = "" if finding.id is None else f" id {finding.id}"
+            console.print(Text(printable(f"{finding.check}: {finding.stream}{number}: {finding.text}")))
+            console.print(Text(f"    {printable(finding.file)}"))
         if len(findings) > _MOST_SHOWN:
             console.print(Text(f"and {len(findings) - _MOST_SHOWN} more: --json has all of them"))
     for text in (text for report in reports for text in report.blocked):
