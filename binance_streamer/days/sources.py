@@ -35,6 +35,8 @@ class Source(NamedTuple):
 
 def sources(data: Path) -> Iterator[Source]:
     """Yield all daily files below a data folder, sorted by symbol and name; other files are passed over."""
+    if not data.is_dir():
+        return  # nothing has been recorded yet
     yield from _in_folder(data, "")
     for folder in sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith(".")):
         yield from _in_folder(folder, folder.name)

@@ -123,6 +123,7 @@ class _Archiver:
         self._quiet_ns = int(_QUIET_COMMITS * config.storage.durable_interval_s * 1e9)
         self._next_look_s = self._next_whole_look_s = monotonic_s()
         self._events = 0
+        self._has_failed = False
 
     def run(self) -> None:
         """Run until the process is asked to stop; raises `StopRequestedError` within a day."""
@@ -137,19 +138,21 @@ class _Archiver:
         """Seal all days that are due, the oldest first. A day that fails does not keep others from being sealed."""
         from services.archiver.due import days_of  # noqa: PLC0415 (needs the extra)
 
+        self._has_failed = False
         try:
             days = days_of(self._data, self._lake, self._times(), from_day=self._from_day(), progressed=self._advance)
         except OSError as error:
             self._fail(error)
             return
-        self._note(fault="", due=len(days.due))
+        self._note(due=len(days.due))
         if not self._shell.config.storage.keep_csv:
             for settled in days.settled:
                 self._remove(settled)
         for number, due in enumerate(days.due):
             self._note(due=len(days.due) - number)
             self._seal(due)
-        self._note(state="waiting", due=0, sealing="", sealing_bytes=0, done_bytes=0)
+        fault = self._status.fault if self._has_failed else ""
+        self._note(state="waiting", due=0, sealing="", sealing_bytes=0, done_bytes=0, fault=fault)
 
     def _from_day(self) -> str:
         """Return the first day of this look; empty where it is to be at all days."""
@@ -161,8 +164,7 @@ class _Archiver:
         return datetime.fromtimestamp(recent_s, UTC).strftime("%Y%m%d")
 
     def _seal(self, due: "RecordedDay") -> None:
-        from binance_streamer.days.seal import ReadBackError  # noqa: PLC0415 (needs the extra)
-        from services.archiver.day import Progress  # noqa: PLC0415 (needs the extra)
+        from services.archiver.day import LAKE_FAULTS, Progress  # noqa: PLC0415 (needs the extra)
 
         what = f"{due.symbol} {due.day}"
         self._note(state="sealing", sealing=what, sealing_bytes=due.size, done_bytes=0)
@@ -170,7 +172,7 @@ class _Archiver:
         is_new = not self._lake.certificate_path(due.symbol, due.day).exists()
         try:
             certificate = self._sealer.seal(due, progress, now=datetime.fromtimestamp(wall_ns() / 1e9, UTC))
-        except (OSError, ReadBackError) as error:
+        except LAKE_FAULTS as error:
             self._fail(error)
             return
         rows = sum(stream.facts.rows for stream in certificate.streams.values())
@@ -242,7 +244,8 @@ class _Archiver:
 
     def _fail(self, error: Exception) -> None:
         """Remember why the disk or the lake refused; the next look tries again."""
-        why = f"{type(error).__name__}: {error}"
+        why = f"{self._status.sealing}: {type(error).__name__}: {error!s:.300}".removeprefix(": ")
+        self._has_failed = True
         if why != self._status.fault:
             self._shell.log.error("not sealed: %s", why)
         self._note(fault=why)

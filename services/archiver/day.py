@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import deltalake
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from binance_streamer import __version__
 from binance_streamer.days import certificate as certificates
@@ -24,12 +25,14 @@ from binance_streamer.days.checks.gaps import newest_gaps, stem_of_gap
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place, metadata_of
 from binance_streamer.days.rows import NotSealable
-from binance_streamer.days.seal import Part, SealedFile, WrittenFile, publish, write
+from binance_streamer.days.seal import Part, ReadBackError, SealedFile, WrittenFile, publish, write
 from binance_streamer.days.sources import EXCHANGE, sources_of
 from binance_streamer.health.gaps import GapRow
 from services.archiver.due import RecordedDay, SizedSource, certificate_of, named
 
 _HASHED_BYTES = 4 * 2**20
+LAKE_FAULTS = (OSError, ReadBackError, DeltaError, pa.ArrowException)
+"""Raised where the disk refuses, or a file or a log of the lake is damaged: the day stays due, others go on."""
 
 
 class Progress(NamedTuple):

@@ -100,6 +100,22 @@ def test_a_lake_that_cannot_be_written_is_said_on_the_bus(tmp_path: Path) -> Non
         eventually(all_certified(tmp_path / "lake"), 60, what="it goes on by itself")
 
 
+def test_a_damaged_table_is_a_fault_and_keeps_no_other_day_from_being_sealed(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    log = lake / "trade" / "_delta_log" / "00000000000000000000.json"
+    log.parent.mkdir(parents=True)
+    log.write_bytes(b"damaged")
+    recorded(tmp_path / "data", 2)
+    write(tmp_path / "data", [], symbol="SOLUSDT", stem="bookticker", day=DAY)
+    config = config_of(tmp_path, lake)
+    endpoint = f"ipc://{tmp_path}/run/bus.subscribe"
+    with service("bus", config, output=tmp_path / "bus.out"), archiver(tmp_path, config), Tap(endpoint, TOPICS) as tap:
+        eventually(Lake(lake).certificate_path("SOLUSDT", DAY).exists, 60)
+        message = told(tap, lambda message: message.data.get("fault", "") != "")
+        assert " trade: " in message.data["fault"]
+        assert not Lake(lake).certificate_path("BTCUSDT", DAY).exists()
+
+
 def test_a_missing_library_is_said_on_the_bus_with_what_to_install(tmp_path: Path) -> None:
     recorded(tmp_path / "data", 2)
     config = config_of(tmp_path, tmp_path / "lake")
