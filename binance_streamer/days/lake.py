@@ -51,24 +51,37 @@ class Lake:
         return self.root / _SEALING
 
     def publish(self, place: Place, written: Path, facts: FileFacts) -> Path:
-        """Make a written file the only one of its partition; return its path. The file `written` is gone then."""
+        """Make a written file the only one of its partition; return its path. The file `written` is gone then.
+
+        A file of the same content that is there already stays as it is: its size stands in the log.
+        """
         folder = self.root / partition(place)
         new = folder / file_name(place, facts.digest)
-        before = self.files(place)
+        before = self._logged(place)
+        if before == [new] and new.exists():
+            written.unlink()
+            self._remove_others(folder, new)
+            return new
         _sync(written)
         folder.mkdir(parents=True, exist_ok=True)
         written.replace(new)
         for changed in (folder, folder.parent, folder.parent.parent, self.root):
             _sync(changed)
-        if before != [new]:
-            self._commit(place, new, facts, remove=[old for old in before if old != new])
+        self._commit(place, new, facts, remove=[old for old in before if old != new])
+        self._remove_others(folder, new)
+        return new
+
+    def _remove_others(self, folder: Path, new: Path) -> None:
+        """Delete files of a partition that the log does not name: of before, or left by a kill."""
         for old in folder.glob("*.parquet"):
             if old != new:
                 old.unlink()
-        return new
 
     def files(self, place: Place) -> list[Path]:
-        """Return the files of a partition by the log: one, or none where the day has not been sealed."""
+        """Return the files of a partition by the log: one, or none where the day has not been sealed, or it is gone."""
+        return [path for path in self._logged(place) if path.exists()]
+
+    def _logged(self, place: Place) -> list[Path]:
         table = self._table(place.stem)
         if table is None:
             return []

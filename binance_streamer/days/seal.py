@@ -99,9 +99,8 @@ def write(
 
 def publish(written: WrittenFile, place: Place, lake: Lake) -> SealedFile:
     """Make a written file the one of its partition; return what is known of it."""
-    size = written.path.stat().st_size
     path = lake.publish(place, written.path, written.facts)
-    return SealedFile(place, path, size, written.facts, written.read, written.read - written.facts.rows)
+    return SealedFile(place, path, path.stat().st_size, written.facts, written.read, written.read - written.facts.rows)
 
 
 def _written(counted: "_Counted", place: Place, path: Path, watchers: Sequence[Watcher]) -> FileFacts:

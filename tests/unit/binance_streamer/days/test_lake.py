@@ -8,6 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from binance_streamer.days import lake as lakes
+from binance_streamer.days import parquet
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import FileFacts, ParquetFile, Place
 from tests.support.sealing import DAY, begun, sealed, trade, write
@@ -53,6 +54,28 @@ def test_the_same_content_is_published_once(tmp_path: Path) -> None:
     path = write(tmp_path / "data", [trade(1)])
     assert sealed(lake, path).path == sealed(lake, path).path
     assert DeltaTable(str(tmp_path / "lake" / "trade")).version() == 0
+
+
+def test_a_file_that_was_deleted_is_sealed_anew(tmp_path: Path) -> None:
+    lake = begun(tmp_path / "lake")
+    path = write(tmp_path / "data", [trade(1)])
+    sealed(lake, path).path.unlink()
+    assert (lake.files(PLACE), lake.read(*PLACE)) == ([], None)
+    assert [sealed(lake, path).path] == lake.files(PLACE)
+
+
+def test_the_log_has_the_size_of_its_file_also_where_another_version_sealed_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = begun(tmp_path / "lake")
+    path = write(tmp_path / "data", [trade(1)])
+    first = sealed(lake, path)
+    monkeypatch.setattr(parquet, "__version__", "0.1.0+of-a-longer-name")
+    again = sealed(lake, path)
+    assert (again.path, again.size) == (first.path, first.size)
+    (actions,) = DeltaTable(str(tmp_path / "lake" / "trade")).get_add_actions(flatten=True).to_batches()
+    (row,) = pa.record_batch(actions).to_pylist()
+    assert row["size_bytes"] == first.path.stat().st_size
 
 
 @pytest.mark.parametrize("moment", ["written", "named", "committed"])
