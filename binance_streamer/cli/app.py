@@ -18,10 +18,10 @@ from binance_streamer.cli.commands.doctor import doctor
 from binance_streamer.cli.commands.keys import keys
 from binance_streamer.cli.commands.latency import latency
 from binance_streamer.cli.commands.logs import logs
+from binance_streamer.cli.commands.recorded import export, verify
 from binance_streamer.cli.commands.status import status
 from binance_streamer.cli.commands.tap import tap
 from binance_streamer.cli.commands.up import up
-from binance_streamer.cli.commands.verify import verify
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import before_the_command
@@ -33,9 +33,9 @@ COMMANDS = (
     *(init, symbols, config, doctor, keys),
     *(up, start, stop, restart, apply),
     *(status, logs, latency, tap, book),
-    verify,
+    *(verify, export),
 )
-"""See it work; before recording; record; look at it; check what was recorded: the order of docs/commands.md."""
+"""See it work; before recording; record; look at it; check and use what was recorded: the order of docs/commands.md."""
 
 app = typer.Typer(
     name="binance-streamer",

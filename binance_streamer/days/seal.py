@@ -103,6 +103,17 @@ def publish(written: WrittenFile, place: Place, lake: Lake) -> SealedFile:
     return SealedFile(place, path, path.stat().st_size, written.facts, written.read, written.read - written.facts.rows)
 
 
+def rows_in_order(origins: Sequence[Iterable[pa.RecordBatch]], stem: str, spill: Path) -> Iterator[pa.Table]:
+    """Yield the rows of several sources of a stream in its order, each one once, as a seal of them would have them.
+
+    `spill` is an empty folder for runs, which are gone when the last table has been taken.
+    """
+    counted = _Counted(origins, lambda: None)
+    unique = _Unique(stem, counted.origins)
+    with contextlib.closing(sorted_batches(counted, (*sort_key(stem), *unique.further_key), spill)) as tables:
+        yield from map(unique.kept, tables)
+
+
 def _written(counted: "_Counted", place: Place, path: Path, watchers: Sequence[Watcher]) -> FileFacts:
     """Write the rows in order, each one once, and show them to the watchers; return the facts of the file."""
     spill = path.with_name("runs")

@@ -10,9 +10,9 @@ import pytest
 
 from binance_streamer.days.certificate import Certificate
 from binance_streamer.days.checks.finding import DayReport
+from binance_streamer.days.checks.verify import verify_day
 from binance_streamer.days.day_files import days_in
 from binance_streamer.days.lake import Lake
-from binance_streamer.days.verify import verify_day
 from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Times, days_of
 from tests.chaos.pipeline import PATIENCE_S, Pipeline, running

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from binance_streamer.days.checks.verify import verify_day
 from binance_streamer.days.day_files import days_in
-from binance_streamer.days.verify import verify_day
 from tests.support.data import captured, market_data
 from tests.support.recorded_market import record
 

@@ -21,8 +21,8 @@ from binance_streamer.days.certificate import Certificate, day_bounds_ns
 from binance_streamer.days.checks.archive import archive_of, compare_archive
 from binance_streamer.days.checks.archive_files import ArchiveError, archive_file
 from binance_streamer.days.checks.finding import FAILED, NOT_CHECKED, PASSED, DayReport
+from binance_streamer.days.checks.verify import DayVerifier, certificate_of, verify_day
 from binance_streamer.days.day_files import DayFiles, days_in
-from binance_streamer.days.verify import DayVerifier, certificate_of, verify_day
 from binance_streamer.health.gap_files import DAY_S, day_text
 
 OPEN, RECORDED, SEALED = "open", "recorded", "sealed"

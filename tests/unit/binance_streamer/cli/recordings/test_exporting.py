@@ -1,0 +1,86 @@
+"""Which days an export takes, what it says, and that a signal leaves nothing behind."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings import exporting
+from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
+from binance_streamer.days.export.formats import FORMATS
+from tests.support.recorded_days import DayWriter
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    DayWriter().write(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def test_the_days_of_the_recording_are_exported(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    to = data.parent / "out" / "tardis"
+    assert exporting.export_days("tardis", ["2026-11-22"], [data], symbols=["BTCUSDT"], to=to) == Exit.OK
+    names = sorted(path.name for path in to.iterdir())
+    assert "binance-futures_trades_2026-11-22_BTCUSDT.csv.gz" in names
+    assert not [name for name in names if name.startswith(".")]
+    assert "binance-futures_trades_2026-11-22_BTCUSDT.csv.gz: 357 rows" in capsys.readouterr().out
+
+
+def test_a_place_that_is_named_is_read_in_place_of_the_recording(data: Path) -> None:
+    words = ["20261122", str(data)]
+    assert exporting.export_days("hftbacktest", words, [], symbols=[], to=data.parent / "out") == Exit.OK
+    assert [path.name for path in (data.parent / "out").iterdir()] == ["BTCUSDT_20261122.npz"]
+
+
+@pytest.mark.parametrize(
+    ("form", "words", "symbols", "said"),
+    [
+        ("xls", ["20261122"], [], "no format xls: one of hftbacktest"),
+        ("tardis", ["20261123"], [], "nothing recorded on 20261123"),
+        ("tardis", ["20261122"], ["ETHUSDT"], "nothing recorded of ETHUSDT on 20261122"),
+        ("tardis", ["20261122", "nowhere"], [], "nowhere is not there"),
+        ("tardis", [], [], "name a day"),
+    ],
+)
+def test_what_cannot_be_exported_is_said(
+    data: Path, form: str, words: list[str], symbols: list[str], said: str
+) -> None:
+    with pytest.raises(CommandError, match=said):
+        exporting.export_days(form, words, [data], symbols=symbols, to=data.parent / "out")
+
+
+def test_a_file_that_is_no_recorded_one_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = data / "BTCUSDT" / "depth_BTCUSDT_20261122.csv"
+    path.write_text(path.read_text(encoding="utf-8").replace("[[84000,0]]", "[[84000,x]]", 1), encoding="utf-8")
+    to = data.parent / "out"
+    assert exporting.export_days("hftbacktest", ["20261122"], [data], symbols=[], to=to) == Exit.INCOMPLETE
+    assert "depth_BTCUSDT_20261122.csv line 2 column bids" in capsys.readouterr().err
+    assert list(to.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGTERM, SystemExit), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_leaves_no_half_file(
+    data: Path, monkeypatch: pytest.MonkeyPatch, number: int, raised: type[BaseException]
+) -> None:
+    """In the middle of a file, with something sorted on the disk."""
+    to = data.parent / "out"
+
+    def interrupted(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
+        with folder.file("whole") as path:
+            path.write_bytes(b"1")
+        yield Exported(folder.path / "whole", 1)
+        with folder.file("half") as path, (day.room() / "run").open("wb"):
+            path.write_bytes(b"1")
+            assert len(list(to.iterdir())) == 3
+            os.kill(os.getpid(), number)
+            pytest.fail("the signal did not end the export")
+
+    monkeypatch.setitem(FORMATS, "parquet", interrupted)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(raised):
+        exporting.export_days("parquet", ["20261122"], [data], symbols=[], to=to)
+    assert [path.name for path in to.iterdir()] == ["whole"]
+    assert signal.getsignal(signal.SIGTERM) is before
