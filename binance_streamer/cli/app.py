@@ -22,7 +22,7 @@ from binance_streamer.cli.commands.recorded import export, verify
 from binance_streamer.cli.commands.status import status
 from binance_streamer.cli.commands.tap import tap
 from binance_streamer.cli.commands.up import up
-from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.errors import NO_ROOM_ERRNOS, CommandError, Exit
 from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import before_the_command
 from binance_streamer.config.schema import ConfigError
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line, then end the process with one of the codes of `Exit`.
 
     `arguments` are the words behind the program's name; None: those of this process. The two errors that a user can
-    mend become one line on stderr; any other exception is a bug, and shows its traceback.
+    mend, and a disk that is full, become one line on stderr; any other exception is a bug, and shows its traceback.
     """
     if arguments is None:
         be_utf8()
@@ -68,6 +68,10 @@ def main(arguments: list[str] | None = None) -> None:
         _end(str(error), Exit.CONFIG)
     except CommandError as error:
         _end(str(error), error.code)
+    except OSError as error:
+        if error.errno not in NO_ROOM_ERRNOS:
+            raise
+        _end(f"no room to write: {error}: make some on that disk", Exit.INCOMPLETE)
 
 
 def _end(message: str, code: Exit) -> None:

@@ -1,6 +1,10 @@
 """Exit codes, and the error that ends a command with one of them."""
 
+import errno
 from enum import IntEnum
+
+NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Of an output that is a file on a full disk."""
 
 
 class Exit(IntEnum):

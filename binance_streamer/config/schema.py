@@ -358,6 +358,10 @@ def load_with_text(path: Path) -> tuple[Config, str]:
         text = layers.text_of(path)
     except layers.LayerError as error:
         raise ConfigError(f"{error}; name another file with -c FILE, or make one: binance-streamer init") from error
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"{path}: the name of a folder is not UTF-8: rename it") from error
     merged = _merged(text, path)
     return _configured(merged, path), msgspec.json.encode(merged.plain).decode()
 

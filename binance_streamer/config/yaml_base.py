@@ -20,6 +20,8 @@ _INT = "tag:yaml.org,2002:int"
 _MOST_DIGITS = 20
 """As many as an integer of 64 bits has, with its sign. Python itself refuses those of more than 4300, by a ValueError
 that is no error of YAML."""
+_MOST_CHARACTERS = 4096
+"""Of one value: as long as the longest path. An error repeats the value, and stays readable."""
 _KINDS = {list: "a list", str: "text", bool: "true or false"}
 
 
@@ -134,15 +136,21 @@ def _where(error: Exception) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and aliases, and knows only true and false as booleans.
+    """SafeLoader that refuses duplicate keys, aliases and tags, and knows only true and false as booleans.
 
     The last of two equal keys would win silently, and nested aliases can make a few lines grow to gigabytes.
+    A tag (`!!int x`) has the value read as what it is not, by code that fails in ways of its own.
     """
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.constructor.ConstructorError(None, None, "aliases are not supported", event.start_mark)
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"tags are not supported: remove {event.tag!r}", event.start_mark
+            )
         return super().compose_node(parent, index)
 
     def construct_scalar(self, node: Any) -> Any:
@@ -151,8 +159,14 @@ class _StrictLoader(yaml.SafeLoader):
             raise yaml.constructor.ConstructorError(
                 None, None, f"a whole number has more than {_MOST_DIGITS} digits", node.start_mark
             )
-        if "\0" in str(value):
-            raise yaml.constructor.ConstructorError(None, None, "a text holds a NUL character", node.start_mark)
+        if not str(value).isprintable() and re.search("[\0\ud800-\udfff]", str(value)):
+            raise yaml.constructor.ConstructorError(
+                None, None, "a text holds a NUL character, or half of one (a surrogate)", node.start_mark
+            )
+        if len(value) > _MOST_CHARACTERS:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"a value has more than {_MOST_CHARACTERS} characters", node.start_mark
+            )
         return value
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:

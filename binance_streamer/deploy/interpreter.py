@@ -8,6 +8,7 @@ import locale
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TextIO
 
 FLAGS = ("-E", "-P", "-X", "utf8")
@@ -28,6 +29,9 @@ def be_utf8(words: Sequence[str] = sys.orig_argv) -> None:
             os.execv(sys.executable, [sys.executable, "-X", "utf8", *words[1:]])  # noqa: S606 (no shell is wanted)
         for stream in (sys.stdout, sys.stderr):
             _fit(stream)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and stream.errors == "strict":  # else closed by whoever started us
+            stream.reconfigure(errors="replace")  # PYTHONIOENCODING=ascii
 
 
 def _fit(stream: TextIO) -> None:

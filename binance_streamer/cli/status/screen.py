@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
+from binance_streamer.cli.errors import NO_ROOM_ERRNOS
 from binance_streamer.cli.status.live import RunTotals, StreamTotals
 from binance_streamer.cli.status.problems import failures, lines_of
 from binance_streamer.health.sizes import size
@@ -46,7 +47,10 @@ def screen() -> Screen:
 
 
 class PlainLines:
-    """One line each time, flushed: for a pipe or a log, where a table that is drawn anew would be unreadable."""
+    """One line each time, flushed; lost where its file is on a full disk.
+
+    For a pipe or a log, where a table that is drawn anew would be unreadable.
+    """
 
     def __init__(self) -> None:
         self._started_s = time.monotonic()
@@ -55,8 +59,12 @@ class PlainLines:
         self.say(f"{time.monotonic() - self._started_s:6.0f} s  {summary(snapshot, totals)}")
 
     def say(self, line: str) -> None:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except OSError as error:
+            if error.errno not in NO_ROOM_ERRNOS:  # a full disk below `> up.log` must not end the recording
+                raise
 
     def pin(self, line: str) -> None:
         self.say(line)

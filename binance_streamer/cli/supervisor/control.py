@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS
-from binance_streamer.deploy.supervisord import PID_NAME
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +28,7 @@ _NAMED = 4
 _SINKS = ("writer", "bus")
 """In the order of their end."""
 
+_SUPERVISORD = frozenset({"supervisord", "supervisor.supervisord"})
 _NOT_RUNNING, _ALREADY_STARTED, _ALREADY_ADDED, _BAD_NAME = 70, 60, 90, 10
 """Fault codes of supervisord's XML-RPC interface (`supervisor.xmlrpc.Faults`)."""
 
@@ -104,18 +104,21 @@ class Supervisor:
         return int(self._call("getPID"))
 
     def hidden_pid(self) -> int | None:
-        """Return the pid in the pid file, if that process is a supervisord with our file; its socket may be gone."""
+        """Return the pid of a supervisord that runs with our file, whose socket and pid file may both be gone."""
+        pids = sorted(int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal())
+        return next((pid for pid in pids if self._is_ours(pid)), None)
+
+    def _is_ours(self, pid: int) -> bool:
         try:
-            pid = int((self._control.parent / PID_NAME).read_text(encoding="ascii"))
             words = _words(pid)
+            if not any(Path(word).name in _SUPERVISORD for word in words) or not _is_program(words):
+                return False
             folder = Path(f"/proc/{pid}/cwd").resolve()
-        except (OSError, ValueError):
-            return None
-        is_supervisord = any("supervisord" in word for word in words)
+        except OSError:  # it has ended meanwhile, or is somebody else's
+            return False
         main = folder / words[words.index("-c") + 1] if "-c" in words[:-1] else folder / "supervisord.conf"
         control = configured_socket(main)
-        is_ours = is_supervisord and control is not None and control.resolve() == self._control.resolve()
-        return pid if is_ours else None
+        return control is not None and control.resolve() == self._control.resolve()
 
     def processes(self) -> list[Process]:
         """Return all programs, sorted by name."""
@@ -283,6 +286,11 @@ def configured_socket(main: Path) -> Path | None:
         return Path(found.replace("%(here)s", str(main.parent)) % {"here": ""})
     except (KeyError, TypeError, ValueError):
         return None  # of somebody else's making
+
+
+def _is_program(words: Sequence[str]) -> bool:
+    """Return True unless the words only speak of supervisord, as those of an editor of its file do."""
+    return "-c" in words[:-1] or "python" in Path(words[0]).name
 
 
 def _words(pid: int) -> list[str]:

@@ -52,6 +52,7 @@ class Journal:
         self._unsynced: list[tuple[int, Path, bool]] = []
         self._unsynced_lock = threading.Lock()
         self._is_dirty = False
+        self._has_lost_newest = False
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         self._ended = _ended_in(directory)
         self._durable: tuple[Position, float] | None = None
@@ -92,7 +93,11 @@ class Journal:
                     raise
 
     def _append_records(self, records: bytes, rows: Mapping[str, LastRow]) -> tuple[int, int]:
-        if self._descriptor is None or self._segments[-1].size + len(records) > self._segment_bytes:
+        if (
+            self._descriptor is None
+            or self._has_lost_newest
+            or self._segments[-1].size + len(records) > self._segment_bytes
+        ):
             return self._begin_segment(rows, records)
         newest = self._segments[-1]
         offset = newest.size
@@ -133,8 +138,10 @@ class Journal:
     def trim(self, now_s: float, retention_s: float) -> int:
         """Remove acknowledged segments after the retention time, oldest first, never the newest; returns how many.
 
-        On a disk that is nearly full their time is over at once.
+        On a disk that is nearly full their time is over at once. A newest segment whose file somebody has deleted is
+        given up: what goes into it would not survive this process.
         """
+        self._has_lost_newest = self._descriptor is not None and not self._segments[-1].path.exists()
         if is_nearly_full(self._directory):
             retention_s = 0.0
         count = 0
@@ -223,6 +230,7 @@ class Journal:
         path = segments.segment_path(self._directory, number)
         content = encode_head(self.epoch, self.next_position, segments.encode_last_rows(rows)) + records
         try:
+            self._directory.mkdir(mode=0o750, parents=True, exist_ok=True)  # it may have been deleted, as any segment
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
         except OSError as error:
             raise _translated(error) from error
@@ -241,6 +249,7 @@ class Journal:
                 os.close(self._descriptor)
             self._segments.append(Segment(path, number, self.epoch, self.next_position, len(content)))
             self._descriptor = descriptor
+            self._has_lost_newest = False
         if (
             self._durable is not None
         ):  # the segment before may be wholly durable; the next acknowledgement may be long in coming

@@ -1,5 +1,7 @@
 """Commands that need no process running, with their exit codes."""
 
+import errno
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +12,7 @@ import pytest
 import yaml
 
 from binance_streamer.cli.journals import ownerless_journals
+from binance_streamer.cli.status.screen import PlainLines
 from binance_streamer.config import schema as configuration
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
@@ -116,3 +119,21 @@ def test_a_command_that_is_tied_to_its_parent_ends_with_it() -> None:
         )
         os.kill(parent.pid, signal.SIGKILL)
     eventually(lambda: not alive(pid), 20, what="the child ends")
+
+
+def test_an_output_without_room_is_told_in_a_line(config: Path) -> None:
+    command = [sys.executable, "-m", "binance_streamer", "config", "-c", str(config)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    assert done.returncode != 0
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_lines_that_find_no_room_end_no_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.StringIO):
+        def write(self, _: str) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(sys, "stdout", Full())
+    PlainLines().say("recording")

@@ -110,6 +110,11 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
         (MINIMAL + "network: {rest_url: 'https://x:99999'}\n", "network.rest_url: .*out of range"),
         (MINIMAL + 'storage: {output_directory: "a\\0b"}\n', "a text holds a NUL character"),
         (MINIMAL + 'base: "a\\0b"\n', "a text holds a NUL character"),
+        (MINIMAL + 'storage: {output_directory: "a\\ud800b"}\n', r"line 6, column 29: a text holds .* \(a surrogate\)"),
+        (MINIMAL + "storage: {fsync: !!int x}\n", "line 6, column 18: tags are not supported: remove 'tag:yaml"),
+        (MINIMAL + "x: !!timestamp y\n", "tags are not supported"),
+        ("!!map [1, 2]", "tags are not supported"),
+        (MINIMAL + f"logging: {{level: {'A' * 5000}}}\n", "line 6, column 18: a value has more than 4096 characters"),
         (MINIMAL + "network: {websocket_url: 'wss://[::1'}\n", "network.websocket_url: .*Invalid IPv6"),
         (MINIMAL.replace("mode: production", "mode: development"), "modes.development is missing"),
         (MINIMAL.replace("BTCUSDT", "btcusdt"), r"symbols\[0\].symbol: 'btcusdt' must be in upper case"),
@@ -130,6 +135,14 @@ def test_a_fault_is_named_with_its_file_and_key(text: str, complaint: str) -> No
     with pytest.raises(config.ConfigError, match=complaint) as caught:
         config.parse(text, FILE)
     assert str(caught.value).startswith(f"{FILE}: ")
+
+
+def test_a_folder_whose_name_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "utf\udce4latin"
+    folder.mkdir()
+    (folder / "streamer.yaml").write_text(MINIMAL)
+    with pytest.raises(config.ConfigError, match="the name of a folder is not UTF-8: rename it"):
+        config.load(folder / "streamer.yaml")
 
 
 def test_a_missing_file_says_how_to_name_another(tmp_path: Path) -> None:

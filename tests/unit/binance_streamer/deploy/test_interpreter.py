@@ -10,6 +10,7 @@ import pytest
 from binance_streamer.cli import journals as audit
 from binance_streamer.deploy.interpreter import module_command
 from tests.support.configs import write_config
+from tests.support.data import REPOSITORY
 
 NO_UTF8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
@@ -44,3 +45,11 @@ def test_the_command_line_speaks_utf8(tmp_path: Path, module: str) -> None:
     done = subprocess.run([*command, *words], check=False, capture_output=True, env={**os.environ, **NO_UTF8})
     assert done.returncode == 0, done
     assert done.stdout.decode() == "币安人生USDT  aggTrade + depth snapshots\n"
+
+
+def test_what_a_chosen_encoding_does_not_have_is_replaced() -> None:
+    program = "from binance_streamer.deploy.interpreter import be_utf8\nbe_utf8()\nprint('\xb1 1 ms')"
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, env=environment, cwd=REPOSITORY)
+    assert (done.returncode, done.stdout) == (0, b"? 1 ms\n"), done

@@ -1,4 +1,4 @@
-"""A supervisord whose socket is gone is found by its pid file, and no other process is taken for one."""
+"""A supervisord whose socket is gone is found among the processes, and no other one is taken for it."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import pytest
 
 from binance_streamer.cli.errors import CommandError
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
-from binance_streamer.deploy.supervisord import PID_NAME, SOCKET_NAME, Site, text_of
+from binance_streamer.deploy.supervisord import SOCKET_NAME, Site, text_of
 from tests.support.waiting import eventually
 
 WAIT = "import signal; signal.pause()"
@@ -32,7 +32,6 @@ def lives(request: pytest.FixtureRequest, place: Path, state: Path) -> Iterator[
     program.write_text(WAIT)
     words = [str(program), "-c", str(main.get(request.param, "supervisord.conf"))]
     with subprocess.Popen([sys.executable, "-S", *words], cwd=place) as process:
-        (state / PID_NAME).write_text(f"{process.pid}\n")
         # an exec is seen to succeed a moment before the kernel shows the new command line
         eventually(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes(), 20, what="its command line")
         yield process.pid
@@ -40,18 +39,10 @@ def lives(request: pytest.FixtureRequest, place: Path, state: Path) -> Iterator[
     (place / "link").unlink()
 
 
-def test_a_pid_file_of_nobody_hides_none(state: Path) -> None:
-    supervisor = Supervisor(state / SOCKET_NAME)
-    for text in ("", "x\n", "4194304999\n"):
-        (state / PID_NAME).write_text(text)
-        assert supervisor.hidden_pid() is None
-        supervisor.refuse_a_second()
-
-
-def test_another_process_with_that_number_is_none(state: Path) -> None:
+def test_another_process_of_the_folder_is_none(state: Path) -> None:
     with subprocess.Popen([sys.executable, "-S", "-c", WAIT], cwd=state.parent) as process:
-        (state / PID_NAME).write_text(f"{process.pid}\n")
         assert Supervisor(state / SOCKET_NAME).hidden_pid() is None
+        Supervisor(state / SOCKET_NAME).refuse_a_second()
         process.kill()
 
 

@@ -187,14 +187,6 @@ def test_copies_that_were_sent_later_change_nothing() -> None:
     assert sequence.book.best_bid == ("99", "4")
 
 
-def test_copies_that_were_sent_later_are_no_new_count_for_a_book_that_waits() -> None:
-    sequence = new()
-    for ids, at_ms, event_ms in (("90>100", 1, 1), ("100>110", 2, 2), ("90>100", 1, 3), ("100>110", 2, 4)):
-        sequence.take_update(update(ids, at_ms=at_ms, event_ms=event_ms), 0)
-    sequence.take_snapshot(snapshot(95, bids=BIDS, asks=ASKS), 1)
-    assert (sequence.is_valid, sequence.updates) == (True, 2)
-
-
 def test_repeats_in_the_buffer_are_applied_once() -> None:
     sequence = new()
     for ids in ("90>100", "100>110", "90>100", "100>110"):

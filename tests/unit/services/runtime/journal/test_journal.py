@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -303,3 +304,25 @@ def test_descriptors_do_not_become_more_with_the_segments(tmp_path: Path, fsync:
     assert counts[-1] <= counts[1]
     assert len(everything(journal)) == 20
     journal.close()
+
+
+def test_a_journal_whose_folder_is_deleted_goes_on_in_a_new_one(tmp_path: Path) -> None:
+    directory = tmp_path / "journal"
+    journal = filled(directory, 20)
+    shutil.rmtree(directory)
+    for number in range(20, 40):
+        journal.append([f"1:frame{number:03d}".encode()], {})
+    journal.close()
+    kept = frames_of(everything(opened(directory, 2))).decode()
+    assert kept.endswith("".join(f"1:frame{number:03d}" for number in range(30, 40)))
+
+
+def test_a_newest_segment_that_is_deleted_takes_nothing_more(tmp_path: Path) -> None:
+    journal = opened(tmp_path, segment_bytes=1 << 20)
+    journal.append([b"before"], {})
+    for path in tmp_path.glob("*.journal"):
+        path.unlink()
+    journal.trim(0, 0)
+    journal.append([b"after"], {})
+    journal.close()
+    assert frames_of(everything(opened(tmp_path, 2))) == b"after"
