@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from binance_streamer.config import yaml_base as layers
+from binance_streamer.config.amounts import bytes_of, seconds_of
 from binance_streamer.config.complaints import complaint, keys_of, nearest
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.config.symbols import encode_name, symbol_fault
@@ -42,6 +43,8 @@ Count = Annotated[int, Meta(ge=1)]
 """A number of things, of which at least one is needed."""
 
 
+_LEAST_PARQUET_S = 86_400.0
+"""A sealed file that goes sooner would go before anybody could copy it, and before late rows have come."""
 _SHORTEST_LIKELY = 5
 """Letters of a symbol; the shortest that the exchange lists has so many."""
 
@@ -120,6 +123,18 @@ class NetworkConfig(_Section, frozen=True):
     """Fetch missing aggTrades and closed klines from REST; false: their gaps stay open."""
 
 
+class RetentionConfig(_Section, frozen=True):
+    """The time for which days stay (`7d`, `36h`), and the bytes of all of them (`500GB`); empty: without a limit.
+
+    A time counts from the end of the UTC day on. `csv` is of daily files; empty: they go once they are sealed.
+    `parquet` is of sealed files. `max_bytes` is of both together.
+    """
+
+    csv: str = ""
+    parquet: str = ""
+    max_bytes: str = ""
+
+
 class StorageConfig(_Section, frozen=True):
     """The folders of recordings and journals, and how soon a row is readable and durable. Times are in seconds.
 
@@ -142,7 +157,8 @@ class StorageConfig(_Section, frozen=True):
     lake: str = ""
     """A folder for sealed days (docs/files.md); empty: none are sealed, and no archiver runs."""
     keep_csv: bool = True
-    """False: a daily file is removed once its day is sealed."""
+    """False: a daily file is removed once its day is sealed, or after `retention.csv`."""
+    retention: RetentionConfig = RetentionConfig()
 
     @property
     def durable_interval_s(self) -> float:
@@ -546,6 +562,25 @@ def _check_directories(storage: StorageConfig, refuse: _Refusal) -> None:
             raise refuse(f"storage.{key}", "expected a directory, got nothing")
     if "://" in storage.lake:
         raise refuse("storage.lake", f"expected a directory, got {storage.lake!r}")
+    _check_retention(storage, refuse)
+
+
+def _check_retention(storage: StorageConfig, refuse: _Refusal) -> None:
+    """Refuse amounts that cannot be read, and those under which nothing, or more than was meant, would be removed."""
+    retention = storage.retention
+    seconds: dict[str, float] = {}
+    for key, parse_amount in (("csv", seconds_of), ("parquet", seconds_of), ("max_bytes", bytes_of)):
+        text = getattr(retention, key)
+        try:
+            seconds[key] = parse_amount(text) if text else 0.0
+        except ValueError as error:
+            raise refuse(f"storage.retention.{key}", str(error)) from error
+    if retention != RetentionConfig() and (storage.keep_csv or not storage.lake):
+        raise refuse("storage.retention", "needs storage.lake and keep_csv: false; daily files go before sealed ones")
+    if retention.parquet and seconds["parquet"] < max(seconds["csv"], _LEAST_PARQUET_S):
+        raise refuse("storage.retention.parquet", "must be a day at least, and not less than csv")
+    if retention.max_bytes and not seconds["max_bytes"]:
+        raise refuse("storage.retention.max_bytes", "must be above 0")
 
 
 def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:

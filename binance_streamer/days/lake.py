@@ -5,6 +5,7 @@
       depth/symbol=BTCUSDT/day=2026-11-22/depth_BTCUSDT_20261122_0123456789ab.parquet
       certificates/BTCUSDT/BTCUSDT_20261122.json
       .sealing/                 files that are being written; nobody reads them
+  .removing                 the day that retention is removing, while it does
 
 A partition is one file. It is published in this order, so that at every moment of a kill a reader sees the old file or
 the new one, never both and never half of one: the new file is durable, it gets its name, one commit of the log adds it
@@ -12,9 +13,11 @@ and removes the old one, the old one is deleted. Who seals the day again after a
 finishes. Nothing of this needs a service or a JVM; without the log the Parquet files are readable all the same.
 """
 
+import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,6 +30,8 @@ from binance_streamer.days.schema import table_schema
 
 CERTIFICATES = "certificates"
 _SEALING = ".sealing"
+_REMOVING = ".removing"
+_HASHED_BYTES = 4 * 2**20
 _PARTITIONS = ["symbol", "day"]
 _CONFIGURATION: dict[str, str | None] = {"delta.checkpointInterval": "100"}
 """Commits between two checkpoints of the log. A day of 300 symbols is 300 commits of each table."""
@@ -93,6 +98,67 @@ class Lake:
         found = self.files(Place(stem, symbol, day))
         return read(found[0]) if found else None
 
+    def stored(self) -> Iterator[tuple[Place, int]]:
+        """Yield every partition that the logs list, with the bytes of its file."""
+        for log in sorted(self.root.glob("*/_delta_log")):
+            stem = log.parent.name
+            table = self._table(stem)
+            if table is None:
+                continue
+            actions = pa.table(table.get_add_actions(flatten=True))
+            names = ("partition.symbol", "partition.day", "size_bytes")
+            for symbol, day, size in zip(*(actions.column(name).to_pylist() for name in names), strict=True):
+                yield Place(stem, symbol, day.strftime("%Y%m%d")), size
+
+    def remove(self, place: Place, paths: Iterable[str]) -> None:
+        """Take a partition out of the log in one commit, then delete its files: `paths` below the lake, if still there.
+
+        A reader that took the log's state before finds the file gone; the next one finds no such day.
+        """
+        listed = self.files(place)
+        table = self._table(place.stem)
+        if listed and table is not None:
+            removed = self._removed(place, listed, at_ms=time.time_ns() // 1_000_000)
+            schema = delta_schema(place.stem)
+            table.create_write_transaction(removed, mode="append", schema=schema, partition_by=_PARTITIONS)
+        for path in {*listed, *(self.root / relative for relative in paths)}:
+            path.unlink(missing_ok=True)
+
+    def sha256(self, path: str, progressed: Callable[[], None] = lambda: None) -> str:
+        """Return the SHA-256 of a file by its path below the lake, as it is read now; empty where it is not there.
+
+        `progressed` is called every 4 MiB, and may raise to give up.
+        """
+        digest = hashlib.sha256()
+        try:
+            with (self.root / path).open("rb") as file:
+                while piece := file.read(_HASHED_BYTES):
+                    digest.update(piece)
+                    progressed()
+        except FileNotFoundError:
+            return ""
+        return digest.hexdigest()
+
+    def mark_removing(self, symbol: str, day: str) -> None:
+        """Note durably that a day is being removed, so that the next start can finish it."""
+        new = self.workplace() / _REMOVING
+        new.write_text(f"{symbol}\n{day}\n", encoding="utf-8")
+        _sync(new)
+        new.replace(self.root / _REMOVING)
+        _sync(self.root)
+
+    def removing(self) -> tuple[str, str] | None:
+        """Return symbol and day of the removal that has not been finished; None where there is none."""
+        try:
+            symbol, day = (self.root / _REMOVING).read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return None
+        return symbol, day
+
+    def unmark_removing(self) -> None:
+        """Note that nothing is being removed any more."""
+        (self.root / _REMOVING).unlink(missing_ok=True)
+
     def days(self, symbol: str) -> list[str]:
         """Return the days of a symbol that have a certificate, as 20261122, in order."""
         folder = self.certificate_path(symbol, "").parent
@@ -148,17 +214,20 @@ class Lake:
                 str(base), schema, [add], mode="error", partition_by=_PARTITIONS, configuration=_CONFIGURATION
             )
             return
-        removed = [
-            RemoveAction(
-                path=str(old.relative_to(base)),
-                data_change=True,
-                deletion_timestamp=added_ms,
-                size=old.stat().st_size if old.exists() else None,
-                partition_values=values,
-            )
-            for old in remove
-        ]
+        removed = self._removed(place, remove, at_ms=added_ms)
         table.create_write_transaction([add, *removed], mode="append", schema=schema, partition_by=_PARTITIONS)
+
+    def _removed(self, place: Place, paths: Iterable[Path], *, at_ms: int) -> list[AddAction | RemoveAction]:
+        return [
+            RemoveAction(
+                path=str(path.relative_to(self.root / place.stem)),
+                data_change=True,
+                deletion_timestamp=at_ms,
+                size=path.stat().st_size if path.exists() else None,
+                partition_values={"symbol": place.symbol, "day": _dashed(place.day)},
+            )
+            for path in paths
+        ]
 
 
 def partition(place: Place) -> Path:

@@ -30,7 +30,7 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 """The sections that a service may read."""
 
-_OF_ARCHIVER = frozenset({"lake", "keep_csv"})
+_OF_ARCHIVER = frozenset({"lake", "keep_csv", "retention"})
 """Keys of `storage` that only the archiver reads."""
 UNREAD: Mapping[str, Mapping[str, frozenset[str]]] = {
     **{name: {"storage": _OF_ARCHIVER} for name in ("writer", "rest", "orderbook", "monitor")},

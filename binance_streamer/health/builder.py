@@ -18,6 +18,7 @@ from binance_streamer.health.judge import (
 )
 from binance_streamer.health.sizes import size
 from binance_streamer.health.snapshot import Clock, ProcessSnapshot, Snapshot, StreamSnapshot, SymbolSnapshot, Weight
+from binance_streamer.health.storage import stored_of
 from binance_streamer.health.stream_states import raw_reasons, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
 from binance_streamer.wire.statuses import (
@@ -60,6 +61,7 @@ def build(  # noqa: PLR0913 (all that a recorder says)
     present = {name: one.status for name, one in received.items() if is_present(one, now_s)}
     writer, rest = present.get("writer"), present.get("rest", _NO_REST)
     rest = rest if isinstance(rest, RestStatus) else _NO_REST
+    stored = stored_of(present.get("archiver"))
     journals = [status.journal for status in present.values() if status.journal is not None]
     return Snapshot(
         time_ms=now_ms,
@@ -73,7 +75,8 @@ def build(  # noqa: PLR0913 (all that a recorder says)
         backlog_bytes=sum(journal.unacknowledged_bytes for journal in journals),
         backlog_s=max((journal.unacknowledged_s for journal in journals), default=0.0),
         data_directory=config.storage.output_directory,
-        disk=disk_of(writer) if isinstance(writer, WriterStatus) else None,
+        disk=disk_of(writer, stored) if isinstance(writer, WriterStatus) else None,
+        stored=stored,
         clock=Clock(offset_ms=rest.clock_offset_ms, error_ms=rest.clock_error_ms),
         weight=Weight(used=rest.used_weight, limit=rest.weight_limit, stand_down_s=rest.stand_down_s),
     )

@@ -13,6 +13,7 @@ import msgspec
 from binance_streamer.config.schema import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
 from binance_streamer.exchange.streams import stream_of, suffix_of
 from binance_streamer.health.sizes import size
+from binance_streamer.health.storage import archiver_warnings, stored_of
 from binance_streamer.health.stream_states import (
     FALLBACK,
     TRADING,
@@ -23,9 +24,8 @@ from binance_streamer.health.stream_states import (
     stream_state,
     trading_status,
 )
-from binance_streamer.wire.status_parts import RECORDING, JournalStatus
+from binance_streamer.wire.status_parts import RECORDING, JournalStatus, Volumes
 from binance_streamer.wire.statuses import (
-    ArchiverStatus,
     IngestStatus,
     OrderbookStatus,
     RestStatus,
@@ -109,7 +109,8 @@ def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) 
     problems = [_silent(name, received.get(name)) for name in expected if name not in present]
     problems += [_blocked(name, present[name]) for name in expected if name in present and is_blocked(present[name])]
     problems += _monitor_problems(present.get("monitor"))
-    problems += _archiver_problems(present.get("archiver"))
+    archiver = archiver_warnings(config.alerts, present.get("archiver"))
+    problems += [Problem("disk", "warning", what, why) for what, why in archiver]
     for name in expected:
         status = present.get(name)
         if status is not None and status.journal is not None:
@@ -117,7 +118,7 @@ def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) 
     for symbol in config.symbols:
         problems += symbol_problems(symbol, present)
     problems += _other_raw_problems(config, present.get("writer"))
-    problems += _writer_problems(config.alerts, present.get("writer"))
+    problems += _writer_problems(config.alerts, present.get("writer"), stored_of(present.get("archiver")))
     problems += _rest_problems(config.alerts, present.get("rest"))
     problems += _book_problems(config, present)
     return Health(tuple(sorted(problems, key=lambda problem: problem.severity)))
@@ -184,12 +185,17 @@ def _unlisted(nearest: Sequence[str]) -> str:
     return f"the exchange does not list it{names}; correct or remove it in the YAML, then `apply`"
 
 
-def disk_of(writer: WriterStatus | None) -> Disk | None:
-    """Return the room on the disk of the recorded files, as the writer tells it; None where it does not."""
+def disk_of(writer: WriterStatus | None, stored: Volumes | None = None) -> Disk | None:
+    """Return the room on the disk of the recorded files, as the writer tells it; None where it does not.
+
+    When it is full follows from what is stored, where that is known: the writer knows nothing of what is removed.
+    """
     if writer is None or writer.disk_free_bytes is None or writer.disk_total_bytes is None:
         return None
     per_day = writer.bytes / writer.up_s * _DAY_S if writer.up_s >= _MIN_RATE_S else None
     days_left = writer.disk_free_bytes / per_day if per_day else None
+    if stored is not None and stored.fills is not None:
+        days_left = stored.disks[0].days_left
     return Disk(writer.disk_free_bytes, writer.disk_total_bytes, per_day, days_left)
 
 
@@ -216,16 +222,6 @@ def _monitor_problems(monitor: Status | None) -> Iterator[Problem]:
         yield Problem("process", "warning", "monitor", monitor.state)
 
 
-def _archiver_problems(archiver: Status | None) -> Iterator[Problem]:
-    """Problems of the archiver are warnings: what it could not seal stays in its daily files."""
-    if not isinstance(archiver, ArchiverStatus):
-        return
-    if archiver.fault:
-        yield Problem("disk", "warning", "archiver", archiver.fault)
-    for what, why in archiver.pending.items():
-        yield Problem("disk", "warning", what, f"not sealed: {why}")
-
-
 def _journal_problems(alerts: AlertsConfig, name: str, journal: JournalStatus) -> Iterator[Problem]:
     if journal.state != RECORDING:
         yield Problem("recording", "failure", name, f"{journal.state}: messages are published, and not kept")
@@ -240,13 +236,13 @@ def _journal_problems(alerts: AlertsConfig, name: str, journal: JournalStatus) -
         yield Problem("disk", "warning", f"{name} journal", f"{size(free_bytes)} are free on its disk")
 
 
-def _writer_problems(alerts: AlertsConfig, writer: Status | None) -> Iterator[Problem]:
+def _writer_problems(alerts: AlertsConfig, writer: Status | None, stored: Volumes | None) -> Iterator[Problem]:
     if not isinstance(writer, WriterStatus) or is_blocked(writer):
         return
     if writer.state != RECORDING:
         condition: Condition = "disk" if writer.state == "disk full" else "recording"
         yield Problem(condition, "failure", "writer", f"{writer.state}: journals keep what arrives")
-    disk = disk_of(writer)
+    disk = disk_of(writer, stored)
     if disk is None:
         return
     if disk.free_bytes < alerts.disk_free_bytes:

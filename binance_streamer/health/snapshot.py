@@ -8,6 +8,7 @@ import msgspec
 
 from binance_streamer.health.gaps import GapTotals
 from binance_streamer.health.judge import Disk, Problem
+from binance_streamer.wire.status_parts import Volumes
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,5 +95,7 @@ class Snapshot(_Part, frozen=True):
     backlog_s: float
     data_directory: str
     disk: Disk | None
+    stored: Volumes | None
+    """As the archiver measured it; None while it is not heard."""
     clock: Clock
     weight: Weight

@@ -130,3 +130,42 @@ class WebhookStatus(msgspec.Struct, frozen=True, kw_only=True):
     posted: int = 0
     failed: int = 0
     dropped: int = 0
+
+
+class StoredFormat(msgspec.Struct, frozen=True, kw_only=True):
+    """One format on the disk: all bytes and days of it, and bytes a day of the last whole days, if there is one."""
+
+    bytes: int
+    days: int
+    bytes_per_day: float | None = None
+
+
+class PlannedRemoval(msgspec.Struct, frozen=True, kw_only=True):
+    """The next removal of a format: its oldest day, of all symbols, and when, in ns; `why` is `age` or `size`."""
+
+    format: str
+    day: str
+    bytes: int
+    at_ns: int
+    why: str
+
+
+class DiskRoom(msgspec.Struct, frozen=True, kw_only=True):
+    """A disk: what is free, and the days until it is full; None where it does not fill, or nothing is known."""
+
+    path: str
+    free_bytes: int
+    total_bytes: int
+    days_left: float | None
+
+
+class Volumes(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes of recorded and of sealed days, what retention removes next, and the disks.
+
+    `fills` is False where retention holds all disks below their size, None where no rate is known.
+    """
+
+    formats: dict[str, StoredFormat] = {}
+    removals: tuple[PlannedRemoval, ...] = ()
+    disks: tuple[DiskRoom, ...] = ()
+    fills: bool | None = None

@@ -15,6 +15,7 @@ from binance_streamer.wire.status_parts import (
     ConnectionStatus,
     JournalStatus,
     StreamStatus,
+    Volumes,
     WebhookStatus,
     WrittenStatus,
 )
@@ -192,6 +193,12 @@ class ArchiverStatus(Status, frozen=True, kw_only=True):
     rows: int = 0
     removed: int = 0
     """Daily files that were removed after they had been sealed, since the start."""
+    removed_sealed: int = 0
+    """Sealed files that retention removed, since the start."""
+    unproven: dict[str, str] = {}
+    """Days whose daily files stay because the copy in the lake is not what its certificate says, and why."""
+    stored: Volumes = Volumes()
+    """Bytes by format, what retention removes next, and days of headroom; measured every ten minutes."""
     pending: dict[str, str] = {}
     """Streams of a day that cannot be sealed, with the reason: `BTCUSDT 20261122 depth` → file, line, column, why."""
     fault: str = ""

@@ -43,6 +43,8 @@ _WHOLE_LOOK_S = 6 * 3600.0
 """Between two looks at all days. The ones between see the last `_RECENT_DAYS`, to which nearly all late rows belong:
 REST has what was missed for 48 hours."""
 _RECENT_DAYS = 4
+_RETENTION_S = 600.0
+"""Between two looks at all that is stored: it lists every file."""
 _QUIET_COMMITS = 3
 """A file is quiet when it has not grown for so many commits of the writer; all that is in it is durable then."""
 _MOST_PENDING = 50
@@ -69,6 +71,7 @@ def archive(shell: Shell) -> None:
     except StopRequestedError:
         return
     lake.begin()
+    _finish_removal(lake)
     with bus_pub(shell.context, shell.config.endpoints.bus_publish) as pub:
         try:
             _Archiver(shell, lake, pub).run()
@@ -96,6 +99,12 @@ def _begun_lake(shell: Shell) -> "Lake":
     raise StopRequestedError
 
 
+def _finish_removal(lake: "Lake") -> None:
+    from services.archiver.removal import finish_removal  # noqa: PLC0415 (needs the extra)
+
+    finish_removal(lake)
+
+
 def _be_modest(shell: Shell) -> None:
     """Take one thread and what the recording leaves of the processors, and keep no freed memory."""
     import pyarrow as pa  # noqa: PLC0415 (an extra that may be missing)
@@ -121,7 +130,7 @@ class _Archiver:
         self._data = Path(config.storage.output_directory)
         self._sealer = DaySealer(self._data, lake)
         self._quiet_ns = int(_QUIET_COMMITS * config.storage.durable_interval_s * 1e9)
-        self._next_look_s = self._next_whole_look_s = monotonic_s()
+        self._next_look_s = self._next_whole_look_s = self._next_retention_s = monotonic_s()
         self._events = 0
         self._has_failed = False
 
@@ -145,12 +154,10 @@ class _Archiver:
             self._fail(error)
             return
         self._note(due=len(days.due))
-        if not self._shell.config.storage.keep_csv:
-            for settled in days.settled:
-                self._remove(settled)
         for number, due in enumerate(days.due):
             self._note(due=len(days.due) - number)
             self._seal(due)
+        self._retain()
         fault = self._status.fault if self._has_failed else ""
         self._note(state="waiting", due=0, sealing="", sealing_bytes=0, done_bytes=0, fault=fault)
 
@@ -180,20 +187,28 @@ class _Archiver:
         self._note(
             sealed=self._status.sealed + 1, rows=self._status.rows + rows, pending=self._pending(what, certificate)
         )
-        if not self._shell.config.storage.keep_csv:
-            self._remove(due)
         self._publish(due, certificate, rows, is_new=is_new)
+        self._next_retention_s = monotonic_s()
 
-    def _remove(self, day: "RecordedDay") -> None:
-        """Remove the daily files of a day whose rows lie in the lake, those that nobody has open."""
-        from services.archiver.removal import remove_sealed  # noqa: PLC0415 (needs the extra)
+    def _retain(self) -> None:
+        """Remove what retention says, and measure what is stored; at the next look after a seal, else now and then."""
+        from services.archiver.keeping import Keeper  # noqa: PLC0415 (needs the extra)
 
+        if monotonic_s() < self._next_retention_s:
+            return
+        keeper = Keeper(self._shell.config.storage, self._lake, self._times(), self._advance)
         try:
-            removed = remove_sealed(self._data, self._lake, day.symbol, day.day)
+            result = keeper.keep()
         except OSError as error:
             self._fail(error)
             return
-        self._note(removed=self._status.removed + removed)
+        self._next_retention_s = monotonic_s() + (0.0 if result.refused else _RETENTION_S)
+        self._note(
+            removed=self._status.removed + result.daily_files,
+            removed_sealed=self._status.removed_sealed + result.sealed_files,
+            unproven=result.unproven,
+            stored=result.stored,
+        )
 
     def _pending(self, what: str, certificate: "Certificate") -> dict[str, str]:
         """Return all that could not be sealed, with the streams of this day as they are now."""

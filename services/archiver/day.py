@@ -100,6 +100,7 @@ class DaySealer:
                 place.stem, old.facts, gaps, digest=old.digest, sealed=old.sealed, sources=(*gone, *listed)
             )
         try:
+            _refuse_late(old, files)
             found, facts = self._sealed(
                 place, files, gaps, is_known=old is not None, has_more=bool(gone), progress=progress
             )
@@ -211,6 +212,12 @@ def _by_stem(files: tuple[SizedSource, ...]) -> dict[str, list[SizedSource]]:
     for one in sorted(files, key=lambda one: (one.source.stem != "gap", one.source.stem, one.source.path)):
         found.setdefault(one.source.stem, []).append(one)
     return found
+
+
+def _refuse_late(old: CertifiedStream | None, files: list[SizedSource]) -> None:
+    """Raise `NotSealable` where retention has removed the stream's day: its certificate stays that of the whole day."""
+    if old is not None and old.sealed and all(one.removed for one in old.sealed):
+        raise NotSealable(files[0].source.path, 0, "", "came after retention had removed its day; move or delete it")
 
 
 def _day_before(day: str) -> str:

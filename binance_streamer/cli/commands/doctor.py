@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,8 @@ from binance_streamer.config.schema import BOUND_ENDPOINTS, DEFAULT_PATH, Config
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
 from binance_streamer.health.sizes import size
+from binance_streamer.health.storage import volume_lines
+from binance_streamer.health.volumes import measured
 from binance_streamer.transport import curve
 from binance_streamer.wire.check_lines import Check, read_checks
 
@@ -97,6 +100,7 @@ def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool)
     yield Check("configuration", "ok", f"{config_path} is valid: {len(config.symbols)} symbols in mode {config.mode}")
     yield _files(config, config_path)
     yield from disks(config)
+    yield from stored(config)
     yield descriptors(config)
     yield from _endpoints(config)
     yield page(config)
@@ -150,6 +154,17 @@ def disks(config: Config) -> Iterator[Check]:
             yield Check(what, "ok", found)
     if _device(storage.output_directory) == _device(storage.journal_directory):
         yield Check("disks", "ok", "data and journals share one disk: where it is full or slow, both are", "")
+
+
+def stored(config: Config) -> Iterator[Check]:
+    """Say what a day takes in each format, measured from the files of the last days, and how long the disks last."""
+    found = measured(config.storage, time.time_ns())
+    lines = volume_lines(found)
+    least = min((room.days_left for room in found.disks if room.days_left is not None), default=None)
+    for number, line in enumerate(lines):
+        is_short = number == len(lines) - 1 and least is not None and least < config.alerts.disk_days
+        advice = "another disk, or storage.retention (docs/operations.md)" if is_short else ""
+        yield Check("stored", "warn" if is_short else "ok", line, advice)
 
 
 def _log_bytes(logging: LoggingConfig) -> int:

@@ -26,6 +26,8 @@ from binance_streamer.health.judge import processes as expected_processes
 from binance_streamer.health.observer import Observer
 from binance_streamer.health.sizes import size
 from binance_streamer.health.snapshot import ProcessSnapshot, Snapshot, StreamSnapshot
+from binance_streamer.health.storage import volume_lines
+from binance_streamer.health.volumes import measured
 
 _LISTEN_S = 3.0
 """Every process says its status once a second; where all have been heard, no longer."""
@@ -86,8 +88,11 @@ def _status(config: Config, config_path: Path, *, as_json: bool) -> Exit:
         absence = error
     endpoint = config.endpoints.bus_subscribe
     runs = absence is None or isinstance(absence, HiddenSupervisordError) or is_listening(endpoint)
+    snapshot = _snapshot(config, _LISTEN_S if runs else 0)
+    if snapshot.stored is None:
+        snapshot = msgspec.structs.replace(snapshot, stored=measured(config.storage, time.time_ns()))
     report = StatusReport(
-        **msgspec.structs.asdict(_snapshot(config, _LISTEN_S if runs else 0)),
+        **msgspec.structs.asdict(snapshot),
         supervisord_pid=pid,
         programs=tuple(SupervisedProgram(**program._asdict()) for program in programs),
         ownerless_journals=tuple(ownerless_journals(config)),
@@ -132,6 +137,8 @@ def _print(report: StatusReport) -> None:
     console.print(_stream_table(report))
     console.print()
     console.print(Text(_summary(report)))
+    for line in volume_lines(report.stored) if report.stored is not None else ():
+        console.print(Text(printable(f"stored: {line}")))
     for name in report.ownerless_journals:
         console.print(_with_hints(f"journal without an owner: {name}; `binance-streamer apply` writes and deletes it"))
     for problem in report.problems:

@@ -12,7 +12,14 @@ from prometheus_client.core import Metric
 from binance_streamer.exchange.stream_types import ROUTES
 from binance_streamer.health.judge import Disk
 from binance_streamer.health.snapshot import ProcessSnapshot
-from binance_streamer.wire.status_parts import RECORDING, ConnectionStatus, JournalStatus
+from binance_streamer.health.volumes import FORMATS
+from binance_streamer.wire.status_parts import (
+    RECORDING,
+    ConnectionStatus,
+    JournalStatus,
+    PlannedRemoval,
+    StoredFormat,
+)
 from binance_streamer.wire.statuses import BusStatus, IngestStatus, RestStatus, Status, WriterStatus
 from services.monitor.metrics.prometheus import Table, counter, families, gauge, summary
 from services.monitor.snapshots.page import MonitorSnapshot
@@ -70,6 +77,14 @@ _DISK: Table[Disk] = (
     (gauge, "disk_size_bytes", "Its size", lambda one: one.total_bytes),
     (gauge, "disk_seconds_left", "Until it is full, at the present rate", lambda one: _times(one.days_left, _DAY_S)),
 )
+_STORED: Table[StoredFormat] = (
+    (gauge, "stored_bytes", "Daily and sealed files, by format", lambda one: one.bytes),
+    (gauge, "stored_bytes_per_day", "The mean of the last three whole days", lambda one: one.bytes_per_day),
+)
+_REMOVALS: Table[PlannedRemoval] = (
+    (gauge, "next_removal_timestamp_seconds", "When retention removes the oldest day", lambda one: one.at_ns / 1e9),
+    (gauge, "next_removal_bytes", "So many bytes it has", lambda one: one.bytes),
+)
 _REST: Table[RestStatus] = (
     (gauge, "rest_weight_used", "Request weight of the last minute", lambda one: one.used_weight),
     (gauge, "rest_weight_limit", "What the exchange allows", lambda one: one.weight_limit),
@@ -99,6 +114,12 @@ def process_metrics(snapshot: MonitorSnapshot) -> Iterator[Metric]:
     yield from _writer(statuses.get("writer"))
     if snapshot.page.disk is not None:
         yield from families((), [((), snapshot.page.disk)], _DISK)
+    stored = snapshot.page.stored
+    if stored is not None:
+        formats = [((name,), one) for name, one in stored.formats.items() if name in FORMATS]
+        yield from families(("format",), formats, _STORED)
+        removals = {one.format: one for one in stored.removals if one.format in FORMATS}
+        yield from families(("format",), [((name,), one) for name, one in removals.items()], _REMOVALS)
     yield from _rest(statuses.get("rest"))
     bus = statuses.get("bus")
     if isinstance(bus, BusStatus):

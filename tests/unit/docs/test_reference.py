@@ -81,7 +81,10 @@ def keys() -> Iterator[tuple[str, object]]:
             continue
         struct: Any = section.type
         for field in msgspec.structs.fields(struct):
-            if (struct, field.name) != (AlertsConfig, "webhooks"):
+            if isinstance(field.default, msgspec.Struct):
+                for inner in msgspec.structs.fields(field.default):
+                    yield f"{section.name}.{field.name}.{inner.name}", inner.default
+            elif (struct, field.name) != (AlertsConfig, "webhooks"):
                 yield f"{section.name}.{field.name}", field.default
     for element, prefix in LISTS.items():
         for field in msgspec.structs.fields(element):

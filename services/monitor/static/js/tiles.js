@@ -7,7 +7,7 @@ const FULL_DAYS = 3;
 const OFFSET_MS = 500;
 
 export class Tiles {
-  show({ symbols, series, gaps, disk, clock, weight }) {
+  show({ symbols, series, gaps, disk, stored, clock, weight }) {
     const streams = symbols.flatMap((symbol) => symbol.streams);
     const live = streams.filter((stream) => toneOfStream(stream) === "good").length;
     setText(byId("messages"), rate(last(series.messages_per_s)));
@@ -15,7 +15,7 @@ export class Tiles {
     setText(byId("latency"), milliseconds(last(series.latency_p50_ms)));
     setText(byId("latency-note"), `99 %: ${milliseconds(last(series.latency_p99_ms))}`);
     this.gaps(gaps);
-    this.disk(disk);
+    this.disk(disk, stored);
     this.clock(clock ?? {});
     this.weight(weight ?? {});
   }
@@ -30,7 +30,7 @@ export class Tiles {
     setAttribute(byId("gaps-tile"), "data-tone", listed > repaired ? "wait" : "");
   }
 
-  disk(disk) {
+  disk(disk, stored) {
     if (!Number.isFinite(disk?.free_bytes)) {
       setText(byId("disk"), NONE);
       setText(byId("disk-note"), "not known while the writer is not heard");
@@ -42,7 +42,7 @@ export class Tiles {
     const short = Number.isFinite(days_left) && days_left < FULL_DAYS;
     setText(byId("disk"), Number.isFinite(days_left) ? `${days(days_left)} left` : `${bytes(free_bytes)} free`);
     const written = Number.isFinite(written_bytes_per_day) ? `, ${bytes(written_bytes_per_day)} a day` : "";
-    setText(byId("disk-note"), `${bytes(free_bytes)} of ${bytes(total_bytes)} free${written}`);
+    setText(byId("disk-note"), `${bytes(free_bytes)} of ${bytes(total_bytes)} free${written}${removalOf(stored)}`);
     setAttribute(byId("disk-tile"), "data-tone", short ? "bad" : "");
     setMeter(byId("disk-meter"), 1 - free_bytes / total_bytes);
   }
@@ -65,4 +65,13 @@ export class Tiles {
     setAttribute(byId("weight-tile"), "data-tone", stand_down_s > 0 ? "bad" : "");
     setMeter(byId("weight-meter"), used / limit);
   }
+}
+
+// What retention removes next, as text behind the room on the disk.
+function removalOf(stored) {
+  const next = stored?.removals?.[0];
+  if (!next) return "";
+  const at = new Date(next.at_ns / 1e6).toISOString().slice(0, 16).replace("T", " ");
+  const day = `${next.day.slice(0, 4)}-${next.day.slice(4, 6)}-${next.day.slice(6)}`;
+  return `; ${next.format} of ${day} (${bytes(next.bytes)}) goes ${at} UTC by ${next.why}`;
 }

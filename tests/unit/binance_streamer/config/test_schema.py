@@ -86,6 +86,21 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
             MINIMAL + "storage: {file_format: csv.zst, compress_interval: 31}\n",
             "storage.compress_interval: must be at most half of alerts.backlog",
         ),
+        (MINIMAL + "storage: {lake: x, keep_csv: false, retention: {csv: 7}}\n", "storage.retention.csv: expected "),
+        (
+            MINIMAL + "storage: {lake: x, keep_csv: false, retention: {max_bytes: 9GiB}}\n",
+            "storage.retention.max_bytes: expected a size such as 500GB",
+        ),
+        (MINIMAL + "storage: {lake: x, retention: {csv: 7d}}\n", "storage.retention: needs storage.lake and keep_csv"),
+        (MINIMAL + "storage: {keep_csv: false, retention: {csv: 7d}}\n", "storage.retention: needs storage.lake and"),
+        (
+            MINIMAL + "storage: {lake: x, keep_csv: false, retention: {csv: 7d, parquet: 6d}}\n",
+            "storage.retention.parquet: must be a day at least, and not less than csv",
+        ),
+        (
+            MINIMAL + "storage: {lake: x, keep_csv: false, retention: {max_bytes: 0GB}}\n",
+            "storage.retention.max_bytes: must be above 0",
+        ),
         (MINIMAL + "storage: {fsync: NO}\n", "storage.fsync: expected true or false, got text: 'NO'"),
         (MINIMAL + "storage: {journal_directory: ../data}\n", "journal_directory: must not be the output_directory"),
         (

@@ -11,8 +11,12 @@ from binance_streamer.wire.frames import WireError, decode_frame, encode_frame
 from binance_streamer.wire.status_parts import (
     BookStatus,
     ConnectionStatus,
+    DiskRoom,
     JournalStatus,
+    PlannedRemoval,
+    StoredFormat,
     StreamStatus,
+    Volumes,
     WebhookStatus,
     WrittenStatus,
 )
@@ -30,7 +34,13 @@ from binance_streamer.wire.statuses import (
 )
 
 RUN: dict[str, Any] = {"epoch": 1_790_000_000_000_000_000, "recv_ns": 1_790_000_000_000_000_001, "seq": 7, "pid": 42}
-PARTS = (BookStatus, ConnectionStatus, JournalStatus, StreamStatus, WebhookStatus, WrittenStatus)
+PARTS = (BookStatus, ConnectionStatus, JournalStatus, StreamStatus, Volumes, WebhookStatus, WrittenStatus)
+STORED = Volumes(
+    formats={"csv": StoredFormat(bytes=3, days=1, bytes_per_day=3.5)},
+    removals=(PlannedRemoval(format="csv", day="20261122", bytes=3, at_ns=5, why="age"),),
+    disks=(DiskRoom(path="/data", free_bytes=1, total_bytes=2, days_left=None),),
+    fills=False,
+)
 WHOLE = (
     BusStatus(producer="bus", state="forwarding", messages_in=3, subscribers_cut=1, **RUN),
     WriterStatus(
