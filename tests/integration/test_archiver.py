@@ -161,3 +161,26 @@ def digests(found: dict[str, Any]) -> dict[str, Any]:
         name: {stem: (stream["digest"], stream["facts"], stream["sealed"]) for stem, stream in one["streams"].items()}
         for name, one in found.items()
     }
+
+
+def test_retention_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """A day that ended a day ago is sealed, then removed, and its certificate stays."""
+    lake = tmp_path / "lake"
+    recorded(tmp_path / "data", 5000)
+    config = config_of(tmp_path, lake, keep_csv=False, retention={"csv": "1h", "parquet": "1d"})
+    rng = random.Random(2)
+    for _ in range(6):
+        with archiver(tmp_path, config) as killed:
+            eventually((lake / ".sealing").exists, 60)
+            time.sleep(rng.uniform(0, 1.5))
+            killed.kill()
+    with archiver(tmp_path, config):
+        eventually(all_certified(lake), 120, what="all days are sealed")
+        eventually(lambda: not list(lake.rglob("*.parquet")), 120, what="they are removed again")
+        eventually(lambda: not (lake / ".removing").exists(), 60, what="the last removal is finished")
+    assert list(sources(tmp_path / "data")) == []
+    assert list(Lake(lake).stored()) == []
+    for one in certificates(lake).values():
+        for stream in one["streams"].values():
+            assert [file["removed"] for file in stream["sealed"]] == [True]
+            assert stream["facts"]["rows"] in (0, 4999)
