@@ -70,6 +70,15 @@ def test_options_before_the_command_are_documented() -> None:
             assert f"`{flag}" in head, flag
 
 
+def inner_keys(name: str, default: object) -> Iterator[tuple[str, object]]:
+    """Of a section in a section its keys, else the key itself."""
+    if not isinstance(default, msgspec.Struct):
+        yield name, default
+        return
+    for field in msgspec.structs.fields(default):
+        yield f"{name}.{field.name}", field.default
+
+
 def keys() -> Iterator[tuple[str, object]]:
     """Every key with its default; `msgspec.NODEFAULT` where there is none."""
     yield "mode", msgspec.NODEFAULT
@@ -81,11 +90,8 @@ def keys() -> Iterator[tuple[str, object]]:
             continue
         struct: Any = section.type
         for field in msgspec.structs.fields(struct):
-            if isinstance(field.default, msgspec.Struct):
-                for inner in msgspec.structs.fields(field.default):
-                    yield f"{section.name}.{field.name}.{inner.name}", inner.default
-            elif (struct, field.name) != (AlertsConfig, "webhooks"):
-                yield f"{section.name}.{field.name}", field.default
+            if (struct, field.name) != (AlertsConfig, "webhooks"):
+                yield from inner_keys(f"{section.name}.{field.name}", field.default)
     for element, prefix in LISTS.items():
         for field in msgspec.structs.fields(element):
             yield f"{prefix}.{field.name}", field.default

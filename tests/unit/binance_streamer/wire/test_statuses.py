@@ -72,7 +72,14 @@ WHOLE = (
     ),
     OrderbookStatus(producer="orderbook", books={"BTCUSDT": BookStatus(valid=True, levels=(3, 4))}, valid=1, **RUN),
     MonitorStatus(producer="monitor", alerts=(WebhookStatus(posted=1, dropped=2),), cut={"streams": 9000}, **RUN),
-    ArchiverStatus(producer="archiver", state="sealing", due=3, pending={"BTCUSDT 20261122 depth": "line 3"}, **RUN),
+    ArchiverStatus(
+        producer="archiver",
+        state="sealing",
+        due=3,
+        pending={"BTCUSDT 20261122 depth": "line 3"},
+        stored=STORED,
+        **RUN,
+    ),
     Status(producer="someone-new", state="well", **RUN),
 )
 
