@@ -4,6 +4,7 @@ In: the data folder and the lake. Out: fewer files, and a `Result` for the statu
 first; one that is refused (a file is open, a copy is not proven) counts as not sealed, and the next oldest goes.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +64,8 @@ class Keeper:
         daily: dict[tuple[str, str], int] = {}
         for one in sources(self._data):
             key = (one.day, one.symbol)
-            daily[key] = daily.get(key, 0) + one.path.stat().st_size
+            with contextlib.suppress(FileNotFoundError):  # moved away since
+                daily[key] = daily.get(key, 0) + one.path.stat().st_size
         sealed: dict[tuple[str, str], int] = {}
         for place, size in self._lake.stored():
             key = (place.day, place.symbol)

@@ -17,7 +17,7 @@ from binance_streamer.days.sources import sources
 from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Times, certificate_of, days_of
 from services.archiver.keeping import Keeper, Result
-from services.archiver.removal import finish_removal, try_remove
+from services.archiver.removal import finish_removal, remove_from_lake, try_remove
 from tests.support.sealing import begun, trade, write
 
 DAYS = ("20261120", "20261121", "20261122")
@@ -144,6 +144,16 @@ def test_a_pending_day_stays_and_the_next_oldest_goes(tmp_path: Path) -> None:
     result = keep(tmp_path, lake, max_bytes="0.001kB")
     assert result.refused
     assert (daily(tmp_path), sealed(lake)) == ([DAYS[0]], [DAYS[0]])
+
+
+def test_the_last_copy_of_a_day_with_a_daily_file_or_with_something_pending_is_never_removed(tmp_path: Path) -> None:
+    lake = recorded(tmp_path)
+    assert remove_from_lake(tmp_path / "data", lake, "BTCUSDT", DAYS[0]) == 0
+    write(tmp_path / "data", [trade(3, price="1.123456789")], day=DAYS[0])
+    seal(tmp_path, lake)
+    next(sources(tmp_path / "data")).path.unlink()
+    assert remove_from_lake(tmp_path / "data", lake, "BTCUSDT", DAYS[0]) == 0
+    assert sealed(lake) == list(DAYS)
 
 
 def test_a_daily_file_stays_while_its_copy_is_damaged(tmp_path: Path) -> None:
