@@ -18,7 +18,7 @@ from binance_streamer.cli.commands.doctor import doctor
 from binance_streamer.cli.commands.keys import keys
 from binance_streamer.cli.commands.latency import latency
 from binance_streamer.cli.commands.logs import logs
-from binance_streamer.cli.commands.recorded import export, verify
+from binance_streamer.cli.commands.recorded import export, replay, verify
 from binance_streamer.cli.commands.status import status
 from binance_streamer.cli.commands.tap import tap
 from binance_streamer.cli.commands.up import up
@@ -33,7 +33,7 @@ COMMANDS = (
     *(init, symbols, config, doctor, keys),
     *(up, start, stop, restart, apply),
     *(status, logs, latency, tap, book),
-    *(verify, export),
+    *(verify, replay, export),
 )
 """See it work; before recording; record; look at it; check and use what was recorded: the order of docs/commands.md."""
 

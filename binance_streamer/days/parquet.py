@@ -8,7 +8,7 @@ and times, a dictionary for all else. Levels need the large dictionary: a book c
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from binance_streamer import __version__
 from binance_streamer.days.digest import Digest
+from binance_streamer.days.recorded.digits import Digits, digits_metadata
 from binance_streamer.days.schema import LEVELS, TIME, TIME_COLUMNS, sort_key, stream_type_of_stem, table_schema
 
 SCHEMA_VERSION = 1
@@ -90,11 +91,15 @@ class ParquetFile:
         if sum(map(len, self._waiting)) >= self._group_rows or self._waiting_bytes >= _MOST_BYTES:
             self._write(all_of_it=False)
 
-    def finish(self) -> FileFacts:
-        """Write what is left and the metadata, and close; return the facts. The bytes are not yet durable."""
+    def finish(self, digits: Mapping[str, Digits] | None = None) -> FileFacts:
+        """Write what is left and the metadata, and close; return the facts. The bytes are not yet durable.
+
+        `digits` are those that the exchange wrote, where that is known.
+        """
         self._write(all_of_it=True)
         digest = self._digest.hexdigest()
-        self._writer.add_key_value_metadata(_metadata(self._place, self._rows, digest))
+        metadata = _metadata(self._place, self._rows, digest) | (digits_metadata(digits) if digits else {})
+        self._writer.add_key_value_metadata({PREFIX + key: value for key, value in metadata.items()})
         self._writer.close()
         self._file.close()
         return FileFacts(
@@ -169,7 +174,7 @@ def _writer(file: pa.NativeFile, stem: str, schema: pa.Schema) -> pq.ParquetWrit
 
 
 def _metadata(place: Place, rows: int, digest: str) -> dict[str, str]:
-    values = {
+    return {
         "schema": f"binance-streamer/{stream_type_of_stem(place.stem)}/{SCHEMA_VERSION}",
         "symbol": place.symbol,
         "stream": place.stem,
@@ -178,7 +183,6 @@ def _metadata(place: Place, rows: int, digest: str) -> dict[str, str]:
         "digest": digest,
         "rows": str(rows),
     }
-    return {PREFIX + key: value for key, value in values.items()}
 
 
 def metadata_of(path: Path) -> dict[str, str]:

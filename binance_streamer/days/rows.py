@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
+from binance_streamer.days.recorded.digits import Digits, digits_metadata, found_digits
 from binance_streamer.days.schema import DECIMAL, LEVELS, TIME, columns, table_schema
 
 CHUNK_BYTES = 16 * 2**20
@@ -48,6 +49,8 @@ class _Fault(ValueError):  # noqa: N818 (never leaves this module)
 
 def batches(path: Path, stem: str, end: int | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a daily file, typed by `table_schema(stem)`, in the order of the file.
+
+    The metadata of a batch's schema says how many digits its decimals had (`digits`).
 
     `end` is the number of bytes of the file (compressed ones, where it is) that count: what the writer has made
     durable. Raises `NotSealable` for other columns, a torn last line, and values that do not fit their type; rows
@@ -159,12 +162,15 @@ def _typed(cells: dict[str, pa.StringArray], stem: str) -> pa.RecordBatch:
     """Return the columns converted to their types."""
     schema = table_schema(stem)
     arrays = []
+    digits: dict[str, Digits] = {}
     for field in schema:
         try:
-            arrays.append(_converted(cells.pop(field.name), field.type))
+            texts = cells.pop(field.name)
+            arrays.append(_converted(texts, field.type))
+            digits |= found_digits(field, texts)
         except (pa.ArrowInvalid, _Fault) as error:
             raise _Fault(field.name, str(error)[:200]) from error
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema.with_metadata(digits_metadata(digits)))
 
 
 def _converted(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:
@@ -236,3 +242,34 @@ def _as_lists(pairs: pa.Table | None, ends: pa.Int32Array, is_valid: pa.BooleanA
 def _all(mask: Any) -> bool:
     """Return True if no value of the mask is False; nulls do not count."""
     return bool(pc.all(mask).as_py() is not False)
+
+
+def text_tables(path: Path, stem: str, end: int | None = None) -> Iterator[pa.Table]:
+    """Yield the cells of a daily file as text, as they stand there, in the order of the file.
+
+    An empty cell is null, `""` an empty text. `end` as for `batches`. Raises `NotSealable` for other columns, a torn
+    last line, and lines with another number of cells.
+    """
+    names = columns(stem)
+    is_first = ".jsonl" not in path.suffixes
+    for text in _texts(path, end):
+        rows = text
+        if is_first:
+            header, _, rows = text.partition(b"\n")
+            if header != ",".join(names).encode():
+                raise NotSealable(path, 1, "", "has other columns than this version records")
+            is_first = False
+        if rows:
+            try:
+                yield _cells(rows, names, quote='"') if ".jsonl" not in path.suffixes else _json_cells(rows, names)
+            except _Fault as fault:
+                raise NotSealable(path, 0, fault.column, fault.why) from fault
+
+
+def _json_cells(text: bytes, names: tuple[str, ...]) -> pa.Table:
+    try:
+        rows = [_decode_line(line) for line in io.BytesIO(text)]
+        cells = {name: pa.array([_json_cell(row[name]) for row in rows], pa.string()) for name in names}
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
+        raise _Fault("", f"is no row: {error}") from error
+    return pa.table(cells)

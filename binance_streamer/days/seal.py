@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from binance_streamer.days import rows
 from binance_streamer.days.lake import Lake
-from binance_streamer.days.parquet import FileFacts, ParquetFile, Place, digest_of, read
+from binance_streamer.days.parquet import FileFacts, ParquetFile, Place, digest_of, metadata_of, read
+from binance_streamer.days.recorded.digits import Digits, batch_digits, digits_metadata, digits_of, joined_digits
 from binance_streamer.days.schema import sort_key
 from binance_streamer.days.sort import sorted_batches
 
@@ -127,11 +128,14 @@ def _written(counted: "_Counted", place: Place, path: Path, watchers: Sequence[W
             file.take(kept)
             for watcher in watchers:
                 watcher.take(kept)
-        return file.finish()
+        return file.finish(counted.digits)
 
 
 def _batches(part: Part, stem: str) -> Iterator[pa.RecordBatch]:
-    return read(part.path) if part.path.suffix == ".parquet" else rows.batches(part.path, stem, part.end)
+    if part.path.suffix != ".parquet":
+        return rows.batches(part.path, stem, part.end)
+    metadata = digits_metadata(digits_of(metadata_of(part.path)))
+    return (batch.replace_schema_metadata(metadata) for batch in read(part.path))
 
 
 def _compare(written: Path, place: Place, facts: FileFacts, progressed: Callable[[], None]) -> None:
@@ -159,6 +163,7 @@ class _Counted:
     def __init__(self, origins: Sequence[Iterable[pa.RecordBatch]], progressed: Callable[[], None]) -> None:
         self.rows = 0
         self.origins = len(origins)
+        self.digits: dict[str, Digits] = {}
         self._origins = origins
         self._progressed = progressed
 
@@ -166,6 +171,7 @@ class _Counted:
         for number, batches in enumerate(self._origins):
             for batch in batches:
                 self.rows += batch.num_rows
+                self.digits = joined_digits(self.digits, batch_digits(batch))
                 self._progressed()
                 yield _marked(batch, number) if self.origins > 1 else batch
 

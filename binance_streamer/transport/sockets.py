@@ -107,6 +107,13 @@ def bus_xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.S
     return xpub
 
 
+def replay_xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
+    """An XPUB like that of the bus, bound, which loses nothing: a send waits for the slowest subscriber."""
+    xpub = _xpub(context, endpoint, most_waiting=_PUBLISH_HWM)
+    xpub.setsockopt(zmq.XPUB_NODROP, 1)
+    return xpub
+
+
 def _xpub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, *, most_waiting: int) -> "zmq.Socket[bytes]":
     """An XPUB for `runtime.network.subscriptions`: each subscription and its end is told, and one waits at a time."""
     xpub = context.socket(zmq.XPUB)

@@ -16,10 +16,14 @@ class ReplayBook:
         self._sides: tuple[dict[float, list[str]], dict[float, list[str]]] = ({}, {})
         self._last_update_id = 0
         self._event_time_ms = self._transact_time_ms = 0
+        self._last_of_stream: int | None = None
+        self.is_broken = False
+        """True from an update that does not follow the one before it, to the next snapshot."""
 
     def reset(self, snapshot: bytes) -> None:
         """Begin anew with the body of a depth answer."""
         body = json.loads(snapshot)
+        self.is_broken = False
         self._sides = ({}, {})
         self._set(body["bids"], body["asks"])
         self._stamp(body["lastUpdateId"], body)
@@ -27,6 +31,8 @@ class ReplayBook:
     def apply(self, frame: bytes) -> None:
         """A depth update in combined form; what the snapshot already contains is ignored."""
         event = json.loads(frame)["data"]
+        self.is_broken = self.is_broken or self._last_of_stream not in (None, event["pu"])
+        self._last_of_stream = event["u"]
         if event["u"] > self._last_update_id:
             self._set(event["b"], event["a"])
             self._stamp(event["u"], event)

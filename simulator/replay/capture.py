@@ -1,6 +1,7 @@
 """Recorded market data: a line per message, `<recv_ns> <frame>`, frames and REST answers byte for byte."""
 
 import gzip
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from urllib.parse import parse_qs
 _STREAM = b'{"stream":"'
 _REST = b'{"rest":"'
 _BODY = b'","body":'
+KLINE_KEYS = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
+"""Of a bar, in the order of the array that REST answers."""
 _SYMBOL = re.compile(rb'"s":"([^"]+)"')
 
 
@@ -54,6 +57,7 @@ class CaptureContents:
         self.skipped: Counter[str] = Counter()  # all-market streams, which are not replayed
         self.snapshots: dict[str, bytes] = {}  # symbol: the first depth answer
         self.exchange_info: bytes | None = None
+        self.repairs: list[tuple[str, str, bytes]] = []  # symbol, suffix of the stream, what only REST had
         for record in records(path):
             self._note(record)
 
@@ -64,7 +68,10 @@ class CaptureContents:
             self.exchange_info = self.exchange_info or record.payload
         elif record.name.startswith("/"):
             symbol = snapshot_symbol(record)
-            if symbol:
+            repair = _repair(record)
+            if repair:
+                self.repairs.append(repair)
+            elif symbol:
                 self.snapshots.setdefault(symbol, record.payload)
         elif record.name not in self.streams:
             found = _SYMBOL.search(record.payload)
@@ -80,3 +87,15 @@ def snapshot_symbol(record: CapturedMessage) -> str | None:
     """The symbol that a recorded depth answer is of; None for every other record."""
     path, _, query = record.name.partition("?")
     return parse_qs(query).get("symbol", [None])[0] if path == "/fapi/v1/depth" else None
+
+
+def _repair(record: CapturedMessage) -> tuple[str, str, bytes] | None:
+    """Return symbol, suffix and combined form of an aggTrade or kline that only REST had; None for other records."""
+    path, _, query = record.name.partition("?")
+    asked = {name: values[0] for name, values in parse_qs(query).items()}
+    if path == "/fapi/v1/aggTrades":
+        return asked["symbol"], "aggTrade", b'{"data":%b}' % record.payload
+    if path == "/fapi/v1/klines":
+        bar = dict(zip(KLINE_KEYS, json.loads(record.payload), strict=False))
+        return asked["symbol"], f"kline_{asked['interval']}", json.dumps({"data": {"k": bar}}).encode()
+    return None

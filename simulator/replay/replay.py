@@ -7,6 +7,7 @@ clients that read slowly. Times in the messages stay those of the recording: `E`
 import asyncio
 import json
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -15,7 +16,7 @@ from simulator.clock import ExchangeClock
 from simulator.market.contract import contract_of
 from simulator.publisher import StreamPublisher
 from simulator.replay.book import ReplayBook
-from simulator.replay.capture import CaptureContents, CapturedMessage, records, snapshot_symbol
+from simulator.replay.capture import KLINE_KEYS, CaptureContents, CapturedMessage, records, snapshot_symbol
 from simulator.rest.exchange_info import exchange_info
 from simulator.rest.trading_hours import Sessions
 from simulator.server.http import compact_json
@@ -23,6 +24,8 @@ from simulator.stream_names import family_of
 
 _TURN = 64  # messages between two looks at the sockets
 _HIGH_WATER_BYTES = 1 << 20
+_MOST_PAST = 50_000
+"""Messages of a stream that REST still has; a recorder asks for the newest ones."""
 _BOOK_STREAMS = ("depth@0ms", "depth@100ms", "depth", "depth@500ms")  # the fastest one makes the book
 
 
@@ -51,7 +54,10 @@ class Replay:
         self._reached = {symbol: asyncio.Event() for symbol in self.contents.snapshots}
         self._unasked = dict(self.contents.snapshots)
         self._book_of = _book_streams(self.contents.streams)
-        self._past: dict[str, list[bytes]] = {}  # aggTrade and kline messages so far, for REST
+        self._past: dict[str, deque[bytes]] = {}  # aggTrade and kline messages so far, for REST
+        self._repairs: dict[tuple[str, str], list[bytes]] = {}  # what the websocket of the recording did not bring
+        for symbol, suffix, frame in self.contents.repairs:
+            self._repairs.setdefault((symbol, suffix), []).append(frame)
         for name in self.contents.streams:
             publisher.add_stream(name)
         publisher.on_subscribe = self._look_for_subscribers
@@ -71,6 +77,8 @@ class Replay:
             self._play(record)
         self._publisher.flush()
         self.phase = "finished"
+        for reached in self._reached.values():
+            reached.set()
 
     async def _breathe(self, start_s: float, offset_ns: int, *, turn_is_over: bool) -> None:
         """Wait for a record's time, and for clients that read slowly; let sockets be read every 64 messages."""
@@ -94,15 +102,26 @@ class Replay:
         self.messages += 1
         self._publisher.publish(self._publisher.streams[name], record.payload)
         if name in self._book_of:
-            self._books[self._book_of[name]].apply(record.payload)
+            self._follow_book(self._book_of[name], record.payload)
         elif family_of(name.partition("@")[2]) in ("aggTrade", "kline"):
-            self._past.setdefault(name, []).append(record.payload)
+            self._past.setdefault(name, deque(maxlen=_MOST_PAST)).append(record.payload)
+
+    def _follow_book(self, symbol: str, frame: bytes) -> None:
+        """Apply an update; behind a hole nobody knows the book, and REST has none before the next recorded snapshot."""
+        book = self._books[symbol]
+        book.apply(frame)
+        if book.is_broken and symbol in self._reached and symbol not in self._unasked:
+            self._reached[symbol].clear()
 
     def _pass_snapshot(self, record: CapturedMessage) -> None:
-        """Begin a symbol's book with its first recorded snapshot; later ones agree with the updates anyway."""
+        """Begin a symbol's book with its first recorded snapshot, and anew with the first one behind a hole.
+
+        Others agree with the updates anyway.
+        """
         symbol = snapshot_symbol(record)
         if symbol and not self._reached[symbol].is_set():
             self._books[symbol].reset(record.payload)
+            self._unasked[symbol] = record.payload
             self._reached[symbol].set()
 
     def state(self) -> dict[str, object]:
@@ -139,7 +158,8 @@ class Replay:
         self, symbol: str, from_id: int | None, span_ms: tuple[int, int] | None, limit: int, _since_ms: int
     ) -> list[str]:
         """Of the messages played so far, however old: a recording's times are long past."""
-        trades = [json.loads(frame)["data"] for frame in self._past.get(self._name(symbol, "aggTrade"), [])]
+        frames = self._frames(symbol, "aggTrade")
+        trades = sorted((json.loads(frame)["data"] for frame in frames), key=lambda trade: int(trade["a"]))
         if from_id is None and span_ms is None:
             trades = trades[-limit:]
         first, last = span_ms or (0, 1 << 62)
@@ -149,12 +169,15 @@ class Replay:
 
     def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
         """The last state of each bar played so far."""
-        frames = self._past.get(self._name(symbol, f"kline_{interval}"), [])
+        frames = self._frames(symbol, f"kline_{interval}")
         bars = {bar["t"]: bar for bar in (json.loads(frame)["data"]["k"] for frame in frames)}
         chosen = [bar for open_ms, bar in sorted(bars.items()) if span_ms[0] <= open_ms <= span_ms[1]]
         chosen = chosen[:limit] if span_ms[0] else chosen[-limit:]
-        keys = ("t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B")
-        return [compact_json([bar[key] for key in keys]) for bar in chosen]
+        return [compact_json([bar[key] for key in KLINE_KEYS if key in bar]) for bar in chosen]
+
+    def _frames(self, symbol: str, suffix: str) -> list[bytes]:
+        """Return the messages of a stream so far, behind those that only REST had in the recording."""
+        return [*self._repairs.get((symbol, suffix), []), *self._past.get(self._name(symbol, suffix), [])]
 
     def _name(self, symbol: str, suffix: str) -> str:
         names = (name for name, of in self.contents.streams.items() if of == symbol and name.endswith(f"@{suffix}"))

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from binance_streamer.days.events import event_of, fields_of, stream_name, type_of_stem
+from binance_streamer.days.recorded.events import event_of, fields_of, stream_name, type_of_stem
 from binance_streamer.days.schema import columns
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.rows import OWN_COLUMNS, RowForm

@@ -1,11 +1,14 @@
 """A recorded market as daily files, made by the writer's own rows without any process."""
 
+from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.streams import stream_from_name
-from services.runtime.delivery.events import EventFrames
+from binance_streamer.wire.frames import encode_frame
+from services.runtime.delivery.events import EventFrames, rest_data
 from services.writer.rows.rows import RowMaker, Run
 from tests.support.data import captured
 
@@ -29,6 +32,30 @@ def record(capture: Path, data: Path) -> None:
         frame = made.encode(next(numbers), (message.recv_ns,), (message.event,))
         (row,) = maker.rows(RUN, 1, frame, now_ns=message.recv_ns)
         lines.setdefault(row.target.path, [row.target.header]).append(row.line)
+    _write(data, lines)
+
+
+def record_snapshots(capture: Path, data: Path) -> None:
+    """Write the daily files of the depth snapshots of a capture, too."""
+    maker = RowMaker()
+    numbers: dict[str, count[int]] = {}
+    lines: dict[str, list[bytes]] = {}
+    for message in captured(capture):
+        path, _, query = message.name.partition("?")
+        if path != "/fapi/v1/depth":
+            continue
+        (symbol,) = parse_qs(query)["symbol"]
+        own = rest_data(
+            symbol, message.name, message.event, recv_ns=message.recv_ns, requested_ns=message.recv_ns - 1_000_000
+        )
+        seq = next(numbers.setdefault(symbol, count(1)))
+        frame = encode_frame("depth_snapshot", own | {"producer": RUN.producer, "epoch": RUN.epoch, "seq": seq})
+        (row,) = maker.rows(RUN, 1, [frame], now_ns=message.recv_ns)
+        lines.setdefault(row.target.path, [row.target.header]).append(row.line)
+    _write(data, lines)
+
+
+def _write(data: Path, lines: Mapping[str, Iterable[bytes]]) -> None:
     for name, text in lines.items():
         path = data / name
         path.parent.mkdir(parents=True, exist_ok=True)

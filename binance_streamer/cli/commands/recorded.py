@@ -1,14 +1,18 @@
-"""`verify` and `export`: recorded days are checked from their files alone, and written in the formats of others."""
+"""`verify`, `export`, `replay`: recorded days are checked from their files, written for others, played again."""
 
+import math
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.options import ConfigFile
+from binance_streamer.cli.options import ConfigFile, refuse
+from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
 
 _LIBRARIES = ("deltalake", "numpy", "pyarrow")
@@ -103,3 +107,128 @@ def export(
     recording = [Path(storage.output_directory), *(Path(lake) for lake in [storage.lake] if lake)]
     wanted = [symbol for symbol in symbols.upper().split(",") if symbol]
     raise typer.Exit(export_days(form, days, recording, symbols=wanted, to=to))
+
+
+_LAST_NS = 2**63 - 1
+
+
+def _speed(given: str) -> str:
+    """Return a speed that is a number above 0, or `max`."""
+    try:
+        is_speed = given == "max" or 0 < float(given) < math.inf
+    except ValueError:
+        is_speed = False
+    if not is_speed:
+        raise typer.BadParameter(f"expected a number above 0, or max, got {given!r}")
+    return given
+
+
+def _stamp(given: str | None) -> str | None:
+    """Return a time that `stamp_ns` reads."""
+    if given is not None:
+        try:
+            stamp_ns(given)
+        except ValueError as error:
+            raise typer.BadParameter(f"expected 2026-11-22T13:00 (UTC) or nanoseconds, got {given!r}") from error
+    return given
+
+
+def _endpoint(given: str | None) -> str | None:
+    """Return the given endpoint; a usage error where it is none."""
+    if given is not None and not is_endpoint(given):
+        raise typer.BadParameter(f"{EXPECTED}, got {given!r}")
+    return given
+
+
+def stamp_ns(text: str) -> int:
+    """Return a receive stamp in nanoseconds: of an ISO time, UTC where it names no zone, or of a number of them."""
+    if text.isdigit() and len(text) > len("20261122"):
+        return int(text)
+    at = datetime.fromisoformat(text)
+    moment = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return round(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
+
+
+def replay(  # noqa: PLR0913 (the options of the command line)
+    ctx: typer.Context,
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DAY|PATH]...",
+            help="UTC days (20261122), and data folders, symbols' folders, lakes or single files. "
+            "[default: all of the recording]",
+        ),
+    ] = None,
+    *,
+    symbols: Annotated[str, typer.Option(metavar="A,B", help="Only these symbols.")] = "",
+    streams: Annotated[
+        str,
+        typer.Option(metavar="A,B", help="Only these streams: depth@0ms, aggTrade, or files' words: snapshot, gap."),
+    ] = "",
+    speed: Annotated[
+        str,
+        typer.Option(metavar="X", callback=_speed, help="1 as recorded, 10 ten times as fast, max without waiting."),
+    ] = "1",
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", callback=_stamp, help="Receipt, UTC: 2026-11-22T13:00.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", callback=_stamp, help="The same; itself left out.")
+    ] = None,
+    bind: Annotated[
+        str | None,
+        typer.Option(metavar="ENDPOINT", callback=_endpoint, help="Where to be a bus. [default: a new ipc path]"),
+    ] = None,
+    connect: Annotated[
+        str | None,
+        typer.Option(metavar="ENDPOINT", callback=_endpoint, help="Publish to the bus that runs there, instead."),
+    ] = None,
+    as_exchange: Annotated[
+        bool, typer.Option("--as-exchange", help="Be the exchange: its websocket and REST, on loopback.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="Of --as-exchange. [default: a free one]")
+    ] = 0,
+    config: ConfigFile = DEFAULT_PATH,
+) -> None:
+    """Publish recorded days again.
+
+    On topics and frames of a running recorder, symbols merged by the time of receipt; only producer (`replay`), epoch
+    and seq are others. It begins when somebody subscribes, and waits for subscribers that are slow: none loses a
+    message. Ctrl-C ends it.
+
+    \b
+    Examples:
+      binance-streamer replay 20261122 --symbols BTCUSDT --speed 10
+      binance-streamer replay 20261122 --from 2026-11-22T13:00 --to 2026-11-22T14:00 --bind tcp://127.0.0.1:5799
+      binance-streamer replay lake --as-exchange --port 8080
+    """
+    if as_exchange:
+        refuse(ctx, "means nothing with --as-exchange", "bind", "connect")
+    else:
+        refuse(ctx, "means nothing without --as-exchange", "port")
+    if bind and connect:
+        raise typer.BadParameter("--bind and --connect exclude one another")
+    with _extra_for("replay"):
+        from binance_streamer.cli.recordings import replaying  # noqa: PLC0415 (an extra may be missing)
+        from binance_streamer.days.recorded.received import Span  # noqa: PLC0415
+    span = Span(stamp_ns(from_) if from_ else 0, stamp_ns(to) if to else _LAST_NS)
+    choice = replaying.Choice(tuple(what or ()), _names(symbols), _names(streams), span)
+    factor = 0.0 if speed == "max" else float(speed)
+    loaded = load(config)
+    try:
+        with tempfile.TemporaryDirectory(prefix="binance-streamer-") as place:
+            endpoint = connect or bind or f"ipc://{Path(place) / 'replay'}"
+            raise typer.Exit(
+                replaying.replay_as_exchange(loaded, choice, speed=speed, port=port)
+                if as_exchange
+                else replaying.replay_on_bus(
+                    loaded, choice, speed=factor, endpoint=endpoint, is_running=connect is not None
+                )
+            )
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name for name in text.split(",") if name)

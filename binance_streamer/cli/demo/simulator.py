@@ -85,18 +85,30 @@ class ReplayedMarket(NamedTuple):
 Market = SeededMarket | ReplayedMarket
 
 
+class ServedMarket(NamedTuple):
+    """A recording that is served at this port; 0 is a free one. `speed` is as on the command line."""
+
+    capture: Path
+    speed: str
+    port: int
+
+    def arguments(self) -> list[str]:
+        """Return the simulator's options for serving it."""
+        return ["--capture", str(self.capture.absolute()), "--speed", self.speed, "--port", str(self.port)]
+
+
 class Simulator:
     """The simulator of a demo, a process of ours that lives as long as the `with` block; its tape is the truth.
 
     supervisord does not know it: started again, it would begin another tape.
     """
 
-    def __init__(self, market: Market, tape: Path, place: Path) -> None:
-        """`tape` is made by it; `place` is for its control socket and for what it prints."""
+    def __init__(self, market: Market | ServedMarket, tape: Path | None, place: Path) -> None:
+        """`tape` is made by it, if there is to be one; `place` is for its control socket and for what it prints."""
         self._control = place / "simulator.sock"
         self._output = place / "simulator.log"
         self._command = module_command(
-            "simulator", "--tape", str(tape), "--control", str(self._control), *market.arguments()
+            "simulator", *(["--tape", str(tape)] if tape else []), "--control", str(self._control), *market.arguments()
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from binance_streamer.days.events import event_of, stream_name, type_of_stem
+from binance_streamer.days.recorded.events import event_of, stream_name, type_of_stem
 from binance_streamer.exchange.stream_types import file_stem, suffixes
 from binance_streamer.exchange.streams import stream_of
 
