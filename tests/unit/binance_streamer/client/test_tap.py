@@ -39,7 +39,7 @@ class Bus:
         self._xpub = bus_xpub(self._context, self.endpoint)
 
     def wait_for_subscription(self) -> bytes:
-        assert self._xpub.poll(10_000)
+        assert self._xpub.poll(60_000)
         return self._xpub.recv()
 
     def publish(self, *parts: bytes) -> None:
