@@ -10,7 +10,7 @@ but theirs for decimals overflows without a word, and the error of a conversion 
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -24,6 +24,13 @@ CHUNK_BYTES = 16 * 2**20
 """Text that is converted at once. Its Arrow columns take about twice as much, and conversions some copies of one."""
 _LAST_MS = 253_402_300_799_999
 """The end of the year 9999, the last that Python, pandas and Delta tables can write as a date."""
+
+
+class Span(NamedTuple):
+    """Receive stamps from `start_ns` on, and below `end_ns`."""
+
+    start_ns: int
+    end_ns: int
 
 
 class NotSealable(ValueError):  # noqa: N818 (a fact about a file, not a fault of the program)
@@ -47,14 +54,15 @@ class _Fault(ValueError):  # noqa: N818 (never leaves this module)
         self.column, self.why = column, why
 
 
-def batches(path: Path, stem: str, end: int | None = None) -> Iterator[pa.RecordBatch]:
+def batches(path: Path, stem: str, end: int | None = None, *, span: Span | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a daily file, typed by `table_schema(stem)`, in the order of the file.
 
     The metadata of a batch's schema says how many digits its decimals had (`digits`).
 
     `end` is the number of bytes of the file (compressed ones, where it is) that count: what the writer has made
-    durable. Raises `NotSealable` for other columns, a torn last line, and values that do not fit their type; rows
-    before that place may have been yielded.
+    durable. With a `span`, rows received outside of it are left out before their other cells are converted, which takes
+    most of the time. Raises `NotSealable` for other columns, a torn last line, and values that do not fit their type;
+    rows before that place may have been yielded.
     """
     is_json = ".jsonl" in path.suffixes
     line = 1
@@ -66,7 +74,7 @@ def batches(path: Path, stem: str, end: int | None = None) -> Iterator[pa.Record
                 raise NotSealable(path, 1, "", "has other columns than this version records")
             line = 2
         if rows:
-            yield _located(path, rows, stem, line=line, is_json=is_json)
+            yield _located(path, rows, stem, line=line, is_json=is_json, span=span)
             line += rows.count(b"\n")
 
 
@@ -94,25 +102,31 @@ def _texts(path: Path, end: int | None) -> Iterator[bytes]:
             raise NotSealable(path, 0, "", "ends within a line")
 
 
-def _located(path: Path, text: bytes, stem: str, *, line: int, is_json: bool) -> pa.RecordBatch:
+def _located(  # noqa: PLR0913 (what is read, and the place of it)
+    path: Path, text: bytes, stem: str, *, line: int, is_json: bool, span: Span | None
+) -> pa.RecordBatch:
     """Return the rows of whole lines; `line` is the number of the first one. Where one is bad, `NotSealable` names it.
 
     A bad line is found by halving: the half that does not convert has it.
     """
     try:
-        return _from_json(text, stem) if is_json else _from_csv(text, stem)
+        return _typed(_from_json(text, stem) if is_json else _from_csv(text, stem), stem, span)
     except _Fault as fault:
         count = text.count(b"\n")
         if count > 1:
             lines = io.BytesIO(text).readlines()  # `splitlines` would also split at a carriage return
             half = count // 2
-            _located(path, b"".join(lines[:half]), stem, line=line, is_json=is_json)
-            _located(path, b"".join(lines[half:]), stem, line=line + half, is_json=is_json)
+            _located(path, b"".join(lines[:half]), stem, line=line, is_json=is_json, span=span)
+            _located(path, b"".join(lines[half:]), stem, line=line + half, is_json=is_json, span=span)
         raise NotSealable(path, line, fault.column, fault.why) from fault
 
 
-def _from_json(text: bytes, stem: str) -> pa.RecordBatch:
-    """Return the rows of JSON lines; a member that is an object is kept as its own text."""
+_Cells = dict[str, pa.StringArray]
+"""All cells of some rows as text, by column."""
+
+
+def _from_json(text: bytes, stem: str) -> _Cells:
+    """Return the cells of JSON lines; a member that is an object is kept as its own text."""
     names = columns(stem)
     try:
         rows = [_decode_line(line) for line in io.BytesIO(text)]
@@ -120,7 +134,7 @@ def _from_json(text: bytes, stem: str) -> pa.RecordBatch:
         raise _Fault("", f"is no JSON object: {error}") from error
     if any(tuple(row) != names for row in rows):
         raise _Fault("", f"has other keys than {', '.join(names)}")
-    return _typed({name: pa.array([_json_cell(row[name]) for row in rows], pa.string()) for name in names}, stem)
+    return {name: pa.array([_json_cell(row[name]) for row in rows], pa.string()) for name in names}
 
 
 _decode_line = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -131,13 +145,13 @@ def _json_cell(value: msgspec.Raw) -> str:
     return str(msgspec.json.decode(text)) if text[:1] == '"' else text
 
 
-def _from_csv(text: bytes, stem: str) -> pa.RecordBatch:
-    """Return the rows of CSV lines, which must be as many as the lines."""
+def _from_csv(text: bytes, stem: str) -> _Cells:
+    """Return the cells of CSV lines, which must be as many as the lines."""
     names = columns(stem)
     table = _cells(text, names, quote='"')
     if len(table) != text.count(b"\n"):
         raise _Fault("", "a quoted cell is not closed")
-    return _typed({name: table.column(name).combine_chunks() for name in names}, stem)
+    return {name: table.column(name).combine_chunks() for name in names}
 
 
 def _cells(text: bytes, names: tuple[str, ...], *, quote: str | bool) -> pa.Table:
@@ -158,11 +172,13 @@ def _cells(text: bytes, names: tuple[str, ...], *, quote: str | bool) -> pa.Tabl
         raise _Fault("", str(error).partition("\n")[0][:200]) from error
 
 
-def _typed(cells: dict[str, pa.StringArray], stem: str) -> pa.RecordBatch:
-    """Return the columns converted to their types."""
+def _typed(cells: _Cells, stem: str, span: Span | None) -> pa.RecordBatch:
+    """Return the columns converted to their types, of the rows received within the span."""
     schema = table_schema(stem)
     arrays = []
     digits: dict[str, Digits] = {}
+    if span is not None:
+        cells = _received_within(cells, span)
     for field in schema:
         try:
             texts = cells.pop(field.name)
@@ -171,6 +187,17 @@ def _typed(cells: dict[str, pa.StringArray], stem: str) -> pa.RecordBatch:
         except (pa.ArrowInvalid, _Fault) as error:
             raise _Fault(field.name, str(error)[:200]) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema.with_metadata(digits_metadata(digits)))
+
+
+def _received_within(cells: _Cells, span: Span) -> _Cells:
+    try:
+        stamps = _converted(cells["recv_ns"], pa.int64())
+    except pa.ArrowInvalid as error:
+        raise _Fault("recv_ns", str(error)[:200]) from error
+    is_within = pc.and_(pc.greater_equal(stamps, span.start_ns), pc.less(stamps, span.end_ns))
+    if _all(is_within):
+        return cells
+    return {name: column.filter(is_within) for name, column in cells.items()}
 
 
 def _converted(cells: pa.StringArray, kind: pa.DataType) -> pa.Array:

@@ -44,9 +44,15 @@ def sources(data: Path) -> Iterator[Source]:
 
 def sources_of(data: Path, symbol: str, day: str) -> list[Source]:
     """Return the daily files of one symbol and day, sorted by name; `symbol` may be `EXCHANGE`."""
-    folder = data if symbol == EXCHANGE else data / encode_name(symbol)
-    name = "" if symbol == EXCHANGE else folder.name
-    return [one for one in _in_folder(folder, name) if one.day == day]
+    return [one for one in sources_of_symbol(data, symbol) if one.day == day]
+
+
+def sources_of_symbol(data: Path, symbol: str) -> Iterator[Source]:
+    """Yield the daily files of one symbol of all days, sorted by name; `symbol` may be `EXCHANGE`."""
+    if symbol == EXCHANGE:
+        return _in_folder(data, "")
+    name = encode_name(symbol)
+    return _in_folder(data / name, name)
 
 
 def _in_folder(folder: Path, name: str) -> Iterator[Source]:

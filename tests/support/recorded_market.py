@@ -17,20 +17,25 @@ RUN = Run("ingest-1", 1723160000000000000)
 
 def record(capture: Path, data: Path) -> None:
     """Write the daily files of all streams of a capture below `data`, as the writer would."""
+    record_messages(((one.recv_ns, one.name, one.event) for one in captured(capture)), data)
+
+
+def record_messages(messages: Iterable[tuple[int, str, bytes]], data: Path) -> None:
+    """Write the daily files of messages (receive stamp, stream, event) below `data`; what is no stream is left out."""
     maker = RowMaker()
     frames: dict[str, tuple[EventFrames, count[int]]] = {}
     lines: dict[str, list[bytes]] = {}
-    for message in captured(capture):
+    for recv_ns, name, event in messages:
         try:
-            stream = stream_from_name(message.name)
+            stream = stream_from_name(name)
         except ExchangeError:
             continue
-        topic = (stream.stream_type, stream.symbol, message.name)
+        topic = (stream.stream_type, stream.symbol, name)
         made, numbers = frames.setdefault(
-            message.name, (EventFrames(topic, 1, producer=RUN.producer, epoch=RUN.epoch), count(1))
+            name, (EventFrames(topic, 1, producer=RUN.producer, epoch=RUN.epoch), count(1))
         )
-        frame = made.encode(next(numbers), (message.recv_ns,), (message.event,))
-        (row,) = maker.rows(RUN, 1, frame, now_ns=message.recv_ns)
+        frame = made.encode(next(numbers), (recv_ns,), (event,))
+        (row,) = maker.rows(RUN, 1, frame, now_ns=recv_ns)
         lines.setdefault(row.target.path, [row.target.header]).append(row.line)
     _write(data, lines)
 

@@ -11,13 +11,13 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from binance_streamer.days.blocks import BlockDigests, Blocks
 from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.gaps import GapWindows, compare_ids, compare_runs, new_counts_ns
 from binance_streamer.days.checks.ids import Chain, IdHole, id_columns, is_provable, stream_type_of
 from binance_streamer.days.checks.numbering import NumberHole, Numbering, RunFacts
 from binance_streamer.days.checks.order import flat
 from binance_streamer.days.checks.ranges import RangeSet
+from binance_streamer.days.digest import BlockDigests, Blocks
 from binance_streamer.days.schema import table_schema
 from binance_streamer.exchange.stream_types import row_form
 from binance_streamer.health.gaps import GapRow

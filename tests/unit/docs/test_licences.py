@@ -39,7 +39,9 @@ def licence(name: str) -> str:
     """The licence that a distribution's metadata states; empty where it states none."""
     stated = metadata.metadata(name)
     classified = [line.rpartition(" :: ")[2] for line in stated.get_all("Classifier", []) if line.startswith("License")]
-    return str(stated["License-Expression"] or stated["License"] or " AND ".join(classified) or "")
+    named = stated["License"] or ""
+    whole_text = "\n" in named  # polars has the licence itself there, and its name among the classifiers
+    return str(stated["License-Expression"] or (not whole_text and named) or " AND ".join(classified) or "")
 
 
 def documented() -> dict[str, str]:
