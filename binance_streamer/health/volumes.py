@@ -47,7 +47,7 @@ def sealed_sizes(lake: Path) -> dict[str, int]:
     for folder in lake.glob("*/symbol=*/day=*"):
         day = folder.name.removeprefix("day=").replace("-", "")
         found[day] = found.get(day, 0) + sum(_size(path) for path in folder.glob("*.parquet"))
-    return found
+    return {day: size for day, size in found.items() if size}
 
 
 def measured(storage: StorageConfig, now_ns: int) -> Volumes:

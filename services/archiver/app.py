@@ -71,7 +71,6 @@ def archive(shell: Shell) -> None:
     except StopRequestedError:
         return
     lake.begin()
-    _finish_removal(lake)
     with bus_pub(shell.context, shell.config.endpoints.bus_publish) as pub:
         try:
             _Archiver(shell, lake, pub).run()
@@ -97,12 +96,6 @@ def _begun_lake(shell: Shell) -> "Lake":
                 blockage.tell(f"the lake cannot be written: {error.strerror}: {root}")
             shell.stop.wait(min(_RETRY_S, 1.0))
     raise StopRequestedError
-
-
-def _finish_removal(lake: "Lake") -> None:
-    from services.archiver.removal import finish_removal  # noqa: PLC0415 (needs the extra)
-
-    finish_removal(lake)
 
 
 def _be_modest(shell: Shell) -> None:
@@ -145,12 +138,15 @@ class _Archiver:
 
     def _look(self) -> None:
         """Seal all days that are due, the oldest first. A day that fails does not keep others from being sealed."""
+        from services.archiver.day import LAKE_FAULTS  # noqa: PLC0415 (needs the extra)
         from services.archiver.due import days_of  # noqa: PLC0415 (needs the extra)
+        from services.archiver.removal import finish_removal  # noqa: PLC0415 (needs the extra)
 
         self._has_failed = False
         try:
+            finish_removal(self._lake)  # before anything is sealed: a late row must not go with its day
             days = days_of(self._data, self._lake, self._times(), from_day=self._from_day(), progressed=self._advance)
-        except OSError as error:
+        except LAKE_FAULTS as error:
             self._fail(error)
             return
         self._note(due=len(days.due))
@@ -192,6 +188,7 @@ class _Archiver:
 
     def _retain(self) -> None:
         """Remove what retention says, and measure what is stored; at the next look after a seal, else now and then."""
+        from services.archiver.day import LAKE_FAULTS  # noqa: PLC0415 (needs the extra)
         from services.archiver.keeping import Keeper  # noqa: PLC0415 (needs the extra)
 
         if monotonic_s() < self._next_retention_s:
@@ -199,8 +196,10 @@ class _Archiver:
         keeper = Keeper(self._shell.config.storage, self._lake, self._times(), self._advance)
         try:
             result = keeper.keep()
-        except OSError as error:
-            self._fail(error)
+        except LAKE_FAULTS as error:
+            if not self._has_failed:  # a seal names the day and the table
+                self._note(sealing="")
+                self._fail(error)
             return
         self._next_retention_s = monotonic_s() + (0.0 if result.refused else _RETENTION_S)
         self._note(

@@ -114,6 +114,7 @@ def test_files_are_measured_by_format_and_day(tmp_path: Path) -> None:
     sealed = tmp_path / "lake/trade/symbol=A/day=2026-11-20/trade_A_20261120_0123456789ab.parquet"
     sealed.parent.mkdir(parents=True)
     sealed.write_bytes(b"x" * 9)
+    (tmp_path / "lake/trade/symbol=A/day=2026-11-19").mkdir()  # of a day that was removed
     assert daily_sizes(tmp_path) == {"csv": {"20261121": 6}, "csv.zst": {"20261121": 7}}
     assert sealed_sizes(tmp_path / "lake") == {"20261120": 9}
     found = measured(storage(tmp_path), NOW_NS)
