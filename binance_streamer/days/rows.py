@@ -29,8 +29,8 @@ _LAST_MS = 253_402_300_799_999
 class Span(NamedTuple):
     """Receive stamps from `start_ns` on, and below `end_ns`."""
 
-    start_ns: int
-    end_ns: int
+    start_ns: int = 0
+    end_ns: int = 2**63 - 1
 
 
 class NotSealable(ValueError):  # noqa: N818 (a fact about a file, not a fault of the program)
@@ -69,13 +69,18 @@ def batches(path: Path, stem: str, end: int | None = None, *, span: Span | None 
     for text in _texts(path, end):
         rows = text
         if line == 1 and not is_json:
-            header, _, rows = text.partition(b"\n")
-            if header != ",".join(columns(stem)).encode():
-                raise NotSealable(path, 1, "", "has other columns than this version records")
+            rows = _behind_header(path, text, stem)
             line = 2
         if rows:
             yield _located(path, rows, stem, line=line, is_json=is_json, span=span)
             line += rows.count(b"\n")
+
+
+def _behind_header(path: Path, text: bytes, stem: str) -> bytes:
+    header, _, rows = text.partition(b"\n")
+    if header != ",".join(columns(stem)).encode():
+        raise NotSealable(path, 1, "", "has other columns than this version records")
+    return rows
 
 
 def _texts(path: Path, end: int | None) -> Iterator[bytes]:
@@ -277,26 +282,15 @@ def text_tables(path: Path, stem: str, end: int | None = None) -> Iterator[pa.Ta
     An empty cell is null, `""` an empty text. `end` as for `batches`. Raises `NotSealable` for other columns, a torn
     last line, and lines with another number of cells.
     """
-    names = columns(stem)
-    is_first = ".jsonl" not in path.suffixes
+    is_json = ".jsonl" in path.suffixes
+    is_first = not is_json
     for text in _texts(path, end):
         rows = text
         if is_first:
-            header, _, rows = text.partition(b"\n")
-            if header != ",".join(names).encode():
-                raise NotSealable(path, 1, "", "has other columns than this version records")
+            rows = _behind_header(path, text, stem)
             is_first = False
         if rows:
             try:
-                yield _cells(rows, names, quote='"') if ".jsonl" not in path.suffixes else _json_cells(rows, names)
+                yield pa.table(_from_json(rows, stem) if is_json else _from_csv(rows, stem))
             except _Fault as fault:
                 raise NotSealable(path, 0, fault.column, fault.why) from fault
-
-
-def _json_cells(text: bytes, names: tuple[str, ...]) -> pa.Table:
-    try:
-        rows = [_decode_line(line) for line in io.BytesIO(text)]
-        cells = {name: pa.array([_json_cell(row[name]) for row in rows], pa.string()) for name in names}
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
-        raise _Fault("", f"is no row: {error}") from error
-    return pa.table(cells)

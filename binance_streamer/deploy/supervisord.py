@@ -8,6 +8,7 @@ Every process is an ungrouped program: adding one to a group, or raising `numpro
 supervisorctl takes, and no two symbols share one: `ingest-BTCUSDT`, `ingest-%E5%B8%81…`.
 """
 
+import configparser
 import re
 import shlex
 import sys
@@ -236,3 +237,17 @@ def _quoted(value: str) -> str:
             f"{value}: supervisor's files cannot hold a path with both kinds of quotes: rename the folder"
         )
     return f"{quote}{value}{quote}"
+
+
+def configured_socket(main: Path) -> Path | None:
+    """Return the control socket that a `supervisord.conf` names; None where there is no such file, or it names none."""
+    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
+    try:
+        parser.read_string(main.read_text(encoding="utf-8"))
+        found = parser["unix_http_server"]["file"]
+    except (OSError, UnicodeDecodeError, configparser.Error, KeyError):
+        return None
+    try:
+        return Path(found.replace("%(here)s", str(main.parent)) % {"here": ""})
+    except (KeyError, TypeError, ValueError):
+        return None  # of somebody else's making

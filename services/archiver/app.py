@@ -189,13 +189,13 @@ class _Archiver:
     def _retain(self) -> None:
         """Remove what retention says, and measure what is stored; at the next look after a seal, else now and then."""
         from services.archiver.day import LAKE_FAULTS  # noqa: PLC0415 (needs the extra)
-        from services.archiver.keeping import Keeper  # noqa: PLC0415 (needs the extra)
+        from services.archiver.keeping import Retention  # noqa: PLC0415 (needs the extra)
 
         if monotonic_s() < self._next_retention_s:
             return
-        keeper = Keeper(self._shell.config.storage, self._lake, self._times(), self._advance)
+        retention = Retention(self._shell.config.storage, self._lake, self._times(), self._advance)
         try:
-            result = keeper.keep()
+            result = retention.keep()
         except LAKE_FAULTS as error:
             if not self._has_failed:  # a seal names the day and the table
                 self._note(sealing="")

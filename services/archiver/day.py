@@ -46,7 +46,7 @@ class Progress(NamedTuple):
     done: Callable[[int], None]
 
 
-class _Listed(NamedTuple):
+class _DailyFile(NamedTuple):
     """A daily file for the certificate. `is_continued`: it begins with what was sealed of a file of this name."""
 
     file: CertifiedFile
@@ -151,16 +151,16 @@ class DaySealer:
         watched = StreamPass(place.stem, place.stem, gaps)
         return write(parts, place, self._lake, watchers=[watched], progressed=progress.advanced), watched
 
-    def _listed(self, one: SizedSource, known: Mapping[str, CertifiedFile], progress: Progress) -> "_Listed":
+    def _listed(self, one: SizedSource, known: Mapping[str, CertifiedFile], progress: Progress) -> "_DailyFile":
         """Return a daily file as the certificate lists it; of one that has not grown the hash is known."""
         name = named(one.source.path, self._data)
         old = known.get(name)
         if old is not None and old.size_bytes == one.size:
-            return _Listed(old, is_continued=True)
+            return _DailyFile(old, is_continued=True)
         sizes = [old.size_bytes, one.size] if old is not None else [one.size]
         hashes = _sha256(one.source.path, sizes, progress.advanced)
         is_continued = old is not None and hashes[0] == old.sha256
-        return _Listed(CertifiedFile(path=name, size_bytes=one.size, sha256=hashes[-1]), is_continued=is_continued)
+        return _DailyFile(CertifiedFile(path=name, size_bytes=one.size, sha256=hashes[-1]), is_continued=is_continued)
 
     def _certificate(self, due: RecordedDay, streams: Mapping[str, CertifiedStream], *, now: datetime) -> Certificate:
         return certificates.certify(

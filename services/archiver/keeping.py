@@ -30,7 +30,7 @@ class Result(NamedTuple):
     stored: Volumes
 
 
-class Keeper:
+class Retention:
     """One look at all that is stored."""
 
     def __init__(self, storage: StorageConfig, lake: Lake, times: Times, progressed: Callable[[], None]) -> None:

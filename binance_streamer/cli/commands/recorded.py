@@ -211,7 +211,7 @@ def replay(  # noqa: PLR0913 (the options of the command line)
         raise typer.BadParameter("--bind and --connect exclude one another")
     with _extra_for("replay"):
         from binance_streamer.cli.recordings import replaying  # noqa: PLC0415 (an extra may be missing)
-        from binance_streamer.days.recorded.received import Span  # noqa: PLC0415
+        from binance_streamer.days.rows import Span  # noqa: PLC0415
     span = Span(stamp_ns(from_) if from_ else 0, stamp_ns(to) if to else _LAST_NS)
     choice = replaying.Choice(tuple(what or ()), _names(symbols), _names(streams), span)
     factor = 0.0 if speed == "max" else float(speed)

@@ -21,8 +21,8 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config.schema import Config
 from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.days.recorded.captures import capture_lines
-from binance_streamer.days.recorded.received import Recorded, Span, numbered, received, wants
-from binance_streamer.days.rows import NotSealable
+from binance_streamer.days.recorded.received import Recorded, numbered, received, wants
+from binance_streamer.days.rows import NotSealable, Span
 from binance_streamer.exchange.streams import UPPER
 from binance_streamer.transport.curve import Context, keys_of
 from binance_streamer.transport.sockets import bus_pub, replay_xpub

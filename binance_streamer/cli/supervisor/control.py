@@ -3,7 +3,6 @@
 In: names of programs. Out: supervisord's view of them; every failure to talk is a `CommandError` that says what to do.
 """
 
-import configparser
 import http.client
 import logging
 import socket
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS
+from binance_streamer.deploy.supervisord import configured_socket
 
 _log = logging.getLogger(__name__)
 
@@ -272,20 +272,6 @@ class _Transport(xmlrpc.client.Transport):
             return super().single_request(*arguments, **options)
         finally:
             self.close()
-
-
-def configured_socket(main: Path) -> Path | None:
-    """Return the control socket that a `supervisord.conf` names; None where there is no such file, or it names none."""
-    parser = configparser.RawConfigParser(inline_comment_prefixes=(";", "#"))
-    try:
-        parser.read_string(main.read_text(encoding="utf-8"))
-        found = parser["unix_http_server"]["file"]
-    except (OSError, UnicodeDecodeError, configparser.Error, KeyError):
-        return None
-    try:
-        return Path(found.replace("%(here)s", str(main.parent)) % {"here": ""})
-    except (KeyError, TypeError, ValueError):
-        return None  # of somebody else's making
 
 
 def _is_program(words: Sequence[str]) -> bool:

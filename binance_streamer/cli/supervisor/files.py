@@ -7,13 +7,14 @@ from collections.abc import Collection
 from pathlib import Path
 
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.supervisor.control import Supervisor, configured_socket
+from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.config.schema import Config
 from binance_streamer.deploy.digest import kept_file
 from binance_streamer.deploy.supervisord import (
     MAX_SOCKET_PATH_BYTES,
     Program,
     Site,
+    configured_socket,
     control_socket,
     program_sections,
     programs,

@@ -20,7 +20,7 @@ from binance_streamer.days.parquet import metadata_of, read
 from binance_streamer.days.recorded.digits import digits_of
 from binance_streamer.days.recorded.events import EventWriter, fields_of, kept_event, stream_name, type_of_stem
 from binance_streamer.days.recorded.texts import as_texts
-from binance_streamer.days.rows import text_tables
+from binance_streamer.days.rows import Span, text_tables
 from binance_streamer.days.schema import columns
 from binance_streamer.days.sort import sorted_batches
 from binance_streamer.days.sources import EXCHANGE
@@ -47,13 +47,6 @@ class Recorded(NamedTuple):
     recv_ns: int
     topic: tuple[str, str, str]
     data: dict[str, Any]
-
-
-class Span(NamedTuple):
-    """Receive stamps from `start_ns` on and below `end_ns`."""
-
-    start_ns: int = 0
-    end_ns: int = 2**63 - 1
 
 
 def received(

@@ -25,9 +25,6 @@ FULL_ERRNOS = frozenset(
 """Conditions that pass: the disk has no room, or does not take writes now. Anything else is an error of the disk."""
 _NO_ROOM_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-_ENDED_NAME = "ended"
-"""Beside the segments: the position behind the last record of a journal that was deleted once all of it was durable."""
-
 
 class JournalFullError(Exception):
     """Nothing was appended; the journal is as it was before."""
@@ -54,7 +51,7 @@ class Journal:
         self._is_dirty = False
         self._has_lost_newest = False
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
-        self._ended = _ended_in(directory)
+        self._ended = segments.ended_in(directory)
         self._durable: tuple[Position, float] | None = None
         self._segments, self.last_rows, self.torn_bytes = segments.recover(directory)
         self._reader = JournalReader(producer, self._segments, self._recent)
@@ -183,7 +180,7 @@ class Journal:
         """
         self.sync()
         if durable is not None:
-            path = self._directory / _ENDED_NAME
+            path = self._directory / segments.ENDED_NAME
             replace_file(path, f"{durable.epoch} {durable.number}\n".encode())
             with path.open("rb") as file:
                 sync_file(file.fileno(), path)
@@ -194,7 +191,7 @@ class Journal:
         """Forget where a deleted journal ended: the writer is beyond it, or knows nothing of it."""
         if self._ended is not None:
             self._ended = None
-            (self._directory / _ENDED_NAME).unlink(missing_ok=True)
+            (self._directory / segments.ENDED_NAME).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Sync, and give all descriptors back."""
@@ -250,9 +247,7 @@ class Journal:
             self._segments.append(Segment(path, number, self.epoch, self.next_position, len(content)))
             self._descriptor = descriptor
             self._has_lost_newest = False
-        if (
-            self._durable is not None
-        ):  # the segment before may be wholly durable; the next acknowledgement may be long in coming
+        if self._durable is not None:  # the segment before may be wholly durable, and the next one long in coming
             self.acknowledge(*self._durable)
         return 0, len(content) - len(records)
 
@@ -290,14 +285,6 @@ class Journal:
         if segment.epoch == durable.epoch:
             return segment.first <= durable.number
         return any(later.epoch == durable.epoch for later in self._segments[index + 1 :])
-
-
-def _ended_in(directory: Path) -> Position | None:
-    try:
-        epoch, number = (directory / _ENDED_NAME).read_text(encoding="utf-8").split()
-        return Position(int(epoch), int(number))
-    except (OSError, ValueError):  # none, or torn by a power cut: a gap too many is listed then
-        return None
 
 
 def _translated(error: OSError) -> Exception:

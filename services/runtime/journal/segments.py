@@ -14,6 +14,8 @@ from services.runtime.gaps.last_rows import LastRow, LastRows, fold_message
 from services.runtime.journal.records import DamagedBytes, JournalRecord, scan
 
 SUFFIX = ".journal"
+ENDED_NAME = "ended"
+"""Beside the segments: the position behind the last record of a journal that was deleted once all of it was durable."""
 _HEAD_READ_BYTES = 64 * 1024
 MARK_BYTES = 64 * 1024
 
@@ -158,3 +160,12 @@ def _take_row(frame: bytes, rows: LastRows) -> None:
     except wire.WireError:
         return
     fold_message(rows, stream_type, data)
+
+
+def ended_in(directory: Path) -> Position | None:
+    """Return the position behind the last record of a journal that was deleted once all of it was durable."""
+    try:
+        epoch, number = (directory / ENDED_NAME).read_text(encoding="utf-8").split()
+        return Position(int(epoch), int(number))
+    except (OSError, ValueError):  # none, or torn by a power cut: a gap too many is listed then
+        return None

@@ -12,11 +12,10 @@ from supervisor.options import ClientOptions, ServerOptions
 
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.compose_file import compose_text
-from binance_streamer.cli.supervisor.control import configured_socket
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import ConfigError
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
-from binance_streamer.deploy.supervisord import control_socket, site_of, text_of
+from binance_streamer.deploy.supervisord import configured_socket, control_socket, site_of, text_of
 from tests.support.data import REPOSITORY
 
 FOLDERS = [

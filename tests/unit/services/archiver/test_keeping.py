@@ -16,7 +16,7 @@ from binance_streamer.days.rows import batches
 from binance_streamer.days.sources import sources
 from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Times, certificate_of, days_of
-from services.archiver.keeping import Keeper, Result
+from services.archiver.keeping import Result, Retention
 from services.archiver.removal import finish_removal, remove_from_lake, try_remove
 from tests.support.sealing import begun, trade, write
 
@@ -55,7 +55,7 @@ def keep(place: Path, lake: Lake, now_ns: int = NOW_NS, **retention: str) -> Res
         keep_csv=False,
         retention=RetentionConfig(**retention),
     )
-    return Keeper(storage, lake, times(now_ns), lambda: None).keep()
+    return Retention(storage, lake, times(now_ns), lambda: None).keep()
 
 
 def recorded(place: Path, *, rows: int = 3) -> Lake:
