@@ -20,9 +20,9 @@ def _of(recording: Where) -> Recording:
     return recording if isinstance(recording, Recording) else Recording(recording)
 
 
-def recorded(*, recording: Where = None) -> pl.DataFrame:
-    """Return symbol, stem and day of all that is recorded; see `Recording.recorded`."""
-    return _of(recording).recorded()
+def contents(*, recording: Where = None) -> pl.DataFrame:
+    """Return symbol, stem and day of all that is recorded; see `Recording.contents`."""
+    return _of(recording).contents()
 
 
 def scan(  # noqa: PLR0913 (as `Recording.scan`, and of which recording)

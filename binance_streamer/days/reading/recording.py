@@ -41,7 +41,7 @@ class Recording:
         self.location = locate(place)
         self._parts = RowFiles(self.location)
 
-    def recorded(self) -> pl.DataFrame:
+    def contents(self) -> pl.DataFrame:
         """Return `symbol`, `stem` and `day` (text, 20261122) of all that is recorded, sorted."""
         schema = dict.fromkeys(("symbol", "stem", "day"), pl.String())
         return pl.DataFrame(sorted(self._parts.names()), schema=schema, orient="row")

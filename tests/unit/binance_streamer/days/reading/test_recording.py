@@ -17,7 +17,7 @@ def recording(tmp_path: Path) -> Recording:
 
 def test_it_lists_what_is_recorded(recording: Recording) -> None:
     stems = ["aggtrade", "bookticker", "depth", "gap", "kline_1m", "markprice", "orderbook", "snapshot"]
-    assert recording.recorded().rows() == [("BTCUSDT", stem, "20261122") for stem in stems]
+    assert recording.contents().rows() == [("BTCUSDT", stem, "20261122") for stem in stems]
 
 
 def test_sql_sees_a_view_for_each_stem(recording: Recording, tmp_path: Path) -> None:
