@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from services.rest import state
+from services.rest.app import STATE_FILE
+from services.runtime.clock import wall_ns
 from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Pipeline, running
 from tests.chaos.runs import check, seeded, sleep
 from tests.support.recorded import recorded_rows
@@ -26,6 +29,11 @@ def _wants_snapshot(pipeline: Pipeline) -> int:
         lambda: recorded_rows(pipeline.data, "BTCUSDT", "gap")[before:], PATIENCE_S, what="the hole is listed"
     )
     return int(gaps[-1]["to_id"])
+
+
+def _is_stood_down(pipeline: Pipeline) -> bool:
+    found = state.load(Path(pipeline.config.endpoints.run_directory) / STATE_FILE, wall_ns())
+    return found is not None and found[0].pace.stand_down_s > 0
 
 
 def _book_recovers(pipeline: Pipeline, needed: int) -> None:
@@ -79,9 +87,8 @@ def test_nothing_is_sent_during_a_ban_not_even_by_a_new_process(place: Path, whe
         eventually(lambda: _ids(pipeline), PATIENCE_S, what="the first snapshot")
         pipeline.simulator.command(f"rest 418 20 {where}")
         needed = _wants_snapshot(pipeline)
-        banned = eventually(
-            lambda: pipeline.simulator.stats()["requests_during_ban"], PATIENCE_S, what="it hears of the ban"
-        )
+        eventually(lambda: _is_stood_down(pipeline), PATIENCE_S, what="the ban is kept on the disk")
+        banned = pipeline.simulator.stats()["requests_during_ban"]
         pipeline.kill("rest")
         pipeline.start("rest")
         sleep(2)

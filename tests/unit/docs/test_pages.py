@@ -79,3 +79,9 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert {page.relative_to(REPOSITORY) for page in (REPOSITORY / "docs").glob("*.md")} <= {
         page.relative_to(REPOSITORY) for page in seen
     }
+
+
+def test_the_readme_has_at_most_900_words() -> None:
+    """Commands and file names count, programs between fences do not."""
+    text = re.sub(r"^```.*?^```$", "", (REPOSITORY / "README.md").read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert len(text.split()) <= 900
