@@ -64,9 +64,16 @@ def verify(
     """
     with _extra_for("verify"):
         from binance_streamer.cli.recordings.verifying import verify_places  # noqa: PLC0415 (an extra may be missing)
-    loaded = load(config)
-    recorded = [Path(place) for place in (loaded.storage.output_directory, loaded.storage.lake) if place]
+    recorded = _recording(config, what or [])
     raise typer.Exit(verify_places(what or [], recorded, archive=archive, as_json=as_json))
+
+
+def _recording(config: Path, words: list[str]) -> list[Path]:
+    """Return data folder and lake of the configuration; none is needed where the words name a place of their own."""
+    if not config.exists() and any(Path(word).exists() for word in words):
+        return []
+    storage = load(config).storage
+    return [Path(place) for place in (storage.output_directory, storage.lake) if place]
 
 
 def export(
@@ -103,8 +110,7 @@ def export(
     """
     with _extra_for("export"):
         from binance_streamer.cli.recordings.exporting import export_days  # noqa: PLC0415 (an extra may be missing)
-    storage = load(config).storage
-    recording = [Path(storage.output_directory), *(Path(lake) for lake in [storage.lake] if lake)]
+    recording = _recording(config, days)
     wanted = [symbol for symbol in symbols.upper().split(",") if symbol]
     raise typer.Exit(export_days(form, days, recording, symbols=wanted, to=to))
 

@@ -142,8 +142,8 @@ def test_words_say_what_was_expected() -> None:
 def test_the_book_of_a_replay_ignores_what_its_snapshot_contains() -> None:
     book = ReplayBook()
     book.reset(b'{"lastUpdateId":10,"E":5,"T":4,"bids":[["1.10","2"],["1.00","1"]],"asks":[["1.20","3"]]}')
-    book.apply(b'{"stream":"x","data":{"u":10,"E":6,"T":6,"b":[["1.00","9"]],"a":[]}}')
-    book.apply(b'{"stream":"x","data":{"u":12,"E":8,"T":7,"b":[["1.100","0.0"]],"a":[["1.15","4"]]}}')
+    book.apply(b'{"stream":"x","data":{"pu":9,"u":10,"E":6,"T":6,"b":[["1.00","9"]],"a":[]}}')
+    book.apply(b'{"stream":"x","data":{"pu":10,"u":12,"E":8,"T":7,"b":[["1.100","0.0"]],"a":[["1.15","4"]]}}')
     assert (
         book.body(1000) == b'{"lastUpdateId":12,"E":8,"T":7,"bids":[["1.00","1"]],"asks":[["1.15","4"],["1.20","3"]]}'
     )

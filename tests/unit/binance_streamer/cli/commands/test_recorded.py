@@ -37,6 +37,14 @@ def test_a_whole_day_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
         assert [line.split()[-1] for line in text.splitlines() if line.startswith(SYMBOL)] == ["whole"]
 
 
+@pytest.mark.parametrize("words", [("verify", "data"), ("export", "parquet", DAY, "data")])
+def test_who_names_the_files_needs_no_configuration(tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "config" / "streamer.yaml").unlink()
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert not ended.value.code
+
+
 def test_findings_end_with_1_and_name_file_and_id(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
     path = recording / f"aggtrade_{SYMBOL}_{DAY}.csv"
     lines = path.read_text().splitlines(keepends=True)
