@@ -39,7 +39,7 @@ HEADERS = {
 
 
 class Run(NamedTuple):
-    """What one run of the archiver, or several after kills, took."""
+    """Time, CPU and memory of one run of the archiver, or of several after kills."""
 
     seconds: float
     cpu_s: float

@@ -20,7 +20,7 @@ class Link:
         """The first request of the client: `/public/stream?streams=…`."""
         self.is_cut = False
         self.delay_s: Callable[[float], float] = lambda _: 0.0
-        """How late what the exchange sends is passed on, by the monotonic clock; never before what was sent earlier."""
+        """The delay of the exchange's bytes in seconds, as a function of the monotonic clock; their order is kept."""
         self._ends = (client, upstream)
         self._late: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
         for work in (self._forward_requests, self._hold_answers, self._forward_answers):

@@ -1,4 +1,4 @@
-"""How many random cases a property is tried with: `PROPERTY_TIMES=10` asks for ten times as many as usual."""
+"""The number of random cases that a property is tried with: `PROPERTY_TIMES=10` asks for ten times as many as usual."""
 
 import os
 

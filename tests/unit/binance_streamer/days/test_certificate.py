@@ -1,4 +1,4 @@
-"""What a certificate says of a day: its condition, its two percentages, and by whose fault something is missing."""
+"""A certificate gives the condition of a day, its two percentages, and by whose fault something is missing."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who is let in, and when, on real sockets of one context."""
+"""Clients are let in by their keys, and not while the door is held; on real sockets of one context."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

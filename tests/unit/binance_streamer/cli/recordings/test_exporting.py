@@ -1,4 +1,4 @@
-"""Which days an export takes, what it says, and that a signal leaves nothing behind."""
+"""An export takes the days that were named, tells what it made, and leaves nothing behind at a signal."""
 
 import os
 import signal

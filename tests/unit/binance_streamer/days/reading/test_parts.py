@@ -1,4 +1,4 @@
-"""Which files the rows of a day are in: sealed ones, daily ones, or both."""
+"""The rows of a day are found in sealed files, in daily ones, or in both."""
 
 import os
 from pathlib import Path
