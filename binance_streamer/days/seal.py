@@ -7,7 +7,7 @@ it was, or as it is to be.
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,10 +18,7 @@ from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import FileFacts, ParquetFile, Place, digest_of, metadata_of, read
 from binance_streamer.days.recorded.digits import Digits, batch_digits, digits_metadata, digits_of, joined_digits
 from binance_streamer.days.schema import sort_key
-from binance_streamer.days.sort import sorted_batches
-
-_ORIGIN = "_origin"
-"""A column that lives while several files are sorted together: which of them a row is from."""
+from binance_streamer.days.sort import ORIGIN, FirstCopies, marked, sorted_batches
 
 
 class Watcher(Protocol):
@@ -109,26 +106,36 @@ def rows_in_order(origins: Sequence[Iterable[pa.RecordBatch]], stem: str, spill:
 
     `spill` is an empty folder for runs, which are gone when the last table has been taken.
     """
-    counted = _Counted(origins, lambda: None)
-    unique = _Unique(stem, counted.origins)
-    with contextlib.closing(sorted_batches(counted, (*sort_key(stem), *unique.further_key), spill)) as tables:
-        yield from map(unique.kept, tables)
+    return _in_order(_Counted(origins, lambda: None), stem, spill)
+
+
+def _in_order(counted: "_Counted", stem: str, spill: Path) -> Generator[pa.Table]:
+    """Yield the rows sorted, each one once; all of them have been counted when the first table comes.
+
+    Two sources share rows where somebody put back a file that had been sealed and removed, or where the writer, after a
+    crash, wrote rows again that had been sealed before they were durable.
+    """
+    key = sort_key(stem)
+    if counted.origins < 2:
+        with contextlib.closing(sorted_batches(counted, key, spill)) as tables:
+            yield from tables
+        return
+    with contextlib.closing(sorted_batches(counted, (*key, ORIGIN), spill)) as tables:
+        yield from map(FirstCopies(key).kept, tables)
 
 
 def _written(counted: "_Counted", place: Place, path: Path, watchers: Sequence[Watcher]) -> FileFacts:
     """Write the rows in order, each one once, and show them to the watchers; return the facts of the file."""
     spill = path.with_name("runs")
     spill.mkdir(exist_ok=True)
-    unique = _Unique(place.stem, counted.origins)
-    tables = sorted_batches(counted, (*sort_key(place.stem), *unique.further_key), spill)
-    first = next(tables, None)  # from here on it is known how many rows there are
-    with contextlib.closing(tables), ParquetFile(path, place, counted.rows) as file:
-        for table in itertools.chain([] if first is None else [first], tables):
-            kept = unique.kept(table)
-            file.take(kept)
-            for watcher in watchers:
-                watcher.take(kept)
-        return file.finish(counted.digits)
+    with contextlib.closing(_in_order(counted, place.stem, spill)) as tables:
+        first = next(tables, None)  # from here on it is known how many rows there are
+        with ParquetFile(path, place, counted.rows) as file:
+            for table in itertools.chain([] if first is None else [first], tables):
+                file.take(table)
+                for watcher in watchers:
+                    watcher.take(table)
+            return file.finish(counted.digits)
 
 
 def _batches(part: Part, stem: str) -> Iterator[pa.RecordBatch]:
@@ -173,35 +180,4 @@ class _Counted:
                 self.rows += batch.num_rows
                 self.digits = joined_digits(self.digits, batch_digits(batch))
                 self._progressed()
-                yield _marked(batch, number) if self.origins > 1 else batch
-
-
-def _marked(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
-    column = pa.repeat(pa.scalar(number, pa.int64()), batch.num_rows)
-    return pa.RecordBatch.from_arrays([*batch.columns, column], names=[*batch.schema.names, _ORIGIN])
-
-
-class _Unique:
-    """Drops rows that an earlier source has too: the same key of `sort_key`. Within one source nothing is dropped.
-
-    Two sources share rows where somebody put back a file that had been sealed and removed, or where the writer, after a
-    crash, wrote rows again that had been sealed before they were durable.
-    """
-
-    def __init__(self, stem: str, origins: int) -> None:
-        self._key = sort_key(stem)
-        self.further_key: tuple[str, ...] = (_ORIGIN,) if origins > 1 else ()
-        self._last: tuple[object, ...] | None = None
-        self._first_origin = 0
-
-    def kept(self, table: pa.Table) -> pa.Table:
-        """Return the rows to keep of the next table in order, without the mark of their source."""
-        if not self.further_key or not len(table):
-            return table
-        keys = list(zip(*(table.column(name).to_pylist() for name in self._key), strict=True))
-        keep = []
-        for key, origin in zip(keys, table.column(_ORIGIN).to_pylist(), strict=True):
-            if key != self._last:
-                self._last, self._first_origin = key, origin
-            keep.append(origin == self._first_origin)
-        return table.drop_columns([_ORIGIN]).filter(pa.array(keep))
+                yield from marked(pa.Table.from_batches([batch]), number).to_batches() if self.origins > 1 else (batch,)

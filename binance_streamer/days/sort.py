@@ -19,6 +19,9 @@ _MAX_RUNS = 32
 _LEAST = {pa.int64(): -(2**63), pa.string(): ""}
 """Stand for a null in comparisons, by type: nulls come first."""
 
+ORIGIN = "#origin"
+"""A column that lives while several files are sorted together: the number of the file that a row is from."""
+
 _Key = tuple[str, ...]
 _Values = tuple[int | str, ...]
 
@@ -180,3 +183,30 @@ def _comparable(rows: pa.Table, name: str) -> pa.ChunkedArray:
     """Return a key column with nulls replaced by the least value."""
     column = rows.column(name)
     return pc.fill_null(column, _LEAST[column.type]) if column.null_count else column
+
+
+def marked(rows: pa.Table, origin: int) -> pa.Table:
+    """Return rows with the number of their file in the column `ORIGIN`."""
+    return rows.append_column(ORIGIN, pa.repeat(pa.scalar(origin, pa.int64()), len(rows)))
+
+
+class FirstCopies:
+    """Drops rows that an earlier file has too: the same values of `key`. Within one file nothing is dropped.
+
+    The rows come in the order of (`key`, `ORIGIN`).
+    """
+
+    def __init__(self, key: _Key) -> None:
+        self._key = key
+        self._last: tuple[object, ...] | None = None
+        self._first_origin = 0
+
+    def kept(self, rows: pa.Table) -> pa.Table:
+        """Return the rows to keep of the next table in order, without the mark of their file."""
+        values = list(zip(*(rows.column(name).to_pylist() for name in self._key), strict=True))
+        keep = []
+        for value, origin in zip(values, rows.column(ORIGIN).to_pylist(), strict=True):
+            if value != self._last:
+                self._last, self._first_origin = value, origin
+            keep.append(origin == self._first_origin)
+        return rows.drop_columns([ORIGIN]).filter(pa.array(keep, pa.bool_()))

@@ -1,8 +1,5 @@
 """Findings: the faults that a check sees in a recorded day, each with file and row; and the report of all checks."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
-
 import msgspec
 
 CHECKS = (
@@ -28,18 +25,6 @@ class Finding(msgspec.Struct, frozen=True):
     id: int | None
     recv_ns: int | None
     text: str
-
-
-class RowCheck(Protocol):
-    """Looks at one stream: takes its tables in order, and gives what it has found at the end."""
-
-    @property
-    def name(self) -> str: ...
-    def take(self, table: Any) -> None:
-        """Look at the next rows, a `pyarrow.Table` or `RecordBatch` with the columns of the stream."""
-
-    def findings(self) -> Sequence[Finding]:
-        """Return the faults so far, the first `MOST_KEPT` of them."""
 
 
 class FindingList:

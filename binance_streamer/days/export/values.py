@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from binance_streamer.days.checks.order import flat
+from binance_streamer.days.recorded.digits import ANY, SCALE
+from binance_streamer.days.recorded.texts import decimal_texts
 
-_DIGITS = 8
-"""Behind the point, of all decimals (schema.DECIMAL)."""
 _EXACT = 2**53
 """Below, every integer is a double, and its division by a power of ten is rounded once, so that it is the nearest."""
 _COARSE = 10**5
@@ -44,23 +44,11 @@ def doubles(column: pa.Array) -> Doubles:
     """Return the doubles nearest to decimals without nulls."""
     whole = units(column)
     is_coarse = (np.abs(whole) >= _EXACT) & (whole % _COARSE == 0)
-    found: Doubles = whole / 10.0**_DIGITS
+    found: Doubles = whole / 10.0**SCALE
     found[is_coarse] = (whole[is_coarse] // _COARSE) / 1000.0
     return found
 
 
 def texts(column: pa.Array) -> pa.Array:
     """Return decimals as text, with the digits that they need; an empty text for null."""
-    array = flat(column)
-    digits = pc.cast(_scaled(array), pa.string())
-    signs = pc.if_else(pc.starts_with(digits, "-"), "-", "")
-    digits = pc.ascii_lpad(pc.ascii_ltrim(digits, "-"), _DIGITS + 1, "0")
-    whole, behind = pc.utf8_slice_codeunits(digits, 0, -_DIGITS), pc.utf8_slice_codeunits(digits, -_DIGITS)
-    behind = pc.ascii_rtrim(behind, "0")
-    points = pc.if_else(pc.equal(behind, ""), "", ".")
-    return pc.fill_null(pc.binary_join_element_wise(signs, whole, points, behind, ""), "")
-
-
-def _scaled(array: pa.Array) -> pa.Array:
-    """Return decimals as whole numbers of 10^-8: the same bytes, read without a point."""
-    return pa.Array.from_buffers(pa.decimal128(38, 0), len(array), array.buffers()[:2], offset=array.offset)
+    return pc.fill_null(decimal_texts(flat(column), ANY, ANY), "")

@@ -22,14 +22,13 @@ from binance_streamer.days.recorded.events import EventWriter, fields_of, kept_e
 from binance_streamer.days.recorded.texts import as_texts
 from binance_streamer.days.rows import Span, text_tables
 from binance_streamer.days.schema import columns
-from binance_streamer.days.sort import sorted_batches
+from binance_streamer.days.sort import ORIGIN, FirstCopies, marked, sorted_batches
 from binance_streamer.days.sources import EXCHANGE
 from binance_streamer.exchange.rows import SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import STREAM_TYPES, row_form
 from binance_streamer.exchange.streams import stream_variant
 
 _SEALED = ".parquet"
-_ORIGIN = "#file"
 _STAMPS = ("recv_ns", "epoch", "seq")
 _PIECE_ROWS = 512
 """Read back at once, of each file: there may be thousands."""
@@ -95,33 +94,15 @@ def _kept(paths: Sequence[Path], stem: str, span: Span, spill: Path, *, name: st
     kept = spill / name
     batches = (batch for table in _texts(paths, stem) for batch in _within(table, span).to_batches())
     writer: pa.RecordBatchFileWriter | None = None
-    unique = _FirstCopies()
-    for table in sorted_batches(batches, (*_STAMPS, _ORIGIN), runs):
-        rows = unique.kept(table) if len(paths) > 1 else table
+    copies = FirstCopies(_STAMPS)
+    for table in sorted_batches(batches, (*_STAMPS, ORIGIN), runs):
+        rows = copies.kept(table) if len(paths) > 1 else table
         writer = writer or pa.ipc.new_file(str(kept), rows.schema)
         writer.write_table(rows, max_chunksize=_PIECE_ROWS)
     if writer is None:
         return None
     writer.close()
     return kept
-
-
-class _FirstCopies:
-    """Drops rows that an earlier file has too, which have the same stamps; within a file nothing is dropped."""
-
-    def __init__(self) -> None:
-        self._last: tuple[int, ...] = ()
-        self._origin = 0
-
-    def kept(self, rows: pa.Table) -> pa.Table:
-        """Return the rows to keep of the next ones in order."""
-        stamps = zip(*(rows.column(name).to_pylist() for name in _STAMPS), strict=True)
-        keep = []
-        for stamp, origin in zip(stamps, rows.column(_ORIGIN).to_pylist(), strict=True):
-            if stamp != self._last:
-                self._last, self._origin = stamp, origin
-            keep.append(origin == self._origin)
-        return rows.filter(pa.array(keep, pa.bool_()))
 
 
 def _texts(paths: Iterable[Path], stem: str) -> Iterator[pa.Table]:
@@ -133,7 +114,7 @@ def _texts(paths: Iterable[Path], stem: str) -> Iterator[pa.Table]:
         else:
             tables = text_tables(path, stem, whole_bytes(path))
         for table in tables:
-            yield table.append_column(_ORIGIN, pa.repeat(pa.scalar(number, pa.int64()), len(table)))
+            yield marked(table, number)
 
 
 def _within(rows: pa.Table, span: Span) -> pa.Table:

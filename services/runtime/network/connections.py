@@ -32,11 +32,6 @@ class Peer(NamedTuple):
     unread_bytes: int
 
 
-def descriptor_count() -> int:
-    """Return how many descriptors this process has open."""
-    return sum(1 for _ in _DESCRIPTORS.iterdir())
-
-
 def peers_at(endpoint: str) -> list[Peer]:
     """Return the connections accepted at a bound endpoint, `ipc://PATH` or `tcp://ADDRESS:PORT`, in no order.
 
