@@ -148,7 +148,8 @@ def test_a_span_of_one_stream_at_the_recorded_distances(place: Path) -> None:
     assert "replayed 10 messages" in program.text()
 
 
-def test_ctrl_c_ends_it_and_leaves_nothing(place: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_leaves_nothing(place: Path, number: signal.Signals, code: int) -> None:
     DayWriter().write(place / "data")
     config = write_config(place, {SYMBOL: ["aggTrade"]}, {})
     scratch = place / "tmp"
@@ -158,8 +159,8 @@ def test_ctrl_c_ends_it_and_leaves_nothing(place: Path) -> None:
     ) as program:
         eventually(lambda: "bus at ipc://" in program.text(), what="it waits for a subscriber")
         assert list(scratch.iterdir()) != []
-        program.send(signal.SIGINT)
-        assert program.wait(60) == 130, program.text()
+        program.send(number)
+        assert program.wait(60) == code, program.text()
     assert "Traceback" not in program.text()
     assert list(scratch.iterdir()) == []
 

@@ -12,6 +12,7 @@ import typer
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, refuse
+from binance_streamer.cli.recordings.words import terminated_as_interrupted
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
 
@@ -223,7 +224,7 @@ def replay(  # noqa: PLR0913 (the options of the command line)
     factor = 0.0 if speed == "max" else float(speed)
     loaded = load(config)
     try:
-        with tempfile.TemporaryDirectory(prefix="binance-streamer-") as place:
+        with terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="binance-streamer-") as place:
             endpoint = connect or bind or f"ipc://{Path(place) / 'replay'}"
             raise typer.Exit(
                 replaying.replay_as_exchange(loaded, choice, speed=speed, port=port)

@@ -1,14 +1,10 @@
 """Days that are exported, shown: which ones, a progress bar, a line for each file. Needs the extra `days`."""
 
-import re
-import signal
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import FrameType
 
 import typer
 from rich.console import Console
@@ -16,12 +12,11 @@ from rich.progress import Progress
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings.words import check_there, days_and_places, terminated_as_interrupted
 from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.days.export.days import ExportDay, ExportFolder
 from binance_streamer.days.export.formats import FORMATS
 from binance_streamer.days.rows import NotSealable
-
-_is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
 
 
 def export_days(
@@ -38,7 +33,7 @@ def export_days(
     folder = ExportFolder(to)
     outcome = Exit.OK
     with (
-        _terminated_as_interrupted(),
+        terminated_as_interrupted(),
         Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress,
     ):
         for (symbol, day), places in chosen.items():
@@ -71,13 +66,10 @@ def _chosen(
     words: Sequence[str], recording: Sequence[Path], symbols: Sequence[str]
 ) -> dict[tuple[str, str], list[DayFiles]]:
     """Return the places of each symbol and day that is meant, sorted."""
-    days = {word.replace("-", "") for word in words if _is_day(word)}
-    places = [Path(word) for word in words if not _is_day(word)]
+    days, places = days_and_places(words)
     if not days:
         raise CommandError("name a day: `binance-streamer export parquet 20261122`", Exit.NOT_CHECKED)
-    missing = next((place for place in places if not place.exists()), None)
-    if missing is not None:
-        raise CommandError(f"{missing} is not there", Exit.NOT_CHECKED)
+    check_there(places, Exit.NOT_CHECKED)
     found: dict[tuple[str, str], list[DayFiles]] = {}
     for files in days_in(places or [place for place in recording if place.exists()]):
         if files.day in days and files.streams and (not symbols or files.symbol in symbols):
@@ -86,17 +78,3 @@ def _chosen(
         of = f" of {', '.join(symbols)}" if symbols else ""
         raise CommandError(f"nothing recorded{of} on {', '.join(sorted(days))}", Exit.NOT_CHECKED)
     return dict(sorted(found.items()))
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """While it is entered, SIGTERM is an exception as Ctrl-C is one, so that half files are removed on the way out."""
-
-    def stop(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,6 +1,5 @@
 """Recorded days that are played again: on a bus of their own, or as the exchange itself. Needs the extra `days`."""
 
-import re
 import sys
 import tempfile
 import time
@@ -18,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from binance_streamer.cli.demo.simulator import ServedMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings.words import check_there, days_and_places
 from binance_streamer.config.schema import Config
 from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.days.recorded.captures import capture_lines
@@ -38,7 +38,6 @@ _QUIET_S = 2.5
 _JOIN_S = 0.5
 """Until a bus that is running knows of a new publisher."""
 _SHOWN_EVERY = 256
-_is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
 
 
 class Choice(NamedTuple):
@@ -91,11 +90,9 @@ def _until_interrupted(simulator: Simulator) -> None:
 
 def chosen_days(config: Config, choice: Choice) -> list[DayFiles]:
     """Return the days that are meant, of those that lie in the places, or else in the recorder's own folders."""
-    days = {word.replace("-", "") for word in choice.words if _is_day(word)}
-    places = [Path(word) for word in choice.words if not _is_day(word)] or _places(config)
-    for place in places:
-        if not place.exists():
-            raise CommandError(f"{place} is not there: was anything recorded?", Exit.INCOMPLETE)
+    days, places = days_and_places(choice.words)
+    places = places or _places(config)
+    check_there(places, Exit.INCOMPLETE)
     symbols = {symbol.translate(UPPER) for symbol in choice.symbols}
     found = [
         files

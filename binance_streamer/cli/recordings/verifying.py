@@ -1,6 +1,5 @@
 """Days that are verified, shown: which ones, a progress bar, a table of outcomes, or JSON. Needs the extra `days`."""
 
-import re
 import sys
 import time
 from collections import Counter
@@ -17,6 +16,7 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings.words import check_there, days_and_places
 from binance_streamer.days.certificate import Certificate, day_bounds_ns
 from binance_streamer.days.checks.archive import archive_of, compare_archive
 from binance_streamer.days.checks.archive_files import ArchiveError, archive_file
@@ -28,7 +28,6 @@ from binance_streamer.health.gap_files import DAY_S, day_text
 OPEN, RECORDED, SEALED = "open", "recorded", "sealed"
 _GRACE_S = 7200
 """Rows come late: the archiver waits as long before it seals a day."""
-_is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
 _WIDTH = 200
 _MOST_SHOWN = 40
 """Findings in the table; `--json` has all that were kept."""
@@ -58,11 +57,9 @@ def verify_places(words: Sequence[str], recorded: Sequence[Path], *, archive: st
 
 def _chosen(words: Sequence[str], recorded: Sequence[Path]) -> list[DayFiles]:
     """Return the days that are meant; without any, yesterday's, or today's where nothing older is there."""
-    days = {word.replace("-", "") for word in words if _is_day(word)}
-    places = [Path(word) for word in words if not _is_day(word)] or list(recorded)
-    for place in places:
-        if not place.exists():
-            raise CommandError(f"{place} is not there: was anything recorded?", Exit.NOT_CHECKED)
+    days, places = days_and_places(words)
+    places = places or list(recorded)
+    check_there(places, Exit.NOT_CHECKED)
     found = days_in(places)
     if not words:
         recent = day_text(time.time() - DAY_S)
