@@ -215,6 +215,17 @@ def decoded(text: bytes) -> Certificate:
     return msgspec.json.decode(text, type=Certificate)
 
 
+def sealed_sources(certificate: Certificate) -> dict[str, int]:
+    """Return the daily files of which the lake has all rows: the size that was sealed, by path in the data folder."""
+    return {
+        one.path: one.size_bytes
+        for stream in certificate.streams.values()
+        if stream.sealed
+        for one in stream.sources
+        if not one.removed
+    }
+
+
 def day_bounds_ns(day: str) -> tuple[int, int]:
     """Return beginning and end of a UTC day, `2026-11-22` or `20261122`, in ns since 1970."""
     start = datetime.strptime(day.replace("-", ""), "%Y%m%d").replace(tzinfo=UTC)

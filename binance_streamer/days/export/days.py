@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.days import parquet, rows
-from binance_streamer.days.certificate import decoded
+from binance_streamer.days.certificate import decoded, sealed_sources
 from binance_streamer.days.day_files import DayFiles, whole_bytes
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.schema import stream_type_of_stem
@@ -102,9 +102,8 @@ class ExportDay:
         for root in {files.root for files in self.places if files.is_lake}:
             path = Lake(root).certificate_path(self.symbol, self.day)
             with contextlib.suppress(OSError, ValueError):
-                for stream in decoded(path.read_bytes()).streams.values():
-                    listed = stream.sources if stream.sealed else ()
-                    found.update((Path(one.path).name, one.size_bytes) for one in listed if not one.removed)
+                listed = sealed_sources(decoded(path.read_bytes()))
+                found.update((Path(name).name, size) for name, size in listed.items())
         return found
 
     def _batches(self, path: Path, stem: str) -> Iterator[pa.RecordBatch]:

@@ -90,13 +90,10 @@ class RowFiles:
         if self._lake is None or self._location.data is None:
             return False
         try:
-            text = self._lake.certificate_path(source.symbol, source.day).read_bytes()
-            stream = certificate.decoded(text).streams.get(source.stem)
+            found = certificate.decoded(self._lake.certificate_path(source.symbol, source.day).read_bytes())
         except (FileNotFoundError, ValueError):
             return False
-        name = str(source.path.relative_to(self._location.data))
-        listed = stream.sources if stream is not None and stream.sealed else ()
-        return any((one.path, one.size_bytes, one.removed) == (name, size, False) for one in listed)
+        return certificate.sealed_sources(found).get(str(source.path.relative_to(self._location.data))) == size
 
     @cached_property
     def _lake(self) -> Lake | None:
