@@ -6,7 +6,7 @@ are sealed, but for times and versions. docs/files.md explains every field.
 
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -17,6 +17,7 @@ from binance_streamer.days.checks.ids import is_provable, stream_type_of
 from binance_streamer.days.checks.order import flat
 from binance_streamer.days.checks.ranges import RangeSet
 from binance_streamer.exchange.stream_types import Continuity
+from binance_streamer.health.gap_files import day_start
 from binance_streamer.health.gaps import REPAIRED, GapRow
 from binance_streamer.wire.gap_reasons import fault_of
 
@@ -228,7 +229,7 @@ def sealed_sources(certificate: Certificate) -> dict[str, int]:
 
 def day_bounds_ns(day: str) -> tuple[int, int]:
     """Return beginning and end of a UTC day, `2026-11-22` or `20261122`, in ns since 1970."""
-    start = datetime.strptime(day.replace("-", ""), "%Y%m%d").replace(tzinfo=UTC)
+    start = day_start(day.replace("-", ""))
     return tuple(int(moment.timestamp()) * 10**9 for moment in (start, start + timedelta(days=1)))  # type: ignore[return-value]
 
 

@@ -8,7 +8,6 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -28,6 +27,7 @@ from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import stream_from_name
+from binance_streamer.health.gap_files import shifted_day
 
 _BATCH_ROWS = 65_536
 _is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.(?P<end>csv|csv\.zst|jsonl|jsonl\.zst)").fullmatch
@@ -131,8 +131,7 @@ class DayFiles:
 
     def beside(self, distance: int) -> "DayFiles | None":
         """Return the same symbol's day so many days later (earlier, below 0) in the same place; None without files."""
-        day = datetime.strptime(self.day, "%Y%m%d").replace(tzinfo=UTC) + timedelta(days=distance)
-        return day_of(self.symbol, day.strftime("%Y%m%d"), self.root)
+        return day_of(self.symbol, shifted_day(self.day, distance), self.root)
 
     def numbers_elsewhere(self, stem: str) -> Iterator[tuple[int, int]]:
         """Yield (epoch, seq) of a stream's rows that lie elsewhere: in the days beside, and among raw rows of this day.

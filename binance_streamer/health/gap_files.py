@@ -3,6 +3,7 @@
 import csv
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,16 @@ class ReadGaps(NamedTuple):
 def day_text(wall_s: float) -> str:
     """Write the UTC day of a time as file names do: `20261126`."""
     return time.strftime("%Y%m%d", time.gmtime(wall_s))
+
+
+def day_start(day: str) -> datetime:
+    """Return the beginning of a UTC day (`20261126`)."""
+    return datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+
+
+def shifted_day(day: str, days: int) -> str:
+    """Return the UTC day so many days later, earlier where `days` is below 0; both as `20261126`."""
+    return (day_start(day) + timedelta(days=days)).strftime("%Y%m%d")
 
 
 def gaps_of_day(data_directory: Path, symbols: Iterable[str], day: str) -> ReadGaps:

@@ -9,12 +9,13 @@ The forecast takes the days to come for days like the last whole ones, of which 
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from binance_streamer.config.amounts import bytes_of, seconds_of
 from binance_streamer.config.schema import StorageConfig
 from binance_streamer.days.sources import sources
+from binance_streamer.health.gap_files import day_start, shifted_day
 from binance_streamer.wire.status_parts import DiskRoom, PlannedRemoval, StoredFormat, Volumes
 
 Sizes = Mapping[str, Mapping[str, int]]
@@ -145,7 +146,7 @@ def _stored(name: str, sizes: Sizes, now_ns: int) -> StoredFormat:
     kin = [name] if name == PARQUET else [CSV, COMPRESSED]
     today = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y%m%d")
     whole = sorted({day for one in kin for day in sizes.get(one, {}) if day < today})[-_RATE_DAYS:]
-    first = _shifted(whole[-1], 1 - _RATE_DAYS) if whole else ""
+    first = shifted_day(whole[-1], 1 - _RATE_DAYS) if whole else ""
     recent = [day for day in whole if day >= first]
     rate = sum(days.get(day, 0) for day in recent) / len(recent) if recent else None
     return StoredFormat(bytes=sum(days.values()), days=len(days), bytes_per_day=rate)
@@ -186,12 +187,4 @@ def _first_day(is_reached: Callable[[float], bool]) -> float | None:
 
 
 def _end_ns(day: str) -> int:
-    return int(_moment(day).timestamp() + _DAY_S) * 10**9
-
-
-def _shifted(day: str, days: int) -> str:
-    return (_moment(day) + timedelta(days=days)).strftime("%Y%m%d")
-
-
-def _moment(day: str) -> datetime:
-    return datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+    return int(day_start(day).timestamp() + _DAY_S) * 10**9

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +27,7 @@ from binance_streamer.days.parquet import Place, metadata_of
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.seal import Part, ReadBackError, SealedFile, WrittenFile, publish, write
 from binance_streamer.days.sources import EXCHANGE, sources_of
+from binance_streamer.health.gap_files import shifted_day
 from binance_streamer.health.gaps import GapRow
 from services.archiver.due import RecordedDay, SizedSource, certificate_of, named
 
@@ -181,7 +182,7 @@ class DaySealer:
     def _gaps(self, symbol: str, day: str) -> list[GapRow]:
         """Return the gaps of a day and of the one before, which may reach into it."""
         tables: list[Any] = []
-        for one in (_day_before(day), day):
+        for one in (shifted_day(day, -1), day):
             tables += self._rows("gap", symbol, one)
         return newest_gaps(symbol, tables)
 
@@ -218,10 +219,6 @@ def _refuse_late(old: CertifiedStream | None, files: list[SizedSource]) -> None:
     """Raise `NotSealable` where retention has removed the stream's day: its certificate stays that of the whole day."""
     if old is not None and old.sealed and all(one.removed for one in old.sealed):
         raise NotSealable(files[0].source.path, 0, "", "came after retention had removed its day; move or delete it")
-
-
-def _day_before(day: str) -> str:
-    return (datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC) - timedelta(days=1)).strftime("%Y%m%d")
 
 
 def _gone(old: CertifiedStream | None, continued: set[str]) -> list[CertifiedFile]:
