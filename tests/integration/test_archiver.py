@@ -131,6 +131,15 @@ def test_a_missing_library_is_said_on_the_bus_with_what_to_install(tmp_path: Pat
         assert message.data["state"].startswith("blocked: pyarrow is missing: pip install 'binance-streamer[days]'")
 
 
+def killed_six_times(place: Path, config: Path, lake: Path, rng: random.Random, *, longest_s: float) -> None:
+    """Start an archiver and kill it within so long of its first work, six times."""
+    for _ in range(6):
+        with archiver(place, config) as killed:
+            eventually((lake / ".sealing").exists, 60)
+            time.sleep(rng.uniform(0, longest_s))
+            killed.kill()
+
+
 @pytest.mark.parametrize("keep_csv", [True, False])
 def test_an_archiver_that_is_killed_again_and_again_seals_the_same(tmp_path: Path, *, keep_csv: bool) -> None:
     lake, undisturbed = tmp_path / "lake", tmp_path / "undisturbed"
@@ -139,12 +148,7 @@ def test_an_archiver_that_is_killed_again_and_again_seals_the_same(tmp_path: Pat
     with archiver(tmp_path, config):
         eventually(all_certified(undisturbed), 120, what="all days are sealed")
     config = config_of(tmp_path, lake, keep_csv=keep_csv)
-    rng = random.Random(1)
-    for _ in range(6):
-        with archiver(tmp_path, config) as killed:
-            eventually((lake / ".sealing").exists, 60)
-            time.sleep(rng.uniform(0, 1))
-            killed.kill()
+    killed_six_times(tmp_path, config, lake, random.Random(1), longest_s=1)
     with archiver(tmp_path, config):
         eventually(all_certified(lake), 120, what="all days are sealed")
         eventually(lambda: keep_csv or not list(sources(tmp_path / "data")), 60, what="the daily files are removed")
@@ -168,12 +172,7 @@ def test_retention_that_is_killed_again_and_again_ends_as_if_it_had_not_been(tmp
     lake = tmp_path / "lake"
     recorded(tmp_path / "data", 5000)
     config = config_of(tmp_path, lake, keep_csv=False, retention={"csv": "1h", "parquet": "1d"})
-    rng = random.Random(2)
-    for _ in range(6):
-        with archiver(tmp_path, config) as killed:
-            eventually((lake / ".sealing").exists, 60)
-            time.sleep(rng.uniform(0, 1.5))
-            killed.kill()
+    killed_six_times(tmp_path, config, lake, random.Random(2), longest_s=1.5)
     with archiver(tmp_path, config):
         eventually(all_certified(lake), 120, what="all days are sealed")
         eventually(lambda: not list(lake.rglob("*.parquet")), 120, what="they are removed again")

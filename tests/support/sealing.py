@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import pytest
+
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
 from binance_streamer.days.schema import columns
 from binance_streamer.days.seal import Part, SealedFile, seal
+from services.archiver.removal import try_remove
 
 DAY = "20261122"
 DAY_MS = 1_795_305_600_000
@@ -46,3 +49,11 @@ def begun(root: Path) -> Lake:
 def sealed(lake: Lake, *paths: Path, symbol: str = "BTCUSDT", stem: str = "trade") -> SealedFile:
     """Seal the files of a stream's day."""
     return seal(parts(paths), Place(stem, symbol, DAY), lake)
+
+
+def skip_without_leases(folder: Path) -> None:
+    """Skip a test of removals where the file system of this folder has no leases: nothing is removed there."""
+    probe = folder / "probe"
+    probe.touch()
+    if not try_remove(probe, 0):
+        pytest.skip("the file system of the tests has no leases")

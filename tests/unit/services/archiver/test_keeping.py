@@ -17,8 +17,8 @@ from binance_streamer.days.sources import sources
 from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Times, certificate_of, days_of
 from services.archiver.keeping import Result, Retention
-from services.archiver.removal import finish_removal, remove_from_lake, try_remove
-from tests.support.sealing import begun, trade, write
+from services.archiver.removal import finish_removal, remove_from_lake
+from tests.support.sealing import begun, skip_without_leases, trade, write
 
 DAYS = ("20261120", "20261121", "20261122")
 DAY_NS = 86_400 * 10**9
@@ -32,11 +32,8 @@ class KilledError(BaseException):
 
 @pytest.fixture(autouse=True)
 def leases(tmp_path: Path) -> None:
-    """Skip where the file system has no leases: nothing is removed there."""
-    probe = tmp_path / "probe"
-    probe.touch()
-    if not try_remove(probe, 0):
-        pytest.skip("the file system of the tests has no leases")
+    """Nothing is removed where the file system has no leases."""
+    skip_without_leases(tmp_path)
 
 
 def times(now_ns: int = NOW_NS) -> Times:

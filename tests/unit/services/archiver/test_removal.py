@@ -10,7 +10,7 @@ from services.archiver import removal
 from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Times, certificate_of, days_of
 from services.archiver.removal import remove_sealed, try_remove
-from tests.support.sealing import DAY, begun, trade, write
+from tests.support.sealing import DAY, begun, skip_without_leases, trade, write
 
 LATER = Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=0)
 QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
@@ -27,11 +27,8 @@ def rows_in(lake: Lake) -> int:
 
 @pytest.fixture(autouse=True)
 def leases(tmp_path: Path) -> None:
-    """Skip where the file system has no leases: nothing is removed there."""
-    probe = tmp_path / "probe"
-    probe.touch()
-    if not try_remove(probe, 0):
-        pytest.skip("the file system of the tests has no leases")
+    """Nothing is removed where the file system has no leases."""
+    skip_without_leases(tmp_path)
 
 
 def test_a_sealed_file_is_removed_and_stays_listed(tmp_path: Path) -> None:
