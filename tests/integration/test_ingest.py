@@ -464,7 +464,7 @@ def test_a_removed_symbol_leaves_no_gap_open(place: Path, record: Callable[..., 
     *_, last = recorded_rows(place / "data", "BTCUSDT", "gap")
     assert (last["gap_id"], last["state"]) == (missed["gap_id"], "unrepairable")
     assert (int(last["from_id"]), int(last["to_id"])) == (missed["from_id"], missed["to_id"])
-    assert json.loads(last["extra"]) == {"why": "the symbol is not recorded any more"}
+    assert json.loads(last["extra"]) == {"why": "the stream is not recorded any more"}
 
 
 @pytest.mark.parametrize("symbol", ["btcusdt", "../x", "A.B", ""])

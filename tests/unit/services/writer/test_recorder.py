@@ -257,9 +257,9 @@ def test_what_only_a_wiped_journal_knew_is_ended(folder: WriterFolder) -> None:
     after.emit_both(range(25, 27))
     after.deliver()
     found = last_trade_gaps(folder)
-    assert found == [("12", "14", "unrepairable"), ("20", "24", "open"), ("16", "24", "open")]
+    assert found == [("12", "14", "unrepairable"), ("16", "24", "open"), ("20", "24", "open")]
     assert [json.loads(row["extra"]) for row in folder.rows("gap") if row["extra"]] == [
-        {"why": "the journal that knew of it is gone"}
+        {"why": "what knew of it is lost: a journal, or the ledger"}
     ]
 
 
