@@ -218,6 +218,8 @@ class MonitorConfig(_Section, frozen=True):
 
     Others get 403, because a stranger's page could read it by DNS rebinding.
     """
+    token_file: str = ""
+    """A file with the token that recorded days are read with; beyond loopback none are read without one."""
 
 
 Condition = Literal["recording", "process", "gap", "backlog", "disk", "clock", "rest", "book"]
@@ -654,6 +656,7 @@ def _resolved(config: Config, folder: Path) -> Config:
             journal_directory=absolute(storage.journal_directory),
             lake=storage.lake and absolute(storage.lake),
         ),
+        monitor=replace(config.monitor, token_file=config.monitor.token_file and absolute(config.monitor.token_file)),
         network=replace(config.network, ca_file=config.network.ca_file and absolute(config.network.ca_file)),
         logging=replace(config.logging, file=absolute(config.logging.file)),
         endpoints=replace(config.endpoints, run_directory=run_directory, curve_directory=curve_directory, **endpoints),

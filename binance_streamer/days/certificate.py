@@ -12,13 +12,12 @@ from typing import Any
 import msgspec
 
 from binance_streamer.days.checks.facts import StreamFacts
-from binance_streamer.days.checks.gaps import stem_of_gap
 from binance_streamer.days.checks.ids import is_provable, stream_type_of
 from binance_streamer.days.checks.order import flat
 from binance_streamer.days.checks.ranges import RangeSet
 from binance_streamer.exchange.stream_types import Continuity
 from binance_streamer.health.gap_files import day_start
-from binance_streamer.health.gaps import REPAIRED, GapRow
+from binance_streamer.health.gaps import REPAIRED, GapRow, stem_of_gap
 from binance_streamer.wire.gap_reasons import fault_of
 
 SCHEMA = "binance-streamer/certificate/1"

@@ -27,8 +27,8 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.days.parquet import FileFacts, Place, read, stats_of
 from binance_streamer.days.schema import table_schema
+from binance_streamer.days.sources import CERTIFICATES, certificate_path
 
-CERTIFICATES = "certificates"
 _SEALING = ".sealing"
 _REMOVING = ".removing"
 _HASHED_BYTES = 4 * 2**20
@@ -170,8 +170,7 @@ class Lake:
 
     def certificate_path(self, symbol: str, day: str) -> Path:
         """Return the path of a day's certificate, whether it is there or not."""
-        name = encode_name(symbol)
-        return self.root / CERTIFICATES / name / f"{name}_{day}.json"
+        return certificate_path(self.root, symbol, day)
 
     def put_certificate(self, symbol: str, day: str, content: bytes) -> None:
         """Write a day's certificate in one step; it is durable when this returns."""

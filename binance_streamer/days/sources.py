@@ -1,4 +1,4 @@
-"""Daily files of a data folder, and what their names say: symbol, stem, day.
+"""Daily files of a data folder, and what their names say: symbol, stem, day; where a lake has a certificate.
 
 In: a data folder as the writer makes it. Out: `Source`s by symbol and day. Nothing is read but names and sizes.
 """
@@ -11,6 +11,8 @@ from typing import NamedTuple
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 
+CERTIFICATES = "certificates"
+"""The folder of a lake that has a folder for each symbol, and in it a certificate for each day."""
 EXCHANGE = "_exchange"
 """Stands for the symbol where a file is of all symbols: `clock_…`, `exchange_info_…`. No symbol begins with `_`."""
 
@@ -31,6 +33,12 @@ class Source(NamedTuple):
     stem: str
     day: str
     is_set_aside: bool
+
+
+def certificate_path(lake: Path, symbol: str, day: str) -> Path:
+    """Return the path of a day's certificate in a lake, whether it is there or not; `day` as 20261122."""
+    name = encode_name(symbol)
+    return lake / CERTIFICATES / name / f"{name}_{day}.json"
 
 
 def sources(data: Path) -> Iterator[Source]:

@@ -173,7 +173,7 @@ def _holds(path: Path, key: bytes) -> bool:
 def _pair(directory: Path, name: str) -> Pair:
     """The pair of a secret file. What the file says of its public key must be true."""
     path = directory / f"{name}{SECRET_SUFFIX}"
-    text = _read_secret(path)
+    text = read_secret(path)
     secret, public = _found("secret", text), _found("public", text)
     if secret is None or public is None:
         raise KeyFileError(f"{path}: expected a public and a secret key")
@@ -182,11 +182,12 @@ def _pair(directory: Path, name: str) -> Pair:
     return Pair(public, secret)
 
 
-def _read_secret(path: Path) -> bytes:
+def read_secret(path: Path, how_made: str = "`binance-streamer keys` makes keys") -> bytes:
+    """Return what stands in a file of mode 0600 of our own; `KeyFileError` where others may read it, or it is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
-        raise KeyFileError(f"{path}: cannot be read: {error.strerror}; `binance-streamer keys` makes keys") from error
+        raise KeyFileError(f"{path}: cannot be read: {error.strerror}; {how_made}") from error
     with os.fdopen(descriptor, "rb") as file:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():

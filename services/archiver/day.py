@@ -21,14 +21,14 @@ from binance_streamer.days import certificate as certificates
 from binance_streamer.days import rows
 from binance_streamer.days.certificate import Certificate, CertifiedFile, CertifiedStream
 from binance_streamer.days.checks.facts import StreamFacts, StreamPass
-from binance_streamer.days.checks.gaps import newest_gaps, stem_of_gap
+from binance_streamer.days.checks.gaps import newest_gaps
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place, metadata_of
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.seal import Part, ReadBackError, SealedFile, WrittenFile, publish, write
 from binance_streamer.days.sources import EXCHANGE, sources_of
 from binance_streamer.health.gap_files import shifted_day
-from binance_streamer.health.gaps import GapRow
+from binance_streamer.health.gaps import GapRow, stem_of_gap
 from services.archiver.due import RecordedDay, SizedSource, certificate_of, named
 
 _HASHED_BYTES = 4 * 2**20

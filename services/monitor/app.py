@@ -15,15 +15,19 @@ from pathlib import Path
 
 import zmq
 
-from binance_streamer.config.endpoints import host_and_port
+from binance_streamer.config.endpoints import host_and_port, is_local
+from binance_streamer.config.schema import Config
 from binance_streamer.transport.sockets import bus_pub, bus_sub
 from binance_streamer.wire.status_parts import WebhookStatus
 from binance_streamer.wire.statuses import MonitorStatus
 from services.monitor.alerts.alerts import Alerts
 from services.monitor.alerts.memory import FILE, Memory
 from services.monitor.alerts.webhooks import Webhook
+from services.monitor.http.api import RecordingApi
 from services.monitor.http.hosts import AllowedHosts
+from services.monitor.http.reader_process import ReaderProcess
 from services.monitor.http.server import Server, listening_socket
+from services.monitor.http.tokens import token_of
 from services.monitor.http.web import Board, application
 from services.monitor.snapshots.collector import Collector
 from services.monitor.snapshots.gap_reader import GapReader
@@ -88,6 +92,7 @@ class _Monitor:
         self._webhooks = [
             Webhook(webhook, socket.gethostname(), lambda: wall_ns() // 1_000_000) for webhook in config.alerts.webhooks
         ]
+        self._api = _api(config)
         self._server: Server | None = None
         self._state = "starting"
         self._next_bind_s = self._next_second_s = monotonic_s()
@@ -190,6 +195,13 @@ class _Monitor:
                 self._shell.log.error("%s; trying again every second, or set monitor.address", state)
             self._state = state
             return
-        self._server = Server(application(self._board, AllowedHosts(self._shell.config.monitor)), listener)
+        self._server = Server(application(self._board, AllowedHosts(self._shell.config.monitor), self._api), listener)
         self._state = "serving"
         self._shell.log.info("serving http://%s/", address)
+
+
+def _api(config: Config) -> RecordingApi:
+    """Return what answers for recorded days; `ConfigError` where the token's file cannot be used."""
+    is_open = not is_local(f"tcp://{config.monitor.address}")
+    reader = ReaderProcess([config.storage.output_directory, config.storage.lake])
+    return RecordingApi(reader, token=token_of(config.monitor), is_open=is_open)

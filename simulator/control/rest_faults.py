@@ -1,22 +1,18 @@
 """Faults of REST requests: a queue of wrong answers, each for the next so many requests."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from simulator.server.http import HttpResponse
 
-Kind = Literal["status", "timeout", "slow", "html", "truncated", "stale", "differ"]
-_ONLY_FOR: dict[Kind, str] = {"stale": "depth", "differ": "aggTrades"}
-"""Kinds that wait for a request of this endpoint, and let all others pass."""
+Kind = Literal["status", "timeout", "slow", "html", "truncated", "stale"]
 
 
 @dataclass(slots=True)
 class RestFault:
     """One kind of wrong answer, for the next `left` requests.
 
-    `status` and `retry_after_s` are those of the kind "status"; `seconds` is the delay of the kind "slow"; `change` is
-    what the kind "differ" does to a body.
+    `status` and `retry_after_s` are those of the kind "status"; `seconds` is the delay of the kind "slow".
     """
 
     kind: Kind
@@ -24,7 +20,6 @@ class RestFault:
     status: int = 200
     retry_after_s: int | None = None
     seconds: float = 0.0
-    change: Callable[[bytes], bytes] = bytes
 
 
 class RestFaults:
@@ -42,10 +37,10 @@ class RestFaults:
         """Forget all faults that have not happened yet."""
         self._queue.clear()
 
-    def next(self, endpoint: str) -> RestFault | None:
-        """Return the fault of a request, or None; `endpoint` is the last part of its path."""
+    def next(self, *, is_depth: bool) -> RestFault | None:
+        """Return the fault of a request, or None; stale answers wait for a request of a snapshot."""
         for fault in self._queue:
-            if _ONLY_FOR.get(fault.kind, endpoint) == endpoint:
+            if fault.kind != "stale" or is_depth:
                 fault.left -= 1
                 if fault.left <= 0:
                     self._queue.remove(fault)

@@ -1,5 +1,6 @@
 """A tiny stand-in for the monitor: the page's files, and snapshots of a test's choice as server-sent events."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable
@@ -7,22 +8,31 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 PAGE = resources.files("services.monitor") / "static"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
 )
+Answer = Callable[[dict[str, str], dict[str, str]], tuple[int, Any]]
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 
 
 class FakeMonitor:
-    """Serves the page; `send` changes what it shows. `silent` sends nothing more, `refusing` answers with an error."""
+    """Serves the page; `send` changes what it shows. `silent` sends nothing more, `refusing` answers with an error.
+
+    `api` has a function for each question of the HTTP API: from its words and headers to a status and a value as JSON,
+    or the text of JSON lines.
+    """
 
     def __init__(self, *, every_s: float = 0.3) -> None:
         self.silent = False
         self.refusing = False
         self.refused = 0
+        self.api: dict[str, Answer] = {"days": lambda _words, _headers: (200, {"days": [], "symbols": []})}
+        self.asked: list[str] = []
+        """The questions to the API, as they came."""
         self._every_s = every_s
         self._snapshot: Callable[[], Any] = lambda: None
         self._ended = False
@@ -34,6 +44,8 @@ class FakeMonitor:
                 path = self.path.partition("?")[0]
                 if path == "/events":
                     monitor._stream(self)
+                elif path.startswith("/api/"):
+                    monitor._answer(self)
                 else:
                     self._file(path.strip("/") or "index.html")
 
@@ -64,6 +76,18 @@ class FakeMonitor:
         with self._changed:
             self._snapshot = snapshot if callable(snapshot) else lambda: snapshot
             self._changed.notify_all()
+
+    def _answer(self, answer: BaseHTTPRequestHandler) -> None:
+        path, _, query = answer.path.partition("?")
+        self.asked.append(answer.path)
+        status, value = self.api[path.removeprefix("/api/")](dict(parse_qsl(query)), dict(answer.headers))
+        text = value if isinstance(value, str) else json.dumps(value)
+        answer.send_response(status)
+        answer.send_header("Content-Type", "application/json")
+        answer.send_header("Content-Length", str(len(text.encode())))
+        answer.end_headers()
+        with contextlib.suppress(OSError):  # the page asks something else by now
+            answer.wfile.write(text.encode())
 
     def _stream(self, answer: BaseHTTPRequestHandler) -> None:
         if self.refusing:

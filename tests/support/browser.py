@@ -132,6 +132,12 @@ class Browser:
         self.evaluate(f"document.querySelector({json.dumps(selector)}).select()")
         self.command("Input.insertText", text=text)
 
+    def press(self, key: str) -> None:
+        """Press and release a key that is named as in the browser's events: `ArrowDown`, `Enter`."""
+        codes = {"Enter": 13, "PageDown": 34, "End": 35, "ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40}
+        for kind in ("rawKeyDown", "keyUp"):
+            self.command("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes[key])
+
     def resize(self, width: int, height: int, *, mobile: bool = False, scale: float = 1) -> None:
         """The size of the screen in CSS pixels."""
         size = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": mobile}

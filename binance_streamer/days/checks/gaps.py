@@ -22,10 +22,6 @@ from binance_streamer.days.checks.ids import IdHole, id_columns, is_provable
 from binance_streamer.days.checks.numbering import RunFacts
 from binance_streamer.days.checks.order import flat, integers
 from binance_streamer.days.checks.ranges import RangeSet
-from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
-from binance_streamer.exchange.stream_types import file_stem
-from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.health.gaps import REPAIRED, GapRow, folded, gap_row
 
 WENT_BACK, RESTART = "ids went back", "restart"
@@ -43,16 +39,6 @@ def newest_gaps(symbol: str, tables: Iterable[Any]) -> list[GapRow]:
 def _named(table: Any) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = table.to_pylist()
     return [{key: value for key, value in row.items() if value is not None} for row in rows]
-
-
-def stem_of_gap(gap: GapRow) -> str:
-    """Return the stem of the files of a gap's stream; its own name where it is a topic of ours."""
-    try:
-        stream = stream_from_name(gap.stream)
-    except ExchangeError:
-        name = gap.stream.partition(".")[0]
-        return SNAPSHOT_STEM if name == SNAPSHOT_TYPE else name
-    return file_stem(stream.stream_type, stream.variant)
 
 
 def new_counts_ns(gaps: Iterable[GapRow]) -> list[int]:
@@ -112,7 +98,7 @@ class GapWindows:
         if places:
             recv_ns = stamps[places[0]].as_py()
             number = integers(table[self._id_column])[places[0]].as_py() if self._id_column else None
-            text = f"gap {gap.gap_id} ({gap.reason}) lists a time in which rows were received: {len(places)}"
+            text = f"gap {gap.gap_id} ({gap.reason}) lists a time in which {len(places)} rows were received"
             self._found.add(text, id=number, recv_ns=recv_ns)
 
 

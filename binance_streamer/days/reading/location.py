@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.config import schema as configuration
-from binance_streamer.days.lake import CERTIFICATES
+from binance_streamer.days.sources import CERTIFICATES
 
 _NAMES = ("streamer.yaml", "config/streamer.yaml")
 
@@ -24,11 +24,13 @@ class Location(NamedTuple):
     lake: str
 
 
-def locate(place: str | Path | None) -> Location:
+def locate(place: str | Path | Location | None) -> Location:
     """Return the folders of a place; without one, those of the configuration that the commands take without `-c`.
 
     Raises `FileNotFoundError` where there is no such place, `ConfigError` where the configuration cannot be used.
     """
+    if isinstance(place, Location):
+        return place
     if place is None:
         return _configured(configuration.default_path())
     if "://" in str(place):

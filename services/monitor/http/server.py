@@ -58,7 +58,7 @@ class Server:
                 app,
                 log_config=None,
                 access_log=False,
-                lifespan="off",
+                lifespan="on",
                 ws="none",
                 http=HttpConnection,
                 loop="asyncio",

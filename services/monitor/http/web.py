@@ -5,6 +5,7 @@
 | `/healthz` | JSON; status 200 where everything is recorded, 503 where not |
 | `/metrics` | the form of Prometheus that the client asks for |
 | `/events` | server-sent events, a snapshot as JSON each second |
+| `/api/…` | recorded days, of `api` |
 | anything else | the files of the page |
 
 In: the newest snapshot, by the `Board`. Runs in the HTTP server's threads, but `Board.put`, which the
@@ -12,9 +13,9 @@ thread of the bus calls. No request changes anything: there is nothing to protec
 """
 
 import asyncio
-from collections.abc import Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 from prometheus_client.exposition import choose_encoder
@@ -26,6 +27,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.monitor.http.api import RecordingApi
+from services.monitor.http.gone import gone
 from services.monitor.http.hosts import AllowedHosts
 from services.monitor.http.verdict import HealthAnswer, verdict_of
 from services.monitor.metrics.metrics import registry_of
@@ -88,7 +91,7 @@ class Board:
         return made[1]
 
 
-def application(board: Board, hosts: AllowedHosts) -> ASGIApp:
+def application(board: Board, hosts: AllowedHosts, api: RecordingApi) -> ASGIApp:
     """Build the whole site, with headers that let nobody else's page or script in.
 
     The routes are tried in order, so that the page, which takes every path, stands last. Answers that change
@@ -111,14 +114,22 @@ def application(board: Board, hosts: AllowedHosts) -> ASGIApp:
         text = encode(registry_of(board.snapshot, board.age_s))
         return Response(text, media_type=content_type, headers={"cache-control": "no-store"})
 
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        """Serve, and end the API's process behind it, while the event loop still runs."""
+        yield
+        await api.close()
+
     return _Guarded(
         Starlette(
+            lifespan=lifespan,
             routes=[
                 Route("/healthz", healthz),
                 Route("/metrics", metrics),
                 Route("/events", EventStream(board)),
+                Route("/api/{question:path}", api),
                 Mount("/", StaticFiles(directory=_STATIC, html=True)),
-            ]
+            ],
         ),
         hosts,
     )
@@ -142,16 +153,16 @@ class EventStream:
             await Response(text, 503, {"retry-after": "10"}, "text/plain")(scope, receive, send)
             return
         self._clients += 1
-        gone = asyncio.create_task(_gone(receive))
+        leaving = asyncio.create_task(gone(receive))
         try:
-            await self._serve(send, gone)
+            await self._serve(send, leaving)
         except (TimeoutError, OSError):
             return  # it does not read, or is away
         finally:
-            gone.cancel()
+            leaving.cancel()
             self._clients -= 1
 
-    async def _serve(self, send: Send, gone: "asyncio.Task[None]") -> None:
+    async def _serve(self, send: Send, leaving: "asyncio.Task[None]") -> None:
         """Send each new snapshot once, until the client is gone; TimeoutError where it takes nothing for `_STUCK_S`.
 
         The first line tells the browser to connect again two seconds after a loss. Every client looks for a new
@@ -161,10 +172,10 @@ class EventStream:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"retry: 2000\n\n", "more_body": True})
         shown: MonitorSnapshot | None = None
-        while not gone.done():
+        while not leaving.done():
             snapshot = self._board.snapshot
             if snapshot is None or snapshot is shown:
-                await asyncio.wait([gone], timeout=_LOOK_S)
+                await asyncio.wait([leaving], timeout=_LOOK_S)
                 continue
             shown = snapshot
             body = b"data: " + self._board.json(snapshot) + b"\n\n"
@@ -195,10 +206,3 @@ class _Guarded:
         if scope["type"] == "http" and not self._hosts.allows(Headers(scope=scope).get("host", "")):
             app = Response("this name is not answered: add it to monitor.hosts\n", 403, media_type="text/plain")
         await app(scope, receive, send_guarded)
-
-
-async def _gone(receive: Receive) -> None:
-    """Return once the client has closed its connection; everything else that it sends is ignored."""
-    message: MutableMapping[str, Any] = {}
-    while message.get("type") != "http.disconnect":
-        message = await receive()

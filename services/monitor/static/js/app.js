@@ -7,6 +7,7 @@ import { Feed } from "./feed.js";
 import { Gaps, Processes } from "./lists.js";
 import { Pipeline } from "./pipeline.js";
 import { Symbols } from "./symbols.js";
+import { Days } from "./days/days.js";
 import { Tiles } from "./tiles.js";
 import { Verdict } from "./verdict.js";
 
@@ -20,6 +21,7 @@ const parts = [
   new Gaps(),
   new Processes(),
 ];
+new Days();
 let latest = null;
 
 function draw() {

@@ -17,6 +17,9 @@ export const rate = (value) => (known(value) ? fit(value) : NONE);
 
 export const percent = (value) => (known(value) ? `${fit(value)} %` : NONE);
 
+/** A share that may be called whole: rounded down, so that 100 % is nothing less. */
+export const share = (value) => (known(value) ? `${Math.floor(value * 1000) / 1000} %` : NONE);
+
 export function bytes(value) {
   if (!known(value)) return NONE;
   const units = ["B", "kB", "MB", "GB", "TB", "PB"];

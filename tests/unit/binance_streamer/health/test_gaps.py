@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from binance_streamer.health.gaps import GapRow, GapTotals, fold, folded, gap_row, rows_of_lines, summary_of, totals_of
+from binance_streamer.health.gaps import (
+    GapRow,
+    GapTotals,
+    fold,
+    folded,
+    gap_row,
+    rows_of_lines,
+    stem_of_gap,
+    summary_of,
+    totals_of,
+)
 
 S = 10**9
 HEADER = "gap_id,state,stream,from_id,to_id,from_ns,to_ns,reason,repaired_by,recv_ns,epoch,seq,source,extra"
@@ -100,3 +110,9 @@ def test_rows_of_a_file_are_gaps_and_half_a_row_is_none() -> None:
         ("1-1", "open", 10, None, "sequence"),
         ("1-2", "repaired", 10, 7, "late, very"),
     ]
+
+
+def test_the_stem_of_a_gap() -> None:
+    names = ("btcusdt@depth@100ms", "btcusdt@depth@0ms", "btcusdt@kline_1m", "gap.BTCUSDT.", "depth_snapshot")
+    stems = [stem_of_gap(row(stream=name)) for name in names]
+    assert stems == ["depth_100ms", "depth", "kline_1m", "gap", "snapshot"]

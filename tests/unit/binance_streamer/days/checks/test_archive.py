@@ -15,8 +15,9 @@ from binance_streamer.cli.recordings.verifying import verify_places
 from binance_streamer.days.checks.archive import ArchiveCounts, archive_of, compare_archive
 from binance_streamer.days.checks.archive_files import ArchiveError, archive_file
 from binance_streamer.days.checks.finding import Finding
-from binance_streamer.days.checks.gaps import newest_gaps, stem_of_gap
+from binance_streamer.days.checks.gaps import newest_gaps
 from binance_streamer.days.day_files import days_in
+from binance_streamer.health.gaps import stem_of_gap
 from tests.support.recorded_days import DAY, HOLE, SYMBOL, DayWriter
 
 AGGREGATES = "data/futures/um/daily/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2026-11-22.zip"

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from binance_streamer.days.checks.facts import StreamPass
 from binance_streamer.days.checks.finding import Finding
-from binance_streamer.days.checks.gaps import newest_gaps, stem_of_gap
+from binance_streamer.days.checks.gaps import newest_gaps
 from binance_streamer.days.schema import table_schema
 from binance_streamer.health.gaps import GapRow
 
@@ -84,12 +84,6 @@ def test_the_newest_row_of_a_gap_counts() -> None:
     rows = [{**common, "state": "open", "from_id": 1}, {**common, "state": "repaired", "from_id": 3}]
     (newest,) = newest_gaps("BTCUSDT", [pa.Table.from_pylist(rows, schema=table_schema("gap"))])
     assert (newest.state, newest.from_id) == ("repaired", 3)
-
-
-def test_the_stem_of_a_gap() -> None:
-    names = ("btcusdt@depth@100ms", "btcusdt@depth@0ms", "btcusdt@kline_1m", "gap.BTCUSDT.", "depth_snapshot")
-    stems = [stem_of_gap(gap(1, 2, 1, 2, stream=name)) for name in names]
-    assert stems == ["depth_100ms", "depth", "kline_1m", "gap", "snapshot"]
 
 
 def test_findings_of_one_kind_are_bounded() -> None:

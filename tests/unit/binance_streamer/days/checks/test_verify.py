@@ -22,12 +22,13 @@ from binance_streamer.days.certificate import (
 from binance_streamer.days.checks.certified import sha256_of
 from binance_streamer.days.checks.facts import StreamPass
 from binance_streamer.days.checks.finding import CHECKS, DayReport
-from binance_streamer.days.checks.gaps import newest_gaps, stem_of_gap
+from binance_streamer.days.checks.gaps import newest_gaps
 from binance_streamer.days.checks.verify import verify_day
 from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
 from binance_streamer.days.seal import Part, seal
+from binance_streamer.health.gaps import stem_of_gap
 from tests.support.recorded_days import DAY, EPOCH, SYMBOL, DayWriter
 
 Change = Callable[[DayWriter], None]

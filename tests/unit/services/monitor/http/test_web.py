@@ -10,8 +10,10 @@ import requests
 
 from binance_streamer.config.schema import MonitorConfig
 from services.monitor.http import connections
+from services.monitor.http.api import RecordingApi
 from services.monitor.http.connections import MAX_CONNECTIONS
 from services.monitor.http.hosts import AllowedHosts
+from services.monitor.http.reader_process import ReaderProcess
 from services.monitor.http.server import Server, listening_socket
 from services.monitor.http.web import MAX_CLIENTS, Board, application
 from tests.support.monitor_scene import NOW_MS, NOW_S, collector
@@ -34,7 +36,12 @@ class Site:
         listener = listening_socket("127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
         self.server = Server(
-            application(self.board, AllowedHosts(MonitorConfig(hosts=("recorder.example",)))), listener
+            application(
+                self.board,
+                AllowedHosts(MonitorConfig(hosts=("recorder.example",))),
+                RecordingApi(ReaderProcess(["/nowhere", ""])),
+            ),
+            listener,
         )
 
     def get(self, path: str) -> requests.Response:

@@ -6,7 +6,7 @@ from importlib import resources
 PAGE = resources.files("services.monitor") / "static"
 OWN = [
     entry
-    for folder in (PAGE, PAGE / "js")
+    for folder in (PAGE, PAGE / "js", PAGE / "js" / "days")
     for entry in folder.iterdir()
     if entry.name.endswith((".js", ".html", ".css", ".svg"))
 ]
