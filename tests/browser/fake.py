@@ -30,7 +30,10 @@ class FakeMonitor:
         self.silent = False
         self.refusing = False
         self.refused = 0
-        self.api: dict[str, Answer] = {"days": lambda _words, _headers: (200, {"days": [], "symbols": []})}
+        self.api: dict[str, Answer] = {
+            "days": lambda _words, _headers: (200, {"days": [], "symbols": []}),
+            "gaps": lambda words, _headers: (200, {"day": words["day"], "total": 0, "gaps": []}),
+        }
         self.asked: list[str] = []
         """The questions to the API, as they came."""
         self._every_s = every_s

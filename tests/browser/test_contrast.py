@@ -3,6 +3,7 @@
 import pytest
 
 from tests.browser.fake import FakeMonitor
+from tests.browser.recorded import certificate, coverage, gaps
 from tests.browser.snapshots import a_snapshot, some_gaps, without_writer
 from tests.support.browser import Browser
 from tests.support.waiting import eventually
@@ -52,9 +53,14 @@ def test_every_word_stands_out_from_its_ground(
     snapshot["processes"][1]["state"] = "starting"
     snapshot["symbols"][1].update(status="SETTLING", gaps=some_gaps(listed=3, open=3))
     fake.send(snapshot if healthy else without_writer(snapshot))
+    fake.api["days"] = lambda words, _: (200, coverage(words))
+    fake.api["certificate"] = lambda words, _: (200, certificate(words))
+    fake.api["gaps"] = lambda words, _: (200, gaps(words))
     browser.prefer(scheme)
     browser.open(fake.url)
     eventually(lambda: browser.count(".stream") == 9)
+    browser.click(".grid-body [data-condition=available]")
+    eventually(lambda: browser.count("#certificate-streams tr") == 2 and browser.count(".lane") == 2)
     seen, weak = browser.evaluate(WEAK)
     assert seen > 150
     assert weak == []

@@ -6,41 +6,10 @@ from typing import Any
 import pytest
 
 from tests.browser.fake import FakeMonitor
+from tests.browser.recorded import HOSTILE, certificate, coverage, gaps
 from tests.browser.snapshots import a_snapshot
 from tests.support.browser import Browser
 from tests.support.waiting import eventually
-
-HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
-DAYS = [f"2026{month:02}{day:02}" for month, days in ((9, 30), (10, 31), (11, 22)) for day in range(1, days + 1)]
-
-
-def coverage(words: dict[str, str], symbols: int = 3) -> dict[str, Any]:
-    """Days as they were asked for: the last one is open, the one before of the second symbol is degraded."""
-    days = [day for day in DAYS if words["from"] <= day <= words["to"]]
-    found = [
-        {"symbol": f"C{number}USDT", "condition": ["available"] * (len(days) - 1) + ["open"],
-         "clean_percent": [100.0] * (len(days) - 1) + [None]}
-        for number in range(symbols)
-    ]  # fmt: skip
-    if len(days) > 1:
-        found[1]["condition"][-2], found[1]["clean_percent"][-2] = "degraded", 99.5  # type: ignore[index]
-    return {"days": days, "symbols": found}
-
-
-def certificate(words: dict[str, str]) -> dict[str, Any]:
-    start = 1_795_219_200_000_000_000
-    return {
-        "symbol": words["symbol"], "condition": "degraded", "why": HOSTILE, "verified_percent": 71.4,
-        "clean_percent": 99.5, "degraded": [{"from_ns": start + at * 10**9, "to_ns": start + (at + 5) * 10**9}
-                                            for at in range(60, 3060, 100)],
-        "audits": {"passed": 140, "failed": 0}, "clock": {"offset_ms": 1.5, "error_ms": 0.4}, "restarts": 1,
-        "sealed_at": "2026-11-22T00:10:00Z",
-        "streams": {
-            "aggtrade": {"condition": "degraded", "continuity": "proven by ids", "gaps": [{}, {}], "facts": {
-                "rows": 1_234_567, "first_recv_ns": start + 10**9, "last_recv_ns": start + 86_399 * 10**9}},
-            "markprice": {"condition": "available", "continuity": "not provable", "gaps": [], "facts": {"rows": 0}},
-        },
-    }  # fmt: skip
 
 
 @pytest.fixture
@@ -98,7 +67,7 @@ def test_a_click_shows_the_certificate(page: Browser) -> None:
     assert row == ["aggtrade", "degraded", "1,234,567", "2 gaps", "00:00:01 to 23:59:59", "proven by ids"]
     assert page.count("img") == 0
     page.click(cell("C1USDT", "2026-11-22"))
-    eventually(lambda: "not sealed yet" in page.text("#certificate-why"), what="an open day has no certificate")
+    eventually(lambda: "Not sealed yet" in page.text("#certificate-why"), what="an open day has no certificate")
     assert page.count("#certificate-facts") == 0
 
 
@@ -115,6 +84,42 @@ def test_the_grid_is_used_by_keys_alone(page: Browser) -> None:
     assert page.evaluate(f"{roles}.join()") == "columnheader,gridcell,row,rowgroup,rowheader"
 
 
+def test_the_gaps_of_a_day_are_drawn_and_listed(page: Browser, fake: FakeMonitor) -> None:
+    eventually(lambda: page.text("#timeline-note") == "No gap is listed.", what="the gaps of today")
+    assert page.text("#timeline-title") == "Gaps of all symbols, 2026-11-22"
+    fake.api["gaps"] = lambda words, _: (200, gaps(words))
+    page.click("#day-all")
+    eventually(lambda: page.count(".lane") == 4, what="a lane for each stream with gaps")
+    page.click(cell("C1USDT", "2026-11-22"))
+    eventually(lambda: page.text("#timeline-title") == "Gaps of C1USDT, 2026-11-22", what="of one symbol")
+    assert page.text("#timeline-note") == "6 gaps."
+    assert label(page, ".lane-marks") == "C1USDT aggtrade: 1 repaired, 1 open, 1 unrepairable"
+    paths = "[...document.querySelectorAll('.lane path')].slice(0, 3).map((one) => one.getAttribute('d'))"
+    assert page.evaluate(paths) == ["M83 10H167V14H83Z", "M167 5H2000V14H167Z", "M0 0H83V14H0Z"]
+    row = [word.strip() for word in page.text("#day-gap-rows tr").split("\t")]
+    assert row == ["00:00:00, 60 min", "C1USDT aggtrade", "disconnected (network)", "5", "unrepairable"]
+    assert page.text("#day-gap-rows tr:nth-child(3) td").endswith("still open")
+    assert page.count("img") == 0
+    page.click("#day-all")
+    eventually(lambda: page.text("#timeline-title") == "Gaps of all symbols, 2026-11-22")
+
+
+def test_ten_thousand_gaps_are_few_elements(page: Browser, fake: FakeMonitor) -> None:
+    fake.api["gaps"] = lambda words, _: (200, gaps(words, 833) | {"total": 20_000})
+    page.click("#day-all")
+    eventually(lambda: page.count(".lane") == 4, what="the gaps are drawn")
+    assert page.text("#timeline-note") == (
+        "the table has the first 200 of 20,000 gaps; those behind the first 9,996 are not drawn."
+    )
+    assert page.count("#day-gap-rows tr") == 200
+    assert (
+        page.evaluate(
+            "Math.max(...[...document.querySelectorAll('.lane path')].map((one) => one.getAttribute('d').length))"
+        )
+        < 5000
+    )
+
+
 def test_earlier_days_are_asked_for(page: Browser, fake: FakeMonitor) -> None:
     eventually(lambda: page.count(cell("C1USDT", "2026-11-21")) == 1)
     assert page.evaluate("document.querySelector('#days-later').disabled") is True
@@ -123,7 +128,8 @@ def test_earlier_days_are_asked_for(page: Browser, fake: FakeMonitor) -> None:
     page.click("#days-later")
     eventually(lambda: page.count(cell("C1USDT", "2026-11-21")) == 1)
     assert page.evaluate("document.querySelector('#days-later').disabled") is True
-    assert fake.asked[-1] == fake.asked[0]
+    asked = [question for question in fake.asked if question.startswith("/api/days")]
+    assert asked[0] == asked[-1] != asked[1]
 
 
 def test_two_hundred_symbols_and_sixty_days_are_few_elements(browser: Browser, fake: FakeMonitor) -> None:
@@ -153,12 +159,14 @@ def test_two_hundred_symbols_and_sixty_days_are_few_elements(browser: Browser, f
 def test_a_phone_shows_as_many_days_as_fit(browser: Browser, fake: FakeMonitor) -> None:
     fake.api["days"] = lambda words, _: (200, coverage(words))
     fake.api["certificate"] = lambda words, _: (200, certificate(words))
+    fake.api["gaps"] = lambda words, _: (200, gaps(words))
     for width in (320, 390):
         browser.resize(width, 800, mobile=True)
         opened(browser, fake)
         eventually(lambda: browser.count(cell("C1USDT", "2026-11-21")) == 1)
         browser.click(cell("C1USDT", "2026-11-21"))
         eventually(lambda: browser.text("#certificate-title") == "C1USDT, 2026-11-21")
+        eventually(lambda: browser.count(".lane") == 2)
         assert browser.evaluate("document.documentElement.scrollWidth") == width
         assert browser.evaluate(
             "document.querySelector('#grid').scrollWidth <= document.querySelector('#grid').clientWidth"

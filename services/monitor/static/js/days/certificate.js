@@ -35,6 +35,10 @@ export class Certificate {
     setHidden(byId("certificate-body"), false);
   }
 
+  hide() {
+    setHidden(byId("certificate"), true);
+  }
+
   head(symbol, day, condition, why) {
     setText(byId("certificate-title"), `${symbol}, ${dashed(day)}`);
     this.state.show(toneOfCondition(condition), text(condition));

@@ -2,7 +2,7 @@
 
 import { byId, setHidden, setText } from "../dom.js";
 import { Asker, Refusal, setToken } from "./api.js";
-import { Certificate } from "./certificate.js";
+import { Day } from "./day.js";
 import { Grid, summaryOf } from "./grid.js";
 import { dayOf, shifted } from "./times.js";
 
@@ -11,24 +11,31 @@ const FILTER_MS = 150;
 
 export class Days {
   constructor() {
-    this.grid = new Grid((symbol, day, condition) => this.choose(symbol, day, condition));
-    this.certificate = new Certificate();
+    this.day = new Day();
+    this.grid = new Grid((symbol, day, condition) => condition && this.day.choose(symbol, day, condition));
     this.asker = new Asker("days");
-    this.certificates = new Asker("certificate");
     this.last = null; // the last day in sight; null: today
     this.found = { days: [], symbols: [] };
     byId("days-earlier").addEventListener("click", () => this.turn(-1));
     byId("days-later").addEventListener("click", () => this.turn(1));
     byId("days-filter").addEventListener("input", () => this.filterSoon());
+    byId("day-all").addEventListener("click", () => this.day.choose("", this.day.chosen.day));
     byId("token-form").addEventListener("submit", (event) => this.takeToken(event));
     new ResizeObserver(() => this.fit()).observe(byId("grid"));
-    setInterval(() => document.hidden || this.load(), REFRESH_MS);
+    setInterval(() => document.hidden || this.refresh(), REFRESH_MS);
   }
 
   /** The columns follow the width. */
   fit() {
     if (this.grid.room === this.asked) this.grid.draw();
     else this.load();
+  }
+
+  /** Days are sealed behind midnight, and gaps come, as time goes by. */
+  refresh() {
+    this.load();
+    const { symbol, day, condition } = this.day.chosen ?? {};
+    if (day === dayOf(Date.now())) this.day.choose(symbol, day, condition);
   }
 
   async load() {
@@ -40,7 +47,7 @@ export class Days {
       this.found = found;
       this.filter();
       setText(byId("days-note"), summaryOf(found));
-      setHidden(byId("grid"), false);
+      if (!this.day.chosen) await this.day.choose("", to, "");
     });
     byId("days-later").disabled = this.last === null;
   }
@@ -81,22 +88,5 @@ export class Days {
     setToken(byId("token").value.trim());
     byId("token").value = "";
     this.load();
-  }
-
-  async choose(symbol, day, condition) {
-    if (!condition) return;
-    if (condition === "open") {
-      this.certificates.stop();
-      const why = "Recorded, and not sealed yet: a certificate comes with the seal.";
-      this.certificate.say(symbol, day, condition, why);
-      return;
-    }
-    try {
-      const found = await this.certificates.ask({ symbol, day });
-      if (found) this.certificate.show(symbol, day, found);
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error;
-      this.certificate.say(symbol, day, condition, error.message);
-    }
   }
 }
