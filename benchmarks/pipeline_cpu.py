@@ -1,159 +1,96 @@
-"""CPU of ingest and writer against a plain loop, on the same messages, in alternating rounds of one run.
+"""CPU of ingest and writer over that of a plain loop, on the same messages, in alternating rounds of one call.
 
-    ./run python benchmarks/pipeline_cpu.py            # needs the recorded data: $MARKET_DATA or ../shared/data
+    ./run python -m benchmarks.pipeline_cpu                                  # depth, as fast as they are taken
+    ./run python -m benchmarks.pipeline_cpu --stream bookTicker --rate 1000 --tap no
+    ./run python -m benchmarks.pipeline_cpu --rate 100 --stack --before ../other-checkout
 
-Input: the BTCUSDT depth@0ms messages of usdm-btceth-20240808, repeated with ids and times that go on. A server blasts
-them as prebuilt websocket frames, as fast as they are taken (or --rate messages a second). The plain loop is what one
-would write first: websocket-client's `recv` with its UTF-8 check switched off, `json.loads`, `csv.writer` into one
-buffered file, the same columns. Ours are the real processes with their default settings: journal, fdatasync, push,
-acks, CSV, SQLite, publishing to the bus, and one tap of all topics. CPU is user + system of all threads, from /proc,
-between the first message and the last durable row; of ours also by main thread, ZeroMQ's and the others (in ingest that
-reads the socket, in both that waits for the disk).
+The plain loop is what one would write first: websocket-client's `recv` with its UTF-8 check switched off, `json.loads`,
+`csv.writer` into one buffered file, the same columns. Ours are the real processes with their default settings: journal,
+fdatasync, push, acks, CSV, SQLite, publishing to the bus; and a tap of all topics, unless `--tap no`. With `--stack`
+order book, monitor and `rest` run too. `--before` takes the code of another checkout in each round beside this one.
+
+CPU is user + system of all threads, from /proc, between the first message and the last durable row; of ours also by
+main thread, ZeroMQ's and the others. It does not ask how long anything took, so that a busy machine disturbs less; what
+others do to the processor's caches it does not leave out. So compare within one call, by medians.
 """
 
 import argparse
-import base64
 import csv
-import gzip
-import hashlib
 import json
 import os
-import re
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import psutil
 import websocket
 import zmq
 
+from benchmarks.feed import ROOT, SOURCES, Server, free_port
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import decode_frame
 
-ROOT = Path(__file__).resolve().parents[1]
-HANDSHAKE_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-COLUMNS = [
-    "first_update_id",
-    "final_update_id",
-    "prev_final_update_id",
-    "transact_time",
-    "event_time",
-    "bids",
-    "asks",
-    "recv_ns",
-    "epoch",
-    "seq",
-    "source",
-    "extra",
-]
-IDS = re.compile(rb'"(E|T|U|u|pu)":(\d+)')
-
+FLOOD_COUNTS = {"depth@0ms": 40_000, "bookTicker": 120_000, "aggTrade": 120_000}
+FILES = {"depth@0ms": "depth", "bookTicker": "bookticker", "aggTrade": "aggtrade"}
+ROUTES = {"depth@0ms": "public", "bookTicker": "public", "aggTrade": "market"}
+KEYS = {
+    "depth@0ms": ("U", "u", "pu", "T", "E", "b", "a"),
+    "bookTicker": ("u", "b", "B", "a", "A", "T", "E"),
+    "aggTrade": ("a", "p", "q", "f", "l", "T", "m", "E"),
+}
 CONFIG = """
 mode: development
-modes:
-  development:
-    symbols:
-      - symbol: BTCUSDT
-        streams: [depth@0ms]
-        depth_snapshot: false
+modes: {{development: {{symbols: [{{symbol: BTCUSDT, streams: ["{stream}"], depth_snapshot: false}}]}}}}
 network: {{websocket_url: "ws://127.0.0.1:{port}", rest_url: "http://127.0.0.1:1", connections: 1}}
 storage: {{output_directory: data, journal_directory: journal}}
 logging: {{file: "log/{{process}}.log"}}
 endpoints: {{run_directory: run}}
+monitor: {{address: "127.0.0.1:{monitor}"}}
 """
 
 
-def messages(repeats: int) -> list[bytes]:
-    """Combined frames; each repetition's ids and times begin where the one before it ended."""
-    folder = Path(os.environ.get("MARKET_DATA", ROOT.parent / "shared" / "data")) / "usdm-btceth-20240808"
-    with gzip.open(folder / "capture.gz", "rb") as file:
-        lines = (line.rstrip(b"\n").partition(b" ")[2] for line in file)
-        found = [line for line in lines if line.startswith(b'{"stream":"btcusdt@depth@0ms"')]
-    first, last = (dict(IDS.findall(frame)) for frame in (found[0], found[-1]))
-    id_step = int(last[b"u"]) - int(first[b"pu"])
-    time_step = int(last[b"E"]) - int(first[b"E"]) + 1
+@dataclass(frozen=True)
+class Load:
+    """One stream, how many messages of it, and how many a second (0: as fast as they are taken)."""
 
-    def moved(frame: bytes, times: int) -> bytes:
-        def number(match: re.Match[bytes]) -> bytes:
-            step = time_step if match[1] in b"ET" else id_step
-            return b'"%s":%d' % (match[1], int(match[2]) + step * times)
-
-        return IDS.sub(number, frame)
-
-    return [moved(frame, times) for times in range(repeats) for frame in found]
+    stream: str
+    count: int
+    rate: float
 
 
-def frame_of(payload: bytes) -> bytes:
-    size = len(payload)
-    if size < 126:
-        return bytes((0x81, size)) + payload
-    if size < 65536:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+class Setting(NamedTuple):
+    """What runs beside ingest and writer."""
+
+    has_tap: bool
+    has_stack: bool
 
 
-def serve(port: int, repeats: int, rate: float) -> None:
-    """For every connection on /public: all messages, once a line comes in on stdin. In a process of its own."""
-    frames = [frame_of(message) for message in messages(repeats)]
-    with socket.create_server(("127.0.0.1", port)) as server:
-        print("ready", flush=True)
-        while True:
-            peer, _ = server.accept()
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += peer.recv(4096)
-            key = re.search(rb"Sec-WebSocket-Key: (\S+)", head, re.IGNORECASE)
-            assert key is not None
-            accept = base64.b64encode(hashlib.sha1(key[1] + HANDSHAKE_GUID.encode()).digest())
-            peer.sendall(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
-            )
-            print("connected", flush=True)
-            sys.stdin.readline()
-            send(peer, frames, rate)
-            print("sent", flush=True)
-            sys.stdin.readline()
-            peer.close()
-
-
-def send(peer: socket.socket, frames: list[bytes], rate: float) -> None:
-    if not rate:
-        for at in range(0, len(frames), 64):
-            peer.sendall(b"".join(frames[at : at + 64]))
-        return
-    started_s = time.monotonic()
-    for number, frame in enumerate(frames):
-        ahead_s = started_s + number / rate - time.monotonic()
-        if ahead_s > 0:
-            time.sleep(ahead_s)
-        peer.sendall(frame)
-
-
-def plain_loop(port: int, count: int, output: Path) -> None:
+def plain_loop(port: int, load: Load, output: Path) -> None:
     """The recorder that one would write first; prints its CPU seconds."""
     connection = websocket.create_connection(
-        f"ws://127.0.0.1:{port}/public/stream?streams=btcusdt@depth@0ms", skip_utf8_validation=True
+        f"ws://127.0.0.1:{port}/{ROUTES[load.stream]}/stream?streams=btcusdt@{load.stream}", skip_utf8_validation=True
     )
     epoch = time.time_ns()
+    keys = KEYS[load.stream]
+    levels = ("b", "a") if load.stream == "depth@0ms" else ()
     with output.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
+        writer.writerow([*keys, "recv_ns", "epoch", "seq", "source", "extra"])
         started_s = time.process_time()
-        for seq in range(1, count + 1):
+        for seq in range(1, load.count + 1):
             text = connection.recv()
             recv_ns = time.time_ns()
             data = json.loads(text)["data"]
-            bids = "[" + ",".join(f"[{price},{quantity}]" for price, quantity in data["b"]) + "]"
-            asks = "[" + ",".join(f"[{price},{quantity}]" for price, quantity in data["a"]) + "]"
-            writer.writerow(
-                [data["U"], data["u"], data["pu"], data["T"], data["E"], bids, asks, recv_ns, epoch, seq, "ws", ""]
-            )
+            for key in levels:
+                data[key] = "[" + ",".join(f"[{price},{quantity}]" for price, quantity in data[key]) + "]"
+            writer.writerow([*[data[key] for key in keys], recv_ns, epoch, seq, "ws", ""])
         print(time.process_time() - started_s, flush=True)
     connection.close()
 
@@ -173,27 +110,11 @@ def thread_times_s(process: psutil.Process) -> dict[str, float]:
     return found
 
 
-class Server:
-    def __init__(self, port: int, repeats: int, rate: float) -> None:
-        command = [sys.executable, __file__, "--serve", str(port), "--repeats", str(repeats), "--rate", str(rate)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.expect("ready")
-
-    def expect(self, word: str) -> None:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline().strip()
-        assert line == word, f"server said {line!r}, expected {word!r}"
-
-    def go(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-
-def round_of_plain(server: Server, port: int, count: int, directory: Path) -> float:
+def round_of_plain(server: Server, port: int, load: Load, directory: Path) -> float:
     output = directory / "plain.csv"
-    command = [sys.executable, __file__, "--plain", str(port), "--count", str(count), "--output", str(output)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as loop:
+    words = ["--plain", str(port), "--output", str(output), "--stream", load.stream, "--count", str(load.count)]
+    command = [sys.executable, "-m", "benchmarks.pipeline_cpu", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as loop:
         server.expect("connected")
         server.go()
         server.expect("sent")
@@ -204,25 +125,32 @@ def round_of_plain(server: Server, port: int, count: int, directory: Path) -> fl
     return seconds
 
 
-def round_of_ours(server: Server, port: int, count: int, directory: Path) -> dict[str, dict[str, float]]:
+def round_of_ours(
+    server: Server, port: int, load: Load, directory: Path, *, code: Path, setting: Setting
+) -> dict[str, dict[str, float]]:
     """CPU seconds by process and kind of thread."""
     directory.mkdir()
     config = directory / "streamer.yaml"
-    config.write_text(CONFIG.format(port=port))
+    config.write_text(CONFIG.format(port=port, stream=load.stream, monitor=free_port()))
     with ExitStack() as stack:
 
         def start(*words: str) -> psutil.Process:
             command = [sys.executable, "-m", *words, "-c", str(config)]
-            process = stack.enter_context(subprocess.Popen(command, cwd=ROOT))
+            environment = {**os.environ, "PYTHONPATH": str(code)}
+            opened = subprocess.Popen(command, cwd=code, env=environment, stderr=subprocess.DEVNULL)
+            process = stack.enter_context(opened)
             stack.callback(process.terminate)
             return psutil.Process(process.pid)
 
         processes = {"bus": start("services.bus"), "writer": start("services.writer")}
-        tap = stack.enter_context(
-            subprocess.Popen([sys.executable, __file__, "--tap", f"ipc://{directory}/run/bus.subscribe"])
-        )
-        stack.callback(tap.terminate)
-        processes["tap"] = psutil.Process(tap.pid)
+        if setting.has_stack:
+            processes |= {name: start(f"services.{name}") for name in ("orderbook", "monitor", "rest")}
+        if setting.has_tap:
+            words = ["--tap-at", f"ipc://{directory}/run/bus.subscribe"]
+            command = [sys.executable, "-m", "benchmarks.pipeline_cpu", *words]
+            tap = stack.enter_context(subprocess.Popen(command, cwd=ROOT))
+            stack.callback(tap.terminate)
+            processes["tap"] = psutil.Process(tap.pid)
         time.sleep(3)  # let them settle: their start is not what is measured
         processes["ingest"] = start("services.ingest", "--symbol", "BTCUSDT")
         server.expect("connected")
@@ -230,12 +158,12 @@ def round_of_ours(server: Server, port: int, count: int, directory: Path) -> dic
         before = {name: thread_times_s(process) for name, process in processes.items()}
         server.go()
         server.expect("sent")
-        wait_until_durable(directory / "run", count)
+        wait_until_durable(directory / "run", load.count)
         used = {
             name: {kind: time_s - before[name][kind] for kind, time_s in thread_times_s(process).items()}
             for name, process in processes.items()
         }
-        check_rows(directory / "data/BTCUSDT", count)
+        check_rows(directory / "data/BTCUSDT", load)
         server.go()
     return used
 
@@ -256,13 +184,13 @@ def wait_until_durable(run_directory: Path, count: int) -> None:
         context.destroy(linger=0)
 
 
-def check_rows(directory: Path, count: int) -> None:
+def check_rows(directory: Path, load: Load) -> None:
     rows = 0
-    for path in directory.glob("depth_BTCUSDT_*.csv"):
+    for path in directory.glob(f"{FILES[load.stream]}_BTCUSDT_*.csv"):
         with path.open("rb") as file:
             rows += sum(1 for _ in file) - 1
     gaps = list(directory.glob("gap_*"))
-    assert rows == count, f"{rows} rows of {count}, gaps: {gaps}"
+    assert rows == load.count, f"{rows} rows of {load.count}, gaps: {gaps}"
     assert not gaps
 
 
@@ -274,35 +202,40 @@ def tap_everything(endpoint: str) -> None:
         sub.recv_multipart()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def compare(repeats: int, rounds: int, rate: float) -> None:
-    count = len(messages(repeats))
+def compare(load: Load, rounds: int, codes: dict[str, Path], setting: Setting) -> None:
+    """Print each round, then medians and ranges: of each process in µs a message, of ratios to the plain loop."""
     port = free_port()
-    server = Server(port, repeats, rate)
-    pace = f"{rate:.0f} messages a second" if rate else "as fast as they are taken"
-    print(f"{count} depth messages, {pace}, {rounds} rounds; {os.cpu_count()} cores, Python {sys.version.split()[0]}")
-    ratios = []
+    server = Server(port, load.stream, count=load.count, rate=load.rate)
+    pace = f"{load.rate:.0f} a second" if load.rate else "as fast as they are taken"
+    beside = ", ".join(name for name, is_there in zip(("tap", "whole stack"), setting, strict=True) if is_there)
+    print(f"{load.count} {load.stream}, {pace}, beside it: {beside or 'nothing'}; {os.cpu_count()} cores, ", end="")
+    print(f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for number in range(rounds):
-            plain_s = round_of_plain(server, port, count, Path(folder))
-            ours = round_of_ours(server, port, count, Path(folder) / str(number))
-            ours_s = sum(ours["ingest"].values()) + sum(ours["writer"].values())
-            ratios.append(ours_s / plain_s)
-            each = " ".join(f"{name}={shown(used_s, count)}" for name, used_s in ours.items())
-            print(
-                f"round {number + 1}: plain={plain_s / count * 1e6:.1f} {each} µs a message; ratio {ratios[-1]:.3f}",
-                flush=True,
-            )
+            plain_s = round_of_plain(server, port, load, Path(folder))
+            found["plain", "µs"].append(plain_s / load.count * 1e6)
+            print(f"round {number + 1}: plain={found['plain', 'µs'][-1]:.1f}", end="", flush=True)
+            for name, code in codes.items():
+                place = Path(folder) / f"{name}{number}"
+                used = round_of_ours(server, port, load, place, code=code, setting=setting)
+                _note(found, name, used, plain_s, load.count)
+                print(f" | {name}:", *[f"{one}={shown(times, load.count)}" for one, times in used.items()], end="")
+            print(f" | load {os.getloadavg()[0]:.1f}", flush=True)
     server.process.terminate()
-    print(
-        f"ingest + writer over plain loop: median {statistics.median(ratios):.3f}, "
-        f"worst {max(ratios):.3f} (goal: 0.333)"
-    )
+    for (name, what), values in found.items():
+        print(f"{name} {what}: median {statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})")
+
+
+def _note(
+    found: dict[tuple[str, str], list[float]], name: str, used: dict[str, dict[str, float]], plain_s: float, count: int
+) -> None:
+    sums_s: dict[str, Any] = {process: sum(times.values()) for process, times in used.items()}
+    for process, used_s in sums_s.items():
+        found[name, f"{process} µs"].append(used_s / count * 1e6)
+    both_s = sums_s["ingest"] + sums_s["writer"]
+    found[name, "ingest + writer of plain"].append(both_s / plain_s)
+    found[name, "all but the tap of plain"].append((sum(sums_s.values()) - sums_s.get("tap", 0.0)) / plain_s)
 
 
 def shown(used_s: dict[str, float], count: int) -> str:
@@ -313,22 +246,26 @@ def shown(used_s: dict[str, float], count: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--stream", choices=SOURCES, default="depth@0ms")
+    parser.add_argument("--rate", type=float, default=0.0, help="messages a second; default: as fast as they are taken")
+    parser.add_argument("--count", type=int, help="messages a round; default: 8 s of them")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rate", type=float, default=0.0)
-    for hidden in ("--serve", "--plain", "--count"):
-        parser.add_argument(hidden, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--tap", choices=("yes", "no"), default="yes")
+    parser.add_argument("--stack", action="store_true", help="with order book, monitor and rest")
+    parser.add_argument("--before", type=Path, help="another checkout, measured in each round too")
+    parser.add_argument("--plain", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--tap", help=argparse.SUPPRESS)
+    parser.add_argument("--tap-at", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve, options.repeats, options.rate)
-    elif options.plain:
-        plain_loop(options.plain, options.count, options.output)
-    elif options.tap:
-        tap_everything(options.tap)
+    count = options.count or (max(800, int(options.rate * 8)) if options.rate else FLOOD_COUNTS[options.stream])
+    load = Load(options.stream, count, options.rate)
+    if options.plain:
+        plain_loop(options.plain, load, options.output)
+    elif options.tap_at:
+        tap_everything(options.tap_at)
     else:
-        compare(options.repeats, options.rounds, options.rate)
+        codes = {"before": options.before.resolve()} if options.before else {}
+        compare(load, options.rounds, {**codes, "ours": ROOT}, Setting(options.tap == "yes", options.stack))
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ import websocket
 import zmq
 from zlib_ng.zlib_ng import crc32
 
-from benchmarks.pipeline_cpu import ROOT, Server, cpu_s, free_port, messages, round_of_plain
+from benchmarks.feed import ROOT, Server, free_port
+from benchmarks.pipeline_cpu import Load, cpu_s, round_of_plain
 from binance_streamer.transport.sockets import bus_pub, intake_pull, intake_push
 
 PREFIX = b'{"stream":"btcusdt@depth@0ms","data":'
@@ -153,7 +154,7 @@ def round_of_floor(server: Server, port: int, count: int, folder: Path) -> tuple
             return float(process.stdout.readline())
 
         start("services.bus", "-c", str(config))
-        start("benchmarks.pipeline_cpu", "--tap", f"ipc://{folder}/run/bus.subscribe")
+        start("benchmarks.pipeline_cpu", "--tap-at", f"ipc://{folder}/run/bus.subscribe")
         time.sleep(3)
         me = ("benchmarks.pipeline_floor", "--count", str(count), "--folder", str(folder))
         to_files = start(*me, "--part", "writer")
@@ -170,14 +171,15 @@ def round_of_floor(server: Server, port: int, count: int, folder: Path) -> tuple
     return used[0] - begun[0], used[1] - begun[1]
 
 
-def compare(repeats: int, rounds: int, rate: float) -> None:
-    count, port = len(messages(repeats)), free_port()
-    server = Server(port, repeats, rate)
+def compare(count: int, rounds: int, rate: float) -> None:
+    port = free_port()
+    load = Load("depth@0ms", count, rate)
+    server = Server(port, load.stream, count=count, rate=rate)
     pace = f"{rate:.0f} messages a second" if rate else "as fast as they are taken"
     print(f"{count} depth messages, {pace}; {os.cpu_count()} cores, Python {sys.version.split()[0]}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for number in range(rounds):
-            plain_s = round_of_plain(server, port, count, Path(folder))
+            plain_s = round_of_plain(server, port, load, Path(folder))
             first_s, second_s = round_of_floor(server, port, count, Path(folder) / str(number))
             each = [seconds / count * 1e6 for seconds in (plain_s, first_s, second_s)]
             print(
@@ -190,11 +192,10 @@ def compare(repeats: int, rounds: int, rate: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=float, default=0.0)
-    for hidden in ("--count", "--port"):
-        parser.add_argument(hidden, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, default=26_204)
+    parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -203,7 +204,7 @@ def main() -> None:
     elif options.part == "writer":
         writer(options.folder, options.count)
     else:
-        compare(options.repeats, options.rounds, options.rate)
+        compare(options.count, options.rounds, options.rate)
 
 
 if __name__ == "__main__":

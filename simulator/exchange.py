@@ -28,6 +28,7 @@ class Exchange:
         self.tape = Tape(options.tape)
         self.publisher = StreamPublisher(self.tape, loop.call_later)
         self.admission = Admission()
+        self.admission.is_listed = self.publisher.streams.__contains__
         self.counters = Counters()
         self.clients: set[ClientConnection] = set()
         self.market = self._market()

@@ -56,6 +56,8 @@ class StreamPublisher:
     def __init__(self, tape: Tape, later: Callable[[float, Callable[[], None]], object]) -> None:
         self.streams: dict[str, PublishedStream] = {}
         self.is_hung = False
+        self.ignores_routes = False
+        """True where every path delivers every stream, whatever docs/exchange.md §1.1 says."""
         self.on_subscribe: Callable[[], None] = lambda: None
         self._tape = tape
         self._later = later
@@ -162,6 +164,8 @@ def _apply(fault: Fault, item: Item, to: list[Subscriber]) -> list[tuple[Item, l
     """Return what a fault makes of an item; a fault of one connection leaves the others' as it is."""
     if item.is_lost or not item.is_market or item.delay_s:
         return [(item, to)]
+    if fault.is_per_connection:
+        return [(copy, [one]) for copy, one in zip(fault.copies(item, len(to)), to, strict=True)]
     if fault.only is None:
         return [(out, to) for out in fault.change(item)]
     hit = [subscriber for subscriber in to if subscriber is fault.only]

@@ -47,6 +47,9 @@ __all__ = [
     "trades",
 ]
 
+INSTALL = "pip install 'binance-streamer[days]' (in a checkout: ./run --extra days …)"
+"""Tells whoever lacks a library of the extra `days` how to have it."""
+
 _MODULES = {"GapError": "gap_frames", "RecordedBook": "books", "Recording": "recording"}
 """Modules of the names in `__all__` that are no functions."""
 

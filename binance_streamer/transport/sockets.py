@@ -92,11 +92,13 @@ def bus_sub(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, *topics: b
     return _connected(sub, endpoint)
 
 
-def bus_intake(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zmq.Socket[bytes]":
-    """The SUB that everybody publishes to, bound. Its one subscription is all that publishers ever hear of."""
+def bus_intake(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str, *topics: bytes) -> "zmq.Socket[bytes]":
+    """The SUB that everybody publishes to, bound; what it subscribes to is all that publishers ever hear of."""
     sub = context.socket(zmq.SUB)
     sub.setsockopt(zmq.RCVHWM, _PUBLISH_HWM)
-    sub.setsockopt(zmq.SUBSCRIBE, b"")
+    sub.setsockopt(zmq.SNDHWM, _ANY_NUMBER)
+    for topic in topics:
+        sub.setsockopt(zmq.SUBSCRIBE, topic)
     return _bound(sub, endpoint, max_bytes=MAX_MESSAGE_BYTES)
 
 

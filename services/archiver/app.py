@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
+from binance_streamer.days import INSTALL
 from binance_streamer.transport.sockets import bus_pub
 from binance_streamer.wire.frames import encode_frame, encode_topic
 from binance_streamer.wire.statuses import ArchiverStatus
@@ -49,7 +50,6 @@ _QUIET_COMMITS = 3
 """A file is quiet when it has not grown for so many commits of the writer; all that is in it is durable then."""
 _MOST_PENDING = 50
 _LOCK = ".archiver.lock"
-_INSTALL = "pip install 'binance-streamer[days]' (in a checkout: ./run --extra days …)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -91,7 +91,7 @@ def _begun_lake(shell: Shell) -> "Lake":
                 root.mkdir(parents=True, exist_ok=True)
                 return Lake(root)
             except ImportError as error:
-                blockage.tell(f"{error.name} is missing: {_INSTALL}")
+                blockage.tell(f"{error.name} is missing: {INSTALL}")
             except OSError as error:
                 blockage.tell(f"the lake cannot be written: {error.strerror}: {root}")
             shell.stop.wait(min(_RETRY_S, 1.0))

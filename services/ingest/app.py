@@ -8,7 +8,9 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.exchange.streams import UPPER
+from services.ingest.streams.stream_set import StreamSet
 from services.ingest.worker import IngestWorker
+from services.runtime.clock import wall_ns
 from services.runtime.delivery.producer import Producer, producing
 from services.runtime.process import Shell, arguments_of, run_service
 
@@ -66,9 +68,19 @@ def _drain_and_forget(shell: Shell, symbol: str) -> None:
             return
         if _is_configured(shell, symbol):
             shell.log.warning("drained, and not forgotten: symbol=%s is configured again", symbol)
-        else:
+        elif _try_end_gaps(shell, producer, symbol):
             producer.forget()
             shell.log.info("drained and forgotten symbol=%s", symbol)
+
+
+def _try_end_gaps(shell: Shell, producer: Producer, symbol: str) -> bool:
+    """End the open gaps of a symbol whose journal is about to go: a worker without streams lists all as ended.
+
+    Return False if their rows did not become durable before the process was asked to end.
+    """
+    no_streams = StreamSet(symbol, (), last_rows=producer.last_rows, new_gap_id=str)
+    ended = no_streams.collect(wall_ns())
+    return not ended or (producer.append(ended) and _try_drain(shell, producer, until_durable=True))
 
 
 def _try_drain(shell: Shell, producer: Producer, *, until_durable: bool = False) -> bool:

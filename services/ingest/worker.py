@@ -27,7 +27,7 @@ from services.ingest.connections.reader import Reader
 from services.ingest.coordinator import Coordinator
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
-from services.ingest.streams.stream import StreamRecorder
+from services.ingest.streams.stream import NOT_RECORDED, StreamRecorder
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.trading import Trading
 from services.runtime.clock import monotonic_s, wall_ns
@@ -217,10 +217,7 @@ class IngestWorker:
         if is_known or not offer.is_exact(self._epoch, self._late_behind):
             return
         recorder = self._streams.recorders.get(offer.stream)
-        if recorder is None:
-            gaps = [offer.refused(self._symbol.symbol, "the stream is not recorded any more")]
-        else:
-            gaps = recorder.take_over(offer)
+        gaps = recorder.take_over(offer) if recorder else [offer.refused(self._symbol.symbol, NOT_RECORDED)]
         self._streams.list_gaps(gaps)
         if gaps:
             self._append()

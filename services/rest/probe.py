@@ -14,6 +14,7 @@ import msgspec
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config, NetworkConfig
+from binance_streamer.health.sizes import ahead_or_behind
 from binance_streamer.wire.check_lines import Check, line_of
 from services.rest import state
 from services.rest.answers import AnswerError, RestAnswer, read_clock_sample, shown, used_weight, verdict
@@ -140,7 +141,7 @@ def _read(config: Config, answer: RestAnswer) -> list[Check]:
         sample = read_clock_sample(answer)
     except AnswerError as error:
         return [Check("clock", "fail", str(error), "is network.rest_url right?")]
-    text = f"the exchange's is {sample.offset_ms:+.0f} ms ahead, known to ± {sample.error_ms:.0f} ms"
+    text = f"the exchange's is {ahead_or_behind(sample.offset_ms, 0)} ours, known to ± {sample.error_ms:.0f} ms"
     is_off = abs(sample.offset_ms) - sample.error_ms > config.alerts.clock * 1000
     advice = "run chrony or another NTP client: receive stamps are this clock's" if is_off else ""
     used = used_weight(answer)

@@ -102,6 +102,10 @@ class Positions:
             return Ack(self.writer_id, None, None, reason)
         return Ack(self.writer_id, _durable(producer), _last(producer.received), reason)
 
+    def received(self, name: str) -> Position | None:
+        """Return the position behind all that this producer has sent; None where it has sent nothing."""
+        return self.ack(name, "").received
+
     def moved(self) -> NextPositions:
         """Return what has been received and is not durable yet; changes nothing."""
         return tuple(

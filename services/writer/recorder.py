@@ -9,7 +9,7 @@ then is a batch acknowledged as durable, and its producer may forget it.
 A crash at any place leads back to the last such transaction: files are cut to its lengths, and producers push the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,15 +34,15 @@ from services.writer.rows.own_rows import MAX_NUMBER
 from services.writer.rows.routes import RowRoute
 from services.writer.rows.row_batches import row_batches
 from services.writer.rows.rows import Row, RowMaker, Run
+from services.writer.store import forgotten_gaps
 from services.writer.store.buffers import Counts, RowBuffers
 from services.writer.store.files import DataFiles, SyncWork
-from services.writer.store.handovers import DurableOffer, OfferedGaps
+from services.writer.store.handovers import NOT_RECORDED, DurableOffer, OfferedGaps
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
 from services.writer.store.recovery import open_ledger, repair, with_end
 
 NAME = "writer"
-_NOT_RECORDED = "the symbol is not recorded any more"
 _MAX_NAME_BYTES = 128
 """Of a producer: `ingest-` and a symbol of 64 bytes, with room to spare; it becomes a key of the ledger."""
 
@@ -59,7 +59,7 @@ class Commit(NamedTuple):
     entry: LedgerEntry
     moved: NextPositions
     gaps: list[tuple[bytes, bytes]]
-    offers: list[DurableOffer]
+    offers: Sequence[DurableOffer]
 
 
 class OutgoingAck(NamedTuple):
@@ -148,6 +148,7 @@ class Recorder:
         It takes in every file at once: a position stands before rows of all files, and where one of them were left
         out, its rows would come again, or those of the others twice.
         """
+        self._end_gaps(self._offered.take_ended(self._recorded_symbols, now_ns), now_ns)
         self._buffers.write_all()
         work = self._files.begin_sync()
         moved = self._positions.moved()
@@ -156,7 +157,7 @@ class Recorder:
         files = [FileRecord(file.path, file.length, file.first_ns, now_ns) for file in work.files]
         entry = LedgerEntry(moved, files, self._streams.take_changed(), self._streams.damages(), self._offered.list())
         gaps, self._gaps = self._gaps, []
-        return Commit(now_ns, work, entry, moved, gaps, self._offers())
+        return Commit(now_ns, work, entry, moved, gaps, self._offered.durable(self._positions.received))
 
     def finish_commit(self, commit: Commit) -> list[OutgoingAck]:
         """Write positions and file lengths, once the files are durable; returns the acknowledgements to send."""
@@ -196,20 +197,16 @@ class Recorder:
         )
         self._rebuilt = self._ledger.rebuilt()
         self._offered = OfferedGaps(offered)
-        self._give_up_unwatched(now_ns)
-        self._durable_offers = self._offers()
+        if not self._ledger.positions():  # it is a new one
+            self._end_gaps(forgotten_gaps.of_writer(self._files), now_ns)
+        self._end_gaps(self._offered.take_ended(self._recorded_symbols, now_ns), now_ns)
+        self._durable_offers = self._offered.durable(self._positions.received)
 
-    def _offers(self) -> list[DurableOffer]:
-        """Return the open gaps that are offered, each with the position up to which its worker's journal was read."""
-        reads = [(one, self._positions.ack(one.worker, "").received) for one in self._offered.list()]
-        return [DurableOffer(one, read) for one, read in reads if read is not None]
-
-    def _give_up_unwatched(self, now_ns: int) -> None:
-        """End the open gaps of symbols that are not recorded any more: nobody is there to take them over."""
-        for one in self._offered.list():
-            if one.gap.symbol not in self._recorded_symbols:
-                self._offered.remove(one.gap.gap_id)
-                self._record_gap_row(one.gap._replace(state="unrepairable", why=_NOT_RECORDED), now_ns)
+    def _end_gaps(self, gaps: Iterable[Gap], now_ns: int) -> None:
+        """Record rows that end gaps; what they are found in is written first."""
+        self.flush()
+        for gap in gaps:
+            self._record_gap_row(gap, now_ns)
 
     def _refuse(self, reason: str) -> None:
         self.counts.refused[reason] = self.counts.refused.get(reason, 0) + 1
@@ -218,7 +215,7 @@ class Recorder:
         self, run: Run, batch: Batch, messages: list[MessageColumns[RowRoute]], now_ns: int
     ) -> OutgoingAck | None:
         """Take a batch of nothing but the exchange's messages; the same as `_take_frames`, several rows at a time."""
-        skip = self._skipped(run, batch, sum([len(some.events) for some in messages]))
+        skip = self._skipped(run, batch, sum([len(some.events) for some in messages]), now_ns)
         if isinstance(skip, OutgoingAck):
             return skip
         if skip or self._streams.may_list_open(run.producer):  # then each row is looked at
@@ -248,7 +245,7 @@ class Recorder:
         in its first frame, all of it is one unreadable frame, so that the producer gets past it.
         """
         run = Run(batch.producer, batch.epoch)
-        skip = self._skipped(run, batch, len(frames) or 1)
+        skip = self._skipped(run, batch, len(frames) or 1, now_ns)
         if isinstance(skip, OutgoingAck):
             return skip
         if frames:
@@ -258,13 +255,15 @@ class Recorder:
         self._record(run.producer, rows, now_ns)
         return self.ack(batch.producer, "misfit") if fault else None
 
-    def _skipped(self, run: Run, batch: Batch, count: int) -> int | OutgoingAck:
+    def _skipped(self, run: Run, batch: Batch, count: int, now_ns: int) -> int | OutgoingAck:
         """Return how many frames of a batch are known already; an acknowledgement where it is not taken at all."""
         offer = self._positions.try_take(batch, count)
         if offer.verdict is not BatchVerdict.TAKE:
             return self.ack(batch.producer, "misfit" if offer.verdict is BatchVerdict.MISFIT else "known")
         if offer.loss is not Loss.NONE:
             self._streams.lost_positions(run, any_stream=offer.loss is Loss.WIPED)
+        if offer.loss is Loss.WIPED:
+            self._end_gaps(forgotten_gaps.of_worker(self._files, run.producer), now_ns)
         return offer.skip
 
     def _record(self, producer: str, rows: list[Row], now_ns: int) -> None:
@@ -282,7 +281,7 @@ class Recorder:
         gap_id = f"{NAME}-{self._run.epoch}-{symbol}-{self._next_gap_seq(symbol)}"
         gap = Gap(gap_id, symbol, hole.stream, hole.state, *hole[2:7])
         if gap.state == "open" and symbol not in self._recorded_symbols:
-            gap = gap._replace(state="unrepairable", why=_NOT_RECORDED)
+            gap = gap._replace(state="unrepairable", why=NOT_RECORDED)
         if gap.state == "open":
             self._offered.add(worker, gap, hole.late_ids)
         self._record_gap_row(gap, now_ns)

@@ -7,6 +7,7 @@ expected. Commands that make single streams misbehave are in `stream_commands`.
 from collections.abc import Callable
 
 from simulator.control.arguments import ArgumentError, Arguments
+from simulator.control.lies import differing
 from simulator.control.rest_faults import Kind, RestFault
 from simulator.control.stream_commands import Command, StreamCommands, nth_subscriber
 from simulator.exchange import Exchange
@@ -40,6 +41,8 @@ class Commands:
             "handshake-stall": lambda arguments: self._for_seconds(arguments, exchange.admission.stall),
             "reject": self._reject,
             "forbid": self._forbid,
+            "unlisted": self._unlisted,
+            "routes": self._routes,
             "shutdown-event": self._shutdown_event,
             "clock": self._clock,
             "history": self._history,
@@ -126,6 +129,24 @@ class Commands:
             raise ArgumentError(f"a status of 400 to 599, a close code, fin or off expected, not {how}")
         return ""
 
+    def _unlisted(self, arguments: Arguments) -> str:
+        """`unlisted CODE|off`: a stream that does not exist has its whole connection refused, as at COIN-M."""
+        word = arguments.text("CODE or off")
+        arguments.end()
+        if word != "off" and not (word.isdecimal() and 400 <= int(word) <= 599):
+            raise ArgumentError(f"a status of 400 to 599 or off expected, not {word}")
+        self._exchange.admission.refuse_unlisted(None if word == "off" else int(word))
+        return ""
+
+    def _routes(self, arguments: Arguments) -> str:
+        """`routes any|strict`: every path delivers every stream to those who subscribe from now on."""
+        word = arguments.text("any or strict")
+        arguments.end()
+        if word not in ("any", "strict"):
+            raise ArgumentError(f"any or strict expected, not {word}")
+        self._exchange.publisher.ignores_routes = word == "any"
+        return ""
+
     def _shutdown_event(self, arguments: Arguments) -> str:
         """`shutdown-event`: announce the end of all connections, about ten minutes before a real one."""
         arguments.end()
@@ -180,11 +201,16 @@ class Commands:
         if kind == "slow":
             seconds = arguments.number("SECONDS")
             return RestFault("slow", arguments.count("N"), seconds=seconds)
+        if kind == "differ":
+            key = arguments.text("KEY")
+            if key not in _AGGREGATE_KEYS:
+                raise ArgumentError(f"{key} is none of {' '.join(_AGGREGATE_KEYS)}")
+            return RestFault("differ", arguments.count("N"), change=differing(key))
         if kind in _REST_KINDS:
             return RestFault(_REST_KINDS[kind], arguments.count("N"))
         status = 503 if kind == "5xx" else int(kind) if kind.isdecimal() and len(kind) == 3 else 0
         if not status:
-            raise ArgumentError(f"{kind} is no status and none of 5xx ok slow {' '.join(_REST_KINDS)}")
+            raise ArgumentError(f"{kind} is no status and none of 5xx differ ok slow {' '.join(_REST_KINDS)}")
         count, weight = arguments.count("N"), self._exchange.rest.weight
         usual_s = weight.retry_after_s(self._exchange.clock.now_ms()) if status == 429 else None
         return RestFault("status", count, status, arguments.retry_after_s(usual_s))
@@ -240,6 +266,7 @@ class Commands:
         return ""
 
 
+_AGGREGATE_KEYS = ("a", "p", "q", "nq", "f", "l", "T", "m")
 _REST_KINDS: dict[str, Kind] = {"timeout": "timeout", "html": "html", "truncated": "truncated", "stale": "stale"}
 
 

@@ -45,6 +45,9 @@ def noise(payload: bytes, encode: Encoder = text_frame, *, is_wrapped: bool = Fa
 class Fault:
     """Changes the next `left` messages of a stream, or of one of its connections (`only`)."""
 
+    is_per_connection = False
+    """True where each connection gets a version of its own, made by `copies`."""
+
     def __init__(self, left: float, only: Listener | None = None) -> None:
         self.left = left
         self.only = only
@@ -62,6 +65,10 @@ class Fault:
 
     def changed(self, item: Item) -> list[Item]:
         """Return what this kind of fault makes of an item, in the order in which it is sent."""
+        raise NotImplementedError
+
+    def copies(self, item: Item, count: int) -> list[Item]:
+        """Return the version for each of `count` connections, where `is_per_connection`."""
         raise NotImplementedError
 
 

@@ -1,18 +1,22 @@
 """Faults of REST requests: a queue of wrong answers, each for the next so many requests."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 from simulator.server.http import HttpResponse
 
-Kind = Literal["status", "timeout", "slow", "html", "truncated", "stale"]
+Kind = Literal["status", "timeout", "slow", "html", "truncated", "stale", "differ"]
+_ONLY_FOR: dict[Kind, str] = {"stale": "depth", "differ": "aggTrades"}
+"""Kinds that wait for a request of this endpoint, and let all others pass."""
 
 
 @dataclass(slots=True)
 class RestFault:
     """One kind of wrong answer, for the next `left` requests.
 
-    `status` and `retry_after_s` are those of the kind "status"; `seconds` is the delay of the kind "slow".
+    `status` and `retry_after_s` are those of the kind "status"; `seconds` is the delay of the kind "slow"; `change` is
+    what the kind "differ" does to a body.
     """
 
     kind: Kind
@@ -20,6 +24,7 @@ class RestFault:
     status: int = 200
     retry_after_s: int | None = None
     seconds: float = 0.0
+    change: Callable[[bytes], bytes] = bytes
 
 
 class RestFaults:
@@ -37,10 +42,10 @@ class RestFaults:
         """Forget all faults that have not happened yet."""
         self._queue.clear()
 
-    def next(self, *, is_depth: bool) -> RestFault | None:
-        """Return the fault of a request, or None; stale answers wait for a request of a snapshot."""
+    def next(self, endpoint: str) -> RestFault | None:
+        """Return the fault of a request, or None; `endpoint` is the last part of its path."""
         for fault in self._queue:
-            if fault.kind != "stale" or is_depth:
+            if _ONLY_FOR.get(fault.kind, endpoint) == endpoint:
                 fault.left -= 1
                 if fault.left <= 0:
                     self._queue.remove(fault)

@@ -7,7 +7,7 @@ once it has changed as many messages as it was told to.
 from collections.abc import Callable
 from typing import Any
 
-from simulator.control import faults
+from simulator.control import faults, lies
 from simulator.control.arguments import ArgumentError, Arguments
 from simulator.control.faults import Fault, Item, Listener, noise
 from simulator.exchange import Exchange
@@ -34,6 +34,10 @@ class StreamCommands:
             "silent": self._silent,
             "drop": lambda arguments: self._next(arguments, faults.Drop),
             "hide": self._hide,
+            "unchained": lambda arguments: self._rewrite_next(arguments, lies.unchain, family="depth"),
+            "microseconds": lambda arguments: self._rewrite_next(arguments, lies.in_microseconds),
+            "reclose": self._reclose,
+            "stamp": self._stamp,
             "double": lambda arguments: self._next(arguments, faults.Double),
             "reorder": lambda arguments: self._next(arguments, faults.Reorder),
             "delay": self._delay,
@@ -101,6 +105,29 @@ class StreamCommands:
         if any(family_of(stream.name.partition("@")[2]) not in ("depth", "rpiDepth") for stream in streams):
             raise ArgumentError("only diff depth streams have a chain to fit")
         return self._lay(arguments, streams, lambda only: faults.Hide(count, only))
+
+    def _rewrite_next(self, arguments: Arguments, edit: Callable[[dict[str, Any]], None], *, family: str = "") -> str:
+        """`NAME N STREAM`: change the events of the next N messages, which stay market messages."""
+        count, streams = arguments.count("N"), self._of_family(arguments, family)
+        return self._lay(arguments, streams, lambda only: faults.Rewrite(edit, count, only, valid=True))
+
+    def _reclose(self, arguments: Arguments) -> str:
+        """`reclose N STREAM`: the next N closed bars come twice, the second time with one trade more."""
+        count, streams = arguments.count("N"), self._of_family(arguments, "kline")
+        return self._lay(arguments, streams, lambda only: lies.Reclose(count, only))
+
+    def _stamp(self, arguments: Arguments) -> str:
+        """`stamp N STREAM`: the next N messages have another `E` on each connection; `on K` would mean nothing."""
+        if arguments.connection is not None:
+            raise ArgumentError("unexpected: on")
+        return self._next(arguments, lies.Stamp)
+
+    def _of_family(self, arguments: Arguments, family: str) -> list[PublishedStream]:
+        """Take the word STREAM, and refuse streams of another family; an empty family is any."""
+        streams = self._heard_streams(arguments.text("STREAM"))
+        if family and any(family_of(stream.name.partition("@")[2]) != family for stream in streams):
+            raise ArgumentError(f"only streams of {family} can do that")
+        return streams
 
     def _rewrite_once(
         self, arguments: Arguments, edit: Callable[[dict[str, Any]], None], *, valid: bool = False

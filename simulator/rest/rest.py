@@ -97,7 +97,7 @@ class Rest:
         verdict = self.weight.admit(_weight(path, parameters), self._clock.now_ms())
         if verdict != "ok":
             return self._refusal(banned=verdict == "banned")
-        fault = self.faults.next(is_depth=path == f"{_PREFIX}depth")
+        fault = self.faults.next(path.removeprefix(_PREFIX))
         if fault and fault.kind in ("status", "timeout", "html"):
             return _faulty(fault)
         if fault and fault.kind == "slow":
@@ -108,6 +108,8 @@ class Rest:
             )
         except RestError as error:
             response = error.response
+        if fault and fault.kind == "differ" and response.status == 200:
+            response = replace(response, body=fault.change(response.body))
         if fault and fault.kind == "truncated":
             response = replace(response, sent_bytes=len(response.body) // 2)
         return replace(response, headers={**response.headers, "X-MBX-USED-WEIGHT-1M": str(self.weight.used)})

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
@@ -24,6 +24,9 @@ class Admission:
         self._reject_until_s = 0.0
         self._rejection = HttpResponse(503)
         self._forbidden: dict[str, HttpResponse | int | Literal["close"]] = {}  # by shell pattern
+        self._unlisted: HttpResponse | None = None
+        self.is_listed: Callable[[str], bool] = lambda _: True
+        """Tells streams that exist from others, by name."""
 
     def refuse(self, seconds: float) -> None:
         """Close each TCP connection at once for so long."""
@@ -50,11 +53,15 @@ class Admission:
         elif status >= _LEAST_CLOSE_CODE:
             self._forbidden[pattern] = status
         else:
-            self._forbidden[pattern] = HttpResponse(status, b"no such stream\n", content_type="text/plain")
+            self._forbidden[pattern] = _no_such_stream(status)
 
     def allow(self, pattern: str) -> None:
         """Lift `forbid` for this pattern."""
         self._forbidden.pop(pattern, None)
+
+    def refuse_unlisted(self, status: int | None) -> None:
+        """Answer this status to a URL that names a stream which does not exist; None: such a stream is just silent."""
+        self._unlisted = None if status is None else _no_such_stream(status)
 
     def refuses(self) -> bool:
         """Return True where a connection is to be closed before a byte was read; counts the attempt then."""
@@ -63,7 +70,7 @@ class Admission:
         self._count()
         return True
 
-    def upgrade(self, names: Iterable[str]) -> HttpResponse | int | Literal["stall", "open", "close"]:
+    def upgrade(self, names: Sequence[str]) -> HttpResponse | int | Literal["stall", "open", "close"]:
         """Count an upgrade request, and return what becomes of a connection whose URL names these streams."""
         self._count()
         now_s = time.monotonic()
@@ -71,6 +78,8 @@ class Admission:
             return "stall"
         if now_s < self._reject_until_s:
             return self._rejection
+        if self._unlisted and not all(map(self.is_listed, names)):
+            return self._unlisted
         found = (self._forbidden[one] for one in self._forbidden if any(fnmatchcase(name, one) for name in names))
         return next(found, "open")
 
@@ -87,3 +96,7 @@ class Admission:
     def _forget(self, now_s: float) -> None:
         while self._recent and now_s - self._recent[0] > _RECENT_S:
             self._recent.popleft()
+
+
+def _no_such_stream(status: int) -> HttpResponse:
+    return HttpResponse(status, b"no such stream\n", content_type="text/plain")

@@ -93,7 +93,7 @@ class WebSocket:
             self._added(name)
 
     def _added(self, name: str) -> None:
-        if delivers(self._route, name):
+        if self._publisher.ignores_routes or delivers(self._route, name):
             self._publisher.subscribe(name, self)
 
     def _removed(self, name: str) -> None:

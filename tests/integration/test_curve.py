@@ -142,7 +142,11 @@ def test_a_server_that_is_not_ours_gets_nothing(
     assert refused(push, pull)
 
 
-@pytest.mark.parametrize("bound", [sockets.intake_pull, sockets.bus_intake, sockets.bus_xpub, sockets.acks_xpub])
+def intake_of_all(context: AnyContext, endpoint: str) -> Socket:
+    return sockets.bus_intake(context, endpoint, b"")
+
+
+@pytest.mark.parametrize("bound", [sockets.intake_pull, intake_of_all, sockets.bus_xpub, sockets.acks_xpub])
 def test_bytes_of_strangers_deliver_nothing(
     directory: Path, endpoint: str, held: ExitStack, context_of: Contexts, bound: Callable[[AnyContext, str], Socket]
 ) -> None:

@@ -445,6 +445,28 @@ def test_a_drained_journal_is_kept_where_its_symbol_was_added_again(
         assert writer.stop() == 0
 
 
+def test_a_removed_symbol_leaves_no_gap_open(place: Path, record: Callable[..., Recording]) -> None:
+    """Nobody asks for what is missing of it any more: the drain that deletes its journal says so."""
+    recording = record(suffixes=("aggTrade",))
+    recording.has_grown(AGG_TRADE, 50)
+    recording.worker.kill()
+    recording.start()
+    recording.has_grown(AGG_TRADE, 50)
+    recording.worker.kill()
+    (missed,) = recording.gaps()
+    assert missed["state"] == "open"
+    recording.config.write_text(recording.config.read_text().replace("BTCUSDT", "ETHUSDT"))
+    drain = ("--symbol", "BTCUSDT", "--drain", "--forget")
+    with service("writer", recording.config, output=place / "writer.out") as writer:
+        with service("ingest", recording.config, *drain, output=place / "forgotten.out") as forgotten:
+            assert forgotten.wait() == 0
+        assert writer.stop() == 0
+    *_, last = recorded_rows(place / "data", "BTCUSDT", "gap")
+    assert (last["gap_id"], last["state"]) == (missed["gap_id"], "unrepairable")
+    assert (int(last["from_id"]), int(last["to_id"])) == (missed["from_id"], missed["to_id"])
+    assert json.loads(last["extra"]) == {"why": "the stream is not recorded any more"}
+
+
 @pytest.mark.parametrize("symbol", ["btcusdt", "../x", "A.B", ""])
 def test_a_bad_symbol_is_a_configuration_error(place: Path, symbol: str) -> None:
     config = write_config(place, {"BTCUSDT": ["aggTrade"]}, {})

@@ -97,7 +97,7 @@ def served(producer: Producer) -> JournalStatus:
 
 def test_what_is_appended_arrives_once_in_order_and_live(shell: Shell) -> None:
     endpoints = shell.config.endpoints
-    bus = sockets.bus_intake(shell.context, endpoints.bus_publish)
+    bus = sockets.bus_intake(shell.context, endpoints.bus_publish, b"")
     with (
         closing(bus),
         closing(sockets.bus_pub(shell.context, endpoints.bus_publish)) as pub,

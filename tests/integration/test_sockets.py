@@ -38,8 +38,12 @@ def port() -> int:
     return free_port()
 
 
+def intake_of_all(context: Context, endpoint: str) -> "zmq.Socket[bytes]":
+    return sockets.bus_intake(context, endpoint, b"")
+
+
 @pytest.mark.parametrize(
-    "bound", [sockets.intake_pull, sockets.bus_intake, sockets.bus_xpub, sockets.acks_xpub, sockets.query_router]
+    "bound", [sockets.intake_pull, intake_of_all, sockets.bus_xpub, sockets.acks_xpub, sockets.query_router]
 )
 def test_random_bytes_never_become_a_message(
     context: Context, kept: Kept, port: int, bound: Callable[[Context, str], "zmq.Socket[bytes]"]

@@ -5,7 +5,6 @@ The recorder is the real one; a kill leaves any part of the last write, a power 
 
 import random
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from services.writer.recorder import Commit
 from services.writer.store.files import make_durable
 from tests.support.recorded import recorded_text
-from tests.support.writer_folder import FolderPeer, WriterFolder
+from tests.support.writer_folder import FolderPeer, WriterFolder, now_ns
 
 FORMATS = ("csv", "csv.zst")
 
@@ -51,7 +50,7 @@ class World:
         """Everything that was taken is written, and waits for the disk."""
         assert self.folder.recorder is not None
         if self.commit is None:
-            self.commit = self.folder.recorder.begin_commit(time.time_ns())
+            self.commit = self.folder.recorder.begin_commit(now_ns())
 
     def end_commit(self) -> None:
         """The disk has it, and the ledger."""

@@ -16,6 +16,12 @@ from tests.support.writer_peer import PeerJournal
 
 DAY = "20260927"
 """Of the events of `writer_peer`."""
+_BEGUN_NS = time.monotonic_ns()
+
+
+def now_ns() -> int:
+    """Return the time as the recorders here are given it: the events of `writer_peer` have just come."""
+    return 1_790_526_600_000_000_000 + time.monotonic_ns() - _BEGUN_NS
 
 
 class FolderPeer(PeerJournal):
@@ -75,7 +81,7 @@ class WriterFolder:
         """Recover what is on the disk, and greet the producers."""
         check_root(self.data)
         self.starts += 1
-        self.recorder = Recorder(self.config, self.starts, time.time_ns(), suspects=suspects, counts=self.counts)
+        self.recorder = Recorder(self.config, self.starts, now_ns(), suspects=suspects, counts=self.counts)
         for peer in self.peers:
             self._greet(peer)
         return self.recorder
@@ -118,7 +124,7 @@ class WriterFolder:
         """Give a message of the intake to the recorder."""
         assert self.recorder is not None
         try:
-            found = self.recorder.take(parts, time.time_ns())
+            found = self.recorder.take(parts, now_ns())
         except FileDamagedError as error:
             self._recover(error)
             return
@@ -129,7 +135,7 @@ class WriterFolder:
         """Make durable what was taken, and tell its producers; a damaged file leads back to the last commit."""
         assert self.recorder is not None
         try:
-            commit = self.recorder.begin_commit(time.time_ns())
+            commit = self.recorder.begin_commit(now_ns())
         except FileDamagedError as error:
             self._recover(error)
             return

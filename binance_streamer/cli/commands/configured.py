@@ -10,6 +10,7 @@ from binance_streamer.cli.options import ConfigFile
 from binance_streamer.config import own_config
 from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown, streams_of
 from binance_streamer.exchange.streams import suffix_of
+from binance_streamer.health.sizes import amount
 
 
 def init(
@@ -48,7 +49,7 @@ def symbols(config: ConfigFile = DEFAULT_PATH) -> None:
         snapshots = " + depth snapshots" if symbol.depth_snapshot else ""
         state = "" if symbol.enabled else " (not enabled)"
         typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")
-    typer.echo(f"{len(loaded.symbols)} symbols are recorded in mode {loaded.mode}", err=True)
+    typer.echo(f"mode {loaded.mode} records {amount(len(loaded.symbols), 'symbol')}", err=True)
 
 
 def config(config: ConfigFile = DEFAULT_PATH) -> None:

@@ -26,7 +26,7 @@ from binance_streamer.config.endpoints import host_and_port
 from binance_streamer.config.schema import BOUND_ENDPOINTS, DEFAULT_PATH, Config, ConfigError, LoggingConfig, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
-from binance_streamer.health.sizes import size
+from binance_streamer.health.sizes import amount, size
 from binance_streamer.health.storage import volume_lines
 from binance_streamer.health.volumes import measured
 from binance_streamer.transport import curve
@@ -97,7 +97,9 @@ def _print(check: Check) -> None:
 def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool) -> Iterator[Check]:
     """Yield the checks in the order of `--help`: this machine first, and the exchange only without `offline`."""
     yield _python()
-    yield Check("configuration", "ok", f"{config_path} is valid: {len(config.symbols)} symbols in mode {config.mode}")
+    yield Check(
+        "configuration", "ok", f"{config_path} is valid: {amount(len(config.symbols), 'symbol')} in mode {config.mode}"
+    )
     yield _files(config, config_path)
     yield from disks(config)
     yield from stored(config)

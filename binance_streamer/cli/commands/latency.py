@@ -23,6 +23,7 @@ from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.exchange.streams import suffix_of
 from binance_streamer.health.gap_files import day_text
+from binance_streamer.health.sizes import ahead_or_behind
 from binance_streamer.health.snapshot import Clock
 
 _WIDTH = 200
@@ -184,15 +185,15 @@ def _show(latencies: Latencies, *, as_json: bool) -> None:
 def _clock_lines(latencies: Latencies) -> list[str]:
     """Return a line for each day's clock, or one that nothing is known: all latencies hold this offset."""
     lines = [
-        f"{day}: the exchange's clock was {clock.offset_ms:+.1f} ms ahead of ours (median of {clock.measurements}, "
+        f"{day}: the exchange's clock was {ahead_or_behind(clock.offset_ms)} ours (median of {clock.measurements}, "
         f"{clock.least_ms:+.1f} to {clock.most_ms:+.1f}), each known to ± {clock.error_ms:.1f} ms or better"
         + (f"; our clock was set {clock.steps} times" if clock.steps else "")
         for day, clock in latencies.clock.items()
     ]
     now = latencies.clock_now
     if now is not None and now.offset_ms is not None:
-        error = "" if now.error_ms is None else f" ± {now.error_ms:.1f}"
-        lines.append(f"the exchange's clock is {now.offset_ms:+.1f}{error} ms ahead of ours")
+        error = "" if now.error_ms is None else f", known to ± {now.error_ms:.1f} ms"
+        lines.append(f"the exchange's clock is {ahead_or_behind(now.offset_ms)} ours{error}")
     if not lines:
         return ["how far the two clocks are apart is not known"]
     return [*lines, "add that to a latency to have it by one clock"]

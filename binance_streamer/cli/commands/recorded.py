@@ -12,11 +12,12 @@ import typer
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, refuse
-from binance_streamer.cli.recordings.words import terminated_as_interrupted
+from binance_streamer.cli.recordings.words import folders_of, terminated_as_interrupted
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
+from binance_streamer.days import INSTALL
 
-_LIBRARIES = ("deltalake", "numpy", "pyarrow")
+_LIBRARIES = ("deltalake", "numpy", "polars", "pyarrow")
 
 
 @contextmanager
@@ -27,8 +28,7 @@ def _extra_for(command: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _LIBRARIES:
             raise
-        how = "`pip install 'binance-streamer[days]'`, in a checkout `./run --extra days …`"
-        raise CommandError(f"{command} needs {error.name}: {how}", Exit.NOT_CHECKED) from error
+        raise CommandError(f"{command} needs {error.name}: {INSTALL}", Exit.NOT_CHECKED) from error
 
 
 def verify(
@@ -37,7 +37,7 @@ def verify(
         typer.Argument(
             metavar="[DAY|PATH]...",
             help="UTC days (20261122), and data folders, symbols' folders, lakes or single files. "
-            "[default: yesterday's recording]",
+            "[default: yesterday's recording, or today's where nothing is of yesterday]",
         ),
     ] = None,
     *,
@@ -73,8 +73,7 @@ def _recording(config: Path, words: list[str]) -> list[Path]:
     """Return data folder and lake of the configuration; none is needed where the words name a place of their own."""
     if not config.exists() and any(Path(word).exists() for word in words):
         return []
-    storage = load(config).storage
-    return [Path(place) for place in (storage.output_directory, storage.lake) if place]
+    return folders_of(load(config))
 
 
 def export(
@@ -86,7 +85,8 @@ def export(
         list[str],
         typer.Argument(
             metavar="DAY|PATH...",
-            help="UTC days (20261122), of the recording or of data folders and lakes that are named behind them.",
+            help="UTC days (20261122) of the recording, or of data folders and lakes that are named; without a day all "
+            "that these have.",
         ),
     ],
     *,

@@ -12,11 +12,13 @@ from rich.progress import Progress
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import check_there, days_and_places, terminated_as_interrupted
+from binance_streamer.cli.recordings.words import days_and_places, terminated_as_interrupted
 from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.days.export.days import ExportDay, ExportFolder
 from binance_streamer.days.export.formats import FORMATS
 from binance_streamer.days.rows import NotSealable
+from binance_streamer.days.sources import EXCHANGE
+from binance_streamer.health.sizes import amount
 
 
 def export_days(
@@ -53,10 +55,13 @@ def _export_day(day: ExportDay, form: str, folder: ExportFolder) -> bool:
     try:
         for file in FORMATS[form](day, folder):
             is_made = True
-            typer.echo(printable(f"{file.path}: {file.rows} rows" + (f" ({file.note})" if file.note else "")))
+            rows = amount(file.rows, "row")
+            typer.echo(printable(f"{file.path}: {rows}" + (f" ({file.note})" if file.note else "")))
     except (NotSealable, OverflowError) as error:
         typer.echo(printable(f"{day.symbol} {day.day}: {error}"), err=True)
         return False
+    if not is_made and day.symbol == EXCHANGE:
+        return True  # clock and list of symbols have a place in few formats, and nobody named them
     if not is_made:
         typer.echo(printable(f"{day.symbol} {day.day}: nothing recorded that {form} has a place for"), err=True)
     return is_made
@@ -66,15 +71,13 @@ def _chosen(
     words: Sequence[str], recording: Sequence[Path], symbols: Sequence[str]
 ) -> dict[tuple[str, str], list[DayFiles]]:
     """Return the places of each symbol and day that is meant, sorted."""
-    days, places = days_and_places(words)
-    if not days:
-        raise CommandError("name a day: `binance-streamer export parquet 20261122`", Exit.NOT_CHECKED)
-    check_there(places, Exit.NOT_CHECKED)
+    days, places = days_and_places(words, recording, Exit.NOT_CHECKED)
     found: dict[tuple[str, str], list[DayFiles]] = {}
-    for files in days_in(places or [place for place in recording if place.exists()]):
-        if files.day in days and files.streams and (not symbols or files.symbol in symbols):
+    for files in days_in(places):
+        if files.streams and (not days or files.day in days) and (not symbols or files.symbol in symbols):
             found.setdefault((files.symbol, files.day), []).append(files)
     if not found:
         of = f" of {', '.join(symbols)}" if symbols else ""
-        raise CommandError(f"nothing recorded{of} on {', '.join(sorted(days))}", Exit.NOT_CHECKED)
+        on = f" on {', '.join(sorted(days))}" if days else f" in {', '.join(map(str, places))}"
+        raise CommandError(f"nothing recorded{of}{on}", Exit.NOT_CHECKED)
     return dict(sorted(found.items()))

@@ -17,13 +17,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from binance_streamer.cli.demo.simulator import ServedMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import check_there, days_and_places
+from binance_streamer.cli.recordings.words import days_and_places, folders_of
 from binance_streamer.config.schema import Config
 from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.days.recorded.captures import capture_lines
 from binance_streamer.days.recorded.received import Recorded, numbered, received, wants
 from binance_streamer.days.rows import NotSealable, Span
 from binance_streamer.exchange.streams import UPPER
+from binance_streamer.health.sizes import amount
 from binance_streamer.transport.curve import Context, keys_of
 from binance_streamer.transport.sockets import bus_pub, replay_xpub
 from binance_streamer.wire.frames import WireError, encode_frame, encode_topic
@@ -57,7 +58,7 @@ def replay_on_bus(config: Config, choice: Choice, *, speed: float, endpoint: str
         bus.wait()
         count = _play(messages, bus, speed)
         bus.finish()
-    typer.echo(f"replayed {count} messages", err=True)
+    typer.echo(f"replayed {amount(count, 'message')}", err=True)
     return Exit.OK
 
 
@@ -90,9 +91,7 @@ def _until_interrupted(simulator: Simulator) -> None:
 
 def chosen_days(config: Config, choice: Choice) -> list[DayFiles]:
     """Return the days that are meant, of those that lie in the places, or else in the recorder's own folders."""
-    days, places = days_and_places(choice.words)
-    places = places or _places(config)
-    check_there(places, Exit.INCOMPLETE)
+    days, places = days_and_places(choice.words, folders_of(config), Exit.INCOMPLETE)
     symbols = {symbol.translate(UPPER) for symbol in choice.symbols}
     found = [
         files
@@ -103,12 +102,6 @@ def chosen_days(config: Config, choice: Choice) -> list[DayFiles]:
         what = " ".join([*sorted(symbols), *sorted(days)]) or "anything"
         raise CommandError(f"no recorded files of {what} in {', '.join(map(str, places))}", Exit.INCOMPLETE)
     return found
-
-
-def _places(config: Config) -> list[Path]:
-    """Return the recorder's folder of daily files, and its lake where it has one."""
-    lake = config.storage.lake
-    return [Path(config.storage.output_directory), *([Path(lake)] if lake and Path(lake).exists() else [])]
 
 
 class _Messages:

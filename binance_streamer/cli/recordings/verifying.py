@@ -16,16 +16,19 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import check_there, days_and_places
+from binance_streamer.cli.recordings.words import days_and_places
 from binance_streamer.days.certificate import Certificate, day_bounds_ns
 from binance_streamer.days.checks.archive import archive_of, compare_archive
 from binance_streamer.days.checks.archive_files import ArchiveError, archive_file
-from binance_streamer.days.checks.finding import FAILED, NOT_CHECKED, PASSED, DayReport
-from binance_streamer.days.checks.verify import DayVerifier, certificate_of, verify_day
+from binance_streamer.days.checks.certified import certificate_of
+from binance_streamer.days.checks.finding import FAILED, NOT_APPLICABLE, NOT_CHECKED, PASSED, DayReport
+from binance_streamer.days.checks.verify import DayVerifier, verify_day
 from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.health.gap_files import DAY_S, day_text
+from binance_streamer.health.sizes import amount
 
 OPEN, RECORDED, SEALED = "open", "recorded", "sealed"
+_OUTCOMES = (PASSED, FAILED, NOT_CHECKED, NOT_APPLICABLE)
 _GRACE_S = 7200
 """Rows come late: the archiver waits as long before it seals a day."""
 _WIDTH = 200
@@ -57,9 +60,7 @@ def verify_places(words: Sequence[str], recorded: Sequence[Path], *, archive: st
 
 def _chosen(words: Sequence[str], recorded: Sequence[Path]) -> list[DayFiles]:
     """Return the days that are meant; without any, yesterday's, or today's where nothing older is there."""
-    days, places = days_and_places(words)
-    places = places or list(recorded)
-    check_there(places, Exit.NOT_CHECKED)
+    days, places = days_and_places(words, recorded, Exit.NOT_CHECKED)
     found = days_in(places)
     if not words:
         recent = day_text(time.time() - DAY_S)
@@ -82,13 +83,12 @@ def _verified(
     for files in chosen:
         if before is None or before[:2] != (files.root, files.symbol) or not _follows(before[2], files.day):
             last_ids = {}
-        fault = ""
+        beside = [partial(_compare_with_archive, archive)] if archive else []
         certificate: Certificate | None = None
         try:
             certificate = certificate_of(files, lakes)
         except msgspec.MsgspecError as error:
-            fault = f"the certificate cannot be read: {error}"
-        beside = [partial(_compare_with_archive, archive)] if archive else []
+            beside.append(partial(_block_certificate, str(error)))
         report, last_ids = verify_day(
             files,
             certificate,
@@ -98,7 +98,11 @@ def _verified(
             beside=beside,
         )
         before = files.root, files.symbol, files.day
-        yield msgspec.structs.replace(report, blocked=(*report.blocked, fault)) if fault else report
+        yield report
+
+
+def _block_certificate(fault: str, verifier: DayVerifier, _: Path) -> None:
+    verifier.block("certificate", f"the certificate cannot be read: {fault}")
 
 
 def _compare_with_archive(root: str, verifier: DayVerifier, folder: Path) -> None:
@@ -111,11 +115,11 @@ def _compare_with_archive(root: str, verifier: DayVerifier, folder: Path) -> Non
         try:
             found = archive_of(stem, files.symbol, files.day, root=root, folder=folder)
             if found is None:
-                verifier.blocked.append(f"{root} has no file of {files.symbol} {stem} {files.day} (yet)")
+                verifier.block("archive", f"{root} has no file of {files.symbol} {stem} {files.day} (yet)")
                 continue
             findings, counts = compare_archive(stream, verifier.gaps_of(stem), *found, spill=folder)
         except ArchiveError as error:
-            verifier.blocked.append(str(error))
+            verifier.block("archive", str(error))
             continue
         verifier.findings += findings
         why = f"{counts.listed} rows that we lack are listed in gap rows" if counts.listed else ""
@@ -138,7 +142,7 @@ def _show(reports: Sequence[DayReport]) -> None:
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, soft_wrap=True)
     console.print(_table(("symbol", "day", "place", "state", "rows", "outcome"), map(_day_cells, reports)))
     console.print()
-    console.print(_table(("check", "compared", "passed", "failed", "not checked", ""), _check_rows(reports)))
+    console.print(_table(("check", "compared", *_OUTCOMES, ""), _check_rows(reports)))
     findings = [finding for report in reports for finding in report.findings]
     if findings:
         console.print()
@@ -156,7 +160,7 @@ def _show(reports: Sequence[DayReport]) -> None:
 
 def _day_cells(report: DayReport) -> tuple[str, ...]:
     if report.findings:
-        outcome = f"{len(report.findings)} findings"
+        outcome = amount(len(report.findings), "finding")
     else:
         outcome = "could not be checked" if report.blocked else "whole"
     return report.symbol, report.day, report.place, report.state, str(report.rows), outcome
@@ -168,8 +172,8 @@ def _check_rows(reports: Sequence[DayReport]) -> Iterator[tuple[str, ...]]:
         results = [report.results[place] for report in reports]
         states = Counter(result.state for result in results)
         why = next((result.why for result in results if result.why), "")
-        numbers = (sum(result.compared for result in results), states[PASSED], states[FAILED], states[NOT_CHECKED])
-        yield name, *map(str, numbers), why
+        counts = (states[outcome] for outcome in _OUTCOMES)
+        yield name, str(sum(result.compared for result in results)), *map(str, counts), why
 
 
 def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

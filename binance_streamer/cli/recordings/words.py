@@ -5,28 +5,36 @@ In: words such as `20261122`, `2026-11-22`, `data`, `lake/depth`. Out: the UTC d
 
 import re
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.config.schema import Config
 
 _is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
 
 
-def days_and_places(words: Iterable[str]) -> tuple[set[str], list[Path]]:
-    """Return the UTC days (20261122) and the other words, which are places, in their order."""
+def folders_of(config: Config) -> list[Path]:
+    """Return the data folder of a configuration, and its lake where it has one; they need not be there."""
+    return [Path(place) for place in (config.storage.output_directory, config.storage.lake) if place]
+
+
+def days_and_places(words: Iterable[str], recording: Sequence[Path], code: Exit) -> tuple[set[str], list[Path]]:
+    """Return the UTC days (20261122) among the words, and the places to read: those named, or else the recording's.
+
+    A folder of the recording that is not made yet is passed over, such as a lake before the first day is sealed. Raises
+    `CommandError` with this exit code where a place that was named is not there, or nothing of the recording.
+    """
     named = list(words)
     days = {word.replace("-", "") for word in named if _is_day(word)}
-    return days, [Path(word) for word in named if not _is_day(word)]
-
-
-def check_there(places: Iterable[Path], code: Exit) -> None:
-    """Raise `CommandError` with this exit code where a place is not there."""
-    for place in places:
-        if not place.exists():
-            raise CommandError(f"{place} is not there: was anything recorded?", code)
+    places = [Path(word) for word in named if not _is_day(word)]
+    there = [place for place in places or recording if place.exists()]
+    lost = [place for place in places if place not in there] or ([] if there else list(recording))
+    if lost:
+        raise CommandError(f"{', '.join(map(str, lost))} is not there: was anything recorded?", code)
+    return days, there
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from binance_streamer.config.symbols import encode_name
 from binance_streamer.days.certificate import (
     AuditCounts,
     Certificate,
@@ -14,6 +15,7 @@ from binance_streamer.days.certificate import (
     certified_stream,
     certify,
     day_bounds_ns,
+    decoded,
 )
 from binance_streamer.days.checks.facts import StreamFacts
 from binance_streamer.days.checks.finding import Finding
@@ -167,3 +169,16 @@ def _changed(stream: StreamFiles, first: int, end: int) -> Finding:
 
 def _finding(check: str, stem: str, path: Path, text: str) -> Finding:
     return Finding(check, stem, str(path), None, None, text)
+
+
+def certificate_of(files: DayFiles, places: Sequence[Path]) -> Certificate | None:
+    """Return the certificate of a day, from its own folder or from one of these; None where there is none.
+
+    Raises `msgspec.MsgspecError` where it is there, and is no certificate.
+    """
+    name = encode_name(files.symbol)
+    for root in (files.root, *places):
+        path = root / "certificates" / name / f"{name}_{files.day}.json"
+        if path.is_file():
+            return decoded(path.read_bytes())
+    return None

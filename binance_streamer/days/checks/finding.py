@@ -7,7 +7,9 @@ CHECKS = (
     *("book", "tops", "klines", "digest", "certificate", "archive"),
 )
 """All checks, in the order in which a report has them."""
-PASSED, FAILED, NOT_CHECKED = "passed", "failed", "not checked"
+PASSED, FAILED, NOT_CHECKED, NOT_APPLICABLE = "passed", "failed", "not checked", "does not apply"
+"""Outcomes of a check. `not checked`: something of it could not be, see `DayReport.blocked`; `does not apply`: the day
+has nothing that it compares, no such stream, no certificate, or no archive was named."""
 MOST_KEPT = 100
 """Findings of one check and stream that are kept; the others are counted. A damaged day has as many as rows."""
 
@@ -49,7 +51,7 @@ class FindingList:
 
 
 class CheckResult(msgspec.Struct, frozen=True):
-    """The outcome of one check on one day. `state`: passed, failed, or not checked; `why` says why not."""
+    """The outcome of one check on one day. `state`: one of the outcomes; `why` says what is known of it."""
 
     check: str
     state: str

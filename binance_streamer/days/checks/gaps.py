@@ -98,7 +98,7 @@ class GapWindows:
         if places:
             recv_ns = stamps[places[0]].as_py()
             number = integers(table[self._id_column])[places[0]].as_py() if self._id_column else None
-            text = f"gap {gap.gap_id} ({gap.reason}) lists a time in which {len(places)} rows were received"
+            text = f"gap {gap.gap_id} ({gap.reason}) lists a time in which rows were received: {len(places)}"
             self._found.add(text, id=number, recv_ns=recv_ns)
 
 

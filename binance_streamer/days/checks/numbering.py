@@ -102,7 +102,7 @@ class Numbering:
         self._note(epoch, first, stamps[0].as_py())
         self._note(epoch, last, stamps[-1].as_py())
         if new < len(seqs):
-            self._found.add(f"seq {first} to {last} of epoch {epoch}: {len(seqs) - new} rows are there twice")
+            self._found.add(f"seq {first} to {last} of epoch {epoch}: rows that are there twice: {len(seqs) - new}")
 
     def _take_rows(self, table: Any) -> None:
         ids = integers(table[self._id_column]).to_pylist() if self._id_column else [None] * len(table)

@@ -5,12 +5,10 @@ of the files and sorted, in bounded memory: what has to be looked at again is ke
 """
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from binance_streamer.config.symbols import encode_name
-from binance_streamer.days import certificate as certificates
 from binance_streamer.days.certificate import Certificate, audit_counts
 from binance_streamer.days.checks.book import BookReplay, snapshots_of, summaries_of, tops_of, updates_of
 from binance_streamer.days.checks.certified import compare_day, compare_files, compare_own_digest, compare_stream
@@ -19,6 +17,7 @@ from binance_streamer.days.checks.finding import (
     CHECKS,
     FAILED,
     MOST_KEPT,
+    NOT_APPLICABLE,
     NOT_CHECKED,
     PASSED,
     CheckResult,
@@ -38,6 +37,7 @@ from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.schema import sort_key, table_schema
 from binance_streamer.exchange.rows import SNAPSHOT_STEM
 from binance_streamer.health.gaps import GapRow, stem_of_gap
+from binance_streamer.health.sizes import amount
 from binance_streamer.wire.gap_reasons import OUR_LOSSES
 
 _RAW = "raw"
@@ -50,7 +50,7 @@ class DayVerifier:
         """`last_ids` are those of the day before by stem, where it was verified just now."""
         self.files = files
         self.findings: list[Finding] = []
-        self.blocked = [f"{path} has the columns of an older version" for path in files.set_aside]
+        self.blocked: list[str] = []
         self.last_ids: dict[str, int] = {}
         """The last id of each stream whose ids prove something, for the next day."""
         self._certificate = certificate
@@ -61,6 +61,9 @@ class DayVerifier:
         self._gaps: list[GapRow] = []
         self._grown: dict[str, Path] = {}
         self._raw_ids: dict[str, RangeSet] = {}
+        self._unfinished: set[str] = set()
+        for path in files.set_aside:
+            self.block("schema", f"{path} has the columns of an older version")
 
     def run(self, spill: Path, progressed: Callable[[int], None]) -> None:
         """Check everything; `spill` is an empty folder, `progressed` takes the bytes of files that have been read."""
@@ -71,7 +74,8 @@ class DayVerifier:
             self.findings += found.findings
             self.count("files", found.files)
             self._grown = found.grown
-            self.blocked += [f"{path} has rows that are not sealed yet" for path in found.grown.values()]
+            for path in found.grown.values():
+                self.block("files", f"{path} has rows that are not sealed yet")
         self._gaps = self._read_gaps()
         self._raw_ids = self.files.raw_ids()
         for stem, stream in sorted(self.files.streams.items()):
@@ -104,6 +108,11 @@ class DayVerifier:
         if why:
             self._why[check] = why
 
+    def block(self, check: str, why: str) -> None:
+        """Say what a check was to compare, and could not: the day is then not whole, and not found wrong either."""
+        self.blocked.append(why)
+        self._unfinished.add(check)
+
     def report(self, state: str) -> DayReport:
         """Return everything that was found."""
         order = {check: place for place, check in enumerate(CHECKS)}
@@ -128,7 +137,7 @@ class DayVerifier:
                 try:
                     found += files.streams["gap"].unordered()
                 except NotSealable as error:
-                    self.blocked.append(f"gaps cannot be checked: {error}")
+                    self.block("gaps", f"gaps cannot be checked: {error}")
         return newest_gaps(self.files.symbol, found)
 
     def _read(self, stream: StreamFiles, spill: Path) -> None:
@@ -186,7 +195,7 @@ class DayVerifier:
         ids = ids_of_numbers(stream.tables(), columns.last, wanted) if columns and wanted else {}
         found = FindingList("numbers", stream.stem, stream.file)
         for hole, count in lost:
-            text = f"{count} rows are missing: seq {hole.low + 1} to {hole.high} of epoch {hole.epoch}"
+            text = f"{amount(count, 'row')} missing: seq {hole.low + 1} to {hole.high} of epoch {hole.epoch}"
             found.add(text, id=ids.get((hole.epoch, hole.high + 1)), recv_ns=hole.to_ns)
         return found.all()
 
@@ -202,9 +211,11 @@ class DayVerifier:
     def _replay(self, stem: str) -> None:
         """Rebuild the order book of a depth stream from its first snapshot on."""
         snapshots = self.readable(SNAPSHOT_STEM)
-        if snapshots is None or new_counts_ns(self.gaps_of(stem)):
-            why = "no snapshot was recorded" if snapshots is None else "the exchange began its ids anew"
-            self.count("book", 0, f"{stem}: {why}")
+        if snapshots is None:
+            self.count("book", 0, f"{stem}: no snapshot was recorded")
+            return
+        if new_counts_ns(self.gaps_of(stem)):
+            self.block("book", f"the book of {stem} cannot be built: the exchange began its ids anew")
             return
         quotes, summaries = self.readable("bookticker"), self.readable("orderbook")
         replay = BookReplay(stem, {one: stream.file for one, stream in self.files.streams.items()})
@@ -216,7 +227,9 @@ class DayVerifier:
         )
         self.findings += replay.findings()
         counts = replay.counts
-        self.count("book", counts.updates, "" if counts.updates else f"{stem}: no snapshot joins its updates")
+        self.count("book", counts.updates)
+        if not counts.updates:
+            self.block("book", f"the book of {stem} cannot be built: no snapshot joins its updates")
         self.count("tops", counts.tops)
 
     def _compare_bars(self, stem: str) -> None:
@@ -238,7 +251,9 @@ class DayVerifier:
         number, why = self._compared.get(check, 0), self._why.get(check, "")
         if is_failed:
             return CheckResult(check, FAILED, number, why)
-        return CheckResult(check, PASSED, number, why) if number else CheckResult(check, NOT_CHECKED, 0, why)
+        if check in self._unfinished:
+            return CheckResult(check, NOT_CHECKED, number, why)
+        return CheckResult(check, PASSED if number else NOT_APPLICABLE, number, why)
 
 
 def verify_day(  # noqa: PLR0913
@@ -263,19 +278,6 @@ def verify_day(  # noqa: PLR0913
             folder.mkdir()
             check(verifier, folder)
         return verifier.report(state), verifier.last_ids
-
-
-def certificate_of(files: DayFiles, places: Sequence[Path]) -> Certificate | None:
-    """Return the certificate of a day, from its own folder or from one of these; None where there is none.
-
-    Raises `msgspec.MsgspecError` where it is there, and is no certificate.
-    """
-    name = encode_name(files.symbol)
-    for root in (files.root, *places):
-        path = root / "certificates" / name / f"{name}_{files.day}.json"
-        if path.is_file():
-            return certificates.decoded(path.read_bytes())
-    return None
 
 
 def _order(stream: StreamFiles, path: Path) -> WrittenOrder | KeyOrder:

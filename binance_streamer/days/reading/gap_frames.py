@@ -13,6 +13,7 @@ from binance_streamer.days.reading.instants import FOREVER_NS
 from binance_streamer.days.rows import Span
 from binance_streamer.days.schema import sort_key
 from binance_streamer.health.gaps import REPAIRED, GapRow, folded, gap_row, stem_of_gap
+from binance_streamer.health.sizes import amount
 from binance_streamer.wire.gap_reasons import fault_of
 
 OnGap = Literal["keep", "split", "error"]
@@ -39,7 +40,7 @@ class GapError(Exception):
     def __init__(self, stem: str, symbol: str, gaps: pl.DataFrame) -> None:
         first = gaps.row(0, named=True)
         super().__init__(
-            f"{stem} of {symbol}: {len(gaps)} gaps, the first from {first['from_ns']} to {first['to_ns']} "
+            f"{stem} of {symbol}: {amount(len(gaps), 'gap')}, the first from {first['from_ns']} to {first['to_ns']} "
             f"({first['reason']}); ask for on_gap='keep' or 'split' to read around them"
         )
         self.gaps = gaps

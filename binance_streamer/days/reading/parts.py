@@ -15,6 +15,7 @@ from deltalake import DeltaTable
 from pyarrow import fs
 
 from binance_streamer.days import certificate
+from binance_streamer.days.checks.ids import stream_type_of
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.reading.instants import DAY_NS, FOREVER_NS, day_of_ns
 from binance_streamer.days.reading.location import Location
@@ -23,8 +24,16 @@ from binance_streamer.days.sources import CERTIFICATES, Source, sources, sources
 
 ALWAYS = Span(-(2**63), FOREVER_NS)
 """All receive stamps."""
+_OF_FAULTS = ("gap", "raw", "status", "audit")
+"""Streams of ours that say what went wrong, or that it was looked for."""
 _CLOCK_SLACK_NS = 3600 * 10**9
 """A file was changed after its last row was received, by the same clock, which may have been set back in between."""
+
+
+def _is_seldom(stem: str) -> bool:
+    """Return True for a stream that has a file only on days on which something happened."""
+    stream_type = stream_type_of(stem)
+    return stem in _OF_FAULTS or (stream_type is not None and not stream_type.patience)
 
 
 class DayParts(NamedTuple):
@@ -53,6 +62,19 @@ class RowFiles:
             files.setdefault(source.day, []).append(source.path)
         days = sorted(sealed.keys() | files.keys())
         return [DayParts(day, sealed.get(day, ""), tuple(files.get(day, ()))) for day in days]
+
+    def check_recorded(self, symbol: str, stem: str) -> None:
+        """Raise `LookupError`, which says what is there, where a symbol is not recorded, or not this stream of it.
+
+        A stream that may have nothing to say for a day (gaps, liquidations) is taken for recorded if its symbol is.
+        """
+        stems = self.stems(symbol)
+        if stem in stems or (stems and _is_seldom(stem)):
+            return
+        if stems:
+            raise LookupError(f"no {stem} of {symbol} is recorded: its stems are {', '.join(sorted(stems))}")
+        symbols = sorted({one for one, *_ in self.names()})
+        raise LookupError(f"nothing of {symbol} is recorded: there is {', '.join(symbols) or 'nothing at all'}")
 
     def names(self) -> set[tuple[str, str, str]]:
         """Return (symbol, stem, day) of all that is recorded."""

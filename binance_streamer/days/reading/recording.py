@@ -62,12 +62,18 @@ class Recording:
         sealed days only the columns and row groups that the query needs are read; of daily files all text is read, and
         only what was received within the interval is converted.
 
+        Raises `LookupError` where this stream of the symbol is not recorded at all. Rows that are only not of the
+        interval make an empty frame.
+
         `on_gap="split"` adds the column `segment`, which counts up at each gap; with `"error"` a gap that touches the
         interval raises `GapError`. A daily file with something that has no place in the columns raises `NotSealable`
         (`days.rows`) when the frame is collected, with file, line and column.
         """
         span = _span(start, end)
-        rows = self._rows(stem, symbol, span)
+        days = self._parts.of(stem, symbol, span)
+        if not days:
+            self._parts.check_recorded(symbol, stem)
+        rows = lazy_rows(days, stem, span)
         if on_gap == "keep":
             return rows
         gaps = gap_frames.missing_of(self._gaps(symbol, span), stem)
@@ -83,9 +89,13 @@ class Recording:
         Columns: `symbol`, `stem` and `stream` of what is missing, `gap_id`, `state` (`open`, `unrepairable`,
         `repaired`), `reason`, `fault` (exchange, network, this host, this software), `from_ns` and `to_ns` (null while
         it lasts), `from_id` and `to_id`, between which messages are missing, `first_from_id` and `first_to_id` as it
-        was listed, and `missing`, the number of messages where ids count them. Sorted by `from_ns`.
+        was listed, and `missing`, the number of messages where ids count them. Sorted by `from_ns`. Of a `repaired` gap
+        nothing is missing any more: its bounds say what was, `missing` is 0. `LookupError` for a symbol that is not
+        recorded.
         """
         span = _span(start, end)
+        if symbol is not None:
+            self._parts.check_recorded(symbol, _GAP)
         symbols = (
             [symbol] if symbol is not None else sorted({one for one, stem, _ in self._parts.names() if stem == _GAP})
         )
@@ -121,14 +131,17 @@ class Recording:
         trades before `start` are in no bar. Columns: `open_time`, `open`, `high`, `low`, `close`, `volume`,
         `quote_volume`, `trades`, `taker_buy_volume`, `taker_buy_quote_volume`, `first_trade_id`, `last_trade_id`, and
         the same with `kline_` before, of the closed bars of `kline_<interval>`. Null where there were no trades, or no
-        such bar.
+        such bar. `LookupError` where neither such trades nor such bars are recorded at all.
         Trades that are in no aggregate (insurance fund, ADL) are in the exchange's bars only.
         """
         span = _span(start, end)
         time = pl.col("transact_time").dt.epoch("ns")
         trades = self._rows_of_time("aggtrade", symbol, span).filter(time >= span.start_ns, time < span.end_ns)
         opening = pl.col("open_time").dt.epoch("ns")
-        klines = self._rows_of_time(f"kline_{interval}", symbol, span)
+        bar_stem = f"kline_{interval}"
+        if not self._parts.of(bar_stem, symbol):
+            self._parts.check_recorded(symbol, "aggtrade")
+        klines = self._rows_of_time(bar_stem, symbol, span)
         closed = market.closed_bars(klines.filter(opening >= span.start_ns, opening < span.end_ns))
         bars = market.bars_of_trades(trades, _POLARS_INTERVALS.get(interval, interval))
         return bars.join(closed, on="open_time", how="full", coalesce=True).sort("open_time")
@@ -137,7 +150,8 @@ class Recording:
         """Return the order book of a symbol at an instant, exactly as the exchange had sent it until then.
 
         `stem` names the stream of depth updates (`depth`, `depth_100ms`); without it the quickest that is recorded. A
-        book that is not known says why and between which instants it is not. It takes the updates since the nearest
+        book that is not known says why and between which instants it is not. `LookupError` where no such stream is
+        recorded. It takes the updates since the nearest
         snapshot, at most an hour of them by default (docs/reading.md has times).
         """
         return self._books(symbol, stem).at(to_ns(instant))
@@ -174,10 +188,13 @@ class Recording:
         """Return a DuckDB connection with a view for each stem, with the columns of `scan` behind `symbol`.
 
         The views have what was recorded when this was called, of some symbols or of all, received within [start, end).
-        Close the connection when it is no more needed. DuckDB hands conditions on to the files' readers.
+        Close the connection when it is no more needed. DuckDB hands conditions on to the files' readers. `LookupError`
+        for a symbol that is not recorded.
         """
         connection = duckdb.connect()
         frames: dict[str, list[pl.LazyFrame]] = {}
+        for symbol in symbols or ():
+            self._parts.check_recorded(symbol, _GAP)
         for symbol, stem in sorted({(symbol, stem) for symbol, stem, _ in self._parts.names()}):
             if symbols is None or symbol in symbols:
                 rows = self.scan(stem, symbol, start, end)
@@ -201,13 +218,15 @@ class Recording:
         return gap_frames.gap_frame(symbol, lazy_rows(days, _GAP), span)
 
     def _books(self, symbol: str, stem: str) -> BookReader:
+        if stem:
+            self._parts.check_recorded(symbol, stem)
         return BookReader(self._rows, symbol, stem or self._depth_stem(symbol))
 
     def _depth_stem(self, symbol: str) -> str:
         """Return the stem of the quickest depth updates of a symbol: `depth`, which is depth@0ms, comes first."""
         stems = sorted({stem for stem in self._parts.stems(symbol) if stream_type_of_stem(stem) == "depth"})
         if not stems:
-            raise LookupError(f"no depth updates of {symbol} are recorded")
+            self._parts.check_recorded(symbol, "depth")
         return stems[0]
 
 

@@ -132,6 +132,11 @@ class StreamGaps:
             rows += [row for row in self._take_out([gap], low, high, REST) if row.state == OPEN]
         return rows
 
+    def end(self, why: str) -> list[Gap]:
+        """List all that is open as unrepairable: the stream is recorded no more, and nobody will ask for it."""
+        ended, self._gaps = self._gaps, []
+        return [*self.filled, *self._ended(ended, why)]
+
     def given_up(self, gap: OpenGap, why: str) -> Gap:
         """Return the row that ends a gap which is not listed here, because nobody can be asked for it."""
         return self._row(gap, UNREPAIRABLE)._replace(why=why)

@@ -1,14 +1,14 @@
 """One stream as it is recorded: its continuity, its counts, and its rows."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from binance_streamer.exchange.messages import UNREADABLE, SequenceIds
 from binance_streamer.exchange.readers import EventReader, sequence_reader
 from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.stream_types import Continuity
-from binance_streamer.exchange.streams import Stream
+from binance_streamer.exchange.streams import Stream, stream_from_name
 from services.ingest.streams import demux
 from services.ingest.streams.arrivals import Arrival, Outcome
 from services.ingest.streams.backfill import BackfillPage, GapOffer
@@ -25,6 +25,7 @@ from services.runtime.gaps.open_gaps import OpenGap
 OVERLAP_S = 1.0
 """A connection that has been delivering for less may have been opened behind a message in flight on another one."""
 QUIET_S = 30.0
+NOT_RECORDED = "the stream is not recorded any more"
 
 
 class Tracker(Protocol):
@@ -215,6 +216,16 @@ class StreamRecorder:
             return True
         heard_s = self.heard.by_connection.get(old)
         return not self.tracker.has_entered(new) and (heard_s is None or now_s - heard_s >= QUIET_S)
+
+
+def ended_gaps(last_rows: Mapping[str, LastRow], recorded: Collection[str], new_gap_id: Callable[[], str]) -> list[Gap]:
+    """Return the rows that end the open gaps of streams that are recorded no more: only who records one asks for it."""
+    return [
+        gap
+        for name, row in last_rows.items()
+        if row.open_gaps and name not in recorded
+        for gap in StreamGaps(stream_from_name(name), new_gap_id, row.open_gaps).end(NOT_RECORDED)
+    ]
 
 
 def _tracker(

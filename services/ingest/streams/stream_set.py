@@ -23,7 +23,7 @@ from services.ingest.streams.arrivals import (
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.gaps import REPAIRED
 from services.ingest.streams.heard import LATE, StreamFault
-from services.ingest.streams.stream import StreamRecorder
+from services.ingest.streams.stream import StreamRecorder, ended_gaps
 from services.runtime.delivery.events import EventRun
 from services.runtime.gaps.drafts import Draft, Gap
 from services.runtime.gaps.last_rows import LastRow, latest_ms
@@ -63,6 +63,7 @@ class StreamSet:
         self._run_of = self._pending.run_of
         for stream in streams:
             self.add(stream)
+        self._pending.list_gaps(ended_gaps(last_rows, self.recorders, new_gap_id))
 
     def add(self, stream: Stream) -> None:
         """Record this stream too, from where the last run ended."""

@@ -28,7 +28,7 @@ class Shares:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._topics: dict[Connection, set[bytes]] = {}
+        self._topics: dict[Connection, dict[bytes, None]] = {}
         self._bytes: dict[Connection, int] = {}
 
     @property
@@ -41,18 +41,23 @@ class Shares:
         """The connections that have subscribed to something."""
         return list(self._topics)
 
+    @property
+    def topics(self) -> list[bytes]:
+        """The topics of all connections, repeated ones too, in the order of the connections and their subscriptions."""
+        return [topic for topics in self._topics.values() for topic in topics]
+
     def subscribe(self, connection: Connection, topic: bytes) -> None:
         """Note a subscription; a repeated one costs nothing."""
-        topics = self._topics.setdefault(connection, set())
+        topics = self._topics.setdefault(connection, {})
         if topic not in topics:
-            topics.add(topic)
+            topics[topic] = None
             self._bytes[connection] = self._bytes.get(connection, 0) + len(topic) + _OVERHEAD_BYTES
 
     def unsubscribe(self, connection: Connection, topic: bytes) -> None:
         """Note the end of a subscription; nothing happens where there is none."""
-        topics = self._topics.get(connection, set())
+        topics = self._topics.get(connection, {})
         if topic in topics:
-            topics.remove(topic)
+            del topics[topic]
             self._bytes[connection] -= len(topic) + _OVERHEAD_BYTES
 
     def forget(self, connection: Connection) -> None:
@@ -85,6 +90,11 @@ class Subscriptions:
         context = xpub.context
         hold = context.hold_subscribers if isinstance(context, Context) else lambda _: None
         self._floods = FloodGuard(endpoint, hold=hold)
+
+    @property
+    def topics(self) -> list[bytes]:
+        """All topics that are subscribed to now, as far as `take` has read; repeated ones too."""
+        return self._shares.topics
 
     def status(self) -> dict[str, int]:
         """Return the counts for a status message."""

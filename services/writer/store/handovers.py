@@ -6,6 +6,7 @@ gap that REST may fill, again and again, until a gap row of the worker with the 
 | a gap | leaves when |
 |---|---|
 | offered: listed, durable | a gap row of its worker has the same name |
+| ended | its symbol is not recorded any more, REST has nothing so old, or more rows lie in it than an offer can name |
 | taken over | the worker says `repaired` or `unrepairable`, like of a gap of its own |
 
 The worker must not fetch a row that is there already. Rows that come late (of REST, or of a slow connection) may lie in
@@ -13,9 +14,10 @@ an offered gap, if the worker had listed a part of it itself. So an offer names 
 to which the writer has read the worker's journal; a worker that has recorded late rows behind it waits for the next.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from binance_streamer.exchange.rest import KEPT_MS
 from binance_streamer.wire.frames import Position, encode_frame, encode_topic
 from services.runtime.gaps.drafts import Gap, gap_draft
 from services.writer.rows.cells import text_cell
@@ -24,6 +26,9 @@ from services.writer.store.losses import ids_of, late_id_of
 
 _MOST_PRESENT = 10_000
 """Ids of one gap that came late; a gap with more is not offered any more, so that no row can come twice."""
+NOT_RECORDED = "the symbol is not recorded any more"
+_TOO_OLD = "no worker took it over while the exchange had it"
+_TOO_MANY = "more rows came late than can be told from those that are missing"
 
 
 class OfferedGap(NamedTuple):
@@ -53,6 +58,7 @@ class OfferedGaps:
 
     def __init__(self, offered: Iterable[OfferedGap] = ()) -> None:
         self._offered = {one.gap.gap_id: one for one in offered}
+        self._overfull: list[Gap] = []
 
     def add(self, worker: str, gap: Gap, late_ids: Iterable[int]) -> None:
         """DurableOffer a gap; `late_ids` came before it could be listed."""
@@ -70,6 +76,26 @@ class OfferedGaps:
         """Return all offered gaps, in the order in which they were listed."""
         return list(self._offered.values())
 
+    def durable(self, read_of: Callable[[str], Position | None]) -> Sequence[DurableOffer]:
+        """Return all offers as of now; `read_of` gives the position up to which a worker's journal was read."""
+        reads = [(one, read_of(one.worker)) for one in self._offered.values()]
+        return [DurableOffer(one, read) for one, read in reads if read is not None]
+
+    def take_ended(self, recorded: Collection[str], now_ns: int) -> Sequence[Gap]:
+        """Return the gaps that nobody will take over, as `unrepairable`, and offer them no more.
+
+        `recorded` are the symbols that have a worker as far as the writer was told; for `apply` it is not restarted.
+        """
+        ended = [gap._replace(why=_TOO_MANY) for gap in self._overfull]
+        self._overfull.clear()
+        for one in self.list():
+            is_recorded = one.gap.symbol in recorded
+            is_kept = one.gap.to_ns is None or now_ns - one.gap.to_ns < KEPT_MS * 1_000_000
+            if not (is_recorded and is_kept):
+                self.remove(one.gap.gap_id)
+                ended.append(one.gap._replace(why=_TOO_OLD if is_recorded else NOT_RECORDED))
+        return [gap._replace(state="unrepairable") for gap in ended]
+
     def note(self, worker: str, rows: Sequence[Row]) -> None:
         """Take note of rows of a worker: gap rows that take gaps over, and rows that lie in offered gaps."""
         for one in [one for one in self._offered.values() if one.worker == worker]:
@@ -86,6 +112,7 @@ class OfferedGaps:
             present = [*one.present, *(last for last in found if low < last <= high)]
             if len(present) > _MOST_PRESENT:
                 self.remove(one.gap.gap_id)
+                self._overfull.append(one.gap)
             elif len(present) > len(one.present):
                 self._offered[one.gap.gap_id] = one._replace(present=tuple(present))
 

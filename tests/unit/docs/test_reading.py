@@ -13,7 +13,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 PRINTED = (
     ("│ BTCUSDT ┆ aggtrade   ┆ 20261122 │",),
     ("│ 7030            ┆ ", "│ 7090            ┆ "),
-    ("│ aggtrade   ┆ disconnected ┆ network ┆ 3       │", "│ 0       ┆ 101 ┆", "│ 1       ┆ 256 ┆"),
+    ("│ aggtrade   ┆ unrepairable ┆ disconnected ┆ network ┆ 3       │", "│ 0       ┆ 101 ┆", "│ 1       ┆ 256 ┆"),
     ("┆ 234    ┆ 240          │", "┆ 240    ┆ 240          │"),
     ("True 8800 [(Decimal('83999.00000000'), ", "updates missing 2.999999999\n", "│ 1795305660000000000 ┆     ┆ 8800 "),
     ("[('BTCUSDT', 357, Decimal('84002.20000000'))]\n",),

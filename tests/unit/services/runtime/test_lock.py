@@ -58,7 +58,7 @@ class Waiting:
         self.lock: FileLock | None = None
         self._shell = shell
         self._path = path
-        self._bus = bus_intake(shell.context, shell.config.endpoints.bus_publish)
+        self._bus = bus_intake(shell.context, shell.config.endpoints.bus_publish, b"")
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 

@@ -207,3 +207,68 @@ def test_nobody_is_asked_to_repair_a_symbol_that_is_not_recorded_any_more(folder
     folder.stop()
     *_, last = [row for row in folder.rows("gap") if row["stream"] == "btcusdt@aggTrade"]
     assert (last["state"], last["extra"]) == ("unrepairable", '{"why":"the symbol is not recorded any more"}')
+
+
+def last_trade_gaps(folder: WriterFolder) -> list[tuple[str, str, str]]:
+    """The last word on each gap of the trades: bounds and state, in the order in which they were listed."""
+    last = {row["gap_id"]: row for row in folder.rows("gap") if row["stream"] == "btcusdt@aggTrade"}
+    return [(row["from_id"], row["to_id"], row["state"]) for row in last.values()]
+
+
+def test_a_gap_with_too_many_late_rows_to_name_is_ended(folder: WriterFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.writer.store.handovers._MOST_PRESENT", 2)
+    after = lost_trades(folder)
+    for number in (11, 12, 13):
+        after.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(number))
+    after.deliver()
+    assert offers(folder) == []
+    assert last_trade_gaps(folder) == [("10", "14", "unrepairable")]
+
+
+def test_a_gap_that_no_worker_takes_over_is_ended_once_rest_has_nothing_of_it(folder: WriterFolder) -> None:
+    """Its symbol was removed by `apply`, for which the writer is not restarted, or its worker never comes back."""
+    after = lost_trades(folder)
+    assert folder.recorder is not None
+    missed_ns = 1_790_526_539_200_000_000
+    after.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(21))
+    after.push()
+    folder.recorder.begin_commit(missed_ns + 47 * 3600 * 10**9)
+    assert len(offers(folder)) == 1
+    after.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(22))
+    after.push()
+    folder.recorder.begin_commit(missed_ns + 49 * 3600 * 10**9)
+    folder.recorder.flush()
+    assert last_trade_gaps(folder) == [("10", "14", "unrepairable")]
+
+
+def open_gap(peer: FolderPeer, gap_id: str, from_id: int, to_id: int) -> None:
+    """A worker lists a gap of its own."""
+    fields = {"gap_id": gap_id, "state": "open", "from_id": from_id, "to_id": to_id, "from_ns": 1, "to_ns": 2}
+    peer.emit("gap", "BTCUSDT", "btcusdt@aggTrade", None, source="local", reason="sequence", **fields)
+
+
+def test_what_only_a_wiped_journal_knew_is_ended(folder: WriterFolder) -> None:
+    peer = folder.recording(10)
+    open_gap(peer, "g1", 12, 14)
+    peer.emit_both(range(15, 17))
+    peer.push()
+    after = folder.peer(epoch=200)
+    open_gap(after, "g2", 20, 24)
+    after.emit_both(range(25, 27))
+    after.deliver()
+    found = last_trade_gaps(folder)
+    assert found == [("12", "14", "unrepairable"), ("16", "24", "open"), ("20", "24", "open")]
+    assert [json.loads(row["extra"]) for row in folder.rows("gap") if row["extra"]] == [
+        {"why": "what knew of it is lost: a journal, or the ledger"}
+    ]
+
+
+def test_what_only_a_lost_ledger_knew_is_ended(folder: WriterFolder) -> None:
+    after = lost_trades(folder)
+    open_gap(after, "g2", 20, 24)
+    after.deliver()
+    folder.kill()
+    folder.lose_ledger()
+    folder.start()
+    folder.stop()
+    assert last_trade_gaps(folder) == [("10", "14", "unrepairable"), ("20", "24", "open")]

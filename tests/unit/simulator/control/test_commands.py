@@ -36,6 +36,10 @@ def _ids(frames: list[str]) -> list[int]:
     return [json.loads(frame)["data"]["a"] for frame in frames]
 
 
+def _events(frames: list[str]) -> list[dict[str, Any]]:
+    return [json.loads(frame)["data"] for frame in frames]
+
+
 def _after(exchange: SimulatedExchange, client: websocket.WebSocket, command: str, count: int = 30) -> list[str]:
     """Frames around a command: some before it and `count` behind it."""
     before = read(client, 5)
@@ -348,6 +352,72 @@ def test_agg_trade_ids_jump(exchange: SimulatedExchange) -> None:
     assert [later - before for before, later in pairwise(_ids(frames)) if later - before != 1] == [1001]
 
 
+def test_stamped_copies_differ_in_their_event_time_alone(exchange: SimulatedExchange) -> None:
+    exchange.command(f"stamp 100000 {AGG}")
+    first, second = exchange.market(AGG), exchange.market(AGG)
+    [late] = _events(read(second, 1))
+    early = _events(read_until(first, lambda frame: json.loads(frame)["data"]["a"] == late["a"]))
+    assert {**early[-1], "E": early[-1]["E"] + 1} == late
+
+
+def test_an_unchained_update_names_another_one_before(exchange: SimulatedExchange) -> None:
+    exchange.command(f"unchained 2 {DEPTH}")
+    first, second, third = _events(read(exchange.public(DEPTH), 3))
+    assert (second["pu"], third["pu"]) == (first["u"] - 1, second["u"])
+
+
+def test_times_in_microseconds(exchange: SimulatedExchange) -> None:
+    exchange.command(f"microseconds 2 {AGG}")
+    events = _events(read(exchange.market(AGG), 3))
+    assert [event["a"] for event in events] == list(range(events[0]["a"], events[0]["a"] + 3))
+    assert [event["E"] > 10**15 and event["T"] > 10**15 for event in events] == [True, True, False]
+
+
+def test_a_closed_bar_comes_twice(start: Start) -> None:
+    now_ms = 1_795_391_997_000  # three seconds before a minute
+    exchange = start("--start-time-ms", str(now_ms), "--rate", "100")
+    client = exchange.market("btcusdt@kline_1m")
+    exchange.command("reclose 1 btcusdt@kline_1m")
+    frames = read_until(client, lambda frame: json.loads(frame)["data"]["k"]["t"] > now_ms)
+    closed = [event["k"] for event in _events(frames) if event["k"]["x"]]
+    assert len(closed) == 2
+    assert {**closed[0], "n": closed[0]["n"] + 1} == closed[1]
+
+
+def test_only_streams_that_can_do_it_are_taken(exchange: SimulatedExchange) -> None:
+    assert exchange.ask(f"unchained 1 {AGG}") == "nack only streams of depth can do that"
+    assert exchange.ask(f"reclose 1 {AGG}") == "nack only streams of kline can do that"
+
+
+def test_any_route_delivers_any_stream(exchange: SimulatedExchange) -> None:
+    exchange.command("routes any")
+    read(exchange.public(AGG), 3)
+    exchange.command("routes strict")
+    assert read_all(exchange.public(AGG), 1.0) == []
+
+
+def test_an_unlisted_stream_has_its_connection_refused(exchange: SimulatedExchange) -> None:
+    read(exchange.market(AGG, "btcusdt@nothing"), 3)
+    exchange.command("unlisted 400")
+    with pytest.raises(websocket.WebSocketBadStatusException) as caught:
+        exchange.market(AGG, "btcusdt@nothing")
+    assert caught.value.status_code == 400
+    read(exchange.market(AGG), 3)
+    exchange.command("unlisted off")
+    read(exchange.market(AGG, "btcusdt@nothing"), 3)
+
+
+def test_rest_rows_that_differ_from_the_streamed_ones(exchange: SimulatedExchange) -> None:
+    [event] = _events(read(exchange.market(AGG), 1))
+    exchange.command("rest differ p 1")
+    target = f"/fapi/v1/aggTrades?symbol=BTCUSDT&fromId={event['a']}&limit=1"
+    eventually(lambda: exchange.get("/fapi/v1/time").status_code == 200)
+    wrong, right = (exchange.get(target).json()[0] for _ in range(2))
+    assert right == {key: event[key] for key in ("a", "p", "q", "nq", "f", "l", "T", "m")}
+    assert wrong["p"] != right["p"]
+    assert {**wrong, "p": right["p"]} == right
+
+
 def test_fragments(exchange: SimulatedExchange) -> None:
     client = exchange.market(AGG)
     frames = _after(exchange, client, f"fragment 3 {AGG}")
@@ -504,6 +574,7 @@ REFUSED = (
     "close 999", "close fin nonsense", "stall *", "rest", "rest 42 1", "rest 429", "symbol X TRADING", "rate 0",
     "symbol BTCUSDT NONSENSE", "clock x", "pause now", "hang -1", f"trickle {AGG} 0", "rest 418 1 x",
     "reject 429 1 soon", "forbid 200 *", "forbid 999 *", "forbid never *", "forbid 400 nonsense", "forbid off",
+    "rest differ zz 1", "routes all", "unlisted 200", f"stamp 1 {AGG} on 1",
     "rest 429 1 soon", "rest html 1 more", "session COIN 5", "session EQUITY",
 )  # fmt: skip
 

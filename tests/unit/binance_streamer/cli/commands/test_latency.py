@@ -92,7 +92,7 @@ def test_a_table_names_the_clock(config: Config, data: Path, capsys: pytest.Capt
     assert latency.of_files(config, [file], as_json=False) is Exit.OK
     table = capsys.readouterr().out
     assert "龙虾USDT" in table
-    assert "20260921: the exchange's clock was +1.0 ms ahead of ours (median of 2, -2.0 to +4.0)" in table
+    assert "20260921: the exchange's clock was 1.0 ms ahead of ours (median of 2, -2.0 to +4.0)" in table
     assert "± 9.5 ms" in table
 
 

@@ -76,7 +76,12 @@ def test_a_certificate_that_is_none_ends_with_2(capsys: pytest.CaptureFixture[st
     assert "the certificate cannot be read" in text
 
 
-def test_without_words_it_is_yesterday(capsys: pytest.CaptureFixture[str], recording: Path) -> None:
+def test_without_words_it_is_yesterday_or_today(
+    capsys: pytest.CaptureFixture[str], recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "config" / "streamer.yaml").write_text(
+        "mode: production\nmodes: {production: {symbols: [{symbol: BTCUSDT}]}}\nstorage: {lake: lake}\n"
+    )  # the lake is made when the first day is sealed
     code, text = run(capsys)
     assert code == 2
     assert f"no recorded files of {day_text(time.time())} in" in text
@@ -86,6 +91,31 @@ def test_without_words_it_is_yesterday(capsys: pytest.CaptureFixture[str], recor
     code, text = run(capsys)
     assert yesterday in text
     assert code == 0
+    for path in recording.iterdir():
+        path.rename(path.with_name(path.name.replace(yesterday, day_text(time.time()))))
+    code, text = run(capsys)
+    assert day_text(time.time()) in text
+
+
+def test_what_does_not_apply_is_told_from_what_was_not_checked(
+    capsys: pytest.CaptureFixture[str], recording: Path
+) -> None:
+    def states(*words: str) -> dict[str, str]:
+        _, text = run(capsys, DAY, "--json", *words)
+        return {one["check"]: one["state"] for one in json.loads(text)["results"]}
+
+    found = states()
+    assert (found["archive"], found["certificate"], found["book"]) == ("does not apply", "does not apply", "passed")
+    assert states("--archive", str(recording))["archive"] == "not checked"
+    path = recording / f"snapshot_{SYMBOL}_{DAY}.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text(lines[0] + "9" + lines[1])  # of an id that no update has
+    assert states()["book"] == "not checked"
+    code, text = run(capsys, DAY)
+    assert code == 2
+    assert "not checked: the book of depth cannot be built: no snapshot joins its updates" in text
+    path.unlink()
+    assert states()["book"] == "does not apply"
 
 
 def test_a_place_that_is_not_there_ends_with_2(capsys: pytest.CaptureFixture[str]) -> None:

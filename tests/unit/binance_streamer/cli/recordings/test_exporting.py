@@ -35,6 +35,24 @@ def test_a_place_that_is_named_is_read_in_place_of_the_recording(data: Path) -> 
     assert [path.name for path in (data.parent / "out").iterdir()] == ["BTCUSDT_20261122.npz"]
 
 
+def test_without_a_day_all_days_of_a_place_are_exported(data: Path) -> None:
+    to = data.parent / "out"
+    assert exporting.export_days("hftbacktest", [str(data)], [], symbols=[], to=to) == Exit.OK
+    assert [path.name for path in to.iterdir()] == ["BTCUSDT_20261122.npz"]
+
+
+def test_files_of_no_symbol_are_no_failure_of_a_format_without_a_place_for_them(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = "offset_ms,error_ms,round_trip_ms,samples,server_time,step_ms,step_from_ns,recv_ns,epoch,seq,source,extra"
+    (data / "clock_20261122.csv").write_text(f"{head}\n1.5,0.5,1,5,1795305600000,,,1795305600000000000,7,1,rest,\n")
+    to = data.parent / "out"
+    assert exporting.export_days("tardis", ["20261122"], [data], symbols=[], to=to) == Exit.OK
+    assert capsys.readouterr().err == ""
+    assert exporting.export_days("parquet", ["20261122"], [data], symbols=["_exchange"], to=to) == Exit.OK
+    assert capsys.readouterr().out == f"{to}/clock__exchange_20261122.parquet: 1 row\n"
+
+
 @pytest.mark.parametrize(
     ("form", "words", "symbols", "said"),
     [
@@ -42,7 +60,7 @@ def test_a_place_that_is_named_is_read_in_place_of_the_recording(data: Path) -> 
         ("tardis", ["20261123"], [], "nothing recorded on 20261123"),
         ("tardis", ["20261122"], ["ETHUSDT"], "nothing recorded of ETHUSDT on 20261122"),
         ("tardis", ["20261122", "nowhere"], [], "nowhere is not there"),
-        ("tardis", [], [], "name a day"),
+        ("tardis", [], ["ETHUSDT"], "nothing recorded of ETHUSDT in "),
     ],
 )
 def test_what_cannot_be_exported_is_said(

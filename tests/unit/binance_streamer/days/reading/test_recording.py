@@ -28,18 +28,33 @@ def test_sql_sees_a_view_for_each_stem(recording: Recording, tmp_path: Path) -> 
         ]
         joined = "select count(*) from depth d join bookticker b on d.final_update_id = b.update_id"
         assert connection.sql(joined).fetchall() == [(173,)]
-    with recording.sql(["ETHUSDT"]) as connection:
-        assert connection.sql("show tables").fetchall() == []
     lake = begun(tmp_path / "lake")
     sealed(lake, tmp_path / "BTCUSDT" / "aggtrade_BTCUSDT_20261122.csv", stem="aggtrade")
     with Recording(tmp_path / "lake").sql(start="2026-11-22T00:01", end="2026-11-22T00:02") as connection:
         assert connection.sql("select count(*) from aggtrade").fetchall() == [(120,)]
 
 
-def test_a_stream_that_is_not_recorded_has_no_rows(recording: Recording) -> None:
-    assert len(recording.quotes("ETHUSDT").collect()) == 0
+def test_a_stream_or_symbol_that_is_not_recorded_is_an_error_that_says_what_is(recording: Recording) -> None:
+    with pytest.raises(LookupError, match="no depths of BTCUSDT is recorded: its stems are aggtrade, bookticker"):
+        recording.scan("depths", "BTCUSDT")
+    with pytest.raises(LookupError, match="no trade of BTCUSDT is recorded: its stems are aggtrade"):
+        recording.scan("trade", "BTCUSDT", "2026-11-22", "2026-11-23")
+    with pytest.raises(LookupError, match="no depth_100ms of BTCUSDT"):
+        recording.book_at("BTCUSDT", "2026-11-22T00:01", stem="depth_100ms")
+    unknown = "nothing of ETHUSDT is recorded: there is BTCUSDT"
+    for ask in (recording.quotes, recording.bars, recording.gaps, lambda symbol: recording.sql([symbol])):
+        with pytest.raises(LookupError, match=unknown):
+            ask("ETHUSDT")
+    with pytest.raises(LookupError, match=unknown):
+        recording.books("ETHUSDT", "2026-11-22", "2026-11-23")
+
+
+def test_a_stream_that_is_recorded_and_has_no_rows_in_the_interval_is_an_empty_frame(recording: Recording) -> None:
+    assert len(recording.scan("depth", "BTCUSDT", "2020-01-01", "2020-01-02").collect()) == 0
     assert len(recording.bars("BTCUSDT", "1h", "2020-01-01", "2020-01-02").collect()) == 0
-    assert len(recording.gaps("ETHUSDT")) == 0
+    assert len(recording.gaps("BTCUSDT", "2020-01-01", "2020-01-02")) == 0
+    for stem in ("forceorder", "raw"):  # no file until something happens
+        assert len(recording.scan(stem, "BTCUSDT").collect()) == 0
 
 
 def test_bounds_that_are_none_are_refused(recording: Recording) -> None:

@@ -51,7 +51,7 @@ def test_values_have_the_types_of_the_lake(expected: list[dict[str, Any]], tmp_p
     assert frame.schema == polars_schema("trade")
     assert frame["id"].to_list() == IDS
     assert [str(row["price"]) for row in expected[:2]] == ["84001.01000000", "84002.02000000"]
-    assert Recording(tmp_path / "expected").scan("depth", "BTCUSDT").collect().schema == polars_schema("depth")
+    assert Recording(tmp_path / "expected").scan("raw", "BTCUSDT").collect().schema == polars_schema("raw")
 
 
 def test_rows_are_the_same_in_every_form(expected: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.connections.events import Delivered, Lost
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.last_rows import LastRow, LastRows
+from services.runtime.gaps.open_gaps import OpenGap
 from services.runtime.gaps.stream_states import fold
 from tests.support.drafts import singles
 
@@ -306,3 +307,14 @@ def test_a_lost_connection_asks_for_a_snapshot_even_where_the_next_row_follows()
     subject.lose(Lost(1, "public", "disconnected", {}), 101.0)
     deliver(subject, depth(10, 20), depth(20, 30), connection=2)
     assert subject.anchors == [SnapshotRequest("BTCUSDT", 10, "connected")]
+
+
+def test_open_gaps_of_a_stream_that_is_recorded_no_more_are_ended() -> None:
+    gaps = (OpenGap("g7", 10, 20, 1, 2, "sequence"), OpenGap("g8", 30, 30, 3, 4, "restart", 25, 30))
+    subject = recorder({"btcusdt@kline_1m": LastRow("kline", "BTCUSDT", 100, 5000, 1, gaps)})
+    told = [draft.data for draft in singles(subject.collect(1))]
+    assert [(row["gap_id"], row["state"], row["from_id"], row["to_id"]) for row in told] == [
+        ("g7", "unrepairable", 10, 20),
+        ("g8", "repaired", 30, 30),
+    ]
+    assert [row.get("why") for row in told] == ["the stream is not recorded any more", None]

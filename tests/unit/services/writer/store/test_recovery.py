@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.writer_folder import DAY, FolderPeer, WriterFolder, snapshot_fields
+from tests.support.writer_folder import DAY, FolderPeer, WriterFolder, now_ns, snapshot_fields
 from tests.support.writer_peer import depth
 
 REST = "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"
@@ -162,7 +162,7 @@ def test_a_torn_file_is_cut_at_the_start_before_any_row_comes(folder: WriterFold
 def _age(folder: WriterFolder, stem: str, hours: int) -> None:
     """Let the ledger believe that the file has not grown for so long."""
     with closing(sqlite3.connect(folder.data / ".writer.sqlite")) as ledger, ledger:
-        written_ns = time.time_ns() - hours * 3600 * 10**9
+        written_ns = now_ns() - hours * 3600 * 10**9
         ledger.execute("UPDATE files SET written_ns = ? WHERE path LIKE ?", (written_ns, f"%/{stem}_%"))
 
 
