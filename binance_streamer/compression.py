@@ -1,10 +1,67 @@
-"""zstd: the module of the standard library from Python 3.14 on, and before that the same module from PyPI."""
+"""zstd: the module of the standard library from Python 3.14 on, and before that the same module from PyPI.
 
+And the end of the last whole zstd frame of a file that may be growing, found by the frames' headers alone. A frame says
+the length of each of its blocks, so that nothing is decoded (RFC 8878, sections 3.1.1 and 3.1.2).
+"""
+
+import os
 import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-__all__ = ["zstd"]
+__all__ = ["whole_frames_bytes", "zstd"]
+
+_MAGIC = 0xFD2FB528
+_SKIPPABLE = 0x184D2A5
+"""The upper 28 bits of the magic number of a frame that decoders pass over."""
+_RLE = 1
+"""The type of a block that is one byte, repeated."""
+_SIZE_FIELD_BYTES = (0, 2, 4, 8)
+_DICTIONARY_FIELD_BYTES = (0, 1, 2, 4)
+
+
+def whole_frames_bytes(path: Path) -> int:
+    """Return the length of a file up to the end of its last whole frame; 0 where it has none.
+
+    What is no frame ends the search like half a frame; whether the content is right, a decoder says. The file is read
+    and not mapped, since it may be shortened meanwhile.
+    """
+    size = path.stat().st_size
+    with path.open("rb", buffering=0) as file:
+        read = partial(os.pread, file.fileno())
+        end = 0
+        while (following := _frame_end(read, end, size)) <= size and following > end:
+            end = following
+        return end
+
+
+def _frame_end(read: Callable[[int, int], bytes], start: int, size: int) -> int:
+    """Return where the frame at `start` ends; `start` where there is none, more than `size` for half of one.
+
+    `read` gives so many bytes from a place on.
+    """
+    head = read(8, start)
+    if len(head) < 6:
+        return start
+    magic = int.from_bytes(head[:4], "little")
+    if magic >> 4 == _SKIPPABLE:
+        return start + 8 + int.from_bytes(head[4:], "little")
+    if magic != _MAGIC:
+        return start
+    descriptor = head[4]
+    is_single, has_checksum = descriptor >> 5 & 1, descriptor >> 2 & 1
+    size_bytes = _SIZE_FIELD_BYTES[descriptor >> 6] or is_single
+    at = start + 5 + (1 - is_single) + _DICTIONARY_FIELD_BYTES[descriptor & 3] + size_bytes
+    while at + 3 <= size:
+        header = int.from_bytes(read(3, at), "little")
+        is_last, kind, length = header & 1, header >> 1 & 3, header >> 3
+        at += 3 + (1 if kind == _RLE else length)
+        if is_last:
+            return at + 4 * has_checksum
+    return size + 1

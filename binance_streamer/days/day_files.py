@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from binance_streamer.compression import whole_frames_bytes
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.days import rows, schema
 from binance_streamer.days.checks.ranges import RangeSet
@@ -207,10 +208,13 @@ def stem_of_name(name: str) -> str:
 
 
 def whole_bytes(path: Path) -> int:
-    """Return the length of a daily file without a torn last line, which the writer may be about to complete."""
+    """Return the length of a daily file up to the end of its last whole line, compressed up to its last whole frame.
+
+    What stands behind is about to be completed by the writer, or was torn by a kill and comes again.
+    """
+    if path.suffix == ".zst":
+        return whole_frames_bytes(path)
     size = path.stat().st_size
-    if path.suffix == ".zst" or not size:
-        return size
     with path.open("rb") as file:
         end = size
         while end:

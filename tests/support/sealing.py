@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from binance_streamer.compression import zstd
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
@@ -32,6 +33,16 @@ def write(data: Path, rows: Iterable[str], *, symbol: str = "BTCUSDT", stem: str
     with path.open("a", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in lines)
     return path
+
+
+def compress(path: Path, *, lines: int) -> Path:
+    """Replace a daily file by a compressed one, with so many lines a frame."""
+    text = path.read_bytes().splitlines(keepends=True)
+    frames = (zstd.compress(b"".join(text[start : start + lines])) for start in range(0, len(text), lines))
+    new = path.with_name(f"{path.name}.zst")
+    new.write_bytes(b"".join(frames))
+    path.unlink()
+    return new
 
 
 def parts(paths: Sequence[Path]) -> list[Part]:

@@ -11,8 +11,9 @@ import polars as pl
 import pyarrow as pa
 
 from binance_streamer.days.checks.levels import LevelSide, level_rows
+from binance_streamer.days.reading.book_levels import BEYOND, CROSSED
 from binance_streamer.days.reading.book_times import BookTime, book_times
-from binance_streamer.days.reading.books import BEYOND, CROSSED, BookReader, wider
+from binance_streamer.days.reading.books import BookReader, wider
 from binance_streamer.days.rows import Span
 from binance_streamer.days.schema import DECIMAL, LEVELS
 

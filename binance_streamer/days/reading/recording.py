@@ -203,9 +203,6 @@ class Recording:
             connection.register(stem, pl.concat(several))
         return connection
 
-    def _rows(self, stem: str, symbol: str, span: Span) -> pl.LazyFrame:
-        return lazy_rows(self._parts.of(stem, symbol, span), stem, span)
-
     def _rows_of_time(self, stem: str, symbol: str, span: Span) -> pl.LazyFrame:
         """Return the rows of days by the exchange's time, by which such files are cut, whenever they were received."""
         first, last = day_of_ns(span.start_ns), day_of_ns(span.end_ns)
@@ -220,7 +217,7 @@ class Recording:
     def _books(self, symbol: str, stem: str) -> BookReader:
         if stem:
             self._parts.check_recorded(symbol, stem)
-        return BookReader(self._rows, symbol, stem or self._depth_stem(symbol))
+        return BookReader(self._parts, symbol, stem or self._depth_stem(symbol))
 
     def _depth_stem(self, symbol: str) -> str:
         """Return the stem of the quickest depth updates of a symbol: `depth`, which is depth@0ms, comes first."""

@@ -15,7 +15,6 @@ from polars.io.plugins import register_io_source
 
 from binance_streamer.days import rows
 from binance_streamer.days.day_files import whole_bytes
-from binance_streamer.days.reading.frames import whole_frames_bytes
 from binance_streamer.days.reading.parts import ALWAYS, DayParts
 from binance_streamer.days.rows import Span
 from binance_streamer.days.schema import table_schema
@@ -77,7 +76,7 @@ def _open_rows(day: DayParts, stem: str, span: Span) -> pl.LazyFrame:
 def _origins(day: DayParts, stem: str, span: Span) -> list[Iterable[pa.RecordBatch]]:
     """Return the sources of a day in the order in which a seal would take them: the sealed file first."""
     files: list[Iterable[pa.RecordBatch]] = [
-        rows.batches(path, stem, readable_bytes(path), span=None if span == ALWAYS else span) for path in day.files
+        rows.batches(path, stem, whole_bytes(path), span=None if span == ALWAYS else span) for path in day.files
     ]
     return [_sealed_batches(day.sealed, stem, span), *files] if day.sealed else files
 
@@ -86,11 +85,3 @@ def _sealed_batches(file: str, stem: str, span: Span) -> Iterator[pa.RecordBatch
     within = pl.col("recv_ns").is_between(span.start_ns, span.end_ns, closed="left")
     for frame in _sealed_rows([file]).filter(within).collect_batches(maintain_order=True):
         yield from frame.to_arrow(compat_level=_OLDEST).cast(table_schema(stem)).to_batches()
-
-
-def readable_bytes(path: Path) -> int:
-    """Return the length of a daily file up to the end of its last whole line, compressed up to its last whole frame.
-
-    What stands behind is about to be completed, or was torn by a kill and comes again.
-    """
-    return whole_frames_bytes(path) if ".zst" in path.suffixes else whole_bytes(path)

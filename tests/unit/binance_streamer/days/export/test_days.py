@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.days.export.days import ExportFolder
-from tests.support.exports import export_day
+from tests.support.exports import export_day, written_day
+from tests.support.sealing import compress
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -29,6 +30,14 @@ def test_a_half_file_is_removed_and_an_older_one_stays(tmp_path: Path, end: type
         fail()
     assert [one.name for one in tmp_path.iterdir()] == ["a.csv"]
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "old"
+
+
+def test_a_day_that_is_being_recorded_is_read_up_to_its_last_whole_frame(tmp_path: Path) -> None:
+    export_day(tmp_path)
+    compressed = compress(tmp_path / "data" / "BTCUSDT" / "depth_BTCUSDT_20261122.csv", lines=50)
+    with compressed.open("ab") as file:
+        file.write(compressed.read_bytes()[:40])
+    assert sum(len(table) for table in written_day(tmp_path).rows("depth")) == 178
 
 
 def test_a_day_reads_each_of_its_bytes_once_for_each_pass(tmp_path: Path) -> None:

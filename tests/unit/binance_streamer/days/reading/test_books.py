@@ -1,6 +1,7 @@
 """Books at any instant: the exchange's true book, or said not to be known."""
 
 import json
+import operator
 import random
 from bisect import bisect_right
 from decimal import Decimal
@@ -12,12 +13,13 @@ import pytest
 
 from binance_streamer.days import RecordedBook, Recording
 from binance_streamer.days.parquet import Place
+from binance_streamer.days.reading.books import BookReader
 from binance_streamer.days.schema import columns
 from binance_streamer.days.seal import seal
 from binance_streamer.days.sources import sources
 from tests.support.recorded_days import START_MS, DayWriter
 from tests.support.recorded_market import record_messages
-from tests.support.sealing import begun, parts
+from tests.support.sealing import begun, compress, parts, write
 from tests.support.virtual_market import VirtualMarket
 
 Sides = tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]]
@@ -79,6 +81,52 @@ def test_a_book_that_is_not_known_says_between_which_instants(
     assert to_ns in (None, book.unknown_to_ns)
 
 
+@pytest.mark.parametrize("form", ["data", "lake"])
+def test_a_listed_gap_and_the_end_of_the_recording_are_known_without_reading_all_ids(
+    form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    DayWriter().write(tmp_path / "data")
+    seal_all(tmp_path / "data", tmp_path / "lake")
+    recording = Recording(tmp_path / form)
+    facts = operator.attrgetter("why", "unknown_from_ns", "unknown_to_ns")
+    asked = [at(second) for second in (90, 92, 93, 95, 200)]
+    with monkeypatch.context() as patched:
+        patched.setattr(BookReader, "_by_listed_gap", lambda *_: None)
+        expected = [facts(recording.book_at("BTCUSDT", ns)) for ns in asked]
+    monkeypatch.setattr(BookReader, "_by_all_ids", lambda *_: pytest.fail("all ids were read"))
+    assert [facts(recording.book_at("BTCUSDT", ns)) for ns in asked] == expected
+
+
+def write_long_day(data: Path) -> Path:
+    """Write ten minutes of ten updates a second, a megabyte of depth, and a snapshot at their beginning."""
+    levels = ",".join(f"[{84010 + level},1]" for level in range(20))
+    depth = write(data, [], stem="depth")
+    with depth.open("a", encoding="utf-8") as file:
+        for number in range(6000):
+            ms = START_MS + 100 * number
+            cells = f'"[[{84000 - number % 50},{number}]]","[{levels}]"'
+            ids = f"{7000 + number},{7000 + number},{6999 + number}"
+            file.write(f"{ids},{ms},{ms},{cells},{ms}000000,7,{number + 1},ws,\n")
+    write(data, [f'7000,{START_MS},{START_MS},"[[84000,1]]","[{levels}]",1,{at(0)},7,1,rest,'], stem="snapshot")
+    return depth
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_an_update_that_came_late_is_found_at_the_end_of_its_file(tmp_path: Path, *, is_compressed: bool) -> None:
+    """A row that stands two thousand rows behind its place: no near rows prove the book, all rows do."""
+    path = write_long_day(tmp_path)
+    recording = Recording(tmp_path)
+    books = [recording.book_at("BTCUSDT", at(second)) for second in (9.9, 10.2, 500)]
+    assert [(book.is_known, book.update_id) for book in books] == [(True, 7099), (True, 7102), (True, 12000)]
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:101], *lines[102:], lines[101]]))
+    if is_compressed:
+        compress(path, lines=500)
+    for book in books:
+        found = recording.book_at("BTCUSDT", book.ns)
+        assert (found.update_id, found.recv_ns, sides_of(found)) == (book.update_id, book.recv_ns, sides_of(book))
+
+
 def test_times_are_listed(recording: Recording) -> None:
     times = recording.book_times("BTCUSDT", "2026-11-22", "2026-11-22T00:04")
     assert times["why"].to_list() == ["not recorded", "", "updates missing", "no snapshot", "", "not recorded"]
@@ -114,9 +162,13 @@ def test_a_book_whose_price_left_the_snapshot_is_not_known(tmp_path: Path) -> No
 
 
 class Watched:
-    """A minute of a simulated market, recorded with some updates lost, and its book behind each update."""
+    """A simulated market, recorded with some updates lost, and its book behind each update.
 
-    def __init__(self) -> None:
+    The first run of a market says when its updates were received, the second one keeps the books that are wanted.
+    """
+
+    def __init__(self, seconds: int = 60, keep: frozenset[int] | None = None) -> None:
+        self._keep = keep
         self._market = VirtualMarket(seed=7)
         self._first = json.loads(self._market.feed.snapshot(1000, self._market.now_ms))
         self._sides: Sides = tuple(  # type: ignore[assignment]
@@ -125,11 +177,16 @@ class Watched:
         self.messages: list[tuple[int, str, bytes]] = []
         self.received: list[int] = []
         """Receipt of all updates, also of the lost ones; the lists below have their places."""
-        self.books: list[Sides] = []
+        self.books: dict[int, Sides] = {}
         self.lost: list[bool] = []
         self.snapshots: list[tuple[int, str]] = []
+        self.gaps: list[str] = []
+        self._ids: list[int] = []
         self._market.on_message = self._take
-        self._market.run(60)
+        for _ in range(seconds // 10):
+            self._market.run(10)
+            self._market.messages = {suffix: [] for suffix in self._market.messages}
+            self._market.texts.clear()
 
     def _take(self, suffix: str, event: dict[str, Any]) -> None:
         if suffix != "depth@0ms" or event["u"] <= self._first["lastUpdateId"]:
@@ -141,8 +198,16 @@ class Watched:
                 if not Decimal(quantity):
                     del side[Decimal(price)]
         place = len(self.received)
+        if place and self.lost[-1] and place % 97 not in (50, 51):  # the hole is over
+            first = place - self.lost[::-1].index(False)
+            ids = f"{self._ids[first - 1]},{event['pu']}"
+            times = f"{self.received[first - 1]},{now_ns}"
+            tail = f"disconnected,,{ids},,{now_ns},7,{place},local,"
+            self.gaps.append(f"g-{place},unrepairable,btcusdt@depth@0ms,{ids},{times},{tail}")
+        self._ids.append(event["u"])
         self.received.append(now_ns)
-        self.books.append((dict(self._sides[0]), dict(self._sides[1])))
+        if self._keep is None or place in self._keep:
+            self.books[place] = dict(self._sides[0]), dict(self._sides[1])
         self.lost.append(place % 97 in (50, 51))
         if not self.lost[-1]:
             self.messages.append((now_ns, "btcusdt@depth@0ms", json.dumps(event).encode()))
@@ -160,8 +225,9 @@ class Watched:
         """Write the daily files."""
         record_messages(self.messages, data)
         day = next(data.glob("BTCUSDT/depth_*")).name.rpartition("_")[2]
-        lines = [",".join(columns("snapshot")), *(row for _, row in self.snapshots)]
-        (data / "BTCUSDT" / f"snapshot_BTCUSDT_{day}").write_text("".join(f"{line}\n" for line in lines))
+        for stem, rows in (("snapshot", [row for _, row in self.snapshots]), ("gap", self.gaps)):
+            lines = [",".join(columns(stem)), *rows]
+            (data / "BTCUSDT" / f"{stem}_BTCUSDT_{day}").write_text("".join(f"{line}\n" for line in lines))
 
     def is_known(self, ns: int) -> bool:
         """Return True if a snapshot leads to the book of an instant without a lost update, up to the next update."""
@@ -170,22 +236,55 @@ class Watched:
         return bool(bases) and place + 1 < len(self.lost) and not any(self.lost[bases[-1] + 1 : place + 2])
 
 
-@pytest.mark.parametrize("form", ["data", "lake"])
-def test_at_random_instants_a_book_is_the_true_one_or_said_not_to_be_known(form: str, tmp_path: Path) -> None:
-    watched = Watched()
-    watched.record(tmp_path / "data")
-    seal_all(tmp_path / "data", tmp_path / "lake")
-    recording = Recording(tmp_path / form)
-    rng = random.Random(1)
+def recorded_in(form: str, watched: Watched, folder: Path) -> Recording:
+    """The recording of a market as plain or compressed daily files, or sealed."""
+    watched.record(folder / "data")
+    if form == "lake":
+        seal_all(folder / "data", folder / "lake")
+    if form == "zst":
+        for path in list((folder / "data" / "BTCUSDT").iterdir()):
+            compress(path, lines=200)
+    return Recording(folder / ("lake" if form == "lake" else "data"))
+
+
+def check(recording: Recording, watched: Watched, instants: list[int]) -> int:
+    """Compare the books of these instants with the true ones; return how many of them are known."""
     known = 0
-    for _ in range(60):
-        ns = rng.randrange(watched.received[0], watched.received[-1])
+    for ns in instants:
         book = recording.book_at("BTCUSDT", ns)
         assert book.is_known is watched.is_known(ns), ns
         if book.is_known:
             known += 1
             assert sides_of(book) == watched.books[bisect_right(watched.received, ns) - 1]
-    assert 15 < known < 60
+        else:
+            assert book.unknown_from_ns is not None
+            assert book.unknown_to_ns is not None
+            assert book.unknown_from_ns <= ns < book.unknown_to_ns
+            assert not watched.is_known(book.unknown_from_ns)
+            assert not watched.is_known(book.unknown_to_ns - 1)
+    return known
+
+
+def instants_of(watched: Watched, count: int) -> list[int]:
+    rng = random.Random(1)
+    return [rng.randrange(watched.received[0], watched.received[-1]) for _ in range(count)]
+
+
+@pytest.mark.parametrize("form", ["plain", "zst", "lake"])
+def test_at_random_instants_a_book_is_the_true_one_or_said_not_to_be_known(form: str, tmp_path: Path) -> None:
+    watched = Watched()
+    assert 10 < check(recorded_in(form, watched, tmp_path), watched, instants_of(watched, 40)) < 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["plain", "zst", "lake"])
+def test_a_thousand_random_instants_of_half_an_hour(form: str, tmp_path: Path) -> None:
+    """With holes that gap rows list, as the recorder does: their books are not known."""
+    first = Watched(1800, frozenset())
+    instants = instants_of(first, 1000)
+    watched = Watched(1800, frozenset(bisect_right(first.received, ns) - 1 for ns in instants))
+    recording = recorded_in(form, watched, tmp_path)
+    assert 200 < check(recording, watched, instants) < 900
 
 
 def test_books_at_regular_instants_are_those_of_each_instant(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from binance_streamer.compression import zstd
 from binance_streamer.days import Recording
-from binance_streamer.days.reading.rows_of_days import polars_schema, readable_bytes
+from binance_streamer.days.day_files import whole_bytes
+from binance_streamer.days.reading.rows_of_days import polars_schema
 from binance_streamer.days.rows import NotSealable
 from tests.support import synthetic_day
 from tests.support.s3 import BUCKET, Bucket, served
-from tests.support.sealing import DAY, DAY_MS, begun, sealed, trade, write
+from tests.support.sealing import DAY, DAY_MS, begun, compress, sealed, trade, write
 
 COUNT = 400
 LINES = [trade(number, price=f"{84000 + number % 7}.{number % 100:02d}") for number in range(1, COUNT + 1)]
@@ -34,16 +34,6 @@ def expected(tmp_path: Path) -> list[dict[str, Any]]:
     """The rows of one plain file in order."""
     write(tmp_path / "expected", LINES)
     return rows(tmp_path / "expected")
-
-
-def compress(path: Path, *, lines: int) -> Path:
-    """Replace a daily file by a compressed one, with so many lines a frame."""
-    text = path.read_bytes().splitlines(keepends=True)
-    frames = (zstd.compress(b"".join(text[start : start + lines])) for start in range(0, len(text), lines))
-    new = path.with_name(f"{path.name}.zst")
-    new.write_bytes(b"".join(frames))
-    path.unlink()
-    return new
 
 
 def test_values_have_the_types_of_the_lake(expected: list[dict[str, Any]], tmp_path: Path) -> None:
@@ -101,7 +91,7 @@ def test_a_file_that_grows_has_its_whole_lines_and_frames(tmp_path: Path) -> Non
     path.write_bytes(content)
     frames = compress(path, lines=7)
     content = frames.read_bytes()
-    assert readable_bytes(frames) == len(content)
+    assert whole_bytes(frames) == len(content)
     frames.write_bytes(content[:-1])
     assert Recording(tmp_path).scan("trade", "BTCUSDT").collect()["id"].to_list() == IDS[:13]
 

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.compression import zstd
-from binance_streamer.days.reading.frames import whole_frames_bytes
+from binance_streamer.compression import whole_frames_bytes, zstd
 
 CHECKSUM: dict[int, int] = {zstd.CompressionParameter.checksum_flag: 1}
 NO_SIZE: dict[int, int] = {zstd.CompressionParameter.content_size_flag: 0}
