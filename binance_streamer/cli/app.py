@@ -11,7 +11,6 @@ import typer
 from binance_streamer.cli.commands.apply import apply
 from binance_streamer.cli.commands.background import restart, start, stop
 from binance_streamer.cli.commands.book import book
-from binance_streamer.cli.commands.chaos import chaos
 from binance_streamer.cli.commands.configured import config, init, symbols
 from binance_streamer.cli.commands.demo import demo
 from binance_streamer.cli.commands.doctor import doctor
@@ -21,6 +20,7 @@ from binance_streamer.cli.commands.logs import logs
 from binance_streamer.cli.commands.recorded import export, replay, verify
 from binance_streamer.cli.commands.status import status
 from binance_streamer.cli.commands.tap import tap
+from binance_streamer.cli.commands.trials import chaos, fieldtest
 from binance_streamer.cli.commands.up import up
 from binance_streamer.cli.errors import NO_ROOM_ERRNOS, CommandError, Exit
 from binance_streamer.cli.hints import HINTS
@@ -30,7 +30,7 @@ from binance_streamer.deploy.interpreter import be_utf8
 
 COMMANDS = (
     *(demo, chaos),
-    *(init, symbols, config, doctor, keys),
+    *(init, symbols, config, doctor, fieldtest, keys),
     *(up, start, stop, restart, apply),
     *(status, logs, latency, tap, book),
     *(verify, replay, export),

@@ -97,13 +97,24 @@ class ServedMarket(NamedTuple):
         return ["--capture", str(self.capture.absolute()), "--speed", self.speed, "--port", str(self.port)]
 
 
+class NamedMarket(NamedTuple):
+    """A seeded market of these symbols, `rate` messages a second of all of them together."""
+
+    symbols: tuple[str, ...]
+    rate: float
+
+    def arguments(self) -> list[str]:
+        """Return the simulator's options for this market."""
+        return ["--symbols", ",".join(self.symbols), "--rate", str(self.rate)]
+
+
 class Simulator:
     """The simulator of a demo, a process of ours that lives as long as the `with` block; its tape is the truth.
 
     supervisord does not know it: started again, it would begin another tape.
     """
 
-    def __init__(self, market: Market | ServedMarket, tape: Path | None, place: Path) -> None:
+    def __init__(self, market: Market | ServedMarket | NamedMarket, tape: Path | None, place: Path) -> None:
         """`tape` is made by it, if there is to be one; `place` is for its control socket and for what it prints."""
         self._control = place / "simulator.sock"
         self._output = place / "simulator.log"
