@@ -102,6 +102,8 @@ class Pipeline:
     def _started(self, name: str) -> Program:
         kind, _, symbol = name.partition("-")
         arguments = ("--symbol", symbol) if symbol else ()
+        if kind == "standby":
+            kind, arguments = "ingest", (*arguments, "--standby")
         output = self.place / f"{encode_name(name)}.out"
         command = [*self.enter, sys.executable, "-m", f"services.{kind}", "-c", self.config_path, *arguments]
         return Program(command, output, self.environment)
@@ -119,6 +121,10 @@ class Pipeline:
             symbol = name.removeprefix("ingest-")
             self.wait_connected(symbol)
             self.downs.append(Down(symbol, down_from_ns, time.time_ns()))
+
+    def wait_warm(self, symbol: str) -> None:
+        """Wait until the worker that waits for the symbol's journal says that it could go on in place of the other."""
+        self.until(f"standby-{symbol}", lambda status: status["is_warm"], "is warm")
 
     def wait_connected(self, *symbols: str) -> None:
         """Wait until the simulator has every stream of these symbols subscribed."""
@@ -242,7 +248,8 @@ class Pipeline:
 
     def stop(self) -> None:
         """Producers first, the writer after them, the bus at last; each must end by itself with 0."""
-        for names in (["rest", *self._beside, *self.ingests], ["writer"], ["bus"]):
+        standbys = [name for name in self.programs if name.startswith("standby-")]
+        for names in (["rest", *self._beside, *standbys, *self.ingests], ["writer"], ["bus"]):
             running = [name for name in names if name in self.programs]
             for name in running:
                 self.ask_to_end(name)
