@@ -20,6 +20,8 @@ from binance_streamer.wire.status_parts import (
     WrittenStatus,
 )
 
+STANDBY = "standby"
+"""The state of an ingest worker that waits for the journal of another one, and is connected."""
 BLOCKED = "blocked: "
 """The state of a process that cannot begin starts with this; the reason follows."""
 
@@ -73,6 +75,14 @@ class IngestStatus(Status, frozen=True, kw_only=True):
     """The least `last_update_id` of the depth snapshot that is being asked for; None when none is."""
     is_trading: bool = True
     is_off_session: bool = False
+    took_over_ms: float | None = None
+    """Time taken to go on in place of another worker; None of one that has connected after it had its journal."""
+    is_warm: bool = False
+    """Of one that waits for its journal: every stream comes, so that it could go on in place of the other one."""
+    recent_bytes: int = 0
+    """Of one that waits: what it remembers of the last seconds."""
+    recent_dropped: int = 0
+    """Of one that waits: messages that it has forgotten before their time, for want of room."""
 
 
 class WriterStatus(Status, frozen=True, kw_only=True):
@@ -228,7 +238,7 @@ def read_status(data: dict[str, Any]) -> Status:
     of its type.
     """
     producer = data["producer"]
-    shape = IngestStatus if producer.startswith("ingest-") else _BY_PRODUCER.get(producer, Status)
+    shape = IngestStatus if producer.startswith(("ingest-", "standby-")) else _BY_PRODUCER.get(producer, Status)
     try:
         return msgspec.convert(data, shape)
     except msgspec.ValidationError as error:

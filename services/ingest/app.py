@@ -3,15 +3,19 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.exchange.streams import UPPER
+from services.ingest.intake import new_intake
 from services.ingest.streams.stream_set import StreamSet
+from services.ingest.takeover.standby import Standby
 from services.ingest.worker import IngestWorker
-from services.runtime.clock import wall_ns
-from services.runtime.delivery.producer import Producer, producing
+from services.runtime.clock import new_epoch, wall_ns
+from services.runtime.delivery.producer import Producer, lock_path, producing
+from services.runtime.lock import FileLock
 from services.runtime.process import Shell, arguments_of, run_service
 
 _SWITCH_INTERVAL_S = 0.0005
@@ -27,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
     )
     parser.add_argument("--symbol", required=True, metavar="S", help="as the exchange spells it; configured or not")
+    parser.add_argument(
+        "--standby", action="store_true", help="a second worker, which waits for the journal of the first, and is warm"
+    )
     parser.add_argument(
         "--drain", action="store_true", help="push the journal of a symbol to its end, without connecting, and end"
     )
@@ -48,12 +55,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.drain:
         os.environ.pop(SETTINGS_VARIABLE, None)  # by the file as it is now, in a container of another process too
         body = _drain_and_forget if options.forget else _drain
-    return run_service(f"ingest-{symbol}", options.config, lambda shell: body(shell, symbol))
+    name = f"standby-{symbol}" if options.standby else f"ingest-{symbol}"
+    return run_service(name, options.config, lambda shell: body(shell, symbol))
 
 
 def _record(shell: Shell, symbol: str) -> None:
-    with producing(shell) as (producer, pub):
-        IngestWorker(shell, shell.config.symbol(symbol), producer, pub).run()
+    """Record the symbol, as soon as its journal is ours.
+
+    Whoever records is `ingest-<symbol>` to all others, and whoever waits `standby-<symbol>`; the log alone has the name
+    with which the process was started.
+    """
+    configured = shell.config.symbol(symbol)
+    recording = replace(shell, name=f"ingest-{symbol}")
+    lock = FileLock(lock_path(shell, recording.name))
+    if _is_held(lock):
+        standby = Standby(replace(shell, name=f"standby-{symbol}"), configured, lock)
+        if not standby.wait():
+            return
+        recording = replace(recording, epoch=new_epoch())
+        with producing(recording, lock, standby.pub) as (producer, pub):
+            intake = standby.take_over(recording, producer)
+            IngestWorker(recording, configured, producer, pub, intake=intake).run()
+        return
+    with producing(recording, lock if lock.is_ours else None) as (producer, pub):
+        intake = new_intake(recording, configured, producer.last_rows)
+        IngestWorker(recording, configured, producer, pub, intake=intake).run()
+
+
+def _is_held(lock: FileLock) -> bool:
+    """Try to take the lock; return True where another process has it."""
+    try:
+        return not lock.try_acquire()
+    except OSError:  # `producing` waits for the disk, and says so
+        return False
 
 
 def _drain(shell: Shell, symbol: str) -> None:

@@ -27,6 +27,7 @@ from services.ingest.streams.gaps import STALL
 from services.ingest.streams.heard import LATE, LIVE, STALLED, HeardTable, StaleStream, StreamFault
 from services.ingest.streams.outages import Outages
 from services.ingest.streams.stream_set import StreamSet
+from services.runtime.clock import wall_ns
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +96,19 @@ class Coordinator:
         self._find_faults(findings.stalled, now_s)
         self._replace_announced()
         self.network.tick(now_s, lambda old, new: self._streams.has_taken_over(old, new, now_s))
+
+    def take_over(self, streams: StreamSet, now_s: float) -> None:
+        """Go on with these streams, which have what the connections brought, in place of those of a worker that waited.
+
+        The journal that they were told of as of a connection ends here.
+        """
+        streams.first_arrivals.update(self._streams.first_arrivals)
+        self._streams = streams
+        self.outages = Outages(streams.recorders, wall_ns())
+        for route in self.network.routes:
+            streams.lose(self.network.lost_journal(route), now_s)
+            if self.network.open_on(route):
+                self.outages.end(route, wall_ns())
 
     def status(self, now_s: float) -> IngestStatus:
         """Return the part of the status message that speaks of connections."""

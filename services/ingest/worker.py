@@ -5,7 +5,6 @@ that come of them with one write, take messages of the bus, and every 0.2 s do w
 silent streams, connections, requests to the REST process, status.
 """
 
-import itertools
 import logging
 import math
 import time
@@ -15,7 +14,7 @@ from typing import Any
 import msgspec
 import zmq
 
-from binance_streamer.config.schema import SymbolConfig, streams_of
+from binance_streamer.config.schema import SymbolConfig
 from binance_streamer.exchange.messages import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
@@ -23,15 +22,11 @@ from binance_streamer.wire.requests import BackfillRequest, SnapshotRequest, rea
 from binance_streamer.wire.status_parts import StreamStatus
 from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections.events import ReaderEvent
-from services.ingest.connections.reader import Reader
-from services.ingest.coordinator import Coordinator
+from services.ingest.intake import Intake
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
 from services.ingest.streams.stream import NOT_RECORDED, StreamRecorder
-from services.ingest.streams.stream_set import StreamSet
-from services.ingest.trading import Trading
 from services.runtime.clock import monotonic_s, wall_ns
-from services.runtime.delivery.events import MAX_ENVELOPE_BYTES
 from services.runtime.delivery.producer import Draft, Producer
 from services.runtime.process import Shell, keep_freed, settle
 from services.runtime.status import StatusPublisher
@@ -58,30 +53,24 @@ _decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
 class IngestWorker:
     """Records one symbol: owns its reader, connections, streams, and the requests for what they miss."""
 
-    def __init__(self, shell: Shell, symbol: SymbolConfig, producer: Producer, pub: "zmq.Socket[bytes]") -> None:
+    def __init__(
+        self, shell: Shell, symbol: SymbolConfig, producer: Producer, pub: "zmq.Socket[bytes]", *, intake: Intake
+    ) -> None:
         config = shell.config
         self._stop = shell.stop
         self._symbol = symbol
         self._producer = producer
-        gap_numbers = itertools.count(1)
-        self._streams = StreamSet(
-            symbol.symbol,
-            streams_of(symbol),
-            last_rows=producer.last_rows,
-            new_gap_id=lambda: f"{shell.epoch}-{next(gap_numbers)}",
-        )
-        self._reader = Reader(
-            max_message_bytes=config.performance.max_frame_bytes - MAX_ENVELOPE_BYTES,
-            frame_timeout_s=config.network.frame_timeout,
-        )
-        self._coordinator = Coordinator(config, symbol.symbol, self._streams, self._reader, started_ns=wall_ns())
+        self._streams = intake.streams
+        self._reader = intake.reader
+        self._coordinator = intake.coordinator
         self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
         self._backfill = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
         self._status = StatusPublisher(shell, pub)
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
         self._bus_refused = 0
-        self._trading = Trading()
+        self._trading = intake.trading
+        self._took_over_ms = intake.took_over_ms
         self._next_tick_s = 0.0
         self._took_s = 0.0
         self._epoch = shell.epoch
@@ -105,9 +94,10 @@ class IngestWorker:
 
     def run(self) -> None:
         """Record until asked to stop; then journal what was received, and push it."""
-        settle()
-        keep_freed()
-        self._reader.start()
+        if not self._reader.is_alive():  # else it was warm
+            settle()
+            keep_freed()
+            self._reader.start()
         try:
             while not self._stop.requested:
                 self._wait()
@@ -252,6 +242,7 @@ class IngestWorker:
             bus_refused=self._bus_refused,
             snapshot_wanted=wanted.last_update_id if wanted else None,
             journal=self._producer.status(),
+            took_over_ms=self._took_over_ms,
         )
 
     def _stream_status(self, name: str, recorder: StreamRecorder, now_s: float) -> StreamStatus:

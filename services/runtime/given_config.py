@@ -19,13 +19,14 @@ _log = logging.getLogger(__name__)
 def given_config(name: str, config_path: Path, kept: Path) -> Config:
     """Return the configuration that this process was started for; `ConfigError` where it is gone.
 
-    `name` is that of the process: `writer`, `ingest-BTCUSDT`.
+    `name` is that of the process: `writer`, `ingest-BTCUSDT`, `standby-BTCUSDT`.
     """
     known = _read(kept, config_path)
     if known is not None:
         return known
     config, text = configuration.load_with_text(config_path)
-    service, _, symbol = name.partition("-")
+    kind, _, symbol = name.partition("-")
+    service = "ingest" if kind == "standby" else kind
     if settings_of(config, config_path, service, symbol) != kept.stem:
         raise ConfigError(
             f"{config_path} has changed since {name} was configured to run with it, and what it was is not kept: "

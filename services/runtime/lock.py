@@ -7,6 +7,8 @@ could tell a process that waits from one that does not run, since `up` and `stat
 import contextlib
 import fcntl
 import os
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -32,18 +34,43 @@ class FileLock:
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free; return True if this process holds it now. OSError where no file can be made."""
-        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        descriptor = self._opened()
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
+        self._hold(descriptor)
+        return True
+
+    def acquire(self) -> None:
+        """Take the lock as soon as it is free, however long that takes. OSError where no file can be made.
+
+        The kernel gives it to whoever has waited longest, at the moment at which its holder ends.
+        """
+        while True:
+            descriptor = self._opened()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), self._path.stat()):
+                    self._hold(descriptor)
+                    return
+            os.close(descriptor)  # somebody has deleted the file meanwhile: the next one is not kept out by this one
+
+    def _opened(self) -> int:
+        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+
+    def _hold(self, descriptor: int) -> None:
         with contextlib.suppress(OSError):  # a full disk: the lock is what counts, not what is told of its holder
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"pid {os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
-        return True
+
+    @property
+    def is_ours(self) -> bool:
+        """Return True where this process holds it."""
+        return self._descriptor is not None
 
     def holder(self) -> str:
         """Read what the holder wrote about itself: `pid 123`."""
@@ -57,6 +84,39 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class LockWait(threading.Thread):
+    """Waits for a lock while its process does other work; the moment it is ours, `fileno` becomes readable."""
+
+    def __init__(self, lock: FileLock) -> None:
+        super().__init__(name="lock", daemon=True)  # it ends with the process, also while it waits
+        self._lock = lock
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.is_over = False
+        """True once the lock is ours."""
+        self.acquired_s = 0.0
+        """When that was, by the monotonic clock."""
+        self.fault = ""
+        """Why no lock file can be made now; empty while somebody holds it."""
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll."""
+        return self._event
+
+    def run(self) -> None:
+        """Try until the lock is ours."""
+        while True:
+            try:
+                self._lock.acquire()
+            except OSError as error:
+                self.fault = f"{error.strerror}: {error.filename}"
+                time.sleep(_RETRY_S)
+            else:
+                self.acquired_s = monotonic_s()
+                self.fault, self.is_over = "", True
+                os.eventfd_write(self._event, 1)
+                return
 
 
 class Blockage:

@@ -25,7 +25,7 @@ def _kill_in_turn(pipeline: Pipeline, random: Random, *, times: int) -> list[Fau
 
 def test_a_killed_worker_with_a_standby_leaves_no_gap(place: Path) -> None:
     random = seeded()
-    with running(place, rate=600, symbols=(SYMBOL,), streams=(*STREAMS, "forceOrder")) as pipeline:
+    with running(place, rate=600, symbols=(SYMBOL,), streams=STREAMS) as pipeline:
         pipeline.start(PAIR[1])
         faults = _kill_in_turn(pipeline, random, times=3)
         pipeline.wait_warm(SYMBOL)

@@ -5,6 +5,10 @@ from typing import NamedTuple
 
 _BACKWARDS_NS = 1_000_000_000
 
+JOURNAL = 0
+"""The number of the connection that a journal stands for, when another process goes on behind it; those to the exchange
+count from 1."""
+
 
 class Delivered(NamedTuple):
     """Messages out of one recv; the first is stamped `recv_ns`, each next one a nanosecond more."""

@@ -17,10 +17,10 @@ from binance_streamer.wire.status_parts import ConnectionStatus
 from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections import pool
 from services.ingest.connections.dialler import Dialler, DialTarget, Need
-from services.ingest.connections.events import Ended, Failed, HandedOver, Lost
+from services.ingest.connections.events import JOURNAL, Ended, Failed, HandedOver, Lost
 from services.ingest.connections.pool import ConnectionState, Dial, Retire, RouteConnections
 from services.ingest.connections.reader import Reader
-from services.ingest.streams.gaps import DISCONNECTED, STALL
+from services.ingest.streams.gaps import DISCONNECTED, RESTART, STALL
 from services.runtime.retry import STAND_DOWN_S, Backoff
 
 _log = logging.getLogger(__name__)
@@ -162,6 +162,15 @@ class Network:
         """Return the loss of a stream that this open connection has stopped delivering."""
         route = self.route_of(connection)
         return Lost(connection, route, reason, self._others(route, connection))
+
+    def lost_journal(self, route: str) -> Lost:
+        """Return the end of what a journal stands for as a connection (`takeover.release`), beside those of a route."""
+        return Lost(JOURNAL, route, RESTART, self._others(route, JOURNAL))
+
+    @property
+    def routes(self) -> list[str]:
+        """Return the routes that have connections."""
+        return list(self._routes)
 
     def status(self, now_s: float) -> IngestStatus:
         """Return the network's part of the status message."""

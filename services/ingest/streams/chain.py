@@ -118,6 +118,9 @@ class IdChain:
     def restore(self, row: LastRow, reason: str) -> None:
         """Do nothing: what the journal did not take is a gap that the producer lists, by ids."""
 
+    def recall(self, recorded: Sequence[tuple[Arrival, float]]) -> None:
+        """Do nothing: by its ids any message is known to be recorded."""
+
     def go_back(self, row: LastRow, reason: str) -> None:
         """Go on behind this row, because what came after it was not kept; the next message shows the hole."""
         self.newest, self._newest_ns, self._reason = row.last_id, row.recv_ns, reason

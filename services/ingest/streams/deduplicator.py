@@ -84,7 +84,8 @@ class Deduplicator:
         """Connections that lag so much that nothing more of the stream is taken of them."""
         self.lag_s: dict[int, float] = {}
         """By connection: how much later than the first copy of the same message its own last copy came."""
-        self._keys = keys
+        self.keys = keys
+        """Gives the keys of a payload, by which copies of it are known."""
         self._payloads: dict[bytes, _Payload] = {}
         self._counts: dict[tuple[bytes, int], int] = {}  # without the first delivery of each payload
         self._old_payloads: dict[bytes, _Payload] = {}
@@ -105,7 +106,7 @@ class Deduplicator:
             return None
         if now_s - self._began_s > _WINDOW_S or len(self._payloads) >= _MOST_IN_WINDOW:
             self._turn(now_s)
-        for key in (keys := self._keys(payload, event_time_ms)):
+        for key in (keys := self.keys(payload, event_time_ms)):
             known = self._payloads.get(key) or self._old_payloads.get(key)
             if known is not None:
                 return self._repeat(key, known, connection, event_time_ms, now_s)

@@ -12,8 +12,8 @@ connection of such a stream has a state:
 Proven means: a joined connection has delivered its first message too, or it has delivered the message with which the
 joined ones began (it may have begun before them and be slower). While one joined connection goes on, the end of another
 one costs nothing. Where the last one ends, the time from its last row to the first row of the next is a gap, behind
-which the connection that entered first is joined without a proof. One that is late stays what it is, and proves
-nothing.
+which the connection that entered first is joined without a proof; none where the first message of the next one is one
+that the ended ones had too. One that is late stays what it is, and proves nothing.
 """
 
 from collections.abc import Sequence
@@ -110,6 +110,15 @@ class OverlapTracker:
     def restore(self, row: LastRow, reason: str) -> None:
         """Do nothing: what the journal did not take is a gap that the producer lists, by time."""
 
+    def recall(self, recorded: Sequence[tuple[Arrival, float]]) -> None:
+        """Take what the journal holds as the messages of a connection, each with its monotonic time.
+
+        They are rows already. Whether others go on behind them is told when that connection is lost.
+        """
+        self._lost = self._last_run = None
+        for arrival, at_s in recorded:
+            self.offer(arrival, at_s)
+
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Return the message as a row unless it is a copy; before the first row after a loss stands its gap."""
         connection, recv_ns, event, reading = arrival
@@ -141,6 +150,8 @@ class OverlapTracker:
         elif not self._joined and not self._entering:
             self._joined.add(connection)
             self._beginning = seen.digest
+            if seen.most_before > 0 and self._last_ns is not None and seen.first_ns <= self._last_ns:
+                self._lost = None  # the ones that have ended had this too: it goes on where they stopped
         elif connection not in self._entering:
             event_time_ms = arrival.reading.event_time_ms
             self._entering[connection] = _FirstMessage(event_time_ms, seen.first_ns, connection, seen.digest)
@@ -217,6 +228,13 @@ class KlineTracker:
         """Go on from the journal's last row; the next closed bar shows which ones it did not take."""
         if row.last_id is not None and self._closed.newest is not None and row.last_id < self._closed.newest:
             self._closed.go_back(row, reason)
+
+    def recall(self, recorded: Sequence[tuple[Arrival, float]]) -> None:
+        """Take what the journal holds as the messages of a connection, each with its monotonic time."""
+        self._all.recall(recorded)
+        for arrival, _ in recorded:
+            if arrival.reading.last_id is not None:
+                self._is_correction(arrival.reading.last_id, arrival)
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Return the message as a row unless it is a copy or a repeat, behind gaps of both kinds."""

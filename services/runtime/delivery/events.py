@@ -128,6 +128,12 @@ def head_of(frames: bytes, at: int = 0) -> bytes:
     return frames[at : frames.find(_SEQ, at, at + MAX_ENVELOPE_BYTES) + len(_SEQ)]
 
 
+def stamp_and_event(frame: bytes, head_size: int) -> tuple[int, bytes]:
+    """Return the receive stamp and the event of a frame that `EventFrames` made; `head_size` is that of its head."""
+    recv_ns: int = _NUMBERS.unpack_from(frame, head_size)[2]
+    return recv_ns, frame[head_size + _NUMBERS.size :]
+
+
 class MessageColumns(NamedTuple, Generic[Known]):
     """The messages of one source in their order, in columns of one length."""
 

@@ -7,8 +7,9 @@ of what its journal holds, and its successor pushes it.
 import contextlib
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import zmq
 
@@ -18,13 +19,14 @@ from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.encoder import DraftEncoder
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES, EventRun
 from services.runtime.delivery.outbox import Outbox
+from services.runtime.delivery.recorded_events import RecordedEvents, recorded_events
 from services.runtime.files import free_and_total_bytes
 from services.runtime.gaps.drafts import Draft
 from services.runtime.gaps.last_rows import LastRow, LastRows
 from services.runtime.gaps.stream_states import StreamStates, fold
 from services.runtime.journal.journal import Journal, JournalFullError
 from services.runtime.journal.syncing import JournalSyncing
-from services.runtime.lock import wait_for_lock
+from services.runtime.lock import FileLock, wait_for_lock
 from services.runtime.process import Shell
 
 __all__ = ["Draft", "LastRow", "Producer", "producing"]
@@ -57,9 +59,10 @@ class Producer:
     `append` and `serve` if the disk fails: the next start begins from what is on it.
     """
 
-    def __init__(self, shell: Shell, name: str, pub: "zmq.Socket[bytes]") -> None:
+    def __init__(self, shell: Shell, name: str, pub: "zmq.Socket[bytes]", lock: FileLock | None = None) -> None:
+        """`lock` is that of the journal, where it is ours already."""
         directory = shell.config.journal_of(name)
-        self._lock = wait_for_lock(shell, directory / "lock", what=f"the journal {directory}")
+        self._lock = lock or wait_for_lock(shell, lock_path(shell, name), what=f"the journal {directory}")
         self.name = name
         self._stop = shell.stop
         self._directory = directory
@@ -127,6 +130,13 @@ class Producer:
         self.own_gaps = [*own, *refused] if is_kept else []
         self._publish(taken.live)
         return is_kept and not refused
+
+    def recorded_events(self, names: Collection[str], since_ns: int) -> RecordedEvents:
+        """Return what the journal holds of these streams, received since then; at least their last messages.
+
+        To be called before the first append.
+        """
+        return recorded_events(self._journal.frames_backwards(), self.last_rows, names, since_ns)
 
     def publish_live(self, draft: Draft) -> None:
         """Publish only: a request or a status is not recorded."""
@@ -232,11 +242,21 @@ class Producer:
                 send(frame, _FRAME_FLAGS)
 
 
+def lock_path(shell: Shell, name: str) -> Path:
+    """Return the path of the lock of a producer's journal."""
+    return shell.config.journal_of(name) / "lock"
+
+
 @contextlib.contextmanager
-def producing(shell: Shell) -> "Iterator[tuple[Producer, zmq.Socket[bytes]]]":
-    """Open the journal of this process and its way to the bus, and close the journal at the end, whatever ends it."""
-    pub = bus_pub(shell.context, shell.config.endpoints.bus_publish)
-    producer = Producer(shell, shell.name, pub)
+def producing(
+    shell: Shell, lock: FileLock | None = None, pub: "zmq.Socket[bytes] | None" = None
+) -> "Iterator[tuple[Producer, zmq.Socket[bytes]]]":
+    """Open the journal of this process and its way to the bus, and close the journal at the end, whatever ends it.
+
+    `lock` and `pub` are those of a process that has waited for its journal: it has them already.
+    """
+    pub = pub or bus_pub(shell.context, shell.config.endpoints.bus_publish)
+    producer = Producer(shell, shell.name, pub, lock)
     try:
         yield producer, pub
     finally:

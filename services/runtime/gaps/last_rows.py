@@ -27,7 +27,7 @@ import msgspec
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rest import rest_row
-from binance_streamer.exchange.stream_types import is_repairable
+from binance_streamer.exchange.stream_types import has_sequence_ids, is_repairable
 from binance_streamer.exchange.streams import stream_from_name
 from services.runtime.gaps.open_gaps import OpenGaps, with_gap, with_row
 
@@ -38,7 +38,8 @@ _MOST_READERS = 64
 class LastRow(msgspec.Struct, frozen=True, array_like=True):
     """The place at which a stream stands in a journal; ids and event time are None where its messages have none.
 
-    `open_gaps`: what REST may still have of it.
+    `open_gaps`: what REST may still have of it. `event`: the last message of a stream whose messages do not name their
+    predecessor; by it alone another connection can be seen to go on behind it.
     """
 
     stream_type: str
@@ -47,6 +48,7 @@ class LastRow(msgspec.Struct, frozen=True, array_like=True):
     event_time_ms: int | None
     recv_ns: int
     open_gaps: OpenGaps = ()
+    event: bytes = b""
 
 
 LastRows = dict[str, LastRow]
@@ -72,18 +74,27 @@ def fold_message(rows: LastRows, stream_type: str, data: Mapping[str, Any], read
     elif data["source"] == "ws":
         reading = reading or _reading_of(name, event)
         if reading is not None:
-            rows[name] = behind_row(rows.get(name), stream_type, data["symbol"], reading, recv_ns=data["recv_ns"])
+            rows[name] = behind_row(
+                rows.get(name), stream_type, data["symbol"], reading, recv_ns=data["recv_ns"], event=event
+            )
     elif name in rows and rows[name].open_gaps and rows[name].stream_type == stream_type:
         rows[name] = _behind_backfill(rows[name], name, event)
 
 
-def behind_row(before: LastRow | None, stream_type: str, symbol: str, reading: Reading, *, recv_ns: int) -> LastRow:
-    """Return where a stream stands behind one more row, or behind consecutive ones that `reading` sums up."""
+def behind_row(  # noqa: PLR0913 (the parts of a row)
+    before: LastRow | None, stream_type: str, symbol: str, reading: Reading, *, recv_ns: int, event: bytes = b""
+) -> LastRow:
+    """Return where a stream stands behind one more row, or behind consecutive ones that `reading` sums up.
+
+    `event` is that of the last one.
+    """
+    if has_sequence_ids(stream_type):
+        event = b""
     previous_id, last_id, event_time_ms = reading
     if event_time_ms > latest_ms(recv_ns):
         event_time_ms = 0
     if before is None:
-        return LastRow(stream_type, symbol, last_id, event_time_ms, recv_ns)
+        return LastRow(stream_type, symbol, last_id, event_time_ms, recv_ns, (), event)
     newest_id, newest_ms, open_gaps = before.last_id, before.event_time_ms or 0, before.open_gaps
     if newest_id is None:
         pass
@@ -94,7 +105,7 @@ def behind_row(before: LastRow | None, stream_type: str, symbol: str, reading: R
             open_gaps = with_row(open_gaps, previous_id, last_id)
         if last_id < newest_id or (previous_id > newest_id and event_time_ms < newest_ms):
             return msgspec.structs.replace(before, open_gaps=open_gaps)
-    return LastRow(stream_type, symbol, last_id, max(event_time_ms, newest_ms), recv_ns, open_gaps)
+    return LastRow(stream_type, symbol, last_id, max(event_time_ms, newest_ms), recv_ns, open_gaps, event)
 
 
 def _behind_gap(before: LastRow, fields: Mapping[str, Any]) -> LastRow:

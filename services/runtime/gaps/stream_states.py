@@ -130,6 +130,8 @@ def fold(rows: LastRows, draft: Draft | EventRun) -> None:
     if isinstance(draft, EventRun):
         name, symbol, stream_type, _, _ = draft.stream
         reading: Reading = draft.reading
-        rows[name] = behind_row(rows.get(name), stream_type, symbol, reading, recv_ns=draft.stamps_ns[-1])
+        rows[name] = behind_row(
+            rows.get(name), stream_type, symbol, reading, recv_ns=draft.stamps_ns[-1], event=draft.events[-1]
+        )
     else:
         fold_message(rows, draft.stream_type, draft.data, draft.reading)

@@ -6,7 +6,7 @@ One thread appends, reads and trims; a second one calls `sync`. The directory be
 import errno
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from binance_streamer.wire.frames import MAX_BATCH_BYTES, Position
@@ -102,6 +102,11 @@ class Journal:
         newest.mark(self.next_position, offset)
         newest.size += len(records)
         return offset, offset
+
+    def frames_backwards(self) -> Iterator[list[bytes]]:
+        """Yield the frames of each segment in their order, the newest segment first."""
+        for segment in reversed(self._segments):
+            yield segments.frames_in(segment.path)
 
     def oldest(self) -> Cursor:
         """Return the place before the first record that the journal has."""

@@ -83,30 +83,27 @@ def recover(directory: Path) -> Recovered:
         else:
             found.append(segment)
     if found:
-        start = next((n for n in range(len(found) - 1, 0, -1) if read_rows(found[n].path, {})[1]), 0)
+        start = next((n for n in range(len(found) - 1, 0, -1) if _has_head(found[n].path)), 0)
         for segment in found[start:]:
-            found[-1].size, _ = read_rows(segment.path, rows)
+            found[-1].size = read_rows(segment.path, rows)
         torn_bytes += cut_tail(found[-1].path, found[-1].size)
     return Recovered(found, rows, torn_bytes)
 
 
 def inspect(path: Path) -> Segment | None:
     """Return a segment as its first good record describes it; None where it has none."""
-    with path.open("rb") as file:
-        beginning = file.read(_HEAD_READ_BYTES)
-        found = _first_record(beginning) or _first_record(beginning + file.read())
+    found = _first_of(path)
     if found is None:
         return None
     return Segment(path, int(path.stem), found.epoch, found.position, path.stat().st_size)
 
 
-def read_rows(path: Path, rows: LastRows) -> tuple[int, bool]:
-    """Bring `rows` up to date with the segment's records.
+def read_rows(path: Path, rows: LastRows) -> int:
+    """Bring `rows` up to date with the segment's records; return the size up to the last whole one.
 
-    Returns the size up to the last whole record, and whether the head was readable (then `rows` holds nothing older).
+    Behind its head `rows` holds nothing older.
     """
     whole = 0
-    has_head = False
     for found in scan(path.read_bytes()):
         if isinstance(found, DamagedBytes):
             continue
@@ -114,10 +111,16 @@ def read_rows(path: Path, rows: LastRows) -> tuple[int, bool]:
         if found.is_head:
             rows.clear()
             rows.update(_rows_of_head(found))
-            has_head = True
         else:
             _take_row(found.payload, rows)
-    return whole, has_head
+    return whole
+
+
+def frames_in(path: Path) -> list[bytes]:
+    """Return the frames of a segment, in their order."""
+    return [
+        found.payload for found in scan(path.read_bytes()) if isinstance(found, JournalRecord) and not found.is_head
+    ]
 
 
 def cut_tail(path: Path, size: int) -> int:
@@ -141,6 +144,18 @@ def last_position(segment: Segment) -> Position | None:
         if last is not None:
             return last
     return None
+
+
+def _has_head(path: Path) -> bool:
+    """Return True where the segment begins with a readable head, which says where each stream stood before it."""
+    found = _first_of(path)
+    return found is not None and found.is_head
+
+
+def _first_of(path: Path) -> JournalRecord | None:
+    with path.open("rb") as file:
+        beginning = file.read(_HEAD_READ_BYTES)
+        return _first_record(beginning) or _first_record(beginning + file.read())
 
 
 def _first_record(buffer: bytes) -> JournalRecord | None:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import select
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import zmq
 from binance_streamer.config import schema as configuration
 from binance_streamer.transport.sockets import bus_intake
 from binance_streamer.wire.frames import decode_frame
-from services.runtime.lock import FileLock, wait_for_lock
+from services.runtime.lock import FileLock, LockWait, wait_for_lock
 from services.runtime.process import Shell, Stop, StopRequestedError
 from tests.support.configs import write_config
 
@@ -113,3 +114,35 @@ def test_asked_to_end_it_waits_no_longer(shell: Shell, place: Path) -> None:
 
 def test_a_lock_that_is_free_is_taken_without_a_word(shell: Shell, place: Path) -> None:
     wait_for_lock(shell, place / "lock", what="the data directory").release()
+
+
+def test_a_lock_that_is_waited_for_is_ours_as_soon_as_it_is_free(tmp_path: Path) -> None:
+    held, wanted = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    assert held.try_acquire()
+    wait = LockWait(wanted)
+    wait.start()
+    poller = select.poll()
+    poller.register(wait.fileno(), select.POLLIN)
+    assert not poller.poll(100)
+    assert not wait.is_over
+    held.release()
+    assert poller.poll(20_000)
+    assert wait.is_over
+    assert wanted.is_ours
+    assert wanted.holder() == f"pid {os.getpid()}"
+    wanted.release()
+
+
+def test_a_lock_file_that_somebody_deleted_keeps_nobody_out(tmp_path: Path) -> None:
+    held, wanted, third = (FileLock(tmp_path / "lock") for _ in range(3))
+    assert held.try_acquire()
+    wait = LockWait(wanted)
+    wait.start()
+    poller = select.poll()
+    poller.register(wait.fileno(), select.POLLIN)
+    assert not poller.poll(100)
+    (tmp_path / "lock").unlink()
+    held.release()
+    assert poller.poll(20_000)
+    assert not third.try_acquire()
+    wanted.release()

@@ -1,0 +1,99 @@
+"""The last seconds of what a waiting worker's connections have brought: messages, and what became of connections."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
+
+from services.ingest.connections.events import Delivered, HandedOver, Lost
+from services.ingest.streams import demux
+from services.ingest.streams.stream_set import StreamSet
+
+RECENT_S = 10.0
+"""Whoever records is behind by milliseconds; when it stops in order, it pushes for up to 5 s what it has journalled,
+before it lets go of its journal."""
+MOST_BYTES = 64 * 1024 * 1024
+"""As the reader's own queue: ten seconds at 6 MB/s, ten times what the busiest symbol sends."""
+
+Change = Callable[[StreamSet], None]
+"""A change of connections (lost, handed over), done to the streams in its place between messages."""
+
+
+class Arrived(NamedTuple):
+    """Messages, or what became of a connection, and the monotonic time at which it was taken."""
+
+    at_s: float
+    what: Delivered | Change
+
+
+class RecentArrivals:
+    """Messages and changes of the last seconds, in order; the oldest goes first.
+
+    Of streams whose messages do not name their predecessor, the last message that each connection has brought stays
+    however old it is: by it alone a quiet stream is seen to go on where the journal ends.
+    """
+
+    def __init__(self, without_ids: Collection[str]) -> None:
+        self.dropped = 0
+        """Messages that went before their time, for want of room."""
+        self.size_bytes = 0
+        self._arrived: deque[Arrived] = deque()
+        self._without_ids = frozenset(name.encode() for name in without_ids)
+        self._last: dict[tuple[bytes, int], Arrived] = {}
+
+    def add(self, what: Delivered | Change, now_s: float) -> None:
+        """Remember messages, or a change; forget what is too old, or too much."""
+        self._arrived.append(Arrived(now_s, what))
+        if isinstance(what, Delivered):
+            self.size_bytes += what.size_bytes
+        arrived = self._arrived
+        while arrived[0].at_s < now_s - RECENT_S or self.size_bytes > MOST_BYTES:
+            self._forget(arrived.popleft(), now_s)
+
+    def forget(self, connection: int) -> None:
+        """Forget the last messages of a connection that has ended; what it has brought lately stays."""
+        for key in [key for key in self._last if key[1] == connection]:
+            del self._last[key]
+
+    def all(self) -> Iterable[Arrived]:
+        """Return all of it, in order."""
+        return [*sorted(self._last.values(), key=lambda one: one.at_s), *self._arrived]
+
+    def _forget(self, oldest: Arrived, now_s: float) -> None:
+        at_s, what = oldest
+        if not isinstance(what, Delivered):
+            return
+        self.size_bytes -= what.size_bytes
+        if at_s >= now_s - RECENT_S:
+            self.dropped += len(what.messages)
+        for number, message in enumerate(what.messages):
+            name, _ = demux.split(message)
+            if name in self._without_ids:
+                last = Delivered(what.connection, what.recv_ns + number, [message], 0)
+                self._last[name, what.connection] = Arrived(at_s, last)
+
+
+class StandbyStreams(StreamSet):
+    """The streams of a worker that waits: they judge everything, so that connections are known to be good.
+
+    What becomes of connections is remembered, to be done again to the streams that will record.
+    """
+
+    recent: RecentArrivals
+
+    def lose(self, lost: Lost, now_s: float) -> None:
+        """Take note that a connection has ended, and that it is not known what that has cost."""
+        super().lose(lost, now_s)
+        self.recent.add(lambda streams: streams.lose(lost, now_s), now_s)
+        self.recent.forget(lost.connection)
+
+    def lose_streams(self, names: Iterable[str], lost: Lost, now_s: float) -> None:
+        """Take note that an open connection does not deliver these streams any more."""
+        names = list(names)
+        super().lose_streams(names, lost, now_s)
+        self.recent.add(lambda streams: streams.lose_streams(names, lost, now_s), now_s)
+
+    def hand_over(self, end: HandedOver, now_s: float) -> None:
+        """Take note that a connection has ended, and that another one has all that it delivered."""
+        super().hand_over(end, now_s)
+        self.recent.add(lambda streams: streams.hand_over(end, now_s), now_s)
+        self.recent.forget(end.connection)

@@ -1,0 +1,170 @@
+"""Goes on behind a journal that somebody else has written, with what our own connections have brought meanwhile.
+
+To the streams the journal is a connection that has ended: it has delivered what it holds, and all of that is recorded.
+What our connections brought is handed to them behind it, in the order in which it came, and judged as always: ids join
+or show a hole, copies are dropped, and a stream without ids goes on without a gap where the overlap is proven
+(docs/decisions/0009, 0067).
+
+So that it takes milliseconds, and nothing is told by a memory that does not reach so far, each connection begins where
+the journal ends:
+
+| stream | its first message that is handed over |
+|---|---|
+| with ids | the one behind the newest id of the journal; else the first with a higher id |
+| without ids | the first one that the journal has too, as far as it was read back; else the first received later |
+| without a row so far | the first received in the last seconds before the newest row of all, or later |
+| none: not readable | the first received later than all that the journal has |
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from binance_streamer.exchange.messages import ExchangeError, SequenceIds
+from services.ingest.connections.events import JOURNAL, Delivered
+from services.ingest.streams import demux
+from services.ingest.streams.arrivals import Arrival, plausible
+from services.ingest.streams.stream import StreamRecorder
+from services.ingest.streams.stream_set import StreamSet
+from services.ingest.takeover.recent import Arrived
+from services.runtime.delivery.recorded_events import RecordedEvents
+from services.runtime.gaps.last_rows import LastRow, latest_ms
+
+_OVERLAP_S = 2.0
+"""Of streams without ids what was received so long before the newest row of the journal is recorded, or given up. Only
+the last message before that is looked at too: of a quiet stream it may be where the journal ends."""
+LOOK_BACK_S = 8.0
+"""The journal is read back so far: what a connection brings six seconds after another one is still told as a copy."""
+
+
+def recall(streams: StreamSet, recorded: RecordedEvents, now_ns: int, now_s: float) -> None:
+    """Have the streams know what the journal holds, as the messages of a connection; nothing of it is recorded."""
+    for name, messages in recorded.items():
+        recorder = streams.recorders[name]
+        arrivals = []
+        for recv_ns, event in messages:
+            arrival = _arrival(recorder, recv_ns, event)
+            if arrival is not None:
+                arrivals.append((arrival, now_s - max(0, now_ns - recv_ns) / 1e9))
+        if arrivals:
+            recorder.tracker.recall(arrivals)
+            recorder.heard.by_connection[JOURNAL] = arrivals[-1][1]
+
+
+def release(
+    streams: StreamSet, arrived: Iterable[Arrived], last_rows: Mapping[str, LastRow], recorded: RecordedEvents
+) -> None:
+    """Hand what has arrived to the streams, connection by connection from where the journal ends."""
+    items = list(arrived)
+    messages = _Messages(streams.recorders, last_rows, recorded)
+    for item in items:
+        if isinstance(item.what, Delivered):
+            messages.add(item.what)
+    wanted = messages.wanted()
+    for at_s, what in items:
+        if not isinstance(what, Delivered):
+            what(streams)
+            continue
+        for part in _parts(what, [next(wanted) for _ in what.messages]):
+            streams.deliver(part, at_s)
+
+
+class _Message(NamedTuple):
+    key: tuple[str, int]
+    """Stream and connection; the name of the stream is empty where the message is not readable."""
+    ids: SequenceIds | None
+    recv_ns: int
+
+
+class _Messages:
+    """All messages that have arrived, in order, and the first one of each connection that is handed over."""
+
+    def __init__(
+        self, recorders: Mapping[str, StreamRecorder], last_rows: Mapping[str, LastRow], recorded: RecordedEvents
+    ) -> None:
+        self._recorders = {name.encode(): recorder for name, recorder in recorders.items()}
+        self._last_rows = last_rows
+        self._newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
+        self._since_ns = self._newest_ns - round(_OVERLAP_S * 1e9)
+        self._before: dict[tuple[str, int], tuple[int, int, bytes]] = {}  # the last message before that: number, …
+        self._found: list[_Message] = []
+        self._begins: dict[tuple[str, int], int] = {}  # by stream and connection: the number of a message
+        self._recorded = {name: self._keys_of(name, messages) for name, messages in recorded.items()}
+
+    def add(self, delivered: Delivered) -> None:
+        """Look at messages, and whether one of them shows where their connection begins."""
+        for number, message in enumerate(delivered.messages):
+            recv_ns = delivered.recv_ns + number
+            name, event = demux.split(message)
+            recorder = self._recorders.get(name)
+            stream = recorder.stream.name if recorder else ""
+            ids = recorder.ids_of(event) if recorder else None
+            key = stream, delivered.connection
+            row = self._last_rows.get(stream)
+            if ids is not None and row is not None and ids.last_id == row.last_id:
+                self._begins[key] = len(self._found) + 1
+            elif ids is None and stream in self._recorded and key not in self._begins:
+                self._compare(key, len(self._found), recv_ns, event)
+            self._found.append(_Message(key, ids, recv_ns))
+
+    def _compare(self, key: tuple[str, int], number: int, recv_ns: int, event: bytes) -> None:
+        before = self._before.pop(key, None)
+        if recv_ns < self._since_ns:
+            self._before[key] = number, recv_ns, event
+            return
+        for at, at_ns, one in (before, (number, recv_ns, event)) if before else ((number, recv_ns, event),):
+            if self._is_recorded(key[0], at_ns, one):
+                self._begins[key] = at
+                return
+
+    def wanted(self) -> Iterator[bool]:
+        """Yield for each message, in order, whether it is handed over."""
+        for key, (number, recv_ns, event) in self._before.items():
+            if self._is_recorded(key[0], recv_ns, event):
+                self._begins[key] = number
+        for number, message in enumerate(self._found):
+            begin = self._begins.get(message.key)
+            yield self._is_behind(message) if begin is None else number >= begin
+
+    def _is_behind(self, message: _Message) -> bool:
+        stream, _ = message.key
+        row = self._last_rows.get(stream)
+        if row is None:
+            return message.recv_ns > (self._since_ns if stream else self._newest_ns)
+        if message.ids is not None and message.ids.last_id is not None and row.last_id is not None:
+            return message.ids.last_id > row.last_id
+        return message.recv_ns > row.recv_ns
+
+    def _keys_of(self, name: str, messages: Sequence[tuple[int, bytes]]) -> frozenset[bytes]:
+        recorder = self._recorders[name.encode()]
+        return frozenset(key for recv_ns, event in messages for key in _keys(recorder, recv_ns, event)[:1])
+
+    def _is_recorded(self, stream: str, recv_ns: int, event: bytes) -> bool:
+        keys = _keys(self._recorders[stream.encode()], recv_ns, event)
+        return any(key in self._recorded[stream] for key in keys)
+
+
+def _keys(recorder: StreamRecorder, recv_ns: int, event: bytes) -> tuple[bytes, ...]:
+    """Return the keys under which copies of the event are known; none of a stream with ids."""
+    copies = recorder.tracker.copies
+    arrival = _arrival(recorder, recv_ns, event) if copies is not None else None
+    return copies.keys(event, arrival.reading.event_time_ms) if copies is not None and arrival is not None else ()
+
+
+def _arrival(recorder: StreamRecorder, recv_ns: int, event: bytes) -> Arrival | None:
+    """Return a message of the journal, or one like it, as it is judged; None where it is not readable."""
+    try:
+        return Arrival(JOURNAL, recv_ns, event, plausible(recorder.read(event), latest_ms(recv_ns)))
+    except ExchangeError:
+        return None
+
+
+def _parts(delivered: Delivered, wanted: Sequence[bool]) -> Iterator[Delivered]:
+    """Yield the wanted messages, those that stand together in one piece, with their own stamps."""
+    begin = 0
+    for end in range(1, len(wanted) + 1):
+        if end < len(wanted) and wanted[end] == wanted[begin]:
+            continue
+        if wanted[begin]:
+            connection, recv_ns, messages, _ = delivered
+            yield Delivered(connection, recv_ns + begin, messages[begin:end], 0)
+        begin = end

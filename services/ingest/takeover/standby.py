@@ -1,0 +1,165 @@
+"""A worker that waits for its journal, and is connected meanwhile.
+
+| state | reads and judges | journals, publishes | next |
+|---|---|---|---|
+| waiting, not warm | yes, as far as it is connected | only its status | every stream comes: warm |
+| waiting, warm | yes; the last seconds are remembered | only its status | the journal is ours: recording |
+| recording | as every worker | as every worker | |
+
+It takes messages in larger bunches than a worker that records: nobody waits for them, and stamps are the reader's.
+"""
+
+import logging
+
+import msgspec
+import zmq
+
+from binance_streamer.config.schema import SymbolConfig, streams_of
+from binance_streamer.exchange.messages import UNREADABLE
+from binance_streamer.exchange.stream_types import has_sequence_ids
+from binance_streamer.transport import sockets
+from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
+from binance_streamer.wire.requests import read_symbol_status
+from binance_streamer.wire.statuses import STANDBY, IngestStatus
+from services.ingest.connections.events import Delivered
+from services.ingest.intake import Intake, gap_ids, intake_of
+from services.ingest.streams.heard import LIVE
+from services.ingest.streams.stream import OVERLAP_S
+from services.ingest.streams.stream_set import StreamSet
+from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
+from services.ingest.takeover.release import LOOK_BACK_S, recall, release
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.delivery.producer import Producer
+from services.runtime.lock import FileLock, LockWait
+from services.runtime.process import Shell, keep_freed, settle
+from services.runtime.status import StatusPublisher
+
+_log = logging.getLogger(__name__)
+
+_TURN_MS = 50
+_TICK_S = 0.2
+_BATCH_BYTES = 256 * 1024
+_WARM_S = 2 * OVERLAP_S
+"""A connection has been open for so long before anybody is stopped because of it: so long may what the other one has
+still not received be on its way to it."""
+
+
+class Standby:
+    """Receives one symbol while another process records it; `wait` returns when that one has ended."""
+
+    def __init__(self, shell: Shell, symbol: SymbolConfig, lock: FileLock) -> None:
+        self._shell = shell
+        self._symbol = symbol
+        self.pub = sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)
+        self._status = StatusPublisher(shell, self.pub)
+        streams = streams_of(symbol)
+        self._recent = RecentArrivals([one.name for one in streams if not has_sequence_ids(one.stream_type)])
+        self._streams = StandbyStreams(symbol.symbol, streams, last_rows={}, new_gap_id=gap_ids(shell.epoch))
+        self._streams.recent = self._recent
+        self._intake = intake_of(shell, symbol, self._streams)
+        self._lock = LockWait(lock)
+        self._next_tick_s = 0.0
+        topic = encode_topic("symbol_status", symbol.symbol)
+        self._sub = sockets.bus_sub(shell.context, shell.config.endpoints.bus_subscribe, topic)
+        self._poller = zmq.Poller()
+        for readable in (self._sub, shell.stop.fileno(), self._lock.fileno()):
+            self._poller.register(readable, zmq.POLLIN)
+
+    def wait(self) -> bool:
+        """Receive until the journal is ours; False where the process is asked to end before."""
+        settle()
+        keep_freed()
+        _log.info("standby: waiting for the journal, connected meanwhile")
+        self._intake.reader.start()
+        self._lock.start()
+        while not self._shell.stop.requested and not self._lock.is_over:
+            self._poller.poll(_TURN_MS)
+            now_s = monotonic_s()
+            self._take(now_s)
+            if sockets.is_readable(self._sub):
+                self._take_bus_messages(now_s)
+            if now_s >= self._next_tick_s:
+                self._tick(now_s)
+        is_ours = self._lock.is_over
+        self._sub.close()
+        if not is_ours:
+            self._intake.reader.stop()
+            self.pub.close(linger=0)
+        return is_ours
+
+    def take_over(self, shell: Shell, producer: Producer) -> Intake:
+        """Return what receives the symbol from here on, with all that is to be recorded behind the journal's end."""
+        now_s, now_ns = monotonic_s(), wall_ns()
+        self._take(now_s)
+        before, intake = self._streams, self._intake
+        kept = [recorder.stream for recorder in before.recorders.values()]
+        last_rows = producer.last_rows
+        streams = StreamSet(self._symbol.symbol, kept, last_rows=last_rows, new_gap_id=gap_ids(shell.epoch))
+        for name, recorder in streams.recorders.items():
+            recorder.heard = before.recorders[name].heard
+            recorder.is_anchored = recorder.is_anchored or name in last_rows
+        names = [stream.name for stream in kept if not has_sequence_ids(stream.stream_type)]
+        newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
+        recorded = producer.recorded_events(names, newest_ns - round(LOOK_BACK_S * 1e9))
+        recall(streams, recorded, now_ns, now_s)
+        release(streams, self._recent.all(), last_rows, recorded)
+        intake.coordinator.take_over(streams, now_s)
+        intake.streams = streams
+        rows = sum(recorder.rows for recorder in streams.recorders.values())
+        intake.took_over_ms = (monotonic_s() - self._lock.acquired_s) * 1000
+        _log.info("goes on with the journal rows=%d after_ms=%.0f", rows, intake.took_over_ms)
+        return intake
+
+    def _take(self, now_s: float) -> None:
+        while events := self._intake.reader.take(_BATCH_BYTES):
+            for event in events:
+                if isinstance(event, Delivered):
+                    self._recent.add(event, now_s)
+                self._intake.coordinator.take(event, now_s)
+            self._drop_results()
+
+    def _drop_results(self) -> None:
+        """Forget what would be journalled and asked for: that is up to the one that records."""
+        self._streams.collect(0)
+        self._streams.anchors.clear()
+
+    def _tick(self, now_s: float) -> None:
+        self._next_tick_s = now_s + _TICK_S
+        if self._streams.is_holding:
+            self._streams.expire(now_s)
+            self._drop_results()
+        self._intake.coordinator.tick(now_s, is_expected=self._is_expected(now_s))
+        if self._status.due(now_s):
+            self._status.publish(self._status_at(now_s))
+
+    def _is_expected(self, now_s: float) -> bool:
+        trading = self._intake.trading
+        return trading.is_trading(now_s) and not trading.is_off_session(wall_ns() // 1_000_000)
+
+    def _take_bus_messages(self, now_s: float) -> None:
+        while sockets.is_readable(self._sub):
+            try:
+                _, data = decode_frame(self._sub.recv_multipart(zmq.DONTWAIT)[-1])
+                self._intake.trading.take(read_symbol_status(data), now_s)
+            except (WireError, *UNREADABLE) as error:
+                _log.warning("bus message refused: %.200s", error)
+
+    def _status_at(self, now_s: float) -> IngestStatus:
+        status = self._intake.coordinator.status(now_s)
+        return msgspec.structs.replace(
+            status,
+            state=STANDBY,
+            is_warm=self._is_warm(status, now_s),
+            recent_bytes=self._recent.size_bytes,
+            recent_dropped=self._recent.dropped,
+        )
+
+    def _is_warm(self, status: IngestStatus, now_s: float) -> bool:
+        """Return True where every stream comes, or is one that may be silent and has a connection."""
+        open_on = {one.route for one in status.connections if one.is_open and one.age_s >= _WARM_S}
+        heard, is_expected = self._intake.coordinator.heard, self._is_expected(now_s)
+        return all(
+            recorder.stream.route in open_on
+            and (heard.state(name) == LIVE or not heard.patience_s(name) or not is_expected)
+            for name, recorder in self._streams.recorders.items()
+        )
