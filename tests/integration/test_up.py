@@ -112,6 +112,20 @@ def test_up_without_a_message_ends_with_a_reason(place: Path, simulator: Simulat
     assert f"nothing was recorded: {place / 'data'}" in running.text()
 
 
+def test_up_with_a_process_that_cannot_run_says_so_and_is_no_success(place: Path) -> None:
+    """One of two workers ends as soon as it has started, for ever: a file lies where its journal's folder belongs."""
+    with Simulator(place, "--symbols", "BTCUSDT,ETHUSDT", "--rate", "100") as simulator:
+        config = write_config(place, {"BTCUSDT": ["aggTrade"], "ETHUSDT": ["aggTrade"]}, simulator.urls)
+        (place / "journal").mkdir()
+        (place / "journal" / "ingest-ETHUSDT").touch()
+        with up(place, config, "--duration", "3") as running:
+            assert running.wait(120) == 1, running.text()
+    assert trades(place)
+    assert "ingest-ETHUSDT ends as soon as it has started" in running.text()
+    assert f"NotADirectoryError: [Errno 20] Not a directory: '{place / 'journal' / 'ingest-ETHUSDT'}" in running.text()
+    assert f"recorded, but not all of it: {place / 'data'}" in running.text()
+
+
 def _is_worker(pid: int) -> bool:
     return "services.ingest" in psutil.Process(pid).cmdline()
 
