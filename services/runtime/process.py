@@ -35,6 +35,7 @@ ENDING_S = 10
 """From the end of a service's body, however it ended. Then the kernel ends the process (SIGALRM): its timer needs no
 memory, no thread and no lock of ours, all of which may be what is broken (decision 0022)."""
 
+_SHORTAGE = "ended by a shortage of memory or threads: what bounds this process (ulimit -v, -u, a container) is too low"
 _GARBAGE_THRESHOLD = 50_000
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 _LARGEST_FROM_HEAP_BYTES = 1024 * 1024
@@ -176,8 +177,8 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
     except OSError:
         shell.log.exception("ended by an I/O error")
         return EXIT_IO_ERROR
-    except Exception:
-        shell.log.exception("ended by a bug")
+    except Exception as error:
+        shell.log.exception(_SHORTAGE if _is_shortage(error) else "ended by a bug")
         return EXIT_BUG
     if shell.stop.fault:
         shell.log.error("ended by a bug: %s", shell.stop.fault)
@@ -187,6 +188,11 @@ def _run(shell: Shell, body: Callable[[Shell], None]) -> int:
         return EXIT_IO_ERROR
     shell.log.info("stopped")
     return 0
+
+
+def _is_shortage(error: Exception) -> bool:
+    """Return True if the system refused memory or a thread; Python tells of the second by its text alone."""
+    return isinstance(error, MemoryError) or "can't start new thread" in str(error)
 
 
 def _run_body(shell: Shell, body: Callable[[Shell], None]) -> None:

@@ -112,18 +112,38 @@ def test_up_without_a_message_ends_with_a_reason(place: Path, simulator: Simulat
     assert f"nothing was recorded: {place / 'data'}" in running.text()
 
 
-def test_up_with_a_process_that_cannot_run_says_so_and_is_no_success(place: Path) -> None:
-    """One of two workers ends as soon as it has started, for ever: a file lies where its journal's folder belongs."""
+@pytest.fixture
+def two_symbols(place: Path) -> Iterator[Path]:
     with Simulator(place, "--symbols", "BTCUSDT,ETHUSDT", "--rate", "100") as simulator:
-        config = write_config(place, {"BTCUSDT": ["aggTrade"], "ETHUSDT": ["aggTrade"]}, simulator.urls)
-        (place / "journal").mkdir()
-        (place / "journal" / "ingest-ETHUSDT").touch()
-        with up(place, config, "--duration", "3") as running:
-            assert running.wait(120) == 1, running.text()
+        yield write_config(place, {"BTCUSDT": ["aggTrade"], "ETHUSDT": ["aggTrade"]}, simulator.urls)
+
+
+def test_up_with_one_worker_that_is_blocked_says_so_and_is_no_success(place: Path, two_symbols: Path) -> None:
+    """A file lies where the folder of its journal belongs."""
+    (place / "journal").mkdir()
+    (place / "journal" / "ingest-ETHUSDT").touch()
+    with up(place, two_symbols, "--duration", "3") as running:
+        assert running.wait(120) == 1, running.text()
     assert trades(place)
-    assert "ingest-ETHUSDT ends as soon as it has started" in running.text()
-    assert f"NotADirectoryError: [Errno 20] Not a directory: '{place / 'journal' / 'ingest-ETHUSDT'}" in running.text()
+    assert f"ingest-ETHUSDT: blocked: the journal {place / 'journal' / 'ingest-ETHUSDT'}" in running.text()
     assert f"recorded, but not all of it: {place / 'data'}" in running.text()
+
+
+def test_up_with_a_process_that_ends_at_each_start_says_why_and_is_no_success(place: Path, two_symbols: Path) -> None:
+    """The configuration that a worker was started for is gone when it is killed."""
+    with up(place, two_symbols, "--duration", "600") as running:
+        eventually(lambda: trades(place) and recorded_rows(place / "data", "ETHUSDT", "aggtrade"), 60)
+        two_symbols.write_text(two_symbols.read_text().replace("aggTrade", "trade"))
+        for kept in place.rglob("settings/*"):
+            kept.unlink()
+        (worker,) = (pid for pid in family(running) if "ETHUSDT" in psutil.Process(pid).cmdline())
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: "ingest-ETHUSDT: no status for" in running.text(), 90)
+        running.send(signal.SIGINT)
+        assert running.wait(120) == 1, running.text()
+    _, _, last_words = running.text().rpartition("bus has stopped")
+    assert "ingest-ETHUSDT: no status for" in last_words
+    assert f"recorded, but not all of it: {place / 'data'}" in last_words
 
 
 def _is_worker(pid: int) -> bool:

@@ -24,6 +24,8 @@ from binance_streamer.health.judge import processes
 
 SUPERVISORD = "supervisord"
 _LOOK_S = 0.3
+_LOOKED_AT = 200
+"""Lines at the end of a log in which its last error is looked for."""
 
 
 def logs(
@@ -147,6 +149,16 @@ def files(config: Config, process: str | None) -> list[LogFile]:
     if not names:
         raise CommandError(f"no {template}: nothing has run with this configuration", Exit.INCOMPLETE)
     return [LogFile(Path(template.replace("{process}", name)), decode_name(name)) for name in names]
+
+
+def last_error(config: Config, process: str) -> str:
+    """Return the last error in the log of a process, in one line with its reason; empty where there is none."""
+    for line in reversed(LogFile(config.log_file(process), process).tail(_LOOKED_AT)):
+        fields = json.loads(line.text) if line.time else {}
+        if fields.get("level") == "error":
+            why = str(fields.get("traceback", "")).rstrip().rpartition("\n")[2]
+            return printable(f"{fields.get('message', '')}: {why}" if why else str(fields.get("message", "")))
+    return ""
 
 
 def _names(template: str) -> list[str]:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import typer
 
+from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import Exit
 from binance_streamer.cli.hints import say, warn
 from binance_streamer.cli.journals import unwritten
 from binance_streamer.cli.options import ConfigFile, Duration
 from binance_streamer.cli.status.live import LiveStatus
-from binance_streamer.cli.status.problems import failures, lines_of
+from binance_streamer.cli.status.problems import failures, lines_of, settled_failures
 from binance_streamer.cli.status.screen import screen
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, take_pending, watch
 from binance_streamer.client.tap import Tap
@@ -42,7 +43,8 @@ def _is_heard(live: LiveStatus) -> bool:
 def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit:
     """Record until Ctrl-C, or until the duration (else the configured one) has passed; see that nothing is left.
 
-    Returns OK only if something was recorded, and all that was received is in the files.
+    Returns OK only if something was recorded, all that was received is in the files, and at the end all processes ran
+    and nothing had been keeping a stream from being recorded for a while.
     """
     limit_s = config.selected.run_duration if duration_s is None else duration_s
     live = LiveStatus(config, config_path)
@@ -55,15 +57,17 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
                 watch(foreground, tap, shown, live, is_over=lambda: interruption.requested or timer.tick())
                 deadline_s = time.monotonic() + _FIRST_STATUS_S
                 watch(foreground, tap, shown, live, is_over=lambda: _is_heard(live) or time.monotonic() > deadline_s)
-            reasons = lines_of(failures(live.snapshot().problems))
+            snapshot = live.snapshot()
+            reasons = lines_of(failures(snapshot.problems))
+            faults = [*foreground.reasons(), *settled_failures(snapshot)]
             foreground.shutdown(say)
             take_pending(tap, live)  # what processes said at their end
-    faults = [*live.totals.losses, *foreground.faults, *unwritten(config_path)]
+    faults += [*live.totals.losses, *foreground.faults, *unwritten(config_path)]
     has_recorded = bool(live.totals.messages and live.totals.rows)  # rows of rest alone are no market data
     if not has_recorded:
         faults += reasons or ["no stream delivered anything"]
-    for fault in faults:
-        warn(fault)
+    for fault in dict.fromkeys(faults):
+        warn(printable(fault))
     if not has_recorded:
         say(f"nothing was recorded: {config.storage.output_directory}; `binance-streamer doctor` says what is reached")
         return Exit.INCOMPLETE

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from binance_streamer.health.judge import SILENT_S, Problem
 from binance_streamer.health.snapshot import Snapshot
+from binance_streamer.wire.statuses import BLOCKED
 
 _SHOWN = 3
 
@@ -15,6 +16,15 @@ def lasting_failures(snapshot: Snapshot) -> list[str]:
     """
     latest_ms = snapshot.time_ms - SILENT_S * 1000
     return lines_of([one for one in failures(snapshot.problems) if one.since_ms is None or one.since_ms <= latest_ms])
+
+
+def settled_failures(snapshot: Snapshot) -> list[str]:
+    """Return the lasting failures, and those of processes that cannot begin: these do not pass with a start."""
+    is_blocked = {one.name for one in snapshot.processes if one.state.startswith(BLOCKED)}
+    return [
+        *lines_of([one for one in failures(snapshot.problems) if one.what in is_blocked]),
+        *lasting_failures(snapshot),
+    ]
 
 
 def failures(problems: Iterable[Problem]) -> list[Problem]:

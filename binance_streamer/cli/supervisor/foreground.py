@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from binance_streamer.cli import page
+from binance_streamer.cli.commands.logs import last_error
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS
@@ -25,6 +26,7 @@ from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.cli.supervisor.die_with_parent import DIE_WITH_PARENT
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import Config
+from binance_streamer.config.symbols import decode_name
 from binance_streamer.deploy.interpreter import FLAGS, module_command
 from binance_streamer.deploy.supervisord import control_socket, state_directory
 
@@ -68,6 +70,7 @@ class Foreground:
         self._state = state_directory(config)
         self.supervisor = Supervisor(control_socket(self._state))
         self._process: subprocess.Popen[bytes] | None = None
+        self._troubled: dict[str, str] = {}
         self.faults: list[str] = []
         """A line about each program that did not end well, once `shutdown` has stopped them."""
 
@@ -105,13 +108,24 @@ class Foreground:
 
     def troubles(self) -> list[str]:
         """Return a line about each program that should run and does not."""
-        return [process.trouble for process in self.supervisor.processes() if process.trouble]
+        processes = self.supervisor.processes()
+        for one in processes:
+            if one.trouble:
+                self._troubled[one.name] = one.trouble
+            elif one.state != "STARTING":  # that may be one try of many
+                self._troubled.pop(one.name, None)
+        return [one.trouble for one in processes if one.trouble]
+
+    def reasons(self) -> list[str]:
+        """Return a line about each program that has not run since it was in trouble, with the last error in its log."""
+        self.troubles()
+        return [self._with_error(name, trouble) for name, trouble in self._troubled.items()]
 
     def shutdown(self, report: Callable[[str], None]) -> None:
         """Stop everything, producers first, and supervisord; `report` takes a line for each step."""
         self.supervisor.stop_all(report)
         self.faults = [
-            f"{one.name} ended with exit code {one.exit_code}, its log says why"
+            self._with_error(one.name, f"{one.name} ended with exit code {one.exit_code}")
             for one in self.supervisor.processes()
             if one.exit_code > 0
         ]
@@ -124,6 +138,10 @@ class Foreground:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._end()
+
+    def _with_error(self, name: str, trouble: str) -> str:
+        error = last_error(self.config, decode_name(name))
+        return f"{trouble}; its log says: {error}" if error else trouble
 
     def _wait_until_it_answers(self, output: Path) -> None:
         """Wait until supervisord answers; `CommandError` with its words where it ends or is too slow."""
