@@ -22,7 +22,12 @@ from services.runtime.process import Shell, arguments_of, run_service
 from services.runtime.status import StatusPublisher
 
 _CONTROL = "inproc://bus.control"
-_ANSWER_TIMEOUT_MS = 5000  # the proxy looks at its control socket in every round
+_ANSWER_S = 60.0
+"""The longest that the proxy may take for one call of libzmq, and then looks at its control socket. Floods of
+subscriptions cost it half a second of CPU time; with a twentieth of a core that is ten seconds."""
+_LOOK_MS = 1000
+_END_S = 10.0
+"""Of the proxy, at the end of the process; supervisord waits longer for that."""
 _SLICE_S = 0.05
 """New subscriptions wait for the end of a slice, at most so long. Beginning another one takes 40 µs."""
 _NARROW_S = 1.0
@@ -94,15 +99,17 @@ class _Proxy:
 
     def _command(self, word: bytes) -> list[bytes]:
         self._control.send(word)
-        if not self._control.poll(_ANSWER_TIMEOUT_MS):
-            raise RuntimeError("the proxy does not answer")
+        deadline_s = monotonic_s() + _ANSWER_S
+        while not self._control.poll(_LOOK_MS):
+            if not self._thread.is_alive() or monotonic_s() > deadline_s:
+                raise RuntimeError("the proxy does not answer")
         return self._control.recv_multipart()
 
     def close(self) -> None:
         """End the thread and close the sockets, unless it does not end: what a thread uses must not be closed."""
         self._is_closing = True
         self._control.send(b"TERMINATE")
-        self._thread.join(_ANSWER_TIMEOUT_MS / 1000)
+        self._thread.join(_END_S)
         if self._thread.is_alive():
             raise RuntimeError("the proxy does not end")
         self.subscriptions.close()

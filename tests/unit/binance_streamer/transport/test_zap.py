@@ -9,6 +9,7 @@ import zmq
 
 from binance_streamer.transport.curve import Context
 from binance_streamer.transport.sockets import acks_xpub, bus_sub, intake_pull, intake_push
+from binance_streamer.transport.zap import ClientRequest, WaitingClients
 
 Socket = zmq.Socket[bytes]
 
@@ -52,8 +53,24 @@ def test_subscribers_that_are_held_wait_and_then_come_in(sockets: Sockets) -> No
     sockets.connect(bus_sub, "acks", b"one")
     assert not xpub.poll(500)
     sockets.server.hold_subscribers(0)
+    sockets.connect(bus_sub, "acks", b"two")
     assert xpub.poll(20_000)
-    assert xpub.recv() == b"\x01one"
+    assert xpub.recv() == b"\x01two"
+
+
+def test_a_client_waits_for_the_hold_that_it_found_and_for_no_later_one() -> None:
+    """A flood that goes on is held again and again, and keeps no newcomer out."""
+    first, second = (ClientRequest(name, b"1", b"subscribers", None) for name in (b"first", b"second"))
+    waiting = WaitingClients()
+    waiting.hold(b"subscribers", 1.0)
+    waiting.add(first)
+    waiting.hold(b"subscribers", 1.9)
+    waiting.add(second)
+    waiting.hold(b"subscribers", 3600.0)
+    assert waiting.take_due(0.9) == []
+    assert waiting.take_due(1.0) == [first]
+    assert waiting.take_due(2.0) == [second]
+    assert not waiting
 
 
 def test_held_subscribers_keep_nobody_from_another_socket(sockets: Sockets) -> None:
