@@ -5,6 +5,7 @@ folder of the file. A file may stand on another one: see `binance_streamer.confi
 """
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -155,10 +156,15 @@ class StorageConfig(_Section, frozen=True):
     fsync: bool = True
     """False: a power cut may cost rows that were acknowledged already."""
     lake: str = ""
-    """A folder for sealed days (docs/files.md); empty: none are sealed, and no archiver runs."""
+    """A folder for sealed days, or `s3://BUCKET/PREFIX` (docs/files.md); empty: none are sealed, no archiver runs."""
     keep_csv: bool = True
     """False: a daily file is removed once its day is sealed, or after `retention.csv`."""
     retention: RetentionConfig = RetentionConfig()
+
+    @property
+    def lake_folder(self) -> str:
+        """Return the folder of the lake; empty where there is none, or it is a bucket."""
+        return "" if "://" in self.lake else self.lake
 
     @property
     def durable_interval_s(self) -> float:
@@ -558,12 +564,18 @@ def _check_monitor(config: Config, refuse: _Refusal) -> None:
             raise refuse(f"{key}.chat_id", "is needed for Telegram")
 
 
+_is_bucket = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[^\s/?#:@\x00-\x1f]+)+/?").fullmatch
+"""A prefix is needed: beside other things in a bucket nobody could tell what belongs to the lake."""
+
+
 def _check_directories(storage: StorageConfig, refuse: _Refusal) -> None:
     for key in ("output_directory", "journal_directory"):
         if not getattr(storage, key):
             raise refuse(f"storage.{key}", "expected a directory, got nothing")
-    if "://" in storage.lake:
-        raise refuse("storage.lake", f"expected a directory, got {storage.lake!r}")
+    if "://" in storage.lake and not _is_bucket(storage.lake):
+        raise refuse(
+            "storage.lake", "expected a directory or s3://BUCKET/PREFIX; credentials come from the environment"
+        )
     _check_retention(storage, refuse)
 
 
@@ -654,7 +666,7 @@ def _resolved(config: Config, folder: Path) -> Config:
             storage,
             output_directory=absolute(storage.output_directory),
             journal_directory=absolute(storage.journal_directory),
-            lake=storage.lake and absolute(storage.lake),
+            lake=absolute(storage.lake_folder) if storage.lake_folder else storage.lake.rstrip("/"),
         ),
         monitor=replace(config.monitor, token_file=config.monitor.token_file and absolute(config.monitor.token_file)),
         network=replace(config.network, ca_file=config.network.ca_file and absolute(config.network.ca_file)),

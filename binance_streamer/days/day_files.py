@@ -127,7 +127,7 @@ class DayFiles:
         """Leave out sealed files that the lake's log does not have: a kill may have left an old one beside the new."""
         for stem, stream in self.streams.items():
             if stream.is_sealed and len(stream.paths) > 1:
-                listed = Lake(self.root).files(Place(stem, self.symbol, self.day))
+                listed = {self.root / path for path in Lake(self.root).files(Place(stem, self.symbol, self.day))}
                 stream.paths = [path for path in stream.paths if path in listed] or stream.paths
 
     def beside(self, distance: int) -> "DayFiles | None":

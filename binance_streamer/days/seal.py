@@ -38,12 +38,14 @@ class Part(NamedTuple):
 class SealedFile(NamedTuple):
     """A sealed stream's day: its file in the lake, the facts of its rows, and what it was made of.
 
-    `read` counts the rows of all sources, `repeated` those of a later source that an earlier one has too.
+    `path` is below the lake. `read` counts the rows of all sources, `repeated` those of a later source that an earlier
+    one has too.
     """
 
     place: Place
-    path: Path
+    path: str
     size: int
+    sha256: str
     facts: FileFacts
     read: int
     repeated: int
@@ -70,7 +72,8 @@ def seal(
     progressed: Callable[[], None] = lambda: None,
 ) -> SealedFile:
     """Seal a stream's day: `write` and `publish` in one."""
-    return publish(write(parts, place, lake, watchers=watchers, progressed=progressed), place, lake)
+    written = write(parts, place, lake, watchers=watchers, progressed=progressed)
+    return publish(written, place, lake, progressed=progressed)
 
 
 def write(
@@ -95,10 +98,12 @@ def write(
     return WrittenFile(written, facts, counted.rows)
 
 
-def publish(written: WrittenFile, place: Place, lake: Lake) -> SealedFile:
+def publish(
+    written: WrittenFile, place: Place, lake: Lake, *, progressed: Callable[[], None] = lambda: None
+) -> SealedFile:
     """Make a written file the one of its partition; return what is known of it."""
-    path = lake.publish(place, written.path, written.facts)
-    return SealedFile(place, path, path.stat().st_size, written.facts, written.read, written.read - written.facts.rows)
+    found = lake.publish(place, written.path, written.facts, progressed=progressed)
+    return SealedFile(place, *found, written.facts, written.read, written.read - written.facts.rows)
 
 
 def rows_in_order(origins: Sequence[Iterable[pa.RecordBatch]], stem: str, spill: Path) -> Iterator[pa.Table]:

@@ -35,10 +35,10 @@ class Source(NamedTuple):
     is_set_aside: bool
 
 
-def certificate_path(lake: Path, symbol: str, day: str) -> Path:
-    """Return the path of a day's certificate in a lake, whether it is there or not; `day` as 20261122."""
+def certificate_path(symbol: str, day: str) -> str:
+    """Return the path of a day's certificate below a lake, whether it is there or not; `day` as 20261122."""
     name = encode_name(symbol)
-    return lake / CERTIFICATES / name / f"{name}_{day}.json"
+    return f"{CERTIFICATES}/{name}/{name}_{day}.json"
 
 
 def sources(data: Path) -> Iterator[Source]:

@@ -52,9 +52,9 @@ def sealed_sizes(lake: Path) -> dict[str, int]:
 
 
 def measured(storage: StorageConfig, now_ns: int) -> Volumes:
-    """Return the volumes of the configured folders, by looking at all of their files."""
+    """Return the volumes of the configured folders, by looking at all of their files; a bucket is not asked."""
     sizes: dict[str, dict[str, int]] = daily_sizes(Path(storage.output_directory))
-    if storage.lake and (sealed := sealed_sizes(Path(storage.lake))):
+    if storage.lake_folder and (sealed := sealed_sizes(Path(storage.lake_folder))):
         sizes[PARQUET] = sealed
     return volumes(storage, sizes, now_ns)
 
@@ -63,7 +63,7 @@ def volumes(storage: StorageConfig, sizes: Sizes, now_ns: int) -> Volumes:
     """Return rates, planned removals and headroom from what is stored now."""
     formats = {name: _stored(name, sizes, now_ns) for name in sizes}
     forecast = _Forecast(storage, formats)
-    places = [storage.output_directory, *([storage.lake] if storage.lake else [])]
+    places = [storage.output_directory, *([storage.lake_folder] if storage.lake_folder else [])]
     rooms = tuple(forecast.room(path) for path in _disks(places))
     return Volumes(
         formats=formats,
@@ -87,7 +87,7 @@ class _Forecast:
         self.has_rate = any(one.bytes_per_day is not None for one in formats.values())
         self._formats = formats
         self._kept_days = {**kept_days, COMPRESSED: kept_days[CSV]}
-        self._data, self._lake = storage.output_directory, storage.lake
+        self._data, self._lake = storage.output_directory, storage.lake_folder
 
     def size(self, days: float, names: Iterable[str] = FORMATS) -> float:
         """Return the bytes in so many days: each format grows until as many days of it lie there as are kept."""

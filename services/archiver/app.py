@@ -12,15 +12,18 @@ may be killed and started again at any time.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import zmq
 
+from binance_streamer.config.schema import StorageConfig
 from binance_streamer.days import INSTALL
+from binance_streamer.days.sources import certificate_path
 from binance_streamer.transport.sockets import bus_pub
 from binance_streamer.wire.frames import encode_frame, encode_topic
 from binance_streamer.wire.statuses import ArchiverStatus
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from binance_streamer.days.certificate import Certificate
     from binance_streamer.days.lake import Lake
     from services.archiver.due import RecordedDay, Times
+
+_T = TypeVar("_T")
 
 NAME = "archiver"
 
@@ -65,12 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def archive(shell: Shell) -> None:
     """Seal days until the process is asked to stop; what is half sealed then is begun anew after the next start."""
     try:
-        lake = _begun_lake(shell)
+        lake = _tried(shell, partial(_opened_lake, shell.config.storage))
         _be_modest(shell)
-        lock = wait_for_lock(shell, lake.root / _LOCK, what=f"the lake {lake.root}")
+        lock = wait_for_lock(shell, lake.workplace().with_name(_LOCK), what=f"the lake {lake.uri}")
+        _tried(shell, lake.begin)
     except StopRequestedError:
         return
-    lake.begin()
     with bus_pub(shell.context, shell.config.endpoints.bus_publish) as pub:
         try:
             _Archiver(shell, lake, pub).run()
@@ -80,20 +85,27 @@ def archive(shell: Shell) -> None:
             lock.release()
 
 
-def _begun_lake(shell: Shell) -> "Lake":
-    """Return the lake once it can be used; say on the bus why it cannot. Raises `StopRequestedError`."""
-    root = Path(shell.config.storage.lake)
+def _opened_lake(storage: StorageConfig) -> "Lake":
+    """Return the lake; files for one in a bucket are written in the data folder first."""
+    from binance_streamer.days.lake import Lake  # noqa: PLC0415 (an extra that may be missing)
+    from binance_streamer.stores.store import WORKPLACE  # noqa: PLC0415 (needs the extra)
+
+    lake = Lake(storage.lake, None if storage.lake_folder else Path(storage.output_directory) / WORKPLACE)
+    lake.workplace().parent.mkdir(parents=True, exist_ok=True)
+    return lake
+
+
+def _tried(shell: Shell, begin: Callable[[], _T]) -> _T:
+    """Return what `begin` gives once it can be done; say on the bus why it cannot. Raises `StopRequestedError`."""
     with Blockage(shell) as blockage:
         while not shell.stop.requested:
             try:
-                from binance_streamer.days.lake import Lake  # noqa: PLC0415 (an extra that may be missing)
-
-                root.mkdir(parents=True, exist_ok=True)
-                return Lake(root)
+                return begin()
             except ImportError as error:
                 blockage.tell(f"{error.name} is missing: {INSTALL}")
             except OSError as error:
-                blockage.tell(f"the lake cannot be written: {error.strerror}: {root}")
+                why = error.strerror or f"{error!s:.300}"
+                blockage.tell(f"the lake cannot be written: {why}: {shell.config.storage.lake}")
             shell.stop.wait(min(_RETRY_S, 1.0))
     raise StopRequestedError
 
@@ -168,11 +180,12 @@ class _Archiver:
 
     def _seal(self, due: "RecordedDay") -> None:
         from services.archiver.day import LAKE_FAULTS, Progress  # noqa: PLC0415 (needs the extra)
+        from services.archiver.due import certificate_of  # noqa: PLC0415 (needs the extra)
 
         what = f"{due.symbol} {due.day}"
         self._note(state="sealing", sealing=what, sealing_bytes=due.size, done_bytes=0)
         progress = Progress(lambda stem: self._note(sealing=f"{what} {stem}"), self._advance, self._done)
-        is_new = not self._lake.certificate_path(due.symbol, due.day).exists()
+        is_new = certificate_of(self._lake, due.symbol, due.day) is None
         try:
             certificate = self._sealer.seal(due, progress, now=datetime.fromtimestamp(wall_ns() / 1e9, UTC))
         except LAKE_FAULTS as error:
@@ -235,7 +248,7 @@ class _Archiver:
             "condition": certificate.condition,
             "rows": rows,
             "digest": digest_of_day(certificate),
-            "path": str(self._lake.certificate_path(due.symbol, due.day)),
+            "path": f"{self._lake.uri}/{certificate_path(due.symbol, due.day)}",
             "reopened": not is_new,
         }
         self._pub.send_multipart([encode_topic("day", due.symbol), encode_frame("day", data)], zmq.DONTWAIT)
@@ -260,6 +273,7 @@ class _Archiver:
         """Remember why the disk or the lake refused; the next look tries again."""
         why = f"{self._status.sealing}: {type(error).__name__}: {error!s:.300}".removeprefix(": ")
         self._has_failed = True
+        self._next_whole_look_s = monotonic_s()  # an old day that failed is not to wait for hours
         if why != self._status.fault:
             self._shell.log.error("not sealed: %s", why)
         self._note(fault=why)

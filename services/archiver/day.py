@@ -112,11 +112,7 @@ class DaySealer:
             return certificates.certified_stream(
                 place.stem, known_facts, gaps, digest=digest, sealed=sealed, sources=(*gone, *listed), pending=why
             )
-        sealed_file = CertifiedFile(
-            path=str(found.path.relative_to(self._lake.root)),
-            size_bytes=found.size,
-            sha256=_sha256(found.path, [found.size], progress.advanced)[0],
-        )
+        sealed_file = CertifiedFile(path=found.path, size_bytes=found.size, sha256=found.sha256)
         return certificates.certified_stream(
             place.stem, facts, gaps, digest=found.facts.digest, sealed=[sealed_file], sources=(*gone, *listed)
         )
@@ -140,11 +136,11 @@ class DaySealer:
             if one.source.is_set_aside:
                 raise NotSealable(one.source.path, 1, "", "has other columns than this version records")
         here = [Part(one.source.path, one.size) for one in files]
-        before = [Part(path, 0) for path in self._lake.files(place)]
+        before = [Part(self._lake.local(path), 0) for path in self._lake.files(place)]
         written, watched = self._written(before + here if has_more else here, place, gaps, progress=progress)
         if before and not is_known and metadata_of(before[0].path).get("digest") != written.facts.digest:
             written, watched = self._written(before + here, place, gaps, progress=progress)
-        return publish(written, place, self._lake), watched.facts()
+        return publish(written, place, self._lake, progressed=progress.advanced), watched.facts()
 
     def _written(
         self, parts: list[Part], place: Place, gaps: list[GapRow], *, progress: Progress

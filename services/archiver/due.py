@@ -88,7 +88,7 @@ def is_over(day: str, times: Times) -> bool:
 def certificate_of(lake: Lake, symbol: str, day: str) -> Certificate | None:
     """Return the certificate of a day; None where there is none, or none that can be read: the day is sealed anew."""
     try:
-        return certificates.decoded(lake.certificate_path(symbol, day).read_bytes())
+        return certificates.decoded(lake.certificate(symbol, day))
     except (FileNotFoundError, ValueError):
         return None
 

@@ -87,7 +87,7 @@ def _prove(lake: Lake, certificate: Certificate, symbol: str, day: str, progress
     for stem, stream in certificate.streams.items():
         if stream.condition == certificates.PENDING:
             continue
-        listed = [str(path.relative_to(lake.root)) for path in lake.files(Place(stem, symbol, day))]
+        listed = lake.files(Place(stem, symbol, day))
         if listed != [one.path for one in stream.sealed if not one.removed]:
             raise NotProvenError(f"{symbol} {day} {stem}: the log of the lake does not list the sealed file")
         for one in stream.sealed:

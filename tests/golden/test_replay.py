@@ -67,7 +67,7 @@ def test_a_subscriber_gets_every_message_as_it_was_received(
     market: tuple[Path, Path, Path], form: str, tmp_path: Path
 ) -> None:
     capture, _, data = market
-    place = data if form == "csv" else sealed(data, tmp_path / "lake").root
+    place = data if form == "csv" else Path(sealed(data, tmp_path / "lake").uri)
     endpoint = f"ipc://{tmp_path}/bus"
     expected: dict[str, list[tuple[int, bytes]]] = {}
     for message in sent(capture):
@@ -107,7 +107,7 @@ def test_an_order_book_service_rebuilds_the_golden_books(
     books = golden(folder)["books"]
     if not books:
         pytest.skip("no golden books in this recording")
-    place = data if form == "csv" else sealed(data, tmp_path / "lake").root
+    place = data if form == "csv" else Path(sealed(data, tmp_path / "lake").uri)
     endpoint = f"ipc://{tmp_path}/bus"
     speeds = {message.name.partition("@")[2] for message in sent(capture) if "@depth" in message.name}
     path = write_config(

@@ -11,6 +11,7 @@ from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
 from binance_streamer.days.schema import columns
 from binance_streamer.days.seal import Part, SealedFile, seal
+from binance_streamer.days.sources import certificate_path
 from services.archiver.removal import try_remove
 
 DAY = "20261122"
@@ -55,6 +56,11 @@ def begun(root: Path) -> Lake:
     lake = Lake(root)
     lake.begin()
     return lake
+
+
+def certificate_file(place: Path, symbol: str = "BTCUSDT", day: str = DAY) -> Path:
+    """The certificate of a day in a lake at this place."""
+    return place / certificate_path(symbol, day)
 
 
 def sealed(lake: Lake, *paths: Path, symbol: str = "BTCUSDT", stem: str = "trade") -> SealedFile:

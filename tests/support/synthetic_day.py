@@ -116,4 +116,4 @@ def publish(lake: Lake, stem: str, tables: Iterable[pa.Table], rows: int) -> Pat
         for table in tables:
             file.take(table)
         facts = file.finish()
-    return lake.publish(place, written, facts)
+    return lake.local(lake.publish(place, written, facts).path)

@@ -23,7 +23,16 @@ from binance_streamer.cli.page import state_of_monitor
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.config.endpoints import host_and_port
-from binance_streamer.config.schema import BOUND_ENDPOINTS, DEFAULT_PATH, Config, ConfigError, LoggingConfig, load
+from binance_streamer.config.schema import (
+    BOUND_ENDPOINTS,
+    DEFAULT_PATH,
+    Config,
+    ConfigError,
+    LoggingConfig,
+    StorageConfig,
+    load,
+)
+from binance_streamer.days import INSTALL
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import MAX_SOCKET_PATH_BYTES, control_socket, state_directory
 from binance_streamer.health.sizes import amount, size
@@ -57,8 +66,8 @@ def doctor(
 ) -> None:
     """Check whether this machine can record what is configured.
 
-    This machine: Python, configuration, supervisord, disks, open files, keys, the page's port, priority. Then the
-    exchange: its time and ours, the request weight in use, whether it lists every symbol, and one message of every
+    This machine: Python, configuration, supervisord, disks, the lake, open files, keys, the page's port, priority. Then
+    the exchange: its time and ours, the request weight in use, whether it lists every symbol, and one message of every
     configured stream. That costs two requests of weight 1 and one connection per path, out of the budget that all
     processes share; nothing is sent during a ban. Each line says ok, warn or fail, and what to do. Exits with 1
     where anything fails.
@@ -102,6 +111,7 @@ def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool)
     )
     yield _files(config, config_path)
     yield from disks(config)
+    yield from lake(config.storage)
     yield from stored(config)
     yield descriptors(config)
     yield from _endpoints(config)
@@ -156,6 +166,30 @@ def disks(config: Config) -> Iterator[Check]:
             yield Check(what, "ok", found)
     if _device(storage.output_directory) == _device(storage.journal_directory):
         yield Check("disks", "ok", "data and journals share one disk: where it is full or slow, both are", "")
+
+
+def lake(storage: StorageConfig) -> Iterator[Check]:
+    """Check that the lake can be written, if there is one: a bucket by putting a small file there and deleting it."""
+    if not storage.lake:
+        return
+    if storage.lake_folder:
+        folder = _existing(storage.lake_folder)
+        if os.access(folder, os.W_OK | os.X_OK):
+            yield Check("lake", "ok", f"{storage.lake} can be written")
+        else:
+            yield Check("lake", "fail", f"{folder} cannot be written", "change its owner, or storage.lake")
+        return
+    try:
+        from binance_streamer.stores.bucket import try_bucket  # noqa: PLC0415 (an extra that may be missing)
+
+        try_bucket(storage.lake)
+    except ImportError as error:
+        yield Check("lake", "fail", f"{error.name} is missing", INSTALL)
+    except OSError as error:
+        advice = "look at AWS_ENDPOINT_URL, AWS_REGION, the credentials and their rights (docs/files.md)"
+        yield Check("lake", "fail", f"{storage.lake}: {error!s:.300}", advice)
+    else:
+        yield Check("lake", "ok", f"{storage.lake}: a file was put, read back and deleted")
 
 
 def stored(config: Config) -> Iterator[Check]:

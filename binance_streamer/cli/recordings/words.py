@@ -17,8 +17,8 @@ _is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
 
 
 def folders_of(config: Config) -> list[Path]:
-    """Return the data folder of a configuration, and its lake where it has one; they need not be there."""
-    return [Path(place) for place in (config.storage.output_directory, config.storage.lake) if place]
+    """Return the data folder of a configuration, and its lake where that is a folder; they need not be there."""
+    return [Path(place) for place in (config.storage.output_directory, config.storage.lake_folder) if place]
 
 
 def days_and_places(words: Iterable[str], recording: Sequence[Path], code: Exit) -> tuple[set[str], list[Path]]:
@@ -29,6 +29,8 @@ def days_and_places(words: Iterable[str], recording: Sequence[Path], code: Exit)
     """
     named = list(words)
     days = {word.replace("-", "") for word in named if _is_day(word)}
+    for url in (word for word in named if "://" in word):
+        raise CommandError(f"{url}: only folders can be read here; copy it first: aws s3 sync {url} FOLDER", code)
     places = [Path(word) for word in named if not _is_day(word)]
     there = [place for place in places or recording if place.exists()]
     lost = [place for place in places if place not in there] or ([] if there else list(recording))

@@ -100,9 +100,8 @@ class ExportDay:
         """Name and size of each daily file of which a lake has all rows, by the certificate of the day."""
         found: set[tuple[str, int]] = set()
         for root in {files.root for files in self.places if files.is_lake}:
-            path = Lake(root).certificate_path(self.symbol, self.day)
             with contextlib.suppress(OSError, ValueError):
-                listed = sealed_sources(decoded(path.read_bytes()))
+                listed = sealed_sources(decoded(Lake(root).certificate(self.symbol, self.day)))
                 found.update((Path(name).name, size) for name, size in listed.items())
         return found
 

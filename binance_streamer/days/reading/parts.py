@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import pyarrow as pa
 from deltalake import DeltaTable
@@ -112,16 +113,15 @@ class RowFiles:
         if self._lake is None or self._location.data is None:
             return False
         try:
-            found = certificate.decoded(self._lake.certificate_path(source.symbol, source.day).read_bytes())
+            found = certificate.decoded(self._lake.certificate(source.symbol, source.day))
         except (FileNotFoundError, ValueError):
             return False
         return certificate.sealed_sources(found).get(str(source.path.relative_to(self._location.data))) == size
 
     @cached_property
     def _lake(self) -> Lake | None:
-        """The lake as a folder; None where there is none, or it is elsewhere."""
-        lake = self._location.lake
-        return Lake(Path(lake)) if lake and "://" not in lake else None
+        """The lake, for its certificates; None where there is none."""
+        return Lake(self._location.lake) if self._location.lake else None
 
     def _sealed(self, stem: str, symbol: str, span: Span) -> Iterator[tuple[str, str]]:
         """Yield (day, file) of the sealed days with rows received within the span, by the log's bounds."""
@@ -131,7 +131,7 @@ class RowFiles:
             is_outside = least is not None and most is not None and (most < span.start_ns or least >= span.end_ns)
             day = f"{row['partition.day']:%Y%m%d}"
             if row["partition.symbol"] == symbol and not is_outside and day <= last:
-                yield day, f"{self._location.lake}/{stem}/{row['path']}"
+                yield day, f"{self._location.lake}/{stem}/{unquote(row['path'])}"  # a log has paths as URLs have them
 
     def _rows(self, stem: str) -> list[dict[str, Any]]:
         """Return the files of a stream's table as its log has them now, none where there is no such table."""

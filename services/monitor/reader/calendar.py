@@ -182,7 +182,7 @@ def _summary(content: bytes) -> _Summary:
 
 
 def _certificate_text(location: Location, symbol: str, day: str) -> bytes | None:
-    return _read(certificate_path(Path(location.lake), symbol, day)) if location.lake else None
+    return _read(Path(location.lake, certificate_path(symbol, day))) if location.lake else None
 
 
 def _read(path: Path) -> bytes | None:

@@ -42,7 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a server over a recorded day, and a sealed one before it; its token stands in the file `token`."""
     place = tmp_path_factory.mktemp("http-api")
     DayWriter().write(place / "data")
-    path = certificate_path(place / "lake", "BTCUSDT", "20261121")
+    path = place / "lake" / certificate_path("BTCUSDT", "20261121")
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"condition": "degraded", "clean_percent": 99.5}), encoding="utf-8")
     listener = listening_socket("127.0.0.1", 0)

@@ -43,6 +43,12 @@ def test_paths_are_taken_from_the_folder_of_the_file() -> None:
     assert found.log_file("ingest-BTCUSDT") == Path("/etc/var/log/ingest-BTCUSDT.log")
 
 
+def test_a_lake_is_a_folder_or_a_bucket() -> None:
+    folder, bucket = parsed("storage: {lake: ../lake}\n").storage, parsed("storage: {lake: s3://b-1/usdm/}\n").storage
+    assert (folder.lake, folder.lake_folder) == ("/etc/lake", "/etc/lake")
+    assert (bucket.lake, bucket.lake_folder) == ("s3://b-1/usdm", "")
+
+
 def test_production_has_two_connections_unless_told_otherwise() -> None:
     assert parsed().connections == 2
     assert parsed("network: {connections: 3}\n").connections == 3
@@ -91,6 +97,9 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
             MINIMAL + "storage: {lake: x, keep_csv: false, retention: {max_bytes: 9GiB}}\n",
             "storage.retention.max_bytes: expected a size such as 500GB",
         ),
+        (MINIMAL + "storage: {lake: 's3://bucket'}\n", "storage.lake: expected a directory or s3://BUCKET/PREFIX;"),
+        (MINIMAL + "storage: {lake: 's3://key:secret@bucket/lake'}\n", "storage.lake: expected a directory or s3://"),
+        (MINIMAL + "storage: {lake: 'gs://bucket/lake'}\n", "storage.lake: expected a directory or s3://BUCKET/PREFIX"),
         (MINIMAL + "storage: {lake: x, retention: {csv: 7d}}\n", "storage.retention: needs storage.lake and keep_csv"),
         (MINIMAL + "storage: {keep_csv: false, retention: {csv: 7d}}\n", "storage.retention: needs storage.lake and"),
         (

@@ -2,15 +2,16 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from binance_streamer.days import lake as lakes
 from binance_streamer.days import parquet
-from binance_streamer.days.lake import Lake
-from binance_streamer.days.parquet import FileFacts, ParquetFile, Place
+from binance_streamer.days.lake import Lake, partition
+from binance_streamer.days.parquet import ParquetFile, Place
+from binance_streamer.stores import folder
 from tests.support.sealing import DAY, begun, sealed, trade, write
 
 PLACE = Place("trade", "BTCUSDT", DAY)
@@ -20,11 +21,16 @@ class KilledError(Exception):
     """Stands for a kill: nothing of ours runs any more."""
 
 
+def there(lake: Lake) -> list[str]:
+    """The sealed files of the partition that are there, whether the log names them or not."""
+    return [str(path.relative_to(lake.uri)) for path in Path(lake.uri, partition(PLACE)).iterdir()]
+
+
 def test_a_sealed_day_is_one_file_of_its_partition_and_of_the_log(tmp_path: Path) -> None:
     lake = begun(tmp_path / "lake")
     found = sealed(lake, write(tmp_path / "data", map(trade, (1, 2))))
     name = f"trade_BTCUSDT_20261122_{found.facts.digest[:12]}.parquet"
-    assert found.path == tmp_path / "lake" / "trade" / "symbol=BTCUSDT" / "day=2026-11-22" / name
+    assert found.path == f"trade/symbol=BTCUSDT/day=2026-11-22/{name}"
     assert lake.files(PLACE) == [found.path]
     rows = lake.read(*PLACE)
     assert rows is not None
@@ -36,7 +42,7 @@ def test_a_sealed_day_is_one_file_of_its_partition_and_of_the_log(tmp_path: Path
 def test_symbols_outside_ascii_have_a_partition_of_their_name(tmp_path: Path) -> None:
     lake = begun(tmp_path / "lake")
     found = sealed(lake, write(tmp_path / "data", [trade(1)], symbol="牛来USDT"), symbol="牛来USDT")
-    assert found.path.parent.parent.name == "symbol=%E7%89%9B%E6%9D%A5USDT"
+    assert Path(found.path).parent.parent.name == "symbol=%E7%89%9B%E6%9D%A5USDT"
     assert Lake(tmp_path / "lake").files(Place("trade", "牛来USDT", DAY)) == [found.path]
     assert DeltaTable(str(tmp_path / "lake" / "trade")).partitions() == [{"symbol": "牛来USDT", "day": "2026-11-22"}]
 
@@ -45,7 +51,8 @@ def test_a_late_row_replaces_the_file_in_one_commit(tmp_path: Path) -> None:
     lake = begun(tmp_path / "lake")
     first = sealed(lake, write(tmp_path / "data", [trade(1)]))
     second = sealed(lake, write(tmp_path / "data", [trade(2)]))
-    assert (lake.files(PLACE), list(first.path.parent.iterdir())) == ([second.path], [second.path])
+    assert (lake.files(PLACE), there(lake)) == ([second.path], [second.path])
+    assert first.path != second.path
     assert DeltaTable(str(tmp_path / "lake" / "trade")).version() == 1
 
 
@@ -59,7 +66,7 @@ def test_the_same_content_is_published_once(tmp_path: Path) -> None:
 def test_a_file_that_was_deleted_is_sealed_anew(tmp_path: Path) -> None:
     lake = begun(tmp_path / "lake")
     path = write(tmp_path / "data", [trade(1)])
-    sealed(lake, path).path.unlink()
+    lake.local(sealed(lake, path).path).unlink()
     assert (lake.files(PLACE), lake.read(*PLACE)) == ([], None)
     assert [sealed(lake, path).path] == lake.files(PLACE)
 
@@ -75,7 +82,7 @@ def test_the_log_has_the_size_of_its_file_also_where_another_version_sealed_the_
     assert (again.path, again.size) == (first.path, first.size)
     (actions,) = DeltaTable(str(tmp_path / "lake" / "trade")).get_add_actions(flatten=True).to_batches()
     (row,) = pa.record_batch(actions).to_pylist()
-    assert row["size_bytes"] == first.path.stat().st_size
+    assert row["size_bytes"] == lake.local(first.path).stat().st_size
 
 
 @pytest.mark.parametrize("moment", ["written", "named", "committed"])
@@ -91,12 +98,13 @@ def test_a_kill_while_publishing_leaves_the_old_file_or_the_new_one(
         kill_at(patch, moment)
         with pytest.raises(KilledError):
             sealed(lake, path)
-    by_log = Lake(tmp_path / "lake").files(PLACE)
+    after_kill = Lake(tmp_path / "lake")
+    by_log = after_kill.files(PLACE)
     assert (by_log == before) is (moment != "committed")
-    assert all(file.exists() for file in by_log)
+    assert all(after_kill.local(file).exists() for file in by_log)
     after = begun(tmp_path / "lake")
     found = sealed(after, path)
-    assert (after.files(PLACE), list(found.path.parent.iterdir())) == ([found.path], [found.path])
+    assert (after.files(PLACE), there(after)) == ([found.path], [found.path])
     assert found.facts.rows == 2
 
 
@@ -107,12 +115,12 @@ def kill_at(patch: pytest.MonkeyPatch, moment: str) -> None:
     def killed(*_: object, **__: object) -> None:
         raise KilledError
 
-    def committed(self: Lake, place: Place, new: Path, facts: FileFacts, *, remove: list[Path]) -> None:
-        commit(self, place, new, facts, remove=remove)
+    def committed(self: Lake, *arguments: Any, **more: Any) -> None:
+        commit(self, *arguments, **more)
         raise KilledError
 
     if moment == "written":
-        patch.setattr(lakes, "_sync", killed)
+        patch.setattr(folder, "_sync", killed)
     elif moment == "named":
         patch.setattr(Lake, "_commit", killed)
     else:

@@ -30,7 +30,7 @@ def test_rows_are_sorted_and_shown_to_watchers_once(tmp_path: Path) -> None:
     found = seal(parts([path]), PLACE, begun(tmp_path / "lake"), watchers=[seen])
     assert seen.ids == [1, 2, 3, 5]
     assert (found.facts.rows, found.read, found.repeated) == (4, 4, 0)
-    assert found.size == found.path.stat().st_size
+    assert found.size == (tmp_path / "lake" / found.path).stat().st_size
 
 
 def test_rows_beyond_the_end_do_not_count(tmp_path: Path) -> None:
@@ -58,11 +58,12 @@ def test_a_file_begun_anew_is_added_to_what_is_sealed(tmp_path: Path) -> None:
     path = write(tmp_path / "data", map(trade, (1, 2, 4)))
     first = sealed(lake, path)
     path.unlink()
-    found = sealed(lake, first.path, write(tmp_path / "data", map(trade, (3, 4))))
+    found = sealed(lake, lake.local(first.path), write(tmp_path / "data", map(trade, (3, 4))))
     assert (found.facts.rows, found.repeated) == (4, 1)
-    undisturbed = sealed(begun(tmp_path / "other"), write(tmp_path / "all", map(trade, (1, 2, 3, 4))))
+    other = begun(tmp_path / "other")
+    undisturbed = sealed(other, write(tmp_path / "all", map(trade, (1, 2, 3, 4))))
     assert found.facts.digest == undisturbed.facts.digest
-    assert found.path.read_bytes() == undisturbed.path.read_bytes()
+    assert lake.local(found.path).read_bytes() == other.local(undisturbed.path).read_bytes()
 
 
 def test_the_digest_does_not_know_the_order_of_the_files(tmp_path: Path) -> None:

@@ -3,17 +3,18 @@
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from binance_streamer.days import certificate as certificates
 from binance_streamer.days.certificate import Certificate
-from binance_streamer.days.lake import Lake
-from binance_streamer.days.parquet import FileFacts, Place
+from binance_streamer.days.lake import Lake, Published
+from binance_streamer.days.parquet import Place
 from services.archiver.day import DaySealer, Progress, digest_of_day
 from services.archiver.due import RecordedDay, Times, days_of
-from tests.support.sealing import DAY, begun, trade, write
+from tests.support.sealing import DAY, begun, certificate_file, trade, write
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
 LATER = Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=0)
@@ -33,9 +34,9 @@ def test_a_certificate_lists_the_files_it_was_made_of(tmp_path: Path) -> None:
     assert (stream.condition, stream.facts.rows, stream.why) == ("available", 3, "")
     (source,), (file,) = stream.sources, stream.sealed
     assert (source.path, source.size_bytes) == (f"BTCUSDT/trade_BTCUSDT_{DAY}.csv", path.stat().st_size)
-    assert (lake.root / file.path).stat().st_size == file.size_bytes
+    assert (Path(lake.uri) / file.path).stat().st_size == file.size_bytes
     assert len({source.sha256, file.sha256, ""}) == 3
-    read = certificates.decoded(lake.certificate_path("BTCUSDT", DAY).read_bytes())
+    read = certificates.decoded(lake.certificate("BTCUSDT", DAY))
     assert read == certificate
 
 
@@ -60,9 +61,9 @@ def test_a_late_row_seals_its_stream_alone(tmp_path: Path, monkeypatch: pytest.M
     published: list[str] = []
     real = Lake.publish
 
-    def publish(self: Lake, place: Place, written: Path, facts: FileFacts) -> Path:
+    def publish(self: Lake, place: Place, *arguments: Any, **more: Any) -> Published:
         published.append(place.stem)
-        return real(self, place, written, facts)
+        return real(self, place, *arguments, **more)
 
     monkeypatch.setattr(Lake, "publish", publish)
     second = sealed(data, lake)
@@ -92,7 +93,7 @@ def test_a_lost_certificate_costs_no_row_whose_file_was_removed(tmp_path: Path) 
     sealed(data, lake)
     path.unlink()
     write(data, [trade(3)])
-    lake.certificate_path("BTCUSDT", DAY).unlink()
+    certificate_file(Path(lake.uri)).unlink()
     assert sealed(data, lake).streams["trade"].facts.rows == 3
 
 
@@ -117,11 +118,11 @@ def test_a_day_that_is_given_up_has_no_certificate_and_is_sealed_the_same_later(
     write(data, [], stem="bookticker")
     with pytest.raises(KilledError):
         sealed(data, lake, progress=Progress(lambda _: None, lambda: None, kill))
-    assert not lake.certificate_path("BTCUSDT", DAY).exists()
+    assert not certificate_file(Path(lake.uri)).exists()
     again, undisturbed = begun(tmp_path / "lake"), begun(tmp_path / "other")
     assert sealed(data, again) == sealed(data, undisturbed)
-    path = lake.certificate_path("BTCUSDT", DAY)
-    assert path.read_bytes() == undisturbed.certificate_path("BTCUSDT", DAY).read_bytes()
+    path = certificate_file(Path(lake.uri))
+    assert path.read_bytes() == undisturbed.certificate("BTCUSDT", DAY)
 
 
 def test_files_of_no_symbol_are_a_day_of_their_own(tmp_path: Path) -> None:

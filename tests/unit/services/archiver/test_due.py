@@ -7,7 +7,7 @@ from pathlib import Path
 from binance_streamer.days.lake import Lake
 from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Days, Times, certificate_of, days_of
-from tests.support.sealing import DAY, DAY_MS, begun, trade, write
+from tests.support.sealing import DAY, DAY_MS, begun, certificate_file, trade, write
 
 END_NS = (DAY_MS + 86_400_000) * 10**6
 """The end of the day of `write`."""
@@ -71,7 +71,7 @@ def test_a_damaged_certificate_is_none(tmp_path: Path) -> None:
     data, lake, times = tmp_path / "data", begun(tmp_path / "lake"), at(END_NS + 5 * HOUR_NS)
     written(data, 1)
     seal_all(data, lake, days_of(data, lake, times))
-    lake.certificate_path("BTCUSDT", DAY).write_bytes(b'{"symbol": ')
+    certificate_file(Path(lake.uri)).write_bytes(b'{"symbol": ')
     assert names(days_of(data, lake, times)) == [("BTCUSDT", DAY)]
 
 

@@ -48,7 +48,7 @@ def seal(place: Path, lake: Lake, now_ns: int = NOW_NS) -> None:
 def keep(place: Path, lake: Lake, now_ns: int = NOW_NS, **retention: str) -> Result:
     storage = StorageConfig(
         output_directory=str(place / "data"),
-        lake=str(lake.root),
+        lake=lake.uri,
         keep_csv=False,
         retention=RetentionConfig(**retention),
     )
@@ -104,14 +104,14 @@ def test_without_an_age_daily_files_go_once_they_are_sealed(tmp_path: Path) -> N
 
 def test_sealed_files_go_by_age_with_one_commit_and_the_certificate_stays(tmp_path: Path) -> None:
     lake = recorded(tmp_path)
-    version = DeltaTable(str(lake.root / "trade")).version()
+    version = DeltaTable(f"{lake.uri}/trade").version()
     certificate = certificate_of(lake, "BTCUSDT", DAYS[0])
     assert certificate is not None
     result = keep(tmp_path, lake, csv="1d", parquet="2d")
     assert (result.daily_files, result.sealed_files) == (2, 1)
     assert sealed(lake) == [*DAYS[1:]]
-    assert DeltaTable(str(lake.root / "trade")).version() == version + 1
-    assert not list(lake.root.glob("trade/symbol=BTCUSDT/day=2026-11-20/*"))
+    assert DeltaTable(f"{lake.uri}/trade").version() == version + 1
+    assert not list(Path(lake.uri).glob("trade/symbol=BTCUSDT/day=2026-11-20/*"))
     after = certificate_of(lake, "BTCUSDT", DAYS[0])
     assert after is not None
     assert [one.removed for one in after.streams["trade"].sealed] == [True]
@@ -155,7 +155,7 @@ def test_the_last_copy_of_a_day_with_a_daily_file_or_with_something_pending_is_n
 
 def test_a_daily_file_stays_while_its_copy_is_damaged(tmp_path: Path) -> None:
     lake = recorded(tmp_path)
-    (path,) = lake.root.glob("trade/symbol=BTCUSDT/day=2026-11-20/*.parquet")
+    (path,) = Path(lake.uri).glob("trade/symbol=BTCUSDT/day=2026-11-20/*.parquet")
     content = bytearray(path.read_bytes())
     content[100] ^= 1
     path.write_bytes(content)
@@ -243,14 +243,14 @@ def test_a_kill_after_any_step_of_a_removal_loses_no_row(
         assert ids(place, lake) >= rest
         if is_late:
             write(place / "data", [trade(105)], day=DAYS[1])
-        again = begun(lake.root)
+        again = begun(Path(lake.uri))
         finish_removal(again)
         seal(place, again)
         keep(place, again, csv="1d", parquet="2d")
         assert (daily(place), sealed(again)) == ([DAYS[2]], [*DAYS[1:]])
         assert ids(place, again) == rest | ({105} if is_late else set())
         assert again.removing() is None
-        assert len(list(again.root.rglob("*.parquet"))) == 2
+        assert len(list(Path(again.uri).rglob("*.parquet"))) == 2
         certificate = certificate_of(again, "BTCUSDT", DAYS[0])
         assert certificate is not None
         assert [one.removed for one in certificate.streams["trade"].sealed] == [True]

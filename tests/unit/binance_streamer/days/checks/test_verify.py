@@ -199,13 +199,12 @@ def sealed(data: Path, root: Path) -> Certificate:
         size = path.stat().st_size
         watched = StreamPass(stem, stream.file, [gap for gap in gaps if stem_of_gap(gap) == stem])
         made = seal([Part(path, size)], Place(stem, SYMBOL, DAY), lake, watchers=[watched])
-        place = str(made.path.relative_to(root))
         streams[stem] = certified_stream(
             stem,
             watched.facts(),
             gaps,
             digest=made.facts.digest,
-            sealed=[CertifiedFile(path=place, size_bytes=made.size, sha256=sha256_of(made.path))],
+            sealed=[CertifiedFile(path=made.path, size_bytes=made.size, sha256=made.sha256)],
             sources=[CertifiedFile(path=str(path.relative_to(data)), size_bytes=size, sha256=sha256_of(path))],
         )
     certificate = certify(

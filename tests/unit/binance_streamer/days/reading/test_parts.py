@@ -49,7 +49,8 @@ def test_a_day_that_is_not_sealed_is_its_daily_files(tmp_path: Path) -> None:
 
 def test_a_sealed_day_is_its_sealed_file_while_the_certificate_has_the_daily_files(tmp_path: Path) -> None:
     path = write(tmp_path / "data", [trade(1)])
-    file = sealed(begun(tmp_path / "lake"), path).path
+    lake = begun(tmp_path / "lake")
+    file = lake.local(sealed(lake, path).path)
     assert parts(tmp_path).of("trade", "BTCUSDT") == [DayParts(DAY, str(file), (path,))]  # nothing says so yet
     certify(tmp_path, path, path.stat().st_size)
     assert parts(tmp_path).of("trade", "BTCUSDT") == [DayParts(DAY, str(file), ())]
@@ -59,6 +60,15 @@ def test_a_sealed_day_is_its_sealed_file_while_the_certificate_has_the_daily_fil
     assert parts(tmp_path).of("trade", "BTCUSDT") == [DayParts(DAY, str(file), ())]
     assert parts(tmp_path).names() == {("BTCUSDT", "trade", DAY)}
     assert parts(tmp_path).stems("BTCUSDT") == {"trade"}
+
+
+def test_a_sealed_day_of_a_symbol_outside_ascii_is_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "data", [trade(1)], symbol="牛来USDT")
+    lake = begun(tmp_path / "lake")
+    file = lake.local(sealed(lake, path, symbol="牛来USDT").path)
+    path.unlink()
+    assert parts(tmp_path).of("trade", "牛来USDT") == [DayParts(DAY, str(file), ())]
+    assert file.is_file()
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def texts_of(lake: Lake, path: Path, stem: str) -> list[str]:
     """Seal a file, and return its rows as text, as the writer would write them."""
-    place = sealed(lake, path, stem=stem).path
+    place = lake.local(sealed(lake, path, stem=stem).path)
     digits = digits_of(metadata_of(place))
     found = []
     for batch in read(place):
@@ -92,6 +92,6 @@ def test_digits_of_two_files_are_joined(lake: Lake, tmp_path: Path) -> None:
     first = write(tmp_path / "data", [trade(1, price="1.5")])
     once = sealed(lake, first)
     second = write(tmp_path / "more", [trade(2, price="1.25")])
-    again = sealed(lake, second, once.path)
-    assert digits_of(metadata_of(again.path))["price"] == Digits(1, 2)
+    again = sealed(lake, second, lake.local(once.path))
+    assert digits_of(metadata_of(lake.local(again.path)))["price"] == Digits(1, 2)
     assert Place("trade", "BTCUSDT", DAY) == again.place

@@ -31,7 +31,7 @@ def location(tmp_path: Path) -> Location:
 
 
 def certify(lake: Path, symbol: str, day: str, gaps: dict[str, Any] | None = None, **fields: Any) -> None:
-    path = certificate_path(lake, symbol, day)
+    path = lake / certificate_path(symbol, day)
     path.parent.mkdir(parents=True, exist_ok=True)
     streams = {stem: {"condition": "degraded", "gaps": some} for stem, some in (gaps or {}).items()}
     path.write_text(json.dumps({"symbol": symbol, "day": day, "streams": streams, **fields}), encoding="utf-8")
@@ -70,7 +70,7 @@ def test_days_have_the_condition_of_their_certificates_or_are_open(location: Loc
 
 
 def test_a_certificate_that_is_none_is_said_and_hides_no_other(location: Location) -> None:
-    certificate_path(Path(location.lake), "BTCUSDT", "20261120").write_text("{", encoding="utf-8")
+    Path(location.lake, certificate_path("BTCUSDT", "20261120")).write_text("{", encoding="utf-8")
     _, found, _ = ask(location, "days", "from=20261120&to=20261121")
     assert found["symbols"][0]["condition"] == ["unreadable", "degraded"]
 
