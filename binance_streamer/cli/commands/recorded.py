@@ -79,7 +79,9 @@ def _recording(config: Path, words: list[str]) -> list[Path]:
 def export(
     form: Annotated[
         str,
-        typer.Argument(metavar="FORMAT", help="One of: hftbacktest, tardis, parquet (docs/exporting.md)."),
+        typer.Argument(
+            metavar="FORMAT", help="hftbacktest, tardis, nautilus, raw, raw-zstd, csv or parquet (docs/exporting.md)."
+        ),
     ],
     days: Annotated[
         list[str],

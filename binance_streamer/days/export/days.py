@@ -18,6 +18,7 @@ from binance_streamer.days import parquet, rows
 from binance_streamer.days.certificate import decoded, sealed_sources
 from binance_streamer.days.day_files import DayFiles, whole_bytes
 from binance_streamer.days.lake import Lake
+from binance_streamer.days.recorded.digits import Digits, batch_digits, digits_of, joined_digits
 from binance_streamer.days.schema import stream_type_of_stem
 from binance_streamer.days.seal import rows_in_order
 
@@ -43,7 +44,9 @@ class ExportDay:
         self.symbol, self.day = places[0].symbol, places[0].day
         self.places = tuple(places)
         self._spill = spill
-        self._progressed = progressed
+        self.progressed = progressed
+        """Takes the bytes of recorded files that a format reads by itself."""
+        self._digits: dict[str, dict[str, Digits]] = {}
 
     @property
     def name(self) -> str:
@@ -105,16 +108,26 @@ class ExportDay:
                 found.update((Path(name).name, size) for name, size in listed.items())
         return found
 
+    def digits(self, stem: str) -> dict[str, Digits]:
+        """Return how many digits the exchange wrote, by column, in the rows of a stream that have been read so far."""
+        return self._digits.get(stem, {})
+
+    def _note_digits(self, stem: str, digits: dict[str, Digits]) -> None:
+        self._digits[stem] = joined_digits(self._digits.get(stem, {}), digits)
+
     def _batches(self, path: Path, stem: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file as they stand there, and tell how far it is read."""
         size = left = path.stat().st_size
         is_sealed = path.suffix == ".parquet"
+        if is_sealed:
+            self._note_digits(stem, digits_of(parquet.metadata_of(path)))
         for batch in parquet.read(path) if is_sealed else rows.batches(path, stem, whole_bytes(path)):
+            self._note_digits(stem, batch_digits(batch))
             read = min(left, rows.CHUNK_BYTES if path.suffix == ".csv" else size // 64)
             left -= read
-            self._progressed(read)
+            self.progressed(read)
             yield batch
-        self._progressed(left)
+        self.progressed(left)
 
 
 class ExportFolder:
@@ -128,10 +141,12 @@ class ExportFolder:
     def file(self, name: str) -> Iterator[Path]:
         """Give a path to write to; when the block ends without an error, the file is durable and named `name`.
 
-        An older file of this name stays until then. What an exception or a signal leaves is removed, and what a kill
-        leaves is named `.NAME.part`, and written over by the next export.
+        The name may begin with folders, which are made. An older file of this name stays until then. What an exception
+        or a signal leaves is removed; what a kill leaves is named `.NAME.part`, and written over by the next export.
         """
-        part = self.path / f".{name}.part"
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
         try:
             yield part
             descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
@@ -139,6 +154,6 @@ class ExportFolder:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
-            part.replace(self.path / name)
+            part.replace(path)
         finally:
             part.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from binance_streamer.days.export.best_levels import best_levels
 from binance_streamer.days.export.book_messages import CLEAR, SNAPSHOT, BookFeed, Levels
 from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
+from binance_streamer.days.export.trades import STREAM_TYPES, market_trades
 from binance_streamer.days.export.values import Integers, integers, texts
 from binance_streamer.days.sort import sorted_batches
 
@@ -75,7 +76,7 @@ def export(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
 _SOURCES = {
     "incremental_book_L2": ("depth",),
     "book_snapshot_25": ("depth",),
-    "trades": ("trade", "aggtrade"),
+    "trades": STREAM_TYPES,
     "quotes": ("bookticker",),
     "derivative_ticker": ("markprice",),
     "liquidations": ("forceorder",),
@@ -108,8 +109,12 @@ def _lines(day: ExportDay, cells: Sequence[Any]) -> tuple[int, bytes]:
 
 
 def _by_receipt(day: ExportDay, stem: str | None) -> Iterator[pa.Table]:
-    """Yield the rows of a stream in the order of their receipt, some thousand at a time."""
-    batches = (batch for table in day.rows(stem) for batch in table.to_batches())
+    return _sorted_by_receipt(day, day.rows(stem))
+
+
+def _sorted_by_receipt(day: ExportDay, tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield rows in the order of their receipt, some thousand at a time."""
+    batches = (batch for table in tables for batch in table.to_batches())
     for table in sorted_batches(batches, _ORDER, day.room()):
         for start in range(0, len(table), _PIECE_ROWS):
             yield table.slice(start, _PIECE_ROWS).combine_chunks()
@@ -125,17 +130,10 @@ def _text(values: Integers) -> Any:
 
 
 def _trades(day: ExportDay) -> Lines:
-    """A record of the stream `trade` that is no trade of the market (ADL, insurance fund) is left out, as there."""
-    stem = day.stem_of(*_SOURCES["trades"])
-    is_single = stem == "trade"
-    for rows in _by_receipt(day, stem):
-        if is_single:
-            kind = pc.fill_null(rows["order_type"], "MARKET")
-            rows = rows.filter(pc.equal(kind, "MARKET")).combine_chunks()  # noqa: PLW2901
-        number, amount, time = ("id", "qty", "time") if is_single else ("agg_trade_id", "quantity", "transact_time")
+    for rows in _sorted_by_receipt(day, market_trades(day)):
         side = pc.if_else(rows["is_buyer_maker"], "sell", "buy")
-        cells = [pc.cast(rows[number], pa.string()), side, texts(rows["price"]), texts(rows[amount])]
-        yield _lines(day, [*_times(rows, time), *cells])
+        cells = [pc.cast(rows["id"], pa.string()), side, texts(rows["price"]), texts(rows["quantity"])]
+        yield _lines(day, [*_times(rows, "time"), *cells])
 
 
 def _quotes(day: ExportDay) -> Lines:

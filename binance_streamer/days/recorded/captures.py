@@ -23,16 +23,24 @@ def capture_lines(messages: Iterable[Recorded]) -> Iterator[bytes]:
             yield b"%d %b\n" % (message.recv_ns, frame)
 
 
+def stream_frame(message: Recorded) -> bytes | None:
+    """Return the frame of a combined stream by which a message came; None for ours, and for what REST brought."""
+    event = message.data.get("event", b"")
+    is_of_stream = message.topic[0] in STREAM_TYPES and message.data["source"] == "ws"
+    if not is_of_stream or not event or b"\n" in event:
+        return None
+    return b'{"stream":"%b","data":%b}' % (message.data["stream"].encode(), event)
+
+
 def _frame(message: Recorded) -> bytes | None:
     """Return what the exchange sent: a frame of a stream, or an answer of REST with its request; None for our own."""
+    frame = stream_frame(message)
     stream_type, _, _ = message.topic
     event = message.data.get("event", b"")
     name = message.data["stream"]
-    if b"\n" in event or not event:
-        return None
-    if stream_type in STREAM_TYPES and message.data["source"] == "ws":
-        return b'{"stream":"%b","data":%b}' % (name.encode(), event)
-    if stream_type in STREAM_TYPES:
+    if frame is not None or b"\n" in event or not event:
+        return frame
+    if stream_type in STREAM_TYPES and message.data["source"] != "ws":
         return _answer(_repair_path(stream_from_name(name)), event)
     if stream_type == SNAPSHOT_TYPE:
         return _answer(name, event)

@@ -43,7 +43,7 @@ def test_a_day_that_is_being_recorded_is_read_up_to_its_last_whole_frame(tmp_pat
 def test_a_day_reads_each_of_its_bytes_once_for_each_pass(tmp_path: Path) -> None:
     day = export_day(tmp_path)
     read: list[int] = []
-    day._progressed = read.append
+    day.progressed = read.append
     for stem in day.stems:
         assert list(day.rows(stem))
     assert sum(read) == day.size_bytes
