@@ -6,7 +6,7 @@ the length of each of its blocks, so that nothing is decoded (RFC 8878, sections
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["whole_frames_bytes", "zstd"]
+__all__ = ["frame_ends", "whole_frames_bytes", "zstd"]
 
 _MAGIC = 0xFD2FB528
 _SKIPPABLE = 0x184D2A5
@@ -32,13 +32,18 @@ def whole_frames_bytes(path: Path) -> int:
     What is no frame ends the search like half a frame; whether the content is right, a decoder says. The file is read
     and not mapped, since it may be shortened meanwhile.
     """
+    return max(frame_ends(path), default=0)
+
+
+def frame_ends(path: Path, start: int = 0) -> Iterator[int]:
+    """Yield where each whole frame ends, of those behind `start`, which is the end of one, or 0."""
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file:
         read = partial(os.pread, file.fileno())
-        end = 0
+        end = start
         while (following := _frame_end(read, end, size)) <= size and following > end:
             end = following
-        return end
+            yield end
 
 
 def _frame_end(read: Callable[[int, int], bytes], start: int, size: int) -> int:

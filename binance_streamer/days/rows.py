@@ -69,14 +69,15 @@ def batches(path: Path, stem: str, end: int | None = None, *, span: Span | None 
     for text in _texts(path, end):
         rows = text
         if line == 1 and not is_json:
-            rows = _behind_header(path, text, stem)
+            rows = behind_header(path, text, stem)
             line = 2
         if rows:
             yield _located(path, rows, stem, line=line, is_json=is_json, span=span)
             line += rows.count(b"\n")
 
 
-def _behind_header(path: Path, text: bytes, stem: str) -> bytes:
+def behind_header(path: Path, text: bytes, stem: str) -> bytes:
+    """Return the beginning of a file without its header; `NotSealable` where that is not the one of this version."""
     header, _, rows = text.partition(b"\n")
     if header != ",".join(columns(stem)).encode():
         raise NotSealable(path, 1, "", "has other columns than this version records")
@@ -279,18 +280,19 @@ def _all(mask: Any) -> bool:
 def text_tables(path: Path, stem: str, end: int | None = None) -> Iterator[pa.Table]:
     """Yield the cells of a daily file as text, as they stand there, in the order of the file.
 
-    An empty cell is null, `""` an empty text. `end` as for `batches`. Raises `NotSealable` for other columns, a torn
-    last line, and lines with another number of cells.
+    `end` as for `batches`. Raises `NotSealable` for other columns, a torn last line, other numbers of cells.
     """
-    is_json = ".jsonl" in path.suffixes
-    is_first = not is_json
+    is_first = ".jsonl" not in path.suffixes
     for text in _texts(path, end):
-        rows = text
-        if is_first:
-            rows = _behind_header(path, text, stem)
-            is_first = False
+        rows = behind_header(path, text, stem) if is_first else text
+        is_first = False
         if rows:
-            try:
-                yield pa.table(_from_json(rows, stem) if is_json else _from_csv(rows, stem))
-            except _Fault as fault:
-                raise NotSealable(path, 0, fault.column, fault.why) from fault
+            yield text_table(path, rows, stem)
+
+
+def text_table(path: Path, text: bytes, stem: str) -> pa.Table:
+    """Return the cells of whole lines as text: an empty one is null, `""` an empty text; `NotSealable` as above."""
+    try:
+        return pa.table(_from_json(text, stem) if ".jsonl" in path.suffixes else _from_csv(text, stem))
+    except _Fault as fault:
+        raise NotSealable(path, 0, fault.column, fault.why) from fault

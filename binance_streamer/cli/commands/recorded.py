@@ -2,33 +2,15 @@
 
 import math
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.options import ConfigFile, refuse
-from binance_streamer.cli.recordings.words import folders_of, terminated_as_interrupted
+from binance_streamer.cli.recordings.words import extra_for, folders_of, stamp, stamp_ns, terminated_as_interrupted
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
-from binance_streamer.days import INSTALL
-
-_LIBRARIES = ("deltalake", "numpy", "polars", "pyarrow")
-
-
-@contextmanager
-def _extra_for(command: str) -> Iterator[None]:
-    """Turn a library that is not installed into an error that says how to install it."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _LIBRARIES:
-            raise
-        raise CommandError(f"{command} needs {error.name}: {INSTALL}", Exit.NOT_CHECKED) from error
 
 
 def verify(
@@ -63,7 +45,7 @@ def verify(
       binance-streamer verify data/BTCUSDT lake
       binance-streamer verify 20261122 --archive https://data.binance.vision
     """
-    with _extra_for("verify"):
+    with extra_for("verify"):
         from binance_streamer.cli.recordings.verifying import verify_places  # noqa: PLC0415 (an extra may be missing)
     recorded = _recording(config, what or [])
     raise typer.Exit(verify_places(what or [], recorded, archive=archive, as_json=as_json))
@@ -111,7 +93,7 @@ def export(
       binance-streamer export tardis 20261122 20261123 --to /data/tardis
       binance-streamer export parquet 20261122 /media/copy/lake
     """
-    with _extra_for("export"):
+    with extra_for("export"):
         from binance_streamer.cli.recordings.exporting import export_days  # noqa: PLC0415 (an extra may be missing)
     recording = _recording(config, days)
     wanted = [symbol for symbol in symbols.upper().split(",") if symbol]
@@ -132,30 +114,11 @@ def _speed(given: str) -> str:
     return given
 
 
-def _stamp(given: str | None) -> str | None:
-    """Return a time that `stamp_ns` reads."""
-    if given is not None:
-        try:
-            stamp_ns(given)
-        except ValueError as error:
-            raise typer.BadParameter(f"expected 2026-11-22T13:00 (UTC) or nanoseconds, got {given!r}") from error
-    return given
-
-
 def _endpoint(given: str | None) -> str | None:
     """Return the given endpoint; a usage error where it is none."""
     if given is not None and not is_endpoint(given):
         raise typer.BadParameter(f"{EXPECTED}, got {given!r}")
     return given
-
-
-def stamp_ns(text: str) -> int:
-    """Return a receive stamp in nanoseconds: of an ISO time, UTC where it names no zone, or of a number of them."""
-    if text.isdigit() and len(text) > len("20261122"):
-        return int(text)
-    at = datetime.fromisoformat(text)
-    moment = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return round(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
 
 
 def replay(  # noqa: PLR0913 (the options of the command line)
@@ -179,10 +142,10 @@ def replay(  # noqa: PLR0913 (the options of the command line)
         typer.Option(metavar="X", callback=_speed, help="1 as recorded, 10 ten times as fast, max without waiting."),
     ] = "1",
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", callback=_stamp, help="Receipt, UTC: 2026-11-22T13:00.")
+        str | None, typer.Option("--from", metavar="TIME", callback=stamp, help="Receipt, UTC: 2026-11-22T13:00.")
     ] = None,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="TIME", callback=_stamp, help="The same; itself left out.")
+        str | None, typer.Option("--to", metavar="TIME", callback=stamp, help="The same; itself left out.")
     ] = None,
     bind: Annotated[
         str | None,
@@ -218,7 +181,7 @@ def replay(  # noqa: PLR0913 (the options of the command line)
         refuse(ctx, "means nothing without --as-exchange", "port")
     if bind and connect:
         raise typer.BadParameter("--bind and --connect exclude one another")
-    with _extra_for("replay"):
+    with extra_for("replay"):
         from binance_streamer.cli.recordings import replaying  # noqa: PLC0415 (an extra may be missing)
         from binance_streamer.days.rows import Span  # noqa: PLC0415
     span = Span(stamp_ns(from_) if from_ else 0, stamp_ns(to) if to else _LAST_NS)

@@ -1,7 +1,7 @@
-"""`tap`: live messages as lines.
+"""`tap`: live messages as lines, behind recorded ones where a time is given.
 
 In: topic prefixes. Out: a line for each message, plain or JSON. A subscriber that is slow loses messages of the bus;
-the recording loses none by it.
+the recording loses none by it, and `--from` has them from there.
 """
 
 import itertools
@@ -11,17 +11,20 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
+from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS, warn
-from binance_streamer.cli.options import ConfigFile
-from binance_streamer.client.tap import Tap, Tapped, is_listening
+from binance_streamer.cli.options import ConfigFile, refuse
+from binance_streamer.cli.recordings.words import extra_for, stamp, stamp_ns
+from binance_streamer.client.tap import HistoryError, Tap, Tapped, is_listening
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
-from binance_streamer.config.schema import DEFAULT_PATH, EndpointsConfig, load
+from binance_streamer.config.schema import DEFAULT_PATH, load
 from binance_streamer.exchange.streams import UPPER
 
 _SILENCE_S = 5.0
@@ -38,7 +41,8 @@ def _endpoint(given: str | None) -> str | None:
     return given
 
 
-def tap(
+def tap(  # noqa: PLR0913 (the options of the command line)
+    ctx: typer.Context,
     topics: Annotated[
         list[str] | None, typer.Argument(metavar="TOPIC", help="Prefixes: depth. or depth.BTCUSDT.")
     ] = None,
@@ -51,12 +55,24 @@ def tap(
             metavar="ENDPOINT", callback=_endpoint, help="Where to listen, in place of endpoints.bus_subscribe."
         ),
     ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="TIME", callback=stamp, help="Begin with what was received then, UTC: 2026-11-22T13:00."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="Of --from: a data folder or lake, in place of the recording's."),
+    ] = None,
     config: ConfigFile = DEFAULT_PATH,
 ) -> None:
-    """Show live messages off the bus.
+    """Show live messages off the bus, behind recorded ones with --from.
 
     Takes nothing from the recording. A topic is <stream type>.<symbol>.<variant>, a beginning of it is enough.
     Columns: topic, number of the message (`seq`), our receive stamp (`recv_ns`), that minus the event time, event.
+    With --from the recorded messages come first, then the live ones, each once and in the order of its topic; what
+    the bus loses comes from the files. They have to be readable from here.
 
     \b
     Examples:
@@ -64,9 +80,26 @@ def tap(
       binance-streamer tap depth.BTCUSDT. aggtrade. --count 10
       binance-streamer tap status. --json | jq .
       binance-streamer tap --bus tcp://127.0.0.1:5702
+      binance-streamer tap depth.BTCUSDT. --from 2026-11-22T13:00
     """
     wanted = [topic_of(given) for given in topics or []]
-    show(load(config).endpoints, wanted, as_json=as_json, count=count, bus=bus)
+    if from_ is None:
+        refuse(ctx, "means nothing without --from", "data")
+    endpoints = load(config).endpoints
+    source = bus or endpoints.bus_subscribe
+    try:
+        with extra_for("tap --from"):
+            opened = Tap(
+                source,
+                wanted,
+                curve_directory=endpoints.curve_directory,
+                history_from=stamp_ns(from_) if from_ else None,
+                recording=data or config,
+            )
+        named = source if bus else f"{source}, the bus of {HINTS.recording()}"
+        _show(opened, source, named, as_json=as_json, count=count)
+    except HistoryError as error:
+        raise CommandError(f"{error}", Exit.INCOMPLETE) from error
 
 
 def topic_of(given: str) -> str:
@@ -125,19 +158,15 @@ def _embedded(event: bytes) -> msgspec.Raw | str:
         return event.decode(errors="replace")
 
 
-def show(
-    endpoints: EndpointsConfig, topics: Sequence[str], *, as_json: bool, count: int | None, bus: str | None = None
-) -> None:
-    """Print messages until `count` is reached, the reader is gone, or Ctrl-C."""
+def _show(tap: Tap, endpoint: str, named: str, *, as_json: bool, count: int | None) -> None:
+    """Print messages until `count` is reached, the reader is gone, or Ctrl-C; `named` says whose endpoint it is."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _WIDTH
-    source = bus or endpoints.bus_subscribe
-    named = source if bus else f"{source}, the bus of {HINTS.recording()}"
     try:
-        with Tap(source, topics, curve_directory=endpoints.curve_directory) as tap:
+        with tap:
             if not as_json:
                 sys.stdout.write(HEADING[:width] + "\n")
                 sys.stdout.flush()
-            for message in itertools.islice(_messages(tap, source, named), count):
+            for message in itertools.islice(_messages(tap, endpoint, named), count):
                 line = json_line(message) if as_json else text_line(message, width)
                 sys.stdout.write(line + "\n")
                 sys.stdout.flush()

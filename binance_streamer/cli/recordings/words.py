@@ -1,18 +1,24 @@
 """The words of a command line that name recorded days, and the end of a command that reads many of them.
 
-In: words such as `20261122`, `2026-11-22`, `data`, `lake/depth`. Out: the UTC days and the places among them.
+In: words such as `20261122`, `2026-11-22`, `data`, `lake/depth`. Out: the UTC days and the places among them, and
+receive stamps of times.
 """
 
 import re
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
+import typer
+
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config.schema import Config
+from binance_streamer.days import INSTALL
 
+_LIBRARIES = ("deltalake", "duckdb", "numpy", "polars", "pyarrow")
 _is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
 
 
@@ -51,3 +57,33 @@ def terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def stamp(given: str | None) -> str | None:
+    """Return a time that `stamp_ns` reads; a usage error where it is none."""
+    if given is not None:
+        try:
+            stamp_ns(given)
+        except ValueError as error:
+            raise typer.BadParameter(f"expected 2026-11-22T13:00 (UTC) or nanoseconds, got {given!r}") from error
+    return given
+
+
+def stamp_ns(text: str) -> int:
+    """Return a receive stamp in nanoseconds: of an ISO time, UTC where it names no zone, or of a number of them."""
+    if text.isdigit() and len(text) > len("20261122"):
+        return int(text)
+    at = datetime.fromisoformat(text)
+    moment = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return round(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
+
+
+@contextmanager
+def extra_for(command: str) -> Iterator[None]:
+    """Turn a library that is not installed into an error that says how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LIBRARIES:
+            raise
+        raise CommandError(f"{command} needs {error.name}: {INSTALL}", Exit.NOT_CHECKED) from error

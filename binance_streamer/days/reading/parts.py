@@ -27,7 +27,7 @@ ALWAYS = Span(-(2**63), FOREVER_NS)
 """All receive stamps."""
 _OF_FAULTS = ("gap", "raw", "status", "audit")
 """Streams of ours that say what went wrong, or that it was looked for."""
-_CLOCK_SLACK_NS = 3600 * 10**9
+CLOCK_SLACK_NS = 3600 * 10**9
 """A file was changed after its last row was received, by the same clock, which may have been set back in between."""
 
 
@@ -103,7 +103,7 @@ class RowFiles:
             if source.stem != stem or source.day > last:
                 continue
             stat = source.path.stat()
-            if source.day < first and stat.st_mtime_ns < span.start_ns - _CLOCK_SLACK_NS:
+            if source.day < first and stat.st_mtime_ns < span.start_ns - CLOCK_SLACK_NS:
                 continue
             if not self._is_sealed(source, stat.st_size):
                 yield source

@@ -46,6 +46,8 @@ class Recorded(NamedTuple):
     recv_ns: int
     topic: tuple[str, str, str]
     data: dict[str, Any]
+    epoch: int
+    seq: int
 
 
 def received(
@@ -71,6 +73,12 @@ def received(
     return heapq.merge(*sources, key=itemgetter(0))
 
 
+def sealed_messages(sealed: Path, stem: str, symbol: str, span: Span, spill: Path) -> Iterator[Recorded]:
+    """Return the messages of a sealed file in the order of their receipt; the folder `spill` is filled before."""
+    kept = _kept([sealed], stem, span, spill, name="sealed.arrow")
+    return iter(()) if kept is None else _messages(kept, stem, symbol)
+
+
 def _files(days: Iterable[DayFiles], wanted: Callable[[str], bool]) -> dict[tuple[str, str, str], list[Path]]:
     """Return the files by symbol, day and stem; those not sealed first: their digits are as recorded.
 
@@ -92,7 +100,7 @@ def _kept(paths: Sequence[Path], stem: str, span: Span, spill: Path, *, name: st
     runs = spill / "runs"
     runs.mkdir(parents=True, exist_ok=True)
     kept = spill / name
-    batches = (batch for table in _texts(paths, stem) for batch in _within(table, span).to_batches())
+    batches = (batch for table in _texts(paths, stem) for batch in within(with_stamps(table), span).to_batches())
     writer: pa.RecordBatchFileWriter | None = None
     copies = FirstCopies(_STAMPS)
     for table in sorted_batches(batches, (*_STAMPS, ORIGIN), runs):
@@ -117,27 +125,42 @@ def _texts(paths: Iterable[Path], stem: str) -> Iterator[pa.Table]:
             yield marked(table, number)
 
 
-def _within(rows: pa.Table, span: Span) -> pa.Table:
-    """Return the rows of the span, with their stamps as numbers."""
+def with_stamps(rows: pa.Table) -> pa.Table:
+    """Return rows of text with receive stamp, epoch and seq as numbers."""
     for name in _STAMPS:
         rows = rows.set_column(rows.column_names.index(name), name, pc.cast(rows.column(name), pa.int64()))
+    return rows
+
+
+def within(rows: pa.Table, span: Span) -> pa.Table:
+    """Return the rows of the span."""
     stamps = rows.column("recv_ns")
     return rows.filter(pc.and_(pc.greater_equal(stamps, span.start_ns), pc.less(stamps, span.end_ns)))
 
 
 def _messages(kept: Path, stem: str, symbol: str) -> Iterator[Recorded]:
     """Yield the messages of sorted rows."""
-    names = columns(stem)
-    stream_type, variant = type_of_stem(stem)
-    place = _Place(stem, stream_type, _EXCHANGE_SYMBOL if symbol == EXCHANGE else symbol, variant)
     with pa.memory_map(str(kept)) as file, pa.ipc.open_file(file) as reader:
         for number in range(reader.num_record_batches):
-            batch = reader.get_batch(number)
-            rows = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
-            if row_form(stream_type) is not None:
-                yield from _of_columns(place, names, rows)
-            else:
-                yield from filter(None, (_whole(place, dict(zip(names, row, strict=True))) for row in rows))
+            yield from messages_of(reader.get_batch(number), stem, symbol)
+
+
+def topic_of_stem(stem: str, symbol: str) -> tuple[str, str, str]:
+    """Return the topic of a daily file's messages; those of `raw` have the topics of their streams."""
+    stream_type, variant = type_of_stem(stem)
+    variant = "summary" if stem == "orderbook" else variant
+    return stream_type, _EXCHANGE_SYMBOL if symbol == EXCHANGE else symbol, variant
+
+
+def messages_of(rows: pa.Table | pa.RecordBatch, stem: str, symbol: str) -> Iterator[Recorded]:
+    """Yield the messages of rows of a daily file, which are text but for their stamps (`with_stamps`)."""
+    names = columns(stem)
+    place = _Place(stem, *topic_of_stem(stem, symbol))
+    cells = zip(*(rows.column(name).to_pylist() for name in names), strict=True)
+    if row_form(place.stream_type) is not None:
+        yield from _of_columns(place, names, cells)
+    else:
+        yield from filter(None, (_whole(place, dict(zip(names, row, strict=True))) for row in cells))
 
 
 class _Place(NamedTuple):
@@ -158,32 +181,29 @@ def _of_columns(place: _Place, names: Sequence[str], rows: Iterable[tuple[Any, .
     has_request = stream_type == SNAPSHOT_TYPE
     source_at, recv_at = names.index("source"), names.index("recv_ns")
     for row in rows:
-        source, recv_ns = row[source_at], row[recv_at]
+        source = row[source_at]
+        recv_ns, epoch, seq = row[recv_at : recv_at + 3]
         event = writers[source == "rest"].event(row[:count], row[-1])
         data = {"symbol": symbol, "stream": name, "recv_ns": recv_ns, "source": source or "", "connection": 0}
         if has_request and row[count] is not None:
             data["requested_ns"] = int(row[count])
         data["event"] = event
-        yield Recorded(recv_ns, topic, data)
+        yield Recorded(recv_ns, topic, data, epoch, seq)
 
 
 def _whole(place: _Place, row: dict[str, Any]) -> Recorded | None:
     """Return the message of a row that keeps it whole, or of one of ours; None where it was none."""
-    stem, stream_type, symbol, variant = place
-    recv_ns = row["recv_ns"]
+    stem, stream_type, symbol, _ = place
+    recv_ns, epoch, seq = (row[name] for name in _STAMPS)
     data = {"symbol": symbol, "recv_ns": recv_ns, "source": row["source"] or ""}
     if stem == "raw":
         return _raw(data, row)
     if stream_type in STREAM_TYPES or stem == "exchange_info":
         name = stream_name(stem, symbol) or _PATHS.get(stem, "")
-        event = kept_event(row["event"] or "", None)
-        return Recorded(
-            recv_ns, (stream_type, symbol, variant), {**data, "stream": name, "connection": 0, "event": event}
-        )
-    fields = fields_of(stem, row)
-    variant = "summary" if stem == "orderbook" else ""
-    topic = ("orderbook" if stem == "orderbook" else stem, symbol, variant)
-    return Recorded(recv_ns, topic, {"stream": _PATHS.get(stem, ""), **fields, **data})
+        data |= {"stream": name, "connection": 0, "event": kept_event(row["event"] or "", None)}
+    else:
+        data = {"stream": _PATHS.get(stem, ""), **fields_of(stem, row), **data}
+    return Recorded(recv_ns, place[1:], data, epoch, seq)
 
 
 def _raw(data: dict[str, Any], row: dict[str, Any]) -> Recorded | None:
@@ -194,7 +214,8 @@ def _raw(data: dict[str, Any], row: dict[str, Any]) -> Recorded | None:
     data |= {"stream": stream, "connection": 0, "event": kept_event(row["event"] or "", row["encoding"])}
     if stream_type == "raw":
         data["reason"] = row["reason"] or ""
-    return Recorded(data["recv_ns"], (stream_type, data["symbol"], stream_variant(stream_type, stream)), data)
+    topic = stream_type, data["symbol"], stream_variant(stream_type, stream)
+    return Recorded(data["recv_ns"], topic, data, row["epoch"], row["seq"])
 
 
 def numbered(messages: Iterable[Recorded], producer: str, epoch: int) -> Iterator[tuple[Recorded, dict[str, Any]]]:

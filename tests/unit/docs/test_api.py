@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,21 @@ from binance_streamer.wire.frames import encode_frame, encode_topic
 from binance_streamer.wire.status_parts import StreamStatus
 from binance_streamer.wire.statuses import IngestStatus, status_data
 from tests.support.data import REPOSITORY
+from tests.support.recorded_market import record_messages
+from tests.support.writer_peer import aggregate
 
 PAGE = (REPOSITORY / "docs" / "api.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"## ([^\n]+)\n(?:(?!\n## ).)*?```python\n(.*?)```", PAGE, flags=re.DOTALL)
 PRINTED = {
     "Live messages": "BTCUSDT aggtrade 5 1.5 2\n",
+    "Recorded messages, then live ones": "1 1790526539100000000 84551.07\n",
     "What a process says of itself": "{'btcusdt@aggTrade': 'live'}\n",
     "A whole order book": "('99.5', '1') ('100.5', '2')\n",
     "Messages of the exchange": ("btcusdt@aggTrade market 6 7 1790000000123\n10 12 [('99.5', '1')] [('100.5', '0')]\n"),
 }
 RUN = {"recv_ns": 5, "producer": "ingest-BTCUSDT", "epoch": 1, "seq": 1}
 TRADE = {"symbol": "BTCUSDT", "stream": "btcusdt@aggTrade", "source": "ws", "connection": 1, **RUN}
+WRITER = {"symbol": "writer", "stream": "status", "source": "local", **RUN, "producer": "writer"}
 BOOK: dict[str, Any] = {
     "symbol": "BTCUSDT", "stream": "btcusdt@depth@0ms", "recv_ns": 5, "producer": "orderbook", "epoch": 1,
     "state": "valid", "reason": "", "valid": True, "valid_since_ns": 1, "update_id": 12, "event_time_ms": 3,
@@ -41,6 +46,8 @@ def serve(pub: "zmq.Socket[bytes]", router: "zmq.Socket[bytes]", stop: threading
     while not stop.wait(0.01):
         pub.send_multipart([encode_topic("aggtrade", "BTCUSDT"), trade])
         pub.send_multipart([encode_topic("status", "ingest-BTCUSDT"), encode_frame("status", status_data(status))])
+        durable = encode_frame("status", {**WRITER, "durable_ns": time.time_ns()})
+        pub.send_multipart([encode_topic("status", "writer"), durable])
         if router.poll(0):
             sender, _ = router.recv_multipart()
             router.send_multipart([sender, encode_view(BookView(**BOOK))])
@@ -53,7 +60,11 @@ def recorder(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (place / "var" / "run").mkdir(mode=0o700, parents=True)
     path = place / "config" / "streamer.yaml"
     path.write_text("mode: production\nmodes: {production: {symbols: [{symbol: BTCUSDT}]}}\n")
-    endpoints = load(path).endpoints
+    config = load(path)
+    endpoints = config.endpoints
+    record_messages(
+        [(1_790_526_539_100_000_000, "btcusdt@aggTrade", aggregate(7))], Path(config.storage.output_directory)
+    )
     monkeypatch.chdir(place)
     stop = threading.Event()
     with zmq.Context() as context, context.socket(zmq.PUB) as pub, context.socket(zmq.ROUTER) as router:

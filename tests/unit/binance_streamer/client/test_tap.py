@@ -226,3 +226,21 @@ def test_a_process_that_listens_is_told_from_none(place: Path) -> None:
         endpoint = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         assert is_listening(endpoint)
     assert not is_listening(endpoint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--data", "."], "means nothing without --from"),
+        (["depth.", "--from", "2026-11-22T13:00"], "nothing of depth. is recorded in "),
+        (["--from", "2026-11-22T13:00", "--data", "nowhere"], "no recording at nowhere"),
+    ],
+)
+def test_a_history_that_cannot_be_shown_is_one_clear_line(
+    place: Path, bus: Bus, arguments: list[str], says: str
+) -> None:
+    with tap_process(place, bus, *arguments) as tap:
+        _, err = tap.communicate(timeout=60)
+    assert tap.returncode in (1, 2)
+    assert says in " ".join(err.decode().replace("│", " ").split())
+    assert b"Traceback" not in err
