@@ -1,8 +1,10 @@
 """Observations of a field test made by hand: a run that saw everything and was contradicted by nothing."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+from binance_streamer.cli.fieldtest.question import Verdict
 from binance_streamer.cli.fieldtest.questions import QUESTIONS
 from binance_streamer.cli.fieldtest.recorder import STREAMS
 from binance_streamer.cli.fieldtest.seen import (
@@ -16,6 +18,8 @@ from binance_streamer.cli.fieldtest.seen import (
 from binance_streamer.cli.fieldtest.traffic import ObservedTraffic
 from binance_streamer.exchange.streams import stream_of
 
+Spoil = Callable[[Observations], None]
+"""Changes observations, so that something contradicts."""
 NOW_MS = 1_796_000_000_000
 NOW_NS = NOW_MS * 1_000_000
 PUBLIC = frozenset({"btcusdt@depth@0ms"})
@@ -83,3 +87,11 @@ def answer_of(number: str, seen: Observations) -> tuple[str, str]:
     question = next(one for one in QUESTIONS if one.number == number)
     verdict, evidence = question.answer(seen)
     return str(verdict), evidence
+
+
+def contradicted(spoil: Spoil) -> dict[str, str]:
+    """The evidence of every question that contradicts once a run without contradictions is spoilt."""
+    seen = everything()
+    spoil(seen)
+    answers = {question.number: question.answer(seen) for question in QUESTIONS}
+    return {number: answer.evidence for number, answer in answers.items() if answer.verdict is Verdict.CONTRADICTED}

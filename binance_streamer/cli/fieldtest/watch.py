@@ -22,6 +22,7 @@ ATTEMPTS = 10
 """Connections in all that are opened beside the recorder: four, two again, and four probes."""
 _AGAIN_S = 5.0
 """Before a connection that has ended is opened again."""
+_HEARD_S = 10.0
 _RECEIVE_S = 1.0
 """After which a silent connection looks whether it is to end."""
 
@@ -106,12 +107,18 @@ class Watch:
     def _probe(
         self, what: str, route: str, wanted: frozenset[str], unwanted: frozenset[str], seconds: float
     ) -> PathProbe:
-        until_s = time.monotonic() + seconds
+        begun_s = time.monotonic()
         heard: set[str] = set()
+
+        def is_over() -> bool:
+            """Silence where something should come is believed only after a while: a slow machine hears late."""
+            lasted_s = time.monotonic() - begun_s
+            return self._over.is_set() or lasted_s > (seconds if not wanted or heard & wanted else seconds + _HEARD_S)
+
         try:
             client = self._opened(url_of(self._network, route, sorted(wanted | unwanted)))
             try:
-                while time.monotonic() < until_s and not self._over.is_set():
+                while not is_over():
                     heard |= _stream_in(client)
             finally:
                 client.shutdown()  # type: ignore[no-untyped-call]

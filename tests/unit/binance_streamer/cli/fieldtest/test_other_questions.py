@@ -1,14 +1,9 @@
 """Each question about REST, clock, keys, host and files is contradicted by what it names."""
 
-from collections.abc import Callable
-
 import pytest
 
-from binance_streamer.cli.fieldtest.questions import QUESTIONS
 from binance_streamer.cli.fieldtest.seen import Observations, RestSeen, RowsCompared
-from tests.support.field_seen import NOW_MS, NOW_NS, answer_of, bring, everything
-
-Spoil = Callable[[Observations], None]
+from tests.support.field_seen import NOW_MS, NOW_NS, Spoil, answer_of, bring, contradicted, everything
 
 
 def _refusal(status: int, *, has_retry_after: bool, code: int) -> Spoil:
@@ -73,13 +68,9 @@ def _banned_and_silent(seen: Observations) -> None:
     ],
 )
 def test_a_contradiction_is_named(number: str, spoil: Spoil, named: str) -> None:
-    seen = everything()
-    spoil(seen)
-    verdict, evidence = answer_of(number, seen)
-    assert verdict == "contradicted"
-    assert named in evidence
-    others = {one.number for one in QUESTIONS if str(one.answer(seen).verdict) == "contradicted"}
-    assert others <= {number, "13b"}  # a clock that is off is so for both questions
+    found = contradicted(spoil)
+    assert named in found[number]
+    assert found.keys() <= {number, "13b"}  # a clock that is off is so for both questions
 
 
 def test_refusals_that_only_the_recorder_got_are_told_and_settle_nothing() -> None:
