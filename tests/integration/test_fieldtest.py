@@ -79,6 +79,7 @@ def test_an_honest_exchange_contradicts_nothing_and_a_liar_is_found(place: Path)
         assert honest.wait() == 0, honest.text()
         assert liar.wait() == 1, liar.text()
         assert honest.contradicted() == {}
+        assert honest.simulator.stats()["attempts"] <= 30  # a tenth of 300 in five minutes
         assert list(liar.contradicted()) == ["3"]
     assert "aggtrade" in liar.contradicted()["3"]
     assert "in E" in liar.contradicted()["3"]
@@ -174,5 +175,6 @@ def test_a_bar_that_closes_twice_is_named(place: Path) -> None:
 def test_an_honest_exchange_confirms_all_that_two_minutes_can_show(place: Path) -> None:
     with Field(place / "honest", minutes=2.5) as honest:
         assert honest.wait() == 0, honest.text()
+        assert honest.simulator.stats()["attempts"] <= 30
         unseen = {number for number, answer in honest.answers().items() if answer == "not seen"}
     assert unseen == {"5", "7", "9", "15", "17"}

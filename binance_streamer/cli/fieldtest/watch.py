@@ -102,7 +102,13 @@ class Watch:
             ("all streams on the unrouted path", "", public, market),
             ("names that do not exist beside others on /public", PUBLIC, public, odd),
         ]
-        return [self._probe(what, route, wanted, unwanted, seconds) for what, route, wanted, unwanted in probes]
+        found = []
+        for what, route, wanted, unwanted in probes:
+            probe = self._probe(what, route, wanted, unwanted, seconds)
+            if self._over.is_set():  # cut short: its silence says nothing
+                break
+            found.append(probe)
+        return found
 
     def _probe(
         self, what: str, route: str, wanted: frozenset[str], unwanted: frozenset[str], seconds: float

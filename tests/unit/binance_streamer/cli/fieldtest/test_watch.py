@@ -73,6 +73,13 @@ def test_probes_hear_what_a_path_delivers(exchange: SimulatedExchange) -> None:
     assert odd.heard & odd.wanted
 
 
+def test_probes_that_are_cut_short_say_nothing(exchange: SimulatedExchange) -> None:
+    watch = _watch(exchange)
+    watch.start()
+    watch.stop()
+    assert watch.probe(5.0) == []
+
+
 def test_a_probe_that_is_refused_says_so_without_a_host(exchange: SimulatedExchange) -> None:
     exchange.command("reject 403 600")
     assert [probe.refused for probe in _watch(exchange).probe(0.1)] == ["status 403"] * 4
