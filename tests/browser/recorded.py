@@ -1,5 +1,7 @@
 """Answers of the HTTP API, made up: days, a certificate, gaps."""
 
+import json
+from datetime import datetime
 from typing import Any
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
@@ -50,3 +52,29 @@ def gaps(words: dict[str, str], many: int = 1) -> dict[str, Any]:
         if words.get("symbol", symbol) == symbol
     ]  # fmt: skip
     return {"day": words["day"], "total": len(found), "gaps": found}
+
+
+def book(words: dict[str, str]) -> dict[str, Any]:
+    """A book of as many levels as were asked for; not known in the last hour of a day."""
+    ns = 1_795_219_200_000_000_000
+    unknown = words["at"].endswith("23:30:00")
+    levels = range(0 if unknown else int(words["depth"]))
+    return {
+        "symbol": words["symbol"], "ns": ns, "why": "updates missing" if unknown else "", "bids_known_to": None,
+        "asks_known_to": None, "update_id": None if unknown else 8800, "recv_ns": None if unknown else ns + 305 * 10**6,
+        "unknown_from_ns": ns + 84_000 * 10**9 if unknown else None,
+        "unknown_to_ns": ns + 85_000 * 10**9 if unknown else None,
+        "bids": [[f"{84_000 - at}.50000000", f"{at + 1}.25000000"] for at in levels],
+        "asks": [[f"{84_001 + at}.00000000", f"{at + 1}.00000000"] for at in levels],
+    }  # fmt: skip
+
+
+def trades(words: dict[str, str], each_s: int = 1) -> str:
+    """A trade each second of the time that was asked for, as JSON lines."""
+    start, end = (datetime.fromisoformat(f"{words[name]}+00:00").timestamp() for name in ("from", "to"))
+    rows = [
+        {"recv_ns": (int(start) + second) * 10**9 + 5 * 10**6, "price": "84000.10000000", "quantity": "0.00500000",
+         "is_buyer_maker": second % 2 == 0}
+        for second in range(0, int(end - start), each_s)
+    ]  # fmt: skip
+    return "".join(f"{json.dumps(row)}\n" for row in rows)

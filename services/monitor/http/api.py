@@ -19,7 +19,7 @@ from services.monitor.http.gone import until_gone
 from services.monitor.http.reader_process import ReaderBusyError, ReaderEndedError, ReaderProcess
 from services.monitor.reader.answers import AnswerHead, Question
 
-LASTS_S = 30.0
+LASTS_S = 60.0
 """From the question to the last byte, waiting for others included; then the reader is killed."""
 PREFIX = "/api/"
 

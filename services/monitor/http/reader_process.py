@@ -50,7 +50,7 @@ class ReaderProcess:
         """Questions that have been asked and not answered yet, the one that is being answered included."""
         self._child: asyncio.subprocess.Process | None = None
         self._idle: asyncio.TimerHandle | None = None
-        self._ending: set[asyncio.Future[int]] = set()
+        self._ending: set[asyncio.Future[None]] = set()
 
     async def ask(self, question: Question) -> AsyncGenerator[bytes, None]:
         """Yield the pieces of an answer, its head first. Close it early and the process is killed.
@@ -108,7 +108,7 @@ class ReaderProcess:
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.kill()
-            ending = asyncio.ensure_future(self._child.wait())
+            ending = asyncio.ensure_future(_ended(self._child))
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
         self._child = None
@@ -120,3 +120,11 @@ class ReaderProcess:
         self.kill()
         if self._ending:
             await asyncio.wait(self._ending)
+
+
+async def _ended(child: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a killed process, which asyncio notices only once stdout has been read to its end."""
+    assert child.stdout is not None
+    while await child.stdout.read(_PIECE_BYTES):
+        pass
+    await child.wait()

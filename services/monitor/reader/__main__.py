@@ -3,7 +3,7 @@
 An answer is pieces, each with its length in four bytes in front, and a length of zero at the end. The first piece is
 the `AnswerHead` as JSON. An answer that does not come to its end is none: the monitor then ends this process.
 
-Recording comes first: the process runs at the lowest priority, the kernel chooses it first where memory is short, and
+Recording comes first: the process runs at a low priority, the kernel chooses it first where memory is short, and
 it may not take more than `MAX_BYTES`.
 """
 
@@ -23,26 +23,25 @@ from services.monitor.reader.questions import answer_to
 
 MAX_BYTES = 3 * 2**29
 """1.5 GiB: an hour of depth updates of a busy symbol, decoded, and room for sorting it."""
-LASTS_S = 60
+LASTS_S = 120
 """The kernel ends the process when a question lasts so long, twice as long as the monitor waits: it may be gone."""
-_LOWEST = 19
+_NICENESS = 10
+"""A tenth of a core where the recorder takes all; at 19 the libraries alone took 25 s to load on a busy machine."""
+_PIECE_BYTES = 2**16
 
 
 class Pieces:
-    """Writes an answer in pieces; a file to whoever writes Arrow into it."""
+    """Writes an answer in pieces, none of them empty: an empty one would end it."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out = out
 
     def write(self, content: bytes) -> int:
-        """Write one piece, and return its length; an empty one is left out, since it would end the answer."""
-        if content:
-            self._out.write(len(content).to_bytes(4) + content)
+        """Write a part of the answer, in pieces that the monitor can hold, and return its length."""
+        for start in range(0, len(content), _PIECE_BYTES):
+            piece = content[start : start + _PIECE_BYTES]
+            self._out.write(len(piece).to_bytes(4) + piece)
         return len(content)
-
-    def flush(self) -> None:
-        """Hand what was written to the monitor."""
-        self._out.flush()
 
     def end(self) -> None:
         """Say that the answer is whole."""
@@ -73,9 +72,9 @@ def _answer(question: Question, location: Location, pieces: Pieces) -> None:
 
 
 def _stand_back() -> None:
-    """Take the lowest place at processor and memory; Ctrl-C is the monitor's, which then closes stdin."""
+    """Take a low place at processor and memory; Ctrl-C is the monitor's, which then closes stdin."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.nice(_LOWEST)
+    os.nice(_NICENESS)
     resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, MAX_BYTES))
     with contextlib.suppress(OSError):  # a system that forbids it
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

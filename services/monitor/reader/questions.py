@@ -5,9 +5,15 @@
 | `days` | | the condition of each symbol and day |
 | `certificate` | | the certificate of one symbol and day |
 | `gaps` | | the gaps of one day |
+| `rows` | needed | a slice of a stream, as JSON lines or Arrow |
+| `book` | needed | the order book at an instant |
+
+What needs the extra is imported when it is asked for: a recorder does without it.
 """
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 from binance_streamer.days.reading.location import Location
 from services.monitor.reader import calendar
@@ -17,7 +23,21 @@ _ANSWERS: dict[str, Callable[[str, Location], Answer]] = {
     "days": calendar.days,
     "certificate": calendar.certificate,
     "gaps": calendar.gaps,
+    "rows": lambda query, location: _module("rows").rows(query, location),
+    "book": lambda query, location: _module("book").book(query, location),
 }
+_LIBRARIES = ("deltalake", "duckdb", "numpy", "polars", "pyarrow")
+
+
+def _module(name: str) -> Any:
+    """Import a module that needs the extra; refuses, with what to install, where it is missing."""
+    try:
+        return import_module(f"services.monitor.reader.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LIBRARIES:
+            raise
+        how = "`pip install 'binance-streamer[days]'`, in a checkout `./run --extra days …`; then restart the monitor"
+        raise RefusedError(501, f"reading recorded rows needs {error.name}: {how}") from error
 
 
 def answer_to(question: Question, location: Location) -> Answer:

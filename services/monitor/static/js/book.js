@@ -21,32 +21,38 @@ class Level {
   }
 }
 
+/** Both sides, best first: levels are [price, quantity] as text. */
+export class Sides {
+  constructor(levels) {
+    this.bids = Array.from({ length: levels }, () => new Level("bid"));
+    this.asks = Array.from({ length: levels }, () => new Level("ask"));
+    this.node = element("div", "sides", sideOf("Bids", this.bids), sideOf("Asks", this.asks));
+  }
+
+  show(bids, asks) {
+    const most = Math.max(0, ...[...bids, ...asks].map((level) => Number(level[1]) || 0));
+    this.bids.forEach((level, at) => level.show(bids[at], most));
+    this.asks.forEach((level, at) => level.show(asks[at], most));
+  }
+}
+
+function sideOf(label, levels) {
+  const list = element("ol", "levels", ...levels.map((level) => level.node));
+  list.setAttribute("aria-label", label);
+  return element("div", "side", element("h3", "", label), list);
+}
+
 export class Book {
   constructor() {
-    this.bids = Array.from({ length: LEVELS }, () => new Level("bid"));
-    this.asks = Array.from({ length: LEVELS }, () => new Level("ask"));
-    const side = (label, levels) => {
-      const list = element("ol", "levels", ...levels.map((level) => level.node));
-      list.setAttribute("aria-label", label);
-      return element("div", "side", element("h3", "", label), list);
-    };
+    this.sides = new Sides(LEVELS);
     this.audits = element("p", "note");
-    this.node = element(
-      "div",
-      "depth",
-      element("div", "sides", side("Bids", this.bids), side("Asks", this.asks)),
-      this.audits,
-    );
+    this.node = element("div", "depth", this.sides.node, this.audits);
   }
 
   show(book, now_ms) {
     setHidden(this.node, !book);
     if (!book) return;
-    const bids = book.bids ?? [];
-    const asks = book.asks ?? [];
-    const most = Math.max(0, ...[...bids, ...asks].map((level) => Number(level[1]) || 0));
-    this.bids.forEach((level, at) => level.show(bids[at], most));
-    this.asks.forEach((level, at) => level.show(asks[at], most));
+    this.sides.show(book.bids ?? [], book.asks ?? []);
     const failed = book.audits_failed ? `, ${count(book.audits_failed)} failed` : "";
     const since = Number.isFinite(book.since_ms) ? `, in this state for ${age((now_ms - book.since_ms) / 1000)}` : "";
     setText(

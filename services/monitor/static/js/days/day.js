@@ -1,13 +1,15 @@
-// The day that is chosen in the grid, of one symbol or of all: its certificate and its gaps.
+// The day that is chosen in the grid, of one symbol or of all: its certificate, its gaps, and any second of it.
 
 import { Asker, Refusal } from "./api.js";
 import { Certificate } from "./certificate.js";
+import { Instant } from "./instant.js";
 import { Timeline, titleOf } from "./timeline.js";
 
 export class Day {
   constructor() {
     this.certificate = new Certificate();
     this.timeline = new Timeline();
+    this.instant = new Instant();
     this.certificates = new Asker("certificate");
     this.gaps = new Asker("gaps");
   }
@@ -15,6 +17,7 @@ export class Day {
   /** Shows a day; of all symbols where `symbol` is empty, and then it has no certificate. */
   choose(symbol, day, condition) {
     this.chosen = { symbol, day, condition };
+    this.instant.choose(symbol, day);
     return Promise.all([this.showCertificate(symbol, day, condition), this.showGaps(symbol, day)]);
   }
 

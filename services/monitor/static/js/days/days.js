@@ -34,8 +34,8 @@ export class Days {
   /** Days are sealed behind midnight, and gaps come, as time goes by. */
   refresh() {
     this.load();
-    const { symbol, day, condition } = this.day.chosen ?? {};
-    if (day === dayOf(Date.now())) this.day.choose(symbol, day, condition);
+    const { symbol, day } = this.day.chosen ?? {};
+    if (day === dayOf(Date.now())) this.day.showGaps(symbol, day);
   }
 
   async load() {
@@ -47,7 +47,7 @@ export class Days {
       this.found = found;
       this.filter();
       setText(byId("days-note"), summaryOf(found));
-      if (!this.day.chosen) await this.day.choose("", to, "");
+      if (!this.day.chosen) this.day.choose("", to, "");
     });
     byId("days-later").disabled = this.last === null;
   }

@@ -6,7 +6,7 @@ import { DAY_S, dashed, secondOf } from "./times.js";
 
 const LANES = 24;
 const ROWS = 200;
-const HOURS = [0, 3, 6, 9, 12, 15, 18, 21, 24];
+const HOURS = [0, 3, 6, 9, 12, 15, 18, 21, 24]; // of the axis that lanes and slider share
 const WIDE = 2000; // units across the day; a gap that is shorter than two of them is drawn as long as two
 const LEAST = 4;
 const HIGH = 14;
@@ -97,7 +97,8 @@ function pathOf(gaps, state, day, top, high) {
 const place = (ns, day) => Math.round((secondOf(ns, day) / DAY_S) * WIDE);
 
 function hourOf(hour) {
-  const mark = element("span", hour % 6 ? "hour spare" : "hour", String(hour).padStart(2, "0"));
+  const words = `${String(hour).padStart(2, "0")}${hour ? "" : " h UTC"}`;
+  const mark = element("span", hour % 6 ? "hour spare" : "hour", words);
   mark.style.left = `${(hour / 24) * 100}%`;
   return mark;
 }

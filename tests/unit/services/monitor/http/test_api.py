@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from binance_streamer.config.schema import MonitorConfig
+from binance_streamer.days.sources import certificate_path
 from services.monitor.http import api as api_module
 from services.monitor.http import reader_process
 from services.monitor.http.api import RecordingApi
@@ -24,13 +25,15 @@ from tests.support.waiting import eventually
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 GAPS = "/api/gaps?day=20261122"
+CERTIFICATE = "/api/certificate?symbol=BTCUSDT&day=20261121"
+LARGE_BYTES = 96 * 2**20
 
 
 class Site:
     """A monitor's server over a small recorded day."""
 
-    def __init__(self, data: Path, *, token: str = "", is_open: bool = False) -> None:
-        self.reader = ReaderProcess([str(data), ""])
+    def __init__(self, data: Path, *, lake: str = "", token: str = "", is_open: bool = False) -> None:
+        self.reader = ReaderProcess([str(data), lake])
         listener = listening_socket("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.port: int = listener.getsockname()[1]
@@ -38,7 +41,7 @@ class Site:
         self.server = Server(application(Board(time.monotonic), AllowedHosts(MonitorConfig()), api), listener)
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        return requests.get(f"{self.url}{path}", headers=headers, timeout=60)
+        return requests.get(f"{self.url}{path}", headers=headers, timeout=180)
 
     def readers(self) -> list[psutil.Process]:
         """The processes that read for it, and have not ended."""
@@ -47,12 +50,19 @@ class Site:
 
     def close(self) -> None:
         self.server.close()
+        assert not self.server.is_alive
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     DayWriter().write(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may take long for a new process."""
+    monkeypatch.setattr(api_module, "LASTS_S", 150.0)
 
 
 @pytest.fixture
@@ -69,14 +79,14 @@ def test_an_answer_comes_as_json_from_a_process_that_is_kept_for_the_next_one(si
     (reader,) = site.readers()
     assert site.get("/api/days?from=20261122&to=20261122").json()["symbols"][0]["condition"] == ["open"]
     assert site.readers() == [reader]
-    assert reader.nice() == 19
+    assert reader.nice() == 10
 
 
 def test_a_refusal_is_json_that_says_what_there_is(site: Site) -> None:
     answer = site.get("/api/gaps?day=20261122&symbol=SOLUSDT")
     assert (answer.status_code, answer.json()["known"]) == (404, ["BTCUSDT"])
-    assert site.get("/api/nothing").json()["known"][:2] == ["certificate", "days"]
-    assert requests.post(f"{site.url}{GAPS}", timeout=60).status_code == 405
+    assert site.get("/api/nothing").json()["known"][:2] == ["book", "certificate"]
+    assert requests.post(f"{site.url}{GAPS}", timeout=180).status_code == 405
 
 
 def test_a_reader_that_nobody_asks_ends(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,3 +186,40 @@ def test_beyond_loopback_nothing_is_read_without_a_token(data: Path) -> None:
 def test_every_refusal_of_the_monitor_is_json(site: Site) -> None:
     for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}):
         assert list(json.loads(site.get(GAPS, **headers).text)) == ["error"]
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Iterator[Site]:
+    """A site with a certificate of 96 MiB."""
+    path = certificate_path(tmp_path / "lake", "BTCUSDT", "20261121")
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x" * LARGE_BYTES)
+    found = Site(tmp_path, lake=str(tmp_path / "lake"))
+    yield found
+    found.close()
+
+
+def test_a_large_answer_is_never_the_monitor_s_memory(large: Site) -> None:
+    own = psutil.Process()
+    large.get(GAPS)
+    before = own.memory_info().rss
+    most = length = 0
+    with requests.get(f"{large.url}{CERTIFICATE}", stream=True, timeout=180) as answer:
+        for piece in answer.iter_content(2**20):
+            length += len(piece)
+            most = max(most, own.memory_info().rss)
+    assert length == LARGE_BYTES
+    assert most - before < LARGE_BYTES // 2
+
+
+def test_a_client_that_does_not_read_is_cut_off_before_the_end(large: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    large.get(GAPS)
+    monkeypatch.setattr(api_module, "LASTS_S", 3.0)
+    with socket.create_connection(("127.0.0.1", large.port)) as connection:
+        connection.sendall(f"GET {CERTIFICATE} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        eventually(lambda: not large.readers(), what="the reader is killed")
+        received = b""
+        connection.settimeout(60)
+        while piece := connection.recv(2**20):
+            received = received[-100:] + piece
+    assert not received.endswith(b"0\r\n\r\n"), "the end of a whole answer"

@@ -118,7 +118,7 @@ def test_a_day_without_a_certificate_names_those_that_have_one(location: Locatio
 
 def test_what_is_no_question_names_those_that_are(location: Location) -> None:
     status, found, _ = ask(location, "days/20261122", "")
-    assert (status, found["known"]) == (404, ["certificate", "days", "gaps"])
+    assert (status, found["known"]) == (404, ["book", "certificate", "days", "gaps", "rows"])
 
 
 def test_gaps_of_an_open_day_are_those_of_its_file(location: Location) -> None:
