@@ -7,8 +7,8 @@ import polars as pl
 
 from binance_streamer.days import RecordedBook, Recording
 from binance_streamer.days.reading.location import Location
-from services.monitor.reader.answers import Answer, RefusedError, as_json, asked
-from services.monitor.reader.rows import instant_ns, refuse_unknown, refusing_faults
+from services.monitor.reader.answers import Answer, as_json, asked
+from services.monitor.reader.rows import instant_ns, refusing_faults
 
 MOST_LEVELS = 5000
 
@@ -41,14 +41,8 @@ def book(query: str, location: Location) -> Answer:
     wanted = asked(_BookQuestion, query)
     ns = instant_ns(wanted.at)
     recording = Recording(location)
-    try:
-        with refusing_faults():
-            found = recording.book_at(wanted.symbol, ns, stem=wanted.stem)
-    except LookupError as error:
-        refuse_unknown(recording, wanted.symbol, "depth")
-        raise RefusedError(404, str(error)) from error
-    if found.why and wanted.stem:
-        refuse_unknown(recording, wanted.symbol, wanted.stem)
+    with refusing_faults(recording, wanted.symbol):
+        found = recording.book_at(wanted.symbol, ns, stem=wanted.stem)
     return as_json(_text(found, wanted.depth))
 
 

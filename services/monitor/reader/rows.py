@@ -49,12 +49,10 @@ def rows(query: str, location: Location) -> Answer:
         raise RefusedError(400, f"expected `from` before `to`, got {wanted.start} and {wanted.to}")
     near_ns = min(end_ns, start_ns + MOST_NS)
     recording = Recording(location)
-    with refusing_faults():
+    with refusing_faults(recording, wanted.symbol):
         found = recording.scan(wanted.stem, wanted.symbol, start_ns, near_ns)
         cut_ns = _cut(found, wanted.limit) or near_ns
         frame = found.filter(pl.col(_RECV_NS) < cut_ns).collect().sort(_RECV_NS, maintain_order=True)
-    if frame.is_empty():
-        refuse_unknown(recording, wanted.symbol, wanted.stem)
     following = ""
     if cut_ns < end_ns:
         words: dict[str, Any] = {"symbol": wanted.symbol, "stem": wanted.stem, "from": cut_ns, "to": end_ns}
@@ -73,25 +71,28 @@ def instant_ns(text: str) -> int:
 
 
 @contextmanager
-def refusing_faults() -> Iterator[None]:
-    """Refuse what cannot be read: a file that was sealed and removed meanwhile, or one that holds something else."""
+def refusing_faults(recording: Recording, symbol: str) -> Iterator[None]:
+    """Refuse what is not recorded at all, with the names of what is, and what cannot be read.
+
+    A file may be gone because its day was sealed meanwhile, or hold something else than rows.
+    """
     try:
         yield
+    except LookupError as error:
+        if type(error) is not LookupError:  # a missing key is a bug
+            raise
+        raise RefusedError(404, str(error), _known(recording, symbol)) from error
     except FileNotFoundError as error:
         raise RefusedError(503, f"a day was sealed meanwhile, ask again: {error}") from error
     except (pl.exceptions.PolarsError, NotSealable) as error:
         raise RefusedError(500, f"a file cannot be read: {str(error)[:_MOST_CHARACTERS]}") from error
 
 
-def refuse_unknown(recording: Recording, symbol: str, stem: str) -> None:
-    """Refuse a symbol or stream that is not recorded at all, with the names of those that are."""
+def _known(recording: Recording, symbol: str) -> list[str]:
+    """Return the stems that are recorded of a symbol; of one that is not, the symbols that are."""
     names = recording.contents()
-    symbols = names["symbol"].unique().sort().to_list()
-    if symbol not in symbols:
-        raise RefusedError(404, f"nothing of {symbol} is recorded", symbols)
-    stems = names.filter(pl.col("symbol") == symbol)["stem"].unique().sort().to_list()
-    if stem not in stems:
-        raise RefusedError(404, f"{stem} of {symbol} is not recorded", stems)
+    stems: list[str] = names.filter(pl.col("symbol") == symbol)["stem"].unique().sort().to_list()
+    return stems or names["symbol"].unique().sort().to_list()
 
 
 def _cut(found: pl.LazyFrame, limit: int) -> int | None:
