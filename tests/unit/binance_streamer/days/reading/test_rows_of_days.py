@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -117,15 +117,17 @@ def test_columns_conditions_and_limits_go_to_the_files(tmp_path: Path) -> None:
 # --- a day as large as one of BTC, read over the network: what is read is counted
 
 
-LARGE_ROWS = 860_000
+LARGE_ROWS, TRADES = 860_000, 400_000
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lake with a day of depth updates."""
+    """A lake with a day of depth updates, and of aggTrades."""
     root = tmp_path_factory.mktemp("large")
     tables = (synthetic_day.updates(first, 20_000, LARGE_ROWS, levels=8) for first in range(0, LARGE_ROWS, 20_000))
     synthetic_day.publish(begun(root), "depth", tables, LARGE_ROWS)
+    trades = (synthetic_day.trades(first, 20_000, TRADES) for first in range(0, TRADES, 20_000))
+    synthetic_day.publish(begun(root), "aggtrade", trades, TRADES)
     return root
 
 
@@ -140,9 +142,15 @@ def bucket(large: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 
 def share_of_day(bucket: Bucket, large: Path) -> float:
-    """The share of the day's file that was read since the last time, in percent."""
-    (file,) = large.rglob("*.parquet")
-    return 100 * bucket.take_read().get(str(file.relative_to(large)), 0) / file.stat().st_size
+    """The share of the day's files of depth that was read since the last time, in percent."""
+    return share_of(bucket, large, large.glob("depth/*/*/*.parquet"))
+
+
+def share_of(bucket: Bucket, large: Path, files: Iterable[Path]) -> float:
+    """The share of the bytes of these files that was read since the last time, in percent."""
+    paths, read = list(files), bucket.take_read()
+    taken = sum(read.get(str(path.relative_to(large)), 0) for path in paths)
+    return 100 * taken / sum(path.stat().st_size for path in paths)
 
 
 def test_a_minute_takes_less_than_two_hundredths_of_a_day(bucket: Bucket, large: Path) -> None:
@@ -150,6 +158,15 @@ def test_a_minute_takes_less_than_two_hundredths_of_a_day(bucket: Bucket, large:
     minute = recording.scan("depth", "BTCUSDT", "2026-11-22T13:00", "2026-11-22T13:01").collect()
     assert len(minute) == pytest.approx(LARGE_ROWS / 1440, abs=1)
     assert 0 < share_of_day(bucket, large) < 2
+
+
+def test_a_minute_of_all_streams_takes_less_than_two_hundredths_of_the_day(bucket: Bucket, large: Path) -> None:
+    """Of a small file of small rows alone the metadata are more: they count little beside depth."""
+    recording = Recording(f"s3://{BUCKET}")
+    for stem, count in (("depth", LARGE_ROWS), ("aggtrade", TRADES)):
+        minute = recording.scan(stem, "BTCUSDT", "2026-11-22T13:00", "2026-11-22T13:01").collect()
+        assert len(minute) == pytest.approx(count / 1440, abs=1)
+    assert 0 < share_of(bucket, large, large.glob("*/*/*/*.parquet")) < 2
 
 
 def test_a_condition_on_ids_takes_as_little(bucket: Bucket, large: Path) -> None:
