@@ -80,6 +80,14 @@ def test_refusals_that_only_the_recorder_got_are_told_and_settle_nothing() -> No
     assert answer_of("7", seen) == ("not seen", "the recorder was refused 2 times, its log has the answers")
 
 
+@pytest.mark.parametrize("body", [None, [], {}, {"serverTime": "noon"}])
+def test_a_time_that_cannot_be_read_measures_nothing(body: object) -> None:
+    seen = everything()
+    seen.rest[0] = seen.rest[0]._replace(body=body)
+    assert answer_of("13b", seen)[0] == "not seen"
+    assert answer_of("13a", seen)[0] == "not seen"
+
+
 def test_without_the_libraries_files_are_not_verified() -> None:
     seen = everything()
     seen.recorder.verified = None

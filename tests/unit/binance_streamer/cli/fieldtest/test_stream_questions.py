@@ -84,6 +84,7 @@ def _closed(trades: int) -> dict[str, object]:
         ("16b", _probe("all streams", PUBLIC | MARKET), "btcusdt@aggTrade came"),
         ("16c", _strange, "1 messages of ethusdt@trade"),
         ("16c", _event("trade", {"t": 19, "s": "ETHUSDT"}), "2 messages of btcusdt@trade name another symbol"),
+        ("16c", _event("trade", {"t": "19"}), "2 messages of btcusdt@trade lack what we know"),
         ("17", _pings(3.0, 6.0), "/public: a ping after 3 s"),
         ("18", _event("kline_1m", _closed(6), (0,)), "1 bars closed twice with other values"),
         ("18", _event("kline_1m", _closed(5), (0,)), "1 bars came twice on one connection"),

@@ -4,6 +4,8 @@ import json
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from binance_streamer.cli.fieldtest.traffic import ObservedTraffic, StreamSeen, quantile_ms
 from binance_streamer.exchange.streams import stream_of
 
@@ -73,6 +75,15 @@ def test_streams_and_symbols_that_were_not_asked_for_are_counted() -> None:
     traffic = _traffic((0, "ethusdt@trade", {"t": 1}), (0, AGG, {"a": 7, "s": "ETHUSDT"}))
     assert traffic.unasked == {"ethusdt@trade": 1}
     assert traffic.streams[AGG].wrong_symbols == 1
+
+
+@pytest.mark.parametrize("event", [{}, {"a": "7"}, {"a": 7, "E": "now"}, {"a": 7, "E": None}, [7], None, "text"])
+def test_a_message_that_is_not_as_we_know_it_is_counted_and_ends_nothing(event: Any) -> None:
+    traffic = _traffic((0, AGG, {"a": 7}))
+    data = {"s": "BTCUSDT", "E": NOW_MS, **event} if isinstance(event, dict) else event
+    traffic.take(0, json.dumps({"stream": AGG, "data": data}).encode(), (NOW_MS + 5) * 1_000_000)
+    traffic.take(0, json.dumps({"stream": AGG, "data": {"s": "BTCUSDT", "E": NOW_MS, "a": 8}}).encode(), 1)
+    assert (traffic.streams[AGG].messages, traffic.streams[AGG].unexpected) == (3, 1)
 
 
 def test_the_symbol_of_a_liquidation_is_in_its_order() -> None:
