@@ -30,7 +30,7 @@ def ask_all(seen: Observations, asker: RestAsker) -> None:
     for step in steps:
         try:
             step(seen, asker)
-        except (requests.RequestException, KeyError, TypeError, IndexError) as error:
+        except (requests.RequestException, AttributeError, KeyError, TypeError, IndexError) as error:
             seen.notes[step.__name__.strip("_")] = f"no answer that can be read: {type(error).__name__}"
 
 

@@ -1,6 +1,7 @@
 """Questions about REST, the clock, keys, the host and the files (docs/exchange.md §10)."""
 
 from collections import Counter
+from typing import Any
 
 from binance_streamer.cli.fieldtest.question import Answer, Question, judged, listed, not_seen
 from binance_streamer.cli.fieldtest.seen import Observations, RestSeen
@@ -67,12 +68,17 @@ def _repairs(seen: Observations) -> Answer:
 
 def _offset_of(answers: list[RestSeen]) -> tuple[float, float] | None:
     """Return exchange clock minus ours, and the bound of its error, in ms, from the quickest answer."""
-    times = [one for one in answers if one.path.endswith("/time") and one.status == 200]
+    times = [one for one in answers if one.path.endswith("/time") and _server_time_of(one.body) is not None]
     if not times:
         return None
     best = min(times, key=lambda one: one.recv_ns - one.requested_ns)
     middle_ms = (best.requested_ns + best.recv_ns) / 2e6
-    return best.body["serverTime"] - middle_ms, (best.recv_ns - best.requested_ns) / 2e6 + 1
+    return (_server_time_of(best.body) or 0) - middle_ms, (best.recv_ns - best.requested_ns) / 2e6 + 1
+
+
+def _server_time_of(body: Any) -> int | None:
+    found = body.get("serverTime") if isinstance(body, dict) else None
+    return found if isinstance(found, int) else None
 
 
 def _times(seen: Observations) -> Answer:

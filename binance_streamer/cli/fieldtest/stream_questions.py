@@ -162,6 +162,11 @@ def _only_asked(seen: Observations) -> Answer:
         for one in seen.traffic.streams.values()
         if one.wrong_symbols
     ]
+    found += [
+        f"{one.unexpected} messages of {one.stream.name} lack what we know of them"
+        for one in seen.traffic.streams.values()
+        if one.unexpected
+    ]
     found += [f"{n} frames that cannot be read" for kind, n in seen.traffic.notices.items() if kind == "unreadable"]
     return judged(
         found, "every message was of a stream that was asked for, and of its symbol" if seen.connections else ""

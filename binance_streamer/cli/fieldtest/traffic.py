@@ -44,6 +44,8 @@ class StreamSeen:
     wrong_times: int = 0
     """Messages whose event time is more than a day away from our clock: another unit, or another day."""
     wrong_symbols: int = 0
+    unexpected: int = 0
+    """Messages that lack an id, a time or a bar, or have a text in its place."""
     latencies_ms: Counter[int] = field(default_factory=Counter)
     """Receipt minus event time, in whole ms."""
     sides: tuple[SideSeen, ...] = field(default_factory=lambda: tuple(SideSeen() for _ in range(SIDES)))
@@ -92,14 +94,21 @@ class ObservedTraffic:
         seen.messages += 1
         seen.first_recv_ns = seen.first_recv_ns or recv_ns
         seen.last_recv_ns = recv_ns
+        try:
+            self._note(seen, side, event, recv_ns)
+            seen.copies.take(side, message, id=_pairing_id(seen.stream, event), now_s=recv_ns / 1e9)
+        except (AttributeError, KeyError, TypeError):  # whatever the exchange sends, the others are still to be seen
+            seen.unexpected += 1
+
+    def _note(self, seen: StreamSeen, side: int, event: dict[str, Any], recv_ns: int) -> None:
+        """Note time, symbol and ids of a message; raises KeyError, TypeError or AttributeError for an unknown shape."""
         self._note_time(seen, event, recv_ns)
         inner = next((event[key] for key in ("k", "o") if isinstance(event.get(key), dict)), event)
         seen.wrong_symbols += inner.get("s") != seen.stream.symbol
         self._note_ids(seen, side, event, recv_ns)
-        seen.copies.take(side, message, id=_pairing_id(seen.stream, event), now_s=recv_ns / 1e9)
 
     def _note_time(self, seen: StreamSeen, event: dict[str, Any], recv_ns: int) -> None:
-        latency_ms = recv_ns / 1e6 - event.get("E", 0)
+        latency_ms = recv_ns / 1e6 - event["E"]
         if abs(latency_ms) > _DAY_MS:
             seen.wrong_times += 1
         else:
@@ -121,6 +130,8 @@ class ObservedTraffic:
                 seen.events.append((recv_ns, {"u": event["u"]}))  # its levels are large, and are not looked at
 
     def _note_id(self, seen: StreamSeen, side: int, last_id: int, previous_id: int | None) -> None:
+        if not isinstance(last_id, int):
+            raise TypeError(f"{seen.stream.name}: an id that is no integer")
         own = seen.sides[side]
         seen.seams += own.id_before is not None and last_id < own.id_before
         own.id_before = None
