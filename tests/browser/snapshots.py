@@ -28,6 +28,8 @@ def a_symbol(symbol: str, second: int = 0, streams: Sequence[str] = STREAMS) -> 
         "symbol": symbol, "status": "TRADING", "price": f"{67_000 + second:.2f}", "spread": "0.10",
         "book": {"valid": True, "state": "valid", "reason": "", "since_ms": NOW_MS - 60_000, "resyncs": 1,
                  "audits_passed": 12, "audits_failed": 0, "bids": levels, "asks": levels},
+        "market": {"mark_price": f"{67_001 + second:.8f}", "funding_rate": "0.00010000", "next_funding_ms": NOW_MS,
+                   "change_percent": "-1.250", "quote_volume": "12345678901.25"},
         "gaps": some_gaps(), "streams": [a_stream(name, second) for name in streams],
     }  # fmt: skip
 
@@ -60,6 +62,7 @@ def a_snapshot(symbols: Sequence[str] = ("BTCUSDT", "ETHUSDT", "SOLUSDT"), secon
             "latency_p50_ms": [12 + math.sin(at / 9) for at in times],
             "latency_p99_ms": [48 + 10 * math.sin(at / 5) for at in times],
         },
+        "recorded": {"rows": 12_345_678, "bytes": 1_234_567_890, "since_ms": NOW_MS - 3_600_000},
         "gaps": some_gaps(), "newest_gaps": [], "data_directory": "/srv/data",
         "disk": {"free_bytes": 412e9, "total_bytes": 512e9, "written_bytes_per_day": 6.1e9,
                  "days_left": 67.5},

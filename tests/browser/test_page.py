@@ -35,12 +35,16 @@ def test_a_page_says_in_words_that_everything_is_recorded(browser: Browser, fake
     assert browser.text("#disk") == "68 days left"
     assert browser.text("#disk-note") == "412 GB of 512 GB free, 6.1 GB a day"
     assert browser.text("#weight-note") == "of 2,400 a minute"
+    assert browser.text("#recorded") == "12.3M"
+    assert browser.text("#recorded-note") == "1.2 GB since 10:06:40 UTC"
     assert browser.text("#offset") == "+1.4 ms"
     assert browser.text("#offset-note") == "± 0.8 ms; the exchange's clock is ahead"
     assert browser.text("#processes-up") == "8 of 8 up"
     assert browser.count("#problems") == 0
     row = browser.text("tbody .symbol").split()
-    assert row == ["BTCUSDT", "67400.00", "0.10", "94", "0.1", "s", "13", "ms", "0", "valid"]
+    figures = ["67401.00000000", "0.0100", "%", "\N{MINUS SIGN}1.25", "%", "12.3B"]
+    assert row[:8] == ["BTCUSDT", "67400.00", *figures]
+    assert row[8:] == ["0.10", "94", "0.1", "s", "13", "ms", "0", "valid"]
 
 
 def test_numbers_change_in_place(browser: Browser, fake: FakeMonitor) -> None:
@@ -106,6 +110,7 @@ def test_what_comes_off_the_wire_is_text_and_nothing_else(browser: Browser, fake
     snapshot = a_snapshot([HOSTILE, "BTCUSDT"], 400)
     snapshot.update(mode=HOSTILE, healthy=False, problems=[a_problem(HOSTILE, HOSTILE)])
     snapshot["symbols"][0].update(status=HOSTILE, price=HOSTILE, spread=HOSTILE)
+    snapshot["symbols"][0]["market"] = dict.fromkeys(snapshot["symbols"][0]["market"], HOSTILE)
     snapshot["symbols"][0]["book"].update(state=HOSTILE, bids=[[HOSTILE, HOSTILE]])
     snapshot["symbols"][0]["streams"][0].update(stream=HOSTILE, state=HOSTILE)
     snapshot["processes"][0].update(state=HOSTILE, detail=HOSTILE)
@@ -160,7 +165,8 @@ def test_symbols_come_and_go_in_the_order_of_the_configuration(browser: Browser,
 
 def test_what_is_not_known_is_a_dash_and_no_error(browser: Browser, fake: FakeMonitor) -> None:
     snapshot = a_snapshot(["BTCUSDT"], 0)
-    snapshot["symbols"] = [{**a_symbol("BTCUSDT"), "price": None, "spread": None, "book": None}]
+    snapshot["recorded"] = None
+    snapshot["symbols"] = [{**a_symbol("BTCUSDT"), "market": None, "price": None, "spread": None, "book": None}]
     for stream in snapshot["symbols"][0]["streams"]:
         stream.update(state="waiting", rate=0, age_s=None, latency_ms=None, rates=[])
     snapshot["series"] = {"t_ms": [], "messages_per_s": [], "latency_p50_ms": [], "latency_p99_ms": []}
@@ -173,7 +179,8 @@ def test_what_is_not_known_is_a_dash_and_no_error(browser: Browser, fake: FakeMo
     opened(browser, fake, snapshot)
     assert browser.text(".symbol").split() == ["BTCUSDT", DASH, DASH, "0.0", DASH, DASH, "0", DASH]
     assert browser.text("#summary").endswith("0 of them live.")
-    for field in ("#messages", "#latency", "#weight", "#offset"):
+    assert browser.text("#recorded-note") == "not known before the writer is heard"
+    for field in ("#recorded", "#messages", "#latency", "#weight", "#offset"):
         assert browser.text(field) == DASH
     page = browser.evaluate("document.body.innerText")
     assert not [word for word in ("NaN", "undefined", "null", "Infinity") if word in page]

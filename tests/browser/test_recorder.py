@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,41 @@ def test_the_page_is_green_while_everything_is_recorded_and_red_without_the_writ
     eventually(lambda: browser.count("#problems") == 0)
     eventually(lambda: recorder.health() == 200)
     assert {url[: len(recorder.url)] for url in browser.requests} == {recorder.url}
+
+
+def test_the_day_that_is_being_recorded_can_be_looked_into(browser: Browser, recorder: Recorder) -> None:
+    recorder.start("writer")
+    eventually(lambda: _answers(recorder.url), 60, what="the monitor serves")
+    browser.open(recorder.url)
+    eventually(lambda: browser.text("#verdict") == "Recording", 90, what="the page is green")
+    eventually(lambda: browser.text("#recorded") not in ("", "0", NONE), what="rows of today are counted")
+    today = "document.querySelectorAll('.grid-body [data-condition=open]').length"
+    eventually(lambda: _reloaded(browser, recorder.url) and browser.evaluate(today) == 2, 120, what="two open days")
+    browser.click(".grid-body [data-condition=open]")
+    eventually(lambda: browser.text("#instant-title").startswith("Book and tape of BTCUSDT"))
+    eventually(lambda: _has_book_and_tape(browser), 180, what="a book and trades of a second that was recorded")
+    assert float(browser.text("#instant-book .levels li").split()[0]) > 0
+    assert len(browser.text("#tape tr").split()) == 4
+
+
+NONE = "\N{EN DASH}"
+
+
+def _reloaded(browser: Browser, url: str) -> bool:
+    """Load the page again, and wait for its days: files of today may not have been there before."""
+    browser.open(url)
+    eventually(lambda: browser.text("#days-note") not in ("", NONE), what="the days are told")
+    return True
+
+
+def _has_book_and_tape(browser: Browser) -> bool:
+    """Ask for the second that is some seconds ago; the snapshot of the book may not have come by then."""
+    moment = f"{datetime.now(UTC) - timedelta(seconds=3):%H:%M:%S}"
+    browser.write("#instant-time", moment)
+    browser.evaluate("document.querySelector('#instant-time').dispatchEvent(new Event('change'))")
+    answers = (f"Book of {moment}", f"The book of {moment}")
+    eventually(lambda: browser.text("#instant-note").startswith(answers), 120, what="an answer")
+    return browser.text("#instant-note").startswith("Book of") and browser.count("#tape tr") > 0
 
 
 def _answers(url: str) -> bool:

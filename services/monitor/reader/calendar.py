@@ -7,20 +7,19 @@ day with daily files and no certificate is `open`: it is being recorded, or wait
 import time
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
 
-from binance_streamer.config.symbols import decode_name
 from binance_streamer.days.reading.location import Location
-from binance_streamer.days.sources import CERTIFICATES, EXCHANGE, certificate_path, sources
+from binance_streamer.days.sources import EXCHANGE, sources
 from binance_streamer.exchange.stream_types import STREAM_TYPES
 from binance_streamer.health.gap_files import day_start, day_text, gaps_of_day, shifted_day
 from binance_streamer.health.gaps import FoldedGap, GapRow, folded, stem_of_gap
 from binance_streamer.wire.gap_reasons import fault_of
 from services.monitor.reader.answers import Answer, RefusedError, as_json, asked
+from services.monitor.reader.certificates import certificate_text, certified_days
 
 OPEN = "open"
 _DEFAULT_DAYS = 60
@@ -117,9 +116,9 @@ def certificate(query: str, location: Location) -> Answer:
     """Return the certificate of a symbol and day as it was written."""
     wanted = asked(_CertificateQuestion, query)
     day = _day(wanted.day)
-    content = _certificate_text(location, wanted.symbol, day)
+    content = certificate_text(location.lake, wanted.symbol, day)
     if content is None:
-        known = sorted(found for symbol, found, _ in _certificates(location) if symbol == wanted.symbol)
+        known = sorted(found for symbol, found in certified_days(location.lake) if symbol == wanted.symbol)
         raise RefusedError(404, f"{wanted.symbol} has no certificate of {day}: a day has one once it is sealed", known)
     return Answer(lambda sink: sink.write(content))
 
@@ -159,19 +158,11 @@ def _recorded(location: Location, wanted: dict[str, int]) -> Iterator[tuple[str,
     for source in sources(location.data) if location.data else ():
         if source.day in wanted and source.symbol != EXCHANGE:
             yield source.symbol, source.day, is_open
-    for symbol, day, path in _certificates(location):
-        if symbol != EXCHANGE and day in wanted and (content := _read(path)) is not None:
-            yield symbol, day, _summary(content)
-
-
-def _certificates(location: Location) -> Iterator[tuple[str, str, Path]]:
-    if not location.lake:
-        return
-    for path in Path(location.lake, CERTIFICATES).glob("*/*.json"):
-        try:
-            yield decode_name(path.parent.name), path.stem.rpartition("_")[2], path
-        except UnicodeDecodeError:
-            continue
+    for symbol, day in certified_days(location.lake):
+        if symbol != EXCHANGE and day in wanted:
+            content = certificate_text(location.lake, symbol, day)
+            if content is not None:
+                yield symbol, day, _summary(content)
 
 
 def _summary(content: bytes) -> _Summary:
@@ -181,22 +172,10 @@ def _summary(content: bytes) -> _Summary:
         return _Summary("unreadable", None)
 
 
-def _certificate_text(location: Location, symbol: str, day: str) -> bytes | None:
-    return _read(Path(location.lake, certificate_path(symbol, day))) if location.lake else None
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the content of a file; None where it is gone, by retention or because the day is sealed anew."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
 def _gap_rows(location: Location, symbols: list[str], day: str) -> Iterator[GapRow]:
     """Yield gaps of certificates, and behind them the rows of gap files, which are newer where there are both."""
     for symbol in symbols:
-        content = _certificate_text(location, symbol, day)
+        content = certificate_text(location.lake, symbol, day)
         if content is not None:
             yield from _certified_rows(symbol, content)
     if location.data:

@@ -30,20 +30,18 @@ _LIBRARIES = ("deltalake", "duckdb", "numpy", "polars", "pyarrow")
 
 
 def _module(name: str) -> Any:
-    """Import a module that needs the extra; refuses, with what to install, where it is missing."""
-    try:
-        return import_module(f"services.monitor.reader.{name}")
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _LIBRARIES:
-            raise
-        how = "`pip install 'binance-streamer[days]'`, in a checkout `./run --extra days …`; then restart the monitor"
-        raise RefusedError(501, f"reading recorded rows needs {error.name}: {how}") from error
+    return import_module(f"services.monitor.reader.{name}")
 
 
 def answer_to(question: Question, location: Location) -> Answer:
     """Return the answer, or the refusal, of a question about the files of a recording."""
     try:
         return _answered(question, location)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _LIBRARIES:
+            raise
+        how = "`pip install 'binance-streamer[days]'`, in a checkout `./run --extra days …`; then restart the monitor"
+        return refusal(501, f"this needs {error.name}: {how}")
     except RefusedError as refused:
         return refusal(refused.status, str(refused), refused.known)
     except MemoryError:

@@ -16,9 +16,11 @@ from binance_streamer.health.judge import SILENT_S
 from binance_streamer.health.observer import Observer
 from binance_streamer.health.snapshot import StreamSnapshot, SymbolSnapshot
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
-from binance_streamer.wire.statuses import OrderbookStatus, Status
+from binance_streamer.wire.statuses import OrderbookStatus, Status, WriterStatus
+from services.monitor.snapshots.market import market_of
 from services.monitor.snapshots.page import BookTop, MonitorSnapshot, PageSnapshot, PageStream, PageSymbol
 from services.monitor.snapshots.prices import BookMessages, price_of, spread_of
+from services.monitor.snapshots.recorded_today import RecordedCounter
 from services.monitor.snapshots.todays_gaps import TodaysGaps
 from services.monitor.snapshots.traffic import StreamTraffic, Traffic, topic_of
 
@@ -42,6 +44,7 @@ class Collector:
         self.observer = Observer(config)
         self.gaps = TodaysGaps(streams, now_ns)
         self._traffic = Traffic(stream for some in streams.values() for stream in some)
+        self._recorded = RecordedCounter()
         self._books = {encode_topic("orderbook", symbol): BookMessages() for symbol in streams}
 
     @property
@@ -98,12 +101,14 @@ class Collector:
     def _page(self, now_s: float, now_ms: int) -> PageSnapshot:
         """Make the page's snapshot: the observer's, with each symbol extended by its data on the bus."""
         snapshot = self.observer.snapshot(self.gaps.summary(), now_s, now_ms)
-        orderbook = self.observer.present(now_s).get("orderbook")
+        present = self.observer.present(now_s)
+        orderbook, writer = present.get("orderbook"), present.get("writer")
         symbols = tuple(
             self._symbol(symbol, self._book(symbol.symbol, orderbook, now_s)) for symbol in snapshot.symbols
         )
         return PageSnapshot(
             **msgspec.structs.asdict(snapshot) | {"symbols": symbols},
+            recorded=self._recorded.of(writer if isinstance(writer, WriterStatus) else None, now_ms),
             series=self._traffic.series,
             newest_gaps=self.gaps.newest(),
             gaps_since_ms=self.gaps.since_ns // 1_000_000,
@@ -119,6 +124,7 @@ class Collector:
             **msgspec.structs.asdict(symbol) | {"streams": streams},
             price=price_of(traffic),
             spread=spread_of(traffic, book),
+            market=market_of(traffic),
             book=book,
         )
 

@@ -59,6 +59,27 @@ class PageStream(StreamSnapshot, frozen=True):
     latency: LatencyHistogram
 
 
+class MarketFigures(_PagePart, frozen=True):
+    """What markPrice says of a symbol, and ticker or miniTicker of its last 24 hours; None where nothing does.
+
+    Text is the exchange's: prices and volume in the quote asset, the rate of the next funding as a share.
+    """
+
+    mark_price: str | None
+    funding_rate: str | None
+    next_funding_ms: int | None
+    change_percent: str | None
+    quote_volume: str | None
+
+
+class RecordedToday(_PagePart, frozen=True):
+    """Rows and bytes that the writer has written since `since_ms`, which is midnight UTC or later."""
+
+    rows: int
+    bytes: int
+    since_ms: int
+
+
 class PageSymbol(SymbolSnapshot, frozen=True):
     """A symbol with its last price, its spread and its order book; `streams` are as the bus shows them.
 
@@ -69,6 +90,7 @@ class PageSymbol(SymbolSnapshot, frozen=True):
     streams: tuple[PageStream, ...]
     price: str | None
     spread: str | None
+    market: MarketFigures
     book: BookTop | None
 
 
@@ -109,6 +131,7 @@ class PageSnapshot(Snapshot, frozen=True):
     """
 
     symbols: tuple[PageSymbol, ...]
+    recorded: RecordedToday | None
     series: Series
     newest_gaps: tuple[PageGap, ...]
     gaps_since_ms: int

@@ -114,21 +114,30 @@ def spread_of(streams: Iterable[StreamTraffic], book: BookTop | None) -> str | N
     return None
 
 
-def _cell(one: StreamTraffic, column: str) -> str | None:
-    """Return the text that one column of the daily files has in the newest message; None where it is not there.
+def cells_of(one: StreamTraffic) -> dict[str, Any]:
+    """Return what the columns of the daily files have in the newest message, as JSON gives it, without absent ones.
 
-    The table of stream types says where in the JSON the column lies, level by level, with dots between the
-    keys.
+    The table of stream types says where in the JSON a column lies, level by level, with dots between the keys.
     """
     form = one.stream.type.row
     assert form is not None, f"{one.stream.stream_type} has no columns"
-    keys = dict(form.columns)[column].split(".")
     try:
-        value: Any = msgspec.json.decode(decode_frame(one.newest or b"")[1].get("event", b""))
-        for key in keys:
-            value = value[key]
-    except (WireError, msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        return None
+        event: Any = msgspec.json.decode(decode_frame(one.newest or b"")[1].get("event", b""))
+    except (WireError, msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    cells: dict[str, Any] = {}
+    for column, place in form.columns:
+        value = event
+        for key in place.split("."):
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is not None:
+            cells[column] = value
+    return cells
+
+
+def _cell(one: StreamTraffic, column: str) -> str | None:
+    """Return the text that one column of the daily files has in the newest message; None where it is not there."""
+    value = cells_of(one).get(column)
     return value if isinstance(value, str) else None
 
 

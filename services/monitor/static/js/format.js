@@ -13,6 +13,14 @@ export const text = (value) => (value === null || value === undefined || value =
 
 export const count = (value) => (known(value) ? whole.format(value) : NONE);
 
+const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
+
+/** 12.3M: thousands are K, millions M, thousand millions B. */
+export const compact = (value) => (known(value) ? short.format(value) : NONE);
+
+/** A number that came as text; null where it is none. */
+export const numberOf = (value) => (typeof value === "string" && value.trim() && known(Number(value)) ? Number(value) : null);
+
 export const rate = (value) => (known(value) ? fit(value) : NONE);
 
 export const percent = (value) => (known(value) ? `${fit(value)} %` : NONE);

@@ -1,13 +1,13 @@
 // A row per symbol, its streams and the top of its book below it.
 
 import { byId, element, Keyed, setAttribute, setHidden, setText, State } from "./dom.js";
-import { count, milliseconds, NONE, plural, rate, shortAge, text, toneOf, toneOfStream, words } from "./format.js";
+import { clock, compact, count, milliseconds, NONE, numberOf, plural, rate, shortAge, text, toneOf, toneOfStream, words } from "./format.js";
 import { Book } from "./book.js";
 import { added, Spark } from "./spark.js";
 
 const FEW = 4; // so many symbols show their streams without being asked, where there is room
 const ROOM = "(min-width: 821px)";
-const COLUMNS = 9;
+const COLUMNS = 13;
 let made = 0;
 
 const smallest = (values) =>
@@ -44,6 +44,10 @@ class Row {
     this.status = element("span", "chip warn");
     const cell = (className) => element("td", className);
     this.price = cell("num price");
+    this.mark = cell("num of-mark mark");
+    this.funding = cell("num of-mark funding");
+    this.change = cell("num of-day change");
+    this.volume = cell("num of-day volume");
     this.spread = cell("num spread");
     this.spark = new Spark();
     this.rate = cell("num rate");
@@ -59,6 +63,10 @@ class Row {
       "symbol",
       name,
       this.price,
+      this.mark,
+      this.funding,
+      this.change,
+      this.volume,
       this.spread,
       element("td", "sparks", this.spark.node),
       this.rate,
@@ -98,6 +106,7 @@ class Row {
     setText(this.status, text(symbol.status));
     setText(this.price, text(symbol.price));
     setText(this.spread, text(symbol.spread));
+    this.market(symbol.market ?? {});
     this.spark.show(added(streams.map((stream) => stream.rates ?? [])));
     setText(this.rate, rate(streams.reduce((sum, stream) => sum + (stream.rate ?? 0), 0)));
     setText(this.age, shortAge(smallest(streams.map((stream) => stream.age_s))));
@@ -108,6 +117,18 @@ class Row {
     this.gaps.title = missing_messages ? `${plural(missing_messages, "message")} missing` : "";
     this.bookState(symbol.book);
     if (!this.detail.hidden) this.inside(symbol, now_ms);
+  }
+
+  market({ mark_price, funding_rate, next_funding_ms, change_percent, quote_volume }) {
+    const funding = numberOf(funding_rate);
+    const change = numberOf(change_percent);
+    setText(this.mark, text(mark_price));
+    setText(this.funding, funding === null ? NONE : `${(funding * 100).toFixed(4)} %`);
+    setAttribute(this.funding, "title", next_funding_ms ? `next funding ${clock(next_funding_ms)} UTC` : "");
+    setText(this.change, change === null ? NONE : `${change > 0 ? "+" : ""}${change.toFixed(2)} %`.replace("-", "−"));
+    setAttribute(this.change, "data-sign", Math.sign(change ?? 0));
+    setText(this.volume, compact(numberOf(quote_volume)));
+    setAttribute(this.volume, "title", quote_volume ? `${quote_volume} of the quote asset` : "");
   }
 
   bookState(book) {
@@ -132,8 +153,9 @@ export class Symbols {
     this.only = byId("troubled");
     this.all = byId("fold");
     this.open = null;
+    this.table = byId("symbol-table");
     this.rows = new Keyed(
-      document.querySelector("table.symbols"),
+      this.table,
       (item) => item.symbol,
       () => new Row(this.open),
     );
@@ -147,6 +169,8 @@ export class Symbols {
     if (this.open === null && symbols.length) this.fold(symbols.length <= FEW && matchMedia(ROOM).matches);
     this.troubled = troubledOf(symbols, problems);
     this.rows.show(symbols, this.troubled, time_ms);
+    setAttribute(this.table, "data-mark", symbols.some(({ market }) => market?.mark_price));
+    setAttribute(this.table, "data-day", symbols.some(({ market }) => market?.quote_volume));
     this.choose();
   }
 

@@ -1,23 +1,44 @@
 // The six numbers on top.
 
 import { byId, setAttribute, setMeter, setText } from "./dom.js";
-import { age, bytes, count, days, last, milliseconds, NONE, plural, rate, signed, toneOfStream } from "./format.js";
+import {
+  age,
+  bytes,
+  clock as time,
+  compact,
+  count,
+  days,
+  last,
+  milliseconds,
+  NONE,
+  plural,
+  rate,
+  signed,
+  toneOfStream,
+} from "./format.js";
 
 const FULL_DAYS = 3;
 const OFFSET_MS = 500;
 
 export class Tiles {
-  show({ symbols, series, gaps, disk, stored, clock, weight }) {
+  show({ symbols, series, gaps, disk, stored, clock, weight, recorded }) {
     const streams = symbols.flatMap((symbol) => symbol.streams);
     const live = streams.filter((stream) => toneOfStream(stream) === "good").length;
     setText(byId("messages"), rate(last(series.messages_per_s)));
     setText(byId("messages-note"), `${live} of ${plural(streams.length, "stream")} live`);
     setText(byId("latency"), milliseconds(last(series.latency_p50_ms)));
     setText(byId("latency-note"), `99 %: ${milliseconds(last(series.latency_p99_ms))}`);
+    this.recorded(recorded);
     this.gaps(gaps);
     this.disk(disk, stored);
     this.clock(clock ?? {});
     this.weight(weight ?? {});
+  }
+
+  recorded(recorded) {
+    setText(byId("recorded"), compact(recorded?.rows));
+    const since = recorded && `${bytes(recorded.bytes)} since ${time(recorded.since_ms)} UTC`;
+    setText(byId("recorded-note"), since ?? "not known before the writer is heard");
   }
 
   gaps({ listed, open, repaired, unrepairable, unrepairable_messages, unrepairable_s }) {

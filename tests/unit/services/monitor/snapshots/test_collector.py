@@ -40,10 +40,14 @@ def test_the_json_has_the_shape_that_the_page_is_written_for() -> None:
     decoded = msgspec.json.decode(as_json(page(seen)))
     assert set(decoded) >= {
         "time_ms", "mode", "healthy", "problems", "symbols", "processes", "series", "gaps", "newest_gaps",
-        "data_directory", "disk", "clock", "weight",
+        "data_directory", "disk", "clock", "weight", "recorded",
     }  # fmt: skip
     symbol = decoded["symbols"][0]
-    assert set(symbol) >= {"symbol", "status", "price", "spread", "book", "gaps", "streams"}
+    assert set(symbol) >= {"symbol", "status", "price", "spread", "market", "book", "gaps", "streams"}
+    assert set(symbol["market"]) == {
+        "mark_price", "funding_rate", "next_funding_ms", "change_percent", "quote_volume",
+    }  # fmt: skip
+    assert set(decoded["recorded"]) == {"rows", "bytes", "since_ms"}
     assert set(symbol["streams"][0]) >= {
         "stream", "state", "rate", "messages", "age_s", "latency_ms", "gaps", "rates",
     }  # fmt: skip
