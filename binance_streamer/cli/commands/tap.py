@@ -12,7 +12,6 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -62,8 +61,8 @@ def tap(  # noqa: PLR0913 (the options of the command line)
         ),
     ] = None,
     data: Annotated[
-        Path | None,
-        typer.Option("--data", metavar="DIR", help="Of --from: a data folder or lake, in place of the recording's."),
+        str | None,
+        typer.Option("--data", metavar="PLACE", help="Of --from: a data folder or lake, in place of the recording's."),
     ] = None,
     config: ConfigFile = DEFAULT_PATH,
 ) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from binance_streamer.days.lake import Lake
 from binance_streamer.days.reading.instants import DAY_NS, FOREVER_NS, day_of_ns
 from binance_streamer.days.reading.location import Location
 from binance_streamer.days.reading.parts import CLOCK_SLACK_NS, RowFiles
@@ -68,6 +69,7 @@ class RecordedTopics:
         self._prefixes = tuple(prefixes)
         self._from_ns = from_ns
         self._spill = spill
+        self._lake = Lake(location.lake, spill) if location.lake else None
         self._last = last
         self._growing: dict[Path, GrowingFile] = {}
         self._sealed: dict[str, _SealedFile] = {}
@@ -206,9 +208,10 @@ class RecordedTopics:
         span = Span(self._from_ns, FOREVER_NS)
         found = {one.day: one for one in RowFiles(self._location).of(stem, symbol, span) if one.sealed}
         for one in found.values():
-            if one.sealed not in self._sealed and day in ("", one.day):
+            if self._lake is not None and one.sealed not in self._sealed and day in ("", one.day):
                 spill = self._spill / str(len(self._sealed))
-                self._sealed[one.sealed] = _SealedFile(sealed_messages(Path(one.sealed), stem, symbol, span, spill))
+                local = self._lake.local(one.sealed.removeprefix(f"{self._location.lake}/"))
+                self._sealed[one.sealed] = _SealedFile(sealed_messages(local, stem, symbol, span, spill))
         for source in sources_of_symbol(self._location.data, symbol) if self._location.data else ():
             if source.stem == stem and source.day in found and source.path not in found[source.day].files:
                 self._certified[source.path] = source.path.stat().st_size

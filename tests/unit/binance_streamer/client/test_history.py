@@ -16,6 +16,7 @@ from binance_streamer.client.tap import HistoryError
 from binance_streamer.compression import zstd
 from binance_streamer.wire.frames import Topic
 from tests.support.recorded_market import RUN, record_messages
+from tests.support.s3 import BUCKET, served
 from tests.support.sealing import DAY_MS, begun, sealed, trade, write
 
 TRADES = Topic("trade", "BTCUSDT", "")
@@ -36,6 +37,7 @@ class Live:
 
     def __init__(self, place: Path) -> None:
         self.place = place
+        self.recording: Path | str = place
         self.waiting: deque[tuple[tuple[Topic, str, dict[str, Any]], int]] = deque()
         self.statuses = 0
         self.opened: list[History] = []
@@ -54,7 +56,7 @@ class Live:
         self.waiting.append(((Topic("status", "writer", ""), "status", status), 100))
 
     def history(self, *topics: str, start: int = BEGIN_NS) -> History:
-        found = History(topics or ["trade.BTCUSDT."], start, self.place, self._take)
+        found = History(topics or ["trade.BTCUSDT."], start, self.recording, self._take)
         self.opened.append(found)
         return found
 
@@ -88,7 +90,7 @@ def configured(live: Live, root: Path) -> Live:
         "mode: production\nmodes: {production: {symbols: [{symbol: BTCUSDT}]}}\n"
         f"storage: {{output_directory: {root / 'data'}, lake: {root / 'lake'}}}\n"
     )
-    live.place = path
+    live.recording = path
     return live
 
 
@@ -218,6 +220,16 @@ def test_a_sealed_day_whose_daily_file_is_still_there_comes_once(live: Live, tmp
     assert numbers(configured(live, tmp_path).history()) == [1, 2, 3, 4]
 
 
+def test_sealed_days_in_a_bucket_come_first_too(live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed(begun(tmp_path / "lake"), write(tmp_path / "data", map(trade, range(1, 4))))
+    live.add(3, 4)
+    with served(tmp_path / "lake") as bucket:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        live.recording = f"s3://{BUCKET}"
+        assert numbers(live.history()) == [1, 2, 3, 4]
+
+
 def test_a_daily_file_that_is_sealed_and_removed_goes_on_in_the_lake(
     live: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,7 +333,7 @@ def test_what_cannot_be_shown_is_an_error(live: Live, topics: list[str], start: 
 
 
 def test_a_place_that_is_not_there_is_an_error(live: Live, tmp_path: Path) -> None:
-    live.place = tmp_path / "nowhere"
+    live.recording = tmp_path / "nowhere"
     with pytest.raises(HistoryError, match=r"no recording at .*nowhere"):
         live.history()
 
