@@ -42,20 +42,23 @@ def record_messages(messages: Iterable[tuple[int, str, bytes]], data: Path) -> N
 
 def record_snapshots(capture: Path, data: Path) -> None:
     """Write the daily files of the depth snapshots of a capture, too."""
+    record_rest_snapshots(((one.recv_ns, one.name, one.event) for one in captured(capture)), data)
+
+
+def record_rest_snapshots(messages: Iterable[tuple[int, str, bytes]], data: Path) -> None:
+    """Write the daily files of those messages (receive stamp, request, answer) that are depth snapshots."""
     maker = RowMaker()
     numbers: dict[str, count[int]] = {}
     lines: dict[str, list[bytes]] = {}
-    for message in captured(capture):
-        path, _, query = message.name.partition("?")
+    for recv_ns, name, event in messages:
+        path, _, query = name.partition("?")
         if path != "/fapi/v1/depth":
             continue
         (symbol,) = parse_qs(query)["symbol"]
-        own = rest_data(
-            symbol, message.name, message.event, recv_ns=message.recv_ns, requested_ns=message.recv_ns - 1_000_000
-        )
+        own = rest_data(symbol, name, event, recv_ns=recv_ns, requested_ns=recv_ns - 1_000_000)
         seq = next(numbers.setdefault(symbol, count(1)))
         frame = encode_frame("depth_snapshot", own | {"producer": RUN.producer, "epoch": RUN.epoch, "seq": seq})
-        (row,) = maker.rows(RUN, 1, [frame], now_ns=message.recv_ns)
+        (row,) = maker.rows(RUN, 1, [frame], now_ns=recv_ns)
         lines.setdefault(row.target.path, [row.target.header]).append(row.line)
     _write(data, lines)
 
