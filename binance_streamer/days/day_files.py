@@ -6,7 +6,7 @@ in bounded memory. Names and places are all that is relied on: nothing that the 
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,19 +149,8 @@ class DayFiles:
                 yield row["epoch"], row["seq"]
 
     def raw_ids(self) -> dict[str, RangeSet]:
-        """Return the exchange's ids of raw rows, by the stem of their stream: messages with ids and without a row form.
-
-        A message whose ids cannot be read has none; its hole is listed by a gap row.
-        """
-        found: dict[str, RangeSet] = {}
-        for row in self._raw_rows():
-            with contextlib.suppress(ExchangeError):
-                stream = stream_from_name(row["stream"] or "")
-                reading = EventReader(stream).read((row["event"] or "").encode())
-                if reading.previous_id is not None and reading.last_id is not None:
-                    stem = file_stem(stream.stream_type, stream.variant)
-                    found.setdefault(stem, RangeSet()).add(reading.previous_id, reading.last_id)
-        return found
+        """Return the exchange's ids of the day's raw rows, by the stem of their stream."""
+        return ids_of_raw_rows(self._raw_rows())
 
     def _raw_rows(self) -> Iterator[dict[str, Any]]:
         """Yield the raw rows of this day; those behind a fault in their file are left out."""
@@ -196,6 +185,22 @@ def day_of(symbol: str, day: str, root: Path) -> DayFiles | None:
     sealed = root.glob(f"*/symbol={name}/day={day[:4]}-{day[4:6]}-{day[6:]}/*.parquet")
     paths = sorted([*folder.glob(f"*_{day}.*"), *sealed])
     return next((files for files in days_in(paths) if (files.symbol, files.day) == (symbol, day)), None)
+
+
+def ids_of_raw_rows(found_rows: Iterable[Mapping[str, Any]]) -> dict[str, RangeSet]:
+    """Return the exchange's ids of raw rows, by the stem of their stream: messages with ids and without a row form.
+
+    A message whose ids cannot be read has none; its hole is listed by a gap row.
+    """
+    found: dict[str, RangeSet] = {}
+    for row in found_rows:
+        with contextlib.suppress(ExchangeError):
+            stream = stream_from_name(row["stream"] or "")
+            reading = EventReader(stream).read((row["event"] or "").encode())
+            if reading.previous_id is not None and reading.last_id is not None:
+                stem = file_stem(stream.stream_type, stream.variant)
+                found.setdefault(stem, RangeSet()).add(reading.previous_id, reading.last_id)
+    return found
 
 
 def stem_of_name(name: str) -> str:

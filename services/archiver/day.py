@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import deltalake
+import msgspec
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
@@ -22,6 +23,9 @@ from binance_streamer.days import rows
 from binance_streamer.days.certificate import Certificate, CertifiedFile, CertifiedStream
 from binance_streamer.days.checks.facts import StreamFacts, StreamPass
 from binance_streamer.days.checks.gaps import newest_gaps
+from binance_streamer.days.checks.ids import missing_ids
+from binance_streamer.days.checks.ranges import RangeSet
+from binance_streamer.days.day_files import ids_of_raw_rows
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place, metadata_of
 from binance_streamer.days.rows import NotSealable
@@ -32,6 +36,8 @@ from binance_streamer.health.gaps import GapRow, stem_of_gap
 from services.archiver.due import RecordedDay, SizedSource, certificate_of, named
 
 _HASHED_BYTES = 4 * 2**20
+_SEEN_BY_ALL = frozenset({"gap", "raw"})
+"""Streams that say of all others which of their ids are missing."""
 LAKE_FAULTS = (OSError, ReadBackError, DeltaError, pa.ArrowException)
 """Raised where the disk refuses, or a file or a log of the lake is damaged: the day stays due, others go on."""
 
@@ -54,6 +60,13 @@ class _DailyFile(NamedTuple):
     is_continued: bool
 
 
+class _Beside(NamedTuple):
+    """Facts of other files about a stream: its gaps, and the ids of its messages that became raw rows."""
+
+    gaps: list[GapRow]
+    raw: RangeSet
+
+
 class DaySealer:
     """Seals the days of a data folder into a lake, one at a time."""
 
@@ -69,14 +82,16 @@ class DaySealer:
         """
         before = certificate_of(self._lake, due.symbol, due.day)
         streams: dict[str, CertifiedStream] = dict(before.streams) if before else {}
-        gaps: list[GapRow] | None = None
+        gaps: list[GapRow] = []
+        raw: dict[str, RangeSet] = {}
+        is_first = True
         for stem, files in _by_stem(due.files).items():
             old = before.streams.get(stem) if before else None
-            if gaps is None and stem != "gap":
-                gaps = self._gaps(due.symbol, due.day)
-            own = [gap for gap in gaps or () if stem_of_gap(gap) == stem]
+            if is_first and stem not in _SEEN_BY_ALL:
+                gaps, raw, is_first = self._gaps(due.symbol, due.day), self._raw_ids(due.symbol, due.day), False
+            beside = _Beside([gap for gap in gaps if stem_of_gap(gap) == stem], raw.get(stem, RangeSet()))
             progress.begun(stem)
-            streams[stem] = self._stream(Place(stem, due.symbol, due.day), files, own, old=old, progress=progress)
+            streams[stem] = self._stream(Place(stem, due.symbol, due.day), files, beside, old=old, progress=progress)
             progress.done(sum(one.size for one in files))
         certificate = self._certificate(due, streams, now=now)
         self._lake.put_certificate(due.symbol, due.day, certificates.encoded(certificate))
@@ -86,7 +101,7 @@ class DaySealer:
         self,
         place: Place,
         files: list[SizedSource],
-        gaps: list[GapRow],
+        beside: _Beside,
         *,
         old: CertifiedStream | None,
         progress: Progress,
@@ -98,30 +113,41 @@ class DaySealer:
         gone = _gone(old, {one.file.path for one in found_files if one.is_continued})
         if old is not None and not old.why and listed == [one for one in old.sources if not one.removed]:
             return certificates.certified_stream(
-                place.stem, old.facts, gaps, digest=old.digest, sealed=old.sealed, sources=(*gone, *listed)
+                place.stem,
+                msgspec.structs.replace(old.facts, holes=tuple(missing_ids(old.facts.holes, beside.raw))),
+                beside.gaps,
+                digest=old.digest,
+                sealed=old.sealed,
+                sources=(*gone, *listed),
             )
         try:
             _refuse_late(old, files)
             found, facts = self._sealed(
-                place, files, gaps, is_known=old is not None, has_more=bool(gone), progress=progress
+                place, files, beside, is_known=old is not None, has_more=bool(gone), progress=progress
             )
         except NotSealable as fault:
             why = str(fault).replace(f"{self._data}/", "")
             known_facts = old.facts if old else StreamFacts()
             sealed, digest = (old.sealed, old.digest) if old else ((), "")
             return certificates.certified_stream(
-                place.stem, known_facts, gaps, digest=digest, sealed=sealed, sources=(*gone, *listed), pending=why
+                place.stem,
+                known_facts,
+                beside.gaps,
+                digest=digest,
+                sealed=sealed,
+                sources=(*gone, *listed),
+                pending=why,
             )
         sealed_file = CertifiedFile(path=found.path, size_bytes=found.size, sha256=found.sha256)
         return certificates.certified_stream(
-            place.stem, facts, gaps, digest=found.facts.digest, sealed=[sealed_file], sources=(*gone, *listed)
+            place.stem, facts, beside.gaps, digest=found.facts.digest, sealed=[sealed_file], sources=(*gone, *listed)
         )
 
     def _sealed(  # noqa: PLR0913 (all that a seal hangs on)
         self,
         place: Place,
         files: list[SizedSource],
-        gaps: list[GapRow],
+        beside: _Beside,
         *,
         is_known: bool,
         has_more: bool,
@@ -137,10 +163,10 @@ class DaySealer:
                 raise NotSealable(one.source.path, 1, "", "has other columns than this version records")
         here = [Part(one.source.path, one.size) for one in files]
         before = [Part(self._lake.local(path), 0) for path in self._lake.files(place)]
-        written, watched = self._written(before + here if has_more else here, place, gaps, progress=progress)
+        written, watched = self._written(before + here if has_more else here, place, beside.gaps, progress=progress)
         if before and not is_known and metadata_of(before[0].path).get("digest") != written.facts.digest:
-            written, watched = self._written(before + here, place, gaps, progress=progress)
-        return publish(written, place, self._lake, progressed=progress.advanced), watched.facts()
+            written, watched = self._written(before + here, place, beside.gaps, progress=progress)
+        return publish(written, place, self._lake, progressed=progress.advanced), watched.facts(beside.raw)
 
     def _written(
         self, parts: list[Part], place: Place, gaps: list[GapRow], *, progress: Progress
@@ -182,6 +208,9 @@ class DaySealer:
             tables += self._rows("gap", symbol, one)
         return newest_gaps(symbol, tables)
 
+    def _raw_ids(self, symbol: str, day: str) -> dict[str, RangeSet]:
+        return ids_of_raw_rows(row for table in self._rows("raw", symbol, day) for row in table.to_pylist())
+
     def _rows(self, stem: str, symbol: str, day: str) -> Iterator[Any]:
         """Yield the rows of a small stream: sealed ones, and those of daily files that are not sealed yet.
 
@@ -204,9 +233,9 @@ def digest_of_day(certificate: Certificate) -> str:
 
 
 def _by_stem(files: tuple[SizedSource, ...]) -> dict[str, list[SizedSource]]:
-    """Return the files of each stream; gaps come first, because all other streams are seen together with them."""
+    """Return the files of each stream; first those that all other streams are seen together with."""
     found: dict[str, list[SizedSource]] = {}
-    for one in sorted(files, key=lambda one: (one.source.stem != "gap", one.source.stem, one.source.path)):
+    for one in sorted(files, key=lambda one: (one.source.stem not in _SEEN_BY_ALL, one.source.stem, one.source.path)):
         found.setdefault(one.source.stem, []).append(one)
     return found
 

@@ -11,7 +11,9 @@ from binance_streamer.config.symbols import encode_name
 from binance_streamer.days.certificate import (
     AuditCounts,
     Certificate,
+    CertifiedClock,
     CertifiedStream,
+    certified_clock,
     certified_stream,
     certify,
     day_bounds_ns,
@@ -21,15 +23,28 @@ from binance_streamer.days.checks.facts import StreamFacts
 from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.ids import id_columns
 from binance_streamer.days.checks.order import integers
-from binance_streamer.days.day_files import DayFiles, StreamFiles
+from binance_streamer.days.day_files import DayFiles, StreamFiles, day_of
 from binance_streamer.days.parquet import metadata_of
+from binance_streamer.days.rows import NotSealable
+from binance_streamer.days.sources import EXCHANGE
 from binance_streamer.health.gaps import GapRow
 
 _BLOCK_BYTES = 1 << 20
 _MOST = 5
 """Blocks that differ and are named: a row that is missing makes all behind it differ."""
-_COMPARED = ("rows", "first_id", "last_id", "from_rest", "duplicates", "corrections", "holes", "runs")
-"""Facts of the certificate that are counted again."""
+_NOT_COMPARED = frozenset({"streams", "sealed_at", "versions"})
+"""Of the certificate: streams are compared one by one, and when and by what it was made no file says."""
+
+
+class CountedDay(NamedTuple):
+    """A day as it was counted again. `clock` is that of the certificate where no clock was recorded in this place."""
+
+    symbol: str
+    day: str
+    facts: Mapping[str, StreamFacts]
+    gaps: Sequence[GapRow]
+    audits: AuditCounts
+    clock: CertifiedClock | None
 
 
 class FileComparison(NamedTuple):
@@ -43,25 +58,26 @@ class FileComparison(NamedTuple):
 def compare_files(files: DayFiles, certificate: Certificate) -> FileComparison:
     """Compare the files that are there with those of the certificate, byte for byte by SHA-256; count them.
 
-    A file that the certificate calls removed need not be there. One that is longer than it was must begin with what was
-    sealed of it; one that the certificate does not know has come since.
+    One that is longer than it was must begin with what was sealed of it. One that the certificate does not know, or
+    calls removed, has come since.
     """
     found = FileComparison([], 0, {})
     count = 0
     for stem in sorted(certificate.streams.keys() | files.streams.keys()):
         stream = certificate.streams.get(stem)
         listed = () if stream is None else stream.sealed if files.is_lake else stream.sources
-        for file in listed:
-            path = files.root / file.path
-            if path.is_file():
-                count += 1
-                if file.sha256 and sha256_of(path, file.size_bytes) != file.sha256:
-                    found.findings.append(_finding("files", stem, path, "SHA-256 is not that of the certificate"))
-                elif path.stat().st_size > file.size_bytes:
-                    found.grown[stem] = path
-            elif not file.removed:
+        known = {files.root / file.path: file for file in listed if not file.removed}
+        for path, file in known.items():
+            if not path.is_file():
                 found.findings.append(_finding("files", stem, path, "is in the certificate, and is not there"))
-        known = {files.root / file.path for file in listed}
+                continue
+            count += 1
+            if path.stat().st_size < file.size_bytes:
+                found.findings.append(_finding("files", stem, path, "is shorter than the certificate says"))
+            elif sha256_of(path, file.size_bytes) != file.sha256:
+                found.findings.append(_finding("files", stem, path, "SHA-256 is not that of the certificate"))
+            elif path.stat().st_size > file.size_bytes:
+                found.grown[stem] = path
         for path in files.streams[stem].paths if stem in files.streams else ():
             if path not in known and files.is_lake:
                 found.findings.append(_finding("files", stem, path, "is not in the certificate"))
@@ -77,14 +93,18 @@ def compare_stream(
     stem, path = stream.stem, stream.paths[0]
     if listed is None:
         return [_finding("certificate", stem, path, "the certificate does not have this stream")]
+    if listed.why:  # its rows are not sealed, or not all of them
+        return []
     found = []
-    if listed.digest and digest != listed.digest:
+    if digest != listed.digest:
         ranges = facts.blocks.differing(listed.facts.blocks)
         found = [_changed(stream, first, min(end, facts.rows)) for first, end in ranges if first < facts.rows][:_MOST]
         if not found:
             text = f"the rows have the digest {digest[:16]}…, the certificate has {listed.digest[:16]}…"
             found.append(_finding("digest", stem, path, text))
-    for name in _COMPARED:
+    elif facts.blocks != listed.facts.blocks:
+        found.append(_finding("certificate", stem, path, "blocks: their digests are not those of the rows"))
+    for name in (one for one in StreamFacts.__struct_fields__ if one != "blocks"):
         here, there = getattr(facts, name), getattr(listed.facts, name)
         if here != there:
             found.append(
@@ -104,28 +124,26 @@ def sha256_of(path: Path, size_bytes: int | None = None) -> str:
     return found.hexdigest()
 
 
-def compare_day(
-    certificate: Certificate, facts: Mapping[str, StreamFacts], gaps: Sequence[GapRow], audits: AuditCounts
-) -> list[Finding]:
+def compare_day(certificate: Certificate, counted: CountedDay) -> list[Finding]:
     """Make the certificate again, of what was just counted, and compare what it says of the day and of each stream.
 
     Gaps that began before the day are taken from the certificate: the files of the day before may be gone.
     """
-    start_ns, _ = day_bounds_ns(certificate.day)
+    start_ns, _ = day_bounds_ns(counted.day)
     streams = {}
     for stem, listed in certificate.streams.items():
-        own = certified_stream(stem, facts[stem], gaps, pending=listed.why)
+        own = certified_stream(stem, counted.facts[stem], counted.gaps, pending=listed.why)
         earlier = [gap for gap in listed.gaps if gap.from_ns < start_ns]
         now = [gap for gap in own.gaps if gap.from_ns >= start_ns]
         streams[stem] = msgspec.structs.replace(
             own, gaps=(*earlier, *now), condition=listed.condition if earlier else own.condition
         )
     made = certify(
-        certificate.symbol,
-        certificate.day,
+        counted.symbol,
+        f"{counted.day[:4]}-{counted.day[4:6]}-{counted.day[6:]}",
         streams,
-        audits=audits,
-        clock=certificate.clock,
+        audits=counted.audits,
+        clock=counted.clock,
         sealed_at=certificate.sealed_at,
         versions=certificate.versions,
     )
@@ -134,13 +152,24 @@ def compare_day(
         listed = certificate.streams[stem]
         pairs = [(name, getattr(stream, name), getattr(listed, name)) for name in ("condition", "continuity", "gaps")]
         found += [("certificate", stem, *pair) for pair in pairs if pair[1] != pair[2]]
-    names = ("condition", "verified_percent", "clean_percent", "degraded", "audits", "restarts")
+    names = [name for name in Certificate.__struct_fields__ if name not in _NOT_COMPARED]
     pairs = [(name, getattr(made, name), getattr(certificate, name)) for name in names]
     found += [("certificate", "", *pair) for pair in pairs if pair[1] != pair[2]]
     return [
         Finding(check, stem, "", None, None, f"{name} is {here!s:.80}, the certificate has {there!s:.80}")
         for check, stem, name, here, there in found
     ]
+
+
+def clock_of(files: DayFiles, certificate: Certificate) -> CertifiedClock | None:
+    """Return the clock of a day by the rows in its place; that of the certificate where there are none to be read."""
+    exchange = day_of(EXCHANGE, files.day, files.root)
+    if exchange is None or "clock" not in exchange.streams:
+        return certificate.clock
+    try:
+        return certified_clock(exchange.streams["clock"].unordered())
+    except NotSealable:  # verifying the day of the exchange itself says so
+        return certificate.clock
 
 
 def compare_own_digest(stream: StreamFiles, digest: str) -> list[Finding]:

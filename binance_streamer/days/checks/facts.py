@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.gaps import GapWindows, compare_ids, compare_runs, new_counts_ns
-from binance_streamer.days.checks.ids import Chain, IdHole, id_columns, is_provable, stream_type_of
+from binance_streamer.days.checks.ids import Chain, IdHole, id_columns, is_provable, missing_ids, stream_type_of
 from binance_streamer.days.checks.numbering import NumberHole, Numbering, RunFacts
 from binance_streamer.days.checks.order import flat
 from binance_streamer.days.checks.ranges import RangeSet
@@ -81,8 +81,8 @@ class StreamPass:
         if self._time_column:
             self._note_times(flat(table[self._time_column]))
 
-    def facts(self) -> StreamFacts:
-        """Return all that was counted, for the certificate."""
+    def facts(self, raw: RangeSet | None = None) -> StreamFacts:
+        """Return all that was counted, for the certificate; `raw` are ids of the stream's raw rows."""
         chain, times = self._chain, self._times
         return StreamFacts(
             rows=self._rows,
@@ -95,7 +95,7 @@ class StreamPass:
             from_rest=self._from_rest,
             duplicates=max(self._numbering.duplicates, chain.duplicates if chain else 0),
             corrections=chain.corrections if chain else 0,
-            holes=tuple(chain.holes()) if chain else (),
+            holes=tuple(missing_ids(chain.holes(), raw or RangeSet())) if chain else (),
             runs=tuple(self._numbering.runs()),
             blocks=self._blocks.blocks(),
         )

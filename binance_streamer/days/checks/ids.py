@@ -13,7 +13,7 @@ receive stamps at which a new count began.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -34,6 +34,15 @@ class IdHole(NamedTuple):
     to_id: int
     from_ns: int
     to_ns: int
+
+
+def missing_ids(holes: Iterable[IdHole], raw: RangeSet) -> list[IdHole]:
+    """Return the parts of holes whose ids are not those of raw rows: a message that became one is not missing."""
+    return [
+        hole._replace(from_id=low, to_id=high)
+        for hole in holes
+        for low, high in RangeSet([(hole.from_id, hole.to_id)]).minus(raw)
+    ]
 
 
 class IdColumns(NamedTuple):

@@ -11,7 +11,14 @@ from typing import Any
 
 from binance_streamer.days.certificate import Certificate, audit_counts
 from binance_streamer.days.checks.book import BookReplay, snapshots_of, summaries_of, tops_of, updates_of
-from binance_streamer.days.checks.certified import compare_day, compare_files, compare_own_digest, compare_stream
+from binance_streamer.days.checks.certified import (
+    CountedDay,
+    clock_of,
+    compare_day,
+    compare_files,
+    compare_own_digest,
+    compare_stream,
+)
 from binance_streamer.days.checks.facts import StreamFacts, StreamPass
 from binance_streamer.days.checks.finding import (
     CHECKS,
@@ -150,7 +157,7 @@ class DayVerifier:
         for table in stream.read(spill, watches):
             watched.take(table)
             digest.take(table)
-        facts = self._facts[stem] = watched.facts()
+        facts = self._facts[stem] = watched.facts(self._raw_ids.get(stem))
         for check in ("schema", "order", "unique", "numbers"):
             self.count(check, facts.rows)
         self.count("ids", facts.rows if is_provable(stem) else 0)
@@ -206,7 +213,9 @@ class DayVerifier:
         if self._certificate.streams.keys() <= self._facts.keys():
             audits = self.readable("audit")
             counts = audit_counts(audits.tables() if audits else ())
-            self.findings += compare_day(self._certificate, self._facts, self._gaps, counts)
+            clock = clock_of(self.files, self._certificate)
+            counted = CountedDay(self.files.symbol, self.files.day, self._facts, self._gaps, counts, clock)
+            self.findings += compare_day(self._certificate, counted)
 
     def _replay(self, stem: str) -> None:
         """Rebuild the order book of a depth stream from its first snapshot on."""
