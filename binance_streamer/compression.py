@@ -20,6 +20,9 @@ __all__ = ["frame_ends", "whole_frames_bytes", "zstd"]
 _MAGIC = 0xFD2FB528
 _SKIPPABLE = 0x184D2A5
 """The upper 28 bits of the magic number of a frame that decoders pass over."""
+_LEAST_FRAME_BYTES = 8
+"""So many tell whether a frame begins."""
+_PIECE_BYTES = 2**20
 _RLE = 1
 """The type of a block that is one byte, repeated."""
 _SIZE_FIELD_BYTES = (0, 2, 4, 8)
@@ -29,10 +32,11 @@ _DICTIONARY_FIELD_BYTES = (0, 1, 2, 4)
 def whole_frames_bytes(path: Path) -> int:
     """Return the length of a file up to the end of its last whole frame; 0 where it has none.
 
-    What is no frame ends the search like half a frame; whether the content is right, a decoder says. The file is read
-    and not mapped, since it may be shortened meanwhile.
+    That is all of a file that is damaged, where no frame begins or others begin behind half a one: a decoder then says
+    so, and no row is passed over. The file is read and not mapped, since it may be shortened meanwhile.
     """
-    return max(frame_ends(path), default=0)
+    size, end = path.stat().st_size, max(frame_ends(path), default=0)
+    return size if _is_damaged(path, end, size) else end
 
 
 def frame_ends(path: Path, start: int = 0) -> Iterator[int]:
@@ -44,6 +48,21 @@ def frame_ends(path: Path, start: int = 0) -> Iterator[int]:
         while (following := _frame_end(read, end, size)) <= size and following > end:
             end = following
             yield end
+
+
+def _is_damaged(path: Path, end: int, size: int) -> bool:
+    """Return True if what stands behind a frame's end is more than half a frame."""
+    with path.open("rb", buffering=0) as file:
+        read = partial(os.pread, file.fileno())
+        if size - end < _LEAST_FRAME_BYTES:
+            return False
+        return _frame_end(read, end, size) == end or _has_frame(read, end + 4, size)
+
+
+def _has_frame(read: Callable[[int, int], bytes], start: int, size: int) -> bool:
+    """Return True if a frame begins in this part of a file, by the first bytes that all frames have."""
+    magic = _MAGIC.to_bytes(4, "little")
+    return any(magic in read(_PIECE_BYTES + 3, place) for place in range(start, size, _PIECE_BYTES))
 
 
 def _frame_end(read: Callable[[int, int], bytes], start: int, size: int) -> int:

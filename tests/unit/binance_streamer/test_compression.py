@@ -29,8 +29,14 @@ def test_every_length_has_its_last_whole_frame(frames: list[bytes], tmp_path: Pa
         assert whole_frames_bytes(path) == max(end for end in ends if end <= length), length
 
 
-def test_what_is_no_frame_ends_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", [0, 3, 9])
+def test_what_is_no_frame_is_left_to_the_decoder_with_all_behind_it(tmp_path: Path, place: int) -> None:
+    """Damage of a magic number, or of a length: it is no half frame, since others begin behind it."""
     path = tmp_path / "file.zst"
-    first = zstd.compress(b"a")
-    path.write_bytes(first + b"no frame at all")
-    assert whole_frames_bytes(path) == len(first)
+    frames = [zstd.compress(f"{number} {'row' * number}".encode()) for number in range(1, 4)]
+    content = bytearray(b"".join(frames))
+    content[len(frames[0]) + place] ^= 0xFF
+    path.write_bytes(content)
+    assert whole_frames_bytes(path) == len(content)
+    path.write_bytes(frames[0] + b"no frame at all")
+    assert whole_frames_bytes(path) == len(frames[0]) + 15
