@@ -5,7 +5,6 @@ in bounded memory. Names and places are all that is relied on: nothing that the 
 """
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,24 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from binance_streamer.compression import whole_frames_bytes
-from binance_streamer.config.symbols import decode_name, encode_name
+from binance_streamer.config.symbols import encode_name
 from binance_streamer.days import rows, schema
 from binance_streamer.days.checks.ranges import RangeSet
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
 from binance_streamer.days.sort import sorted_batches
-from binance_streamer.days.sources import EXCHANGE
+from binance_streamer.days.sources import EXCHANGE, source_at
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.readers import EventReader
-from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.health.gap_files import shifted_day
 
 _BATCH_ROWS = 65_536
-_is_daily = re.compile(r"(?P<stem>.+)_(?P<day>\d{8})\.(?P<end>csv|csv\.zst|jsonl|jsonl\.zst)").fullmatch
-_is_set_aside = re.compile(r".+_(?P<day>\d{8})\.csv(\.zst)?\.[^.]+").fullmatch
-_OF_EXCHANGE = frozenset({"clock", "exchange_info"})
 
 Watch = Callable[[Any], None]
 """Takes each batch of a file in the order of its rows."""
@@ -258,19 +253,13 @@ def _sealed(path: Path) -> tuple[Path, str, str, str] | None:
 
 
 def _daily(path: Path) -> tuple[Path, str, str, str] | None:
-    """Return what the name of a daily file says of it, by its folder's name, which is that of the symbol."""
-    match = _is_daily(path.name)
-    if match is None:
-        aside = _is_set_aside(path.name)
-        return (path.parent.parent, decode_name(path.parent.name), aside["day"], "") if aside else None
-    if match["stem"] in _OF_EXCHANGE:
-        return path.parent, EXCHANGE, match["day"], match["stem"]
-    folder = path.resolve().parent.name
-    stem = match["stem"].removesuffix(f"_{folder}")
-    if stem == match["stem"] or match["end"].startswith("jsonl"):
+    """Return what the name of a daily file says of it."""
+    source = source_at(path)
+    if source is None:
         return None
-    stem = SNAPSHOT_STEM if stem == SNAPSHOT_TYPE else stem
-    return path.resolve().parent.parent, decode_name(folder), match["day"], stem
+    folder = path.resolve().parent
+    root = folder if source.symbol == EXCHANGE else folder.parent
+    return root, source.symbol, source.day, "" if source.is_set_aside else source.stem
 
 
 def _watched_tables(path: Path, stem: str, watches: Sequence[Watch]) -> Iterator[pa.Table]:

@@ -16,6 +16,7 @@ CERTIFICATES = "certificates"
 EXCHANGE = "_exchange"
 """Stands for the symbol where a file is of all symbols: `clock_…`, `exchange_info_…`. No symbol begins with `_`."""
 
+_OF_EXCHANGE = ("clock_", "exchange_info_")
 REMOVING = "removing-"
 """A daily file that is being removed has this in front of its name. One that a kill left so still counts."""
 
@@ -71,12 +72,31 @@ def _in_folder(folder: Path, name: str) -> Iterator[Source]:
     except (FileNotFoundError, UnicodeDecodeError):
         return
     for path in paths:
-        match = _is_daily(path.name)
-        if match is None:
-            continue
-        stem, suffix = match["stem"], f"_{name}" if name else ""
-        if not stem.endswith(suffix) or not path.is_file():
-            continue
-        stem = stem.removesuffix(suffix)
-        known = SNAPSHOT_STEM if stem == SNAPSHOT_TYPE else stem
-        yield Source(path, symbol, known, match["day"], match["stamp"] is not None)
+        source = _named(path, name, symbol)
+        if source is not None and path.is_file():
+            yield source
+
+
+def source_at(path: Path) -> Source | None:
+    """Return what the name of a daily file says, wherever its folder lies; None for any other file.
+
+    The folder of a symbol has its name; files of no symbol are known by their own.
+    """
+    if path.name.removeprefix(REMOVING).startswith(_OF_EXCHANGE):
+        return _named(path, "", EXCHANGE)
+    folder = path.resolve().parent.name
+    try:
+        return _named(path, folder, decode_name(folder))
+    except UnicodeDecodeError:
+        return None
+
+
+def _named(path: Path, folder: str, symbol: str) -> Source | None:
+    """Return what a file's name says in the folder of a symbol, or in the data folder, whose name here is empty."""
+    match = _is_daily(path.name)
+    suffix = f"_{folder}" if folder else ""
+    if match is None or not match["stem"].endswith(suffix):
+        return None
+    stem = match["stem"].removesuffix(suffix)
+    known = SNAPSHOT_STEM if stem == SNAPSHOT_TYPE else stem
+    return Source(path, symbol, known, match["day"], match["stamp"] is not None)

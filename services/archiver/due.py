@@ -115,11 +115,13 @@ def _sized(files: Iterable[Source], times: Times) -> tuple[SizedSource, ...]:
 def _differs(files: Iterable[SizedSource], data: Path, certificate: Certificate | None) -> bool:
     """Return True if a file is not the one that the certificate lists.
 
-    What another version of ours could not seal, this one tries again.
+    What another version of ours could not seal, this one tries again, and so what a file kept from it that is gone now.
     """
     if certificate is None or (certificate.why and certificate.versions.get("binance-streamer") != __version__):
         return True
     listed = {
         one.path: one.size_bytes for stream in certificate.streams.values() for one in stream.sources if not one.removed
     }
-    return any(listed.get(named(one.source.path, data)) != one.size for one in files)
+    here = {named(one.source.path, data): one.size for one in files}
+    is_freed = bool(certificate.why) and bool(listed.keys() - here.keys())
+    return is_freed or any(listed.get(name) != size for name, size in here.items())

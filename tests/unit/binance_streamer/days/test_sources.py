@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from binance_streamer.days.sources import EXCHANGE, sources, sources_of
+from binance_streamer.days.sources import EXCHANGE, source_at, sources, sources_of
 
 FILES = [
     "BTCUSDT/depth_BTCUSDT_20261122.csv",
@@ -46,6 +46,14 @@ def test_every_daily_file_is_found_and_nothing_else(data: Path) -> None:
         (EXCHANGE, "clock", "20261122", False),
         (EXCHANGE, "exchange_info", "20261122", False),
     }
+
+
+def test_a_file_says_the_same_wherever_it_is_met(data: Path) -> None:
+    assert [source_at(one.path) for one in sources(data)] == list(sources(data))
+    assert [source_at(data / name) for name in OTHERS] == [None] * len(OTHERS)
+    removing = source_at(data / "BTCUSDT" / "removing-trade_BTCUSDT_20261122.csv")
+    assert removing is not None
+    assert (removing.symbol, removing.stem, removing.day) == ("BTCUSDT", "trade", "20261122")
 
 
 def test_the_files_of_a_day_are_those_of_one_symbol(data: Path) -> None:

@@ -52,6 +52,19 @@ def test_what_cannot_be_sealed_is_pending_with_line_and_column(tmp_path: Path) -
     assert days_of(data, lake, LATER).due == []
 
 
+def test_a_pending_day_is_sealed_once_the_file_that_was_set_aside_is_moved_away(tmp_path: Path) -> None:
+    data, lake = tmp_path / "data", begun(tmp_path / "lake")
+    path = write(data, [trade(1)])
+    aside = path.with_name(f"{path.name}.1790526539")
+    aside.write_text("other,columns\n", encoding="utf-8")
+    assert sealed(data, lake).streams["trade"].condition == "pending"
+    assert days_of(data, lake, LATER).due == []
+    aside.rename(tmp_path / "elsewhere")
+    again = sealed(data, lake)
+    assert (again.streams["trade"].condition, again.streams["trade"].facts.rows) == ("available", 1)
+    assert days_of(data, lake, LATER).due == []
+
+
 def test_a_late_row_seals_its_stream_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, lake = tmp_path / "data", begun(tmp_path / "lake")
     write(data, [trade(1)])
