@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
+import polars as pl
+import pytest
+
+from binance_streamer.days import Recording
 from binance_streamer.days.export.book_messages import CLEAR, SNAPSHOT, UPDATE, BookFeed
+from binance_streamer.days.reading.book_times import chained
 from tests.support.exports import export_day, received_at
 from tests.support.recorded_days import START_MS, DayWriter, recv_ns
 
@@ -58,3 +63,26 @@ def test_a_day_without_snapshots_has_no_book(tmp_path: Path) -> None:
     writer = DayWriter()
     del writer.lines["snapshot"]
     assert list(BookFeed(export_day(tmp_path, writer))) == []
+
+
+@pytest.mark.parametrize("lost", [(), (30,), (0, 60, 61, 94, 96, 120)])
+def test_exports_and_reading_know_the_book_behind_the_same_updates(tmp_path: Path, lost: tuple[int, ...]) -> None:
+    """Of an update that the snapshot has, the export has the snapshot instead (docs/decisions/0066)."""
+    writer = DayWriter()
+    writer.lines["depth"] = [line for place, line in enumerate(writer.lines["depth"]) if place not in lost]
+    day = export_day(tmp_path, writer)
+    exported = {
+        ns // 10**6
+        for table in BookFeed(day)
+        if table["kind"][0].as_py() == UPDATE
+        for ns in table["exchange_ns"].to_pylist()
+    }
+    recording = Recording(tmp_path / "data")
+    updates = recording.scan("depth", "BTCUSDT").collect()
+    rows = chained(updates, recording.scan("snapshot", "BTCUSDT").collect())
+    known = rows.filter(pl.col("base_id").is_not_null(), pl.col("final_update_id") != pl.col("base_id"))
+    times = set(known["transact_time"].dt.epoch("ms").to_list())
+    in_snapshot = rows.filter(pl.col("final_update_id") == pl.col("base_id"))["transact_time"].dt.epoch("ms")
+    assert exported - times <= set(in_snapshot.to_list())
+    assert times <= exported
+    assert len(times) >= 9
