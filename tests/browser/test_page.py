@@ -5,6 +5,8 @@ import re
 from itertools import count
 from typing import Any
 
+import pytest
+
 from tests.browser.fake import FakeMonitor
 from tests.browser.snapshots import a_problem, a_process, a_snapshot, a_symbol, some_gaps, without_writer
 from tests.support.browser import Browser
@@ -281,3 +283,23 @@ def test_a_phone_shows_every_process(browser: Browser, fake: FakeMonitor) -> Non
     opened(browser, fake, a_snapshot([f"C{number}USDT" for number in range(20)], 400))
     inner = "document.querySelector('#processes').closest('.scroll')"
     assert browser.evaluate(f"{inner}.scrollHeight - {inner}.clientHeight") == 0
+
+
+@pytest.mark.parametrize(("figures", "columns"), [(("mark_price", "quote_volume"), 13), (("mark_price",), 11), ((), 9)])
+def test_the_table_has_columns_for_what_is_recorded_and_is_as_wide_as_the_card(
+    browser: Browser, fake: FakeMonitor, figures: tuple[str, ...], columns: int
+) -> None:
+    snapshot = a_snapshot(second=400)
+    for symbol in snapshot["symbols"]:
+        symbol["market"] = {name: value if name in figures else None for name, value in symbol["market"].items()}
+    opened(browser, fake, snapshot)
+    eventually(lambda: browser.count("#symbol-table thead th") == columns, what="the columns of what is recorded")
+    place = "document.querySelector('%s').getBoundingClientRect()"
+    last, table = (f"({place})" % name for name in ("#symbol-table thead th:last-child", "#symbol-table"))
+    assert browser.evaluate(f"Math.abs({last}.right - {table}.right) < 1")
+    assert browser.evaluate("document.querySelector('.detail td').colSpan") == columns
+    overlaps = (
+        "[...document.querySelectorAll('#symbol-table thead th')].filter((one) => one.clientWidth < one.scrollWidth)"
+        ".map((one) => one.textContent).join()"
+    )
+    assert browser.evaluate(overlaps) == ""

@@ -7,7 +7,7 @@ import { added, Spark } from "./spark.js";
 
 const FEW = 4; // so many symbols show their streams without being asked, where there is room
 const ROOM = "(min-width: 821px)";
-const COLUMNS = 13;
+const COLUMNS = 9; // and two more each where mark prices, or figures of the day, are recorded
 let made = 0;
 
 const smallest = (values) =>
@@ -82,7 +82,7 @@ class Row {
       () => new Stream(),
     );
     const inside = element("td", "", element("div", "inside", list, this.depth.node));
-    inside.colSpan = COLUMNS;
+    this.wide = inside;
     this.detail = element("tr", "detail", inside);
     this.detail.id = `detail-${(made += 1)}`;
     this.button.setAttribute("aria-controls", this.detail.id);
@@ -97,7 +97,8 @@ class Row {
     if (open && this.latest) this.inside(...this.latest);
   }
 
-  show(symbol, troubled, now_ms) {
+  show(symbol, troubled, now_ms, columns) {
+    setAttribute(this.wide, "colspan", columns);
     this.latest = [symbol, now_ms];
     const streams = symbol.streams;
     setText(this.button, symbol.symbol);
@@ -168,9 +169,11 @@ export class Symbols {
   show({ symbols, problems, time_ms }) {
     if (this.open === null && symbols.length) this.fold(symbols.length <= FEW && matchMedia(ROOM).matches);
     this.troubled = troubledOf(symbols, problems);
-    this.rows.show(symbols, this.troubled, time_ms);
-    setAttribute(this.table, "data-mark", symbols.some(({ market }) => market?.mark_price));
-    setAttribute(this.table, "data-day", symbols.some(({ market }) => market?.quote_volume));
+    const hasMark = symbols.some(({ market }) => market?.mark_price);
+    const hasDay = symbols.some(({ market }) => market?.quote_volume);
+    setAttribute(this.table, "data-mark", hasMark);
+    setAttribute(this.table, "data-day", hasDay);
+    this.rows.show(symbols, this.troubled, time_ms, COLUMNS + (hasMark ? 2 : 0) + (hasDay ? 2 : 0));
     this.choose();
   }
 
