@@ -66,7 +66,7 @@ class History:
                 location, self._prefixes, from_ns, Path(self._folder.name), last=self._splice.last
             )
             self._look()
-        except (FileNotFoundError, NotSealable) as error:
+        except (OSError, NotSealable) as error:
             self.close()
             raise HistoryError(f"{error}") from error
         missing = [prefix for prefix in self._prefixes if not self._has_any(prefix)]
@@ -83,7 +83,7 @@ class History:
         """Return the next message; None when none has come within `timeout_s` seconds."""
         try:
             return self._next(time.monotonic() + timeout_s)
-        except NotSealable as error:
+        except (OSError, NotSealable) as error:
             raise HistoryError(f"{error}") from error
 
     def _next(self, deadline_s: float) -> Message | None:

@@ -338,6 +338,21 @@ def test_a_place_that_is_not_there_is_an_error(live: Live, tmp_path: Path) -> No
         live.history()
 
 
+def test_files_that_this_user_may_not_read_are_an_error(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> None:
+        raise PermissionError(13, "Permission denied", "data/BTCUSDT")
+
+    write(live.place, [trade(1)])
+    live.commit()
+    opened = live.history()
+    assert numbers(opened) == [1]
+    monkeypatch.setattr("binance_streamer.days.recorded.growing.GrowingFile.fill", refuse)
+    with pytest.raises(HistoryError, match="Permission denied: 'data/BTCUSDT'"):
+        opened.receive(1)
+    with pytest.raises(HistoryError, match="Permission denied: 'data/BTCUSDT'"):
+        live.history()
+
+
 def test_a_file_of_other_columns_is_an_error_that_names_it(live: Live) -> None:
     path = write(live.place, [trade(1)])
     path.write_text(f"number,price\n{trade(1)}\n", encoding="utf-8")
