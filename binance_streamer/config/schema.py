@@ -188,6 +188,8 @@ class PerformanceConfig(_Section, frozen=True):
     """
 
     batch_size: Count = 5000
+    collect: Annotated[float, Meta(ge=0, le=1)] = 0.005
+    """Messages of a worker that arrive within so many seconds are recorded and published together; 0: none waits."""
     max_frame_bytes: Annotated[int, Meta(ge=1024, le=MAX_FRAME_BYTES)] = MAX_FRAME_BYTES
     """A larger message is refused: its connection is replaced, and a gap `oversize` is listed."""
     journal_max_bytes: Annotated[int, Meta(ge=16 * 2**20)] = 8 * 2**30

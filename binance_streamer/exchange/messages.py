@@ -53,13 +53,13 @@ class Reading(NamedTuple):
     event_time_ms: int
 
 
-class SequenceIds(Protocol):
-    """A message with sequence ids, decoded straight into a struct: it covers (previous_id, last_id]; `E` beside it."""
+class EventIds(Protocol):
+    """What a `Reading` has, as it is decoded straight into a struct."""
 
     @property
-    def previous_id(self) -> int: ...
+    def previous_id(self) -> int | None: ...
     @property
-    def last_id(self) -> int: ...
+    def last_id(self) -> int | None: ...
     @property
     def event_time_ms(self) -> int: ...
 
@@ -80,6 +80,28 @@ class ChainedIds(msgspec.Struct, gc=False):
 
     last_id: int
     previous_id: int
+
+
+class GrowingId(msgspec.Struct, gc=False):
+    """The id of a stream whose ids only grow: bookTicker (docs/exchange.md §2.5)."""
+
+    last_id: int
+
+    @property
+    def previous_id(self) -> None:
+        """None: messages do not name their predecessor."""
+
+
+class NoIds(msgspec.Struct, gc=False):
+    """The ids of a stream whose messages have none: markPrice, tickers."""
+
+    @property
+    def previous_id(self) -> None:
+        """None, as `last_id`."""
+
+    @property
+    def last_id(self) -> None:
+        """None, as `previous_id`."""
 
 
 Ids = tuple[int | None, int | None, str | None]

@@ -13,9 +13,11 @@ from binance_streamer.exchange.messages import (
     LARGEST_ID,
     UNREADABLE,
     ChainedIds,
+    EventIds,
     ExchangeError,
+    GrowingId,
+    NoIds,
     Reading,
-    SequenceIds,
     SingleId,
 )
 from binance_streamer.exchange.stream_types import Continuity
@@ -23,6 +25,10 @@ from binance_streamer.exchange.streams import Stream
 
 _Plausible = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_ID)]
 """Ids that the exchange may send. One absurd id that was believed would make all later messages look like repeats."""
+
+
+_BASES = (NoIds, GrowingId, ChainedIds)
+"""Of what `ids_reader` returns, by the number of ids in a message."""
 
 
 class EventReader:
@@ -50,22 +56,23 @@ class EventReader:
         return Reading(previous_id, last_id, message.E)
 
 
-def sequence_reader(stream: Stream) -> Callable[[bytes], SequenceIds] | None:
-    """Return a function that reads, and checks as JSON, messages with sequence ids; None for streams without them.
+def ids_reader(stream: Stream) -> Callable[[bytes], EventIds] | None:
+    """Return a function that reads, and checks as JSON, messages with their ids beside the symbol; None for others.
 
     It does the same as `EventReader.read` at two thirds of the cost: event and symbol are literals of the struct, so
     that the decoder itself compares them. It refuses implausible ids too, and does not say why: then ask `EventReader`.
+    Others are bars, whose ids are within `k`, and liquidations, whose symbol is within `o`.
     """
-    if stream.type.continuity is not Continuity.SEQUENCE:
+    if stream.type.continuity is Continuity.KLINES or "s" not in stream.type.shape.struct.__struct_fields__:
         return None
-    base = SingleId if stream.type.has_consecutive_ids else ChainedIds
+    base = SingleId if stream.type.has_consecutive_ids else _BASES[len(stream.type.ids)]
     literal: Any = Literal
     keys = (*stream.type.ids, ("event_time_ms", "E"))
     numbers = [(name, _Plausible, msgspec.field(name=key)) for name, key in keys]
     texts = [("e", literal[stream.type.shape.event]), ("s", literal[stream.symbol])]
     shape = msgspec.defstruct("Ids", [*texts, *numbers], bases=(base,), gc=False)
     decode: Any = msgspec.json.Decoder(shape).decode
-    return cast("Callable[[bytes], SequenceIds]", decode)
+    return cast("Callable[[bytes], EventIds]", decode)
 
 
 class _Transaction(msgspec.Struct):

@@ -54,7 +54,7 @@ class StreamType:
     """None: the whole message is one cell, as it came."""
     continuity: Continuity = Continuity.NONE
     ids: tuple[tuple[str, str], ...] = ()
-    """Of SEQUENCE: keys of `last_id` and, where a message names its predecessor, of `previous_id`."""
+    """Keys of `last_id` and, where a message names its predecessor, of `previous_id`; not of bars, which have times."""
     variant: Callable[["re.Match[str]"], str] = lambda _: ""
     """The part that tells streams of one type apart, from the match of `suffix`."""
     default_variant: str = ""
@@ -118,6 +118,7 @@ _ALL = (
         shape=messages.updates("bookTicker"),
         row=rows.BOOK_TICKER,
         continuity=Continuity.GROWING,
+        ids=(("last_id", "u"),),
         patience=1.0,
     ),
     StreamType(
@@ -142,6 +143,7 @@ _ALL = (
         shape=messages.updates("depthUpdate"),
         row=rows.BOOK_UPDATE,
         continuity=Continuity.GROWING,
+        ids=(("last_id", "u"),),
         variant=lambda match: f"{match[1]}-{match[2] or '250ms'}",
         patience=1.0,
     ),

@@ -4,7 +4,6 @@ The command `doctor` runs it and prints its lines.
 """
 
 import argparse
-import select
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -101,8 +100,7 @@ def _listen(
     heard: dict[str, float] = {}
     try:
         while (left_s := started_s + seconds - monotonic_s()) > 0 and heard.keys() != wanted:
-            if reader.arm_wake_up():
-                select.select([reader.fileno()], [], [], left_s)
+            reader.read(monotonic_s() + left_s)
             for event in reader.take(_BATCH_BYTES):
                 if isinstance(event, Delivered):
                     for name in map(_name, event.messages):

@@ -1,13 +1,13 @@
-"""The recording thread of a worker: it takes what the reader received, has it judged, and journals it.
+"""The recording thread of a worker: it reads the sockets, has what came judged, and journals it.
 
-One turn of the loop: take events of up to 256 KiB from the reader, hand them to the coordinator, journal the drafts
-that come of them with one write, take messages of the bus, and every 0.2 s do what time makes due: holes to give up,
-silent streams, connections, requests to the REST process, status.
+One turn of the loop: read until `performance.collect` has passed since the last turn that had messages, take events of
+up to 256 KiB from the reader, hand them to the coordinator, journal the drafts that come of them with one write, take
+messages of the bus, and every 0.2 s do what time makes due: holes to give up, silent streams, connections, requests to
+the REST process, status. A turn costs about as much as ten messages do; one that comes alone is not held up.
 """
 
 import logging
 import math
-import time
 from random import Random
 from typing import Any
 
@@ -22,6 +22,7 @@ from binance_streamer.wire.requests import BackfillRequest, SnapshotRequest, rea
 from binance_streamer.wire.status_parts import StreamStatus
 from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections.events import ReaderEvent
+from services.ingest.connections.reader import ENOUGH_BYTES
 from services.ingest.intake import Intake
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
@@ -35,10 +36,6 @@ _log = logging.getLogger(__name__)
 
 _TICK_S = 0.2
 _HOLDING_TICK_S = 0.02
-_COLLECT_S = 0.003
-"""Under load messages are taken together that came in so short a time: one turn costs about as much as ten messages do.
-A message that comes alone is not held up."""
-_BATCH_BYTES = 256 * 1024  # of one journal write
 _DRAIN_S = 5.0
 _MOST_BUS_MESSAGES = 100
 
@@ -73,6 +70,7 @@ class IngestWorker:
         self._took_over_ms = intake.took_over_ms
         self._next_tick_s = 0.0
         self._took_s = 0.0
+        self._collect_s = config.performance.collect
         self._epoch = shell.epoch
         self._late_rows = 0
         self._late_behind = 0
@@ -86,11 +84,10 @@ class IngestWorker:
             encode_topic("repair", symbol.symbol),
             encode_topic("offered_gap", symbol.symbol),
         )
-        self._poller = zmq.Poller()
-        self._poller.register(self._reader.fileno(), zmq.POLLIN)
-        self._poller.register(shell.stop.fileno(), zmq.POLLIN)
-        self._poller.register(self._sub, zmq.POLLIN)
-        producer.register(self._poller)
+        self._has_bus_messages = True
+        self._reader.watch(shell.stop.fileno())
+        self._reader.register(self._sub)
+        producer.register(self._reader)
 
     def run(self) -> None:
         """Record until asked to stop; then journal what was received, and push it."""
@@ -100,18 +97,19 @@ class IngestWorker:
             self._reader.start()
         try:
             while not self._stop.requested:
-                self._wait()
+                readable = self._reader.read(self._due_s(), not_before_s=self._took_s + self._collect_s)
                 now_s = monotonic_s()
-                self._record(self._reader.take(_BATCH_BYTES), now_s)
-                if sockets.is_readable(self._sub):
-                    self._take_bus_messages(now_s)
+                self._record(self._reader.take(ENOUGH_BYTES), now_s)
+                if readable or self._has_bus_messages:
+                    self._has_bus_messages = self._take_bus_messages(now_s)
                 if now_s >= self._next_tick_s:
                     self._tick(now_s)
-                self._producer.serve(now_s)
+                if readable or self._producer.poll_timeout_s(now_s) <= 0:
+                    self._producer.serve(now_s)
         finally:
             self._reader.stop()
             self._sub.close()
-        while events := self._reader.take(_BATCH_BYTES):
+        while events := self._reader.take(ENOUGH_BYTES):
             self._record(events, monotonic_s())
         self._streams.expire(math.inf)
         self._streams.list_gaps(self._coordinator.outages.end(None, wall_ns()))
@@ -120,15 +118,11 @@ class IngestWorker:
         if not self._producer.drain(_DRAIN_S):
             _log.warning("the writer is away: what it does not have yet is pushed at the next start")
 
-    def _wait(self) -> None:
+    def _due_s(self) -> float:
         now_s = monotonic_s()
-        timeout_s = min(self._next_tick_s - now_s, self._producer.poll_timeout_s(now_s))
-        if self._reader.arm_wake_up() and timeout_s > 0:
-            self._poller.poll(math.ceil(timeout_s * 1000))
-            now_s = monotonic_s()
-        ahead_s = self._took_s + _COLLECT_S - now_s
-        if ahead_s > 0:
-            time.sleep(ahead_s)
+        if self._has_bus_messages:
+            return now_s
+        return min(self._next_tick_s, now_s + self._producer.poll_timeout_s(now_s))
 
     def _record(self, events: list[ReaderEvent], now_s: float) -> None:
         if events:
@@ -167,12 +161,13 @@ class IngestWorker:
     def _is_off_session(self) -> bool:
         return self._trading.is_off_session(wall_ns() // 1_000_000)
 
-    def _take_bus_messages(self, now_s: float) -> None:
+    def _take_bus_messages(self, now_s: float) -> bool:
+        """Take what the bus has; return True where there may be more, of which nothing tells any more."""
         for _ in range(_MOST_BUS_MESSAGES):
             try:
                 parts = self._sub.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
-                return
+                return False
             try:
                 stream_type, data = decode_frame(parts[-1])
                 if stream_type == "symbol_status":
@@ -187,6 +182,7 @@ class IngestWorker:
                 self._bus_refused += 1
                 if self._bus_refused == 1:
                     _log.warning("bus message refused, further ones are counted in status: %.200s", error)
+        return True
 
     def _take_page(self, data: dict[str, Any], now_s: float) -> None:
         recorder = self._streams.recorders.get(data["stream"])

@@ -11,7 +11,7 @@ import zmq
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.exchange.messages import Reading
-from binance_streamer.exchange.readers import sequence_reader
+from binance_streamer.exchange.readers import ids_reader
 from binance_streamer.exchange.streams import stream_of
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import Ack, Batch, Position, decode_batch, decode_frame, encode_ack, split_frames
@@ -27,7 +27,7 @@ from tests.support.waiting import eventually
 
 NAME = "ingest-BTCUSDT"
 TRADES = stream_of("BTCUSDT", "trade")
-read_link = sequence_reader(TRADES) or pytest.fail("trades have ids")
+read_link = ids_reader(TRADES) or pytest.fail("trades have ids")
 Context = zmq.Context[zmq.Socket[bytes]]
 
 

@@ -102,7 +102,8 @@ class Exchange:
             line.since_s = self.now_s
         self.delivered.update(message.number for message in messages)
         frames = [message.frame for message in messages]
-        self.streams.deliver(Delivered(line.number, self.now_ns, frames, 0), self.now_s)
+        stamps_ns = range(self.now_ns, self.now_ns + len(frames))
+        self.streams.deliver(Delivered(line.number, stamps_ns, frames, 0), self.now_s)
         self.collect()
 
     def tick(self, seconds: float) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from binance_streamer.exchange.messages import LARGEST_ID, UNREADABLE, ExchangeError
-from binance_streamer.exchange.readers import EventReader, sequence_reader
+from binance_streamer.exchange.readers import EventReader, ids_reader
 from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire import frames as wire
 from services.ingest.connections.events import Delivered, Lost
@@ -21,7 +21,6 @@ from tests.support.examples import examples
 NOW_NS = 1_790_526_539_000_000_000
 NOW_MS = NOW_NS // 1_000_000
 STREAMS = [stream_of("BTCUSDT", suffix) for suffix in ("depth@0ms", "aggTrade", "trade", "bookTicker", "markPrice@1s")]
-LINKED = STREAMS[:3]
 EVENTS = {
     "depth": b'{"e":"depthUpdate","E":%d,"s":"BTCUSDT","U":1,"u":%d,"pu":%d,"b":[["1.2","3"]],"a":[]}',
     "aggtrade": b'{"e":"aggTrade","E":%d,"a":%d,"s":"BTCUSDT","p":"1.5","x":%d}',
@@ -35,14 +34,14 @@ edges = st.sampled_from([0, 1, 2**31, LARGEST_ID, LARGEST_ID + 1, 2**62, 2**64])
 text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
-@given(st.sampled_from(LINKED), st.tuples(edges, edges, edges), st.data())
+@given(st.sampled_from(STREAMS), st.tuples(edges, edges, edges), st.data())
 def test_a_link_is_what_the_reader_reads_or_is_refused(
     one: Stream, numbers: tuple[int, int, int], data: st.DataObject
 ) -> None:
     event = EVENTS[one.stream_type] % numbers
     cut = data.draw(st.integers(0, len(event)))
     spoilt = data.draw(st.sampled_from([event, event[:cut], event[:cut] + b"x" + event[cut + 1 :], event + b" "]))
-    read_link = sequence_reader(one)
+    read_link = ids_reader(one)
     assert read_link is not None
     try:
         reading = EventReader(one).read(spoilt)
@@ -91,7 +90,7 @@ def new_streams(*, hot: bool) -> StreamSet:
     subject = StreamSet("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: f"g{next(numbers)}")
     if not hot:
         for recorder in subject.recorders.values():
-            recorder._try_take = lambda *_: False
+            vars(recorder)["take_all"] = lambda _, __, begin, ___: begin
     return subject
 
 
@@ -115,8 +114,9 @@ def test_runs_are_what_is_recorded_one_by_one(bunches: list[tuple[list[tuple[int
             frames = [frame_of(ids, *action) for action in some]
             first_ns = NOW_NS + number * 1000 + part * 100
             sent |= dict(enumerate(frames, first_ns))
+            delivered = Delivered(connection, range(first_ns, first_ns + len(frames)), frames, 0)
             for subject in (hot, plain):
-                subject.deliver(Delivered(connection, first_ns, frames, 0), float(number))
+                subject.deliver(delivered, float(number))
         rows = list(singles(hot.collect(NOW_NS)))
         assert rows == plain.collect(NOW_NS)
         for row in rows:
@@ -152,14 +152,16 @@ def state_of(subject: StreamSet) -> object:
         for name, one in subject.recorders.items()
     }
     heard = [(one.heard.by_connection, one.heard.row_s) for one in subject.recorders.values()]
-    chains = [recorder.tracker for recorder in subject.recorders.values() if type(recorder.tracker) is IdChain]
+    trackers = [recorder.tracker for recorder in subject.recorders.values()]
     told = (subject.anchors, subject.first_arrivals, subject.lag_ms, subject.refused)
-    return counts, heard, [known_to(chain) for chain in chains], told
+    return counts, heard, [known_to(tracker) for tracker in trackers], told
 
 
-def known_to(chain: IdChain) -> dict[str, object]:
-    counts = vars(vars(chain)["_recount"]) | {"_newest_row": None}
-    return vars(chain) | {"_gaps": None, "_recount": counts}
+def known_to(tracker: object) -> dict[str, object]:
+    known = vars(tracker) | {"_gaps": None}
+    if type(tracker) is IdChain:
+        return known | {"_recount": vars(known["_recount"]) | {"_newest_row": None}}
+    return known | {"copies": vars(known["copies"])}
 
 
 @given(
@@ -174,7 +176,7 @@ def test_a_run_leads_to_where_its_rows_lead_one_by_one(
         before = LastRow("depth", "BTCUSDT", None, None, before.recv_ns)  # a stream has both from its first row on
     if before is not None and before.last_id is not None:
         previous = before.last_id  # else it is no run
-    read = sequence_reader(STREAMS[0])
+    read = ids_reader(STREAMS[0])
     assert read is not None
     run = EventRun(STREAMS[0], 1)
     expected = before
@@ -189,6 +191,8 @@ def test_a_run_leads_to_where_its_rows_lead_one_by_one(
     assert behind_row(before, "depth", "BTCUSDT", run.reading, recv_ns=run.stamps_ns[-1]) == expected
 
 
-def test_every_stream_whose_ids_link_is_read_by_link() -> None:
-    kinds = {stream.stream_type for stream in STREAMS if sequence_reader(stream) is not None}
-    assert kinds == {"depth", "aggtrade", "trade"}
+def test_all_but_bars_and_liquidations_are_read_by_the_bunch() -> None:
+    suffixes = ("kline_1m", "forceOrder", "depth5@100ms", "ticker")
+    streams = [*STREAMS, *(stream_of("BTCUSDT", suffix) for suffix in suffixes)]
+    kinds = {stream.stream_type for stream in streams if ids_reader(stream) is not None}
+    assert kinds == {"depth", "aggtrade", "trade", "bookticker", "markprice", "partialdepth", "ticker"}

@@ -74,7 +74,7 @@ class Recording:
         first_ns = round(self.now_s * 1e9) + BEGAN_MS * 1_000_000
         frames = [one.frame(self.stream, one.happened_ms + 150 + self.rng.randint(*off_ms)) for one in messages]
         self.message_of.update((first_ns + at, one.number) for at, one in enumerate(messages))
-        self.recorder.deliver(Delivered(connection, first_ns, frames, 0), self.now_s)
+        self.recorder.deliver(Delivered(connection, range(first_ns, first_ns + len(frames)), frames, 0), self.now_s)
         self.collect()
 
     def wait(self, seconds: float) -> None:

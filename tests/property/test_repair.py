@@ -81,7 +81,7 @@ class World:
         event = '{{"e":"aggTrade","E":{},"a":{},"T":{},"s":"BTCUSDT"}}'
         events = [event.format(START_MS + number + 50 * (line % 2), number, START_MS + number) for number in ids]
         frames = [f'{{"stream":"{TRADES.name}","data":{one}}}'.encode() for one in events]
-        self.recorder.deliver(Delivered(line, self.now_ns, frames, 0), self.now_s)
+        self.recorder.deliver(Delivered(line, range(self.now_ns, self.now_ns + len(frames)), frames, 0), self.now_s)
         self.append()
 
     def tick(self, seconds: float) -> None:

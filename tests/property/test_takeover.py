@@ -181,7 +181,7 @@ class WaitingWorker:
 
 def delivered(at_s: float, number: int, sent: Sent) -> Delivered:
     frame = b'{"stream":"%s","data":%s}' % (sent.stream.encode(), sent.event)
-    return Delivered(number, ns(at_s), [frame], len(frame))
+    return Delivered(number, [ns(at_s)], [frame], len(frame))
 
 
 class Played(NamedTuple):

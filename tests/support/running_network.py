@@ -96,7 +96,7 @@ class Running:
         self._collect()
 
     def deliver(self, connection: int, *messages: bytes) -> None:
-        self.take(Delivered(connection, ns(self.now_s), list(messages), 9))
+        self.take(Delivered(connection, range(ns(self.now_s), ns(self.now_s) + len(messages)), list(messages), 9))
 
     def lose(self, connection: int) -> None:
         del self.open[connection]

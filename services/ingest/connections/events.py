@@ -1,6 +1,6 @@
 """Events of the reading thread, in the order in which they happened, the stamps they carry, and ends of connections."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 _BACKWARDS_NS = 1_000_000_000
@@ -11,10 +11,10 @@ count from 1."""
 
 
 class Delivered(NamedTuple):
-    """Messages out of one recv; the first is stamped `recv_ns`, each next one a nanosecond more."""
+    """Messages of one connection with their receive stamps; those out of one recv differ by a nanosecond."""
 
     connection: int
-    recv_ns: int
+    stamps_ns: Sequence[int]
     messages: list[bytes]
     size_bytes: int
 
@@ -50,6 +50,23 @@ class Failed(NamedTuple):
 ReaderEvent = Delivered | Opened | Ended | Failed
 
 
+def joined(events: Iterable[ReaderEvent]) -> list[ReaderEvent]:
+    """Return the events in their order, with what one connection delivered in a row as one of them."""
+    found: list[ReaderEvent] = []
+    for event in events:
+        last = found[-1] if found else None
+        if type(event) is not Delivered or type(last) is not Delivered or last.connection != event.connection:
+            found.append(event)
+            continue
+        stamps_ns, messages = last.stamps_ns, last.messages
+        if not isinstance(stamps_ns, list):  # it is as the reader made it, and not joined with another one yet
+            stamps_ns, messages = list(stamps_ns), list(messages)
+        stamps_ns.extend(event.stamps_ns)
+        messages.extend(event.messages)
+        found[-1] = Delivered(event.connection, stamps_ns, messages, last.size_bytes + event.size_bytes)
+    return found
+
+
 class Lost(NamedTuple):
     """A connection does not deliver any more, and nobody has proven that another one has all that it delivered.
 
@@ -80,10 +97,10 @@ class Stamper:
     def __init__(self) -> None:
         self._last_ns = 0
 
-    def first_of(self, now_ns: int, count: int) -> int:
-        """Return the first of `count` consecutive stamps (ns since 1970) for messages of one recv at `now_ns`."""
+    def stamps_of(self, now_ns: int, count: int) -> range:
+        """Return `count` consecutive stamps (ns since 1970) for messages of one recv at `now_ns`."""
         first_ns = now_ns
         if now_ns <= self._last_ns <= now_ns + _BACKWARDS_NS:
             first_ns = self._last_ns + 1
         self._last_ns = first_ns + count - 1
-        return first_ns
+        return range(first_ns, first_ns + count)

@@ -1,11 +1,22 @@
-"""The thread that reads the sockets: it stamps, parses frames, answers pings, and queues events for the recorder.
+"""Reads the sockets of a worker: it stamps, parses frames, answers pings, and queues events for the recorder.
 
-It never waits for the recorder: a journal write that takes ten seconds delays neither a stamp nor a pong. The two
-threads share one queue and two counters, of which each is written by one side only, so that no lock is needed
-(CPython's deque appends and pops atomically). Commands of the recorder go the other way through a second queue.
+The recorder itself reads, whenever it has nothing else to do: so a message that arrives wakes one thread. While the
+recorder is away, the reader's own thread stands in for it: a journal write that takes ten seconds delays neither a
+stamp nor a pong.
+
+| who reads | until |
+|---|---|
+| the recorder, in `read` | it returns from there: nobody |
+| nobody: what has come is being recorded | `read` is called: the recorder; after 50 ms: the thread |
+| the thread | `read` is called: the recorder, as soon as the thread has let go |
+
+Whoever reads holds a lock. What has come waits in one queue, at which the recorder takes without the lock (CPython's
+deque appends and pops atomically); of its two counters each is written by one side only. Commands and failures come
+from any thread, through a second queue.
 """
 
 import contextlib
+import math
 import os
 import select
 import threading
@@ -13,48 +24,37 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+import zmq
+
 from services.ingest.connections.dial import WebSocketConnection
-from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper
-from services.ingest.connections.frames import Close, Event, FrameDeadline, FrameError, FrameParser, Ping
-from services.ingest.streams.gaps import DISCONNECTED, FRAME_ERROR, OVERSIZE, STALL
+from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper, joined
+from services.ingest.connections.peer import End, Peer
+from services.ingest.streams.gaps import DISCONNECTED
 from services.runtime.clock import monotonic_s, wall_ns
 
 MOST_QUEUED_BYTES = 64 * 1024 * 1024
-"""Then the reader stops reading: the kernel and the exchange keep what it leaves, and what is not read is not lost yet
+"""Then nobody reads: the kernel and the exchange keep what is left there, and what is not read is not lost yet
 (docs/decisions/0004)."""
+ENOUGH_BYTES = 256 * 1024
+"""Of one journal write: with so much the recorder does not wait for more."""
 _AHEAD_BYTES = 512 * 1024
-"""While the recorder makes progress, reading further ahead gains nothing: the messages would only leave the processor's
-cache before they are used."""
-_STUCK_S = 0.1
-"""A recorder that has taken nothing for so long waits for its disk: from then on the reader fills the whole queue."""
+"""The recorder catches up with what was read in its place before it reads further ahead: the messages would only leave
+the processor's cache before they are used."""
+_AWAY_S = 0.05
+"""A turn of the recorder takes a millisecond or two: for longer it waits for its disk."""
 _PAUSE_S = 0.001
 _BUFFER_BYTES = 256 * 1024
-_PING_INTERVAL_S = 20.0  # keeps NAT tables filled; the exchange takes up to 10 control messages a second
-_SILENCE_S = 30.0  # neither data nor a pong to our ping: the peer is gone
 _TICK_S = 0.25
 _SLEPT_S = 5.0
 _STOP_S = 10.0
-_TOO_BIG = 1009
-
-
-class _Peer:
-    """One connection as the reader knows it: parser, deadlines, and a pong that the socket did not take yet."""
-
-    def __init__(
-        self, number: int, connection: WebSocketConnection, max_message_bytes: int, frame_timeout_s: float
-    ) -> None:
-        self.number = number
-        self.connection = connection
-        self.parser = FrameParser(max_message_bytes=max_message_bytes)
-        self.deadline = FrameDeadline(frame_timeout_s)
-        self.has_been_heard = False
-        self.heard_s = self.pinged_s = monotonic_s()
-        self.owed_pong: bytes | None = None
-        self.received_bytes = 0  # since the last message
 
 
 class Reader(threading.Thread):
-    """Reads all connections of a worker. Its methods are for other threads."""
+    """Reads all connections of a worker.
+
+    The recorder calls `read` and `take` in turn, and first `watch` and `register` for what else shall end its waiting.
+    `add`, `put_failure` and `close` are for any thread.
+    """
 
     def __init__(self, *, max_message_bytes: int, frame_timeout_s: float, most_bytes: int = MOST_QUEUED_BYTES) -> None:
         super().__init__(name="reader", daemon=True)
@@ -62,21 +62,22 @@ class Reader(threading.Thread):
         self._frame_timeout_s = frame_timeout_s
         self._most_bytes = most_bytes
         self._queue: deque[ReaderEvent] = deque()
-        self._in_bytes = 0  # written by the reader only, _out_bytes by the recorder only
+        self._in_bytes = 0  # written by who reads only, _out_bytes by the recorder only
         self._out_bytes = 0
-        self._progress = (0, 0.0)  # bytes taken by the recorder, and since when no more
-        self._is_awaited = False
-        self._ready = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._reading = threading.Lock()
+        self._away_since_s = monotonic_s()
+        self._is_back = False  # the recorder waits for the thread to let go
         self._commands: deque[Callable[[], None]] = deque()
         self._command = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._is_stopping = False
+        self._stopping = threading.Event()
         self._fault: Exception | None = None  # what has ended the thread
         self._skipped_sockets = False  # since the last tick, for want of room
         self._stamper = Stamper()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
-        self._peers: dict[int, _Peer] = {}  # by descriptor
-        self._unread: set[_Peer] = set()  # whose TLS layer may hold bytes, which wake no poll
-        self._poll = select.epoll()
+        self._peers: dict[int, Peer] = {}  # by descriptor
+        self._unread: set[Peer] = set()  # which filled the buffer: their TLS layer may hold bytes, which wake no poll
+        self._epoll = select.epoll()
+        self._epoll.register(self._command, select.EPOLLIN)
         self._ticked_s = monotonic_s()
 
     @property
@@ -84,25 +85,42 @@ class Reader(threading.Thread):
         """Return the bytes read that the recorder has not taken yet."""
         return self._in_bytes - self._out_bytes
 
-    def fileno(self) -> int:
-        """Return the descriptor to poll: it is readable when events have come since `arm_wake_up`."""
-        return self._ready
+    def watch(self, descriptor: int) -> None:
+        """Have `read` return when this descriptor of somebody else is readable."""
+        self._epoll.register(descriptor, select.EPOLLIN)
 
-    def arm_wake_up(self) -> bool:
-        """Clear an earlier wake-up and ask for the next one.
+    def register(self, socket: "zmq.Socket[bytes]", _: int = 0) -> None:
+        """Have `read` return when something has happened at this ZeroMQ socket; its EVENTS say what."""
+        self._epoll.register(int(socket.getsockopt(zmq.FD)), select.EPOLLIN)
 
-        Return True when nothing is queued, so that a poll may wait.
+    def unregister(self, socket: "zmq.Socket[bytes]") -> None:
+        """Look at this ZeroMQ socket no more."""
+        self._epoll.unregister(int(socket.getsockopt(zmq.FD)))
+
+    def read(self, until_s: float, *, not_before_s: float = 0.0) -> list[int]:
+        """Read until there is something to do, and return the watched descriptors that are readable.
+
+        That is when one of those is, at `until_s`, with enough bytes for a journal write, and when anything has come:
+        then not before `not_before_s`. The times are monotonic.
         """
-        _clear(self._ready)
-        self._is_awaited = True  # before looking: an event that comes in between is seen by one side at least
-        return not self._queue
+        self._come_back()
+        try:
+            while True:
+                due_s = min(until_s, not_before_s) if self._queue else until_s
+                readable = self._read_ready(due_s - monotonic_s(), most_bytes=_AHEAD_BYTES)
+                due_s = min(until_s, not_before_s) if self._queue else until_s
+                if readable or self.queued_bytes >= ENOUGH_BYTES or monotonic_s() >= due_s:
+                    return readable
+        finally:
+            self._away_since_s = monotonic_s()
+            self._reading.release()
 
     def take(self, most_bytes: int) -> list[ReaderEvent]:
         """Return and remove the oldest events, of about `most_bytes` together; the first is given whatever its size.
 
+        What one connection has delivered in a row comes as one event.
         RuntimeError behind the last event where the thread has died.
         """
-        self._is_awaited = False
         events: list[ReaderEvent] = []
         taken_bytes = 0
         queue = self._queue
@@ -114,19 +132,20 @@ class Reader(threading.Thread):
         self._out_bytes += taken_bytes
         if self._fault is not None and not events:
             raise RuntimeError("the reader has ended") from self._fault
-        return events
+        return events if len(events) < 2 else joined(events)
 
     def add(self, number: int, connection: WebSocketConnection, requests: Sequence[str] = ()) -> None:
         """Read this connection from now on, and send it these text messages (subscriptions) first."""
-        if self._is_stopping:
+        if self._stopping.is_set():
             connection.close()
             return
-        peer = _Peer(number, connection, self._max_message_bytes, self._frame_timeout_s)
+        peer = Peer(number, connection, self._max_message_bytes, self._frame_timeout_s)
         self._enqueue(lambda: self._open(peer, requests))
 
     def put_failure(self, failed: Failed) -> None:
         """Queue the failure of an attempt, in order with all other events."""
-        self._put(failed)
+        self._queue.append(failed)
+        os.eventfd_write(self._command, 1)
 
     def close(self, number: int, reason: str, detail: str) -> None:
         """Close a connection.
@@ -140,7 +159,7 @@ class Reader(threading.Thread):
 
         Received events stay queued. RuntimeError where it does not end in 10 s.
         """
-        self._is_stopping = True
+        self._stopping.set()
         self._enqueue(lambda: None)
         self.join(_STOP_S)
         if self.is_alive():
@@ -149,195 +168,127 @@ class Reader(threading.Thread):
         self._close_all()
 
     def run(self) -> None:
-        """Read until `stop`.
+        """Stand in for the recorder until `stop`.
 
         An error ends the thread, and `take` raises it: else nobody would notice but for the data.
         """
         try:
-            self._read_all()
+            while not self._stopping.wait(_AWAY_S):
+                if monotonic_s() - self._away_since_s >= _AWAY_S and self._reading.acquire(blocking=False):
+                    self._stand_in()
         except Exception as error:  # raised again by `take`
             self._fault = error
 
-    def _read_all(self) -> None:
-        self._poll.register(self._command, select.EPOLLIN)
-        while not self._is_stopping:
-            is_far_ahead = self._is_far_ahead()
-            if is_far_ahead:
-                time.sleep(_PAUSE_S)
-            elif self._unread:
-                self._read_on()
-            for descriptor, _ in self._poll.poll(0 if is_far_ahead or self._unread else _TICK_S):
-                if descriptor == self._command:
-                    self._run_commands()
-                elif descriptor in self._peers and not is_far_ahead:
-                    self._read(self._peers[descriptor])
-            now_s = monotonic_s()
-            if now_s - self._ticked_s >= _TICK_S:
-                self._tick(now_s)
+    def _come_back(self) -> None:
+        if not self._reading.acquire(blocking=False):
+            self._is_back = True
+            os.eventfd_write(self._command, 1)
+            self._reading.acquire()
+            self._is_back = False
+        self._away_since_s = math.inf
 
-    def _is_far_ahead(self) -> bool:
-        """Return True when the recorder is to catch up first.
+    def _stand_in(self) -> None:
+        try:
+            while not (self._is_back or self._stopping.is_set()):
+                readable = self._read_ready(_TICK_S, most_bytes=self._most_bytes)
+                if readable or self.queued_bytes > self._most_bytes:
+                    time.sleep(_PAUSE_S)  # what is readable waits for the recorder, or has no room
+        finally:
+            self._reading.release()
 
-        That is when more is queued than helps it and it makes progress, or when there is no room for more.
+    def _read_ready(self, timeout_s: float, *, most_bytes: int) -> list[int]:
+        """Read what is ready, and wait for that; not while more than so many bytes are queued.
+
+        Return the descriptors of others that are readable.
         """
-        queued = self.queued_bytes
-        if queued <= min(_AHEAD_BYTES, self._most_bytes):
-            return False
-        now_s = monotonic_s()
-        taken, since_s = self._progress
-        if self._out_bytes != taken:
-            self._progress = taken, since_s = self._out_bytes, now_s
-        is_stuck = now_s - since_s > _STUCK_S
-        if queued > self._most_bytes:
+        is_far_ahead = self.queued_bytes > min(most_bytes, self._most_bytes)
+        if self.queued_bytes > self._most_bytes:
             self._skipped_sockets = True
-            return True
-        return not is_stuck
+        if is_far_ahead or self._unread:
+            timeout_s = 0.0
+        if self._unread and not is_far_ahead:
+            unread, self._unread = self._unread, set()
+            for peer in unread:
+                self._read(peer)
+        readable: list[int] = []
+        for descriptor, _ in self._epoll.poll(max(0.0, min(timeout_s, _TICK_S))):
+            if descriptor in self._peers:
+                if not is_far_ahead:
+                    self._read(self._peers[descriptor])
+            elif descriptor == self._command:
+                self._run_commands()
+            else:
+                readable.append(descriptor)
+        now_s = monotonic_s()
+        if now_s - self._ticked_s >= _TICK_S:
+            self._tick(now_s)
+        return readable
+
+    def _read(self, peer: Peer) -> None:
+        messages = peer.receive(self._buffer)
+        if messages:
+            stamps_ns = self._stamper.stamps_of(peer.recv_ns, len(messages))
+            size_bytes, peer.received_bytes = peer.received_bytes, 0
+            self._in_bytes += size_bytes
+            self._queue.append(Delivered(peer.number, stamps_ns, messages, size_bytes))
+        if peer.end is not None:
+            self._close(peer, peer.end)
+        elif peer.has_filled_buffer:
+            self._unread.add(peer)
 
     def _close_all(self) -> None:
-        for descriptor, peer in list(self._peers.items()):
+        for peer in list(self._peers.values()):
             self._read(peer)  # what has arrived already
-            if descriptor in self._peers:
-                self._close(peer, DISCONNECTED, "stopped", close_code=1001)
+            while peer in self._unread:
+                self._unread.discard(peer)
+                self._read(peer)
+            if peer.end is None:
+                self._close(peer, End(DISCONNECTED, "stopped", 1001))
 
     def _enqueue(self, command: Callable[[], None]) -> None:
         self._commands.append(command)
         os.eventfd_write(self._command, 1)
 
     def _run_commands(self) -> None:
-        _clear(self._command)
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._command)
         while self._commands:
             self._commands.popleft()()
 
-    def _put(self, event: ReaderEvent) -> None:
-        self._queue.append(event)
-        if self._is_awaited:
-            self._is_awaited = False
-            os.eventfd_write(self._ready, 1)
-
-    def _open(self, peer: _Peer, requests: Sequence[str]) -> None:
+    def _open(self, peer: Peer, requests: Sequence[str]) -> None:
         descriptor = peer.connection.fileno()
         self._peers[descriptor] = peer
-        self._put(Opened(peer.number, self._stamper.first_of(wall_ns(), 1)))
-        self._poll.register(descriptor, select.EPOLLIN)
-        try:
-            for request in requests:
-                peer.connection.send_text(request)
-        except OSError as error:
-            self._close(peer, DISCONNECTED, str(error))
+        self._queue.append(Opened(peer.number, self._stamper.stamps_of(wall_ns(), 1)[0]))
+        self._epoll.register(descriptor, select.EPOLLIN)
+        peer.send_requests(requests)
+        if peer.end is not None:
+            self._close(peer, peer.end)
         else:
             self._read(peer)  # the first frames may have come with the handshake
 
     def _close_number(self, number: int, reason: str, detail: str) -> None:
         for peer in self._peers.values():
             if peer.number == number:
-                self._close(peer, reason, detail, close_code=1000)
+                self._close(peer, End(reason, detail, 1000))
                 return
 
-    def _close(self, peer: _Peer, reason: str, detail: str, *, close_code: int | None = None) -> None:
+    def _close(self, peer: Peer, end: End) -> None:
+        peer.end = end
         descriptor = peer.connection.fileno()
         del self._peers[descriptor]
-        self._poll.unregister(descriptor)
-        if close_code is not None:
+        self._unread.discard(peer)
+        self._epoll.unregister(descriptor)
+        if end.close_code is not None:
             with contextlib.suppress(OSError):
-                peer.connection.send_close(close_code)
+                peer.connection.send_close(end.close_code)
         peer.connection.close()
-        self._put(Ended(peer.number, self._stamper.first_of(wall_ns(), 1), reason, detail))
-
-    def _read(self, peer: _Peer) -> None:
-        buffer = self._buffer
-        while True:
-            try:
-                received = peer.connection.recv_into(buffer)
-            except OSError as error:
-                self._close(peer, DISCONNECTED, str(error))
-                return
-            now_ns = wall_ns()
-            if received is None:
-                return
-            if received == 0:
-                self._close(peer, DISCONNECTED, "end of stream")
-                return
-            peer.has_been_heard = True
-            peer.received_bytes += received
-            events = peer.parser.feed(buffer[:received])
-            if not self._deliver(peer, events, now_ns) or received < _BUFFER_BYTES:
-                return
-            if self.queued_bytes > _AHEAD_BYTES:
-                self._unread.add(peer)
-                return
-
-    def _read_on(self) -> None:
-        peers, self._unread = self._unread, set()
-        for peer in peers:
-            if peer in self._peers.values():
-                self._read(peer)
-
-    def _deliver(self, peer: _Peer, events: list[Event], now_ns: int) -> bool:
-        """Queue messages, act on control frames; return True where the connection goes on."""
-        messages = [event for event in events if type(event) is bytes]
-        if messages:
-            first_ns = self._stamper.first_of(now_ns, len(messages))
-            size_bytes, peer.received_bytes = peer.received_bytes, 0
-            self._in_bytes += size_bytes
-            self._put(Delivered(peer.number, first_ns, messages, size_bytes))
-        if len(messages) != len(events) and not self._control(peer, events):
-            return False
-        if peer.parser.error is not None:
-            self._refuse(peer, peer.parser.error)
-            return False
-        return True
-
-    def _control(self, peer: _Peer, events: list[Event]) -> bool:
-        for event in events:
-            if isinstance(event, Ping):
-                peer.owed_pong = event.payload  # RFC 6455 §5.5.3: the latest ping is enough
-            elif isinstance(event, Close):
-                code = event.code if event.code != 1005 else 1000
-                self._close(peer, DISCONNECTED, f"closed by the exchange: {event.code} {event.reason}", close_code=code)
-                return False
-        return self._send_owed_pong(peer)
-
-    def _send_owed_pong(self, peer: _Peer) -> bool:
-        try:
-            if peer.owed_pong is not None and peer.connection.send_pong(peer.owed_pong):
-                peer.owed_pong = None
-        except OSError as error:
-            self._close(peer, DISCONNECTED, str(error))
-            return False
-        return True
-
-    def _refuse(self, peer: _Peer, error: FrameError) -> None:
-        reason = OVERSIZE if error.close_code == _TOO_BIG else FRAME_ERROR
-        self._close(peer, reason, str(error), close_code=error.close_code)
+        self._queue.append(Ended(peer.number, self._stamper.stamps_of(wall_ns(), 1)[0], end.reason, end.detail))
 
     def _tick(self, now_s: float) -> None:
         is_our_silence = self._skipped_sockets or now_s - self._ticked_s > _SLEPT_S  # stopped by a signal, say
         self._ticked_s = now_s
         self._skipped_sockets = False
         for peer in list(self._peers.values()):
-            if is_our_silence:
-                peer.deadline.restart()
-            if peer.has_been_heard or is_our_silence:
-                peer.heard_s = now_s
-                peer.has_been_heard = False
-            if now_s - peer.heard_s > _SILENCE_S:
-                self._close(peer, STALL, "neither data nor a pong")
-            elif peer.deadline.update(peer.parser, now_s):
-                self._close(peer, STALL, "a message took too long", close_code=1002)
-            else:
-                self._keep_alive(peer, now_s)
-
-    def _keep_alive(self, peer: _Peer, now_s: float) -> None:
-        if not self._send_owed_pong(peer):
-            return
-        try:
-            peer.connection.flush()
-            if now_s - peer.pinged_s >= _PING_INTERVAL_S and peer.connection.send_ping():
-                peer.pinged_s = now_s
-        except OSError as error:
-            self._close(peer, DISCONNECTED, str(error))
-
-
-def _clear(eventfd: int) -> None:
-    with contextlib.suppress(BlockingIOError):
-        os.eventfd_read(eventfd)
+            peer.tick(now_s, is_our_silence=is_our_silence)
+            if peer.end is not None:
+                self._close(peer, peer.end)

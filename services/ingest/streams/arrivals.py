@@ -1,9 +1,9 @@
 """Messages as they came, their plausible readings, and the drafts of what is to be journalled of them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from binance_streamer.exchange.messages import LARGEST_ID, ExchangeError, Reading, SequenceIds
+from binance_streamer.exchange.messages import LARGEST_ID, EventIds, ExchangeError, Reading
 from binance_streamer.exchange.streams import Stream
 from services.runtime.delivery.events import EventRun, reading_of
 from services.runtime.gaps.drafts import Draft, Gap, GapChange, gap_draft
@@ -20,6 +20,22 @@ class Arrival(NamedTuple):
     recv_ns: int
     event: bytes
     reading: Reading
+
+
+class Bunch(NamedTuple):
+    """Messages of one stream that came over one connection, in columns: stamps, bytes, ids.
+
+    Ids are None where they cannot be read without a closer look.
+    """
+
+    stamps_ns: Sequence[int]
+    events: Sequence[bytes]
+    ids: Sequence[EventIds | None]
+
+    def part(self, begin: int, end: int) -> "Bunch":
+        """Return the messages from `begin` to before `end`."""
+        stamps_ns, events, ids = self
+        return Bunch(stamps_ns[begin:end], events[begin:end], ids[begin:end])
 
 
 Outcome = Arrival | Gap
@@ -65,7 +81,7 @@ class PendingDrafts:
         return [gap_draft(item, recv_ns) if isinstance(item, Gap) else item for item in collected]
 
 
-def reading_from(ids: SequenceIds | None) -> Reading:
+def reading_from(ids: EventIds | None) -> Reading:
     """Return the reading that these ids are; `NO_READING` where there are none, so that the message is to be read."""
     return NO_READING if ids is None else reading_of(ids)
 

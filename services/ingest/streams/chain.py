@@ -32,14 +32,15 @@ import math
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
-from binance_streamer.exchange.messages import Reading, SequenceIds
-from services.ingest.streams.arrivals import Arrival, Outcome
+from binance_streamer.exchange.messages import EventIds, Reading
+from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
 from services.ingest.streams.gaps import RESTART, SEQUENCE, StreamGaps
 from services.ingest.streams.recount import QUIET_NS, Recount, happened_ms
 from services.runtime.gaps.drafts import Gap
-from services.runtime.gaps.last_rows import LastRow
+from services.runtime.gaps.last_rows import LastRow, latest_ms
 
 GRACE_S = 0.5
 """A message behind a hole waits so long for another connection to bring what is missing (docs/decisions/0002)."""
@@ -131,15 +132,36 @@ class IdChain:
         Nothing where it is dropped or held.
         """
         connection, recv_ns, _, reading = arrival
-        if self.try_take(connection, recv_ns, reading):
+        if self._try_take(connection, recv_ns, reading):
             return (arrival,)
         return self._offer_unusual(arrival, *_ids_of(reading), now_s)
 
-    def try_take(self, connection: int, recv_ns: int, ids: SequenceIds | Reading) -> bool:
-        """Take a message that hangs on the newest one while nothing is held, as nearly all do; return True if so.
+    def take_all(self, connection: int, bunch: Bunch, begin: int, _: float) -> int:
+        """Take messages from this place on, each of which hangs on the one before, as nearly all do.
 
-        Else nothing has changed, and the message is to be offered (`offer`).
+        Return where the first one stands that does not, or that is not plausible, and is to be offered (`offer`).
         """
+        if self._held or connection not in self._reached:
+            return begin
+        newest, newest_ms = self.newest, self._newest_event_ms
+        at = begin
+        for ids, recv_ns in islice(zip(bunch.ids, bunch.stamps_ns, strict=True), begin, None):
+            if ids is None or ids.previous_id != newest or ids.event_time_ms > latest_ms(recv_ns):
+                break
+            last_id = ids.last_id
+            if last_id is None or newest is None or last_id <= newest:
+                break
+            newest = last_id
+            newest_ms = max(newest_ms, ids.event_time_ms)
+            at += 1
+        if at > begin and newest is not None:
+            self.newest = self._reached[connection] = newest
+            self._newest_ns, self._newest_event_ms = bunch.stamps_ns[at - 1], newest_ms
+            self._reason = SEQUENCE
+        return at
+
+    def _try_take(self, connection: int, recv_ns: int, ids: EventIds) -> bool:
+        """Take a message that hangs on the newest one while nothing is held; return True if so, else change nothing."""
         previous, last, event_time_ms = ids.previous_id, ids.last_id, ids.event_time_ms
         assert previous is not None
         assert last is not None

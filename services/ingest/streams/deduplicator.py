@@ -7,9 +7,13 @@ nothing more is taken of it; another one has brought it, or what is missing is l
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
+
+from services.ingest.streams.arrivals import Bunch
+from services.runtime.gaps.last_rows import latest_ms
 
 _WINDOW_S = 30.0
 _MOST_IN_WINDOW = 10_000
@@ -117,6 +121,31 @@ class Deduplicator:
         self._number += 1
         self._payloads[keys[0]] = _Payload(recv_ns, connection, 1, now_s, self._number, event_time_ms)
         return Seen(keys[0], 1, 0, recv_ns)
+
+    def add_new(self, bunch: Bunch, begin: int, connection: int, now_s: float) -> int:
+        """Note deliveries from this place on like `add`, up to the first one that is not new for sure.
+
+        Return where that one stands. Ids that are None, or a time a day ahead of our clock, are none for sure.
+        """
+        at = begin
+        if connection in self.late:
+            return at
+        for ids, event, recv_ns in islice(zip(bunch.ids, bunch.events, bunch.stamps_ns, strict=True), begin, None):
+            if ids is None or ids.event_time_ms > latest_ms(recv_ns):
+                break
+            if now_s - self._began_s > _WINDOW_S or len(self._payloads) >= _MOST_IN_WINDOW:
+                self._turn(now_s)
+            event_time_ms = ids.event_time_ms
+            keys = self.keys(event, event_time_ms)
+            if event_time_ms <= self._forgotten_ms or any(
+                key in self._payloads or key in self._old_payloads for key in keys
+            ):
+                break
+            self._note_time(connection, event_time_ms)
+            self._number += 1
+            self._payloads[keys[0]] = _Payload(recv_ns, connection, 1, now_s, self._number, event_time_ms)
+            at += 1
+        return at
 
     def _repeat(self, key: bytes, known: _Payload, connection: int, event_time_ms: int, now_s: float) -> Seen:
         self._note_time(connection, event_time_ms)

@@ -19,7 +19,7 @@ that the ended ones had too. One that is late stays what it is, and proves nothi
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from services.ingest.streams.arrivals import Arrival, Outcome
+from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
 from services.ingest.streams.chain import IdChain
 from services.ingest.streams.deduplicator import Deduplicator, Seen, by_content, by_content_and_time
 from services.ingest.streams.gaps import RESTART, StreamGaps
@@ -118,6 +118,21 @@ class OverlapTracker:
         self._lost = self._last_run = None
         for arrival, at_s in recorded:
             self.offer(arrival, at_s)
+
+    def take_all(self, connection: int, bunch: Bunch, begin: int, now_s: float) -> int:
+        """Take new messages of a joined connection from this place on, while none is entering and nothing is lost.
+
+        Return where the first one stands that is a copy, or not plausible, and is to be offered (`offer`).
+        """
+        if self._entering or connection not in self._joined or self._lost is not None or self._last_run is not None:
+            return begin
+        end = self.copies.add_new(bunch, begin, connection, now_s)
+        if end > begin:
+            self._last_ns = self._recorded_ns = bunch.stamps_ns[end - 1]
+            for ids in bunch.ids[begin:end]:
+                if ids is not None and ids.last_id is not None and (self.newest is None or ids.last_id > self.newest):
+                    self.newest = ids.last_id
+        return end
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Return the message as a row unless it is a copy; before the first row after a loss stands its gap."""
@@ -235,6 +250,10 @@ class KlineTracker:
         for arrival, _ in recorded:
             if arrival.reading.last_id is not None:
                 self._is_correction(arrival.reading.last_id, arrival)
+
+    def take_all(self, connection: int, bunch: Bunch, begin: int, now_s: float) -> int:
+        """Take none: bars are few."""
+        return begin
 
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]:
         """Return the message as a row unless it is a copy or a repeat, behind gaps of both kinds."""

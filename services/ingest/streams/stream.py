@@ -1,16 +1,15 @@
 """One stream as it is recorded: its continuity, its counts, and its rows."""
 
-import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from binance_streamer.exchange.messages import UNREADABLE, SequenceIds
-from binance_streamer.exchange.readers import EventReader, sequence_reader
+from binance_streamer.exchange.messages import UNREADABLE, EventIds
+from binance_streamer.exchange.readers import EventReader, ids_reader
 from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.stream_types import Continuity
 from binance_streamer.exchange.streams import Stream, stream_from_name
 from services.ingest.streams import demux
-from services.ingest.streams.arrivals import Arrival, Outcome
+from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
 from services.ingest.streams.backfill import BackfillPage, GapOffer
 from services.ingest.streams.chain import IdChain
 from services.ingest.streams.deduplicator import Deduplicator
@@ -19,7 +18,7 @@ from services.ingest.streams.heard import Heard
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.delivery.events import EventRun, event_draft, reading_of, rest_data
 from services.runtime.gaps.drafts import Draft, Gap, GapChange
-from services.runtime.gaps.last_rows import LastRow, latest_ms
+from services.runtime.gaps.last_rows import LastRow
 from services.runtime.gaps.open_gaps import OpenGap
 
 OVERLAP_S = 1.0
@@ -37,6 +36,7 @@ class Tracker(Protocol):
     def held(self) -> int: ...
     @property
     def copies(self) -> Deduplicator | None: ...
+    def take_all(self, connection: int, bunch: Bunch, begin: int, now_s: float, /) -> int: ...
     def offer(self, arrival: Arrival, now_s: float) -> Sequence[Outcome]: ...
     def expire(self, now_s: float) -> Sequence[Outcome]: ...
     def forget(self, connection: int, now_s: float) -> Sequence[Outcome]: ...
@@ -55,12 +55,11 @@ class StreamRecorder:
         self.read = EventReader(stream).read
         self.prefix = demux.prefix_of(stream.name.encode())
         """The bytes that its messages begin with in the exchange's own spelling."""
-        self._read_ids = sequence_reader(stream)
+        self._read_ids = ids_reader(stream)
         self._gaps = StreamGaps(stream, new_gap_id, last_row.open_gaps if last_row else ())
         self.last: Arrival | None = None
         self.tracker = _tracker(stream, self._gaps, last_row, lambda: self.last)
         self.offer = self.tracker.offer
-        self._try_take = self.tracker.try_take if isinstance(self.tracker, IdChain) else _never_takes
         self._has_last_row = last_row is not None
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard = Heard()
@@ -97,29 +96,29 @@ class StreamRecorder:
         """Return the number of messages that were recorded already."""
         return self.messages - self.rows - self.tracker.held
 
-    def ids_of(self, event: bytes) -> SequenceIds | None:
+    def ids_of(self, event: bytes) -> EventIds | None:
         """Return the sequence ids of a message; None where the stream has none, or the message is not readable."""
-        if self._read_ids is None:
-            return None
-        try:
-            return self._read_ids(event)
-        except UNREADABLE:
-            return None
+        return self.ids_of_all([event])[0] if self.stream.type.continuity is Continuity.SEQUENCE else None
 
-    def ids_of_all(self, events: Sequence[bytes]) -> Sequence[SequenceIds | None]:
-        """Return the sequence ids of several messages: read in one loop of C code where all are readable."""
-        if self._read_ids is not None:
-            with contextlib.suppress(*UNREADABLE):
-                return list(map(self._read_ids, events))
-        return [self.ids_of(event) for event in events]
+    def ids_of_all(self, events: Sequence[bytes]) -> Sequence[EventIds | None]:
+        """Return the ids of several messages: read in one loop of C code where all are readable.
 
-    def try_take(self, connection: int, recv_ns: int, ids: SequenceIds) -> bool:
-        """Take a message that hangs on the newest one and needs no decision, as nearly all do; return True if so.
-
-        Else nothing has changed.
+        None stands for a message that is not, and for all of a stream that is not read so.
         """
-        is_plain = self.is_anchored and ids.event_time_ms <= latest_ms(recv_ns)
-        return is_plain and self._try_take(connection, recv_ns, ids)
+        read_ids = self._read_ids
+        if read_ids is None:
+            return [None] * len(events)
+        try:
+            return list(map(read_ids, events))
+        except UNREADABLE:
+            return [_ids_or_none(read_ids, event) for event in events]
+
+    def take_all(self, connection: int, bunch: Bunch, begin: int, now_s: float) -> int:
+        """Take messages from this place on that need no decision, as nearly all do, and return where the next stands.
+
+        They are to be noted (`note_taken`). Nothing has changed by the one that is returned, nor by those behind it.
+        """
+        return self.tracker.take_all(connection, bunch, begin, now_s) if self.is_anchored else begin
 
     def lag_ms(self, connection: int, last_id: int | None, recv_ns: int) -> float | None:
         """Return how many ms later than the first copy of a message this one came; None where that is not known."""
@@ -138,7 +137,7 @@ class StreamRecorder:
         return event_draft(self.stream, *arrival)
 
     def note_taken(self, run: EventRun, count: int, now_s: float) -> None:
-        """Count the last `count` messages of a run, all of which `try_take` took."""
+        """Count the last `count` messages of a run, all of which `take_all` took."""
         self.messages += count
         self.rows += count
         self.heard.by_connection[run.connection] = self.heard.row_s = now_s
@@ -241,5 +240,8 @@ def _tracker(
             return OverlapTracker(gaps, last_row=last_row, ids_grow=continuity is Continuity.GROWING)
 
 
-def _never_takes(_connection: int, _recv_ns: int, _link: SequenceIds) -> bool:
-    return False
+def _ids_or_none(read_ids: Callable[[bytes], EventIds], event: bytes) -> EventIds | None:
+    try:
+        return read_ids(event)
+    except UNREADABLE:
+        return None

@@ -6,7 +6,7 @@ Every message ends in exactly one way: a row, a repeat that is counted, or a raw
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from binance_streamer.exchange.messages import ExchangeError, SequenceIds
+from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.connections.events import Delivered, HandedOver, Lost
@@ -14,6 +14,7 @@ from services.ingest.streams import demux
 from services.ingest.streams.arrivals import (
     NO_READING,
     Arrival,
+    Bunch,
     Outcome,
     PendingDrafts,
     plausible,
@@ -81,23 +82,21 @@ class StreamSet:
         return any(recorder.tracker.held for recorder in self.recorders.values())
 
     def deliver(self, delivered: Delivered, now_s: float) -> None:
-        """Take the messages of one recv, in their order."""
-        connection, first_ns, messages, _ = delivered
+        """Take messages of one connection, in their order."""
+        connection, stamps_ns, messages, _ = delivered
         at = 0
         while at < len(messages):
             name, event = demux.split(messages[at])
             recorder = self._by_name.get(name)
             if recorder is None:
-                self._deliver_unusual(Arrival(connection, first_ns + at, messages[at], NO_READING), now_s)
+                self._deliver_unusual(Arrival(connection, stamps_ns[at], messages[at], NO_READING), now_s)
                 at += 1
-                continue
-            if at + 1 < len(messages) and messages[at + 1].startswith(recorder.prefix):
-                events = [event, *demux.events_like(recorder.prefix, messages, at + 1)]
-                self._deliver_alike(recorder, connection, first_ns + at, events, now_s)
-                at += len(events)
             else:
-                self._deliver_single(recorder, connection, first_ns + at, event, now_s)
-                at += 1
+                events = [event, *demux.events_like(recorder.prefix, messages, at + 1)]
+                end = at + len(events)
+                bunch = Bunch(stamps_ns[at:end], events, recorder.ids_of_all(events))
+                self._deliver_alike(recorder, connection, bunch, now_s)
+                at = end
 
     def list_gaps(self, gaps: Iterable[Gap]) -> None:
         """Have gaps journalled that others have found: times without any connection, gaps of the writer."""
@@ -183,55 +182,27 @@ class StreamSet:
         self.lag_ms.pop(connection, None)
         self.first_arrivals.pop(connection, None)
 
-    def _deliver_single(
-        self, recorder: StreamRecorder, connection: int, recv_ns: int, event: bytes, now_s: float
-    ) -> None:
-        ids = recorder.ids_of(event)
-        if ids is not None and recorder.try_take(connection, recv_ns, ids):
-            self._extend_run(recorder, connection, ((recv_ns,), (event,), (ids,)), now_s)
-        else:
-            self._deliver_one(recorder, Arrival(connection, recv_ns, event, reading_from(ids)), now_s)
+    def _deliver_alike(self, recorder: StreamRecorder, connection: int, bunch: Bunch, now_s: float) -> None:
+        """Take messages of one stream: those that need no decision together, the others one by one."""
+        at, count = 0, len(bunch.events)
+        while at < count:
+            end = recorder.take_all(connection, bunch, at, now_s)
+            if end > at:
+                self._extend_run(recorder, connection, bunch.part(at, end), now_s)
+            if end < count:
+                stamps_ns, events, ids = bunch
+                arrival = Arrival(connection, stamps_ns[end], events[end], reading_from(ids[end]))
+                self._deliver_one(recorder, arrival, now_s)
+            at = end + 1
 
-    def _deliver_alike(
-        self, recorder: StreamRecorder, connection: int, first_ns: int, events: list[bytes], now_s: float
-    ) -> None:
-        """Take several messages of one stream.
-
-        Ids are read together, and a run that hangs together is noted at once.
-        """
-        try_take = recorder.try_take
-        taken: list[SequenceIds] = []
-        begin = 0
-        for at, ids in enumerate(recorder.ids_of_all(events)):
-            if ids is not None and try_take(connection, first_ns + at, ids):
-                taken.append(ids)
-                continue
-            if taken:
-                self._extend_run(
-                    recorder, connection, (range(first_ns + begin, first_ns + at), events[begin:at], taken), now_s
-                )
-                taken = []
-            self._deliver_one(recorder, Arrival(connection, first_ns + at, events[at], reading_from(ids)), now_s)
-            begin = at + 1
-        if taken:
-            stamps_ns = range(first_ns + begin, first_ns + len(events))
-            self._extend_run(recorder, connection, (stamps_ns, events[begin:], taken), now_s)
-
-    def _extend_run(
-        self,
-        recorder: StreamRecorder,
-        connection: int,
-        followed: tuple[Sequence[int], Sequence[bytes], Sequence[SequenceIds]],
-        now_s: float,
-    ) -> None:
-        """Append messages that were taken, as stamps, bytes and ids, to the run that is to be journalled."""
+    def _extend_run(self, recorder: StreamRecorder, connection: int, taken: Bunch, now_s: float) -> None:
+        """Append messages that were taken to the run that is to be journalled."""
         run = self._run_of(recorder.stream, connection)
-        stamps_ns, events, all_ids = followed
-        run.stamps_ns += stamps_ns
-        run.events += events
-        run.links += all_ids
-        recorder.note_taken(run, len(all_ids), now_s)
-        self.first_arrivals[connection] += len(all_ids)
+        run.stamps_ns += taken.stamps_ns
+        run.events += taken.events
+        run.links += [ids for ids in taken.ids if ids is not None]
+        recorder.note_taken(run, len(taken.events), now_s)
+        self.first_arrivals[connection] += len(taken.events)
 
     def _deliver_one(self, recorder: StreamRecorder, arrival: Arrival, now_s: float) -> None:
         """Take a message that needs a decision: read it in full, and ask the tracker."""
@@ -284,7 +255,7 @@ class StreamSet:
             self._take_raw(arrival, "", f"unknown stream: {name.decode(errors='replace')!r:.80}")
             return
         respelt = demux.joined(name, event)
-        self.deliver(Delivered(arrival.connection, arrival.recv_ns, [respelt], 0), now_s)
+        self.deliver(Delivered(arrival.connection, [arrival.recv_ns], [respelt], 0), now_s)
 
     def _take_raw(self, arrival: Arrival, name: str, reason: str) -> None:
         """Record a message raw. `name` is its stream; empty where not even that could be read."""

@@ -68,7 +68,7 @@ class RecentArrivals:
         for number, message in enumerate(what.messages):
             name, _ = demux.split(message)
             if name in self._without_ids:
-                last = Delivered(what.connection, what.recv_ns + number, [message], 0)
+                last = Delivered(what.connection, [what.stamps_ns[number]], [message], 0)
                 self._last[name, what.connection] = Arrived(at_s, last)
 
 

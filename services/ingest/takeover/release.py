@@ -19,7 +19,7 @@ the journal ends:
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from binance_streamer.exchange.messages import ExchangeError, SequenceIds
+from binance_streamer.exchange.messages import EventIds, ExchangeError
 from services.ingest.connections.events import JOURNAL, Delivered
 from services.ingest.streams import demux
 from services.ingest.streams.arrivals import Arrival, plausible
@@ -71,7 +71,7 @@ def release(
 class _Message(NamedTuple):
     key: tuple[str, int]
     """Stream and connection; the name of the stream is empty where the message is not readable."""
-    ids: SequenceIds | None
+    ids: EventIds | None
     recv_ns: int
 
 
@@ -92,8 +92,7 @@ class _Messages:
 
     def add(self, delivered: Delivered) -> None:
         """Look at messages, and whether one of them shows where their connection begins."""
-        for number, message in enumerate(delivered.messages):
-            recv_ns = delivered.recv_ns + number
+        for recv_ns, message in zip(delivered.stamps_ns, delivered.messages, strict=True):
             name, event = demux.split(message)
             recorder = self._recorders.get(name)
             stream = recorder.stream.name if recorder else ""
@@ -165,6 +164,6 @@ def _parts(delivered: Delivered, wanted: Sequence[bool]) -> Iterator[Delivered]:
         if end < len(wanted) and wanted[end] == wanted[begin]:
             continue
         if wanted[begin]:
-            connection, recv_ns, messages, _ = delivered
-            yield Delivered(connection, recv_ns + begin, messages[begin:end], 0)
+            connection, stamps_ns, messages, _ = delivered
+            yield Delivered(connection, stamps_ns[begin:end], messages[begin:end], 0)
         begin = end

@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgpack
 
-from binance_streamer.exchange.messages import Reading, SequenceIds
+from binance_streamer.exchange.messages import EventIds, Reading
 from binance_streamer.exchange.streams import Stream
 from services.runtime.gaps.drafts import Draft
 
@@ -28,7 +28,7 @@ Known = TypeVar("Known")
 
 
 class EventRun:
-    """Messages of one stream over one connection, each of which hangs on the one before: stamps, bytes, and ids."""
+    """Messages of one stream over one connection with nothing missing between them: stamps, bytes, and ids."""
 
     __slots__ = ("connection", "events", "links", "stamps_ns", "stream")
 
@@ -37,7 +37,7 @@ class EventRun:
         self.connection = connection
         self.stamps_ns: list[int] = []
         self.events: list[bytes] = []
-        self.links: list[SequenceIds] = []
+        self.links: list[EventIds] = []
 
     @property
     def stream_name(self) -> str:
@@ -61,9 +61,12 @@ class EventRun:
 
     @property
     def reading(self) -> Reading:
-        """Of all messages together: what the first one hangs on, the last id, the latest time."""
+        """Of all messages together: what the first one hangs on, the largest id, the latest time."""
         links = self.links
-        return Reading(links[0].previous_id, links[-1].last_id, max([link.event_time_ms for link in links]))
+        last_id = links[-1].last_id
+        if last_id is not None and links[0].previous_id is None:
+            last_id = max([link.last_id or 0 for link in links])
+        return Reading(links[0].previous_id, last_id, max([link.event_time_ms for link in links]))
 
     def drafts(self) -> Iterator[Draft]:
         """The same, one by one."""
@@ -71,7 +74,7 @@ class EventRun:
             yield event_draft(self.stream, self.connection, recv_ns, event, reading_of(link))
 
 
-def reading_of(link: SequenceIds) -> Reading:
+def reading_of(link: EventIds) -> Reading:
     """The same as a reading."""
     return Reading(link.previous_id, link.last_id, link.event_time_ms)
 

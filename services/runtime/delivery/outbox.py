@@ -27,6 +27,7 @@ Where the writer has more than this run has pushed, the cursor goes on to `recei
 """
 
 import logging
+from typing import Protocol
 
 import zmq
 from msgspec.structs import replace
@@ -50,6 +51,13 @@ _DRAIN_QUESTION_S = 0.2
 _DRAIN_POLL_MS = 20
 
 
+class SocketPoller(Protocol):
+    """The part of `zmq.Poller` that an outbox needs: it wakes its owner when something happens at a socket."""
+
+    def register(self, socket: "zmq.Socket[bytes]", flags: int, /) -> None: ...
+    def unregister(self, socket: "zmq.Socket[bytes]", /) -> None: ...
+
+
 class Outbox:
     """Pushes a journal to the writer, and trims it by what the writer has made durable."""
 
@@ -66,7 +74,7 @@ class Outbox:
         self._next_trim_s = now_s
         self._has_more = True
         self._is_blocked = False  # the writer has not taken all that waits
-        self._poller: zmq.Poller | None = None
+        self._poller: SocketPoller | None = None
         self._waiting_bytes = 0  # appended since the last push
         self._pushed_frames = 0
 
@@ -77,7 +85,7 @@ class Outbox:
         if self._waiting_bytes >= MAX_BATCH_BYTES:
             self._next_push_s = now_s
 
-    def register(self, poller: zmq.Poller) -> None:
+    def register(self, poller: SocketPoller) -> None:
         """Have the poller wake for acknowledgements, and for the writer's readiness while something waits for it."""
         poller.register(self._acks, zmq.POLLIN)
         self._poller = poller

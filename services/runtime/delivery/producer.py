@@ -18,7 +18,7 @@ from binance_streamer.wire.status_parts import RECORDING, JournalStatus
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.encoder import DraftEncoder
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES, EventRun
-from services.runtime.delivery.outbox import Outbox
+from services.runtime.delivery.outbox import Outbox, SocketPoller
 from services.runtime.delivery.recorded_events import RecordedEvents, recorded_events
 from services.runtime.files import free_and_total_bytes
 from services.runtime.gaps.drafts import Draft
@@ -151,7 +151,7 @@ class Producer:
         """Push until the writer has received everything, or made it durable; False when the time is over before."""
         return self._outbox.drain(timeout_s, until_durable=until_durable)
 
-    def register(self, poller: zmq.Poller) -> None:
+    def register(self, poller: SocketPoller) -> None:
         """Have the poller wake for the writer."""
         self._outbox.register(poller)
 

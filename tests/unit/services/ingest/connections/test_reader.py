@@ -2,6 +2,7 @@
 
 import select
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ import pytest
 from websockets.frames import Close, Frame, Opcode
 
 from services.ingest.connections.dial import WebSocketConnection
-from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper
-from services.ingest.connections.reader import Reader
+from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper, joined
+from services.ingest.connections.reader import ENOUGH_BYTES, Reader
 from tests.support.waiting import eventually
 
 
@@ -61,7 +62,7 @@ def test_messages_come_in_order_with_growing_stamps_behind_the_opening() -> None
         found += reports_until(reader, Delivered)
     assert isinstance(found[0], Opened)
     delivered = [report for report in found if isinstance(report, Delivered)]
-    messages = [(report.recv_ns + at, one) for report in delivered for at, one in enumerate(report.messages)]
+    messages = [pair for report in delivered for pair in zip(report.stamps_ns, report.messages, strict=True)]
     assert [one for _, one in messages] == [b"a", b"b", b"c"]
     stamps = [found[0].recv_ns, *(stamp for stamp, _ in messages)]
     assert sorted(set(stamps)) == stamps
@@ -75,15 +76,101 @@ def test_a_ping_is_answered_though_nobody_takes_anything() -> None:
     assert answer[1] == 0x80 | len(b"are you there")
 
 
-def test_a_report_wakes_a_poll() -> None:
-    with reading() as (reader, exchange):
-        reports_until(reader, Opened)
-        assert reader.arm_wake_up()
+def read_until(reader: Reader, last: type[ReaderEvent], found: list[ReaderEvent]) -> None:
+    """As the recorder does it."""
+
+    def has_come() -> bool:
+        reader.read(time.monotonic() + 0.2)
+        found.extend(reader.take(1 << 30))
+        return any(isinstance(report, last) for report in found)
+
+    eventually(has_come, every_s=0.0)
+
+
+@contextmanager
+def unstarted() -> Iterator[tuple[Reader, socket.socket]]:
+    """A reader without its thread: the test is the recorder, and nobody stands in for it."""
+    ours, theirs = socket.socketpair()
+    reader = Reader(max_message_bytes=100_000, frame_timeout_s=10.0)
+    reader.add(1, WebSocketConnection(ours))
+    yield reader, theirs
+    reader._close_all()
+    theirs.close()
+
+
+def test_a_recorder_that_reads_needs_no_thread_and_wakes_for_a_message() -> None:
+    with unstarted() as (reader, exchange):
+        found: list[ReaderEvent] = []
+        read_until(reader, Opened, found)
         exchange.sendall(text(b"a"))
-        poll = select.poll()
-        poll.register(reader.fileno(), select.POLLIN)
-        assert poll.poll(20_000)
-        assert not reader.arm_wake_up()
+        assert reader.read(time.monotonic() + 600) == []
+        assert delivered_by(reader.take(1 << 30)) == [b"a"]
+
+
+def test_messages_are_gathered_until_their_time_has_come_and_keep_their_own_stamps() -> None:
+    with unstarted() as (reader, exchange):
+        read_until(reader, Opened, [])
+
+        def send_the_second() -> None:
+            eventually(lambda: reader.queued_bytes > 0, every_s=0.001)
+            exchange.sendall(text(b"b"))
+
+        sender = threading.Thread(target=send_the_second)
+        sender.start()
+        exchange.sendall(text(b"a"))
+        not_before_s = time.monotonic() + 2.0
+        reader.read(time.monotonic() + 600, not_before_s=not_before_s)
+        assert time.monotonic() >= not_before_s
+        sender.join()
+        found = reader.take(1 << 30)
+    assert delivered_by(found) == [b"a", b"b"]
+    assert [type(report) for report in found] == [Delivered], "of one connection, in one"
+    first_ns, second_ns = (stamp for report in found if isinstance(report, Delivered) for stamp in report.stamps_ns)
+    assert 1 < second_ns - first_ns < 1_500_000_000, "stamped when they arrived"
+
+
+def test_enough_for_a_journal_write_waits_no_longer() -> None:
+    with unstarted() as (reader, exchange):
+        read_until(reader, Opened, [])
+        sender = threading.Thread(target=exchange.sendall, args=[text(b"a" * 60_000) * 8])
+        sender.start()
+        reader.read(time.monotonic() + 600, not_before_s=time.monotonic() + 600)
+        assert reader.queued_bytes >= ENOUGH_BYTES
+        found: list[bytes] = []
+
+        def all_have_come() -> bool:
+            found.extend(delivered_by(reader.take(1 << 30)))
+            reader.read(time.monotonic() + 0.01)
+            return len(found) == 8
+
+        eventually(all_have_come, every_s=0.0)
+        sender.join()
+
+
+def test_a_descriptor_of_others_ends_the_waiting() -> None:
+    with unstarted() as (reader, _):
+        read_until(reader, Opened, [])
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            reader.watch(ours.fileno())
+            theirs.sendall(b"x")
+            assert reader.read(time.monotonic() + 600) == [ours.fileno()]
+
+
+def test_what_the_thread_has_read_meanwhile_comes_before_what_the_recorder_reads() -> None:
+    with reading() as (reader, exchange):
+        found: list[ReaderEvent] = []
+        for number in range(20):
+            exchange.sendall(text(b"%d" % (2 * number)))
+            eventually(lambda: reader.queued_bytes > 0)  # the recorder is away
+            exchange.sendall(text(b"%d" % (2 * number + 1)))
+            begun = len(delivered_by(found))
+            while len(delivered_by(found)) < begun + 2:
+                reader.read(time.monotonic() + 600)
+                found += reader.take(1 << 30)
+    assert delivered_by(found) == [b"%d" % number for number in range(40)]
+    stamps = [stamp for report in found if isinstance(report, Delivered) for stamp in report.stamps_ns]
+    assert stamps == sorted(set(stamps))
 
 
 def test_beyond_its_bound_it_stops_reading_and_loses_nothing() -> None:
@@ -184,11 +271,11 @@ def test_requests_are_sent_first() -> None:
 
 def test_stamps_grow_unless_the_clock_is_set_back_by_more_than_a_second() -> None:
     stamper = Stamper()
-    assert stamper.first_of(1_000_000_000_000, 3) == 1_000_000_000_000
-    assert stamper.first_of(1_000_000_000_000, 1) == 1_000_000_000_003
-    assert stamper.first_of(999_500_000_000, 2) == 1_000_000_000_004
-    assert stamper.first_of(998_000_000_000, 1) == 998_000_000_000
-    assert stamper.first_of(1_000_000_000_000, 1) == 1_000_000_000_000
+    assert stamper.stamps_of(1_000_000_000_000, 3) == range(1_000_000_000_000, 1_000_000_000_000 + 3)
+    assert stamper.stamps_of(1_000_000_000_000, 1) == range(1_000_000_000_003, 1_000_000_000_003 + 1)
+    assert stamper.stamps_of(999_500_000_000, 2) == range(1_000_000_000_004, 1_000_000_000_004 + 2)
+    assert stamper.stamps_of(998_000_000_000, 1) == range(998_000_000_000, 998_000_000_000 + 1)
+    assert stamper.stamps_of(1_000_000_000_000, 1) == range(1_000_000_000_000, 1_000_000_000_000 + 1)
 
 
 def test_a_recorder_that_stands_still_for_long_makes_no_message_late() -> None:
@@ -275,3 +362,26 @@ def test_what_waits_in_the_tls_layer_is_read_once_the_recorder_has_caught_up() -
                 return delivered_by(found) == sent
 
             eventually(has_everything)
+
+
+def test_what_one_connection_delivered_in_a_row_is_one_event() -> None:
+    events: list[ReaderEvent] = [
+        Opened(1, 5),
+        Delivered(1, range(10, 12), [b"a", b"b"], 20),
+        Delivered(1, range(20, 21), [b"c"], 7),
+        Delivered(1, range(30, 31), [b"d"], 1),
+        Delivered(2, range(31, 32), [b"e"], 3),
+        Delivered(1, range(40, 41), [b"f"], 4),
+        Ended(2, 50, "stall", ""),
+        Delivered(1, range(60, 61), [b"g"], 5),
+    ]
+    before = [list(event.messages) for event in events if isinstance(event, Delivered)]
+    assert joined(events) == [
+        Opened(1, 5),
+        Delivered(1, [10, 11, 20, 30], [b"a", b"b", b"c", b"d"], 28),
+        Delivered(2, range(31, 32), [b"e"], 3),
+        Delivered(1, range(40, 41), [b"f"], 4),
+        Ended(2, 50, "stall", ""),
+        Delivered(1, range(60, 61), [b"g"], 5),
+    ]
+    assert before == [list(event.messages) for event in events if isinstance(event, Delivered)]

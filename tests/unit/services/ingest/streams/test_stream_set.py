@@ -51,7 +51,7 @@ def deliver(
     subject: StreamSet, *messages: bytes, connection: int = 1, stamp_ns: int = STAMP_NS
 ) -> list[dict[str, Any]]:
     """The data of what is to be journalled, with its stream type."""
-    subject.deliver(Delivered(connection, stamp_ns, list(messages), 0), 100.0)
+    subject.deliver(Delivered(connection, range(stamp_ns, stamp_ns + len(messages)), list(messages), 0), 100.0)
     return [{"type": draft.stream_type, **draft.data} for draft in singles(subject.collect(1))]
 
 
@@ -285,7 +285,7 @@ def test_repeats_are_counted() -> None:
 
 def test_a_straggler_is_not_where_the_next_run_goes_on() -> None:
     subject = recorder()
-    subject.deliver(Delivered(1, STAMP_NS, [depth(0, 10), depth(30, 40), depth(10, 20)], 0), 100.0)
+    subject.deliver(Delivered(1, range(STAMP_NS, STAMP_NS + 3), [depth(0, 10), depth(30, 40), depth(10, 20)], 0), 100.0)
     rows: LastRows = {}
     for draft in singles(subject.collect(1)):
         fold(rows, draft)

@@ -11,11 +11,12 @@ from tests.support.running_network import book_ticker, force_order, ns
 
 
 def delivered(at_s: float, *messages: bytes, connection: int = 1) -> Delivered:
-    return Delivered(connection, ns(at_s), list(messages), sum(map(len, messages)))
+    stamps_ns = range(ns(at_s), ns(at_s) + len(messages))
+    return Delivered(connection, stamps_ns, list(messages), sum(map(len, messages)))
 
 
 def stamps(arrivals: RecentArrivals) -> list[int]:
-    return [one.what.recv_ns for one in arrivals.all() if isinstance(one.what, Delivered)]
+    return [one.what.stamps_ns[0] for one in arrivals.all() if isinstance(one.what, Delivered)]
 
 
 def test_what_is_older_than_ten_seconds_is_forgotten() -> None:
