@@ -50,6 +50,7 @@ _LONGEST_IPC_BYTES = 107
 """`sun_path` of Linux (man 7 unix) has 108 bytes, the last of them zero."""
 _JOURNAL_SEGMENTS_BYTES = 64 * 2**20
 """A journal has one segment of 8 MiB at least; with this much per symbol an hour of most symbols has room."""
+_BUCKET_ADVICE = "look at AWS_ENDPOINT_URL, AWS_REGION, the credentials and their rights (docs/files.md)"
 _PROBE_S = 120.0
 """That a probe may take to end after its last line, before it counts as broken."""
 
@@ -146,7 +147,7 @@ def _files(config: Config, config_path: Path) -> Check:
 
 
 def disks(config: Config) -> Iterator[Check]:
-    """Check the room for data, journals and logs, and that their folders can be written."""
+    """Check the room for data, journals, logs and the lake, and that their folders can be written."""
     storage = config.storage
     needed = len(config.symbols) * _JOURNAL_SEGMENTS_BYTES
     places = [
@@ -154,6 +155,8 @@ def disks(config: Config) -> Iterator[Check]:
         ("journals", storage.journal_directory, needed, "storage.journal_directory"),
         ("logs", str(config.log_file("x").parent), _log_bytes(config.logging), "logging.file"),
     ]
+    if storage.lake_folder:
+        places.append(("lake", storage.lake_folder, 0, "storage.lake"))
     for what, place, least, key in places:
         folder = _existing(place)
         usage = shutil.disk_usage(folder)
@@ -169,15 +172,8 @@ def disks(config: Config) -> Iterator[Check]:
 
 
 def lake(storage: StorageConfig) -> Iterator[Check]:
-    """Check that the lake can be written, if there is one: a bucket by putting a small file there and deleting it."""
-    if not storage.lake:
-        return
-    if storage.lake_folder:
-        folder = _existing(storage.lake_folder)
-        if os.access(folder, os.W_OK | os.X_OK):
-            yield Check("lake", "ok", f"{storage.lake} can be written")
-        else:
-            yield Check("lake", "fail", f"{folder} cannot be written", "change its owner, or storage.lake")
+    """Check a lake in a bucket by putting a small file there, and deleting it; `disks` checks one in a folder."""
+    if storage.lake_folder or not storage.lake:
         return
     try:
         from binance_streamer.stores.bucket import try_bucket  # noqa: PLC0415 (an extra that may be missing)
@@ -186,8 +182,7 @@ def lake(storage: StorageConfig) -> Iterator[Check]:
     except ImportError as error:
         yield Check("lake", "fail", f"{error.name} is missing", INSTALL)
     except OSError as error:
-        advice = "look at AWS_ENDPOINT_URL, AWS_REGION, the credentials and their rights (docs/files.md)"
-        yield Check("lake", "fail", f"{storage.lake}: {error!s:.300}", advice)
+        yield Check("lake", "fail", f"{storage.lake}: {error!s:.300}", _BUCKET_ADVICE)
     else:
         yield Check("lake", "ok", f"{storage.lake}: a file was put, read back and deleted")
 

@@ -98,7 +98,6 @@ class DayVerifier:
                 self._replay(stem)
             if stem.startswith("kline_"):
                 self._compare_bars(stem)
-
         self._compare_certificate()
 
     def readable(self, stem: str) -> StreamFiles | None:

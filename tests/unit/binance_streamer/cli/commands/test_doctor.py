@@ -50,17 +50,19 @@ def test_a_folder_that_cannot_be_written_fails(config: Config, monkeypatch: pyte
 
 
 def test_a_lake_is_tried(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def state(place: str) -> list[str]:
-        return [check.state for check in doctor.lake(msgspec.structs.replace(config.storage, lake=place))]
+    def states(place: str) -> list[str]:
+        storage = msgspec.structs.replace(config.storage, lake=place)
+        checks = [*doctor.disks(msgspec.structs.replace(config, storage=storage)), *doctor.lake(storage)]
+        return [check.state for check in checks if check.what == "lake"]
 
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
-    assert state("") == []
-    assert state(str(tmp_path / "lake")) == ["ok"]
-    assert state("s3://nowhere/lake") == ["fail"]
+    assert states("") == []
+    assert states(str(tmp_path / "lake")) == ["ok"]
+    assert states("s3://nowhere/lake") == ["fail"]
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert state(str(tmp_path / "lake")) == ["fail"]
+    assert states(str(tmp_path / "lake")) == ["fail"]
 
 
 def test_a_folder_that_is_closed_to_us_fails(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
