@@ -272,3 +272,51 @@ def test_what_only_a_lost_ledger_knew_is_ended(folder: WriterFolder) -> None:
     folder.start()
     folder.stop()
     assert last_trade_gaps(folder) == [("10", "14", "unrepairable"), ("20", "24", "open")]
+
+
+def recorded_with_a_journal_of(folder: WriterFolder, count: int) -> FolderPeer:
+    """Durable are trades 1 to 30 but 21 to 24; the journal of the next run ends behind trade `count`, as it did once."""
+    peer = folder.recording(count)
+    old = list(peer.journal)
+    peer.emit_both(range(count + 1, 21))
+    open_gap(peer, "g1", 20, 24)
+    peer.emit_both(range(25, 31))
+    peer.deliver()
+    after = folder.peer(epoch=300)
+    after.journal = [*old]
+    after.cursor = len(old)
+    return after
+
+
+def fetched(peer: FolderPeer, numbers: range) -> None:
+    """The worker has these fetched from REST."""
+    for number in numbers:
+        peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(number), source="rest", requested_ns=1)
+
+
+@pytest.mark.parametrize("ends", ["nothing", "writer is killed"])
+def test_what_rest_brings_because_a_journal_is_older_than_the_files_comes_once(folder: WriterFolder, ends: str) -> None:
+    """A power cut took the end of the journal, or a backup of it was restored: the worker takes rows for missing."""
+    after = recorded_with_a_journal_of(folder, 10)
+    open_gap(after, "g2", 10, 34)
+    after.emit_both(range(35, 41))
+    after.deliver()
+    if ends == "writer is killed":
+        folder.kill()
+        folder.start()
+    fetched(after, range(11, 35))
+    after.deliver()
+    assert sorted(folder.ids()) == list(range(1, 41))
+    assert {state for _, to_id, state in last_trade_gaps(folder) if to_id == "24"} == {"unrepairable"}
+
+
+def test_a_journal_as_new_as_the_files_has_all_of_rest_recorded(folder: WriterFolder) -> None:
+    peer = folder.recording(10)
+    open_gap(peer, "g1", 10, 14)
+    peer.emit_both(range(15, 21))
+    peer.deliver()
+    peer.epoch += 1000
+    peer.emit_both(range(21, 25))
+    fetched(peer, range(11, 15))
+    peer.deliver()
+    assert sorted(folder.ids()) == list(range(1, 25))
