@@ -31,7 +31,8 @@ from services.runtime.network.subscriptions import Subscriptions
 from services.runtime.process import Shell, arguments_of, keep_freed, run_service, settle
 from services.runtime.status import StatusPublisher
 from services.writer.locks import locked
-from services.writer.recorder import NAME, Commit, OutgoingAck, Recorder
+from services.writer.positions import OutgoingAck
+from services.writer.recorder import NAME, Commit, Recorder
 from services.writer.store.buffers import Counts
 from services.writer.store.errors import BlockedError, FileDamagedError
 from services.writer.store.files import check_root, make_durable, probe

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from binance_streamer.wire.frames import Ack, Batch, Position
 from binance_streamer.wire.status_parts import WrittenStatus
+from services.writer.rows.own_rows import MAX_NUMBER
 
 
 class BatchVerdict(Enum):
@@ -36,8 +37,17 @@ class Loss(Enum):
     NONE = "none"
     JUMP = "jump"
     """Positions of this epoch are missing: the sequence numbers of its rows say which streams lost some."""
+    BEHIND = "behind"
+    """The journal has lost its end, or is an old copy: what it does not know is in the files."""
     WIPED = "wiped"
     """The journal begins with a new epoch and knows nothing of the old one: any stream may miss rows."""
+
+
+class OutgoingAck(NamedTuple):
+    """An acknowledgement, and the name of the producer that it goes to."""
+
+    producer: str
+    ack: Ack
 
 
 class Offer(NamedTuple):
@@ -48,8 +58,20 @@ class Offer(NamedTuple):
     loss: Loss = Loss.NONE
 
 
+_MAX_NAME_BYTES = 128
+"""Of a producer: `ingest-` and a symbol of 64 bytes, with room to spare; it becomes a key of the ledger."""
+
 NextPositions = tuple[tuple[str, int, int], ...]
 """(producer, epoch, next position), in the order in which the epochs came."""
+
+
+def fault_of(batch: Batch, *, own_name: str) -> str:
+    """Return why a batch is refused whatever came before it; empty where its name and its positions may be."""
+    if not batch.producer.isprintable() or len(batch.producer.encode()) > _MAX_NAME_BYTES:
+        return "no name of a producer"
+    if batch.producer == own_name or max(batch.epoch, batch.first + len(batch.frames)) > MAX_NUMBER:
+        return "no position"
+    return ""
 
 
 @dataclass(slots=True)
@@ -159,7 +181,10 @@ def _loss(producer: _Producer, batch: Batch, expected: int) -> Loss:
         return Loss.NONE  # nothing was expected: the recording begins where the journal does
     if batch.after is None and batch.epoch not in producer.received:
         return Loss.WIPED
-    return Loss.JUMP if batch.first > expected else Loss.NONE
+    if batch.first > expected:
+        return Loss.JUMP
+    is_behind = batch.after is not None and _last(producer.received) != (batch.after.epoch, batch.after.number + 1)
+    return Loss.BEHIND if is_behind and batch.epoch not in producer.received else Loss.NONE
 
 
 def _durable(producer: _Producer) -> Position | None:

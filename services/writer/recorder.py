@@ -16,7 +16,6 @@ from typing import NamedTuple
 from binance_streamer.config.schema import Config
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.wire.frames import (
-    Ack,
     Batch,
     BrokenBatchError,
     Topic,
@@ -29,8 +28,7 @@ from binance_streamer.wire.frames import (
 from binance_streamer.wire.statuses import WriterStatus
 from services.runtime.delivery.events import MessageColumns
 from services.runtime.gaps.drafts import Gap, gap_draft
-from services.writer.positions import BatchVerdict, Loss, NextPositions, Positions
-from services.writer.rows.own_rows import MAX_NUMBER
+from services.writer.positions import BatchVerdict, Loss, NextPositions, OutgoingAck, Positions, fault_of
 from services.writer.rows.routes import RowRoute
 from services.writer.rows.row_batches import row_batches
 from services.writer.rows.rows import Row, RowMaker, Run
@@ -38,13 +36,12 @@ from services.writer.store import forgotten_gaps
 from services.writer.store.buffers import Counts, RowBuffers
 from services.writer.store.files import DataFiles, SyncWork
 from services.writer.store.handovers import NOT_RECORDED, DurableOffer, OfferedGaps
+from services.writer.store.known_rows import KnownRows
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
 from services.writer.store.recovery import open_ledger, repair, with_end
 
 NAME = "writer"
-_MAX_NAME_BYTES = 128
-"""Of a producer: `ingest-` and a symbol of 64 bytes, with room to spare; it becomes a key of the ledger."""
 
 
 class Commit(NamedTuple):
@@ -60,13 +57,6 @@ class Commit(NamedTuple):
     moved: NextPositions
     gaps: list[tuple[bytes, bytes]]
     offers: Sequence[DurableOffer]
-
-
-class OutgoingAck(NamedTuple):
-    """An acknowledgement, and the name of the producer that it goes to."""
-
-    producer: str
-    ack: Ack
 
 
 class Recorder:
@@ -114,11 +104,9 @@ class Recorder:
         except WireError:
             self._refuse("not a batch")
             return None
-        if not batch.producer.isprintable() or len(batch.producer.encode()) > _MAX_NAME_BYTES:
-            self._refuse("no name of a producer")
-            return None
-        if batch.producer == NAME or max(batch.epoch, batch.first + len(batch.frames)) > MAX_NUMBER:
-            self._refuse("no position")
+        fault = fault_of(batch, own_name=NAME)
+        if fault:
+            self._refuse(fault)
             return None
         run = Run(batch.producer, batch.epoch)
         is_each_row_looked_at = self._rebuilt.has_epoch(run.epoch) or self._offered.has_any_of(run.producer)
@@ -155,7 +143,14 @@ class Recorder:
         if not work.files and not moved:
             return None
         files = [FileRecord(file.path, file.length, file.first_ns, now_ns) for file in work.files]
-        entry = LedgerEntry(moved, files, self._streams.take_changed(), self._streams.damages(), self._offered.list())
+        entry = LedgerEntry(
+            moved,
+            files,
+            self._streams.take_changed(),
+            self._streams.damages(),
+            self._offered.list(),
+            self._known.list(),
+        )
         gaps, self._gaps = self._gaps, []
         return Commit(now_ns, work, entry, moved, gaps, self._offered.durable(self._positions.received))
 
@@ -190,12 +185,15 @@ class Recorder:
         damages |= {damage.path: damage for damage in self._ledger.damages()}
         offered = self._ledger.offered()
         if repaired.files:
-            self._ledger.commit(LedgerEntry((), repaired.files, (), list(damages.values()), offered))
+            self._ledger.commit(
+                LedgerEntry((), repaired.files, (), list(damages.values()), offered, self._ledger.known())
+            )
         self._positions = Positions(self._ledger.writer_id, self._ledger.positions())
         self._streams = LossTracker(
             self._ledger.streams(), [with_end(self._files, damage) for damage in damages.values()]
         )
         self._rebuilt = self._ledger.rebuilt()
+        self._known = KnownRows(self._ledger.known())
         self._offered = OfferedGaps(offered)
         if not self._ledger.positions():  # it is a new one
             self._end_gaps(forgotten_gaps.of_writer(self._files), now_ns)
@@ -260,9 +258,12 @@ class Recorder:
         offer = self._positions.try_take(batch, count)
         if offer.verdict is not BatchVerdict.TAKE:
             return self.ack(batch.producer, "misfit" if offer.verdict is BatchVerdict.MISFIT else "known")
-        if offer.loss is not Loss.NONE:
+        if offer.loss in (Loss.JUMP, Loss.WIPED):
             self._streams.lost_positions(run, any_stream=offer.loss is Loss.WIPED)
-        if offer.loss is Loss.WIPED:
+        if offer.loss in (Loss.BEHIND, Loss.WIPED):
+            self.flush()
+            missing = forgotten_gaps.missing_of_worker(self._files, run.producer)
+            self._known.note(run.producer, self._streams.last_ids(run.producer), missing)
             self._end_gaps(forgotten_gaps.of_worker(self._files, run.producer), now_ns)
         return offer.skip
 
@@ -272,7 +273,7 @@ class Recorder:
         for hole in self._streams.note(producer, rows):
             self._record_gap(hole, producer, now_ns)
         self._offered.note(producer, rows)  # behind their holes: late rows may follow in the same batch
-        for row in rows:
+        for row in self._known.without(producer, rows):
             self._buffers.add(row.target, [row.line], row.recv_ns)
 
     def _record_gap(self, hole: Hole, worker: str, now_ns: int) -> None:

@@ -184,6 +184,35 @@ def test_trades_that_were_lost_on_our_side_come_from_rest(
         assert (gap["state"], gap["missing"], first >= 50) == ("repaired", "0", True)
 
 
+def test_a_journal_restored_from_a_backup_has_nothing_recorded_twice(place: Path) -> None:
+    """The worker takes for missing what it recorded behind the backup, and has it fetched."""
+    name, backup = "ingest-BTCUSDT", place / "backup"
+    with recording(place) as pipeline:
+        wait_durable(pipeline, 20)
+        journal = pipeline.config.journal_of(name)
+        down_ns = pipeline.kill(name)
+        shutil.copytree(journal, backup)
+        pipeline.restart(name, down_ns)
+        wait_for_more_trades(pipeline, 100)
+        known = len(trades(pipeline))
+        eventually(lambda: len(trades(pipeline)) > known + 50, 60, what="the files are ahead of the backup")
+        down_ns = pipeline.kill(name)
+        shutil.rmtree(journal)
+        shutil.copytree(backup, journal)
+        wait_for_more_trades(pipeline, 50)
+        pipeline.restart(name, down_ns)
+        eventually(
+            lambda: [
+                gap for gap in gaps(pipeline).values() if int(gap["first_to_id"]) - int(gap["first_from_id"]) > 100
+            ],
+            60,
+            what="the worker lists what it does not know of",
+        )
+        eventually(lambda: all(gap["state"] != "open" for gap in gaps(pipeline).values()), 90, what="no gap is open")
+        pipeline.end()
+        check_complete(pipeline)
+
+
 def sent_bars(pipeline: Pipeline) -> list[dict[str, Any]]:
     """Closed ones, each once."""
     bars = [json.loads(sent.event)["k"] for sent in read_tape(pipeline.simulator.tape) if sent.stream == BARS]

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.deploy.supervisord import symbol_of
-from binance_streamer.health.gaps import OPEN, GapRow, gap_row
+from binance_streamer.exchange.streams import stream_from_name
+from binance_streamer.health.gaps import OPEN, REPAIRED, GapRow, gap_row
+from binance_streamer.wire.frames import Topic
 from services.runtime.gaps.drafts import Gap
 from services.writer.store.files import DataFiles
 
@@ -32,6 +34,18 @@ def of_writer(files: DataFiles) -> Iterator[Gap]:
         yield from (_ended(row) for epoch, row in _open_gaps(files, decode_name(folder)) if _is_of_writer(epoch, row))
 
 
+def missing_of_worker(files: DataFiles, producer: str) -> dict[Topic, list[tuple[int, int]]]:
+    """Return the ids that are missing in the files of a worker's symbol, (from, to], by the topics of its streams."""
+    found: dict[Topic, list[tuple[int, int]]] = {}
+    symbol = symbol_of(producer)
+    for _, row in _newest_rows(files, symbol) if symbol is not None else ():
+        if row.state != REPAIRED and row.from_id is not None and row.to_id is not None:
+            stream = stream_from_name(row.stream)
+            topic = Topic(stream.stream_type, stream.symbol, stream.variant)
+            found.setdefault(topic, []).append((row.from_id, row.to_id))
+    return found
+
+
 def _is_of_writer(epoch: str, row: GapRow) -> bool:
     """Return True if the writer wrote the row: a worker that takes the gap over has another epoch."""
     return row.gap_id.startswith(f"writer-{epoch}-")
@@ -44,7 +58,11 @@ def _ended(row: GapRow) -> Gap:
 
 
 def _open_gaps(files: DataFiles, symbol: str) -> list[tuple[str, GapRow]]:
-    """Return the newest row of each gap where that is `open`, behind the epoch of whoever wrote it."""
+    return [(epoch, row) for epoch, row in _newest_rows(files, symbol) if row.state == OPEN]
+
+
+def _newest_rows(files: DataFiles, symbol: str) -> list[tuple[str, GapRow]]:
+    """Return the newest row of each gap, behind the epoch of whoever wrote it."""
     folder = encode_name(symbol)
     newest: dict[str, tuple[str, GapRow]] = {}
     paths = sorted(files.root.glob(f"{folder}/gap_{folder}_{'[0-9]' * 8}.csv"))
@@ -53,4 +71,4 @@ def _open_gaps(files: DataFiles, symbol: str) -> list[tuple[str, GapRow]]:
             row = gap_row({**cells, "symbol": symbol})
             if row is not None:
                 newest[row.gap_id] = cells.get("epoch") or "", row
-    return [(epoch, row) for epoch, row in newest.values() if row.state == OPEN]
+    return list(newest.values())

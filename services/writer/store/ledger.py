@@ -7,6 +7,7 @@
 | `streams` | producer and topic | the last row, from which the bounds of a loss follow |
 | `damages` | damaged file | what is known of rows that are gone, until the next row of its series comes |
 | `offered` | open gap of the writer | all of it, until a worker takes it over |
+| `known` | topic of a producer | how far the files were ahead of its journal, until that happens again |
 | `rebuilt` | interval of sequence numbers | rows that were in the files when the ledger before this one was lost |
 | `meta` | name | the writer's id |
 
@@ -29,6 +30,7 @@ from binance_streamer.wire.frames import Topic
 from services.runtime.files import note_synced
 from services.writer.store.errors import BlockedError
 from services.writer.store.handovers import OfferedGap
+from services.writer.store.known_rows import KnownIds
 from services.writer.store.losses import DamagedFile, StreamRecord
 from services.writer.store.sequences import Interval, Sequences
 
@@ -48,8 +50,8 @@ CREATE TABLE damages (
     series TEXT PRIMARY KEY, symbol TEXT NOT NULL, from_id INTEGER, from_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE rebuilt (identity TEXT, epoch INTEGER, first INTEGER, last INTEGER);
 """
-_OFFERED = "CREATE TABLE IF NOT EXISTS offered (ordinal INTEGER PRIMARY KEY, record BLOB NOT NULL)"
-"""A table that a ledger of an older version has not got; nothing else of it is different."""
+_LATER = ("offered", "known")
+"""Tables of records that a ledger of an older version has not got; nothing else of it is different."""
 _VERSION = 1
 _BLOCKED = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
 
@@ -75,6 +77,7 @@ class LedgerEntry(NamedTuple):
     streams: Sequence[StreamRecord]
     damages: Sequence[DamagedFile]
     offered: Sequence[OfferedGap] = ()
+    known: Sequence[KnownIds] = ()
 
 
 class Ledger:
@@ -134,8 +137,11 @@ class Ledger:
 
     def offered(self) -> list[OfferedGap]:
         """Return the open gaps that no worker has taken over yet."""
-        rows = self._connection.execute("SELECT record FROM offered ORDER BY ordinal")
-        return [msgspec.msgpack.decode(record, type=OfferedGap) for (record,) in rows]
+        return [msgspec.msgpack.decode(record, type=OfferedGap) for record in self._records("offered")]
+
+    def known(self) -> list[KnownIds]:
+        """Return how far the files were ahead of journals."""
+        return [msgspec.msgpack.decode(record, type=KnownIds) for record in self._records("known")]
 
     def rebuilt(self) -> Sequences:
         """Return the sequence numbers that were in the files when the ledger before this one was lost."""
@@ -156,9 +162,8 @@ class Ledger:
             self._connection.execute("DELETE FROM damages")
             rows = [damage[:4] for damage in entry.damages]
             self._connection.executemany("INSERT INTO damages VALUES (?, ?, ?, ?)", rows)
-            self._connection.execute("DELETE FROM offered")
-            records = [(msgspec.msgpack.encode(one),) for one in entry.offered]
-            self._connection.executemany("INSERT INTO offered (record) VALUES (?)", records)
+            self._write_records("offered", entry.offered)
+            self._write_records("known", entry.known)
 
     def announce(self, files: Sequence[FileRecord]) -> None:
         """Record files before they are made: after a crash they are known as ours, and cut to their length, 0."""
@@ -197,7 +202,10 @@ class Ledger:
             if result != "ok":
                 raise LedgerDamagedError(str(result))
             self.writer_id  # noqa: B018 (raises where it is missing)
-            self._connection.execute(_OFFERED)
+            for table in _LATER:
+                self._connection.execute(
+                    f"CREATE TABLE IF NOT EXISTS {table} (ordinal INTEGER PRIMARY KEY, record BLOB NOT NULL)"
+                )
         except (sqlite3.DatabaseError, TypeError) as error:
             raise (_blocked(error) or LedgerDamagedError(str(error))) from error
 
@@ -224,6 +232,15 @@ class Ledger:
             "ON CONFLICT (producer, epoch) DO UPDATE SET next = excluded.next",
             positions,
         )
+
+    def _records(self, table: str) -> list[bytes]:
+        rows = self._connection.execute(f"SELECT record FROM {table} ORDER BY ordinal")  # noqa: S608 (a name of ours)
+        return [record for (record,) in rows]
+
+    def _write_records(self, table: str, records: Iterable[NamedTuple]) -> None:
+        self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 (a name of ours)
+        encoded = [(msgspec.msgpack.encode(one),) for one in records]
+        self._connection.executemany(f"INSERT INTO {table} (record) VALUES (?)", encoded)  # noqa: S608
 
     def _write_files(self, files: Iterable[FileRecord]) -> None:
         self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", files)

@@ -142,8 +142,8 @@ class LossTracker:
         states = self._states.setdefault(producer, {})
         holes = []
         for row in rows:
-            is_late = _is_late(row)
-            if self._damages and row.target.series in self._damages and not is_late:
+            late = is_late(row)
+            if self._damages and row.target.series in self._damages and not late:
                 holes += self._holes_of_damage(states.get(row.topic) if row.topic else None, row)
             topic = row.topic
             if topic is None:
@@ -154,12 +154,12 @@ class LossTracker:
                 hole = _hole_before_first(states.get(_MARKER), row)
                 holes += [hole] if hole else []
             elif state.suspect_epoch is not None:
-                suspect_epoch = _suspect_behind(state, row) if is_late else None
-                hole = None if is_late else _hole_between(state, row)
+                suspect_epoch = _suspect_behind(state, row) if late else None
+                hole = None if late else _hole_between(state, row)
                 holes += [hole._replace(late_ids=tuple(state.late_ids))] if hole else []
                 state.suspect_epoch = suspect_epoch
-                state.late_ids = [*state.late_ids, late_id_of(row)] if is_late else []
-            if is_late:
+                state.late_ids = [*state.late_ids, late_id_of(row)] if late else []
+            if late:
                 state.record = _numbered_like(state, row)
                 state.row = None
             else:
@@ -195,6 +195,11 @@ class LossTracker:
         last = state.row or state.record
         return last.seq if last.epoch == run.epoch else 0
 
+    def last_ids(self, producer: str) -> dict[Topic, int]:
+        """Return the last id of each topic of a producer that has ids."""
+        found = {topic: _last_id(state) for topic, state in self._states.get(producer, {}).items()}
+        return {topic: last_id for topic, last_id in found.items() if last_id is not None}
+
     def damages(self) -> list[DamagedFile]:
         """Return the damaged files that no row of their series has followed yet."""
         return [damage for damages in self._damages.values() for damage in damages]
@@ -213,7 +218,7 @@ class LossTracker:
         return holes
 
 
-def _is_late(row: Row) -> bool:
+def is_late(row: Row) -> bool:
     """Return True if the row may fill an old hole, so that it does not say where its stream goes on."""
     return row.topic is not None and row.event is None and has_sequence_ids(row.topic.stream_type)
 
@@ -256,8 +261,7 @@ def _record_of(producer: str, topic: Topic, row: Row) -> StreamRecord:
 
 def _numbered_like(state: _State, row: Row) -> StreamRecord:
     """Return the record behind a row that fills an old hole: the stream's ids stay, its numbering goes on."""
-    last_id = _last_id(state)
-    return state.record._replace(epoch=row.epoch, seq=row.seq, recv_ns=row.recv_ns, last_id=last_id)
+    return state.record._replace(epoch=row.epoch, seq=row.seq, recv_ns=row.recv_ns, last_id=_last_id(state))
 
 
 def _last_id(state: _State) -> int | None:

@@ -44,8 +44,11 @@ def test_a_new_run_follows_the_end_of_the_old_one_only() -> None:
     assert positions.ack("p", "hello") == Ack("w", Position(7, 10), Position(3, 5), "hello")
 
 
-def test_a_journal_that_lost_its_tail_to_a_power_cut_is_no_loss() -> None:
-    assert having((7, 10)).try_take(batch(8, 0, (7, 5)), 5) == Offer(TAKE)
+def test_a_journal_that_lost_its_end_is_behind_the_files() -> None:
+    """To a power cut, or because a backup of it was restored."""
+    assert having((7, 10)).try_take(batch(8, 0, (7, 5)), 5) == Offer(TAKE, loss=Loss.BEHIND)
+    assert having((7, 10), (8, 3)).try_take(batch(9, 0, (7, 9)), 5) == Offer(TAKE, loss=Loss.BEHIND)
+    assert having((7, 10), (8, 3)).try_take(batch(9, 0, (8, 2)), 5) == Offer(TAKE)
 
 
 def test_positions_that_the_journal_lost_are_told() -> None:

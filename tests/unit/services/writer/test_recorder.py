@@ -275,7 +275,7 @@ def test_what_only_a_lost_ledger_knew_is_ended(folder: WriterFolder) -> None:
 
 
 def recorded_with_a_journal_of(folder: WriterFolder, count: int) -> FolderPeer:
-    """Durable are trades 1 to 30 but 21 to 24; the journal of the next run ends behind trade `count`, as it did once."""
+    """Durable are trades 1 to 30 but 21 to 24; the journal of the next run ends behind trade `count`."""
     peer = folder.recording(count)
     old = list(peer.journal)
     peer.emit_both(range(count + 1, 21))

@@ -1,0 +1,55 @@
+"""Tells which rows of REST are in the files already, where a worker's journal is older than they are.
+
+A power cut may take the end of a journal whose rows are durable in the files, and a backup of it may be restored. Such
+a worker takes for missing what it had recorded, and has it fetched. The writer knows better: when a new run hangs on a
+record that is not the last one that it had of the run before, it notes the last id of each stream, and what was missing
+below. A row of REST up to that id that was not missing is in the files.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from binance_streamer.wire.frames import Topic
+from services.writer.rows.rows import Row
+from services.writer.store.losses import is_late, late_id_of
+
+
+class KnownIds(NamedTuple):
+    """All ids of one topic of one producer up to `last_id` are in the files, but for those in `missing`: (from, to]."""
+
+    producer: str
+    topic: Topic
+    last_id: int
+    missing: tuple[tuple[int, int], ...]
+
+    def has(self, number: int) -> bool:
+        """Return True if the row with this id is in the files."""
+        return number <= self.last_id and not any(low < number <= high for low, high in self.missing)
+
+
+class KnownRows:
+    """What is known of each topic of each producer whose journal was found to be older than the files."""
+
+    def __init__(self, known: Iterable[KnownIds] = ()) -> None:
+        self._known = {(one.producer, one.topic): one for one in known}
+
+    def note(
+        self, producer: str, last_ids: Mapping[Topic, int], gaps: Mapping[Topic, Sequence[tuple[int, int]]]
+    ) -> None:
+        """Note that the rows of these topics up to these ids are in the files, but for the ids in `gaps`."""
+        for topic, last_id in last_ids.items():
+            self._known[producer, topic] = KnownIds(producer, topic, last_id, tuple(gaps.get(topic, ())))
+
+    def without(self, producer: str, rows: list[Row]) -> list[Row]:
+        """Return the rows without those of REST that are in the files."""
+        return [row for row in rows if not self._has(producer, row)] if self._known else rows
+
+    def list(self) -> Sequence[KnownIds]:
+        """Return all that is known, for the ledger."""
+        return [*self._known.values()]
+
+    def _has(self, producer: str, row: Row) -> bool:
+        if row.topic is None or not is_late(row):
+            return False
+        known = self._known.get((producer, row.topic))
+        return known is not None and known.has(late_id_of(row))
