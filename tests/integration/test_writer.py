@@ -232,7 +232,13 @@ class OtherBench(Bench):
         (self.data / ".writer.owner").write_bytes(identity.read_bytes())
 
 
-def test_a_second_recorder_writes_nothing_into_the_files_of_the_first(bench: Bench) -> None:
+@pytest.mark.parametrize("file_format", ["csv", "csv.zst"])
+def test_a_second_recorder_writes_nothing_into_the_files_of_the_first(place: Path, file_format: str) -> None:
+    with closing(Bench(place, storage={"file_format": file_format, "compress_interval": 0.5})) as bench:
+        _second_recorder(bench)
+
+
+def _second_recorder(bench: Bench) -> None:
     peer, first = bench.recording(10)
     with closing(OtherBench(bench)) as other:
         second = other.writer()

@@ -19,8 +19,8 @@ from tests.support.waiting import eventually
 class MountedBench(Bench):
     """The data directory is a small tmpfs that only the writer's namespace has; `inside` looks into it."""
 
-    def __init__(self, place: Path) -> None:
-        super().__init__(place)
+    def __init__(self, place: Path, file_format: str) -> None:
+        super().__init__(place, storage={"file_format": file_format, "compress_interval": 0.5})
         self.bus = self.context.socket(zmq.XSUB)
         Path(self.config.endpoints.run_directory).mkdir(mode=0o700)
         self.bus.bind(self.config.endpoints.bus_publish)
@@ -54,12 +54,12 @@ class MountedBench(Bench):
         super().close()
 
 
-@pytest.fixture
-def bench(place: Path) -> Iterator[MountedBench]:
+@pytest.fixture(params=["csv", "csv.zst"])
+def bench(place: Path, request: pytest.FixtureRequest) -> Iterator[MountedBench]:
     probe = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", str(place)]
     if subprocess.run(probe, capture_output=True, check=False).returncode != 0:
         pytest.skip("no mount namespaces here")
-    found = MountedBench(place)
+    found = MountedBench(place, request.param)
     with closing(found):
         yield found
 

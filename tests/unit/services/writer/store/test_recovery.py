@@ -1,6 +1,7 @@
 """Depth snapshots of an older version, whose files had another name: nothing comes twice, and no damage is lost."""
 
 import os
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -354,3 +355,75 @@ def test_a_row_that_came_late_does_not_say_where_a_damaged_file_ended(folder: Wr
     peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(12, 0))
     peer.deliver()
     assert [(gap["from_id"], gap["to_id"]) for gap in folder.rows("gap")] == [("9", "11")]
+
+
+@pytest.fixture(params=["csv", "csv.zst"])
+def of_format(tmp_path: Path, request: pytest.FixtureRequest) -> WriterFolder:
+    return WriterFolder(tmp_path, file_format=request.param)
+
+
+def test_an_older_backup_of_the_data_folder_gets_the_rest_from_the_journals(of_format: WriterFolder) -> None:
+    peer = of_format.recording(50)
+    of_format.stop()
+    backup = of_format.place / "backup"
+    shutil.copytree(of_format.data, backup)
+    of_format.start()
+    peer.emit_both(range(51, 101))
+    peer.deliver()
+    of_format.stop()
+    shutil.rmtree(of_format.data)
+    shutil.copytree(backup, of_format.data)
+    of_format.start()
+    peer.emit_both(range(101, 111))
+    peer.deliver()
+    assert of_format.ids() == list(range(1, 111))
+    assert not of_format.rows("gap")
+
+
+@pytest.mark.parametrize("newer", ["files", "ledger"])
+def test_files_and_a_ledger_of_two_ages_lose_nothing_that_is_not_listed(of_format: WriterFolder, newer: str) -> None:
+    """Half of a backup was restored: rows behind the ledger come again, rows that are gone from a file are a gap."""
+    peer = of_format.recording(50)
+    of_format.stop()
+    backup = of_format.place / "backup"
+    shutil.copytree(of_format.data, backup)
+    of_format.start()
+    peer.emit_both(range(51, 101))
+    peer.deliver()
+    of_format.stop()
+    if newer == "files":
+        of_format.lose_ledger()
+        for path in backup.glob(".writer.sqlite*"):
+            shutil.copy(path, of_format.data)
+    else:
+        shutil.copytree(backup / "BTCUSDT", of_format.data / "BTCUSDT", dirs_exist_ok=True)
+    of_format.start()
+    peer.emit_both(range(101, 111))
+    peer.deliver()
+    gaps = [(row["from_id"], row["to_id"]) for row in of_format.rows("gap") if row["stream"] == "btcusdt@aggTrade"]
+    if newer == "files":
+        assert of_format.ids() == list(range(1, 111))
+        assert gaps == []
+    else:
+        assert of_format.ids() == [*range(1, 51), *range(101, 111)]
+        assert gaps == [("50", "100")]
+
+
+def test_a_clock_that_was_set_back_by_days_between_runs_costs_no_row(
+    of_format: WriterFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that grow now are older in the ledger than those of the run before."""
+    peer = of_format.recording(50)
+    of_format.stop()
+    monkeypatch.setattr("tests.support.writer_folder.now_ns", lambda: now_ns() - 5 * 86_400 * 10**9)
+    of_format.start()
+    peer.emit_both(range(51, 101))
+    peer.deliver()
+    peer.emit_both(range(101, 151))
+    peer.push()
+    of_format.kill()
+    of_format.start()
+    peer.emit_both(range(151, 161))
+    peer.deliver()
+    assert of_format.ids() == list(range(1, 161))
+    assert not of_format.rows("gap")
