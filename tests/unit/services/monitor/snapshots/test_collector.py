@@ -1,15 +1,28 @@
 """The snapshot that the page gets."""
 
+import gc
+import sys
 from typing import Any
 
 import msgspec
 
 from binance_streamer.health.gaps import GapTotals
 from binance_streamer.wire.frames import encode_frame
+from services.monitor.alerts.alerts import Alerts
 from services.monitor.snapshots.collector import Collector
 from services.monitor.snapshots.page import PageSnapshot, as_json
 from tests.support import monitor_scene as scene
-from tests.support.monitor_scene import NOW_MS, NOW_NS, NOW_S, collector, frame, market, stream_status
+from tests.support.monitor_scene import (
+    NOW_MS,
+    NOW_NS,
+    NOW_S,
+    collector,
+    config,
+    frame,
+    market,
+    statuses,
+    stream_status,
+)
 
 STRANGE = {"symbol": "x", "stream": "status", "recv_ns": NOW_NS, "epoch": 1, "seq": 1, "source": "local"}
 
@@ -198,3 +211,33 @@ def test_what_strangers_publish_is_not_shown() -> None:
     seen.take(b"status.bus.", b"\xc1", NOW_S)
     seen.take(b"\xff", b"", NOW_S)
     assert as_json(page(seen)) == as_json(page(collector()))
+
+
+def test_a_monitor_holds_no_more_after_twenty_minutes_than_after_eleven() -> None:
+    """All that it remembers is bounded, by the ten minutes of its chart at most. Python's blocks are counted."""
+    subject = collector()
+    alerts = Alerts(config().alerts)
+    blocks = []
+    for second in range(1200):
+        now_s, now_ms = NOW_S + second, NOW_MS + 1000 * second
+        for name, fields in statuses().items():
+            told = {**fields, "up_s": 1000.0 + second, "recv_ns": now_ms * 1_000_000}
+            subject.take(*frame("status", name, **told), now_s)
+        trade = {
+            "e": "aggTrade",
+            "E": now_ms - 100,
+            "s": "BTCUSDT",
+            "a": 100_000 + second,
+            "p": f"{second}.5",
+            "q": "1",
+        }
+        for _ in range(second % 7):
+            subject.take(*market("aggtrade", trade, stream="btcusdt@aggTrade"), now_s)
+        snapshot = subject.end_second(now_s, now_ms)
+        alerts.look(snapshot, now_s)
+        as_json(snapshot.page)
+        del snapshot
+        if second in (659, 1199):
+            gc.collect()
+            blocks.append(sys.getallocatedblocks())
+    assert blocks[1] - blocks[0] < 200
