@@ -94,7 +94,7 @@ def test_the_day_that_is_being_recorded_can_be_looked_into(browser: Browser, rec
     eventually(lambda: _reloaded(browser, recorder.url) and browser.evaluate(today) == 2, 120, what="two open days")
     browser.click(".grid-body [data-condition=open]")
     eventually(lambda: browser.text("#instant-title").startswith("Book and tape of BTCUSDT"))
-    eventually(lambda: _has_book_and_tape(browser), 180, what="a book and trades of a second that was recorded")
+    eventually(lambda: _has_book_and_tape(browser), 240, what="a book and trades of a second that was recorded")
     assert float(browser.text("#instant-book .levels li").split()[0]) > 0
     assert len(browser.text("#tape tr").split()) == 4
 
@@ -114,7 +114,7 @@ def _has_book_and_tape(browser: Browser) -> bool:
     moment = f"{datetime.now(UTC) - timedelta(seconds=3):%H:%M:%S}"
     browser.write("#instant-time", moment)
     browser.evaluate("document.querySelector('#instant-time').dispatchEvent(new Event('change'))")
-    answers = (f"Book of {moment}", f"The book of {moment}")
+    answers = (f"Book of {moment}", f"The book of {moment}", "took more than")  # the last on a busy machine
     eventually(lambda: browser.text("#instant-note").startswith(answers), 120, what="an answer")
     return browser.text("#instant-note").startswith("Book of") and browser.count("#tape tr") > 0
 
