@@ -32,6 +32,8 @@ _MESSAGE_BYTES = 2048
 _LOOK_S, _IDLE_LOOK_S = 0.25, 2.0
 """Between two looks at the files: while live messages wait for them, and while a topic has had no live message."""
 _TAKEN_AT_ONCE = 256
+_DOUBT_STATUSES = 10
+"""Statuses of the writer, one a second, after which the files of topics that are silent are looked at."""
 _LIVE_ONLY = frozenset({"status", "request", "offered_gap", "repair", "symbol_status", "day"})
 
 Message = tuple[Topic, str, dict[str, Any]]
@@ -127,13 +129,17 @@ class History:
             self._out.extend(one.message for one in self._splice.live(new))
 
     def _hear_writer(self, data: dict[str, Any]) -> None:
-        """Note how far files are durable; a status that was missed tells of messages that were."""
+        """Note how far files are durable; a status that was missed tells of messages that were.
+
+        A message that was lost with none behind it shows nowhere, so that silent topics are looked up now and then.
+        """
         durable_ns, number = data.get("durable_ns"), (data["epoch"], data["seq"])
         if durable_ns is not None:
             self._durable_ns = durable_ns
         epoch, seq = self._last_status
-        if seq and number != (epoch, seq + 1):
+        if seq and (number != (epoch, seq + 1) or not number[1] % _DOUBT_STATUSES):
             self._splice.doubt()
+            self._looked_s = time.monotonic()  # topics whose next message comes until then need no file
         self._last_status = number
 
     def _next_look_s(self) -> float:

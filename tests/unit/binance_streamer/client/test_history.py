@@ -200,6 +200,19 @@ def test_a_missed_status_of_the_writer_leads_back_to_the_files(live: Live) -> No
     assert numbers(opened) == [3]
 
 
+def test_a_last_message_that_was_lost_without_a_sign_comes_from_the_files(live: Live) -> None:
+    """A reader that was too slow for a burst lost its end, and missed no status."""
+    write(live.place, map(trade, range(1, 3)))
+    live.commit()
+    live.add(1, 2)
+    opened = live.history()
+    assert numbers(opened) == [1, 2]
+    write(live.place, [trade(3)])
+    for _ in range(10):
+        live.commit()
+    assert numbers(opened) == [3]
+
+
 def test_sealed_days_daily_files_and_live_messages_follow_one_another(live: Live, tmp_path: Path) -> None:
     path = write(live.place, [trade(number) for number in (2, 1, 3)])
     sealed(begun(tmp_path / "lake"), path)
