@@ -66,7 +66,8 @@ class SymbolConfig(_Section, frozen=True):
 
     `symbol` is in upper case, as the exchange spells it. `streams` are suffixes such as `depth@0ms`; `stream_types`
     has all. `series` are polled from REST: `rest_series` has all. Without `depth_snapshot` no order book is kept of
-    the symbol. Where `enabled` is false, no process is started for it.
+    the symbol. Where `enabled` is false, no process is started for it. With `standby` two workers are, of which one
+    records, and the other one goes on in its place at once when it ends.
     """
 
     symbol: str
@@ -74,6 +75,7 @@ class SymbolConfig(_Section, frozen=True):
     series: tuple[str, ...] = ()
     depth_snapshot: bool = True
     enabled: bool = True
+    standby: bool = False
 
 
 class ModeConfig(_Section, frozen=True, kw_only=True):
@@ -342,6 +344,13 @@ class Config(_Section, frozen=True):
         With two, messages that one loses while it is replaced come over the other one.
         """
         return self.network.connections or (2 if self.mode == "production" else 1)
+
+    def connections_of(self, symbol: SymbolConfig) -> int:
+        """Return the redundant connections per route of one worker of the symbol: two workers share them, one at least.
+
+        So a pair with `connections: 2` has one each, and no more in all than a worker alone.
+        """
+        return (self.connections + 1) // 2 if symbol.standby else self.connections
 
     def log_file(self, process: str) -> Path:
         """Return the path of the log of this process; a symbol outside ASCII is percent-encoded in it."""

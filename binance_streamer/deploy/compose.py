@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from binance_streamer.config.schema import Config, ConfigError
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE, kept_file
-from binance_streamer.deploy.supervisord import Program, programs, symbol_of
+from binance_streamer.deploy.supervisord import Program, programs, worker_symbol
 
 _CONTEXT, _PROMETHEUS_MOUNT = "<root>", "ops/prometheus:/etc/prometheus:ro"
 """Two places of the text that name the folder of a checkout."""
@@ -160,8 +160,8 @@ def _kept(stack: Stack, program: Program) -> str:
 
 
 def _check(stack: Stack, program: Program) -> list[str]:
-    symbol = symbol_of(program.name)
-    process = program.name if symbol is None else f"ingest-{symbol}"
+    symbol, kind = worker_symbol(program.name), program.name.partition("-")[0]
+    process = program.name if symbol is None else f"{kind}-{symbol}"
     return ["CMD", "python", "-m", "binance_streamer.health.healthcheck", "-c", stack.path, process]
 
 
@@ -178,7 +178,7 @@ def _networks(stack: Stack, kind: str) -> list[str]:
     """Return the networks of a demo's service; `endpoints` are those of the other stack, and lead here by aliases."""
     if not stack.is_demo:
         return []
-    return ["networks: [demo]" if kind == "ingest" else f"networks: {{demo: {{aliases: [{kind}]}}}}"]
+    return ["networks: [demo]" if kind in ("ingest", "standby") else f"networks: {{demo: {{aliases: [{kind}]}}}}"]
 
 
 def _ports(stack: Stack, kind: str) -> list[str]:

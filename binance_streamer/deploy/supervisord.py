@@ -26,8 +26,9 @@ PID_NAME = "supervisord.pid"
 MAX_SOCKET_PATH_BYTES = 107 - len(".4194304")
 """sun_path of unix(7), less what supervisord appends while it binds: a dot and its pid."""
 
-_BUS, _WRITER, _REST, _ORDERBOOK, _MONITOR, _ARCHIVER, _INGEST = 10, 20, 30, 35, 36, 37, 40
+_BUS, _WRITER, _REST, _ORDERBOOK, _MONITOR, _ARCHIVER, _INGEST, _STANDBY = 10, 20, 30, 35, 36, 37, 40, 45
 _STOP_WAIT_S = {"writer": 30}
+_PARTNERS = {"ingest": "standby", "standby": "ingest"}
 _PACKAGE = Path(__file__).resolve().parents[1]
 _has_special_character = re.compile(r"[][%*?;#\"'\\]").search
 _has_control_character = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]").search
@@ -109,13 +110,34 @@ def programs(config: Config, config_path: Path, services: Collection[str]) -> li
     if config.storage.lake:
         wanted["archiver"] = _ARCHIVER
     found = [program(service, priority) for service, priority in wanted.items() if service in services]
-    return found + [program("ingest", _INGEST, symbol.symbol) for symbol in config.symbols]
+    found += [program("ingest", _INGEST, symbol.symbol) for symbol in config.symbols]
+    return found + [
+        _standby_of(program("ingest", _INGEST, symbol.symbol)) for symbol in config.symbols if symbol.standby
+    ]
+
+
+def _standby_of(worker: Program) -> Program:
+    """Return the second worker of a symbol, which starts behind the first one."""
+    arguments = (*worker.arguments, "--standby")
+    return worker._replace(name=partner_name(worker.name), arguments=arguments, priority=_STANDBY)
 
 
 def symbol_of(name: str) -> str | None:
     """Return the symbol of an ingest worker's program or journal; None of others."""
     kind, dash, symbol = name.partition("-")
     return decode_name(symbol) if kind == "ingest" and dash else None
+
+
+def worker_symbol(name: str) -> str | None:
+    """Return the symbol of a program that records it, or waits to do so; None of others."""
+    kind, dash, symbol = name.partition("-")
+    return decode_name(symbol) if kind in _PARTNERS and dash else None
+
+
+def partner_name(name: str) -> str:
+    """Return the program of the other worker of a symbol: of `ingest-BTCUSDT` it is `standby-BTCUSDT`, and back."""
+    kind, _, symbol = name.partition("-")
+    return f"{_PARTNERS[kind]}-{symbol}"
 
 
 def ingest_name(symbol: str) -> str:
@@ -126,7 +148,7 @@ def ingest_name(symbol: str) -> str:
 def program_name(given: str) -> str:
     """Return the program that a user means by `writer`, `ingest-币安人生USDT` as typed, or already encoded."""
     kind, dash, symbol = given.partition("-")
-    return ingest_name(symbol) if kind == "ingest" and dash and "%" not in symbol else given
+    return f"{kind}-{encode_name(symbol)}" if kind in _PARTNERS and dash and "%" not in symbol else given
 
 
 def text_of(site: Site, wanted: Collection[Program]) -> str:

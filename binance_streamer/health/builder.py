@@ -22,6 +22,7 @@ from binance_streamer.health.storage import stored_of
 from binance_streamer.health.stream_states import raw_reasons, recorded_stream, stream_state, trading_status
 from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
 from binance_streamer.wire.statuses import (
+    STANDBY,
     ArchiverStatus,
     IngestStatus,
     OrderbookStatus,
@@ -37,6 +38,7 @@ PLAIN_STATES = {
     "forbidden": "refused by the exchange",
     "building": "building books",
     "valid": "all books valid",
+    STANDBY: "ready to go on",
 }
 """States of processes as they are shown, where the word of the status message needs its context to be understood.
 docs/monitoring.md says of each what it means, and what to do."""
@@ -139,7 +141,7 @@ def _process(config: Config, name: str, received: ReceivedStatus | None, status:
     journal = status.journal if status and status.journal else JournalStatus()
     return ProcessSnapshot(
         name=name,
-        kind="ingest" if name.startswith("ingest-") else name,
+        kind=name.partition("-")[0],
         up=status is not None,
         state=_state(status) if status else "not heard yet" if received is None else "down",
         detail=_detail(config, status) if status else "",
@@ -167,8 +169,10 @@ def _detail(config: Config, status: Status) -> str:
     """Return a few words on what a process has done; each kind of process has its own numbers."""
     if isinstance(status, IngestStatus):
         is_open = sum(one.is_open for one in status.connections)
-        routes = {stream.route for stream in streams_of(config.symbol(status.producer.removeprefix("ingest-")))}
-        return f"{is_open} of {max(len(status.connections), len(routes) * config.connections)} connections open"
+        symbol = config.symbol(status.producer.partition("-")[2])
+        routes = {stream.route for stream in streams_of(symbol)}
+        expected = max(len(status.connections), len(routes) * config.connections_of(symbol))
+        return f"{is_open} of {expected} connections open"
     if isinstance(status, WriterStatus):
         return f"{status.rows} rows, {size(status.bytes)}"
     if isinstance(status, RestStatus):

@@ -15,7 +15,7 @@ from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.health import judge as health
 from binance_streamer.wire.frames import WireError
-from binance_streamer.wire.statuses import Status, read_status
+from binance_streamer.wire.statuses import STANDBY, IngestStatus, Status, read_status
 
 _PATIENCE_S = 10.0
 """Ten times the interval of status messages."""
@@ -51,6 +51,9 @@ def problems_of(config: Config, name: str, status: Status | None) -> list[health
         why = f"no status within {_PATIENCE_S:.0f} s: it stands still, or does not reach the bus"
         return [health.Problem("process", "failure", name, why)]
     found = health.judge(config, {name: health.ReceivedStatus(status, 0.0)}, 0.0).problems
+    if isinstance(status, IngestStatus) and status.state == STANDBY and not status.is_warm:
+        why = "it does not receive every stream yet: the other worker must not be stopped"
+        return [health.Problem("process", "failure", name, why)]
     return [problem for problem in found if problem.condition != "process" or problem.what == name]
 
 

@@ -13,6 +13,7 @@ import msgspec
 from binance_streamer.config.schema import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
 from binance_streamer.exchange.streams import stream_of, suffix_of
 from binance_streamer.health.sizes import size
+from binance_streamer.health.standby import standby_fault
 from binance_streamer.health.storage import archiver_warnings, stored_of
 from binance_streamer.health.stream_states import (
     FALLBACK,
@@ -117,6 +118,8 @@ def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) 
             problems += _journal_problems(config.alerts, name, status.journal)
     for symbol in config.symbols:
         problems += symbol_problems(symbol, present)
+        if why := standby_fault(present.get(f"standby-{symbol.symbol}")):
+            problems.append(Problem("process", "warning", f"standby-{symbol.symbol}", why))
     problems += _other_raw_problems(config, present.get("writer"))
     problems += _writer_problems(config.alerts, present.get("writer"), stored_of(present.get("archiver")))
     problems += _rest_problems(config.alerts, present.get("rest"))
@@ -133,7 +136,8 @@ def processes(config: Config) -> tuple[str, ...]:
     """List the names of the configured processes, as their status messages have them."""
     optional = [name for name in ("orderbook", "monitor") if getattr(config, name).enabled]
     optional += ["archiver"] if config.storage.lake else []
-    return ("bus", "writer", "rest", *optional, *(f"ingest-{symbol.symbol}" for symbol in config.symbols))
+    standbys = [f"standby-{symbol.symbol}" for symbol in config.symbols if symbol.standby]
+    return ("bus", "writer", "rest", *optional, *(f"ingest-{one.symbol}" for one in config.symbols), *standbys)
 
 
 def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iterator[Problem]:
@@ -213,7 +217,7 @@ def _blocked(name: str, status: Status) -> Problem:
 
 def _severity(name: str) -> Severity:
     """Return how bad it is that a process does not run: a warning, where no message is lost by it."""
-    return "warning" if name in _RECORD_NOTHING else "failure"
+    return "warning" if name in _RECORD_NOTHING or name.startswith("standby-") else "failure"
 
 
 def _monitor_problems(monitor: Status | None) -> Iterator[Problem]:

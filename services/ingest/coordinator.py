@@ -40,6 +40,8 @@ class Coordinator:
     """Takes what the reader reports; has the streams record it and the network replace what delivers no more."""
 
     def __init__(self, config: Config, symbol: str, streams: StreamSet, reader: Reader, *, started_ns: int) -> None:
+        self.is_cut_off = False
+        """Set when a route loses its last connection; whoever acts on it takes it back."""
         self.heard = HeardTable(config.network.stale_timeout)
         self._websocket_url = config.network.websocket_url
         self._streams = streams
@@ -77,6 +79,7 @@ class Coordinator:
                 else:
                     self._streams.lose(end, now_s)
                     if not end.others and not self.network.open_on(end.route):
+                        self.is_cut_off = True
                         self.outages.begin(end.route, event.recv_ns, end.reason)
                 self.heard.close(connection)
             case Failed():

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from binance_streamer.config.schema import SymbolConfig, streams_of
 from services.ingest.connections.reader import Reader
 from services.ingest.coordinator import Coordinator
@@ -36,7 +38,8 @@ def new_intake(shell: Shell, symbol: SymbolConfig, last_rows: Mapping[str, LastR
 
 def intake_of(shell: Shell, symbol: SymbolConfig, streams: StreamSet) -> Intake:
     """Return what receives this symbol for these streams."""
-    config = shell.config
+    network = msgspec.structs.replace(shell.config.network, connections=shell.config.connections_of(symbol))
+    config = msgspec.structs.replace(shell.config, network=network)
     reader = Reader(
         max_message_bytes=config.performance.max_frame_bytes - MAX_ENVELOPE_BYTES,
         frame_timeout_s=config.network.frame_timeout,

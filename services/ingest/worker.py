@@ -27,6 +27,7 @@ from services.ingest.intake import Intake
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
 from services.ingest.streams.stream import NOT_RECORDED, StreamRecorder
+from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Draft, Producer
 from services.runtime.process import Shell, keep_freed, settle
@@ -68,6 +69,8 @@ class IngestWorker:
         self._bus_refused = 0
         self._trading = intake.trading
         self._took_over_ms = intake.took_over_ms
+        self._warm_path = warm_lock_path(shell, producer.name)
+        self._gives_way = False
         self._next_tick_s = 0.0
         self._took_s = 0.0
         self._collect_s = config.performance.collect
@@ -96,7 +99,7 @@ class IngestWorker:
             keep_freed()
             self._reader.start()
         try:
-            while not self._stop.requested:
+            while not self._stop.requested and not self._gives_way:
                 readable = self._reader.read(self._due_s(), not_before_s=self._took_s + self._collect_s)
                 now_s = monotonic_s()
                 self._record(self._reader.take(ENOUGH_BYTES), now_s)
@@ -111,12 +114,20 @@ class IngestWorker:
             self._sub.close()
         while events := self._reader.take(ENOUGH_BYTES):
             self._record(events, monotonic_s())
-        self._streams.expire(math.inf)
-        self._streams.list_gaps(self._coordinator.outages.end(None, wall_ns()))
+        if not is_relieved(self._warm_path):  # else another worker has what is missing
+            self._streams.expire(math.inf)
+            self._streams.list_gaps(self._coordinator.outages.end(None, wall_ns()))
         self._append()
         self._status.publish(self._status_at(monotonic_s()))  # what was lost in the last second is told, too
-        if not self._producer.drain(_DRAIN_S):
+        if not self._gives_way and not self._producer.drain(_DRAIN_S):
             _log.warning("the writer is away: what it does not have yet is pushed at the next start")
+
+    def _look_for_relief(self) -> None:
+        """Give way to a worker that is warm, where this one has lost a route: that one has what comes meanwhile."""
+        self._coordinator.is_cut_off = False
+        if is_relieved(self._warm_path):
+            _log.warning("a route has no connection any more, and another worker has: it goes on with the journal")
+            self._gives_way = True
 
     def _due_s(self) -> float:
         now_s = monotonic_s()
@@ -129,6 +140,8 @@ class IngestWorker:
             self._took_s = now_s
         for event in events:
             self._coordinator.take(event, now_s)
+        if self._coordinator.is_cut_off:
+            self._look_for_relief()
         self._append()
         for anchor in self._streams.anchors:
             if self._symbol.depth_snapshot:

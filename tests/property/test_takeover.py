@@ -187,6 +187,7 @@ def delivered(at_s: float, number: int, sent: Sent) -> Delivered:
 class Played(NamedTuple):
     rows: list[tuple[str, bytes]]
     gaps: list[dict[str, Any]]
+    killed_s: float
 
 
 def play(seed: int, own_lines: list[Line], other_lag_s: float, *, unjournalled_s: float, segment_bytes: int) -> Played:
@@ -215,7 +216,7 @@ def play(seed: int, own_lines: list[Line], other_lag_s: float, *, unjournalled_s
         standby.end()
     drafts = recorder.drafts + standby.drafts
     rows = [(draft.stream_name, draft.data["event"]) for draft in drafts if draft.stream_type != "gap"]
-    return Played(rows, [draft.data for draft in drafts if draft.stream_type == "gap"])
+    return Played(rows, [draft.data for draft in drafts if draft.stream_type == "gap"], killed_s)
 
 
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -263,6 +264,8 @@ def test_where_nobody_was_connected_there_is_a_gap_and_nothing_is_there_twice(
                 row = next(waiting, None)
             else:
                 assert any(is_listed(gap, event, at_s) for gap in gaps), (stream.name, at_s, gaps)
+        if lost_s + 5 < outcome.killed_s:
+            assert gaps == [], (stream.name, "the other one has recorded all the while")
         assert row is None or row not in [event for event, _ in expected], (stream.name, "twice, or out of order", row)
 
 

@@ -9,15 +9,16 @@ import typer
 
 from binance_streamer.cli.commands.doctor import probed
 from binance_streamer.cli.commands.tap import printable
-from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import say, warn
 from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.supervisor import compose_file, files
 from binance_streamer.cli.supervisor.control import Supervisor
+from binance_streamer.cli.supervisor.handover import Handover
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
-from binance_streamer.deploy.supervisord import control_socket, site_of, state_directory, symbol_of
+from binance_streamer.deploy.supervisord import control_socket, site_of, state_directory, symbol_of, worker_symbol
 
 _RUN_S = 30.0
 """That a started program may take until it runs, before it is reported."""
@@ -62,12 +63,12 @@ class Plan(NamedTuple):
     @property
     def free(self) -> tuple[str, ...]:
         """Changed programs whose restart costs nothing: those that receive for no symbol."""
-        return tuple(name for name in self.changed if symbol_of(name) is None)
+        return tuple(name for name in self.changed if worker_symbol(name) is None)
 
     @property
     def costly(self) -> tuple[str, ...]:
-        """Changed ingest workers: what the exchange sends during the restart is a gap."""
-        return tuple(name for name in self.changed if symbol_of(name) is not None)
+        """Changed ingest workers, in whose place others record meanwhile."""
+        return tuple(name for name in self.changed if worker_symbol(name) is not None)
 
 
 def plan_of(wanted: Sequence[str], running: Collection[str], changed: Collection[str]) -> Plan:
@@ -124,20 +125,20 @@ def _plan(config: Config, config_path: Path, supervisor: Supervisor) -> Plan:
 def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Supervisor) -> Exit:
     """Do what `supervisorctl update` does, in an order of our own, and drain the journals of removed symbols.
 
-    First what costs nothing, so that new workers find it as they need it. Workers that record are restarted one by one:
-    all at once they would share the processor while they start, and each gap be as long as all of the starts.
+    First what costs nothing, so that new workers find it as they need it. Workers that record are restarted one by one,
+    each while another one records in its place.
     """
     faults: list[str] = []
     supervisor.reread()
-    for name in (*plan.free, *plan.removed, *plan.added, *plan.costly):
+    for name in (*plan.free, *plan.removed, *plan.added):
         if name not in plan.added:
             supervisor.remove(name)
         if name not in plan.removed:
             supervisor.add(name)
         done = "stopped" if name in plan.removed else "started" if name in plan.added else "restarted"
         say(f"{name}: {done}")
-        if name in plan.costly:
-            faults += supervisor.await_running([name], _RUN_S)
+    for name in plan.costly:
+        faults += _hand_over(name, config, config_path, supervisor)
     faults += supervisor.await_running((*plan.free, *plan.added), _RUN_S)
     for producer in ownerless_journals(config):
         faults += _drain(producer, config, config_path)
@@ -149,6 +150,23 @@ def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Superv
     files.forget_settings(state_directory(config), files.wanted_programs(config, config_path))
     say("applied")
     return Exit.OK
+
+
+def _hand_over(name: str, config: Config, config_path: Path, supervisor: Supervisor) -> list[str]:
+    """Have a changed worker begin anew while another one records in its place; return what stands against it."""
+
+    def begin_anew() -> None:
+        supervisor.remove(name)
+        supervisor.add(name)
+        faults.extend(supervisor.await_running([name], _RUN_S))
+
+    faults: list[str] = []
+    with Handover(config, config_path, supervisor, worker_symbol(name) or "") as handover:
+        try:
+            say(f"{name}: {handover.restart(name, begin_anew)}")
+        except CommandError as error:
+            faults.append(str(error))
+    return faults
 
 
 def _drain(producer: str, config: Config, config_path: Path) -> list[str]:
@@ -179,6 +197,6 @@ def _lines(plan: Plan, journals: Sequence[str]) -> list[str]:
         *(f"~ {name}: restart, which loses nothing" for name in plan.free),
         *(f"- {name}: stop" for name in plan.removed),
         *(f"+ {name}: start" for name in plan.added),
-        *(f"~ {name}: restart, a gap of a second or two" for name in plan.costly),
+        *(f"~ {name}: restart, while another one records in its place" for name in plan.costly),
         *(f"- journal of {name}: write what it holds to the files, then delete it" for name in journals),
     ]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +18,11 @@ from binance_streamer.cli.options import ConfigFile, Names
 from binance_streamer.cli.status.problems import failures, lines_of
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Process, Supervisor
+from binance_streamer.cli.supervisor.handover import Handover
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
-from binance_streamer.deploy.supervisord import control_socket, program_name, programs, state_directory
+from binance_streamer.deploy.supervisord import control_socket, program_name, programs, state_directory, worker_symbol
 from binance_streamer.health.observer import Observer
 
 _START_S = 15.0
@@ -108,12 +110,15 @@ def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
 def restart(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     """Restart programs, one after the other.
 
-    In the order of their start; the next one follows once this one runs, and the others go on meanwhile.
+    In the order of their start; the next one follows once this one runs, and the others go on meanwhile. In place of an
+    ingest worker a second one goes on recording, so that nothing is missed; where that one does not come up, nothing is
+    stopped.
 
     \b
     Examples:
       binance-streamer restart
       binance-streamer restart writer
+      binance-streamer restart ingest-BTCUSDT
     """
     loaded = load(config)
     supervisor = _supervisor(loaded)
@@ -121,9 +126,18 @@ def restart(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
     order = [program.name for program in programs(loaded, config, files.built_services())]
     wanted = [program_name(name) for name in names or []] or sorted(running, key=lambda name: _rank(name, order))
     for name in wanted:
-        supervisor.stop(name)
-        supervisor.start(name)
-        say(f"{name}: restarted, {supervisor.process(name).description}")
+        symbol = worker_symbol(name)
+        if symbol is None:
+            _restart(supervisor, name)
+            say(f"{name}: restarted, {supervisor.process(name).description}")
+            continue
+        with Handover(loaded, config, supervisor, symbol) as handover:
+            say(f"{name}: {handover.restart(name, partial(_restart, supervisor, name))}")
+
+
+def _restart(supervisor: Supervisor, name: str) -> None:
+    supervisor.stop(name)
+    supervisor.start(name)
 
 
 def _await_recording(config: Config) -> list[str]:

@@ -19,7 +19,7 @@ from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
 from binance_streamer.client.tap import Tap, is_listening
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
-from binance_streamer.deploy.supervisord import control_socket, ingest_name, state_directory
+from binance_streamer.deploy.supervisord import control_socket, program_name, state_directory
 from binance_streamer.health.gap_files import day_text, gaps_of_day
 from binance_streamer.health.gaps import GapTotals, folded, summary_of
 from binance_streamer.health.judge import processes as expected_processes
@@ -168,22 +168,17 @@ def _tell_what_is_not_applied(config: Config, config_path: Path, report: StatusR
 def _process_table(report: StatusReport) -> Table:
     """Return a row for each program of supervisord; where none answers, for each process that is heard."""
     table = _table(("process", "state"), ("pid", "up", "memory", "cpu s"), ("",))
-    heard = {_program_name(process.name): process for process in report.processes if process.up}
+    heard = {program_name(process.name): process for process in report.processes if process.up}
+    by_pid = {process.pid: process for process in heard.values()}  # of two workers either may be the one that records
     unsupervised = [
         SupervisedProgram(name, "", one.pid or 0, "", one.uptime_s or 0.0) for name, one in sorted(heard.items())
     ]
     for program in report.programs or unsupervised:
-        process = heard.get(program.name)
+        process = by_pid.get(program.pid, heard.get(program.name))
         is_well = program.state in ("RUNNING", "") and process is not None
         cells = (Text(printable(cell)) for cell in _process_cells(program, process))
         table.add_row(*cells, style="" if is_well else "yellow")
     return table
-
-
-def _program_name(process: str) -> str:
-    """Return the name of a process in supervisord: symbols that are not ASCII are encoded there."""
-    symbol = process.removeprefix("ingest-")
-    return process if symbol == process else ingest_name(symbol)
 
 
 def _process_cells(program: SupervisedProgram, process: ProcessSnapshot | None) -> tuple[str, ...]:

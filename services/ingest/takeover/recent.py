@@ -1,10 +1,11 @@
 """The last seconds of what a waiting worker's connections have brought: messages, and what became of connections."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from services.ingest.connections.events import Delivered, HandedOver, Lost
+from services.ingest.connections.events import JOURNAL, Delivered, HandedOver, Lost
 from services.ingest.streams import demux
 from services.ingest.streams.stream_set import StreamSet
 
@@ -83,17 +84,24 @@ class StandbyStreams(StreamSet):
     def lose(self, lost: Lost, now_s: float) -> None:
         """Take note that a connection has ended, and that it is not known what that has cost."""
         super().lose(lost, now_s)
-        self.recent.add(lambda streams: streams.lose(lost, now_s), now_s)
+        beside = _beside_journal(lost)
+        self.recent.add(lambda streams: streams.lose(beside, now_s), now_s)
         self.recent.forget(lost.connection)
 
     def lose_streams(self, names: Iterable[str], lost: Lost, now_s: float) -> None:
         """Take note that an open connection does not deliver these streams any more."""
         names = list(names)
         super().lose_streams(names, lost, now_s)
-        self.recent.add(lambda streams: streams.lose_streams(names, lost, now_s), now_s)
+        beside = _beside_journal(lost)
+        self.recent.add(lambda streams: streams.lose_streams(names, beside, now_s), now_s)
 
     def hand_over(self, end: HandedOver, now_s: float) -> None:
         """Take note that a connection has ended, and that another one has all that it delivered."""
         super().hand_over(end, now_s)
         self.recent.add(lambda streams: streams.hand_over(end, now_s), now_s)
         self.recent.forget(end.connection)
+
+
+def _beside_journal(lost: Lost) -> Lost:
+    """Return the end of a connection beside the journal: while another worker recorded, it has cost nothing."""
+    return lost._replace(others={**lost.others, JOURNAL: -math.inf})

@@ -26,6 +26,7 @@ from services.ingest.intake import Intake, gap_ids, intake_of
 from services.ingest.streams.heard import LIVE
 from services.ingest.streams.stream import OVERLAP_S
 from services.ingest.streams.stream_set import StreamSet
+from services.ingest.takeover.partner import WarmSign, warm_lock_path
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
 from services.ingest.takeover.release import LOOK_BACK_S, recall, release
 from services.runtime.clock import monotonic_s, wall_ns
@@ -58,6 +59,7 @@ class Standby:
         self._streams.recent = self._recent
         self._intake = intake_of(shell, symbol, self._streams)
         self._lock = LockWait(lock)
+        self._warm_sign = WarmSign(warm_lock_path(shell, f"ingest-{symbol.symbol}"))
         self._next_tick_s = 0.0
         topic = encode_topic("symbol_status", symbol.symbol)
         self._sub = sockets.bus_sub(shell.context, shell.config.endpoints.bus_subscribe, topic)
@@ -81,6 +83,7 @@ class Standby:
             if now_s >= self._next_tick_s:
                 self._tick(now_s)
         is_ours = self._lock.is_over
+        self._warm_sign.show(is_warm=False)
         self._sub.close()
         if not is_ours:
             self._intake.reader.stop()
@@ -146,10 +149,12 @@ class Standby:
 
     def _status_at(self, now_s: float) -> IngestStatus:
         status = self._intake.coordinator.status(now_s)
+        is_warm = self._is_warm(status, now_s)
+        self._warm_sign.show(is_warm=is_warm)
         return msgspec.structs.replace(
             status,
             state=STANDBY,
-            is_warm=self._is_warm(status, now_s),
+            is_warm=is_warm,
             recent_bytes=self._recent.size_bytes,
             recent_dropped=self._recent.dropped,
         )

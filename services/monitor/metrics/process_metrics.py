@@ -147,7 +147,9 @@ def _connections(statuses: Mapping[str, Status]) -> Iterator[Metric]:
     status is shown.
     """
     workers = [
-        (name.removeprefix("ingest-"), status) for name, status in statuses.items() if isinstance(status, IngestStatus)
+        (name.removeprefix("ingest-"), status)
+        for name, status in statuses.items()
+        if isinstance(status, IngestStatus) and name.startswith("ingest-")
     ]
     links = {
         (symbol, link.route, str(link.ordinal)): link

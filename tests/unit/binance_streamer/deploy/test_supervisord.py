@@ -14,12 +14,14 @@ from binance_streamer.deploy.supervisord import (
     Site,
     control_socket,
     ingest_name,
+    partner_name,
     program_name,
     program_sections,
     programs,
     site_of,
     state_directory,
     text_of,
+    worker_symbol,
 )
 from tests.support.data import REPOSITORY
 
@@ -62,6 +64,30 @@ def test_programs_start_in_the_order_bus_writer_rest_ingest(yaml: Path) -> None:
         ("ingest-BTCUSDT", 40, 15),
         ("ingest-%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT", 40, 15),
     ]
+
+
+def test_a_symbol_with_a_standby_has_two_programs_which_share_its_connections(yaml: Path) -> None:
+    yaml.write_text(YAML.replace("- symbol: BTCUSDT", "- symbol: BTCUSDT\n        standby: true"), encoding="utf-8")
+    *_, worker, other, standby = wanted(yaml)
+    assert (worker.name, other.name, standby.name) == (
+        "ingest-BTCUSDT",
+        "ingest-%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT",
+        "standby-BTCUSDT",
+    )
+    assert standby.arguments == (*worker.arguments, "--standby")
+    assert standby.settings == worker.settings
+    config = configuration.load(yaml)
+    assert [config.connections_of(symbol) for symbol in config.symbols] == [1, 2]
+
+
+def test_the_two_workers_of_a_symbol_know_each_other_by_name() -> None:
+    assert (partner_name("ingest-BTCUSDT"), partner_name("standby-%E5")) == ("standby-BTCUSDT", "ingest-%E5")
+    assert [worker_symbol(name) for name in ("standby-BTCUSDT", "ingest-BTCUSDT", "rest")] == [
+        "BTCUSDT",
+        "BTCUSDT",
+        None,
+    ]
+    assert program_name("standby-币安人生USDT") == "standby-%E5%B8%81%E5%AE%89%E4%BA%BA%E7%94%9FUSDT"
 
 
 def test_a_service_that_is_not_built_has_no_program(yaml: Path) -> None:
@@ -129,7 +155,7 @@ def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> Non
         "command": "python -E -P -X utf8 -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
         "directory": "%(here)s",
         "environment": 'PATH="%(here)s/.venv/bin:%(ENV_PATH)s",'
-        'BINANCE_STREAMER_SETTINGS="%(here)s/var/run.supervisor/settings/decba8861140.yaml"',
+        'BINANCE_STREAMER_SETTINGS="%(here)s/var/run.supervisor/settings/d8f1551ffc07.yaml"',
         "priority": "40",
         "autostart": "true",
         "autorestart": "true",

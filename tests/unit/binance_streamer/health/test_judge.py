@@ -66,7 +66,8 @@ def statuses(**changed: Any) -> dict[str, dict[str, Any] | None]:
         "ingest": ingest(),
     }
     well.update(changed)
-    return {"ingest-BTCUSDT" if name == "ingest" else name: fields for name, fields in well.items()}
+    of_symbol = ("ingest", "standby")
+    return {f"{name}-BTCUSDT" if name in of_symbol else name: fields for name, fields in well.items()}
 
 
 def health(config: Config = CONFIG, now_s: float = NOW_S, **changed: Any) -> Health:
@@ -517,3 +518,23 @@ def test_an_archiver_without_its_libraries_is_a_warning() -> None:
     assert [(one.severity, one.what, one.why) for one in found.problems] == [
         ("warning", "archiver", "blocked: pyarrow is missing: pip install …")
     ]
+
+
+def with_standby() -> configuration.Config:
+    """The same configuration with a second worker of the symbol."""
+    mode = CONFIG.selected
+    symbols = tuple(msgspec.structs.replace(one, standby=True) for one in mode.symbols)
+    return msgspec.structs.replace(CONFIG, modes={CONFIG.mode: msgspec.structs.replace(mode, symbols=symbols)})
+
+
+def test_a_standby_that_is_warm_is_well() -> None:
+    waiting = {**ingest(), "state": "standby", "is_warm": True, "journal": None}
+    assert health(with_standby(), standby=waiting) == Health(())
+
+
+def test_a_standby_that_is_away_or_not_warm_is_a_warning() -> None:
+    assert essence(only(health(with_standby()))) == ("process", "warning", "standby-BTCUSDT")
+    waiting = {**ingest(), "state": "standby", "is_warm": False, "journal": None}
+    found = only(health(with_standby(), standby=waiting))
+    assert essence(found) == ("process", "warning", "standby-BTCUSDT")
+    assert "would be a gap" in found.why
