@@ -73,7 +73,7 @@ def test_days_are_sealed_and_told_on_the_bus_and_opened_again_by_a_late_row(tmp_
             f"{DAY[:4]}-{DAY[4:6]}-{DAY[6:]}",
             100,
         )
-        assert Path(message.data["path"]) == certificate_file(lake)
+        assert Path(message.data["path"]) == certificate_file(lake, day=DAY)
         state = told(tap, lambda message: message.topic.stream_type == "status" and message.data["sealed"] == 4)
         assert (state.data["state"], state.data["due"], state.data["pending"]) == ("waiting", 0, {})
 
@@ -110,10 +110,10 @@ def test_a_damaged_table_is_a_fault_and_keeps_no_other_day_from_being_sealed(tmp
     config = config_of(tmp_path, lake)
     endpoint = f"ipc://{tmp_path}/run/bus.subscribe"
     with service("bus", config, output=tmp_path / "bus.out"), archiver(tmp_path, config), Tap(endpoint, TOPICS) as tap:
-        eventually(certificate_file(lake, "SOLUSDT").exists, 60)
+        eventually(certificate_file(lake, "SOLUSDT", DAY).exists, 60)
         message = told(tap, lambda message: message.data.get("fault", "") != "")
         assert " trade: " in message.data["fault"]
-        assert not certificate_file(lake).exists()
+        assert not certificate_file(lake, day=DAY).exists()
 
 
 def test_a_missing_library_is_said_on_the_bus_with_what_to_install(tmp_path: Path) -> None:
