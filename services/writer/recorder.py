@@ -36,7 +36,7 @@ from services.writer.store import forgotten_gaps
 from services.writer.store.buffers import Counts, RowBuffers
 from services.writer.store.files import DataFiles, SyncWork
 from services.writer.store.handovers import NOT_RECORDED, DurableOffer, OfferedGaps
-from services.writer.store.known_rows import KnownRows
+from services.writer.store.known_rows import KnownIds, KnownRows
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
 from services.writer.store.recovery import open_ledger, repair, with_end
@@ -263,7 +263,8 @@ class Recorder:
         if offer.loss in (Loss.BEHIND, Loss.WIPED):
             self.flush()
             missing = forgotten_gaps.missing_of_worker(self._files, run.producer)
-            self._known.note(run.producer, self._streams.last_ids(run.producer), missing)
+            last_ids = self._streams.last_ids(run.producer).items()
+            self._known.note(KnownIds(run.producer, one, last, missing.get(one, ()), now_ns) for one, last in last_ids)
             self._end_gaps(forgotten_gaps.of_worker(self._files, run.producer), now_ns)
         return offer.skip
 

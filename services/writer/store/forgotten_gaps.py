@@ -34,15 +34,15 @@ def of_writer(files: DataFiles) -> Iterator[Gap]:
         yield from (_ended(row) for epoch, row in _open_gaps(files, decode_name(folder)) if _is_of_writer(epoch, row))
 
 
-def missing_of_worker(files: DataFiles, producer: str) -> dict[Topic, list[tuple[int, int]]]:
+def missing_of_worker(files: DataFiles, producer: str) -> dict[Topic, tuple[tuple[int, int], ...]]:
     """Return the ids that are missing in the files of a worker's symbol, (from, to], by the topics of its streams."""
-    found: dict[Topic, list[tuple[int, int]]] = {}
+    found: dict[Topic, tuple[tuple[int, int], ...]] = {}
     symbol = symbol_of(producer)
     for _, row in _newest_rows(files, symbol) if symbol is not None else ():
         if row.state != REPAIRED and row.from_id is not None and row.to_id is not None:
             stream = stream_from_name(row.stream)
             topic = Topic(stream.stream_type, stream.symbol, stream.variant)
-            found.setdefault(topic, []).append((row.from_id, row.to_id))
+            found[topic] = (*found.get(topic, ()), (row.from_id, row.to_id))
     return found
 
 

@@ -3,24 +3,30 @@
 A power cut may take the end of a journal whose rows are durable in the files, and a backup of it may be restored. Such
 a worker takes for missing what it had recorded, and has it fetched. The writer knows better: when a new run hangs on a
 record that is not the last one that it had of the run before, it notes the last id of each stream, and what was missing
-below. A row of REST up to that id that was not missing is in the files.
+below. A row of REST up to that id that was not missing is in the files. That holds for 48 hours:
+REST has nothing older, and should the exchange begin its ids anew some day, small ones are new again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from binance_streamer.exchange.rest import KEPT_MS
 from binance_streamer.wire.frames import Topic
 from services.writer.rows.rows import Row
 from services.writer.store.losses import is_late, late_id_of
 
 
 class KnownIds(NamedTuple):
-    """All ids of one topic of one producer up to `last_id` are in the files, but for those in `missing`: (from, to]."""
+    """All ids of one topic of one producer up to `last_id` are in the files, but for those in `missing`: (from, to].
+
+    Said at `noted_ns`, a stamp of the wall clock.
+    """
 
     producer: str
     topic: Topic
     last_id: int
     missing: tuple[tuple[int, int], ...]
+    noted_ns: int
 
     def has(self, number: int) -> bool:
         """Return True if the row with this id is in the files."""
@@ -33,12 +39,9 @@ class KnownRows:
     def __init__(self, known: Iterable[KnownIds] = ()) -> None:
         self._known = {(one.producer, one.topic): one for one in known}
 
-    def note(
-        self, producer: str, last_ids: Mapping[Topic, int], gaps: Mapping[Topic, Sequence[tuple[int, int]]]
-    ) -> None:
-        """Note that the rows of these topics up to these ids are in the files, but for the ids in `gaps`."""
-        for topic, last_id in last_ids.items():
-            self._known[producer, topic] = KnownIds(producer, topic, last_id, tuple(gaps.get(topic, ())))
+    def note(self, known: Iterable[KnownIds]) -> None:
+        """Note what is in the files, in place of what was known of these topics before."""
+        self._known |= {(one.producer, one.topic): one for one in known}
 
     def without(self, producer: str, rows: list[Row]) -> list[Row]:
         """Return the rows without those of REST that are in the files."""
@@ -52,4 +55,5 @@ class KnownRows:
         if row.topic is None or not is_late(row):
             return False
         known = self._known.get((producer, row.topic))
-        return known is not None and known.has(late_id_of(row))
+        is_recent = known is not None and row.recv_ns - known.noted_ns < KEPT_MS * 1_000_000
+        return known is not None and is_recent and known.has(late_id_of(row))

@@ -288,10 +288,10 @@ def recorded_with_a_journal_of(folder: WriterFolder, count: int) -> FolderPeer:
     return after
 
 
-def fetched(peer: FolderPeer, numbers: range) -> None:
+def fetched(peer: FolderPeer, numbers: range, **fields: int) -> None:
     """The worker has these fetched from REST."""
     for number in numbers:
-        peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(number), source="rest", requested_ns=1)
+        peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", aggregate(number), source="rest", requested_ns=1, **fields)
 
 
 @pytest.mark.parametrize("ends", ["nothing", "writer is killed"])
@@ -308,6 +308,16 @@ def test_what_rest_brings_because_a_journal_is_older_than_the_files_comes_once(f
     after.deliver()
     assert sorted(folder.ids()) == list(range(1, 41))
     assert {state for _, to_id, state in last_trade_gaps(folder) if to_id == "24"} == {"unrepairable"}
+
+
+def test_ids_that_begin_anew_two_days_later_are_not_taken_for_known(folder: WriterFolder) -> None:
+    after = recorded_with_a_journal_of(folder, 10)
+    after.emit_both(range(35, 41))
+    after.deliver()
+    before = folder.ids()
+    fetched(after, range(3, 6), recv_ns=1_790_526_600_000_000_000 + 49 * 3600 * 10**9)
+    after.deliver()
+    assert folder.ids() == [*before, 3, 4, 5]
 
 
 def test_a_journal_as_new_as_the_files_has_all_of_rest_recorded(folder: WriterFolder) -> None:
