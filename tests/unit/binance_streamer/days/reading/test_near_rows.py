@@ -72,7 +72,7 @@ def test_a_file_with_other_columns_is_read_as_a_whole_and_says_so(path: Path) ->
 
 def test_a_day_that_is_sealed_too_has_each_row_once(tmp_path: Path) -> None:
     path = write(tmp_path / "data", LINES[:100])
-    lake = str(sealed(begun(tmp_path / "lake"), path).path)
+    lake = str(tmp_path / "lake" / sealed(begun(tmp_path / "lake"), path).path)
     write(tmp_path / "data", LINES[100:110])
     assert ids(DayParts(DAY, lake, (path,)), 95, 105) == list(range(95, 105))
     assert ids(DayParts(DAY, lake, ()), 95, 105) == list(range(95, 101))
