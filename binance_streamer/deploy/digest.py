@@ -31,9 +31,10 @@ SECTIONS: Mapping[str, tuple[str, ...]] = {
 """The sections that a service may read."""
 
 _OF_ARCHIVER = frozenset({"lake", "keep_csv", "retention"})
-"""Keys of `storage` that only the archiver reads."""
+"""Keys of `storage` that only the archiver reads, and the monitor `lake` of them."""
 UNREAD: Mapping[str, Mapping[str, frozenset[str]]] = {
-    **{name: {"storage": _OF_ARCHIVER} for name in ("writer", "rest", "orderbook", "monitor")},
+    **{name: {"storage": _OF_ARCHIVER} for name in ("writer", "rest", "orderbook")},
+    "monitor": {"storage": _OF_ARCHIVER - {"lake"}},
     "ingest": {
         "network": frozenset({
             "rest_url", "request_timeout", "weight_share", "snapshot_interval", "snapshot_spacing",
@@ -46,8 +47,8 @@ UNREAD: Mapping[str, Mapping[str, frozenset[str]]] = {
         "endpoints": frozenset({"orderbook_query"}),
     },
 }  # fmt: skip
-"""Keys of these sections that a service does not read: restarting an ingest worker costs a gap, and no other one has to
-start again because days are to be sealed."""
+"""Keys of these sections that a service does not read: restarting an ingest worker costs a gap, and no recording process has
+to start again because days are to be sealed."""
 
 _OF_ALL_SYMBOLS = ("rest", "orderbook", "monitor")
 _CHARACTERS = 12
