@@ -47,8 +47,8 @@ UNREAD: Mapping[str, Mapping[str, frozenset[str]]] = {
         "endpoints": frozenset({"orderbook_query"}),
     },
 }  # fmt: skip
-"""Keys of these sections that a service does not read: restarting an ingest worker costs a gap, and none that records has to
-start again because days are to be sealed."""
+"""Keys of these sections that a service does not read: restarting an ingest worker costs a gap, and what records need
+not start again because days are to be sealed."""
 
 _OF_ALL_SYMBOLS = ("rest", "orderbook", "monitor")
 _CHARACTERS = 12
