@@ -138,8 +138,9 @@ class History:
             self._durable_ns = durable_ns
         epoch, seq = self._last_status
         if seq and (number != (epoch, seq + 1) or not number[1] % _DOUBT_STATUSES):
+            if math.isinf(self._next_look_s()):  # topics whose next message comes until the next look need no file
+                self._looked_s = time.monotonic()
             self._splice.doubt()
-            self._looked_s = time.monotonic()  # topics whose next message comes until then need no file
         self._last_status = number
 
     def _next_look_s(self) -> float:

@@ -213,6 +213,24 @@ def test_a_last_message_that_was_lost_without_a_sign_comes_from_the_files(live: 
     assert numbers(opened) == [3]
 
 
+def test_statuses_that_are_missed_all_the_time_keep_nobody_from_the_files(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come at shorter times than those between two looks at the files."""
+    monkeypatch.setattr(history, "_IDLE_LOOK_S", 0.1)
+    write(live.place, map(trade, range(1, 3)))
+    live.commit()
+    live.add(1, 2)
+    opened = live.history()
+    assert numbers(opened) == [1, 2]
+    write(live.place, [trade(3)])
+    end_s, found = time.monotonic() + 10, list[int]()
+    while not found and time.monotonic() < end_s:
+        live.commit(step=3)
+        found = numbers(opened)
+    assert found == [3]
+
+
 def test_sealed_days_daily_files_and_live_messages_follow_one_another(live: Live, tmp_path: Path) -> None:
     path = write(live.place, [trade(number) for number in (2, 1, 3)])
     sealed(begun(tmp_path / "lake"), path)
