@@ -132,8 +132,9 @@ def test_no_row_is_lost_or_doubled_whenever_the_writer_dies(formats: tuple[str, 
     print(f"seed {seed}")
     with tempfile.TemporaryDirectory() as place:
         world = World(seed, Path(place), formats)
-        for _ in range(100):
+        steps = 0
+        while steps < 100 or world.kills <= 3:  # of one in 200 seeds the first hundred have no four kills
             (step,) = world.random.choices(list(STEPS), list(STEPS.values()))
             step(world)
+            steps += 1
         world.check()
-        assert world.kills > 3
