@@ -190,7 +190,8 @@ def _rebuild(ledger: Ledger, files: DataFiles, now_ns: int) -> None:
         files.cut(path, length)
         for interval in _sequences_in(files.root / path, path):
             sequences.add(interval)
-        records.append(FileRecord(path, length, _first_ns(files.root / path, modified_ns), modified_ns))
+        written_ns = min(modified_ns, now_ns)  # else, where the clock was set back, nothing newer would be checked
+        records.append(FileRecord(path, length, _first_ns(files.root / path, written_ns), written_ns))
     ledger.begin(records, sequences)
     if records:
         _log.warning("ledger rebuilt files=%d", len(records))

@@ -48,6 +48,25 @@ def ids(folder: WriterFolder) -> list[int]:
     return folder.ids("snapshot", "last_update_id")
 
 
+def test_half_a_row_is_cut_though_the_ledger_was_made_of_files_of_a_later_clock(folder: WriterFolder) -> None:
+    """Their times of change are those of the real clock, two months behind that of the recorder."""
+    folder.start()
+    peer = folder.peer()
+    peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(1, 0))
+    peer.emit("trade", "BTCUSDT", "btcusdt@trade", trade_of_day(2, 0))
+    peer.deliver()
+    folder.crash()
+    folder.lose_ledger()
+    folder.start()
+    peer.emit("aggtrade", "BTCUSDT", "btcusdt@aggTrade", trade_of_day(3, 0))
+    peer.deliver()
+    folder.crash()
+    whole = folder.file("aggtrade").read_bytes()
+    folder.file("aggtrade").write_bytes(whole + b"half a r")
+    folder.start()
+    assert folder.file("aggtrade").read_bytes() == whole
+
+
 def test_new_snapshots_go_into_a_file_of_the_new_name(folder: WriterFolder) -> None:
     peer = recorded_by_an_older_version(folder)
     folder.start()
