@@ -54,7 +54,7 @@ class Reading(NamedTuple):
 
 
 class EventIds(Protocol):
-    """What a `Reading` has, as it is decoded straight into a struct."""
+    """The ids and the time of a `Reading`, as they are decoded straight into a struct."""
 
     @property
     def previous_id(self) -> int | None: ...
@@ -97,11 +97,11 @@ class NoIds(msgspec.Struct, gc=False):
 
     @property
     def previous_id(self) -> None:
-        """None, as `last_id`."""
+        """None: such a message has no id, and names no predecessor."""
 
     @property
     def last_id(self) -> None:
-        """None, as `previous_id`."""
+        """None: such a message has no id."""
 
 
 Ids = tuple[int | None, int | None, str | None]

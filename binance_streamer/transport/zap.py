@@ -45,7 +45,7 @@ class WaitingClients:
         self._held_until_s[domain] = until_s
 
     def add(self, request: ClientRequest) -> None:
-        """Have a client wait."""
+        """Have a client wait until the hold of its domain is over, or for nothing where there is none."""
         self._waiting.append((request, self._held_until_s.get(request.domain, 0.0)))
 
     def take_due(self, now_s: float) -> list[ClientRequest]:

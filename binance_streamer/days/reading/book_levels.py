@@ -21,7 +21,7 @@ BEYOND = "beyond the levels of the snapshot"
 _MEMBERS = ("price", "quantity")
 
 
-class Side(NamedTuple):
+class SideLevels(NamedTuple):
     """Price and quantity of one side, best first. Beyond `known_to` there may be others; None: all levels are known."""
 
     levels: pl.DataFrame
@@ -34,7 +34,7 @@ class Side(NamedTuple):
         return found
 
 
-def side_of(snapshot: pl.DataFrame, updates: Sequence[pl.DataFrame], name: str) -> Side:
+def side_of(snapshot: pl.DataFrame, updates: Sequence[pl.DataFrame], name: str) -> SideLevels:
     """Return the side `name` (`bids`, `asks`) of a book: of one row of a snapshot and the updates from it on.
 
     `updates` has a column `final_update_id`, by which the rows of each frame are put in order; the frames are in order.
@@ -45,10 +45,10 @@ def side_of(snapshot: pl.DataFrame, updates: Sequence[pl.DataFrame], name: str) 
     worst: Decimal | None = base["price"].item(-1) if len(base) >= LEVELS_OF_SNAPSHOT else None
     changes = [_levels(_in_order(frame)[name]) for frame in updates]
     last = pl.concat([base, *changes]).unique("price", keep="last", maintain_order=True)
-    return Side(last.filter(pl.col("quantity") > 0).sort("price", descending=is_bid), worst)
+    return SideLevels(last.filter(pl.col("quantity") > 0).sort("price", descending=is_bid), worst)
 
 
-def fault_of_sides(bids: Side, asks: Side) -> str:
+def fault_of_sides(bids: SideLevels, asks: SideLevels) -> str:
     """Return why the levels that updates lead to are no book that is known; empty where they are."""
     bid, ask = bids.best, asks.best
     if bid is None or ask is None:

@@ -22,7 +22,7 @@ class End(NamedTuple):
     close_code: int | None = None
 
 
-class Peer:
+class WebsocketPeer:
     """Parser and deadlines of one open connection, and a pong that the socket did not take yet.
 
     Once `end` is set the connection is to be closed, behind the messages that were returned.

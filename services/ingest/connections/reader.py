@@ -28,7 +28,7 @@ import zmq
 
 from services.ingest.connections.dial import WebSocketConnection
 from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper, joined
-from services.ingest.connections.peer import End, Peer
+from services.ingest.connections.peer import End, WebsocketPeer
 from services.ingest.streams.gaps import DISCONNECTED
 from services.runtime.clock import monotonic_s, wall_ns
 
@@ -74,8 +74,8 @@ class Reader(threading.Thread):
         self._skipped_sockets = False  # since the last tick, for want of room
         self._stamper = Stamper()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
-        self._peers: dict[int, Peer] = {}  # by descriptor
-        self._unread: set[Peer] = set()  # which filled the buffer: their TLS layer may hold bytes, which wake no poll
+        self._peers: dict[int, WebsocketPeer] = {}  # by descriptor
+        self._unread: set[WebsocketPeer] = set()  # they filled the buffer: TLS may hold bytes, which wake no poll
         self._epoll = select.epoll()
         self._epoll.register(self._command, select.EPOLLIN)
         self._ticked_s = monotonic_s()
@@ -139,7 +139,7 @@ class Reader(threading.Thread):
         if self._stopping.is_set():
             connection.close()
             return
-        peer = Peer(number, connection, self._max_message_bytes, self._frame_timeout_s)
+        peer = WebsocketPeer(number, connection, self._max_message_bytes, self._frame_timeout_s)
         self._enqueue(lambda: self._open(peer, requests))
 
     def put_failure(self, failed: Failed) -> None:
@@ -224,7 +224,7 @@ class Reader(threading.Thread):
             self._tick(now_s)
         return readable
 
-    def _read(self, peer: Peer) -> None:
+    def _read(self, peer: WebsocketPeer) -> None:
         messages = peer.receive(self._buffer)
         if messages:
             stamps_ns = self._stamper.stamps_of(peer.recv_ns, len(messages))
@@ -255,7 +255,7 @@ class Reader(threading.Thread):
         while self._commands:
             self._commands.popleft()()
 
-    def _open(self, peer: Peer, requests: Sequence[str]) -> None:
+    def _open(self, peer: WebsocketPeer, requests: Sequence[str]) -> None:
         descriptor = peer.connection.fileno()
         self._peers[descriptor] = peer
         self._queue.append(Opened(peer.number, self._stamper.stamps_of(wall_ns(), 1)[0]))
@@ -272,7 +272,7 @@ class Reader(threading.Thread):
                 self._close(peer, End(reason, detail, 1000))
                 return
 
-    def _close(self, peer: Peer, end: End) -> None:
+    def _close(self, peer: WebsocketPeer, end: End) -> None:
         peer.end = end
         descriptor = peer.connection.fileno()
         del self._peers[descriptor]

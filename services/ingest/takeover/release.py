@@ -55,7 +55,7 @@ def release(
 ) -> None:
     """Hand what has arrived to the streams, connection by connection from where the journal ends."""
     items = list(arrived)
-    messages = _Messages(streams.recorders, last_rows, recorded)
+    messages = _Remembered(streams.recorders, last_rows, recorded)
     for item in items:
         if isinstance(item.what, Delivered):
             messages.add(item.what)
@@ -75,7 +75,7 @@ class _Message(NamedTuple):
     recv_ns: int
 
 
-class _Messages:
+class _Remembered:
     """All messages that have arrived, in order, and the first one of each connection that is handed over."""
 
     def __init__(

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.monitor.http.gone import until_gone
 from services.monitor.http.reader_process import ReaderBusyError, ReaderEndedError, ReaderProcess
-from services.monitor.reader.answers import AnswerHead, Question
+from services.monitor.reader.answers import AnswerHead, ApiQuestion
 
 LASTS_S = 60.0
 """From the question to the last byte, waiting for others included; then the reader is killed."""
@@ -42,7 +42,7 @@ class RecordingApi:
         if refused is not None:
             await refused(scope, receive, send)
             return
-        question = Question(scope["path"].removeprefix(PREFIX), scope["query_string"].decode("latin-1"))
+        question = ApiQuestion(scope["path"].removeprefix(PREFIX), scope["query_string"].decode("latin-1"))
         await until_gone(receive, self._answer(question, scope, receive, send))
 
     async def close(self) -> None:
@@ -66,7 +66,7 @@ class RecordingApi:
             return refused
         return None
 
-    async def _answer(self, question: Question, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, question: ApiQuestion, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what the reader says; a refusal where it does not come to an answer in time.
 
         Where an answer breaks off behind its head the connection is closed before its end, so that nobody takes half of

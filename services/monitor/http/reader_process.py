@@ -19,7 +19,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
-from services.monitor.reader.answers import Question
+from services.monitor.reader.answers import ApiQuestion
 
 MAX_WAITING = 8
 """A page asks five questions at once when it is opened; the others of many are refused, and asked again."""
@@ -52,7 +52,7 @@ class ReaderProcess:
         self._idle: asyncio.TimerHandle | None = None
         self._ending: set[asyncio.Future[None]] = set()
 
-    async def ask(self, question: Question) -> AsyncGenerator[bytes, None]:
+    async def ask(self, question: ApiQuestion) -> AsyncGenerator[bytes, None]:
         """Yield the pieces of an answer, its head first. Close it early and the process is killed.
 
         Raises `ReaderBusyError` where too many wait, `ReaderEndedError` where the answer does not come to its end.

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import msgspec
 
 from binance_streamer.days.reading.location import Location
-from services.monitor.reader.answers import AnswerHead, Question
+from services.monitor.reader.answers import AnswerHead, ApiQuestion
 from services.monitor.reader.questions import answer_to
 
 MAX_BYTES = 3 * 2**29
@@ -58,12 +58,12 @@ def main(arguments: list[str]) -> int:
     os.dup2(2, 1)  # whatever a library prints is no answer
     for line in sys.stdin.buffer:
         signal.alarm(LASTS_S)
-        _answer(msgspec.json.decode(line, type=Question), location, Pieces(out))
+        _answer(msgspec.json.decode(line, type=ApiQuestion), location, Pieces(out))
         signal.alarm(0)
     return 0
 
 
-def _answer(question: Question, location: Location, pieces: Pieces) -> None:
+def _answer(question: ApiQuestion, location: Location, pieces: Pieces) -> None:
     answer = answer_to(question, location)
     head = AnswerHead(status=answer.status, content_type=answer.content_type, next=answer.next)
     pieces.write(msgspec.json.encode(head))

@@ -24,7 +24,7 @@ class Sink(Protocol):
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
-class Question(msgspec.Struct, frozen=True):
+class ApiQuestion(msgspec.Struct, frozen=True):
     """The part of a URL behind `/api/`, and its query as it came."""
 
     path: str
@@ -39,7 +39,7 @@ class AnswerHead(msgspec.Struct, frozen=True, kw_only=True):
     next: str = ""
 
 
-class Answer(NamedTuple):
+class ApiAnswer(NamedTuple):
     """An answer that is ready to be sent: `write` gives it piece by piece."""
 
     write: Callable[[Sink], Any]
@@ -64,16 +64,16 @@ class RefusalText(msgspec.Struct, frozen=True, omit_defaults=True):
     known: list[str] | None = None
 
 
-def refusal(status: int, error: str, known: list[str] | None = None) -> Answer:
+def refusal(status: int, error: str, known: list[str] | None = None) -> ApiAnswer:
     """Return a refusal as an answer."""
     shown = known if known is None else known[:KNOWN]
     return as_json(RefusalText(error, shown), status)
 
 
-def as_json(value: Any, status: int = 200) -> Answer:
+def as_json(value: Any, status: int = 200) -> ApiAnswer:
     """Return a value as a JSON answer."""
     text = msgspec.json.encode(value) + b"\n"
-    return Answer(lambda sink: sink.write(text), status=status)
+    return ApiAnswer(lambda sink: sink.write(text), status=status)
 
 
 def asked(kind: type[_Struct], query: str) -> _Struct:

@@ -7,7 +7,7 @@ import polars as pl
 
 from binance_streamer.days import RecordedBook, Recording
 from binance_streamer.days.reading.location import Location
-from services.monitor.reader.answers import Answer, as_json, asked
+from services.monitor.reader.answers import ApiAnswer, as_json, asked
 from services.monitor.reader.rows import instant_ns, refusing_faults
 
 MOST_LEVELS = 5000
@@ -36,7 +36,7 @@ class BookText(msgspec.Struct, frozen=True, kw_only=True):
     unknown_to_ns: int | None
 
 
-def book(query: str, location: Location) -> Answer:
+def book(query: str, location: Location) -> ApiAnswer:
     """Return the book of a symbol at an instant, its best levels; one that is not known says why."""
     wanted = asked(_BookQuestion, query)
     ns = instant_ns(wanted.at)

@@ -18,7 +18,7 @@ from binance_streamer.exchange.stream_types import STREAM_TYPES
 from binance_streamer.health.gap_files import day_start, day_text, gaps_of_day, shifted_day
 from binance_streamer.health.gaps import FoldedGap, GapRow, folded, stem_of_gap
 from binance_streamer.wire.gap_reasons import fault_of
-from services.monitor.reader.answers import Answer, RefusedError, as_json, asked
+from services.monitor.reader.answers import ApiAnswer, RefusedError, as_json, asked
 from services.monitor.reader.certificates import certificate_text, certified_days
 
 OPEN = "open"
@@ -95,7 +95,7 @@ class _GapsOfCertificate(msgspec.Struct, frozen=True):
     streams: dict[str, _CertifiedGaps]
 
 
-def days(query: str, location: Location) -> Answer:
+def days(query: str, location: Location) -> ApiAnswer:
     """Return the condition of each symbol and day between two days, both included; the last 60 where none is named."""
     wanted = asked(_DaysQuestion, query)
     last = _day(wanted.to) if wanted.to else day_text(time.time())
@@ -112,7 +112,7 @@ def days(query: str, location: Location) -> Answer:
     return as_json(DaysAnswer(list(places), [found[symbol] for symbol in sorted(found)]))
 
 
-def certificate(query: str, location: Location) -> Answer:
+def certificate(query: str, location: Location) -> ApiAnswer:
     """Return the certificate of a symbol and day as it was written."""
     wanted = asked(_CertificateQuestion, query)
     day = _day(wanted.day)
@@ -120,10 +120,10 @@ def certificate(query: str, location: Location) -> Answer:
     if content is None:
         known = sorted(found for symbol, found in certified_days(location.lake) if symbol == wanted.symbol)
         raise RefusedError(404, f"{wanted.symbol} has no certificate of {day}: a day has one once it is sealed", known)
-    return Answer(lambda sink: sink.write(content))
+    return ApiAnswer(lambda sink: sink.write(content))
 
 
-def gaps(query: str, location: Location) -> Answer:
+def gaps(query: str, location: Location) -> ApiAnswer:
     """Return the gaps that began on a day, of one symbol or of all, at most `MOST_GAPS` and the URL of the next."""
     wanted = asked(_GapsQuestion, query)
     day = _day(wanted.day)

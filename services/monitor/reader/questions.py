@@ -17,9 +17,9 @@ from typing import Any
 
 from binance_streamer.days.reading.location import Location
 from services.monitor.reader import calendar
-from services.monitor.reader.answers import Answer, Question, RefusedError, refusal
+from services.monitor.reader.answers import ApiAnswer, ApiQuestion, RefusedError, refusal
 
-_ANSWERS: dict[str, Callable[[str, Location], Answer]] = {
+_ANSWERS: dict[str, Callable[[str, Location], ApiAnswer]] = {
     "days": calendar.days,
     "certificate": calendar.certificate,
     "gaps": calendar.gaps,
@@ -33,7 +33,7 @@ def _module(name: str) -> Any:
     return import_module(f"services.monitor.reader.{name}")
 
 
-def answer_to(question: Question, location: Location) -> Answer:
+def answer_to(question: ApiQuestion, location: Location) -> ApiAnswer:
     """Return the answer, or the refusal, of a question about the files of a recording."""
     try:
         return _answered(question, location)
@@ -48,7 +48,7 @@ def answer_to(question: Question, location: Location) -> Answer:
         return refusal(413, "this needs more memory than reading may take: ask for a shorter time")
 
 
-def _answered(question: Question, location: Location) -> Answer:
+def _answered(question: ApiQuestion, location: Location) -> ApiAnswer:
     answer = _ANSWERS.get(question.path)
     if answer is None:
         raise RefusedError(404, "there is no such question: see docs/http-api.md", sorted(_ANSWERS))

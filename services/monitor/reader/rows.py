@@ -17,7 +17,7 @@ from binance_streamer.days import Recording
 from binance_streamer.days.reading.instants import to_ns
 from binance_streamer.days.reading.location import Location
 from binance_streamer.days.rows import NotSealable
-from services.monitor.reader.answers import Answer, RefusedError, Sink, asked
+from services.monitor.reader.answers import ApiAnswer, RefusedError, Sink, asked
 
 MOST_ROWS = 50_000
 MOST_NS = 3600 * 10**9
@@ -40,7 +40,7 @@ class _RowsQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     format: Literal["jsonl", "arrow"] = "jsonl"
 
 
-def rows(query: str, location: Location) -> Answer:
+def rows(query: str, location: Location) -> ApiAnswer:
     """Return the rows of a stream and symbol that were received from an instant on; a minute where no end is named."""
     wanted = asked(_RowsQuestion, query)
     start_ns = instant_ns(wanted.start)
@@ -58,8 +58,8 @@ def rows(query: str, location: Location) -> Answer:
         words: dict[str, Any] = {"symbol": wanted.symbol, "stem": wanted.stem, "from": cut_ns, "to": end_ns}
         following = "/api/rows?" + urlencode(words | {"limit": wanted.limit, "format": wanted.format})
     if wanted.format == "arrow":
-        return Answer(lambda sink: _write_arrow(frame, sink), _ARROW, next=following)
-    return Answer(lambda sink: _write_lines(frame, sink), _JSON_LINES, next=following)
+        return ApiAnswer(lambda sink: _write_arrow(frame, sink), _ARROW, next=following)
+    return ApiAnswer(lambda sink: _write_lines(frame, sink), _JSON_LINES, next=following)
 
 
 def instant_ns(text: str) -> int:

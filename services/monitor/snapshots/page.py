@@ -60,7 +60,7 @@ class PageStream(StreamSnapshot, frozen=True):
 
 
 class MarketFigures(_PagePart, frozen=True):
-    """What markPrice says of a symbol, and ticker or miniTicker of its last 24 hours; None where nothing does.
+    """Figures of a symbol from markPrice and from its last 24 hours (ticker, miniTicker); None where nothing has them.
 
     Text is the exchange's: prices and volume in the quote asset, the rate of the next funding as a share.
     """

@@ -34,7 +34,7 @@ class KnownIds(NamedTuple):
 
 
 class KnownRows:
-    """What is known of each topic of each producer whose journal was found to be older than the files."""
+    """Knows for each topic which rows the files have, of producers whose journal was found to be older than them."""
 
     def __init__(self, known: Iterable[KnownIds] = ()) -> None:
         self._known = {(one.producer, one.topic): one for one in known}

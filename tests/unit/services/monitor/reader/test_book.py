@@ -8,7 +8,7 @@ import pytest
 
 from binance_streamer.days import Recording
 from binance_streamer.days.reading.location import Location
-from services.monitor.reader.answers import Question
+from services.monitor.reader.answers import ApiQuestion
 from services.monitor.reader.questions import answer_to
 from tests.support.recorded_days import SYMBOL, DayWriter
 
@@ -21,7 +21,7 @@ def location(tmp_path_factory: pytest.TempPathFactory) -> Location:
 
 
 def ask(location: Location, **words: Any) -> tuple[int, dict[str, Any]]:
-    answer = answer_to(Question("book", urlencode({"symbol": SYMBOL} | words)), location)
+    answer = answer_to(ApiQuestion("book", urlencode({"symbol": SYMBOL} | words)), location)
     content: list[bytes] = []
 
     class Taken:

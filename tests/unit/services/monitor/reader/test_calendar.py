@@ -11,7 +11,7 @@ import pytest
 from binance_streamer.days.reading.location import Location
 from binance_streamer.days.sources import certificate_path
 from services.monitor.reader import calendar
-from services.monitor.reader.answers import Question
+from services.monitor.reader.answers import ApiQuestion
 from services.monitor.reader.questions import answer_to
 from tests.support.recorded_days import DayWriter
 
@@ -39,7 +39,7 @@ def certify(lake: Path, symbol: str, day: str, gaps: dict[str, Any] | None = Non
 
 def ask(location: Location, path: str, query: str) -> tuple[int, Any, str]:
     """Status, decoded body and URL of what comes next."""
-    answer = answer_to(Question(path, query), location)
+    answer = answer_to(ApiQuestion(path, query), location)
     pieces: list[bytes] = []
 
     class Taken:

@@ -12,9 +12,9 @@ def test_without_the_extra_it_is_named(question: str, missing: str) -> None:
     code = (
         f"import sys; sys.modules[{missing!r}] = None\n"
         "from binance_streamer.days.reading.location import Location\n"
-        "from services.monitor.reader.answers import Question\n"
+        "from services.monitor.reader.answers import ApiQuestion\n"
         "from services.monitor.reader.questions import answer_to\n"
-        f"answer = answer_to(Question({question!r}, 'symbol=BTCUSDT'), Location(None, ''))\n"
+        f"answer = answer_to(ApiQuestion({question!r}, 'symbol=BTCUSDT'), Location(None, ''))\n"
         "answer.write(sys.stdout.buffer)\n"
         "sys.exit(answer.status % 256)"
     )

@@ -12,7 +12,7 @@ import pytest
 from binance_streamer.days import Recording
 from binance_streamer.days.reading.location import Location
 from services.monitor.reader import rows as rows_module
-from services.monitor.reader.answers import Question
+from services.monitor.reader.answers import ApiQuestion
 from services.monitor.reader.questions import answer_to
 from tests.support.recorded_days import SYMBOL, DayWriter
 
@@ -40,7 +40,7 @@ class Taken:
 def ask(location: Location, query: str = "", **words: Any) -> tuple[int, bytes, str]:
     """Status, body and URL of what comes next."""
     chosen = {"symbol": SYMBOL, "stem": "aggtrade", "from": DAY} | words
-    answer = answer_to(Question("rows", query or urlencode(chosen)), location)
+    answer = answer_to(ApiQuestion("rows", query or urlencode(chosen)), location)
     taken = Taken()
     answer.write(taken)
     return answer.status, taken.content, answer.next
