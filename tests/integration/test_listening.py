@@ -17,11 +17,11 @@ def programs(page: str) -> list[str]:
 
 def pointed(program: str, endpoints: configuration.EndpointsConfig) -> str:
     """The program with a demo's addresses in place of the default ones, and an end."""
-    for default, address in (
-        ("ipc://var/run/bus.subscribe", endpoints.bus_subscribe),
-        ("ipc://var/run/orderbook.query", endpoints.orderbook_query),
+    for name, address in (
+        ("bus.subscribe", endpoints.bus_subscribe),
+        ("orderbook.query", endpoints.orderbook_query),
     ):
-        program = program.replace(default, address)
+        program = re.sub(rf"ipc://(var|recording)/run/{re.escape(name)}", address, program)
     return program.replace("while True:", "for _ in range(5):")
 
 

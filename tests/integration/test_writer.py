@@ -166,7 +166,8 @@ def test_a_file_harmed_under_a_running_writer_is_listed(bench: Bench) -> None:
     peer.emit_both(range(51, 81))
     peer.deliver()
     assert bench.ids() == [*range(1, 50), *range(51, 81)]
-    (gap,) = bench.rows("gap")
+    gap, *others = bench.rows("gap")  # the rows are of September: the writer may have given the gap up meanwhile
+    assert {(one["gap_id"], one["state"]) for one in others} <= {(gap["gap_id"], "unrepairable")}
     assert (gap["stream"], gap["from_id"], gap["to_id"], gap["state"]) == ("btcusdt@aggTrade", "49", "50", "open")
     assert writer.exit_code is None
     assert writer.stop() == 0
