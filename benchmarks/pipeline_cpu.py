@@ -66,7 +66,7 @@ class Load:
 
 
 class Setting(NamedTuple):
-    """What runs beside ingest and writer."""
+    """Processes that run beside ingest and writer: a tap, or the whole stack."""
 
     has_tap: bool
     has_stack: bool

@@ -1,4 +1,4 @@
-"""What REST is asked for, against the simulator: rows, a snapshot, an old id."""
+"""The field test asks REST for rows, a snapshot and an old id; here the simulator answers."""
 
 from binance_streamer.cli.fieldtest.asks import ask_all
 from binance_streamer.cli.fieldtest.recorder import STREAMS

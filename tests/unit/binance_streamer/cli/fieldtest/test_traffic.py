@@ -1,4 +1,4 @@
-"""What messages of two connections say of ids, times, bars and names."""
+"""Ids, times, bars and names are compared between the messages of two connections."""
 
 import json
 from collections import Counter

@@ -75,7 +75,7 @@ def test_nautilus_trader_reads_the_catalog(tmp_path: Path) -> None:
 
 
 def read_by_nautilus(catalog: Path) -> dict[str, Any]:
-    """What nautilus_trader reads, in an environment of its own; skips where it cannot be installed."""
+    """Read the catalog with nautilus_trader in an environment of its own; skip where that cannot be installed."""
     uv = REPOSITORY / ".tools" / "bin" / "uv"
     alone = [str(uv), "run", "--isolated", "--no-project", "--python", "3.11", "--with", LIBRARY, "python"]
     program = str(REPOSITORY / "tests" / "support" / "nautilus_reader.py")

@@ -1,4 +1,4 @@
-"""What the extra `days` is needed for is refused without it, in words that say what to install."""
+"""Questions that need the extra `days` are refused without it, with a message that says what to install."""
 
 import subprocess
 import sys
