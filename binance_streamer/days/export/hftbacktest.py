@@ -48,7 +48,7 @@ def export(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
     book = BookFeed(day)
     delays = _Delays()
     name = f"{day.name}_{day.day}.npz"
-    with folder.file(name) as path, (day.room() / "events").open("w+b") as events:
+    with (day.room() / "events").open("w+b") as events:
         messages = _with_late_ones(_by_receipt(day, book), delays)
         count = 0
         for table in sorted_batches(messages, ("key_ns", "place", "flags"), day.room()):
@@ -58,7 +58,8 @@ def export(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
                 count += len(array)
         if not count:
             return
-        _zip(events, count, path)
+        with folder.file(name) as path:
+            _zip(events, count, path)
     note = [f"{book.holes} holes, {book.snapshots} snapshots, {book.skipped} updates left out"]
     if delays.shift_ns:
         note.append(f"receive times shifted by {delays.shift_ns} ns")

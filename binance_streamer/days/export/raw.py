@@ -6,6 +6,8 @@ line and is counted. Messages are made of rows, byte for byte but for spaces (do
 """
 
 import gzip
+import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,21 +32,29 @@ def export_zstd(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
 
 
 def _exported(day: ExportDay, folder: ExportFolder, name: str) -> Iterator[Exported]:
-    lines = from_rest = 0
+    from_rest = Counter[str]()
+    lines = _lines(day, from_rest)
+    first = next(lines, None)
+    if first is None:
+        return
+    count = 0
     with folder.file(name) as path, _compressed(path, name) as file:
-        for message in received(day.places, Span(), day.room(), wanted=lambda _: True, progressed=day.progressed):
-            stream_type = message.topic[0]
-            if stream_type == SNAPSHOT_TYPE:
-                line: bytes | None = message.data["event"]
-            else:
-                line = stream_frame(message)
-                from_rest += line is None and stream_type in STREAM_TYPES
-            if line:
-                file.write(b"%d %b\n" % (message.recv_ns, line))
-                lines += 1
-        if not lines:
-            return
-    yield Exported(folder.path / name, lines, f"without {amount(from_rest, 'row')} of REST" if from_rest else "")
+        for line in itertools.chain([first], lines):
+            file.write(line)
+            count += 1
+    note = f"without {amount(from_rest.total(), 'row')} of REST" if from_rest else ""
+    yield Exported(folder.path / name, count, note)
+
+
+def _lines(day: ExportDay, from_rest: Counter[str]) -> Iterator[bytes]:
+    """Yield the lines of a day's messages; those that REST brought in place of a stream are counted."""
+    for message in received(day.places, Span(), day.room(), wanted=lambda _: True, progressed=day.progressed):
+        stream_type = message.topic[0]
+        line = message.data["event"] if stream_type == SNAPSHOT_TYPE else stream_frame(message)
+        if line:
+            yield b"%d %b\n" % (message.recv_ns, line)
+        elif line is None and stream_type in STREAM_TYPES:
+            from_rest[stream_type] += 1
 
 
 def _compressed(path: Path, name: str) -> "gzip.GzipFile | zstd.ZstdFile":

@@ -13,6 +13,11 @@ from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
 from binance_streamer.days.export.formats import FORMATS
 from tests.support.recorded_days import DayWriter
 
+CLOCK = (
+    "offset_ms,error_ms,round_trip_ms,samples,server_time,step_ms,step_from_ns,recv_ns,epoch,seq,source,extra\n"
+    "1.5,0.5,1,5,1795305600000,,,1795305600000000000,7,1,rest,\n"
+)
+
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
@@ -44,13 +49,23 @@ def test_without_a_day_all_days_of_a_place_are_exported(data: Path) -> None:
 def test_files_of_no_symbol_are_no_failure_of_a_format_without_a_place_for_them(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    head = "offset_ms,error_ms,round_trip_ms,samples,server_time,step_ms,step_from_ns,recv_ns,epoch,seq,source,extra"
-    (data / "clock_20261122.csv").write_text(f"{head}\n1.5,0.5,1,5,1795305600000,,,1795305600000000000,7,1,rest,\n")
+    (data / "clock_20261122.csv").write_text(CLOCK, encoding="utf-8")
     to = data.parent / "out"
     assert exporting.export_days("tardis", ["20261122"], [data], symbols=[], to=to) == Exit.OK
     assert capsys.readouterr().err == ""
     assert exporting.export_days("parquet", ["20261122"], [data], symbols=["_exchange"], to=to) == Exit.OK
     assert capsys.readouterr().out == f"{to}/clock__exchange_20261122.parquet: 1 row\n"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_day_without_anything_for_a_format_leaves_no_file(
+    tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clock_20261122.csv").write_text(CLOCK, encoding="utf-8")
+    to = tmp_path / "out"
+    assert exporting.export_days(form, ["20261122"], [tmp_path], symbols=[], to=to) == Exit.OK
+    named = [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert [str(path) for path in to.rglob("*") if path.is_file()] == named
 
 
 @pytest.mark.parametrize(
