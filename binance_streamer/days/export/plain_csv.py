@@ -1,4 +1,4 @@
-"""`csv`: each stream's day as one CSV file with the columns and digits of a daily file, sorted, each row once.
+"""`csv`: each stream's day as one CSV file with the columns, digits and quotes of a daily file, sorted.
 
 A sealed day becomes again what was recorded; of a day with several daily files (two formats, late rows) it is one.
 """
@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
 from binance_streamer.days.recorded.texts import as_texts
-from binance_streamer.days.schema import columns
+from binance_streamer.days.schema import LEVELS, columns, table_schema
+from binance_streamer.exchange.csv_cells import QUOTED_COLUMNS, quoted, text_cell
 
 _PIECE_ROWS = 4096
 
@@ -25,19 +26,25 @@ def export(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
             for table in day.rows(stem):  # all have been read when the first one comes, and their digits are known
                 for start in range(0, len(table), _PIECE_ROWS):
                     texts = as_texts(table.slice(start, _PIECE_ROWS), day.digits(stem))
-                    file.write(_lines(texts))
+                    file.write(_lines(texts, stem))
                 count += len(table)
         yield Exported(folder.path / name, count)
 
 
-def _lines(texts: pa.Table) -> bytes:
-    cells = [_quoted(texts.column(name).combine_chunks()) for name in texts.column_names]
-    lines = pc.binary_join_element_wise(*cells, ",")
+def _lines(texts: pa.Table, stem: str) -> bytes:
+    cells = {field.name: _cells(texts.column(field.name).combine_chunks(), field) for field in table_schema(stem)}
+    if "encoding" in cells:
+        is_base64 = pc.equal(texts["encoding"], "base64")
+        cells["event"] = pc.if_else(is_base64, texts["event"], cells["event"])
+    lines = pc.binary_join_element_wise(*cells.values(), ",")
     return b"".join(f"{line}\n".encode() for line in lines.to_pylist())
 
 
-def _quoted(column: Any) -> Any:
-    """Return cells as they stand in a CSV file: a null is nothing, an empty text `""`."""
-    needs = pc.or_(pc.equal(column, ""), pc.match_substring_regex(column, '[,"\r\n]'))
-    quoted = pc.binary_join_element_wise('"', pc.replace_substring(column, '"', '""'), '"', "")
-    return pc.fill_null(pc.if_else(needs, quoted, column), "")
+def _cells(column: Any, field: pa.Field) -> Any:
+    """Return cells as the writer writes them; a null is nothing."""
+    if field.type in (pa.string(), LEVELS):
+        write = quoted if field.name in QUOTED_COLUMNS else text_cell
+        found = column.dictionary_encode()  # each text once: most columns hold few
+        written = [write(text.encode()).decode() for text in found.dictionary.to_pylist()]
+        column = pa.array(written, pa.string()).take(found.indices)
+    return pc.fill_null(column, "")

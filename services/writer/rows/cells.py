@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import Raw
 
+from binance_streamer.exchange import csv_cells
 from binance_streamer.exchange.rows import IMPLIED_BY_FILE, RowForm
 from services.runtime.delivery.events import Known, MessageColumns
 from services.writer.rows.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, is_json, layout_of
@@ -256,17 +257,14 @@ def text_cell(text: str, what: str) -> bytes:
     """Return a text as a CSV cell; the empty text is `""`, unlike a value that is missing."""
     if has_control(text):
         raise RowFault(f"{what} holds a control character")
-    if not text:
-        return b'""'
-    cell = text.encode()
-    return quoted(cell) if b"," in cell or _QUOTE in cell else cell
+    return csv_cells.text_cell(text.encode())
 
 
 def quoted(cell: bytes) -> bytes:
     """Return a cell in quotes, with its own quotes doubled; `RowFault` for a line break, since a row is one line."""
     if b"\n" in cell or b"\r" in cell:
         raise RowFault("a value holds a line break")
-    return _QUOTE + cell.replace(_QUOTE, b'""') + _QUOTE
+    return csv_cells.quoted(cell)
 
 
 def _milliseconds(value: Raw | None) -> int | None:
