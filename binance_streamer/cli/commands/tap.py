@@ -20,7 +20,7 @@ import typer
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS, warn
 from binance_streamer.cli.options import ConfigFile, refuse
-from binance_streamer.cli.recordings.words import extra_for, stamp, stamp_ns
+from binance_streamer.cli.recordings.words import extra_for, instant, stamp
 from binance_streamer.client.tap import HistoryError, Tap, Tapped, is_listening
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
@@ -92,7 +92,7 @@ def tap(  # noqa: PLR0913 (the options of the command line)
                 source,
                 wanted,
                 curve_directory=endpoints.curve_directory,
-                history_from=stamp_ns(from_) if from_ else None,
+                history_from=instant(from_) if from_ else None,
                 recording=data or config,
             )
         named = source if bus else f"{source}, the bus of {HINTS.recording()}"

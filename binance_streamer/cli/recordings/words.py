@@ -8,7 +8,6 @@ import re
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -17,6 +16,7 @@ import typer
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config.schema import Config
 from binance_streamer.days import INSTALL
+from binance_streamer.days.reading.instants import Instant, to_ns
 
 _LIBRARIES = ("deltalake", "duckdb", "numpy", "polars", "pyarrow")
 _is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
@@ -69,13 +69,14 @@ def stamp(given: str | None) -> str | None:
     return given
 
 
+def instant(text: str) -> Instant:
+    """Return a typed time as readers of days take it: more digits than a day has are nanoseconds since 1970."""
+    return int(text) if text.isdigit() and len(text) > len("20261122") else text
+
+
 def stamp_ns(text: str) -> int:
-    """Return a receive stamp in nanoseconds: of an ISO time, UTC where it names no zone, or of a number of them."""
-    if text.isdigit() and len(text) > len("20261122"):
-        return int(text)
-    at = datetime.fromisoformat(text)
-    moment = at.replace(tzinfo=UTC) if at.tzinfo is None else at
-    return round(moment.replace(microsecond=0).timestamp()) * 10**9 + moment.microsecond * 1000
+    """Return a typed time as a receive stamp in nanoseconds; `ValueError` where it is none."""
+    return to_ns(instant(text))
 
 
 @contextmanager

@@ -234,6 +234,7 @@ def test_a_process_that_listens_is_told_from_none(place: Path) -> None:
         (["--data", "."], "means nothing without --from"),
         (["depth.", "--from", "2026-11-22T13:00"], "nothing of depth. is recorded in "),
         (["--from", "2026-11-22T13:00", "--data", "nowhere"], "no recording at nowhere"),
+        (["--from", "2199-01-01T13:00"], "expected a time that is over, got 2199-01-01T13:00: the history ends now"),
     ],
 )
 def test_a_history_that_cannot_be_shown_is_one_clear_line(
