@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from binance_streamer.config.symbols import encode_name
 from binance_streamer.days.certificate import (
     AuditCounts,
     Certificate,
@@ -26,7 +25,7 @@ from binance_streamer.days.checks.order import integers
 from binance_streamer.days.day_files import DayFiles, StreamFiles, day_of
 from binance_streamer.days.parquet import metadata_of
 from binance_streamer.days.rows import NotSealable
-from binance_streamer.days.sources import EXCHANGE
+from binance_streamer.days.sources import EXCHANGE, certificate_path
 from binance_streamer.health.gaps import GapRow
 
 _BLOCK_BYTES = 1 << 20
@@ -205,9 +204,8 @@ def certificate_of(files: DayFiles, places: Sequence[Path]) -> Certificate | Non
 
     Raises `msgspec.MsgspecError` where it is there, and is no certificate.
     """
-    name = encode_name(files.symbol)
     for root in (files.root, *places):
-        path = root / "certificates" / name / f"{name}_{files.day}.json"
+        path = root / certificate_path(files.symbol, files.day)
         if path.is_file():
             return decoded(path.read_bytes())
     return None
