@@ -94,6 +94,16 @@ def configured(live: Live, root: Path) -> Live:
     return live
 
 
+def live_behind_two_trades(live: Live) -> History:
+    """A history that has come to the end of the files, which have two trades, and goes on live."""
+    write(live.place, map(trade, range(1, 3)))
+    live.commit()
+    live.add(1, 2)
+    opened = live.history()
+    assert numbers(opened) == [1, 2]
+    return opened
+
+
 def test_recorded_rows_come_first_and_live_ones_follow_on_them(live: Live) -> None:
     write(live.place, map(trade, range(1, 6)))
     live.add(4, 5, 6, 7)
@@ -188,11 +198,7 @@ def test_live_messages_of_a_slow_reader_stay_where_they_are(live: Live) -> None:
 
 def test_a_missed_status_of_the_writer_leads_back_to_the_files(live: Live) -> None:
     """The last message of a quiet stream was lost live, and none is behind it."""
-    write(live.place, map(trade, range(1, 3)))
-    live.commit()
-    live.add(1, 2)
-    opened = live.history()
-    assert numbers(opened) == [1, 2]
+    opened = live_behind_two_trades(live)
     write(live.place, [trade(3)])
     live.commit()
     assert numbers(opened) == []
@@ -202,11 +208,7 @@ def test_a_missed_status_of_the_writer_leads_back_to_the_files(live: Live) -> No
 
 def test_a_last_message_that_was_lost_without_a_sign_comes_from_the_files(live: Live) -> None:
     """A reader that was too slow for a burst lost its end, and missed no status."""
-    write(live.place, map(trade, range(1, 3)))
-    live.commit()
-    live.add(1, 2)
-    opened = live.history()
-    assert numbers(opened) == [1, 2]
+    opened = live_behind_two_trades(live)
     write(live.place, [trade(3)])
     for _ in range(10):
         live.commit()
@@ -218,11 +220,7 @@ def test_statuses_that_are_missed_all_the_time_keep_nobody_from_the_files(
 ) -> None:
     """They come at shorter times than those between two looks at the files."""
     monkeypatch.setattr(history, "_IDLE_LOOK_S", 0.1)
-    write(live.place, map(trade, range(1, 3)))
-    live.commit()
-    live.add(1, 2)
-    opened = live.history()
-    assert numbers(opened) == [1, 2]
+    opened = live_behind_two_trades(live)
     write(live.place, [trade(3)])
     end_s, found = time.monotonic() + 10, list[int]()
     while not found and time.monotonic() < end_s:
