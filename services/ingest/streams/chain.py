@@ -32,7 +32,6 @@ import math
 from bisect import insort
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import NamedTuple
 
 from binance_streamer.exchange.messages import EventIds, Reading
@@ -145,7 +144,7 @@ class IdChain:
             return begin
         newest, newest_ms = self.newest, self._newest_event_ms
         at = begin
-        for ids, recv_ns in islice(zip(bunch.ids, bunch.stamps_ns, strict=True), begin, None):
+        for ids, recv_ns in zip(bunch.ids[begin:], bunch.stamps_ns[begin:], strict=True):
             if ids is None or ids.previous_id != newest or ids.event_time_ms > latest_ms(recv_ns):
                 break
             last_id = ids.last_id

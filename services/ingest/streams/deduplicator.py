@@ -7,7 +7,6 @@ nothing more is taken of it; another one has brought it, or what is missing is l
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
 from typing import NamedTuple
 
 import msgspec
@@ -130,7 +129,8 @@ class Deduplicator:
         at = begin
         if connection in self.late:
             return at
-        for ids, event, recv_ns in islice(zip(bunch.ids, bunch.events, bunch.stamps_ns, strict=True), begin, None):
+        stamps_ns, events, all_ids = bunch.part(begin, len(bunch.events))
+        for ids, event, recv_ns in zip(all_ids, events, stamps_ns, strict=True):
             if ids is None or ids.event_time_ms > latest_ms(recv_ns):
                 break
             if now_s - self._began_s > _WINDOW_S or len(self._payloads) >= _MOST_IN_WINDOW:
