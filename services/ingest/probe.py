@@ -99,8 +99,8 @@ def _listen(
     started_s = monotonic_s()
     heard: dict[str, float] = {}
     try:
-        while (left_s := started_s + seconds - monotonic_s()) > 0 and heard.keys() != wanted:
-            reader.read(monotonic_s() + left_s)
+        while monotonic_s() < started_s + seconds and heard.keys() != wanted:
+            reader.read(started_s + seconds)
             for event in reader.take(_BATCH_BYTES):
                 if isinstance(event, Delivered):
                     for name in map(_name, event.messages):

@@ -28,6 +28,10 @@ class Trading:
         """Return True where nobody has said within five minutes that the symbol does not trade."""
         return now_s - self._denied_s > _BELIEVED_S
 
+    def is_expected(self, now_s: float, now_ms: int) -> bool:
+        """Return True where the symbol trades and its market is open, so that silence is a fault."""
+        return self.is_trading(now_s) and not self.is_off_session(now_ms)
+
     def is_off_session(self, now_ms: int) -> bool:
         """Return True where the market behind a TradFi contract is closed, so that silence is normal."""
         return any(start_ms <= now_ms < end_ms for start_ms, end_ms in self._off_session)

@@ -164,15 +164,12 @@ class IngestWorker:
         if is_holding:
             self._streams.expire(now_s)
             self._append()
-        self._coordinator.tick(now_s, is_expected=self._trading.is_trading(now_s) and not self._is_off_session())
+        self._coordinator.tick(now_s, is_expected=self._trading.is_expected(now_s, wall_ns() // 1_000_000))
         self._request(self._snapshots.take_due(now_s))
         self._ask_for_repairs(now_s)
         self._log_new_kinds()
         if self._status.due(now_s):
             self._status.publish(self._status_at(now_s))
-
-    def _is_off_session(self) -> bool:
-        return self._trading.is_off_session(wall_ns() // 1_000_000)
 
     def _take_bus_messages(self, now_s: float) -> bool:
         """Take what the bus has; return True where there may be more, of which nothing tells any more."""
@@ -246,7 +243,7 @@ class IngestWorker:
             self._coordinator.status(now_s),
             streams={name: self._stream_status(name, one, now_s) for name, one in self._streams.recorders.items()},
             is_trading=self._trading.is_trading(now_s),
-            is_off_session=self._is_off_session(),
+            is_off_session=self._trading.is_off_session(wall_ns() // 1_000_000),
             raw=dict(self._streams.refused),
             bus_refused=self._bus_refused,
             snapshot_wanted=wanted.last_update_id if wanted else None,

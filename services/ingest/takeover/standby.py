@@ -22,6 +22,7 @@ from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
 from binance_streamer.wire.requests import read_symbol_status
 from binance_streamer.wire.statuses import STANDBY, IngestStatus
 from services.ingest.connections.events import Delivered
+from services.ingest.connections.reader import ENOUGH_BYTES
 from services.ingest.intake import Intake, gap_ids, intake_of
 from services.ingest.streams.heard import LIVE
 from services.ingest.streams.stream import OVERLAP_S
@@ -39,7 +40,6 @@ _log = logging.getLogger(__name__)
 
 _TURN_MS = 50
 _TICK_S = 0.2
-_BATCH_BYTES = 256 * 1024
 _WARM_S = 2 * OVERLAP_S
 """A connection has been open for so long before anybody is stopped because of it: so long may what the other one has
 still not received be on its way to it."""
@@ -114,7 +114,7 @@ class Standby:
         return intake
 
     def _take(self, now_s: float) -> None:
-        while events := self._intake.reader.take(_BATCH_BYTES):
+        while events := self._intake.reader.take(ENOUGH_BYTES):
             for event in events:
                 if isinstance(event, Delivered):
                     self._recent.add(event, now_s)
@@ -136,8 +136,7 @@ class Standby:
             self._status.publish(self._status_at(now_s))
 
     def _is_expected(self, now_s: float) -> bool:
-        trading = self._intake.trading
-        return trading.is_trading(now_s) and not trading.is_off_session(wall_ns() // 1_000_000)
+        return self._intake.trading.is_expected(now_s, wall_ns() // 1_000_000)
 
     def _take_bus_messages(self, now_s: float) -> None:
         while sockets.is_readable(self._sub):

@@ -33,3 +33,13 @@ def test_hours_that_nobody_says_change_nothing() -> None:
     assert trading.is_off_session(1500)
     trading.take(a_status("TRADING", off_session=[]), 0.0)
     assert not trading.is_off_session(1500)
+
+
+def test_messages_are_expected_of_a_symbol_that_trades_while_its_market_is_open() -> None:
+    trading = Trading()
+    assert trading.is_expected(0.0, 1500)
+    trading.take(a_status("TRADING", off_session=[(1000, 2000)]), 0.0)
+    assert not trading.is_expected(0.0, 1500)
+    assert trading.is_expected(0.0, 2000)
+    trading.take(a_status("SETTLING"), 1.0)
+    assert not trading.is_expected(1.0, 2000)
