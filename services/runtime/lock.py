@@ -97,8 +97,6 @@ class LockWait(threading.Thread):
         """True once the lock is ours."""
         self.acquired_s = 0.0
         """When that was, by the monotonic clock."""
-        self.fault = ""
-        """Why no lock file can be made now; empty while somebody holds it."""
 
     def fileno(self) -> int:
         """Return the descriptor to poll."""
@@ -109,12 +107,11 @@ class LockWait(threading.Thread):
         while True:
             try:
                 self._lock.acquire()
-            except OSError as error:
-                self.fault = f"{error.strerror}: {error.filename}"
+            except OSError:  # no lock file can be made now
                 time.sleep(_RETRY_S)
             else:
                 self.acquired_s = monotonic_s()
-                self.fault, self.is_over = "", True
+                self.is_over = True
                 os.eventfd_write(self._event, 1)
                 return
 
