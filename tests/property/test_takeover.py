@@ -163,7 +163,7 @@ class WaitingWorker:
         numbers = iter(range(1000))
         self._streams = StreamSet("BTCUSDT", STREAMS, last_rows=last_rows, new_gap_id=lambda: str(next(numbers)))
         recall(self._streams, recorded, ns(at_s), at_s)
-        release(self._streams, self._recent.all(), last_rows, recorded)
+        release(self._streams, self._recent.all(), last_rows)
         self._streams.lose(Lost(JOURNAL, ROUTE, "restart", dict(self.open)), at_s)
         self._collect(at_s)
         journal.close()

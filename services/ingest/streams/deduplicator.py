@@ -4,7 +4,7 @@ Memory of it is bounded, so the lag of what is judged by it is too: a connection
 nothing more is taken of it; another one has brought it, or what is missing is listed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -87,8 +87,7 @@ class Deduplicator:
         """Connections that lag so much that nothing more of the stream is taken of them."""
         self.lag_s: dict[int, float] = {}
         """By connection: how much later than the first copy of the same message its own last copy came."""
-        self.keys = keys
-        """Gives the keys of a payload, by which copies of it are known."""
+        self._keys = keys
         self._payloads: dict[bytes, _Payload] = {}
         self._counts: dict[tuple[bytes, int], int] = {}  # without the first delivery of each payload
         self._old_payloads: dict[bytes, _Payload] = {}
@@ -109,7 +108,7 @@ class Deduplicator:
             return None
         if now_s - self._began_s > _WINDOW_S or len(self._payloads) >= _MOST_IN_WINDOW:
             self._turn(now_s)
-        for key in (keys := self.keys(payload, event_time_ms)):
+        for key in (keys := self._keys(payload, event_time_ms)):
             known = self._payloads.get(key) or self._old_payloads.get(key)
             if known is not None:
                 return self._repeat(key, known, connection, event_time_ms, now_s)
@@ -136,10 +135,8 @@ class Deduplicator:
             if now_s - self._began_s > _WINDOW_S or len(self._payloads) >= _MOST_IN_WINDOW:
                 self._turn(now_s)
             event_time_ms = ids.event_time_ms
-            keys = self.keys(event, event_time_ms)
-            if event_time_ms <= self._forgotten_ms or any(
-                key in self._payloads or key in self._old_payloads for key in keys
-            ):
+            keys = self._keys(event, event_time_ms)
+            if event_time_ms <= self._forgotten_ms or self._has_any(keys):
                 break
             self._note_time(connection, event_time_ms)
             self._number += 1
@@ -163,6 +160,10 @@ class Deduplicator:
         known = self._payloads.get(digest) or self._old_payloads.get(digest)
         return known is not None and self._count(digest, connection, known) > 0
 
+    def knows(self, payload: bytes, event_time_ms: int) -> bool:
+        """Return True where any connection has delivered the payload, as far as is remembered."""
+        return self._has_any(self._keys(payload, event_time_ms))
+
     def forget(self, connection: int, now_s: float) -> None:
         """Take note that a connection has ended; others may still bring copies of what it delivered."""
         self.lag_s.pop(connection, None)
@@ -171,6 +172,9 @@ class Deduplicator:
         for other, span in list(self._spans.items()):
             if span.ended_s is not None and now_s - span.ended_s > _REMEMBERED_S:
                 del self._spans[other]
+
+    def _has_any(self, keys: Iterable[bytes]) -> bool:
+        return any(key in self._payloads or key in self._old_payloads for key in keys)
 
     def _turn(self, now_s: float) -> None:
         self._began_s = now_s

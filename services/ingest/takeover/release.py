@@ -50,12 +50,13 @@ def recall(streams: StreamSet, recorded: RecordedEvents, now_ns: int, now_s: flo
             recorder.heard.by_connection[JOURNAL] = arrivals[-1][1]
 
 
-def release(
-    streams: StreamSet, arrived: Iterable[Arrived], last_rows: Mapping[str, LastRow], recorded: RecordedEvents
-) -> None:
-    """Hand what has arrived to the streams, connection by connection from where the journal ends."""
+def release(streams: StreamSet, arrived: Iterable[Arrived], last_rows: Mapping[str, LastRow]) -> None:
+    """Hand what has arrived to the streams, connection by connection from where the journal ends.
+
+    They know what the journal holds, by `recall`, and nothing else yet.
+    """
     items = list(arrived)
-    messages = _Remembered(streams.recorders, last_rows, recorded)
+    messages = _Remembered(streams.recorders, last_rows)
     for item in items:
         if isinstance(item.what, Delivered):
             messages.add(item.what)
@@ -78,9 +79,7 @@ class _Message(NamedTuple):
 class _Remembered:
     """All messages that have arrived, in order, and the first one of each connection that is handed over."""
 
-    def __init__(
-        self, recorders: Mapping[str, StreamRecorder], last_rows: Mapping[str, LastRow], recorded: RecordedEvents
-    ) -> None:
+    def __init__(self, recorders: Mapping[str, StreamRecorder], last_rows: Mapping[str, LastRow]) -> None:
         self._recorders = {name.encode(): recorder for name, recorder in recorders.items()}
         self._last_rows = last_rows
         self._newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
@@ -88,7 +87,6 @@ class _Remembered:
         self._before: dict[tuple[str, int], tuple[int, int, bytes]] = {}  # the last message before that: number, …
         self._found: list[_Message] = []
         self._begins: dict[tuple[str, int], int] = {}  # by stream and connection: the number of a message
-        self._recorded = {name: self._keys_of(name, messages) for name, messages in recorded.items()}
 
     def add(self, delivered: Delivered) -> None:
         """Look at messages, and whether one of them shows where their connection begins."""
@@ -101,7 +99,7 @@ class _Remembered:
             row = self._last_rows.get(stream)
             if ids is not None and row is not None and ids.last_id == row.last_id:
                 self._begins[key] = len(self._found) + 1
-            elif ids is None and stream in self._recorded and key not in self._begins:
+            elif ids is None and row is not None and key not in self._begins:
                 self._compare(key, len(self._found), recv_ns, event)
             self._found.append(_Message(key, ids, recv_ns))
 
@@ -133,20 +131,12 @@ class _Remembered:
             return message.ids.last_id > row.last_id
         return message.recv_ns > row.recv_ns
 
-    def _keys_of(self, name: str, messages: Sequence[tuple[int, bytes]]) -> frozenset[bytes]:
-        recorder = self._recorders[name.encode()]
-        return frozenset(key for recv_ns, event in messages for key in _keys(recorder, recv_ns, event)[:1])
-
     def _is_recorded(self, stream: str, recv_ns: int, event: bytes) -> bool:
-        keys = _keys(self._recorders[stream.encode()], recv_ns, event)
-        return any(key in self._recorded[stream] for key in keys)
-
-
-def _keys(recorder: StreamRecorder, recv_ns: int, event: bytes) -> tuple[bytes, ...]:
-    """Return the keys under which copies of the event are known; none of a stream with ids."""
-    copies = recorder.tracker.copies
-    arrival = _arrival(recorder, recv_ns, event) if copies is not None else None
-    return copies.keys(event, arrival.reading.event_time_ms) if copies is not None and arrival is not None else ()
+        """Return True where the journal has the event, as far as it was recalled; of a stream with ids it never is."""
+        recorder = self._recorders[stream.encode()]
+        copies = recorder.tracker.copies
+        arrival = _arrival(recorder, recv_ns, event) if copies is not None else None
+        return copies is not None and arrival is not None and copies.knows(event, arrival.reading.event_time_ms)
 
 
 def _arrival(recorder: StreamRecorder, recv_ns: int, event: bytes) -> Arrival | None:

@@ -105,7 +105,7 @@ class Standby:
         newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
         recorded = producer.recorded_events(names, newest_ns - round(LOOK_BACK_S * 1e9))
         recall(streams, recorded, now_ns, now_s)
-        release(streams, self._recent.all(), last_rows, recorded)
+        release(streams, self._recent.all(), last_rows)
         intake.coordinator.take_over(streams, now_s)
         intake.streams = streams
         rows = sum(recorder.rows for recorder in streams.recorders.values())
