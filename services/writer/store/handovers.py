@@ -61,11 +61,11 @@ class OfferedGaps:
         self._overfull: list[Gap] = []
 
     def add(self, worker: str, gap: Gap, late_ids: Iterable[int]) -> None:
-        """DurableOffer a gap; `late_ids` came before it could be listed."""
+        """Offer a gap; `late_ids` came before it could be listed."""
         self._offered[gap.gap_id] = OfferedGap(worker, gap, tuple(late_ids))
 
     def remove(self, gap_id: str) -> None:
-        """DurableOffer this gap no more."""
+        """Offer this gap no more."""
         del self._offered[gap_id]
 
     def has_any_of(self, worker: str) -> bool:
