@@ -201,8 +201,7 @@ class Recorder:
         self._durable_offers = self._offered.durable(self._positions.received)
 
     def _end_gaps(self, gaps: Iterable[Gap], now_ns: int) -> None:
-        """Record rows that end gaps; what they are found in is written first."""
-        self.flush()
+        """Record rows that end gaps."""
         for gap in gaps:
             self._record_gap_row(gap, now_ns)
 
@@ -261,11 +260,12 @@ class Recorder:
         if offer.loss in (Loss.JUMP, Loss.WIPED):
             self._streams.lost_positions(run, any_stream=offer.loss is Loss.WIPED)
         if offer.loss in (Loss.BEHIND, Loss.WIPED):
-            self.flush()
-            missing = forgotten_gaps.missing_of_worker(self._files, run.producer)
+            self.flush()  # gaps that wait in the buffers are listed too
+            listed = forgotten_gaps.listed_of(self._files, run.producer)
+            missing = forgotten_gaps.missing_in(listed)
             last_ids = self._streams.last_ids(run.producer).items()
             self._known.note(KnownIds(run.producer, one, last, missing.get(one, ()), now_ns) for one, last in last_ids)
-            self._end_gaps(forgotten_gaps.of_worker(self._files, run.producer), now_ns)
+            self._end_gaps(forgotten_gaps.of_worker(listed), now_ns)
         return offer.skip
 
     def _record(self, producer: str, rows: list[Row], now_ns: int) -> None:

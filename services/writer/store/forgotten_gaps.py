@@ -6,7 +6,7 @@ have come meanwhile; so the writer ends such a gap as `unrepairable`.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.deploy.supervisord import symbol_of
@@ -20,25 +20,32 @@ _MOST_FILES = 3
 """Newest gap files of a symbol that are read. The exchange keeps two days: of what is older a worker had given up."""
 _WHY = "what knew of it is lost: a journal, or the ledger"
 
+Listed = Sequence[tuple[str, GapRow]]
+"""The newest row of each gap of a symbol, behind the epoch of whoever wrote it."""
 
-def of_worker(files: DataFiles, producer: str) -> Iterator[Gap]:
-    """Yield the open gaps that the worker of this name has listed or taken over; none for another kind of producer."""
+
+def listed_of(files: DataFiles, producer: str) -> Listed:
+    """Return the gaps of a worker's symbol, as the files have them; none for another kind of producer."""
     symbol = symbol_of(producer)
-    if symbol is not None:
-        yield from (_ended(row) for epoch, row in _open_gaps(files, symbol) if not _is_of_writer(epoch, row))
+    return _newest_rows(files, symbol) if symbol is not None else ()
+
+
+def of_worker(listed: Listed) -> Iterator[Gap]:
+    """Yield the open gaps that a worker has listed or taken over."""
+    yield from (_ended(row) for epoch, row in listed if row.state == OPEN and not _is_of_writer(epoch, row))
 
 
 def of_writer(files: DataFiles) -> Iterator[Gap]:
     """Yield the open gaps that the writer has listed, and that no worker has taken over."""
     for folder in sorted({path.parent.name for path in files.root.glob("*/gap_*.csv")}):
-        yield from (_ended(row) for epoch, row in _open_gaps(files, decode_name(folder)) if _is_of_writer(epoch, row))
+        listed = _newest_rows(files, decode_name(folder))
+        yield from (_ended(row) for epoch, row in listed if row.state == OPEN and _is_of_writer(epoch, row))
 
 
-def missing_of_worker(files: DataFiles, producer: str) -> dict[Topic, tuple[tuple[int, int], ...]]:
-    """Return the ids that are missing in the files of a worker's symbol, (from, to], by the topics of its streams."""
+def missing_in(listed: Listed) -> dict[Topic, tuple[tuple[int, int], ...]]:
+    """Return the ids that are missing in the files, (from, to], by the topics of their streams."""
     found: dict[Topic, tuple[tuple[int, int], ...]] = {}
-    symbol = symbol_of(producer)
-    for _, row in _newest_rows(files, symbol) if symbol is not None else ():
+    for _, row in listed:
         if row.state != REPAIRED and row.from_id is not None and row.to_id is not None:
             stream = stream_from_name(row.stream)
             topic = Topic(stream.stream_type, stream.symbol, stream.variant)
@@ -57,12 +64,7 @@ def _ended(row: GapRow) -> Gap:
     return gap._replace(first_from_id=row.first_from_id, first_to_id=row.first_to_id)
 
 
-def _open_gaps(files: DataFiles, symbol: str) -> list[tuple[str, GapRow]]:
-    return [(epoch, row) for epoch, row in _newest_rows(files, symbol) if row.state == OPEN]
-
-
-def _newest_rows(files: DataFiles, symbol: str) -> list[tuple[str, GapRow]]:
-    """Return the newest row of each gap, behind the epoch of whoever wrote it."""
+def _newest_rows(files: DataFiles, symbol: str) -> Listed:
     folder = encode_name(symbol)
     newest: dict[str, tuple[str, GapRow]] = {}
     paths = sorted(files.root.glob(f"{folder}/gap_{folder}_{'[0-9]' * 8}.csv"))
