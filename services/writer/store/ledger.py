@@ -87,6 +87,7 @@ class Ledger:
         """Open or create the database; `LedgerDamagedError` if the file is no ledger, `BlockedError` on a full disk."""
         self._connection = _connect(path)
         self._log = path.with_name(path.name + "-wal")
+        self._written: dict[str, Sequence[NamedTuple]] = {}  # by table: the records of the last commit
         try:
             self._prepare()
         except BaseException:
@@ -152,6 +153,8 @@ class Ledger:
 
     def commit(self, entry: LedgerEntry) -> None:
         """Write an entry, all of it or nothing; it is durable when this returns."""
+        records: dict[str, Sequence[NamedTuple]] = {"offered": entry.offered, "known": entry.known}
+        changed = {table: some for table, some in records.items() if some != self._written.get(table)}
         with self._transaction():
             self._write_positions(entry.positions)
             self._write_files(entry.files)
@@ -162,8 +165,9 @@ class Ledger:
             self._connection.execute("DELETE FROM damages")
             rows = [damage[:4] for damage in entry.damages]
             self._connection.executemany("INSERT INTO damages VALUES (?, ?, ?, ?)", rows)
-            self._write_records("offered", entry.offered)
-            self._write_records("known", entry.known)
+            for table, some in changed.items():
+                self._write_records(table, some)
+        self._written |= changed
 
     def announce(self, files: Sequence[FileRecord]) -> None:
         """Record files before they are made: after a crash they are known as ours, and cut to their length, 0."""

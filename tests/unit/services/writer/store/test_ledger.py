@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.wire.frames import Topic
+from services.runtime.gaps.drafts import Gap
+from services.writer.store.handovers import OfferedGap
+from services.writer.store.known_rows import KnownIds
 from services.writer.store.ledger import FileRecord, Ledger, LedgerDamagedError, LedgerEntry, set_aside
 from services.writer.store.losses import DamagedFile, StreamRecord
 from services.writer.store.sequences import Interval, Sequences
@@ -46,6 +49,36 @@ def test_a_damage_is_gone_with_the_commit_that_lists_it(path: Path) -> None:
     ledger.commit(LedgerEntry([], [], [], [DAMAGE]))
     ledger.commit(LedgerEntry([], [], [], []))
     assert ledger.damages() == []
+    ledger.close()
+
+
+def test_records_are_those_of_the_last_commit_and_are_written_where_they_changed(path: Path) -> None:
+    gap = Gap("writer-1-BTCUSDT-1", "BTCUSDT", "btcusdt@aggTrade", "open", 10, 14, 1, 2, "lost")
+    offered = [OfferedGap("ingest-BTCUSDT", gap, (12,))]
+    known = [KnownIds("ingest-BTCUSDT", STREAM.topic, 30, ((20, 24),), 5)]
+    ledger = Ledger(path)
+    ledger.commit(LedgerEntry([], [], [], [], offered, known))
+    written = ledger._connection.total_changes
+    ledger.commit(LedgerEntry([], [], [], [], [*offered], [*known]))
+    assert ledger._connection.total_changes == written
+    ledger.close()
+    again = Ledger(path)
+    assert (again.offered(), again.known()) == (offered, known)
+    again.commit(LedgerEntry([], [], [], [], [], known))
+    assert (again.offered(), again.known()) == ([], known)
+    again.commit(LedgerEntry([], [], [], [], offered, []))
+    assert (again.offered(), again.known()) == (offered, [])
+    again.close()
+
+
+def test_records_of_a_commit_that_failed_are_written_by_the_next_one(path: Path) -> None:
+    known = [KnownIds("ingest-BTCUSDT", STREAM.topic, 30, (), 5)]
+    ledger = Ledger(path)
+    with pytest.raises(OSError, match="ledger: "):
+        ledger.commit(LedgerEntry([("p", 1)], [], [], [], [], known))  # type: ignore[list-item]
+    assert ledger.known() == []
+    ledger.commit(LedgerEntry([("p", 1, 2)], [], [], [], [], known))
+    assert ledger.known() == known
     ledger.close()
 
 
