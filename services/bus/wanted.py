@@ -43,15 +43,18 @@ class Wanted:
 
     def widen(self, topics: Iterable[bytes]) -> None:
         """Subscribe to what these topics need and is not subscribed to yet, in their order."""
-        for prefix in prefixes_of(topics):
-            if prefix not in self._subscribed:
-                self._subscribed[prefix] = None
-                self._intake.setsockopt(zmq.SUBSCRIBE, prefix)
+        self._subscribe(prefixes_of(topics))
 
     def narrow(self, topics: Iterable[bytes]) -> None:
         """Subscribe to nothing else any more. First to what is needed: nothing is missed between two prefixes."""
-        known = list(topics)
-        self.widen(known)
-        for prefix in self._subscribed.keys() - set(prefixes_of(known)):
+        wanted = prefixes_of(topics)
+        self._subscribe(wanted)
+        for prefix in self._subscribed.keys() - set(wanted):
             del self._subscribed[prefix]
             self._intake.setsockopt(zmq.UNSUBSCRIBE, prefix)
+
+    def _subscribe(self, prefixes: Iterable[bytes]) -> None:
+        for prefix in prefixes:
+            if prefix not in self._subscribed:
+                self._subscribed[prefix] = None
+                self._intake.setsockopt(zmq.SUBSCRIBE, prefix)
