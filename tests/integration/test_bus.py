@@ -274,46 +274,40 @@ def test_floods_of_subscriptions_that_come_back_stop_nobody(
         assert bus.exit_code is None
 
 
-def heard_by(publisher: "zmq.Socket[bytes]") -> list[bytes]:
-    found = []
-    while publisher.poll(0):
-        found.append(publisher.recv())
-    return found
-
-
 @pytest.fixture
-def publisher(sockets: Sockets, config: Path) -> "zmq.Socket[bytes]":
-    """One that hears what it is asked for."""
-    made = sockets(lambda context: context.socket(zmq.XPUB))
-    made.setsockopt(zmq.XPUB_VERBOSE, 1)
-    made.connect(endpoints_of(config).bus_publish)
-    return made
+def heard(sockets: Sockets, config: Path) -> Callable[[], list[bytes]]:
+    """All that a publisher has heard so far of what it is asked for."""
+    publisher = sockets(lambda context: context.socket(zmq.XPUB))
+    publisher.setsockopt(zmq.XPUB_VERBOSE, 1)
+    publisher.connect(endpoints_of(config).bus_publish)
+    found: list[bytes] = []
+
+    def all_so_far() -> list[bytes]:
+        while publisher.poll(0):
+            found.append(publisher.recv())
+        return found
+
+    return all_so_far
 
 
 def test_a_publisher_is_asked_for_what_is_subscribed_to_and_for_nothing_else(
-    place: Path, config: Path, sockets: Sockets, publisher: "zmq.Socket[bytes]"
+    place: Path, config: Path, sockets: Sockets, heard: Callable[[], list[bytes]]
 ) -> None:
     endpoints = endpoints_of(config)
-    heard: list[bytes] = []
-
-    def hears(*topics: bytes) -> bool:
-        heard.extend(heard_by(publisher))
-        return set(heard) == set(topics)
-
     with a_bus(place, config):
         first = sockets(bus_sub, endpoints.bus_subscribe, b"depth.BTCUSDT.")
-        eventually(lambda: hears(b"\x01depth.BTCUSDT."))
+        eventually(lambda: set(heard()) == {b"\x01depth.BTCUSDT."})
         second = sockets(bus_sub, endpoints.bus_subscribe, b"depth.BTCUSDT.0ms", b"trade.")
-        eventually(lambda: hears(b"\x01depth.BTCUSDT.", b"\x01trade."))
+        eventually(lambda: set(heard()) == {b"\x01depth.BTCUSDT.", b"\x01trade."})
         first.close()
         second.unsubscribe(b"trade.")
-        eventually(lambda: hears(b"\x01depth.BTCUSDT.", b"\x01trade.", b"\x00trade."))
+        eventually(lambda: set(heard()) == {b"\x01depth.BTCUSDT.", b"\x01trade.", b"\x00trade."})
         second.close()
-        eventually(lambda: hears(b"\x01depth.BTCUSDT.", b"\x01trade.", b"\x00trade.", b"\x00depth.BTCUSDT."))
+        eventually(lambda: set(heard()) == {b"\x01depth.BTCUSDT.", b"\x01trade.", b"\x00trade.", b"\x00depth.BTCUSDT."})
 
 
 def test_a_publisher_hears_little_whatever_subscribers_ask_for(
-    place: Path, config: Path, sockets: Sockets, publisher: "zmq.Socket[bytes]"
+    place: Path, config: Path, sockets: Sockets, heard: Callable[[], list[bytes]]
 ) -> None:
     endpoints = endpoints_of(config)
     with a_bus(place, config):
@@ -321,14 +315,13 @@ def test_a_publisher_hears_little_whatever_subscribers_ask_for(
         topics = [b"%d.%s" % (number, b"x" * 400) for number in range(1000)]
         sub = sockets(bus_sub, endpoints.bus_subscribe, *topics, b"hello.")
         connected(pub, sub)
-        heard = heard_by(publisher)
-        eventually(lambda: b"\x01" in (heard.extend(heard_by(publisher)) or heard))  # type: ignore[func-returns-value]
-    assert len(heard) < 1000
-    assert max(map(len, heard)) <= 65
+        eventually(lambda: b"\x01" in heard())
+        assert len(heard()) < 1000
+        assert max(map(len, heard())) <= 65
 
 
 def test_who_subscribes_already_misses_nothing_while_others_come_and_go(
-    place: Path, config: Path, sockets: Sockets, publisher: "zmq.Socket[bytes]"
+    place: Path, config: Path, sockets: Sockets, heard: Callable[[], list[bytes]]
 ) -> None:
     endpoints = endpoints_of(config)
     with a_bus(place, config):
@@ -350,16 +343,10 @@ def test_who_subscribes_already_misses_nothing_while_others_come_and_go(
 
             eventually(published, every_s=0.001)
 
-        heard: list[bytes] = []
-
-        def hears(topic: bytes) -> bool:
-            heard.extend(heard_by(publisher))
-            return topic in heard
-
         others = [b"tick.%d." % number for number in range(100)]
         late = sockets(bus_sub, endpoints.bus_subscribe, *others)  # so many that publishers are asked for `tick.`
-        publish_until(lambda: hears(b"\x00tick.X."))
+        publish_until(lambda: b"\x00tick.X." in heard())
         late.close()
-        publish_until(lambda: hears(b"\x00tick."))
+        publish_until(lambda: b"\x00tick." in heard())
         publish_until(lambda: len(got) > 0 and got[-1] == [b"tick.X.", b"%d" % (number - 1)])
     assert got == [[b"tick.X.", b"%d" % each] for each in range(number)]
