@@ -381,15 +381,21 @@ def of_format(tmp_path: Path, request: pytest.FixtureRequest) -> WriterFolder:
     return WriterFolder(tmp_path, file_format=request.param)
 
 
-def test_an_older_backup_of_the_data_folder_gets_the_rest_from_the_journals(of_format: WriterFolder) -> None:
-    peer = of_format.recording(50)
-    of_format.stop()
-    backup = of_format.place / "backup"
-    shutil.copytree(of_format.data, backup)
-    of_format.start()
+def recorded_with_a_backup_of_half(folder: WriterFolder) -> tuple[FolderPeer, Path]:
+    """Durable are rows 1 to 100, and those up to 50 in the backup; the writer is stopped."""
+    peer = folder.recording(50)
+    folder.stop()
+    backup = folder.place / "backup"
+    shutil.copytree(folder.data, backup)
+    folder.start()
     peer.emit_both(range(51, 101))
     peer.deliver()
-    of_format.stop()
+    folder.stop()
+    return peer, backup
+
+
+def test_an_older_backup_of_the_data_folder_gets_the_rest_from_the_journals(of_format: WriterFolder) -> None:
+    peer, backup = recorded_with_a_backup_of_half(of_format)
     shutil.rmtree(of_format.data)
     shutil.copytree(backup, of_format.data)
     of_format.start()
@@ -402,14 +408,7 @@ def test_an_older_backup_of_the_data_folder_gets_the_rest_from_the_journals(of_f
 @pytest.mark.parametrize("newer", ["files", "ledger"])
 def test_files_and_a_ledger_of_two_ages_lose_nothing_that_is_not_listed(of_format: WriterFolder, newer: str) -> None:
     """Half of a backup was restored: rows behind the ledger come again, rows that are gone from a file are a gap."""
-    peer = of_format.recording(50)
-    of_format.stop()
-    backup = of_format.place / "backup"
-    shutil.copytree(of_format.data, backup)
-    of_format.start()
-    peer.emit_both(range(51, 101))
-    peer.deliver()
-    of_format.stop()
+    peer, backup = recorded_with_a_backup_of_half(of_format)
     if newer == "files":
         of_format.lose_ledger()
         for path in backup.glob(".writer.sqlite*"):
