@@ -1,5 +1,7 @@
 """The field test asks REST for rows, a snapshot and an old id; here the simulator answers."""
 
+import pytest
+
 from binance_streamer.cli.fieldtest.asks import ask_all
 from binance_streamer.cli.fieldtest.recorder import STREAMS
 from binance_streamer.cli.fieldtest.rest import RestAsker
@@ -8,6 +10,7 @@ from binance_streamer.cli.fieldtest.traffic import ObservedTraffic
 from binance_streamer.cli.fieldtest.watch import Watch
 from binance_streamer.config.schema import NetworkConfig
 from binance_streamer.exchange.streams import stream_of
+from tests.support.field_seen import answer_of
 from tests.support.simulated_exchange import SimulatedExchange
 from tests.support.waiting import eventually
 
@@ -54,3 +57,16 @@ def test_answers_that_cannot_be_read_are_left_out(exchange: SimulatedExchange) -
     seen = _asked(exchange, "rest html 1000")
     assert [one.compared for one in seen.rows] == [0]
     assert "snapshot" not in seen.faults
+
+
+@pytest.mark.parametrize("fault", ["rest html 1000", "rest truncated 1000"])
+def test_an_answer_that_cannot_be_read_settles_no_question(exchange: SimulatedExchange, fault: str) -> None:
+    seen = _asked(exchange, fault)
+    assert {number: answer_of(number, seen)[0] for number in ("11a", "11b", "11c", "11d", "12c", "15")} == {
+        "11a": "not seen",
+        "11b": "not seen",
+        "11c": "not seen",
+        "11d": "not seen",
+        "12c": "not seen",
+        "15": "not seen",
+    }
