@@ -4,6 +4,7 @@ In: the asker and the messages so far. Out: rows that were compared, and notes a
 step that gets no answer leaves nothing behind, so that its question stays unseen.
 """
 
+import contextlib
 from typing import Any
 
 import requests
@@ -25,13 +26,10 @@ _LONG_AGO = 10_000_000
 
 
 def ask_all(seen: Observations, asker: RestAsker) -> None:
-    """Ask about everything that streams and REST both say; where nobody answers, the rest is left out."""
-    steps = [_aggregates, _bars, _snapshot, _newest, _too_old, _hours]
-    for step in steps:
-        try:
+    """Ask about everything that streams and REST both say; what gets no answer that can be read is left out."""
+    for step in (_aggregates, _bars, _snapshot, _newest, _too_old, _hours):
+        with contextlib.suppress(requests.RequestException, AttributeError, KeyError, TypeError, IndexError):
             step(seen, asker)
-        except (requests.RequestException, AttributeError, KeyError, TypeError, IndexError) as error:
-            seen.notes[step.__name__.strip("_")] = f"no answer that can be read: {type(error).__name__}"
 
 
 def _aggregates(seen: Observations, asker: RestAsker) -> None:
@@ -94,12 +92,12 @@ def _too_old(seen: Observations, asker: RestAsker) -> None:
     answer = asker.ask(path_of("aggTrades", seen.symbols[0], fromId=wanted, limit=1), weight=20)
     if answer is None:
         return
-    if answer.status == 200:
+    if answer.status != 200:
+        seen.notes["too old"] = f"status {answer.status}, code {answer.code}"
+    elif isinstance(answer.body, list):  # else it cannot be read
         first = answer.body[0]["a"] if answer.body else None
         kind = "no rows" if first is None else "the row itself" if first == wanted else "later rows"
         seen.notes["too old"] = f"status 200 with {kind}"
-    else:
-        seen.notes["too old"] = f"status {answer.status}, code {answer.code}"
 
 
 def _hours(seen: Observations, asker: RestAsker) -> None:

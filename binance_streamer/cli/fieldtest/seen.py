@@ -119,7 +119,7 @@ class Observations:
     rest: list[RestSeen] = field(default_factory=list)
     rows: list[RowsCompared] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
-    """Single observations by their name: `snapshot age`, `old fromId`, `newest aggregate`, `hours`."""
+    """Single observations by their name: `snapshot`, `newest`, `too old`, `hours`."""
     faults: dict[str, str] = field(default_factory=dict)
     """Likewise those that contradict."""
     recorder: RecorderSeen = field(default_factory=RecorderSeen)
