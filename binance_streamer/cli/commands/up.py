@@ -61,14 +61,13 @@ def _record(config: Config, config_path: Path, duration_s: float | None) -> Exit
             reasons = lines_of(failures(snapshot.problems))
             faults = [*foreground.reasons(), *settled_failures(snapshot)]
             foreground.shutdown(say)
-            take_pending(tap, live)  # what processes said at their end
+            take_pending(tap, live.take)  # what processes said at their end
     faults += [*live.totals.losses, *foreground.faults, *unwritten(config_path)]
-    has_recorded = bool(live.totals.messages and live.totals.rows)  # rows of rest alone are no market data
-    if not has_recorded:
+    if not live.totals.has_begun:
         faults += reasons or ["no stream delivered anything"]
     for fault in dict.fromkeys(faults):
         warn(printable(fault))
-    if not has_recorded:
+    if not live.totals.has_begun:
         say(f"nothing was recorded: {config.storage.output_directory}; `binance-streamer doctor` says what is reached")
         return Exit.INCOMPLETE
     if faults:

@@ -26,7 +26,7 @@ from binance_streamer.cli.fieldtest.statuses import StatusFold
 from binance_streamer.cli.fieldtest.traffic import ObservedTraffic
 from binance_streamer.cli.fieldtest.watch import Watch
 from binance_streamer.cli.journals import unwritten
-from binance_streamer.cli.supervisor.foreground import Foreground, Interruption
+from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, take_next, take_pending
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import Config, NetworkConfig
 from binance_streamer.exchange.streams import stream_of
@@ -113,15 +113,15 @@ class FieldTest:
             ):
                 self._observe(foreground, tap, fold, interruption)
                 foreground.shutdown(self._say)
-                _take(tap, fold, 0.0)
+                take_pending(tap, fold.take)
             self._conclude(config, foreground, fold)
 
     def _observe(self, foreground: Foreground, tap: Tap, fold: StatusFold, interruption: Interruption) -> None:
         """Let the recorder begin, then go through the steps beside it; where it does not begin, nothing is watched."""
         self.seen.minutes, planned_s = 0.0, self._duration_s
         begun_s = time.monotonic()
-        self._until(begun_s + _BEGIN_S, tap, fold, lambda: interruption.requested or _has_begun(fold))
-        if not _has_begun(fold):
+        self._until(begun_s + _BEGIN_S, tap, fold, lambda: interruption.requested or fold.totals.has_begun)
+        if not fold.totals.has_begun:
             return
         self._say(f"recording {', '.join(self.seen.symbols)} for {planned_s:.0f} s")
         self._watch.start()
@@ -148,7 +148,7 @@ class FieldTest:
     def _until(self, until_s: float, tap: Tap, fold: StatusFold, is_over: Callable[[], bool]) -> None:
         """Take in statuses until a time, or until it is over."""
         while time.monotonic() < until_s and not is_over():
-            _take(tap, fold, 0.1)
+            take_next(tap, fold.take, 0.1)
 
     def _steps(self, foreground: Foreground) -> list[_Step]:
         return [
@@ -181,21 +181,7 @@ class FieldTest:
         seen.connections, seen.refused, seen.ended_s = self._watch.connections, self._watch.refused, self._watch.ended_s
         seen.rest = self._asker.seen
         seen.recorder.losses = fold.totals.losses
-        seen.recorder.rows = fold.totals.rows if _has_begun(fold) else 0
+        seen.recorder.rows = fold.totals.rows if fold.totals.has_begun else 0
         seen.recorder.faults += [*foreground.faults, *unwritten(self._data / "streamer.yaml")]
         self._say("verifying the files")
         note_files(seen.recorder, Path(config.storage.output_directory))
-
-
-def _has_begun(fold: StatusFold) -> bool:
-    """Return True once messages are recorded; rows of REST alone are no market data."""
-    return bool(fold.totals.messages and fold.totals.rows)
-
-
-def _take(tap: Tap, fold: StatusFold, timeout_s: float) -> None:
-    """Take in the next status; with 0 all that have come."""
-    while (message := tap.receive(timeout_s)) is not None:
-        if message.stream_type == "status" and not message.topic.variant:
-            fold.take(message.data)
-        if timeout_s:
-            return

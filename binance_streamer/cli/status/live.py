@@ -63,6 +63,11 @@ class RunTotals:
         """Rows that the writer has written."""
         return self._earlier_rows + sum(_rows(status) for status in self.newest.values())
 
+    @property
+    def has_begun(self) -> bool:
+        """True once messages are recorded; rows of REST alone are no market data."""
+        return bool(self.messages and self.rows)
+
     def stream(self, symbol: str, suffix: str) -> StreamTotals:
         """Return the totals of a stream: `BTCUSDT` and `depth@0ms`; zeros before its worker has said a status."""
         return self._stream(stream_of(symbol, suffix).name, self.newest.get(f"ingest-{symbol}"))

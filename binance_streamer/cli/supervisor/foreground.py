@@ -181,9 +181,7 @@ def watch(  # the one loop of `up` and `demo`
     known: list[str] = []
     monitor = ""
     while not is_over():
-        message = tap.receive(0.1)
-        if message is not None and message.stream_type == "status" and not message.topic.variant:
-            live.take(message.data)
+        take_next(tap, live.take, 0.1)
         if time.monotonic() < next_s:
             continue
         next_s = time.monotonic() + 1
@@ -201,11 +199,18 @@ def watch(  # the one loop of `up` and `demo`
     screen.show(live.snapshot(), live.totals)
 
 
-def take_pending(tap: Tap, live: LiveStatus) -> None:
+def take_next(tap: Tap, take: Callable[[dict[str, Any]], None], timeout_s: float) -> bool:
+    """Wait so long for a message, and give it to `take` if it is a status; return False where none came."""
+    message = tap.receive(timeout_s)
+    if message is not None and message.stream_type == "status" and not message.topic.variant:
+        take(message.data)
+    return message is not None
+
+
+def take_pending(tap: Tap, take: Callable[[dict[str, Any]], None]) -> None:
     """Take in the status messages that have come, without waiting for more: the last words of ended processes."""
-    while (message := tap.receive(0)) is not None:
-        if message.stream_type == "status" and not message.topic.variant:
-            live.take(message.data)
+    while take_next(tap, take, 0):
+        pass
 
 
 class Timer:
@@ -222,6 +227,6 @@ class Timer:
     def tick(self) -> bool:
         """Begin at the first message that is seen, and return True once the duration is over. To be called often."""
         now_s = time.monotonic()
-        if self._totals.messages and self._totals.rows:
+        if self._totals.has_begun:
             self._begins_s = min(self._begins_s, now_s)
         return bool(self._duration_s) and now_s - self._begins_s >= self._duration_s
