@@ -28,9 +28,8 @@ from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.days.parquet import FileFacts, Place, read, stats_of
 from binance_streamer.days.schema import table_schema
 from binance_streamer.days.sources import CERTIFICATES, certificate_path
-from binance_streamer.stores.bucket import BucketStore
-from binance_streamer.stores.folder import FolderStore
-from binance_streamer.stores.store import Store, no_progress, sha256_of
+from binance_streamer.stores.opening import store_of
+from binance_streamer.stores.store import no_progress, sha256_of
 
 _REMOVING = ".removing"
 _PARTITIONS = ["symbol", "day"]
@@ -252,13 +251,6 @@ def file_name(place: Place, digest: str) -> str:
     """Return the name of a sealed file: what it is, and the beginning of its digest."""
     name = f"{place.stem}_{encode_name(place.symbol)}_{place.day}_{digest[:_DIGEST_CHARACTERS]}"
     return f"{name}.parquet"
-
-
-def store_of(place: str, workplace: Path | None) -> Store:
-    """Return the store at a path or an `s3://` URL; `workplace` is needed to write into a bucket."""
-    if "://" in place:
-        return BucketStore(place, workplace)
-    return FolderStore(Path(place))
 
 
 def delta_schema(stem: str) -> Schema:

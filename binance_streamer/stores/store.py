@@ -17,9 +17,10 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa  # a folder does without it
 
 WORKPLACE = ".sealing"
 """The folder for what is being written, of a lake or a data folder, and of a bucket; no reader looks into it."""

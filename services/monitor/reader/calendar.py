@@ -5,8 +5,7 @@ day with daily files and no certificate is `open`: it is being recorded, or wait
 """
 
 import time
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Collection, Iterator
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -19,7 +18,7 @@ from binance_streamer.health.gap_files import day_start, day_text, gaps_of_day, 
 from binance_streamer.health.gaps import FoldedGap, GapRow, folded, stem_of_gap
 from binance_streamer.wire.gap_reasons import fault_of
 from services.monitor.reader.answers import ApiAnswer, RefusedError, as_json, asked
-from services.monitor.reader.certificates import certificate_text, certified_days
+from services.monitor.reader.certificates import Certificates
 
 OPEN = "open"
 _DEFAULT_DAYS = 60
@@ -116,9 +115,10 @@ def certificate(query: str, location: Location) -> ApiAnswer:
     """Return the certificate of a symbol and day as it was written."""
     wanted = asked(_CertificateQuestion, query)
     day = _day(wanted.day)
-    content = certificate_text(location.lake, wanted.symbol, day)
+    certificates = Certificates(location.lake)
+    content = certificates.text(wanted.symbol, day)
     if content is None:
-        known = sorted(found for symbol, found in certified_days(location.lake) if symbol == wanted.symbol)
+        known = sorted(found for symbol, found in certificates.days() if symbol == wanted.symbol)
         raise RefusedError(404, f"{wanted.symbol} has no certificate of {day}: a day has one once it is sealed", known)
     return ApiAnswer(lambda sink: sink.write(content))
 
@@ -127,10 +127,11 @@ def gaps(query: str, location: Location) -> ApiAnswer:
     """Return the gaps that began on a day, of one symbol or of all, at most `MOST_GAPS` and the URL of the next."""
     wanted = asked(_GapsQuestion, query)
     day = _day(wanted.day)
-    symbols = sorted({one for one, found, _ in _recorded(location, {day: 0}) if found == day})
+    certificates = Certificates(location.lake)
+    symbols = sorted({symbol for symbol, _ in (*_with_files(location, {day}), *_with_certificate(certificates, {day}))})
     if wanted.symbol and wanted.symbol not in symbols:
         raise RefusedError(404, f"nothing of {wanted.symbol} is recorded on {day}", symbols)
-    rows = _gap_rows(location, [wanted.symbol] if wanted.symbol else symbols, day)
+    rows = _gap_rows(location, certificates, [wanted.symbol] if wanted.symbol else symbols, day)
     ordered = sorted(folded(rows), key=lambda gap: (gap.newest.from_ns, gap.newest.symbol, gap.newest.gap_id))
     end = wanted.skip + MOST_GAPS
     answer = as_json(GapsAnswer(day, len(ordered), [_text(gap) for gap in ordered[wanted.skip : end]]))
@@ -145,24 +146,37 @@ def _day(text: str) -> str:
     day = text.replace("-", "")
     try:
         if len(day) == len("20261122"):
-            datetime.strptime(day, "%Y%m%d")  # noqa: DTZ007 (of the form alone)
+            day_start(day)
             return day
     except ValueError:
         pass
     raise RefusedError(400, f"expected a day such as 20261122, got {text!r}")
 
 
-def _recorded(location: Location, wanted: dict[str, int]) -> Iterator[tuple[str, str, _Summary]]:
+def _recorded(location: Location, wanted: Collection[str]) -> Iterator[tuple[str, str, _Summary]]:
     """Yield symbol, day and summary of what is recorded on some days: open ones first, so that certificates count."""
     is_open = _Summary(OPEN, None)
+    for symbol, day in _with_files(location, wanted):
+        yield symbol, day, is_open
+    certificates = Certificates(location.lake)
+    for symbol, day in _with_certificate(certificates, wanted):
+        content = certificates.text(symbol, day)
+        if content is not None:
+            yield symbol, day, _summary(content)
+
+
+def _with_files(location: Location, wanted: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield symbol and day of the daily files of some days."""
     for source in sources(location.data) if location.data else ():
         if source.day in wanted and source.symbol != EXCHANGE:
-            yield source.symbol, source.day, is_open
-    for symbol, day in certified_days(location.lake):
-        if symbol != EXCHANGE and day in wanted:
-            content = certificate_text(location.lake, symbol, day)
-            if content is not None:
-                yield symbol, day, _summary(content)
+            yield source.symbol, source.day
+
+
+def _with_certificate(certificates: Certificates, wanted: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield symbol and day of the certificates of some days, which are not read."""
+    for symbol, day in certificates.days():
+        if day in wanted and symbol != EXCHANGE:
+            yield symbol, day
 
 
 def _summary(content: bytes) -> _Summary:
@@ -172,10 +186,10 @@ def _summary(content: bytes) -> _Summary:
         return _Summary("unreadable", None)
 
 
-def _gap_rows(location: Location, symbols: list[str], day: str) -> Iterator[GapRow]:
+def _gap_rows(location: Location, certificates: Certificates, symbols: list[str], day: str) -> Iterator[GapRow]:
     """Yield gaps of certificates, and behind them the rows of gap files, which are newer where there are both."""
     for symbol in symbols:
-        content = certificate_text(location.lake, symbol, day)
+        content = certificates.text(symbol, day)
         if content is not None:
             yield from _certified_rows(symbol, content)
     if location.data:

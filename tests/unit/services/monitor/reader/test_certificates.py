@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from binance_streamer.days.sources import certificate_path
-from services.monitor.reader.certificates import certificate_text, certified_days
+from services.monitor.reader.certificates import Certificates
 from tests.support.s3 import BUCKET, served
 
 
@@ -21,11 +21,12 @@ DAYS = [("\u725b\u6765USDT", "20261122"), ("BTCUSDT", "20261121"), ("BTCUSDT", "
 
 def test_certificates_of_a_folder(tmp_path: Path) -> None:
     written(tmp_path)
-    assert sorted(certified_days(str(tmp_path))) == sorted(DAYS)
-    assert certificate_text(str(tmp_path), "BTCUSDT", "20261121") == b"BTCUSDT 20261121"
-    assert certificate_text(str(tmp_path), "BTCUSDT", "20261120") is None
-    assert list(certified_days("")) == list(certified_days(str(tmp_path / "nowhere"))) == []
-    assert certificate_text("", "BTCUSDT", "20261121") is None
+    certificates = Certificates(str(tmp_path))
+    assert sorted(certificates.days()) == sorted(DAYS)
+    assert certificates.text("BTCUSDT", "20261121") == b"BTCUSDT 20261121"
+    assert certificates.text("BTCUSDT", "20261120") is None
+    assert list(Certificates("").days()) == list(Certificates(str(tmp_path / "nowhere")).days()) == []
+    assert Certificates("").text("BTCUSDT", "20261121") is None
 
 
 def test_certificates_of_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,7 +34,7 @@ def test_certificates_of_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with served(tmp_path) as bucket:
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
-        lake = f"s3://{BUCKET}"
-        assert sorted(certified_days(lake)) == sorted(DAYS)
-        assert certificate_text(lake, "BTCUSDT", "20261121") == b"BTCUSDT 20261121"
-        assert certificate_text(lake, "BTCUSDT", "20261120") is None
+        certificates = Certificates(f"s3://{BUCKET}")
+        assert sorted(certificates.days()) == sorted(DAYS)
+        assert certificates.text("BTCUSDT", "20261121") == b"BTCUSDT 20261121"
+        assert certificates.text("BTCUSDT", "20261120") is None
