@@ -51,6 +51,8 @@ class Handover:
         self._config_path = config_path
         self._supervisor = supervisor
         self._symbol = symbol
+        self._recorder = f"ingest-{symbol}"
+        """The name that whoever records has on the bus."""
         self._bridge: subprocess.Popen[bytes] | None = None
         self._begun_ns = time.time_ns()
         endpoints = config.endpoints
@@ -64,10 +66,10 @@ class Handover:
         """
         before = self._supervisor.process(program)
         recording = self._recording() if before.is_alive else None
-        if recording is None or (recording.pid != before.pid and self._partner(program)):
+        partner = self._partner(program)
+        if recording is None or (partner and recording.pid != before.pid):
             act()
             return "restarted; it did not record before"
-        partner = self._partner(program)
         bridge_pid = partner.pid if partner else self._begin_bridge(before.pid)
         if not self._is_warm(bridge_pid):
             raise CommandError(
@@ -114,7 +116,7 @@ class Handover:
                 "`binance-streamer start bus`, then try again",
                 Exit.INCOMPLETE,
             )
-        return self._await(lambda status: status.producer == f"ingest-{self._symbol}", _HEARD_S)
+        return self._await(lambda status: status.producer == self._recorder, _HEARD_S)
 
     def _begin_bridge(self, pid: int) -> int:
         """Start a second worker with the configuration that the first one was started for; it ends with us."""
@@ -137,10 +139,9 @@ class Handover:
 
     def _expect_recording(self, pid: int, program: str) -> None:
         """Wait until this process records, and has said what it missed; `CommandError` where it does not."""
-        name = f"ingest-{self._symbol}"
 
         def is_settled(status: IngestStatus) -> bool:
-            return status.producer == name and status.pid == pid and status.up_s >= _SETTLED_S
+            return status.producer == self._recorder and status.pid == pid and status.up_s >= _SETTLED_S
 
         if self._await(is_settled, _OVER_S) is None:
             raise CommandError(
