@@ -6,7 +6,6 @@ says what to do. This module knows no question: it lets in, forwards, and gives 
 
 import asyncio
 import hmac
-import json
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -17,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from services.monitor.http.gone import until_gone
 from services.monitor.http.reader_process import ReaderBusyError, ReaderEndedError, ReaderProcess
-from services.monitor.reader.answers import AnswerHead, ApiQuestion
+from services.monitor.reader.answers import JSON, AnswerHead, ApiQuestion, RefusalText
 
 LASTS_S = 60.0
 """From the question to the last byte, waiting for others included; then the reader is killed."""
@@ -110,5 +109,5 @@ def _bearer(headers: Headers) -> bytes:
 
 
 def _refused(status: int, error: str) -> Response:
-    text = json.dumps({"error": error}) + "\n"
-    return Response(text, status, {"cache-control": "no-store"}, "application/json")
+    text = msgspec.json.encode(RefusalText(error)) + b"\n"
+    return Response(text, status, {"cache-control": "no-store"}, JSON)
