@@ -1,4 +1,4 @@
-// The six numbers on top.
+// The seven numbers on top.
 
 import { byId, setAttribute, setMeter, setText } from "./dom.js";
 import {
