@@ -3,23 +3,21 @@
 `chaos` is the storm of the fault suite, which is part of a checkout and not of an installation.
 """
 
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from binance_streamer.cli.demo.simulator import NamedMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.fieldtest.question import Verdict
 from binance_streamer.cli.fieldtest.questions import QUESTIONS
+from binance_streamer.cli.fieldtest.recorder import run_folder
 from binance_streamer.cli.fieldtest.report import answered, report_of
 from binance_streamer.cli.fieldtest.run import FieldTest, nothing_seen, preflight
 from binance_streamer.cli.options import ConfigFile, is_given
@@ -117,15 +115,9 @@ def _exchange(ctx: typer.Context, config: Path, *, is_simulated: bool) -> Iterat
         return
     if is_given(ctx, "config"):
         raise typer.BadParameter("means nothing with --simulated", ctx, param_hint="--config")
-    place = Path(tempfile.mkdtemp(prefix="binance-streamer-"))
-    try:
-        with Simulator(_SIMULATED, None, place) as simulator:
-            address = f"127.0.0.1:{simulator.port()}"
-            yield msgspec.structs.replace(
-                NetworkConfig(), websocket_url=f"ws://{address}", rest_url=f"http://{address}"
-            )
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    with run_folder() as place, Simulator(_SIMULATED, None, Path(place)) as simulator:
+        address = f"127.0.0.1:{simulator.port()}"
+        yield NetworkConfig(websocket_url=f"ws://{address}", rest_url=f"http://{address}")
 
 
 def _new_folder(path: Path) -> Path:
