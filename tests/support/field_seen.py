@@ -6,7 +6,7 @@ from typing import Any
 
 from binance_streamer.cli.fieldtest.question import Verdict
 from binance_streamer.cli.fieldtest.questions import QUESTIONS
-from binance_streamer.cli.fieldtest.recorder import STREAMS
+from binance_streamer.cli.fieldtest.run import nothing_seen
 from binance_streamer.cli.fieldtest.seen import (
     ConnectionSeen,
     Observations,
@@ -15,7 +15,6 @@ from binance_streamer.cli.fieldtest.seen import (
     RestSeen,
     RowsCompared,
 )
-from binance_streamer.cli.fieldtest.traffic import ObservedTraffic
 from binance_streamer.exchange.streams import stream_of
 
 Spoil = Callable[[Observations], None]
@@ -46,7 +45,7 @@ def bring(seen: Observations, suffix: str, event: dict[str, Any], *, sides: tupl
 
 def nothing() -> Observations:
     """A run of three minutes in which nothing was seen at all."""
-    return Observations(3.0, ("BTCUSDT",), ObservedTraffic([stream_of("BTCUSDT", suffix) for suffix in STREAMS]))
+    return nothing_seen(("BTCUSDT",), 3.0)
 
 
 def everything() -> Observations:

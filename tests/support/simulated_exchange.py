@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import requests
 import websocket
 
+from binance_streamer.config.schema import NetworkConfig
 from tests.support.processes import Simulator
 from tests.support.tape import read_tape
 
@@ -32,6 +34,11 @@ class SimulatedExchange(Simulator):
     def __init__(self, directory: Path, *arguments: str | Path) -> None:
         super().__init__(directory, *arguments)
         self._clients: list[websocket.WebSocket] = []
+
+    @property
+    def network(self) -> NetworkConfig:
+        """The section `network` of a configuration that leads here."""
+        return msgspec.convert(self.urls, NetworkConfig)
 
     def get(self, target: str, timeout_s: float = DEADLINE_S) -> requests.Response:
         return requests.get(

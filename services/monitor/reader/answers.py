@@ -17,7 +17,7 @@ KNOWN = 200
 class Sink(Protocol):
     """Takes the pieces of an answer."""
 
-    def write(self, content: bytes) -> int:
+    def write(self, content: bytes, /) -> int:
         """Take a piece; returns its length."""
 
 

@@ -3,13 +3,10 @@
 import pytest
 
 from binance_streamer.cli.fieldtest.asks import ask_all
-from binance_streamer.cli.fieldtest.recorder import STREAMS
 from binance_streamer.cli.fieldtest.rest import RestAsker
+from binance_streamer.cli.fieldtest.run import nothing_seen
 from binance_streamer.cli.fieldtest.seen import Observations
-from binance_streamer.cli.fieldtest.traffic import ObservedTraffic
 from binance_streamer.cli.fieldtest.watch import Watch
-from binance_streamer.config.schema import NetworkConfig
-from binance_streamer.exchange.streams import stream_of
 from tests.support.field_seen import answer_of
 from tests.support.simulated_exchange import SimulatedExchange
 from tests.support.waiting import eventually
@@ -17,15 +14,14 @@ from tests.support.waiting import eventually
 
 def _asked(exchange: SimulatedExchange, *commands: str) -> Observations:
     """Listen until updates are two seconds old, then ask."""
-    network = NetworkConfig(websocket_url=exchange.urls["websocket_url"], rest_url=exchange.urls["rest_url"])
-    seen = Observations(1.0, ("BTCUSDT",), ObservedTraffic([stream_of("BTCUSDT", suffix) for suffix in STREAMS]))
-    watch = Watch(network, seen.traffic)
+    seen = nothing_seen(("BTCUSDT",), 1.0)
+    watch = Watch(exchange.network, seen.traffic)
     watch.start()
     updates = seen.traffic.streams["btcusdt@depth@0ms"]
     eventually(lambda: updates.last_recv_ns - updates.first_recv_ns > 2e9, what="updates are old enough")
     for command in commands:
         exchange.command(command)
-    ask_all(seen, RestAsker(network))
+    ask_all(seen, RestAsker(exchange.network))
     watch.stop()
     return seen
 

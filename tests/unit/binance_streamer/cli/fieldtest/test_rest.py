@@ -10,7 +10,6 @@ from binance_streamer.cli.fieldtest.rest import (
     newest_before,
     path_of,
 )
-from binance_streamer.config.schema import NetworkConfig
 from tests.support.simulated_exchange import SimulatedExchange
 
 EVENT = {"e": "aggTrade", "a": 7, "p": "1.0", "q": "2", "nq": "2", "f": 3, "l": 4, "T": 9, "m": True, "st": 1}
@@ -85,12 +84,8 @@ def test_paths_are_percent_encoded() -> None:
     assert path_of("time") == "/fapi/v1/time"
 
 
-def _asker(exchange: SimulatedExchange) -> RestAsker:
-    return RestAsker(NetworkConfig(websocket_url=exchange.urls["websocket_url"], rest_url=exchange.urls["rest_url"]))
-
-
 def test_no_request_passes_a_tenth_of_the_weight(exchange: SimulatedExchange) -> None:
-    asker = _asker(exchange)
+    asker = RestAsker(exchange.network)
     depth = path_of("depth", "BTCUSDT", limit=1000)
     answers = [asker.ask(depth, weight=20) for _ in range(30)]
     assert None in answers
@@ -98,7 +93,7 @@ def test_no_request_passes_a_tenth_of_the_weight(exchange: SimulatedExchange) ->
 
 
 def test_nothing_is_asked_behind_a_refusal(exchange: SimulatedExchange) -> None:
-    asker = _asker(exchange)
+    asker = RestAsker(exchange.network)
     exchange.command("rest 429 1 none")
     refused = asker.ask(path_of("time"), weight=1)
     assert refused is not None

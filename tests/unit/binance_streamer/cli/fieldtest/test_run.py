@@ -4,23 +4,18 @@ import pytest
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.fieldtest.run import nothing_seen, preflight
-from binance_streamer.config.schema import NetworkConfig
 from tests.support.simulated_exchange import SimulatedExchange
 
 
-def _network(exchange: SimulatedExchange) -> NetworkConfig:
-    return NetworkConfig(websocket_url=exchange.urls["websocket_url"], rest_url=exchange.urls["rest_url"])
-
-
 def test_symbols_come_from_the_list_and_the_limit_too(exchange: SimulatedExchange) -> None:
-    asker, symbols = preflight(_network(exchange), ())
+    asker, symbols = preflight(exchange.network, ())
     assert symbols == ("BTCUSDT",)
     assert asker.weight_limit == 2400
 
 
 def test_a_symbol_that_is_not_traded_is_refused(exchange: SimulatedExchange) -> None:
     with pytest.raises(CommandError, match="not traded: NOUSDT") as caught:
-        preflight(_network(exchange), ("BTCUSDT", "NOUSDT"))
+        preflight(exchange.network, ("BTCUSDT", "NOUSDT"))
     assert caught.value.code is Exit.NOT_CHECKED
 
 
@@ -28,7 +23,7 @@ def test_a_symbol_that_is_not_traded_is_refused(exchange: SimulatedExchange) -> 
 def test_an_exchange_that_does_not_serve_us_is_no_run(exchange: SimulatedExchange, fault: str) -> None:
     exchange.command(fault)
     with pytest.raises(CommandError) as caught:
-        preflight(_network(exchange), ())
+        preflight(exchange.network, ())
     assert caught.value.code is Exit.NOT_CHECKED
     assert "127.0.0.1" not in str(caught.value)
 

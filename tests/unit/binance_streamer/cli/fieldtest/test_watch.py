@@ -2,11 +2,9 @@
 
 import time
 
-from binance_streamer.cli.fieldtest.recorder import STREAMS
-from binance_streamer.cli.fieldtest.traffic import ObservedTraffic
+from binance_streamer.cli.fieldtest.run import nothing_seen
 from binance_streamer.cli.fieldtest.watch import Watch, url_of
 from binance_streamer.config.schema import NetworkConfig
-from binance_streamer.exchange.streams import stream_of
 from tests.support.simulated_exchange import SimulatedExchange
 from tests.support.waiting import eventually
 
@@ -14,8 +12,7 @@ AGG = "btcusdt@aggTrade"
 
 
 def _watch(exchange: SimulatedExchange) -> Watch:
-    network = NetworkConfig(websocket_url=exchange.urls["websocket_url"], rest_url=exchange.urls["rest_url"])
-    return Watch(network, ObservedTraffic([stream_of("BTCUSDT", suffix) for suffix in STREAMS]))
+    return Watch(exchange.network, nothing_seen(("BTCUSDT",), 1.0).traffic)
 
 
 def _pairs(watch: Watch) -> int:

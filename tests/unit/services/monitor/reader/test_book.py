@@ -1,6 +1,7 @@
 """The order book at an instant, as the API tells it."""
 
 import json
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,15 +23,9 @@ def location(tmp_path_factory: pytest.TempPathFactory) -> Location:
 
 def ask(location: Location, **words: Any) -> tuple[int, dict[str, Any]]:
     answer = answer_to(ApiQuestion("book", urlencode({"symbol": SYMBOL} | words)), location)
-    content: list[bytes] = []
-
-    class Taken:
-        def write(self, piece: bytes) -> int:
-            content.append(piece)
-            return len(piece)
-
-    answer.write(Taken())
-    return answer.status, json.loads(b"".join(content))
+    content = BytesIO()
+    answer.write(content)
+    return answer.status, json.loads(content.getvalue())
 
 
 def test_a_book_is_that_of_the_recording_with_its_best_levels(location: Location) -> None:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,9 @@ def certify(lake: Path, symbol: str, day: str, gaps: dict[str, Any] | None = Non
 def ask(location: Location, path: str, query: str) -> tuple[int, Any, str]:
     """Status, decoded body and URL of what comes next."""
     answer = answer_to(ApiQuestion(path, query), location)
-    pieces: list[bytes] = []
-
-    class Taken:
-        def write(self, content: bytes) -> int:
-            pieces.append(content)
-            return len(content)
-
-    answer.write(Taken())
-    return answer.status, json.loads(b"".join(pieces)), answer.next
+    content = BytesIO()
+    answer.write(content)
+    return answer.status, json.loads(content.getvalue()), answer.next
 
 
 def test_days_have_the_condition_of_their_certificates_or_are_open(location: Location) -> None:

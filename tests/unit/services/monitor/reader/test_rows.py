@@ -26,24 +26,13 @@ def location(tmp_path_factory: pytest.TempPathFactory) -> Location:
     return Location(place, "")
 
 
-class Taken:
-    """The pieces of an answer."""
-
-    def __init__(self) -> None:
-        self.content = b""
-
-    def write(self, content: bytes) -> int:
-        self.content += content
-        return len(content)
-
-
 def ask(location: Location, query: str = "", **words: Any) -> tuple[int, bytes, str]:
     """Status, body and URL of what comes next."""
     chosen = {"symbol": SYMBOL, "stem": "aggtrade", "from": DAY} | words
     answer = answer_to(ApiQuestion("rows", query or urlencode(chosen)), location)
-    taken = Taken()
-    answer.write(taken)
-    return answer.status, taken.content, answer.next
+    content = BytesIO()
+    answer.write(content)
+    return answer.status, content.getvalue(), answer.next
 
 
 def lines(content: bytes) -> list[dict[str, Any]]:
