@@ -24,7 +24,7 @@ from services.monitor.reader.answers import ApiQuestion
 MAX_WAITING = 8
 """A page asks five questions at once when it is opened; the others of many are refused, and asked again."""
 IDLE_S = 60.0
-"""Loading the libraries takes a second, which a user who looks around shall not wait each time."""
+"""Loading the libraries takes a second, on a busy machine many; a user who looks around shall not wait each time."""
 _PIECE_BYTES = 256 * 1024
 """The pipe's buffer here; the process writes no faster than the client reads."""
 _LENGTH_BYTES = 4
