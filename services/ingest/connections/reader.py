@@ -11,8 +11,8 @@ stamp nor a pong.
 | the thread | `read` is called: the recorder, as soon as the thread has let go |
 
 Whoever reads holds a lock. What has come waits in one queue, at which the recorder takes without the lock (CPython's
-deque appends and pops atomically); of its two counters each is written by one side only. Commands and failures come
-from any thread, through a second queue.
+deque appends and pops atomically); of its two counters each is written by one side only. Any thread may put a failure
+to connect into it, and commands into a second queue: both wake whoever reads.
 """
 
 import contextlib
