@@ -95,8 +95,8 @@ def _full(pipeline: Mounted, *names: str) -> Fault:
     for name in names:
         pipeline.empty(name)
     pipeline.until("writer", lambda data: data["state"] == "recording", "it goes on by itself")
-    for ingest in pipeline.ingests:
-        pipeline.until(ingest, lambda data: data["journal"]["state"] == "recording", "it goes on by itself")
+    for producer in (*pipeline.ingests, "rest"):  # what it lost last is listed with the first row behind it
+        pipeline.until(producer, lambda data: data["journal"]["state"] == "recording", "it goes on by itself")
     return fault
 
 
