@@ -346,9 +346,9 @@ class Config(_Section, frozen=True):
         return self.network.connections or (2 if self.mode == "production" else 1)
 
     def connections_of(self, symbol: SymbolConfig) -> int:
-        """Return the redundant connections per route of one worker of the symbol: two workers share them, one at least.
+        """Return the redundant connections per route of one worker of the symbol: two workers share them, rounded up.
 
-        So a pair with `connections: 2` has one each, and no more in all than a worker alone.
+        So a pair with `connections: 2` has one each, no more in all than a worker alone; with 3 it has two each.
         """
         return (self.connections + 1) // 2 if symbol.standby else self.connections
 

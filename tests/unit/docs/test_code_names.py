@@ -177,7 +177,7 @@ def test_the_walk_of_one_message_has_a_name_in_each_step() -> None:
 def test_every_decision_is_listed() -> None:
     folder = REPOSITORY / "docs" / "decisions"
     listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text(encoding="utf-8"))
-    assert sorted(listed) == sorted(path.name for path in folder.glob("[0-9]*.md"))
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
 
 
 def test_paths_of_the_glossary_exist() -> None:
