@@ -26,7 +26,7 @@ from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import stream_from_name
-from binance_streamer.health.gap_files import shifted_day
+from binance_streamer.health.gap_files import dashed_day, shifted_day
 
 _BATCH_ROWS = 65_536
 
@@ -177,7 +177,7 @@ def day_of(symbol: str, day: str, root: Path) -> DayFiles | None:
     """Return one symbol's day in a data folder or lake; None where nothing of it is there."""
     name = encode_name(symbol)
     folder = root if symbol == EXCHANGE else root / name
-    sealed = root.glob(f"*/symbol={name}/day={day[:4]}-{day[4:6]}-{day[6:]}/*.parquet")
+    sealed = root.glob(f"*/symbol={name}/day={dashed_day(day)}/*.parquet")
     paths = sorted([*folder.glob(f"*_{day}.*"), *sealed])
     return next((files for files in days_in(paths) if (files.symbol, files.day) == (symbol, day)), None)
 

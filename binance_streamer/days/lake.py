@@ -28,6 +28,7 @@ from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.days.parquet import FileFacts, Place, read, stats_of
 from binance_streamer.days.schema import table_schema
 from binance_streamer.days.sources import CERTIFICATES, certificate_path
+from binance_streamer.health.gap_files import dashed_day
 from binance_streamer.stores.opening import store_of
 from binance_streamer.stores.store import no_progress, sha256_of
 
@@ -109,7 +110,7 @@ class Lake:
         table = self._table(place.stem)
         if table is None:
             return []
-        chosen = [("symbol", "=", place.symbol), ("day", "=", _dashed(place.day))]
+        chosen = [("symbol", "=", place.symbol), ("day", "=", dashed_day(place.day))]
         return [f"{place.stem}/{relative}" for relative in self._relative(table, chosen)]
 
     def read(self, stem: str, symbol: str, day: str) -> Iterator[pa.RecordBatch] | None:
@@ -210,7 +211,7 @@ class Lake:
 
     def _commit(self, place: Place, new: Published, facts: FileFacts, *, added_ms: int, remove: Iterable[str]) -> None:
         """Add one file and remove others of its partition, in one commit."""
-        values: dict[str, str | None] = {"symbol": place.symbol, "day": _dashed(place.day)}
+        values: dict[str, str | None] = {"symbol": place.symbol, "day": dashed_day(place.day)}
         path = new.path.removeprefix(f"{place.stem}/")
         add = AddAction(path, new.size, values, added_ms, True, stats_of(facts))
         table = self._table(place.stem)
@@ -236,7 +237,7 @@ class Lake:
                 data_change=True,
                 deletion_timestamp=at_ms,
                 size=self._store.size(path) if self._store.exists(path) else None,
-                partition_values={"symbol": place.symbol, "day": _dashed(place.day)},
+                partition_values={"symbol": place.symbol, "day": dashed_day(place.day)},
             )
             for path in paths
         ]
@@ -244,7 +245,7 @@ class Lake:
 
 def partition(place: Place) -> Path:
     """Return the folder of a partition below the lake: its values percent-encoded, as data folders are."""
-    return Path(place.stem) / f"symbol={encode_name(place.symbol)}" / f"day={_dashed(place.day)}"
+    return Path(place.stem) / f"symbol={encode_name(place.symbol)}" / f"day={dashed_day(place.day)}"
 
 
 def file_name(place: Place, digest: str) -> str:
@@ -257,7 +258,3 @@ def delta_schema(stem: str) -> Schema:
     """Return the schema of a stream's table: its columns, then those that name the partition."""
     partitioned = [pa.field("symbol", pa.string()), pa.field("day", pa.date32())]
     return Schema.from_arrow(pa.schema([*table_schema(stem), *partitioned]))
-
-
-def _dashed(day: str) -> str:
-    return f"{day[:4]}-{day[4:6]}-{day[6:]}"

@@ -27,6 +27,11 @@ def day_text(wall_s: float) -> str:
     return time.strftime("%Y%m%d", time.gmtime(wall_s))
 
 
+def dashed_day(day: str) -> str:
+    """Write a day of file names (`20261126`) with dashes: `2026-11-26`."""
+    return f"{day[:4]}-{day[4:6]}-{day[6:]}"
+
+
 def day_start(day: str) -> datetime:
     """Return the beginning of a UTC day (`20261126`)."""
     return datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from binance_streamer.config.schema import AlertsConfig
+from binance_streamer.health.gap_files import dashed_day
 from binance_streamer.health.sizes import size
 from binance_streamer.wire.status_parts import DiskRoom, PlannedRemoval, Volumes
 from binance_streamer.wire.statuses import ArchiverStatus, Status
@@ -46,9 +47,7 @@ def archiver_warnings(alerts: AlertsConfig, archiver: Status | None) -> Iterator
 def removal_text(one: PlannedRemoval) -> str:
     """Write a removal in short: `csv of 2026-11-22 (1.8 GB) goes on 2026-11-30 00:00 UTC by age`."""
     at = datetime.fromtimestamp(one.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M")
-    return (
-        f"{one.format} of {one.day[:4]}-{one.day[4:6]}-{one.day[6:]} ({size(one.bytes)}) goes on {at} UTC by {one.why}"
-    )
+    return f"{one.format} of {dashed_day(one.day)} ({size(one.bytes)}) goes on {at} UTC by {one.why}"
 
 
 def volume_lines(found: Volumes) -> list[str]:

@@ -9,13 +9,12 @@ The forecast takes the days to come for days like the last whole ones, of which 
 import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 from binance_streamer.config.amounts import bytes_of, seconds_of
 from binance_streamer.config.schema import StorageConfig
 from binance_streamer.days.sources import sources
-from binance_streamer.health.gap_files import day_start, shifted_day
+from binance_streamer.health.gap_files import DAY_S, day_start, day_text, shifted_day
 from binance_streamer.wire.status_parts import DiskRoom, PlannedRemoval, StoredFormat, Volumes
 
 Sizes = Mapping[str, Mapping[str, int]]
@@ -25,7 +24,6 @@ CSV, COMPRESSED, PARQUET = "csv", "csv.zst", "parquet"
 FORMATS = (CSV, COMPRESSED, PARQUET)
 _RATE_DAYS = 3
 """The last whole days whose mean is the rate: a single quiet Sunday is no measure."""
-_DAY_S = 86_400
 _HORIZON_DAYS = 3650
 """A disk that lasts for longer than ten years does not fill."""
 
@@ -80,8 +78,8 @@ class _Forecast:
         retention = storage.retention
         csv_s = seconds_of(retention.csv) if retention.csv else 0.0
         kept_days = {
-            PARQUET: seconds_of(retention.parquet) / _DAY_S if retention.parquet else None,
-            CSV: None if storage.keep_csv or not storage.lake else csv_s / _DAY_S,
+            PARQUET: seconds_of(retention.parquet) / DAY_S if retention.parquet else None,
+            CSV: None if storage.keep_csv or not storage.lake else csv_s / DAY_S,
         }
         self.most_bytes = bytes_of(retention.max_bytes) if retention.max_bytes else None
         self.has_rate = any(one.bytes_per_day is not None for one in formats.values())
@@ -133,7 +131,7 @@ def _removals(storage: StorageConfig, sizes: Sizes, forecast: _Forecast, now_ns:
         if text and name in sizes:
             times.append((_end_ns(day) + int(seconds_of(text) * 1e9), "age"))
         if limited is not None and (name != PARQUET or not has_daily):
-            times.append((now_ns + int(limited * _DAY_S * 1e9), "size"))
+            times.append((now_ns + int(limited * DAY_S * 1e9), "size"))
         if times:
             at_ns, why = min(times)
             found.append(PlannedRemoval(format=name, day=day, bytes=days[day], at_ns=at_ns, why=why))
@@ -144,7 +142,7 @@ def _stored(name: str, sizes: Sizes, now_ns: int) -> StoredFormat:
     """Return a format's bytes and rate. Daily files of both kinds share their days: the one given up has no rate."""
     days = sizes[name]
     kin = [name] if name == PARQUET else [CSV, COMPRESSED]
-    today = datetime.fromtimestamp(now_ns / 1e9, UTC).strftime("%Y%m%d")
+    today = day_text(now_ns / 1e9)
     whole = sorted({day for one in kin for day in sizes.get(one, {}) if day < today})[-_RATE_DAYS:]
     first = shifted_day(whole[-1], 1 - _RATE_DAYS) if whole else ""
     recent = [day for day in whole if day >= first]
@@ -187,4 +185,4 @@ def _first_day(is_reached: Callable[[float], bool]) -> float | None:
 
 
 def _end_ns(day: str) -> int:
-    return int(day_start(day).timestamp() + _DAY_S) * 10**9
+    return int(day_start(day).timestamp() + DAY_S) * 10**9

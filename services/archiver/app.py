@@ -24,6 +24,7 @@ import zmq
 from binance_streamer.config.schema import StorageConfig
 from binance_streamer.days import INSTALL
 from binance_streamer.days.sources import certificate_path
+from binance_streamer.health.gap_files import DAY_S, day_text
 from binance_streamer.transport.sockets import bus_pub
 from binance_streamer.wire.frames import encode_frame, encode_topic
 from binance_streamer.wire.statuses import ArchiverStatus
@@ -176,8 +177,7 @@ class _Archiver:
         if now_s >= self._next_whole_look_s:
             self._next_whole_look_s = now_s + _WHOLE_LOOK_S
             return ""
-        recent_s = wall_ns() / 1e9 - _RECENT_DAYS * 86_400
-        return datetime.fromtimestamp(recent_s, UTC).strftime("%Y%m%d")
+        return day_text(wall_ns() / 1e9 - _RECENT_DAYS * DAY_S)
 
     def _seal(self, due: "RecordedDay") -> None:
         from services.archiver.day import LAKE_FAULTS, Progress  # noqa: PLC0415 (needs the extra)

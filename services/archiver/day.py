@@ -31,7 +31,7 @@ from binance_streamer.days.parquet import Place, metadata_of
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.seal import Part, ReadBackError, SealedFile, WrittenFile, publish, write
 from binance_streamer.days.sources import EXCHANGE, sources_of
-from binance_streamer.health.gap_files import shifted_day
+from binance_streamer.health.gap_files import dashed_day, shifted_day
 from binance_streamer.health.gaps import GapRow, stem_of_gap
 from services.archiver.due import RecordedDay, SizedSource, certificate_of, named
 
@@ -188,7 +188,7 @@ class DaySealer:
     def _certificate(self, due: RecordedDay, streams: Mapping[str, CertifiedStream], *, now: datetime) -> Certificate:
         return certificates.certify(
             due.symbol,
-            f"{due.day[:4]}-{due.day[4:6]}-{due.day[6:]}",
+            dashed_day(due.day),
             streams,
             audits=certificates.audit_counts(self._rows("audit", due.symbol, due.day)),
             clock=certificates.certified_clock(self._rows("clock", EXCHANGE, due.day)),

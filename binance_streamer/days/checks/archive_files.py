@@ -17,6 +17,7 @@ from pyarrow import csv
 
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.schema import table_schema
+from binance_streamer.health.gap_files import dashed_day
 
 _BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 30
@@ -54,7 +55,7 @@ def archive_file(stem: str, symbol: str, day: str) -> ArchiveFile | None:
     kind, _, interval = stem.partition("_")
     if kind not in _TYPES or (interval and kind != "kline"):
         return None
-    date = f"{day[:4]}-{day[4:6]}-{day[6:]}"
+    date = dashed_day(day)
     # months have a name of their own there, since file systems do not tell `1M` from `1m`
     word = "1mo" if interval == "1M" else interval
     folder = f"{_TYPES[kind]}/{symbol}" + (f"/{word}" if word else "")

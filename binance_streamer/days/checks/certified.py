@@ -26,6 +26,7 @@ from binance_streamer.days.day_files import DayFiles, StreamFiles, day_of
 from binance_streamer.days.parquet import metadata_of
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.sources import EXCHANGE, certificate_path
+from binance_streamer.health.gap_files import dashed_day
 from binance_streamer.health.gaps import GapRow
 
 _BLOCK_BYTES = 1 << 20
@@ -139,7 +140,7 @@ def compare_day(certificate: Certificate, counted: CountedDay) -> list[Finding]:
         )
     made = certify(
         counted.symbol,
-        f"{counted.day[:4]}-{counted.day[4:6]}-{counted.day[6:]}",
+        dashed_day(counted.day),
         streams,
         audits=counted.audits,
         clock=counted.clock,

@@ -21,6 +21,7 @@ from binance_streamer.days.lake import Lake
 from binance_streamer.days.recorded.digits import Digits, batch_digits, digits_of, joined_digits
 from binance_streamer.days.schema import stream_type_of_stem
 from binance_streamer.days.seal import rows_in_order
+from binance_streamer.health.gap_files import dashed_day
 
 Progressed = Callable[[int], None]
 """Takes the number of bytes of recorded files that were read since the last call."""
@@ -56,7 +57,7 @@ class ExportDay:
     @property
     def dashed(self) -> str:
         """The day with dashes, as 2026-11-22."""
-        return f"{self.day[:4]}-{self.day[4:6]}-{self.day[6:]}"
+        return dashed_day(self.day)
 
     @cached_property
     def stems(self) -> list[str]:
