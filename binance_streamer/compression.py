@@ -15,9 +15,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["frame_ends", "whole_frames_bytes", "zstd"]
+__all__ = ["FRAME_MAGIC", "frame_ends", "whole_frames_bytes", "zstd"]
 
-_MAGIC = 0xFD2FB528
+FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
+"""Every frame begins with it. It may also stand by chance within one: a decoder tells."""
 _SKIPPABLE = 0x184D2A5
 """The upper 28 bits of the magic number of a frame that decoders pass over."""
 _LEAST_FRAME_BYTES = 8
@@ -61,8 +62,7 @@ def _is_damaged(path: Path, end: int, size: int) -> bool:
 
 def _has_frame(read: Callable[[int, int], bytes], start: int, size: int) -> bool:
     """Return True if a frame begins in this part of a file, by the first bytes that all frames have."""
-    magic = _MAGIC.to_bytes(4, "little")
-    return any(magic in read(_PIECE_BYTES + 3, place) for place in range(start, size, _PIECE_BYTES))
+    return any(FRAME_MAGIC in read(_PIECE_BYTES + 3, place) for place in range(start, size, _PIECE_BYTES))
 
 
 def _frame_end(read: Callable[[int, int], bytes], start: int, size: int) -> int:
@@ -73,10 +73,9 @@ def _frame_end(read: Callable[[int, int], bytes], start: int, size: int) -> int:
     head = read(8, start)
     if len(head) < 6:
         return start
-    magic = int.from_bytes(head[:4], "little")
-    if magic >> 4 == _SKIPPABLE:
+    if int.from_bytes(head[:4], "little") >> 4 == _SKIPPABLE:
         return start + 8 + int.from_bytes(head[4:], "little")
-    if magic != _MAGIC:
+    if head[:4] != FRAME_MAGIC:
         return start
     descriptor = head[4]
     is_single, has_checksum = descriptor >> 5 & 1, descriptor >> 2 & 1

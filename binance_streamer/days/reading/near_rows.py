@@ -18,15 +18,13 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from binance_streamer.compression import zstd
+from binance_streamer.compression import FRAME_MAGIC, zstd
 from binance_streamer.days.day_files import whole_bytes
 from binance_streamer.days.reading.parts import DayParts
 from binance_streamer.days.reading.rows_of_days import lazy_rows
 from binance_streamer.days.rows import Span
 from binance_streamer.days.schema import columns, table_schema
 
-_MAGIC = (0xFD2FB528).to_bytes(4, "little")
-"""With it every zstd frame begins. It may also stand by chance within one: a decoder tells."""
 _PIECE_BYTES = 128 * 2**10
 """Read at once in search of a place: the writer closes a frame at 64 KiB of text."""
 _STAMP_BYTES = 4096
@@ -172,12 +170,12 @@ class _Frames(_Places):
 
     def following(self, at: int, end: int) -> _Line | None:
         """Return the first whole frame that begins there."""
-        start = self.find(_MAGIC, at, end)
+        start = self.find(FRAME_MAGIC, at, end)
         while start >= 0:
             found = self.frame(start)
             if found is not None and b"\n" in found[0]:
                 return _Line(start, _stamp(found[0].partition(b"\n")[0]))
-            start = self.find(_MAGIC, start + 1, end)
+            start = self.find(FRAME_MAGIC, start + 1, end)
         return None
 
     def frame(self, start: int) -> tuple[bytes, int] | None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from binance_streamer.compression import zstd
+from binance_streamer.compression import FRAME_MAGIC, zstd
 
 FRAME_TEXT_BYTES = 64 * 1024
 """A frame is closed when it holds so much text. Frames of 128 KiB are 1 % smaller (docs/decisions/0050)."""
@@ -21,8 +21,6 @@ _MIN_MATCH = 7
 """Bytes of the shortest repetition that is looked for. With the 6 of level 1 rows are larger, and take 5 % longer."""
 _PIECE_BYTES = 2**20
 """The most that is decoded at once: a frame that is not ours may hold gigabytes."""
-_MAGIC = b"\x28\xb5\x2f\xfd"
-"""The first bytes of every frame."""
 
 _OPTIONS: dict[int, int] = {
     zstd.CompressionParameter.compression_level: _LEVEL,
@@ -118,7 +116,7 @@ def _pieces(path: Path) -> Iterator[_Piece]:
                     end = at + zstd.get_frame_size(view[at:])
                 except zstd.ZstdError:
                     yield _Piece(b"", None, is_damaged=True)
-                    at = content.find(_MAGIC, at + 1)
+                    at = content.find(FRAME_MAGIC, at + 1)
                     continue
                 yield from _pieces_of_frame(view[at:end], end)
                 at = end
