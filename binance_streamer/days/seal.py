@@ -90,7 +90,7 @@ def write(
     seal, and a late row has begun it anew. `progressed` is called every some MiB, and may raise to give up.
     Raises `NotSealable` where the files hold something that has no place in the schema, `ReadBackError` and `OSError`.
     """
-    origins = [_batches(part, place.stem) for part in parts]
+    origins = [batches_of(part, place.stem) for part in parts]
     written = lake.workplace() / "sealing.parquet"
     counted = _Counted(origins, progressed)
     facts = _written(counted, place, written, (*watchers, _Progress(progressed)))
@@ -143,7 +143,8 @@ def _written(counted: "_Counted", place: Place, path: Path, watchers: Sequence[W
             return file.finish(counted.digits)
 
 
-def _batches(part: Part, stem: str) -> Iterator[pa.RecordBatch]:
+def batches_of(part: Part, stem: str) -> Iterator[pa.RecordBatch]:
+    """Return the rows of a daily file or a sealed one as they stand there, with their digits (`batch_digits`)."""
     if part.path.suffix != ".parquet":
         return rows.batches(part.path, stem, part.end)
     metadata = digits_metadata(digits_of(metadata_of(part.path)))

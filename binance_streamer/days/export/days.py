@@ -14,13 +14,13 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from binance_streamer.config.symbols import encode_name
-from binance_streamer.days import parquet, rows
+from binance_streamer.days import rows
 from binance_streamer.days.certificate import decoded, sealed_sources
 from binance_streamer.days.day_files import DayFiles, whole_bytes
 from binance_streamer.days.lake import Lake
-from binance_streamer.days.recorded.digits import Digits, batch_digits, digits_of, joined_digits
+from binance_streamer.days.recorded.digits import Digits, batch_digits, joined_digits
 from binance_streamer.days.schema import stream_type_of_stem
-from binance_streamer.days.seal import rows_in_order
+from binance_streamer.days.seal import Part, batches_of, rows_in_order
 from binance_streamer.health.gap_files import dashed_day
 
 Progressed = Callable[[int], None]
@@ -113,17 +113,12 @@ class ExportDay:
         """Return how many digits the exchange wrote, by column, in the rows of a stream that have been read so far."""
         return self._digits.get(stem, {})
 
-    def _note_digits(self, stem: str, digits: dict[str, Digits]) -> None:
-        self._digits[stem] = joined_digits(self._digits.get(stem, {}), digits)
-
     def _batches(self, path: Path, stem: str) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a file as they stand there, and tell how far it is read."""
         size = left = path.stat().st_size
-        is_sealed = path.suffix == ".parquet"
-        if is_sealed:
-            self._note_digits(stem, digits_of(parquet.metadata_of(path)))
-        for batch in parquet.read(path) if is_sealed else rows.batches(path, stem, whole_bytes(path)):
-            self._note_digits(stem, batch_digits(batch))
+        part = Part(path, size if path.suffix == ".parquet" else whole_bytes(path))
+        for batch in batches_of(part, stem):
+            self._digits[stem] = joined_digits(self.digits(stem), batch_digits(batch))
             read = min(left, rows.CHUNK_BYTES if path.suffix == ".csv" else size // 64)
             left -= read
             self.progressed(read)
