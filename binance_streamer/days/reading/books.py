@@ -31,7 +31,7 @@ from binance_streamer.days.reading.book_times import (
     chained,
 )
 from binance_streamer.days.reading.gap_frames import gap_frame, missing_of
-from binance_streamer.days.reading.instants import day_of_ns
+from binance_streamer.days.reading.instants import DAY_NS, day_of_ns
 from binance_streamer.days.reading.near_rows import near_frames
 from binance_streamer.days.reading.parts import RowFiles
 from binance_streamer.days.reading.rows_of_days import lazy_rows
@@ -43,7 +43,7 @@ _CHUNK_ROWS = 4096
 _LEVEL_COLUMNS = ("price", "quantity")
 _AROUND_NS = 60 * 10**9
 """An update behind the instant, and one before the snapshot's receipt, are looked for so far away at first."""
-_BACK_NS = 2 * 86_400 * 10**9
+_BACK_NS = 2 * DAY_NS
 """Snapshots are looked for so far back."""
 _SNAPSHOT_IDS = ("last_update_id", "recv_ns")
 _GAP = "gap"

@@ -15,7 +15,7 @@ from binance_streamer.days.reading.instants import DAY_NS, FOREVER_NS, day_of_ns
 from binance_streamer.days.reading.location import Location
 from binance_streamer.days.reading.parts import CLOCK_SLACK_NS, RowFiles
 from binance_streamer.days.recorded.growing import GrowingFile, Numbers
-from binance_streamer.days.recorded.received import Recorded, sealed_messages, topic_of_stem
+from binance_streamer.days.recorded.received import OF_PROCESSES, Recorded, sealed_messages, topic_of_stem
 from binance_streamer.days.rows import Span
 from binance_streamer.days.sources import EXCHANGE, Source, sources, sources_of_symbol
 from binance_streamer.wire.frames import Topic
@@ -24,7 +24,6 @@ _PIECES_BYTES = 64 * 2**20
 _PIECE_BYTES = (64 * 2**10, 4 * 2**20)
 """Text of all files that is in memory at once, and the least and the most of one file. As messages it takes some times
 as much."""
-_NOT_MESSAGES = frozenset({"status"})
 
 
 class FilePosition(Protocol):
@@ -166,7 +165,7 @@ class RecordedTopics:
 
     def _is_wanted(self, stem: str, symbol: str) -> bool:
         """Return True if a daily file may have messages of these topics."""
-        if stem in _NOT_MESSAGES:
+        if stem in OF_PROCESSES:
             return False
         _, topic_symbol, _ = topic = topic_of_stem(stem, symbol)
         if stem == "raw":

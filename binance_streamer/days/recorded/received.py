@@ -32,7 +32,7 @@ _SEALED = ".parquet"
 _STAMPS = ("recv_ns", "epoch", "seq")
 _PIECE_ROWS = 512
 """Read back at once, of each file: there may be thousands."""
-_OF_PROCESSES = frozenset({"status"})
+OF_PROCESSES = frozenset({"status"})
 """Says how processes were that do not run any more: no message of a market, and never replayed."""
 _EXCHANGE_SYMBOL = "EXCHANGE"
 """The symbol in topics and frames of what concerns all symbols."""
@@ -87,7 +87,7 @@ def _files(days: Iterable[DayFiles], wanted: Callable[[str], bool]) -> dict[tupl
     found: dict[tuple[str, str, str], list[Path]] = {}
     for files in days:
         for stem, stream in files.streams.items():
-            if stem not in _OF_PROCESSES and wanted(stem):
+            if stem not in OF_PROCESSES and wanted(stem):
                 found.setdefault((files.symbol, files.day, stem), []).extend(stream.paths)
     return {key: sorted(paths, key=lambda path: (path.suffix == _SEALED, path)) for key, paths in found.items()}
 
