@@ -11,6 +11,7 @@ from itertools import chain, zip_longest
 
 from binance_streamer.days.checks.levels import LEVELS_OF_SNAPSHOT, level_rows, shown
 from binance_streamer.days.export.book_messages import CLEAR, SNAPSHOT, BookFeed
+from binance_streamer.days.export.values import pieces
 
 _PIECE_ROWS = 4096
 _shown = lru_cache(maxsize=65_536)(shown)
@@ -30,8 +31,7 @@ def best_levels(book: BookFeed, depth: int) -> Iterator[tuple[int, int, str]]:
         if kind == CLEAR:
             sides = None
             continue
-        for start in range(0, len(messages), _PIECE_ROWS):
-            table = messages.slice(start, _PIECE_ROWS)
+        for table in pieces(messages, _PIECE_ROWS):
             times = (table[name].to_pylist() for name in ("exchange_ns", "local_ns"))
             for exchange_ns, local_ns, asks, bids in zip(
                 *times, level_rows(table["asks"]), level_rows(table["bids"]), strict=True

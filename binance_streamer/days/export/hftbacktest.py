@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 
 from binance_streamer.days.export.book_messages import CLEAR, MESSAGE, TRADE, BookFeed, Levels
 from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
-from binance_streamer.days.export.values import Integers, doubles, integers
+from binance_streamer.days.export.values import Integers, doubles, integers, pieces
 from binance_streamer.days.schema import LEVELS
 from binance_streamer.days.sort import sorted_batches
 
@@ -52,8 +52,8 @@ def export(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
         messages = _with_late_ones(_by_receipt(day, book), delays)
         count = 0
         for table in sorted_batches(messages, ("key_ns", "place", "flags"), day.room()):
-            for start in range(0, len(table), _PIECE_ROWS):
-                array = _events(table.slice(start, _PIECE_ROWS), delays.shift_ns)
+            for piece in pieces(table, _PIECE_ROWS):
+                array = _events(piece, delays.shift_ns)
                 events.write(array.tobytes())
                 count += len(array)
         if not count:
@@ -147,7 +147,6 @@ def _placed(table: pa.Table, key_ns: Integers, places: Integers, flags: Integers
 
 def _events(messages: pa.Table, shift_ns: int) -> Any:
     """Return the events of messages: one for each level, and one for a clear, which has none and is for both sides."""
-    messages = messages.combine_chunks()
     levels = Levels(messages)
     kinds = integers(messages["kind"])
     clears = np.flatnonzero(kinds == CLEAR)

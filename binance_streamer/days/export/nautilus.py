@@ -30,7 +30,7 @@ from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
 from binance_streamer.days.export.nautilus_files import NUMBER, SCHEMAS, Steps, instrument_id
 from binance_streamer.days.export.nautilus_files import instrument as instrument_of
 from binance_streamer.days.export.trades import market_trades
-from binance_streamer.days.export.values import Integers, integers, units
+from binance_streamer.days.export.values import Integers, integers, pieces, units
 from binance_streamer.days.rows import Span
 from binance_streamer.days.sort import sorted_batches
 
@@ -99,8 +99,7 @@ def _deltas(day: ExportDay, steps: Steps) -> Iterator[pa.Table]:
         return
     for messages in BookFeed(day):
         kind = messages["kind"][0].as_py()
-        for start in range(0, len(messages), _PIECE_ROWS):
-            piece = messages.slice(start, _PIECE_ROWS).combine_chunks()
+        for piece in pieces(messages, _PIECE_ROWS):
             if kind in (CLEAR, SNAPSHOT):
                 yield _clear(piece, _LAST_FLAG if kind == CLEAR else _SNAPSHOT_FLAG)
             if kind != CLEAR:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
+from binance_streamer.days.export.values import pieces
 from binance_streamer.days.recorded.texts import as_texts
 from binance_streamer.days.schema import LEVELS, columns, table_schema
 from binance_streamer.exchange.csv_cells import QUOTED_COLUMNS, quoted, text_cell
@@ -24,9 +25,8 @@ def export(day: ExportDay, folder: ExportFolder) -> Iterator[Exported]:
         with folder.file(name) as path, path.open("wb") as file:
             file.write(",".join(columns(stem)).encode() + b"\n")
             for table in day.rows(stem):  # all have been read when the first one comes, and their digits are known
-                for start in range(0, len(table), _PIECE_ROWS):
-                    texts = as_texts(table.slice(start, _PIECE_ROWS), day.digits(stem))
-                    file.write(_lines(texts, stem))
+                for piece in pieces(table, _PIECE_ROWS):
+                    file.write(_lines(as_texts(piece, day.digits(stem)), stem))
                 count += len(table)
         yield Exported(folder.path / name, count)
 

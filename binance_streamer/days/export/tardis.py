@@ -25,7 +25,7 @@ from binance_streamer.days.export.best_levels import best_levels
 from binance_streamer.days.export.book_messages import CLEAR, SNAPSHOT, BookFeed, Levels
 from binance_streamer.days.export.days import ExportDay, Exported, ExportFolder
 from binance_streamer.days.export.trades import STREAM_TYPES, market_trades
-from binance_streamer.days.export.values import Integers, integers, texts
+from binance_streamer.days.export.values import Integers, integers, pieces, texts
 from binance_streamer.days.sort import sorted_batches
 
 EXCHANGE = "binance-futures"
@@ -116,8 +116,7 @@ def _sorted_by_receipt(day: ExportDay, tables: Iterable[pa.Table]) -> Iterator[p
     """Yield rows in the order of their receipt, some thousand at a time."""
     batches = (batch for table in tables for batch in table.to_batches())
     for table in sorted_batches(batches, _ORDER, day.room()):
-        for start in range(0, len(table), _PIECE_ROWS):
-            yield table.slice(start, _PIECE_ROWS).combine_chunks()
+        yield from pieces(table, _PIECE_ROWS)
 
 
 def _times(rows: pa.Table, name: str) -> list[Any]:
@@ -151,7 +150,7 @@ def _liquidations(day: ExportDay) -> Lines:
 
 
 def _derivative(day: ExportDay) -> Lines:
-    stem = day.stem_of("trade", "aggtrade")
+    stem = day.stem_of(*STREAM_TYPES)
     last_prices = _Newest(_by_receipt(day, stem), "price")
     interests = _Newest(_by_receipt(day, day.stem_of("openinterest")), "open_interest")
     for rows in _by_receipt(day, day.stem_of("markprice")):
@@ -197,8 +196,7 @@ def _pieces(book: BookFeed) -> Iterator[pa.Table]:
     """Yield the book's messages but clears, which these files have no row for, some thousand at a time."""
     for table in book:
         if table["kind"][0].as_py() != CLEAR:
-            for start in range(0, len(table), _PIECE_ROWS):
-                yield table.slice(start, _PIECE_ROWS).combine_chunks()
+            yield from pieces(table, _PIECE_ROWS)
 
 
 def _incremental(day: ExportDay) -> Lines:

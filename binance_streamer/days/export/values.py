@@ -4,6 +4,8 @@ In: Arrow columns of `schema.DECIMAL`. Out: doubles, each the one nearest to the
 zeros. Arrow's own conversions do neither: its doubles are off by a last bit, its texts of small numbers are `1E-8`.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,6 +22,12 @@ _COARSE = 10**5
 
 Doubles = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
+
+def pieces(table: pa.Table, most_rows: int) -> Iterator[pa.Table]:
+    """Yield a table in parts of so many rows, each of one chunk."""
+    for start in range(0, len(table), most_rows):
+        yield table.slice(start, most_rows).combine_chunks()
 
 
 def integers(column: pa.Array) -> Integers:
