@@ -30,11 +30,11 @@ class FolderStore:
         """Make the file durable, rename it, and make the names of all folders down to it durable."""
         del progressed
         path = self._root / name
-        _sync(written)
+        sync(written)
         path.parent.mkdir(parents=True, exist_ok=True)
         written.replace(path)
         for folder in path.parents:
-            _sync(folder)
+            sync(folder)
             if folder == self._root:
                 return
 
@@ -68,7 +68,7 @@ class FolderStore:
         (self._root / name).unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Make a file's bytes, or the names in a folder, durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

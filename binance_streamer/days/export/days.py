@@ -4,7 +4,6 @@ In: the files of a day in one place or in several (a data folder, a lake). Out: 
 """
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
@@ -22,6 +21,7 @@ from binance_streamer.days.recorded.digits import Digits, batch_digits, joined_d
 from binance_streamer.days.schema import stream_type_of_stem
 from binance_streamer.days.seal import Part, batches_of, rows_in_order
 from binance_streamer.health.gap_files import dashed_day
+from binance_streamer.stores.folder import sync
 
 Progressed = Callable[[int], None]
 """Takes the number of bytes of recorded files that were read since the last call."""
@@ -145,11 +145,7 @@ class ExportFolder:
         part = path.with_name(f".{path.name}.part")
         try:
             yield part
-            descriptor = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync(part)
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
