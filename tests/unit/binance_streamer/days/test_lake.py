@@ -120,7 +120,7 @@ def kill_at(patch: pytest.MonkeyPatch, moment: str) -> None:
         raise KilledError
 
     if moment == "written":
-        patch.setattr(folder, "_sync", killed)
+        patch.setattr(folder, "sync", killed)
     elif moment == "named":
         patch.setattr(Lake, "_commit", killed)
     else:
