@@ -4,6 +4,7 @@ In: a configuration. Out: a supervisord that ends with us, and a screen that sho
 """
 
 import contextlib
+import math
 import signal
 import subprocess
 import sys
@@ -33,6 +34,8 @@ from binance_streamer.deploy.supervisord import control_socket, state_directory
 _START_S = 20.0
 _FIRST_MESSAGE_S = 30.0
 """From the beginning of a command: starts take a few seconds, on a machine under load some twenty."""
+_FORGOTTEN_S = 60.0
+"""A trouble that was gone for so long is printed again."""
 _SHUTDOWN_S = 75.0
 """Of supervisord: the writer's stopwaitsecs, that of the bus after it, and the producers' before."""
 
@@ -174,11 +177,12 @@ def watch(  # the one loop of `up` and `demo`
 ) -> None:
     """Take in status messages, and show them every second, until it is over.
 
-    A trouble is printed once when it begins, and again only after it was gone. Raises `CommandError` where supervisord
-    has ended by itself. `is_over` is asked about ten times a second.
+    A trouble is printed when it begins, and again only after it was gone for a minute: a process that ends at each
+    start is in trouble every other second. Raises `CommandError` where supervisord has ended by itself. `is_over` is
+    asked about ten times a second.
     """
     next_s = time.monotonic() + 1
-    known: list[str] = []
+    seen_s: dict[str, float] = {}
     monitor = ""
     while not is_over():
         take_next(tap, live.take, 0.1)
@@ -187,11 +191,10 @@ def watch(  # the one loop of `up` and `demo`
         next_s = time.monotonic() + 1
         foreground.check()
         snapshot = live.snapshot()
-        troubles = foreground.troubles() + lasting_failures(snapshot)
-        for trouble in troubles:
-            if trouble not in known:
+        for trouble in foreground.troubles() + lasting_failures(snapshot):
+            if next_s - seen_s.get(trouble, -math.inf) > _FORGOTTEN_S:
                 screen.say(HINTS.in_text(printable(trouble)))
-        known = troubles
+            seen_s[trouble] = next_s
         before, monitor = monitor, next((one.state for one in snapshot.processes if one.name == "monitor"), "")
         if monitor != before and (line := page.line_of(foreground.config, monitor)):
             screen.pin(printable(line))
