@@ -12,6 +12,7 @@ from binance_streamer.exchange.streams import UPPER
 from services.ingest.intake import new_intake
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.takeover.standby import Standby
+from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.ingest.worker import IngestWorker
 from services.runtime.clock import new_epoch, wall_ns
 from services.runtime.delivery.producer import Producer, lock_path, producing
@@ -77,6 +78,7 @@ def _record(shell: Shell, symbol: str) -> None:
             intake = standby.take_over(recording, producer)
             IngestWorker(recording, configured, producer, pub, intake=intake).run()
         return
+    UnlistedLosses(unlisted_path(shell, recording.name)).take_over()  # what the last run has noted is over
     with producing(recording, lock if lock.is_ours else None) as (producer, pub):
         intake = new_intake(recording, configured, producer.last_rows)
         IngestWorker(recording, configured, producer, pub, intake=intake).run()

@@ -21,13 +21,14 @@ from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
 from binance_streamer.wire.requests import BackfillRequest, SnapshotRequest, read_symbol_status, request_data
 from binance_streamer.wire.status_parts import StreamStatus
 from binance_streamer.wire.statuses import IngestStatus
-from services.ingest.connections.events import ReaderEvent
+from services.ingest.connections.events import Delivered, ReaderEvent
 from services.ingest.connections.reader import ENOUGH_BYTES
 from services.ingest.intake import Intake
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.snapshots import SnapshotRequests
 from services.ingest.streams.stream import NOT_RECORDED, StreamRecorder
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
+from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Draft, Producer
 from services.runtime.process import Shell, keep_freed, settle
@@ -70,6 +71,8 @@ class IngestWorker:
         self._trading = intake.trading
         self._took_over_ms = intake.took_over_ms
         self._warm_path = warm_lock_path(shell, producer.name)
+        self._unlisted = UnlistedLosses(unlisted_path(shell, producer.name))
+        self._unlisted.note(self._streams.unlisted)
         self._gives_way = False
         self._next_tick_s = 0.0
         self._took_s = 0.0
@@ -140,6 +143,8 @@ class IngestWorker:
             self._took_s = now_s
         for event in events:
             self._coordinator.take(event, now_s)
+            if type(event) is not Delivered:
+                self._unlisted.note(self._streams.unlisted)
         if self._coordinator.is_cut_off:
             self._look_for_relief()
         self._append()
@@ -165,6 +170,7 @@ class IngestWorker:
             self._streams.expire(now_s)
             self._append()
         self._coordinator.tick(now_s, is_expected=self._trading.is_expected(now_s, wall_ns() // 1_000_000))
+        self._unlisted.note(self._streams.unlisted)
         self._request(self._snapshots.take_due(now_s))
         self._ask_for_repairs(now_s)
         self._log_new_kinds()

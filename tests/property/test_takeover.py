@@ -4,13 +4,14 @@ Both workers are the real streams, and the journal between them is on the disk. 
 with a lag of its own, are a model.
 """
 
+import itertools
 import json
 import tempfile
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from binance_streamer.exchange.stream_types import has_sequence_ids
@@ -18,7 +19,8 @@ from binance_streamer.exchange.streams import stream_of
 from services.ingest.connections.events import JOURNAL, Delivered, Lost
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
-from services.ingest.takeover.release import LOOK_BACK_S, recall, release
+from services.ingest.takeover.release import LOOK_BACK_S, doubt, recall, release
+from services.ingest.takeover.unlisted import UnlistedLosses
 from services.runtime.delivery.encoder import DraftEncoder
 from services.runtime.delivery.recorded_events import recorded_events
 from services.runtime.gaps.drafts import Draft
@@ -36,6 +38,7 @@ STREAMS = [
 ]
 BEGIN_S, END_S = 0.0, 40.0
 KILLED_S = (15.0, 30.0)
+NEVER_S = float("inf")
 
 
 class Sent(NamedTuple):
@@ -93,29 +96,47 @@ def market(rng: Random) -> list[Sent]:
     return sorted(sent, key=lambda one: one.at_s)
 
 
-def deliveries(sent: list[Sent], lines: list[Line]) -> list[tuple[float, int, Sent]]:
-    """Return what arrives over connections, with the time at which it does, in that order."""
-    found = [
+def in_order(sent: list[Sent], lines: list[Line]) -> list[tuple[float, int, Sent | None]]:
+    """Return what arrives over connections, and their ends (None), with the time at which it does, in that order."""
+    found: list[tuple[float, int, Sent | None]] = [
         (one.at_s + line.lag_s, line.number, one)
         for line in lines
         for one in sent
         if line.from_s <= one.at_s and one.at_s + line.lag_s < line.until_s
     ]
-    return sorted(found, key=lambda one: one[:2])
+    ends: list[tuple[float, int, Sent | None]] = [(line.until_s, line.number, None) for line in lines]
+    return sorted([*found, *ends], key=lambda one: one[:2])
 
 
 class KilledWorker:
-    """The worker that is killed: its rows, and its journal."""
+    """The worker that is killed: its rows, and its journal. It has been killed before where there is one already."""
 
-    def __init__(self, directory: Path, segment_bytes: int) -> None:
+    def __init__(self, directory: Path, segment_bytes: int, epoch: int = 1) -> None:
         self.drafts: list[Draft] = []
-        self.rows: LastRows = {}
-        self._encode = DraftEncoder("p", 1).encode
-        self._journal = Journal(directory, "p", 1, max_bytes=1 << 30, segment_bytes=segment_bytes)
-        self._streams = StreamSet("BTCUSDT", STREAMS, last_rows={}, new_gap_id=lambda: "recorder")
+        self._encode = DraftEncoder("p", epoch).encode
+        self._journal = Journal(directory, "p", epoch, max_bytes=1 << 30, segment_bytes=segment_bytes)
+        self.rows: LastRows = dict(self._journal.last_rows)
+        numbers = itertools.count()
+        self._streams = StreamSet(
+            "BTCUSDT", STREAMS, last_rows=self.rows, new_gap_id=lambda: f"recorder {epoch}-{next(numbers)}"
+        )
+        self._unlisted = UnlistedLosses(directory / "unlisted")
+        self._unlisted.note(self._streams.unlisted)
+        self._open: dict[int, float] = {}
 
     def deliver(self, at_s: float, number: int, sent: Sent) -> None:
+        self._open.setdefault(number, at_s)
         self._streams.deliver(delivered(at_s, number, sent), at_s)
+        self._streams.expire(at_s)
+        self._collect(at_s)
+
+    def lose(self, number: int, at_s: float) -> None:
+        self._open.pop(number, None)
+        self._streams.lose(Lost(number, ROUTE, "disconnected", dict(self._open)), at_s)
+        self._collect(at_s)
+
+    def _collect(self, at_s: float) -> None:
+        self._unlisted.note(self._streams.unlisted)
         drafts = list(singles(self._streams.collect(ns(at_s))))
         if drafts:
             self._journal.append([frame for draft in drafts for frame in self._encode(draft)[1]], self.rows)
@@ -163,6 +184,7 @@ class WaitingWorker:
         numbers = iter(range(1000))
         self._streams = StreamSet("BTCUSDT", STREAMS, last_rows=last_rows, new_gap_id=lambda: str(next(numbers)))
         recall(self._streams, recorded, ns(at_s), at_s)
+        doubt(self._streams, UnlistedLosses(directory / "unlisted").take_over())
         release(self._streams, self._recent.all(), last_rows)
         self._streams.lose(Lost(JOURNAL, ROUTE, "restart", dict(self.open)), at_s)
         self._collect(at_s)
@@ -190,31 +212,52 @@ class Played(NamedTuple):
     killed_s: float
 
 
-def play(seed: int, own_lines: list[Line], other_lag_s: float, *, unjournalled_s: float, segment_bytes: int) -> Played:
-    """Kill the recorder at a random moment; `unjournalled_s` before that it has journalled for the last time."""
+def moment_of_kill(seed: int) -> float:
     rng = Random(seed)
-    sent = market(rng)
-    killed_s = rng.uniform(*KILLED_S)
+    market(rng)
+    return rng.uniform(*KILLED_S)
+
+
+def play(
+    seed: int,
+    own_lines: list[Line],
+    their_lines: list[Line],
+    *,
+    segment_bytes: int,
+    unjournalled_s: float = 0.0,
+    restarts_s: float = NEVER_S,
+) -> Played:
+    """Kill the recorder at a random moment; `unjournalled_s` before that it has journalled for the last time.
+
+    At `restarts_s` it has been killed before, and started again at once.
+    """
+    sent = market(Random(seed))
+    killed_s = moment_of_kill(seed)
     standby = WaitingWorker()
     with tempfile.TemporaryDirectory() as folder:
-        recorder = KilledWorker(Path(folder), segment_bytes)
-        theirs = deliveries(sent, [Line(1, BEGIN_S, killed_s - unjournalled_s, other_lag_s)])
-        ours = deliveries(sent, own_lines)
-        for arrival in theirs:
-            recorder.deliver(*arrival)
-        recorder.kill()
-        ends = sorted((line.until_s, line.number) for line in own_lines if line.until_s < END_S)
+        recorders = [KilledWorker(Path(folder), segment_bytes)]
+        for at_s, number, one in in_order(sent, their_lines):
+            if at_s >= killed_s - unjournalled_s:
+                break
+            if len(recorders) == 1 and at_s >= restarts_s:
+                recorders[0].kill()
+                recorders.append(KilledWorker(Path(folder), segment_bytes, 2))
+            if one is not None:
+                recorders[-1].deliver(at_s, number, one)
+            elif at_s < restarts_s:
+                recorders[-1].lose(number, at_s)
+        recorders[-1].kill()
         is_waiting = True
-        for at_s, number, one in ours:
+        for at_s, number, one in in_order(sent, own_lines):
             if is_waiting and at_s > killed_s:
-                assert standby.take_over(Path(folder), killed_s) == recorder.rows
+                assert standby.take_over(Path(folder), killed_s) == recorders[-1].rows
                 is_waiting = False
-            while ends and ends[0][0] < at_s:
-                until_s, ended = ends.pop(0)
-                standby.lose(ended, until_s)
-            standby.deliver(at_s, number, one)
+            if one is not None:
+                standby.deliver(at_s, number, one)
+            elif at_s < END_S:
+                standby.lose(number, at_s)
         standby.end()
-    drafts = recorder.drafts + standby.drafts
+    drafts = [draft for drafts in (*(one.drafts for one in recorders), standby.drafts) for draft in drafts]
     rows = [(draft.stream_name, draft.data["event"]) for draft in drafts if draft.stream_type != "gap"]
     return Played(rows, [draft.data for draft in drafts if draft.stream_type == "gap"], killed_s)
 
@@ -232,8 +275,10 @@ SEGMENTS = st.sampled_from((5_000, 20_000, 1 << 20))
 def test_what_a_killed_worker_had_not_journalled_comes_from_the_standby(
     seed: int, other_lag_s: float, lags: list[float], unjournalled_s: float, segment_bytes: int
 ) -> None:
+    """The killed one has journalled for the last time `unjournalled_s` before its end."""
     lines = [Line(number, BEGIN_S + number, END_S, lag_s) for number, lag_s in enumerate(lags, 1)]
-    outcome = play(seed, lines, other_lag_s, unjournalled_s=unjournalled_s, segment_bytes=segment_bytes)
+    theirs = [Line(1, BEGIN_S, END_S, other_lag_s)]
+    outcome = play(seed, lines, theirs, segment_bytes=segment_bytes, unjournalled_s=unjournalled_s)
     assert outcome.gaps == []
     end_s = END_S - max(lags)
     sent = market(Random(seed))
@@ -246,26 +291,54 @@ def test_what_a_killed_worker_had_not_journalled_comes_from_the_standby(
 
 @settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(SEEDS, LAGS, LAGS, st.floats(5, 35), SEGMENTS)
+@example(911, 0.0, 1.4, 33.371459739231966, 1 << 20)  # the last messages of a stream are lost, and no other one comes
 def test_where_nobody_was_connected_there_is_a_gap_and_nothing_is_there_twice(
     seed: int, other_lag_s: float, lag_s: float, lost_s: float, segment_bytes: int
 ) -> None:
     """The only connection of the one that waits is lost, before the other one is killed or behind that."""
     lines = [Line(1, 1.0, lost_s, lag_s), Line(2, lost_s + 0.7, END_S, lag_s)]
-    outcome = play(seed, lines, other_lag_s, unjournalled_s=0.0, segment_bytes=segment_bytes)
-    sent = [one for one in market(Random(seed)) if one.at_s < END_S - lag_s]
+    outcome = play(seed, lines, [Line(1, BEGIN_S, END_S, other_lag_s)], segment_bytes=segment_bytes)
+    check_listed(seed, outcome)
+    if lost_s + 5 < outcome.killed_s:
+        assert outcome.gaps == [], "the other one has recorded all the while"
+
+
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+@given(SEEDS, LAGS, LAGS, st.floats(0.8, 10), st.floats(0, 2), st.booleans(), SEGMENTS)
+@example(1, 1.4, 1.4, 5.125129067435742, 0.0, False, 20_000)
+def test_what_the_killed_one_knew_to_be_lost_and_had_not_listed_is_a_gap(
+    seed: int, their_lag_s: float, lag_s: float, before_s: float, later_s: float, is_restarted: bool, segment_bytes: int
+) -> None:
+    """Both had lost their connections before the kill; or the killed one had been killed before, with nobody beside it.
+
+    The one that waits is connected again `later_s` after the other one.
+    """
+    lost_s = moment_of_kill(seed) - before_s
+    theirs = [Line(1, BEGIN_S, lost_s, their_lag_s), Line(2, lost_s + 0.7, END_S, their_lag_s)]
+    again = Line(2, lost_s + 0.7 + later_s, END_S, lag_s)
+    lines = [again] if is_restarted else [Line(1, 1.0, lost_s, lag_s), again]
+    restarts_s = lost_s if is_restarted else NEVER_S
+    check_listed(seed, play(seed, lines, theirs, segment_bytes=segment_bytes, restarts_s=restarts_s))
+
+
+def check_listed(seed: int, outcome: Played) -> None:
+    """Check that rows and gaps together are what was sent of each stream, up to its last row.
+
+    What is lost is listed with the row behind it, as in any run (tests/property/test_continuity.py).
+    """
     for stream in STREAMS:
-        expected = [(one.event, one.at_s) for one in sent if one.stream == stream.name]
+        expected = [(one.event, one.at_s) for one in market(Random(seed)) if one.stream == stream.name]
         rows = [event for name, event in outcome.rows if name == stream.name]
         gaps = [gap for gap in outcome.gaps if gap["stream"] == stream.name]
         waiting = iter(rows)
         row = next(waiting, None)
         for event, at_s in expected:
+            if row is None:
+                break
             if event == row:
                 row = next(waiting, None)
             else:
                 assert any(is_listed(gap, event, at_s) for gap in gaps), (stream.name, at_s, gaps)
-        if lost_s + 5 < outcome.killed_s:
-            assert gaps == [], (stream.name, "the other one has recorded all the while")
         assert row is None or row not in [event for event, _ in expected], (stream.name, "twice, or out of order", row)
 
 

@@ -93,6 +93,8 @@ class IdChain:
             self._newest_event_ms = last_row.event_time_ms or 0
             self._reason = RESTART
         self._recount = Recount(newest_row, self._newest_event_ms)
+        self.has_unlisted_loss = False
+        """The ids of the next message show what is missing, whoever takes it."""
         self.copies = None
         """No memory of copies is needed: by its ids any message can be judged, however late it comes."""
 

@@ -67,6 +67,11 @@ class OverlapTracker:
             self._last_ns = last_row.recv_ns
             self._lost = RESTART
 
+    @property
+    def has_unlisted_loss(self) -> bool:
+        """Return True where something may be missing behind the last row, which the next row will show."""
+        return self._lost is not None
+
     def covers(self, connection: int) -> bool:
         """Return True where this connection has all that the others delivered since its first message."""
         return connection in self._joined and connection not in self.copies.late
@@ -217,6 +222,11 @@ class KlineTracker:
     def held(self) -> int:
         """Return the number of closed bars that wait for one before them."""
         return self._closed.held
+
+    @property
+    def has_unlisted_loss(self) -> bool:
+        """Return True where an update of an open bar may be missing behind the last row."""
+        return self._all.has_unlisted_loss
 
     def covers(self, connection: int) -> bool:
         """Return True where this connection has all that the others delivered since its first message."""

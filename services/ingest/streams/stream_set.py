@@ -77,6 +77,11 @@ class StreamSet:
         del self.recorders[stream.name], self._by_name[stream.name.encode()]
 
     @property
+    def unlisted(self) -> frozenset[str]:
+        """Return the streams of which something may be missing that their next row will show, and nothing else does."""
+        return frozenset([name for name, one in self.recorders.items() if one.tracker.has_unlisted_loss])
+
+    @property
     def is_holding(self) -> bool:
         """Return True where messages wait for others, so that `expire` must be called within `GRACE_S`."""
         return any(recorder.tracker.held for recorder in self.recorders.values())

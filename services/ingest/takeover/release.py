@@ -16,7 +16,8 @@ the journal ends:
 | none: not readable | the first received later than all that the journal has |
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from binance_streamer.exchange.messages import EventIds, ExchangeError
@@ -48,6 +49,16 @@ def recall(streams: StreamSet, recorded: RecordedEvents, now_ns: int, now_s: flo
         if arrivals:
             recorder.tracker.recall(arrivals)
             recorder.heard.by_connection[JOURNAL] = arrivals[-1][1]
+
+
+def doubt(streams: StreamSet, unlisted: Collection[str] | None) -> None:
+    """Have a quiet stream not go on behind the journal without a proof, where something of it may be unlisted.
+
+    `unlisted`: those streams; None where they are not known. Ids show by themselves what is missing.
+    """
+    for name, recorder in streams.recorders.items():
+        if recorder.tracker.copies is not None and (unlisted is None or name in unlisted):
+            recorder.heard.by_connection[JOURNAL] = math.inf
 
 
 def release(streams: StreamSet, arrived: Iterable[Arrived], last_rows: Mapping[str, LastRow]) -> None:

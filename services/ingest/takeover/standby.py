@@ -29,7 +29,8 @@ from services.ingest.streams.stream import OVERLAP_S
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.takeover.partner import WarmSign, warm_lock_path
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
-from services.ingest.takeover.release import LOOK_BACK_S, recall, release
+from services.ingest.takeover.release import LOOK_BACK_S, doubt, recall, release
+from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
 from services.runtime.lock import FileLock, LockWait
@@ -105,6 +106,7 @@ class Standby:
         newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
         recorded = producer.recorded_events(names, newest_ns - round(LOOK_BACK_S * 1e9))
         recall(streams, recorded, now_ns, now_s)
+        doubt(streams, UnlistedLosses(unlisted_path(shell, producer.name)).take_over())
         release(streams, self._recent.all(), last_rows)
         intake.coordinator.take_over(streams, now_s)
         intake.streams = streams

@@ -318,3 +318,25 @@ def test_open_gaps_of_a_stream_that_is_recorded_no_more_are_ended() -> None:
         ("g8", "repaired", 30, 30),
     ]
     assert [row.get("why") for row in told] == ["the stream is not recorded any more", None]
+
+
+def test_a_loss_that_only_the_next_row_shows_is_unlisted_until_then() -> None:
+    subject = recorder()
+    price = b'{"e":"markPriceUpdate","E":%d,"s":"BTCUSDT","p":"1"}'
+    assert subject.unlisted == frozenset()
+    deliver(subject, frame("btcusdt@aggTrade", AGG_TRADE), frame("btcusdt@markPrice@1s", price % 1_790_526_539_000))
+    subject.lose(Lost(1, subject.recorders["btcusdt@markPrice@1s"].stream.route, "disconnected", {}), 101.0)
+    assert subject.unlisted == frozenset({"btcusdt@markPrice@1s"}), "ids show by themselves what is missing"
+    rows = deliver(subject, frame("btcusdt@markPrice@1s", price % 1_790_526_545_000), connection=2)
+    assert [row["type"] for row in rows] == ["gap", "markprice"]
+    assert subject.unlisted == frozenset()
+
+
+def test_behind_a_restart_every_stream_without_ids_may_have_lost_something() -> None:
+    rows: LastRows = {}
+    before = recorder()
+    price = frame("btcusdt@markPrice@1s", b'{"e":"markPriceUpdate","E":1790526539000,"s":"BTCUSDT","p":"1"}')
+    before.deliver(Delivered(1, [STAMP_NS, STAMP_NS], [frame("btcusdt@aggTrade", AGG_TRADE), price], 0), 100.0)
+    for draft in singles(before.collect(1)):
+        fold(rows, draft)
+    assert recorder(rows).unlisted == frozenset({"btcusdt@markPrice@1s"})
