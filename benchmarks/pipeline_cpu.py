@@ -3,11 +3,13 @@
     ./run python -m benchmarks.pipeline_cpu                                  # depth, as fast as they are taken
     ./run python -m benchmarks.pipeline_cpu --stream bookTicker --rate 1000 --tap no
     ./run python -m benchmarks.pipeline_cpu --rate 100 --stack --before ../other-checkout
+    ./run --group peers python -m benchmarks.pipeline_cpu --peers plain aiohttp picows
 
-The plain loop is what one would write first: websocket-client's `recv` with its UTF-8 check switched off, `json.loads`,
-`csv.writer` into one buffered file, the same columns. Ours are the real processes with their default settings: journal,
-fdatasync, push, acks, CSV, SQLite, publishing to the bus; and a tap of all topics, unless `--tap no`. With `--stack`
-order book, monitor and `rest` run too. `--before` takes the code of another checkout in each round beside this one.
+The plain loop is what one would write first: websocket-client's `recv` with its UTF-8 check switched off,
+`json.loads`, `csv.writer` into one buffered file, the same columns; `benchmarks/peers.py` has it and the others. Ours
+are the real processes with their default settings: journal, fdatasync, push, acks, CSV, SQLite, publishing to the bus;
+and a tap of all topics, unless `--tap no`. With `--stack` order book, monitor and `rest` run too. `--before` takes the
+code of another checkout in each round beside this one.
 
 CPU is user + system of all threads, from /proc, between the first message and the last durable row; of ours also by
 main thread, ZeroMQ's and the others. It does not ask how long anything took, so that a busy machine disturbs less; what
@@ -15,8 +17,6 @@ others do to the processor's caches it does not leave out. So compare within one
 """
 
 import argparse
-import csv
-import json
 import os
 import statistics
 import subprocess
@@ -24,27 +24,26 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-import websocket
 import zmq
 
 from benchmarks.feed import ROOT, SOURCES, Server, free_port
+from benchmarks.peers import PEERS
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import decode_frame
 
 FLOOD_COUNTS = {"depth@0ms": 40_000, "bookTicker": 120_000, "aggTrade": 120_000}
 FILES = {"depth@0ms": "depth", "bookTicker": "bookticker", "aggTrade": "aggtrade"}
 ROUTES = {"depth@0ms": "public", "bookTicker": "public", "aggTrade": "market"}
-KEYS = {
-    "depth@0ms": ("U", "u", "pu", "T", "E", "b", "a"),
-    "bookTicker": ("u", "b", "B", "a", "A", "T", "E"),
-    "aggTrade": ("a", "p", "q", "f", "l", "T", "m", "E"),
-}
+OF_PLAIN = "of plain"
+"""CPU over that of the plain loop of the same round; of ours that of ingest and writer."""
+ALL_OF_PLAIN = "all but the tap, of plain"
 CONFIG = """
 mode: development
 modes: {{development: {{symbols: [{{symbol: BTCUSDT, streams: ["{stream}"], depth_snapshot: false}}]}}}}
@@ -65,39 +64,16 @@ class Load:
     rate: float
 
 
+def load_of(stream: str, rate: float, count: int | None = None) -> Load:
+    """Return a load of so many messages; by default 8 s of them, and in a flood what takes some seconds."""
+    return Load(stream, count or (max(800, int(rate * 8)) if rate else FLOOD_COUNTS[stream]), rate)
+
+
 class Setting(NamedTuple):
     """Processes that run beside ingest and writer: a tap, or the whole stack."""
 
     has_tap: bool
     has_stack: bool
-
-
-def plain_loop(port: int, load: Load, output: Path) -> None:
-    """The recorder that one would write first; prints its CPU seconds."""
-    connection = websocket.create_connection(
-        f"ws://127.0.0.1:{port}/{ROUTES[load.stream]}/stream?streams=btcusdt@{load.stream}", skip_utf8_validation=True
-    )
-    epoch = time.time_ns()
-    keys = KEYS[load.stream]
-    levels = ("b", "a") if load.stream == "depth@0ms" else ()
-    with output.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*keys, "recv_ns", "epoch", "seq", "source", "extra"])
-        started_s = time.process_time()
-        for seq in range(1, load.count + 1):
-            text = connection.recv()
-            recv_ns = time.time_ns()
-            data = json.loads(text)["data"]
-            for key in levels:
-                data[key] = "[" + ",".join(f"[{price},{quantity}]" for price, quantity in data[key]) + "]"
-            writer.writerow([*[data[key] for key in keys], recv_ns, epoch, seq, "ws", ""])
-        print(time.process_time() - started_s, flush=True)
-    connection.close()
-
-
-def cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def thread_times_s(process: psutil.Process) -> dict[str, float]:
@@ -110,10 +86,11 @@ def thread_times_s(process: psutil.Process) -> dict[str, float]:
     return found
 
 
-def round_of_plain(server: Server, port: int, load: Load, directory: Path) -> float:
-    output = directory / "plain.csv"
-    words = ["--plain", str(port), "--output", str(output), "--stream", load.stream, "--count", str(load.count)]
-    command = [sys.executable, "-m", "benchmarks.pipeline_cpu", *words]
+def round_of_peer(peer: str, server: Server, port: int, load: Load, directory: Path) -> float:
+    """CPU seconds of another recorder for the same messages."""
+    url = f"ws://127.0.0.1:{port}/{ROUTES[load.stream]}/stream?streams=btcusdt@{load.stream}"
+    words = [peer, "--url", url, "--output", str(directory / peer), "--stream", load.stream, "--count", str(load.count)]
+    command = [sys.executable, "-m", "benchmarks.peers", *words]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as loop:
         server.expect("connected")
         server.go()
@@ -125,34 +102,43 @@ def round_of_plain(server: Server, port: int, load: Load, directory: Path) -> fl
     return seconds
 
 
+@contextmanager
+def running(
+    port: int, stream: str, directory: Path, *, code: Path, setting: Setting
+) -> Iterator[dict[str, psutil.Process]]:
+    """Run the processes of a recorder of this stream until the end of the block; by name, `ingest` last."""
+    directory.mkdir()
+    config = directory / "streamer.yaml"
+    config.write_text(CONFIG.format(port=port, stream=stream, monitor=free_port()))
+    with ExitStack() as stack:
+
+        def start(*words: str, code: Path = code, environment: Mapping[str, str] = os.environ) -> psutil.Process:
+            command = [sys.executable, "-m", *words]
+            process = stack.enter_context(
+                subprocess.Popen(command, cwd=code, env=environment, stderr=subprocess.DEVNULL)
+            )
+            stack.callback(process.terminate)
+            return psutil.Process(process.pid)
+
+        def service(name: str, *words: str) -> psutil.Process:
+            return start(
+                f"services.{name}", *words, "-c", str(config), environment={**os.environ, "PYTHONPATH": str(code)}
+            )
+
+        names = ["bus", "writer", *(("orderbook", "monitor", "rest") if setting.has_stack else ())]
+        processes = {name: service(name) for name in names}
+        if setting.has_tap:
+            words = ["--tap-at", f"ipc://{directory}/run/bus.subscribe"]
+            processes["tap"] = start("benchmarks.pipeline_cpu", *words, code=ROOT)
+        time.sleep(3)  # let them settle: their start is not what is measured
+        yield processes | {"ingest": service("ingest", "--symbol", "BTCUSDT")}
+
+
 def round_of_ours(
     server: Server, port: int, load: Load, directory: Path, *, code: Path, setting: Setting
 ) -> dict[str, dict[str, float]]:
     """CPU seconds by process and kind of thread."""
-    directory.mkdir()
-    config = directory / "streamer.yaml"
-    config.write_text(CONFIG.format(port=port, stream=load.stream, monitor=free_port()))
-    with ExitStack() as stack:
-
-        def start(*words: str) -> psutil.Process:
-            command = [sys.executable, "-m", *words, "-c", str(config)]
-            environment = {**os.environ, "PYTHONPATH": str(code)}
-            opened = subprocess.Popen(command, cwd=code, env=environment, stderr=subprocess.DEVNULL)
-            process = stack.enter_context(opened)
-            stack.callback(process.terminate)
-            return psutil.Process(process.pid)
-
-        processes = {"bus": start("services.bus"), "writer": start("services.writer")}
-        if setting.has_stack:
-            processes |= {name: start(f"services.{name}") for name in ("orderbook", "monitor", "rest")}
-        if setting.has_tap:
-            words = ["--tap-at", f"ipc://{directory}/run/bus.subscribe"]
-            command = [sys.executable, "-m", "benchmarks.pipeline_cpu", *words]
-            tap = stack.enter_context(subprocess.Popen(command, cwd=ROOT))
-            stack.callback(tap.terminate)
-            processes["tap"] = psutil.Process(tap.pid)
-        time.sleep(3)  # let them settle: their start is not what is measured
-        processes["ingest"] = start("services.ingest", "--symbol", "BTCUSDT")
+    with running(port, load.stream, directory, code=code, setting=setting) as processes:
         server.expect("connected")
         time.sleep(2)
         before = {name: thread_times_s(process) for name, process in processes.items()}
@@ -202,20 +188,31 @@ def tap_everything(endpoint: str) -> None:
         sub.recv_multipart()
 
 
-def compare(load: Load, rounds: int, codes: dict[str, Path], setting: Setting) -> None:
-    """Print each round, then medians and ranges: of each process in µs a message, of ratios to the plain loop."""
+Found = dict[tuple[str, str], list[float]]
+"""By contender and what was measured of it: a value for each round."""
+
+
+def compare(load: Load, rounds: int, peers: Sequence[str], codes: dict[str, Path], setting: Setting) -> Found:
+    """Print each round, then medians and ranges: of each process in µs a message, of ratios to the plain loop.
+
+    `plain` has to be among the peers. Returns what it printed.
+    """
     port = free_port()
     server = Server(port, load.stream, count=load.count, rate=load.rate)
     pace = f"{load.rate:.0f} a second" if load.rate else "as fast as they are taken"
     beside = ", ".join(name for name, is_there in zip(("tap", "whole stack"), setting, strict=True) if is_there)
     print(f"{load.count} {load.stream}, {pace}, beside it: {beside or 'nothing'}; {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
-    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    found: Found = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for number in range(rounds):
-            plain_s = round_of_plain(server, port, load, Path(folder))
-            found["plain", "µs"].append(plain_s / load.count * 1e6)
-            print(f"round {number + 1}: plain={found['plain', 'µs'][-1]:.1f}", end="", flush=True)
+            peers_s = {peer: round_of_peer(peer, server, port, load, Path(folder)) for peer in peers}
+            plain_s = peers_s["plain"]
+            print(f"round {number + 1}:", end="")
+            for peer, used_s in peers_s.items():
+                found[peer, "µs"].append(used_s / load.count * 1e6)
+                found[peer, OF_PLAIN].append(used_s / plain_s)
+                print(f" {peer}={found[peer, 'µs'][-1]:.1f}", end="", flush=True)
             for name, code in codes.items():
                 place = Path(folder) / f"{name}{number}"
                 used = round_of_ours(server, port, load, place, code=code, setting=setting)
@@ -225,17 +222,16 @@ def compare(load: Load, rounds: int, codes: dict[str, Path], setting: Setting) -
     server.process.terminate()
     for (name, what), values in found.items():
         print(f"{name} {what}: median {statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})")
+    return found
 
 
-def _note(
-    found: dict[tuple[str, str], list[float]], name: str, used: dict[str, dict[str, float]], plain_s: float, count: int
-) -> None:
+def _note(found: Found, name: str, used: dict[str, dict[str, float]], plain_s: float, count: int) -> None:
     sums_s: dict[str, Any] = {process: sum(times.values()) for process, times in used.items()}
     for process, used_s in sums_s.items():
         found[name, f"{process} µs"].append(used_s / count * 1e6)
     both_s = sums_s["ingest"] + sums_s["writer"]
-    found[name, "ingest + writer of plain"].append(both_s / plain_s)
-    found[name, "all but the tap of plain"].append((sum(sums_s.values()) - sums_s.get("tap", 0.0)) / plain_s)
+    found[name, OF_PLAIN].append(both_s / plain_s)
+    found[name, ALL_OF_PLAIN].append((sum(sums_s.values()) - sums_s.get("tap", 0.0)) / plain_s)
 
 
 def shown(used_s: dict[str, float], count: int) -> str:
@@ -253,19 +249,16 @@ def main() -> None:
     parser.add_argument("--tap", choices=("yes", "no"), default="yes")
     parser.add_argument("--stack", action="store_true", help="with order book, monitor and rest")
     parser.add_argument("--before", type=Path, help="another checkout, measured in each round too")
-    parser.add_argument("--plain", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--peers", nargs="+", choices=PEERS, default=["plain"], help="others in each round; with plain")
     parser.add_argument("--tap-at", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    count = options.count or (max(800, int(options.rate * 8)) if options.rate else FLOOD_COUNTS[options.stream])
-    load = Load(options.stream, count, options.rate)
-    if options.plain:
-        plain_loop(options.plain, load, options.output)
-    elif options.tap_at:
+    if options.tap_at:
         tap_everything(options.tap_at)
     else:
         codes = {"before": options.before.resolve()} if options.before else {}
-        compare(load, options.rounds, {**codes, "ours": ROOT}, Setting(options.tap == "yes", options.stack))
+        setting = Setting(options.tap == "yes", options.stack)
+        load = load_of(options.stream, options.rate, options.count)
+        compare(load, options.rounds, options.peers, {**codes, "ours": ROOT}, setting)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import zmq
 from zlib_ng.zlib_ng import crc32
 
 from benchmarks.feed import ROOT, Server, free_port
-from benchmarks.pipeline_cpu import Load, cpu_s, round_of_plain
+from benchmarks.pipeline_cpu import Load, round_of_peer
 from binance_streamer.transport.sockets import bus_pub, intake_pull, intake_push
 
 PREFIX = b'{"stream":"btcusdt@depth@0ms","data":'
@@ -137,6 +137,11 @@ def writer(folder: Path, count: int) -> None:
     context.destroy(linger=0)
 
 
+def cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
 def round_of_floor(server: Server, port: int, count: int, folder: Path) -> tuple[float, float]:
     folder.mkdir()
     config = folder / "streamer.yaml"
@@ -179,7 +184,7 @@ def compare(count: int, rounds: int, rate: float) -> None:
     print(f"{count} depth messages, {pace}; {os.cpu_count()} cores, Python {sys.version.split()[0]}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         for number in range(rounds):
-            plain_s = round_of_plain(server, port, load, Path(folder))
+            plain_s = round_of_peer("plain", server, port, load, Path(folder))
             first_s, second_s = round_of_floor(server, port, count, Path(folder) / str(number))
             each = [seconds / count * 1e6 for seconds in (plain_s, first_s, second_s)]
             print(

@@ -1,0 +1,151 @@
+"""How late a message is: from the socket to a tap, and from the socket to a row that can be read.
+
+    ./run python -m benchmarks.latency --rates 100 1000 10000
+    ./run python -m benchmarks.latency --rates 1000 --stalled    # beside a second tap that reads nothing
+
+Ours are the real processes with their default settings and one tap. "Socket" is the stamp of receipt, `recv_ns`; the
+tap compares it with the clock when it has the message, and a reader of the daily file, which looks every millisecond,
+with the clock when it sees the row.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import zmq
+
+from benchmarks.feed import ROOT, Server, free_port
+from benchmarks.pipeline_cpu import FILES, Setting, load_of, running
+from binance_streamer.transport.sockets import bus_sub
+from binance_streamer.wire.frames import decode_frame
+
+
+class Quantiles(NamedTuple):
+    """Of a set of times, in ms."""
+
+    p50: float
+    p99: float
+    p999: float
+
+    def __str__(self) -> str:
+        return f"p50 {self.p50:.2f}, p99 {self.p99:.2f}, p99.9 {self.p999:.2f} ms"
+
+
+class Lateness(NamedTuple):
+    """Of one load: from the socket to the tap, and to the row."""
+
+    rate: float
+    tap: Quantiles
+    row: Quantiles
+
+
+def quantiles(times_ns: Sequence[int]) -> Quantiles:
+    """Return the quantiles of at least two times."""
+    steps = statistics.quantiles(times_ns, n=1000, method="inclusive")
+    return Quantiles(*(steps[at] / 1e6 for at in (499, 989, 998)))
+
+
+def tapped(endpoint: str, topic: str, count: int) -> list[int]:
+    """Receive so many messages, and return how old each was."""
+    context = zmq.Context()
+    sub = bus_sub(context, endpoint, topic.encode())
+    ages_ns: list[int] = []
+    while len(ages_ns) < count and sub.poll(20_000):
+        _, data = decode_frame(sub.recv_multipart()[1])
+        ages_ns.append(time.time_ns() - data["recv_ns"])
+    context.destroy(linger=0)
+    return ages_ns
+
+
+def rows_seen(folder: Path, stem: str, count: int) -> list[int]:
+    """Look every millisecond for whole rows that are new, until so many have come, and return how old each was."""
+    ages_ns: list[int] = []
+    end_s = time.monotonic() + 600
+    rest, file = b"", None
+    with ExitStack() as stack:
+        while len(ages_ns) < count and time.monotonic() < end_s:
+            time.sleep(0.001)
+            if file is None:
+                path = next(folder.glob(f"{stem}_BTCUSDT_*.csv"), None)
+                file = stack.enter_context(path.open("rb")) if path else None
+                continue
+            text = file.read()
+            now_ns = time.time_ns()
+            *lines, rest = (rest + text).split(b"\n")
+            stamps = (line.rsplit(b",", 5)[-5] for line in lines)  # recv_ns, epoch, seq, source, extra
+            ages_ns += [now_ns - int(stamp) for stamp in stamps if stamp.isdigit()]
+    return ages_ns
+
+
+def measure(stream: str, rate: float, *, seconds: float, is_stalled: bool) -> Lateness:
+    """Let so many messages a second come for so long, and return how late they were."""
+    load = load_of(stream, rate, int(rate * seconds))
+    port = free_port()
+    server = Server(port, stream, count=load.count, rate=rate)
+    context = zmq.Context()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder, ExitStack() as stack:
+        stack.callback(server.process.terminate)
+        stack.callback(context.destroy, linger=0)
+        place = Path(folder) / "ours"
+        setting = Setting(has_tap=False, has_stack=False)
+        stack.enter_context(running(port, stream, place, code=ROOT, setting=setting))
+        endpoint = f"ipc://{place}/run/bus.subscribe"
+        if is_stalled:
+            bus_sub(context, endpoint, b"")  # nobody reads it
+        pool = stack.enter_context(ThreadPoolExecutor())
+        rows = pool.submit(rows_seen, place / "data" / "BTCUSDT", FILES[stream], load.count)
+        taps = [
+            sys.executable,
+            "-m",
+            "benchmarks.latency",
+            "--tap-at",
+            endpoint,
+            "--stream",
+            stream,
+            "--count",
+            str(load.count),
+        ]
+        tap = stack.enter_context(subprocess.Popen(taps, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        server.expect("connected")
+        time.sleep(3)
+        server.go()
+        server.expect("sent")
+        ages_ns = [int(age) for age in tap.communicate()[0].split()]
+        result = Lateness(rate, quantiles(ages_ns), quantiles(rows.result()))
+        server.go()
+    assert len(ages_ns) == load.count, f"the tap has {len(ages_ns)} of {load.count} messages"
+    return result
+
+
+def main() -> None:
+    """Print a line for each rate."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stream", choices=FILES, default="depth@0ms")
+    parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 1000.0], help="messages a second")
+    parser.add_argument("--seconds", type=float, default=15.0)
+    parser.add_argument("--stalled", action="store_true", help="beside a tap that reads nothing")
+    parser.add_argument("--tap-at", help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.tap_at:
+        print(*tapped(options.tap_at, FILES[options.stream], options.count))
+        return
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
+    for rate in options.rates:
+        found = measure(options.stream, rate, seconds=options.seconds, is_stalled=options.stalled)
+        print(
+            f"{options.stream}, {rate:.0f} a second: socket to tap {found.tap}; socket to row {found.row}", flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()
