@@ -82,6 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     market.add_argument("--mix", type=_mix, default=DEFAULT_MIX, help="streams that make the rate (%(default)s)")
     market.add_argument(
+        "--streams",
+        type=_mix,
+        default=SUFFIXES,
+        metavar="STREAM,…",
+        help="the only streams that there are; with hundreds of symbols, name those that are recorded (default: all)",
+    )
+    market.add_argument(
         "--stream-rate", type=_stream_rate, action="append", default=[], metavar="STREAM=RATE",
         help="messages a second per symbol of a stream (depth@0ms=100) or a family (depth=100); repeatable",
     )  # fmt: skip

@@ -36,6 +36,7 @@ class SyntheticOptions:
     rate: float = 200.0  # messages a second of the streams of `mix` over all symbols
     mix: Sequence[str] = DEFAULT_MIX
     stream_rates: Mapping[str, float] = field(default_factory=dict)
+    streams: Sequence[str] = SUFFIXES  # those that there are at all; each one costs, also where nobody listens
 
 
 class SyntheticMarket:
@@ -70,7 +71,8 @@ class SyntheticMarket:
     def set_rate(self, rate: float) -> None:
         """Share a new total rate over symbols and streams; what was due is due no more."""
         options = self._options
-        rates = stream_rates(rate / len(options.symbols), options.mix, options.stream_rates)
+        all_rates = stream_rates(rate / len(options.symbols), options.mix, options.stream_rates)
+        rates = {suffix: one if suffix in options.streams else 0.0 for suffix, one in all_rates.items()}
         now_s = time.monotonic()
         self._schedule.clear()
         for feed in self._feeds.values():

@@ -13,7 +13,7 @@ def ownerless_journals(config: Config) -> list[str]:
 
     Nobody sends what such a journal still holds, until `apply` drains it.
     """
-    owners = {"rest", "orderbook", *(f"ingest-{symbol.symbol}" for symbol in config.symbols)}
+    owners = {"rest", "orderbook", *(f"ingest-{worker}" for worker in config.workers)}
     found = {decode_name(path.parent.name) for path in Path(config.storage.journal_directory).glob("*/*.journal")}
     return sorted(name for name in found - owners if not name.startswith("orderbook-"))  # shares, which nothing lists
 

@@ -6,7 +6,7 @@ folder of the file. A file may stand on another one: see `binance_streamer.confi
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -78,15 +78,42 @@ class SymbolConfig(_Section, frozen=True):
     standby: bool = False
 
 
+class MatchConfig(_Section, frozen=True):
+    """The symbols of the exchange that belong to a group, by what its list says of them.
+
+    `symbol` is a glob. An empty `quote` is any; `contract` are contract types (docs/exchange.md §4).
+    """
+
+    symbol: str = "*"
+    quote: tuple[str, ...] = ()
+    contract: tuple[str, ...] = ("PERPETUAL",)
+
+
+class GroupConfig(_Section, frozen=True, kw_only=True):
+    """Symbols that share workers and connections, all with the same streams; without snapshots and order books.
+
+    They are those of `match` that trade, or `members`, by name. A symbol that `symbols` names is left out, one of
+    `exclude` too.
+    """
+
+    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=32)]
+    match: MatchConfig | None = None
+    members: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
+    streams: tuple[str, ...] = DEFAULT_STREAMS
+
+
 class ModeConfig(_Section, frozen=True, kw_only=True):
-    """The symbols of one mode, and how long `up` records them.
+    """The symbols and groups of one mode, and how long `up` records them.
 
     `run_duration` is in seconds from the first recorded message on; 0 is unlimited. Under a supervisord that stays it
     is ignored: that one records until `stop`.
     """
 
     run_duration: Annotated[float, Meta(ge=0)] = 0
-    symbols: tuple[SymbolConfig, ...]
+    symbols: tuple[SymbolConfig, ...] = ()
+    groups: tuple[GroupConfig, ...] = ()
 
 
 class NetworkConfig(_Section, frozen=True):
@@ -322,9 +349,25 @@ class Config(_Section, frozen=True):
         return self.modes[self.mode]
 
     @property
-    def symbols(self) -> tuple[SymbolConfig, ...]:
-        """The enabled symbols of the mode in force."""
+    def named(self) -> tuple[SymbolConfig, ...]:
+        """The enabled symbols of the mode in force that are named: each has a worker of its own."""
         return tuple(symbol for symbol in self.selected.symbols if symbol.enabled)
+
+    @property
+    def groups(self) -> tuple[GroupConfig, ...]:
+        """The groups of the mode in force."""
+        return self.selected.groups
+
+    @property
+    def symbols(self) -> tuple[SymbolConfig, ...]:
+        """All symbols that are recorded: the named ones, and the members of groups as far as they are known here."""
+        return (*self.named, *(member_of(group, symbol) for group in self.groups for symbol in group.members))
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The names of all workers: of a named symbol its own, of a group `<group>-<k>`."""
+        parts = (part_name(group, number) for group in self.groups for number in range(group.workers))
+        return (*(symbol.symbol for symbol in self.named), *parts)
 
     def symbol(self, name: str) -> SymbolConfig:
         """Return the settings of one symbol, enabled or not.
@@ -332,7 +375,7 @@ class Config(_Section, frozen=True):
         One that is not configured has the default streams: the worker of a removed symbol still needs settings to
         drain its journal.
         """
-        for symbol in self.selected.symbols:
+        for symbol in (*self.selected.symbols, *self.symbols):
             if symbol.symbol == name:
                 return symbol
         return SymbolConfig(symbol=name)
@@ -359,6 +402,32 @@ class Config(_Section, frozen=True):
     def journal_of(self, producer: str) -> Path:
         """Return the directory of this producer's journal: `ingest-BTCUSDT`, `rest`, …; it may not exist yet."""
         return Path(self.storage.journal_directory) / encode_name(producer)
+
+
+def part_name(group: GroupConfig, number: int) -> str:
+    """Return the name of a worker of a group."""
+    return f"{group.name}-{number}"
+
+
+def member_of(group: GroupConfig, symbol: str) -> SymbolConfig:
+    """Return the settings of a member of a group."""
+    return SymbolConfig(symbol=symbol, streams=group.streams, depth_snapshot=False)
+
+
+def with_members(config: Config, found: Mapping[str, Sequence[str]]) -> Config:
+    """Return the configuration with these members of the groups that match, by the group's name.
+
+    A symbol belongs to the first group that has it, and to none where it is named.
+    """
+    taken = {symbol.symbol for symbol in config.selected.symbols}
+    groups = []
+    for group in config.groups:
+        members = group.members if group.match is None else tuple(found.get(group.name, ()))
+        members = tuple(symbol for symbol in members if symbol not in taken)
+        taken.update(members)
+        groups.append(msgspec.structs.replace(group, members=members))
+    selected = msgspec.structs.replace(config.selected, groups=tuple(groups))
+    return msgspec.structs.replace(config, modes={**config.modes, config.mode: selected})
 
 
 def streams_of(symbol: SymbolConfig) -> tuple[Stream, ...]:
@@ -482,6 +551,7 @@ def _check(config: Config, refuse: _Refusal) -> None:
         raise refuse("mode", f"is {config.mode!r}, but modes.{config.mode} is missing")
     for mode_name, mode in config.modes.items():
         _check_symbols(mode, f"modes.{mode_name}.symbols", refuse)
+        _check_groups(mode, f"modes.{mode_name}.groups", refuse)
     _check_urls(config.network, refuse)
     _check_times(config, refuse)
     _check_endpoints(config.endpoints, refuse)
@@ -613,32 +683,53 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
 
     A wrong name must end here: the exchange acknowledges an unknown stream and stays silent (docs/exchange.md §1.3).
     """
-    if not any(symbol.enabled for symbol in mode.symbols):
+    if not mode.groups and not any(symbol.enabled for symbol in mode.symbols):
         raise refuse(key, "at least one symbol must be enabled")
     seen: set[str] = set()
     for number, symbol in enumerate(mode.symbols):
         place = f"{key}[{number}]"
-        fault = symbol_fault(symbol.symbol)
-        if fault:
-            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} {fault}{_symbol_like(symbol.symbol)}")
-        if symbol.symbol != symbol.symbol.translate(UPPER):
-            raise refuse(
-                f"{place}.symbol",
-                f"{symbol.symbol!r} must be in upper case, as the exchange spells it{_symbol_like(symbol.symbol)}",
-            )
-        if symbol.symbol in seen:
-            raise refuse(f"{place}.symbol", f"{symbol.symbol!r} is listed twice")
-        seen.add(symbol.symbol)
-        if not symbol.streams:
-            raise refuse(f"{place}.streams", "at least one stream is needed; use enabled: false to pause a symbol")
-        if len(set(symbol.streams)) != len(symbol.streams):
-            raise refuse(f"{place}.streams", "a stream is listed twice")
-        for index, suffix in enumerate(symbol.streams):
-            try:
-                stream_of(symbol.symbol, suffix)
-            except ExchangeError as error:
-                raise refuse(f"{place}.streams[{index}]", f"{error}{nearest(suffix, suffixes())}") from error
+        _check_name(symbol.symbol, f"{place}.symbol", seen, refuse)
+        _check_streams(symbol.streams, f"{place}.streams", refuse)
         _check_series(symbol, f"{place}.series", refuse)
+
+
+def _check_groups(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
+    """Refuse groups with the same name or without symbols, and members that are named elsewhere, too."""
+    seen = {symbol.symbol for symbol in mode.symbols}
+    for number, group in enumerate(mode.groups):
+        place = f"{key}[{number}]"
+        if group.name in [other.name for other in mode.groups[:number]]:
+            raise refuse(f"{place}.name", f"{group.name!r} is listed twice")
+        if (group.match is None) != bool(group.members):
+            raise refuse(place, "needs either match, or members by name")
+        for index, symbol in enumerate(group.members):
+            _check_name(symbol, f"{place}.members[{index}]", seen, refuse)
+        _check_streams(group.streams, f"{place}.streams", refuse)
+
+
+def _check_name(symbol: str, place: str, seen: set[str], refuse: _Refusal) -> None:
+    """Refuse a name that the exchange cannot have, and one that was seen before."""
+    fault = symbol_fault(symbol)
+    if fault:
+        raise refuse(place, f"{symbol!r} {fault}{_symbol_like(symbol)}")
+    if symbol != symbol.translate(UPPER):
+        raise refuse(place, f"{symbol!r} must be in upper case, as the exchange spells it{_symbol_like(symbol)}")
+    if symbol in seen:
+        raise refuse(place, f"{symbol!r} is listed twice")
+    seen.add(symbol)
+
+
+def _check_streams(streams: Sequence[str], place: str, refuse: _Refusal) -> None:
+    """Refuse streams that the exchange does not have, and those listed twice."""
+    if not streams:
+        raise refuse(place, "at least one stream is needed; use enabled: false to pause a symbol")
+    if len(set(streams)) != len(streams):
+        raise refuse(place, "a stream is listed twice")
+    for index, suffix in enumerate(streams):
+        try:
+            stream_of("BTCUSDT", suffix)
+        except ExchangeError as error:
+            raise refuse(f"{place}[{index}]", f"{error}{nearest(suffix, suffixes())}") from error
 
 
 def _check_series(symbol: SymbolConfig, place: str, refuse: _Refusal) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from binance_streamer.config.groups import is_part, parts_of
 from binance_streamer.config.schema import Config, default_of
 
 SETTINGS_VARIABLE = "BINANCE_STREAMER_SETTINGS"
@@ -54,8 +55,8 @@ _OF_ALL_SYMBOLS = ("rest", "orderbook", "monitor")
 _CHARACTERS = 12
 
 
-def settings_of(config: Config, config_path: Path, service: str, symbol: str = "") -> str:
-    """Return the digest of all that this service reads, of an ingest worker for its symbol: 12 hexadecimal digits."""
+def settings_of(config: Config, config_path: Path, service: str, worker: str = "") -> str:
+    """Return the digest of all that this service reads, of an ingest worker for its symbols: 12 hexadecimal digits."""
     default = default_of(config, config_path)
     unread = UNREAD.get(service, {})
     read: dict[str, Any] = {
@@ -63,10 +64,13 @@ def settings_of(config: Config, config_path: Path, service: str, symbol: str = "
         for section in SECTIONS[service]
     }
     if service == "ingest":
-        without_series = msgspec.structs.replace(config.symbol(symbol), series=())
-        read["symbol"], read["connections"] = without_series, config.connections
+        read["symbol"] = msgspec.structs.replace(config.symbol(worker), series=())
+        read["connections"] = config.connections
+        groups = [group for group in config.groups if is_part(worker) and worker in parts_of(group)]
+        read |= {"groups": groups} if groups else {}
     if service in _OF_ALL_SYMBOLS:
-        read["symbols"] = config.symbols
+        read["symbols"] = config.named
+        read |= {"groups": config.groups} if config.groups else {}
     return hashlib.sha256(_relative(msgspec.json.encode(read, order="deterministic"), config_path)).hexdigest()[
         :_CHARACTERS
     ]

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from binance_streamer.config.groups import is_part
 from binance_streamer.config.schema import Config, ConfigError
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE, kept_file, settings_of
@@ -93,13 +94,14 @@ def site_of(config: Config, config_path: Path) -> Site:
 def programs(config: Config, config_path: Path, services: Collection[str]) -> list[Program]:
     """Return the programs of a configuration, in the order of their start; `services` are those that are installed."""
 
-    def program(service: str, priority: int, symbol: str = "") -> Program:
+    def program(service: str, priority: int, worker: str = "") -> Program:
+        option = "--worker" if is_part(worker) else "--symbol"
         return Program(
-            ingest_name(symbol) if symbol else service,
-            ("-m", f"services.{service}", *(("--symbol", symbol) if symbol else ()), "-c", str(config_path)),
+            ingest_name(worker) if worker else service,
+            ("-m", f"services.{service}", *((option, worker) if worker else ()), "-c", str(config_path)),
             priority,
             stop_wait_s=_STOP_WAIT_S.get(service, 15),
-            settings=settings_of(config, config_path, service, symbol),
+            settings=settings_of(config, config_path, service, worker),
         )
 
     wanted = {"bus": _BUS, "writer": _WRITER, "rest": _REST}
@@ -110,10 +112,8 @@ def programs(config: Config, config_path: Path, services: Collection[str]) -> li
     if config.storage.lake:
         wanted["archiver"] = _ARCHIVER
     found = [program(service, priority) for service, priority in wanted.items() if service in services]
-    found += [program("ingest", _INGEST, symbol.symbol) for symbol in config.symbols]
-    return found + [
-        _standby_of(program("ingest", _INGEST, symbol.symbol)) for symbol in config.symbols if symbol.standby
-    ]
+    found += [program("ingest", _INGEST, worker) for worker in config.workers]
+    return found + [_standby_of(program("ingest", _INGEST, symbol.symbol)) for symbol in config.named if symbol.standby]
 
 
 def _standby_of(worker: Program) -> Program:

@@ -4,10 +4,13 @@ In: the configuration, status messages by process name, gaps, and both clocks. O
 file, so that `status`, the monitor and `up` show the same, and tests need no process.
 """
 
+import math
+from collections import Counter
 from collections.abc import Mapping
 
+from binance_streamer.config.groups import symbols_of
 from binance_streamer.config.schema import Config, SymbolConfig, streams_of
-from binance_streamer.exchange.streams import Stream, suffix_of
+from binance_streamer.exchange.streams import MOST_STREAMS, Stream, suffix_of
 from binance_streamer.health.gaps import GapSummary, GapTotals
 from binance_streamer.health.judge import (
     Health,
@@ -20,6 +23,7 @@ from binance_streamer.health.sizes import size
 from binance_streamer.health.snapshot import Clock, ProcessSnapshot, Snapshot, StreamSnapshot, SymbolSnapshot, Weight
 from binance_streamer.health.storage import stored_of
 from binance_streamer.health.stream_states import raw_reasons, recorded_stream, stream_state, trading_status
+from binance_streamer.health.workers import with_symbols
 from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
 from binance_streamer.wire.statuses import (
     STANDBY,
@@ -61,6 +65,7 @@ def build(  # noqa: PLR0913 (all that a recorder says)
     been heard lately counts as absent, so that its last words do not pass for the present state.
     """
     present = {name: one.status for name, one in received.items() if is_present(one, now_s)}
+    by_symbol = with_symbols(config, present)
     writer, rest = present.get("writer"), present.get("rest", _NO_REST)
     rest = rest if isinstance(rest, RestStatus) else _NO_REST
     stored = stored_of(present.get("archiver"))
@@ -70,7 +75,7 @@ def build(  # noqa: PLR0913 (all that a recorder says)
         mode=config.mode,
         healthy=health.healthy,
         problems=health.problems,
-        symbols=tuple(_symbol(symbol, present, gaps, now_ms=now_ms) for symbol in config.symbols),
+        symbols=tuple(_symbol(symbol, by_symbol, gaps, now_ms=now_ms) for symbol in config.symbols),
         processes=tuple(_process(config, name, received.get(name), present.get(name)) for name in processes(config)),
         gaps=gaps.total,
         raw_rows=dict(writer.raw) if isinstance(writer, WriterStatus) else {},
@@ -169,9 +174,10 @@ def _detail(config: Config, status: Status) -> str:
     """Return a few words on what a process has done; each kind of process has its own numbers."""
     if isinstance(status, IngestStatus):
         is_open = sum(one.is_open for one in status.connections)
-        symbol = config.symbol(status.producer.partition("-")[2])
-        routes = {stream.route for stream in streams_of(symbol)}
-        expected = max(len(status.connections), len(routes) * config.connections_of(symbol))
+        worker = status.producer.partition("-")[2]
+        routes = Counter(stream.route for symbol in symbols_of(config, worker) for stream in streams_of(symbol))
+        wanted = sum(math.ceil(count / MOST_STREAMS) for count in routes.values())
+        expected = max(len(status.connections), wanted * config.connections_of(config.symbol(worker)))
         return f"{is_open} of {expected} connections open"
     if isinstance(status, WriterStatus):
         return f"{status.rows} rows, {size(status.bytes)}"

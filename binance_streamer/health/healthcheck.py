@@ -12,8 +12,10 @@ from pathlib import Path
 
 from binance_streamer.client.tap import Tap
 from binance_streamer.config import schema as configuration
+from binance_streamer.config.groups import MembersFile
 from binance_streamer.config.schema import Config
 from binance_streamer.health import judge as health
+from binance_streamer.health.problem import Problem
 from binance_streamer.wire.frames import WireError
 from binance_streamer.wire.statuses import STANDBY, IngestStatus, Status, read_status
 
@@ -28,13 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("name", metavar="NAME", help="bus, writer, rest, orderbook, monitor, ingest-BTCUSDT")
     given = parser.parse_args(arguments)
     try:
-        config = configuration.load(given.config)
+        config = MembersFile(configuration.load(given.config)).config
         status = _newest_status(config, given.name) if given.name in health.processes(config) else None
     except configuration.ConfigError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return configuration.EXIT_CODE
     except WireError as error:
-        problems = [health.Problem("process", "failure", given.name, str(error))]
+        problems = [Problem("process", "failure", given.name, str(error))]
     else:
         problems = problems_of(config, given.name, status)
     for problem in problems:
@@ -42,18 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(any(problem.severity == "failure" for problem in problems))
 
 
-def problems_of(config: Config, name: str, status: Status | None) -> list[health.Problem]:
+def problems_of(config: Config, name: str, status: Status | None) -> list[Problem]:
     """Judge one process by its newest status, None where none came; problems of other processes are left out."""
     if name not in health.processes(config):
         why = "not a process of this configuration (a share of the order books is none): it is not judged"
-        return [health.Problem("process", "failure", name, why)]
+        return [Problem("process", "failure", name, why)]
     if status is None:
         why = f"no status within {_PATIENCE_S:.0f} s: it stands still, or does not reach the bus"
-        return [health.Problem("process", "failure", name, why)]
+        return [Problem("process", "failure", name, why)]
     found = health.judge(config, {name: health.ReceivedStatus(status, 0.0)}, 0.0).problems
     if isinstance(status, IngestStatus) and status.state == STANDBY and not status.is_warm:
         why = "it does not receive every stream yet: the other worker must not be stopped"
-        return [health.Problem("process", "failure", name, why)]
+        return [Problem("process", "failure", name, why)]
     return [problem for problem in found if problem.condition != "process" or problem.what == name]
 
 

@@ -6,14 +6,14 @@ costs no recorded message so far: a ban of REST, a clock that is off, a disk tha
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from binance_streamer.config.schema import AlertsConfig, Condition, Config, SymbolConfig, has_book, streams_of
 from binance_streamer.exchange.streams import stream_of, suffix_of
+from binance_streamer.health.problem import Problem, Severity
 from binance_streamer.health.sizes import size
-from binance_streamer.health.standby import standby_fault
 from binance_streamer.health.storage import archiver_warnings, stored_of
 from binance_streamer.health.stream_states import (
     FALLBACK,
@@ -25,6 +25,7 @@ from binance_streamer.health.stream_states import (
     stream_state,
     trading_status,
 )
+from binance_streamer.health.workers import folded_by_worker, standby_fault, with_symbols
 from binance_streamer.wire.status_parts import RECORDING, JournalStatus, Volumes
 from binance_streamer.wire.statuses import (
     IngestStatus,
@@ -46,8 +47,6 @@ _BOOK_PATIENCE_S = 60.0
 _RECORD_NOTHING = frozenset({"monitor", "archiver"})
 """Processes whose absence costs no message."""
 
-Severity = Literal["failure", "warning"]
-
 
 class ReceivedStatus(NamedTuple):
     """The newest status of a process, and when it came, by a monotonic clock.
@@ -58,19 +57,6 @@ class ReceivedStatus(NamedTuple):
     status: Status
     at_s: float
     cpu_percent: float | None = None
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """Something that is not recorded, or may soon not be: `what` is concerned, and `why`.
-
-    `since_ms` is the wall clock when it began; None where nobody knows.
-    """
-
-    condition: Condition
-    severity: Severity
-    what: str
-    why: str
-    since_ms: int | None = None
 
 
 class Disk(msgspec.Struct, frozen=True):
@@ -116,14 +102,16 @@ def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) 
         status = present.get(name)
         if status is not None and status.journal is not None:
             problems += _journal_problems(config.alerts, name, status.journal)
-    for symbol in config.symbols:
-        problems += symbol_problems(symbol, present)
+    by_symbol = with_symbols(config, present)
+    found = [problem for symbol in config.symbols for problem in symbol_problems(symbol, by_symbol)]
+    problems += folded_by_worker(config, found)
+    for symbol in config.named:
         if why := standby_fault(present.get(f"standby-{symbol.symbol}")):
             problems.append(Problem("process", "warning", f"standby-{symbol.symbol}", why))
     problems += _other_raw_problems(config, present.get("writer"))
     problems += _writer_problems(config.alerts, present.get("writer"), stored_of(present.get("archiver")))
     problems += _rest_problems(config.alerts, present.get("rest"))
-    problems += _book_problems(config, present)
+    problems += _book_problems(config, by_symbol)
     return Health(tuple(sorted(problems, key=lambda problem: problem.severity)))
 
 
@@ -136,8 +124,8 @@ def processes(config: Config) -> tuple[str, ...]:
     """List the names of the configured processes, as their status messages have them."""
     optional = [name for name in ("orderbook", "monitor") if getattr(config, name).enabled]
     optional += ["archiver"] if config.storage.lake else []
-    standbys = [f"standby-{symbol.symbol}" for symbol in config.symbols if symbol.standby]
-    return ("bus", "writer", "rest", *optional, *(f"ingest-{one.symbol}" for one in config.symbols), *standbys)
+    standbys = [f"standby-{symbol.symbol}" for symbol in config.named if symbol.standby]
+    return ("bus", "writer", "rest", *optional, *(f"ingest-{worker}" for worker in config.workers), *standbys)
 
 
 def symbol_problems(symbol: SymbolConfig, present: Mapping[str, Status]) -> Iterator[Problem]:

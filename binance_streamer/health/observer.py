@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 
+from binance_streamer.config.groups import MembersFile
 from binance_streamer.config.schema import Config
 from binance_streamer.health.builder import build
 from binance_streamer.health.gaps import GapSummary
-from binance_streamer.health.judge import Health, Problem, ReceivedStatus, is_present, judge, processes
+from binance_streamer.health.judge import Health, ReceivedStatus, is_present, judge, processes
+from binance_streamer.health.problem import Problem
 from binance_streamer.health.snapshot import Snapshot
 from binance_streamer.wire.frames import WireError
 from binance_streamer.wire.statuses import Status, read_status
@@ -25,14 +27,20 @@ class Observer:
         self.received: dict[str, ReceivedStatus] = {}
         self.refused = 0
         """Status messages that could not be read."""
-        self._config = config
+        self._members = MembersFile(config)
         self._expected = frozenset(processes(config))
         self._since_ms: dict[Key, int] = {}
+
+    @property
+    def config(self) -> Config:
+        """The configuration by which it is judged, with the members of groups that are known now."""
+        self._members.refresh()
+        return self._members.config
 
     def follow(self, config: Config | None) -> None:
         """Judge by this configuration from now on; None leaves it as it is."""
         if config is not None:
-            self._config = config
+            self._members = MembersFile(config)
             self._expected = frozenset(processes(config))
 
     def expects(self, name: str) -> bool:
@@ -59,7 +67,7 @@ class Observer:
 
     def health(self, now_s: float, now_ms: int) -> Health:
         """Judge now. A problem that does not say since when is as old as the first time it was seen here."""
-        found = judge(self._config, self.received, now_s)
+        found = judge(self.config, self.received, now_s)
         present = {_key(one) for one in found.problems}
         hidden = {key: since for key, since in self._since_ms.items() if key not in present and is_hidden(key, present)}
         since_ms = {_key(one): self._since_ms.get(_key(one), one.since_ms or now_ms) for one in found.problems}
@@ -70,7 +78,7 @@ class Observer:
     def snapshot(self, gaps: GapSummary, now_s: float, now_ms: int) -> Snapshot:
         """Judge, and build the snapshot of now. `gaps` are today's, `now_s` is monotonic, `now_ms` the wall clock."""
         health = self.health(now_s, now_ms)
-        return build(self._config, self.received, health, gaps, now_s=now_s, now_ms=now_ms)
+        return build(self.config, self.received, health, gaps, now_s=now_s, now_ms=now_ms)
 
 
 def is_hidden(key: Key, present: Collection[Key]) -> bool:

@@ -7,7 +7,8 @@ nobody knows. Counts are those of the present run of the process that counts.
 import msgspec
 
 from binance_streamer.health.gaps import GapTotals
-from binance_streamer.health.judge import Disk, Problem
+from binance_streamer.health.judge import Disk
+from binance_streamer.health.problem import Problem
 from binance_streamer.wire.status_parts import Volumes
 
 

@@ -47,10 +47,10 @@ def trading_status(symbol: str, present: Mapping[str, Status]) -> str:
     """Return the exchange's status of the symbol, or `OFF SESSION`; TRADING until the exchange has said otherwise."""
     rest, ingest = present.get("rest"), present.get(f"ingest-{symbol}")
     found = rest.symbols.get(symbol, TRADING) if isinstance(rest, RestStatus) else TRADING
-    if found == TRADING and isinstance(ingest, IngestStatus) and not ingest.is_trading:
+    if found == TRADING and isinstance(ingest, IngestStatus) and symbol in ingest.not_trading:
         return "NOT TRADING"  # told to the worker by a REST process that is away now
     is_off = symbol in rest.off_session if isinstance(rest, RestStatus) else False
-    is_off = is_off or (isinstance(ingest, IngestStatus) and ingest.is_off_session)
+    is_off = is_off or (isinstance(ingest, IngestStatus) and symbol in ingest.off_session)
     return OFF_SESSION if is_off and found == TRADING else found
 
 
@@ -115,9 +115,10 @@ def _unreadable(name: str, status: StreamStatus, ingest: IngestStatus, writer: S
 def _expected(stream: Stream, status: StreamStatus, ingest: IngestStatus, *, is_off_session: bool) -> StreamState:
     """The state of a stream that should be connected."""
     since_ms = None if status.last_recv_ns is None else status.last_recv_ns // 1_000_000
-    open_ones = [one for one in ingest.connections if one.route == stream.route and one.is_open]
+    route = status.route or stream.route
+    open_ones = [one for one in ingest.connections if one.route == route and one.is_open]
     if not open_ones:
-        return StreamState("disconnected", _not_connected(stream.route, ingest), since_ms)
+        return StreamState("disconnected", _not_connected(route, ingest), since_ms)
     if is_off_session:
         return StreamState("live" if _is_fresh(status, ingest) else "off session", "")
     return _connected(status, open_ones, since_ms)

@@ -26,6 +26,8 @@ class StreamStatus(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | None = None
     """Receipt minus event time of the last message. These are two clocks, so it may be negative."""
     last_recv_ns: int | None = None
+    route: str = ""
+    """The route of the connections that carry it; empty: that of its type."""
     state: str = ""
     silent_s: float | None = None
     """None while no connection carries the stream."""

@@ -71,10 +71,12 @@ class IngestStatus(Status, frozen=True, kw_only=True):
     queued_bytes: int = 0
     raw: dict[str, int] = {}
     bus_refused: int = 0
-    snapshot_wanted: int | None = None
-    """The least `last_update_id` of the depth snapshot that is being asked for; None when none is."""
-    is_trading: bool = True
-    is_off_session: bool = False
+    snapshots_wanted: dict[str, int] = {}
+    """By symbol: the least `last_update_id` of the depth snapshot that is being asked for."""
+    not_trading: tuple[str, ...] = ()
+    """Symbols of which the REST process says that they do not trade."""
+    off_session: tuple[str, ...] = ()
+    """Symbols whose market is closed."""
     took_over_ms: float | None = None
     """Time taken to go on in place of another worker; None of one that has connected after it had its journal."""
     is_warm: bool = False

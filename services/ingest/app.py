@@ -1,4 +1,4 @@
-"""Records one symbol: `python -m services.ingest --symbol BTCUSDT`."""
+"""Records one symbol, or those of a group's worker: `python -m services.ingest --symbol BTCUSDT`."""
 
 import os
 import sys
@@ -6,32 +6,39 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from binance_streamer.config import schema as configuration
+from binance_streamer.config.groups import is_part
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.exchange.streams import UPPER
 from services.ingest.intake import new_intake
 from services.ingest.streams.stream_set import StreamSet
+from services.ingest.symbols import WorkerSymbols
 from services.ingest.takeover.standby import Standby
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.ingest.worker import IngestWorker
 from services.runtime.clock import new_epoch, wall_ns
 from services.runtime.delivery.producer import Producer, lock_path, producing
-from services.runtime.lock import FileLock
-from services.runtime.process import Shell, arguments_of, run_service
+from services.runtime.lock import Blockage, FileLock
+from services.runtime.process import Shell, StopRequestedError, arguments_of, run_service
 
 _SWITCH_INTERVAL_S = 0.0005
 """The reader waits about so long for a busy recorder to let it run, and a stamp is late by as much; Python's default of
 5 ms is ten times that. Messages are stamped behind the recv, so this is the error of `recv_ns` under load."""
+
+_LOOK_S = 0.2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the service until it is asked to stop; return the exit code (78: the configuration is not valid)."""
     parser = arguments_of(
         "services.ingest",
-        "Records the streams of one symbol of the exchange.",
+        "Records the streams of one symbol of the exchange, or of those that a worker of a group serves.",
         "python -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
     )
-    parser.add_argument("--symbol", required=True, metavar="S", help="as the exchange spells it; configured or not")
+    parser.add_argument(
+        "--symbol", "--worker", dest="worker", required=True, metavar="S",
+        help="a symbol as the exchange spells it, configured or not; or a worker of a group: perpetuals-0",
+    )  # fmt: skip
     parser.add_argument(
         "--standby", action="store_true", help="a second worker, which waits for the journal of the first, and is warm"
     )
@@ -42,12 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--forget", action="store_true", help="with --drain: delete the journal once all of it is durable in the files"
     )
     options = parser.parse_args(arguments)
-    symbol: str = options.symbol
-    fault = symbol_fault(symbol)
-    if symbol != symbol.translate(UPPER):
-        fault = "must be in upper case"
+    worker: str = options.worker
+    fault = _worker_fault(worker)
     if fault:
-        print(f"ingest: --symbol {symbol!r} {fault}", file=sys.stderr)  # noqa: T201 (there is no log yet)
+        print(f"ingest: --symbol {worker!r} {fault}", file=sys.stderr)  # noqa: T201 (there is no log yet)
         return configuration.EXIT_CODE
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     if options.forget and not options.drain:
@@ -56,32 +61,55 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.drain:
         os.environ.pop(SETTINGS_VARIABLE, None)  # by the file as it is now, in a container of another process too
         body = _drain_and_forget if options.forget else _drain
-    name = f"standby-{symbol}" if options.standby else f"ingest-{symbol}"
-    return run_service(name, options.config, lambda shell: body(shell, symbol))
+    name = f"standby-{worker}" if options.standby else f"ingest-{worker}"
+    return run_service(name, options.config, lambda shell: body(shell, worker))
 
 
-def _record(shell: Shell, symbol: str) -> None:
-    """Record the symbol, as soon as its journal is ours.
+def _worker_fault(worker: str) -> str | None:
+    """Return the reason why this can be neither a symbol nor a worker of a group, or None."""
+    if is_part(worker):
+        return None
+    fault = symbol_fault(worker)
+    return "must be in upper case" if worker != worker.translate(UPPER) else fault
 
-    Whoever records is `ingest-<symbol>` to all others, and whoever waits `standby-<symbol>`; the log alone has the name
+
+def _record(shell: Shell, worker: str) -> None:
+    """Record the symbols of this worker, as soon as they are known and its journal is ours.
+
+    Whoever records is `ingest-<worker>` to all others, and whoever waits `standby-<worker>`; the log alone has the name
     with which the process was started.
     """
-    configured = shell.config.symbol(symbol)
-    recording = replace(shell, name=f"ingest-{symbol}")
+    symbols = _known_symbols(shell, worker)
+    recording = replace(shell, name=f"ingest-{worker}")
     lock = FileLock(lock_path(shell, recording.name))
     if _is_held(lock):
-        standby = Standby(replace(shell, name=f"standby-{symbol}"), configured, lock)
+        standby = Standby(replace(shell, name=f"standby-{worker}"), worker, symbols, lock)
         if not standby.wait():
             return
         recording = replace(recording, epoch=new_epoch())
         with producing(recording, lock, standby.pub) as (producer, pub):
             intake = standby.take_over(recording, producer)
-            IngestWorker(recording, configured, producer, pub, intake=intake).run()
+            IngestWorker(recording, producer, pub, intake=intake).run()
         return
     UnlistedLosses(unlisted_path(shell, recording.name)).take_over()  # what the last run has noted is over
     with producing(recording, lock if lock.is_ours else None) as (producer, pub):
-        intake = new_intake(recording, configured, producer.last_rows)
-        IngestWorker(recording, configured, producer, pub, intake=intake).run()
+        intake = new_intake(recording, worker, symbols, producer.last_rows)
+        IngestWorker(recording, producer, pub, intake=intake).run()
+
+
+def _known_symbols(shell: Shell, worker: str) -> WorkerSymbols:
+    """Return the symbols of this worker; those of a group are waited for until the exchange has told its list.
+
+    A worker that began without them would end the open gaps of all its streams.
+    """
+    symbols = WorkerSymbols(shell.config, worker)
+    with Blockage(shell) as blockage:
+        while not symbols.are_known:
+            blockage.tell("the members of the group are not known yet: rest asks the exchange for its list")
+            if shell.stop.wait(_LOOK_S):
+                raise StopRequestedError
+            symbols = WorkerSymbols(shell.config, worker)
+    return symbols
 
 
 def _is_held(lock: FileLock) -> bool:
@@ -92,29 +120,29 @@ def _is_held(lock: FileLock) -> bool:
         return False
 
 
-def _drain(shell: Shell, symbol: str) -> None:
+def _drain(shell: Shell, worker: str) -> None:
     with producing(shell) as (producer, _):
         if _try_drain(shell, producer):
-            shell.log.info("drained symbol=%s", symbol)
+            shell.log.info("drained worker=%s", worker)
 
 
-def _drain_and_forget(shell: Shell, symbol: str) -> None:
+def _drain_and_forget(shell: Shell, worker: str) -> None:
     with producing(shell) as (producer, _):
         if not _try_drain(shell, producer, until_durable=True):
             return
-        if _is_configured(shell, symbol):
-            shell.log.warning("drained, and not forgotten: symbol=%s is configured again", symbol)
-        elif _try_end_gaps(shell, producer, symbol):
+        if _is_configured(shell, worker):
+            shell.log.warning("drained, and not forgotten: worker=%s is configured again", worker)
+        elif _try_end_gaps(shell, producer, worker):
             producer.forget()
-            shell.log.info("drained and forgotten symbol=%s", symbol)
+            shell.log.info("drained and forgotten worker=%s", worker)
 
 
-def _try_end_gaps(shell: Shell, producer: Producer, symbol: str) -> bool:
-    """End the open gaps of a symbol whose journal is about to go: a worker without streams lists all as ended.
+def _try_end_gaps(shell: Shell, producer: Producer, worker: str) -> bool:
+    """End the open gaps of a worker whose journal is about to go: a worker without streams lists all as ended.
 
     Return False if their rows did not become durable before the process was asked to end.
     """
-    no_streams = StreamSet(symbol, (), last_rows=producer.last_rows, new_gap_id=str)
+    no_streams = StreamSet(worker, (), last_rows=producer.last_rows, new_gap_id=str)
     ended = no_streams.collect(wall_ns())
     return not ended or (producer.append(ended) and _try_drain(shell, producer, until_durable=True))
 
@@ -127,10 +155,9 @@ def _try_drain(shell: Shell, producer: Producer, *, until_durable: bool = False)
     return False
 
 
-def _is_configured(shell: Shell, symbol: str) -> bool:
-    """Return True where the configuration file, as it is now, has the symbol.
+def _is_configured(shell: Shell, worker: str) -> bool:
+    """Return True where the configuration file, as it is now, has the worker.
 
-    A symbol that was added again meanwhile goes on behind the last row of its journal, which must not be deleted then.
+    One that was added again meanwhile goes on behind the last rows of its journal, which must not be deleted then.
     """
-    config = configuration.load(shell.config_path)
-    return any(one.symbol == symbol for one in config.symbols)
+    return worker in configuration.load(shell.config_path).workers

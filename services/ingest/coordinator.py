@@ -1,4 +1,4 @@
-"""Carries what happens between the connections of a symbol and its streams, which know nothing of each other.
+"""Carries what happens between the connections of a worker and its streams, which know nothing of each other.
 
     reader ──▶ Coordinator ──▶ StreamSet   messages; `Lost` and `HandedOver` where a connection has ended
                    │    ▲─────────┘        hand-over proven, first message, announced end, late
@@ -10,16 +10,17 @@ others go on with the stream, `late` where it brings copies too late to be told 
 """
 
 import logging
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from binance_streamer.config.schema import Config
 from binance_streamer.exchange.stream_types import ROUTES
-from binance_streamer.exchange.streams import Stream, stream_of
+from binance_streamer.exchange.streams import Stream, path_of_route, stream_of
 from binance_streamer.wire.status_parts import ConnectionStatus
 from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections import pool
-from services.ingest.connections.dialler import DialTarget, target_of
+from services.ingest.connections.dialler import DialTarget, requests_of, target_of
 from services.ingest.connections.events import Delivered, Ended, Failed, HandedOver, Opened, ReaderEvent
 from services.ingest.connections.network import Network
 from services.ingest.connections.reader import Reader
@@ -39,24 +40,27 @@ _FALLBACK = "depth@100ms"
 class Coordinator:
     """Takes what the reader reports; has the streams record it and the network replace what delivers no more."""
 
-    def __init__(self, config: Config, symbol: str, streams: StreamSet, reader: Reader, *, started_ns: int) -> None:
+    def __init__(self, config: Config, worker: str, streams: StreamSet, reader: Reader, *, started_ns: int) -> None:
         self.is_cut_off = False
         """Set when a route loses its last connection; whoever acts on it takes it back."""
         self.heard = HeardTable(config.network.stale_timeout)
         self._websocket_url = config.network.websocket_url
         self._streams = streams
+        self._reader = reader
         self.outages = Outages(streams.recorders, started_ns)
         for recorder in streams.recorders.values():
-            self.heard.add(recorder.stream, recorder.heard)
+            self.heard.add(recorder.stream, recorder.heard, route=recorder.route)
+        routes = {recorder.route for recorder in streams.recorders.values()}
         self.network = Network(
             config,
-            symbol,
-            routes=[route for route in ROUTES if self._streams_of(route)],
+            worker,
+            routes=sorted(routes, key=lambda route: (ROUTES.index(path_of_route(route)), len(route), route)),
             target_of=self._target_of,
             reader=reader,
         )
         self._faults: set[StreamFault] = set()
-        self._silent_on: set[int] = set()  # connections on which the undocumented stream said nothing
+        self._silent_on: dict[str, set[int]] = {}  # by undocumented stream: connections on which it said nothing
+        self._changed: set[str] = set()  # routes to whose streams others were added, which an attempt may not name
         self._suspicious: list[str] = []
 
     def take(self, event: ReaderEvent, now_s: float) -> None:
@@ -72,6 +76,8 @@ class Coordinator:
                 self._streams.list_gaps(self.outages.end(route, opened_ns))
                 self.heard.open(connection, route, now_s)
                 self.network.on_opened(connection, now_s)
+                if route in self._changed:
+                    self._request("SUBSCRIBE", [stream.name for stream in self._streams_of(route)], [connection])
             case Ended(connection):
                 end = self.network.on_ended(event, now_s)
                 if isinstance(end, HandedOver):
@@ -85,16 +91,37 @@ class Coordinator:
             case Failed():
                 self.network.on_failed(event, now_s)
 
-    def tick(self, now_s: float, *, is_expected: bool) -> None:
+    def add(self, streams: Iterable[Stream], now_s: float) -> None:
+        """Record these streams too: they are subscribed to on the connections that are open."""
+        names: dict[str, list[str]] = {}
+        for stream in streams:
+            self._add(stream, now_s)
+            names.setdefault(self._streams.recorders[stream.name].route, []).append(stream.name)
+        self._changed.update(names)
+        for route, added in names.items():
+            self._request("SUBSCRIBE", added, self.network.open_on(route))
+
+    def let_go(self, symbol: str, now_s: float) -> None:
+        """Record the streams of this symbol no more; the connections go on with the others."""
+        names: dict[str, list[str]] = {}
+        for recorder in [one for one in self._streams.recorders.values() if one.stream.symbol == symbol]:
+            names.setdefault(recorder.route, []).append(recorder.stream.name)
+            self._streams.let_go(recorder.stream, now_s)
+            self.heard.remove(recorder.stream.name)
+            self.outages.forget(recorder.stream.name)
+        for route, ended in names.items():
+            self._request("UNSUBSCRIBE", ended, self.network.open_on(route))
+
+    def tick(self, now_s: float, *, is_expected: Callable[[str], bool]) -> None:
         """Replace connections that are of no use any more, and let the network do what is due.
 
-        `is_expected`: the symbol trades and its market is open, so that silence is a fault.
+        `is_expected` of a symbol: it trades and its market is open, so that silence is a fault.
         """
         findings = self.heard.check(now_s, is_expected=is_expected)
         for name in findings.revived:
             _log.info("live again stream=%s", name)
         for stale in findings.stale:
-            self._replace_stale(stale)
+            self._replace_stale(stale, now_s)
         self._look_at_suspicious(now_s, is_expected=is_expected)
         self._find_faults(findings.stalled, now_s)
         self._replace_announced()
@@ -130,21 +157,44 @@ class Coordinator:
         )
 
     def _streams_of(self, route: str) -> list[Stream]:
-        return [one.stream for one in self._streams.recorders.values() if one.stream.route == route]
+        return [one.stream for one in self._streams.recorders.values() if one.route == route]
+
+    def _add(self, stream: Stream, now_s: float) -> None:
+        self._streams.add(stream)
+        recorder = self._streams.recorders[stream.name]
+        self.network.add_route(recorder.route)
+        self.heard.add(stream, recorder.heard, route=recorder.route, now_s=now_s)
+        if not self.network.open_on(recorder.route):
+            self.outages.add(stream.name, wall_ns())
+
+    def _request(self, method: str, names: Sequence[str], connections: Iterable[int]) -> None:
+        """Send subscriptions over these connections; those that are in force already change nothing."""
+        for connection in connections:
+            self._reader.send(connection, requests_of(method, names))
 
     def _target_of(self, route: str) -> DialTarget:
         return target_of(self._websocket_url, route, self._streams_of(route))
 
-    def _replace_stale(self, stale: StaleStream) -> None:
+    def _replace_stale(self, stale: StaleStream, now_s: float) -> None:
+        """Replace the connections of a silent stream; where they bring other symbols, it is subscribed to again.
+
+        A symbol of which nothing comes must not cost 200 streams their connections every few minutes.
+        """
         stream, silent_s = stale
         _log.warning("stale stream=%s silent_s=%.0f", stream.name, silent_s)
-        connections = self.network.open_on(stream.route)
-        if self._try_fall_back(stream, connections):
-            self.network.replace_route(stream.route, pool.STALE)
+        route, is_shared = self._streams.recorders[stream.name].route, self.heard.others_live(stream.name)
+        connections = self.network.open_on(route)
+        fallback = self._try_fall_back(stream, connections, now_s)
+        if is_shared:
+            recorded = self._streams.recorders[(fallback or stream).name]
+            self._changed.add(recorded.route)
+            self._request("SUBSCRIBE", [recorded.stream.name], self.network.open_on(recorded.route))
+        elif fallback:
+            self.network.replace_route(route, pool.STALE)
         else:
             self.network.replace(pool.STALE, *connections)
 
-    def _look_at_suspicious(self, now_s: float, *, is_expected: bool) -> None:
+    def _look_at_suspicious(self, now_s: float, *, is_expected: Callable[[str], bool]) -> None:
         suspicious = self.heard.suspicious(now_s, is_expected=is_expected)
         if suspicious != self._suspicious:
             _log.warning("silent while depth moves streams=%s", suspicious)
@@ -169,7 +219,7 @@ class Coordinator:
         _log.warning("%s stream=%s connection=%d lag_ms=%s", kind, name, connection, lag_ms)
         names = [name]
         if kind == STALLED:
-            route = self._streams.recorders[name].stream.route
+            route = self._streams.recorders[name].route
             names += [one.name for one in self._streams_of(route) if not self.heard.patience_s(one.name)]
         self._streams.lose_streams(names, self.network.lost_for(connection, STALL), now_s)
 
@@ -189,25 +239,25 @@ class Coordinator:
                 self.network.replace(pool.SHUTDOWN, connection)
         self._streams.shutdowns.clear()
 
-    def _try_fall_back(self, stream: Stream, connections: list[int]) -> bool:
-        """Record `depth@100ms` where `depth@0ms` never came on two connections that brought others; True if so now."""
+    def _try_fall_back(self, stream: Stream, connections: list[int], now_s: float) -> Stream | None:
+        """Record `depth@100ms` where `depth@0ms` never came on two connections that brought others of its symbol.
+
+        Return it if so now.
+        """
         recorders = self._streams.recorders
         if not stream.name.endswith(f"@{_UNDOCUMENTED}") or recorders[stream.name].rows:
-            return False
-        others = [name for name in recorders if name != stream.name]
+            return None
+        others = [name for name, one in recorders.items() if name != stream.name and one.stream.symbol == stream.symbol]
         if others and not any(self.heard.state(name) == LIVE for name in others):
-            return False  # it is not this stream that the exchange does not deliver
-        self._silent_on.update(connections)
-        if len(self._silent_on) < _SILENT_BEFORE_FALLBACK:
-            return False
-        self._record_fallback(stream)
-        return True
-
-    def _record_fallback(self, stream: Stream) -> None:
+            return None  # it is not this stream that the exchange does not deliver
+        silent_on = self._silent_on.setdefault(stream.name, set())
+        silent_on.update(connections)
+        if len(silent_on) < _SILENT_BEFORE_FALLBACK:
+            return None
         fallback = stream_of(stream.symbol, _FALLBACK)
         _log.error("never delivered stream=%s, recording %s instead", stream.name, fallback.name)
         self._streams.remove(stream)
         self.heard.remove(stream.name)
-        if fallback.name not in self._streams.recorders:
-            self._streams.add(fallback)
-            self.heard.add(fallback, self._streams.recorders[fallback.name].heard)
+        if fallback.name not in recorders:
+            self._add(fallback, now_s)
+        return fallback

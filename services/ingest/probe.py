@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from binance_streamer.config import schema as configuration
+from binance_streamer.config.groups import MembersFile
 from binance_streamer.config.schema import Config, streams_of
 from binance_streamer.exchange.stream_types import ROUTES
 from binance_streamer.exchange.streams import Stream
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", metavar="S", type=float, default=10.0, help="to wait for messages of a route")
     options = parser.parse_args(arguments)
     try:
-        config = configuration.load(options.config)
+        config = MembersFile(configuration.load(options.config)).config
     except configuration.ConfigError as error:
         sys.stderr.write(f"ingest: {error}\n")
         return configuration.EXIT_CODE

@@ -14,19 +14,19 @@ from typing import Any
 import msgspec
 import zmq
 
-from binance_streamer.config.schema import SymbolConfig
+from binance_streamer.config.schema import streams_of
 from binance_streamer.exchange.messages import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
-from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
-from binance_streamer.wire.requests import BackfillRequest, SnapshotRequest, read_symbol_status, request_data
+from binance_streamer.wire.frames import WireError, decode_frame
+from binance_streamer.wire.requests import BackfillRequest, SnapshotRequest, request_data
 from binance_streamer.wire.status_parts import StreamStatus
 from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections.events import Delivered, ReaderEvent
 from services.ingest.connections.reader import ENOUGH_BYTES
 from services.ingest.intake import Intake
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
-from services.ingest.streams.snapshots import SnapshotRequests
 from services.ingest.streams.stream import NOT_RECORDED, StreamRecorder
+from services.ingest.symbols import topics_of
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.runtime.clock import monotonic_s, wall_ns
@@ -42,33 +42,22 @@ _DRAIN_S = 5.0
 _MOST_BUS_MESSAGES = 100
 
 
-class _Snapshot(msgspec.Struct):
-    last_update_id: int = msgspec.field(name="lastUpdateId")
-
-
-_decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
-
-
 class IngestWorker:
-    """Records one symbol: owns its reader, connections, streams, and the requests for what they miss."""
+    """Records its symbols: owns their reader, connections, streams, and the requests for what they miss."""
 
-    def __init__(
-        self, shell: Shell, symbol: SymbolConfig, producer: Producer, pub: "zmq.Socket[bytes]", *, intake: Intake
-    ) -> None:
+    def __init__(self, shell: Shell, producer: Producer, pub: "zmq.Socket[bytes]", *, intake: Intake) -> None:
         config = shell.config
         self._stop = shell.stop
-        self._symbol = symbol
+        self._symbols = intake.symbols
         self._producer = producer
         self._streams = intake.streams
         self._reader = intake.reader
         self._coordinator = intake.coordinator
-        self._snapshots = SnapshotRequests(config.network.snapshot_retry, Random())  # noqa: S311 (jitter)
         self._backfill = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
         self._status = StatusPublisher(shell, pub)
         self._counted: dict[str, tuple[int, float]] = {}
         self._refused_kinds: set[str] = set()
         self._bus_refused = 0
-        self._trading = intake.trading
         self._took_over_ms = intake.took_over_ms
         self._warm_path = warm_lock_path(shell, producer.name)
         self._unlisted = UnlistedLosses(unlisted_path(shell, producer.name))
@@ -85,10 +74,7 @@ class IngestWorker:
         self._sub = sockets.bus_sub(
             shell.context,
             config.endpoints.bus_subscribe,
-            encode_topic("depth_snapshot", symbol.symbol),
-            encode_topic("symbol_status", symbol.symbol),
-            encode_topic("repair", symbol.symbol),
-            encode_topic("offered_gap", symbol.symbol),
+            *(topic for symbol in self._symbols.by_name for topic in topics_of(symbol)),
         )
         self._has_bus_messages = True
         self._reader.watch(shell.stop.fileno())
@@ -148,9 +134,7 @@ class IngestWorker:
         if self._coordinator.is_cut_off:
             self._look_for_relief()
         self._append()
-        for anchor in self._streams.anchors:
-            if self._symbol.depth_snapshot:
-                self._snapshots.request(anchor, now_s)
+        self._symbols.want_snapshots(self._streams.anchors, now_s)
         self._streams.anchors.clear()
 
     def _append(self) -> None:
@@ -169,13 +153,34 @@ class IngestWorker:
         if is_holding:
             self._streams.expire(now_s)
             self._append()
-        self._coordinator.tick(now_s, is_expected=self._trading.is_expected(now_s, wall_ns() // 1_000_000))
+        self._follow_members(now_s)
+        self._coordinator.tick(now_s, is_expected=self._symbols.expected(now_s, wall_ns() // 1_000_000))
         self._unlisted.note(self._streams.unlisted)
-        self._request(self._snapshots.take_due(now_s))
+        for symbol in self._symbols.by_name.values():
+            self._request(symbol.snapshots.take_due(now_s))
         self._ask_for_repairs(now_s)
         self._log_new_kinds()
         if self._status.due(now_s):
             self._status.publish(self._status_at(now_s))
+
+    def _follow_members(self, now_s: float) -> None:
+        """Record the symbols that the group has now, and let those go that have ended; a named symbol stays."""
+        changes = self._symbols.look(now_s)
+        if changes is None:
+            return
+        for symbol in changes.ended:
+            _log.info("ends symbol=%s", symbol.symbol)
+            self._coordinator.let_go(symbol.symbol, now_s)
+            self._counted.clear()  # of what comes back the count begins anew
+            for topic in topics_of(symbol.symbol):
+                self._sub.unsubscribe(topic)
+        for symbol in changes.begun:
+            _log.info("begins symbol=%s streams=%d", symbol.symbol, len(symbol.streams))
+            self._streams.last_rows = self._producer.rows  # it may have been recorded before, in this run too
+            self._coordinator.add(streams_of(symbol), now_s)
+            for topic in topics_of(symbol.symbol):
+                self._sub.subscribe(topic)
+        self._append()
 
     def _take_bus_messages(self, now_s: float) -> bool:
         """Take what the bus has; return True where there may be more, of which nothing tells any more."""
@@ -187,9 +192,9 @@ class IngestWorker:
             try:
                 stream_type, data = decode_frame(parts[-1])
                 if stream_type == "symbol_status":
-                    self._trading.take(read_symbol_status(data), now_s)
+                    self._symbols.take_status(data, now_s)
                 elif stream_type == "depth_snapshot":
-                    self._snapshots.on_snapshot(_decode_snapshot(data.get("event", b"")).last_update_id)
+                    self._symbols.take_snapshot(data)
                 elif stream_type == "repair":
                     self._take_page(data, now_s)
                 elif stream_type == "offered_gap":
@@ -219,7 +224,7 @@ class IngestWorker:
         if is_known or not offer.is_exact(self._epoch, self._late_behind):
             return
         recorder = self._streams.recorders.get(offer.stream)
-        gaps = recorder.take_over(offer) if recorder else [offer.refused(self._symbol.symbol, NOT_RECORDED)]
+        gaps = recorder.take_over(offer) if recorder else [offer.refused(NOT_RECORDED)]
         self._streams.list_gaps(gaps)
         if gaps:
             self._append()
@@ -244,15 +249,14 @@ class IngestWorker:
             _log.warning("recorded raw kind=%s", kind)
 
     def _status_at(self, now_s: float) -> IngestStatus:
-        wanted = self._snapshots.wanted
         return msgspec.structs.replace(
             self._coordinator.status(now_s),
             streams={name: self._stream_status(name, one, now_s) for name, one in self._streams.recorders.items()},
-            is_trading=self._trading.is_trading(now_s),
-            is_off_session=self._trading.is_off_session(wall_ns() // 1_000_000),
+            not_trading=self._symbols.not_trading(now_s),
+            off_session=self._symbols.off_session(wall_ns() // 1_000_000),
             raw=dict(self._streams.refused),
             bus_refused=self._bus_refused,
-            snapshot_wanted=wanted.last_update_id if wanted else None,
+            snapshots_wanted=self._symbols.snapshots_wanted,
             journal=self._producer.status(),
             took_over_ms=self._took_over_ms,
         )
@@ -274,6 +278,7 @@ class IngestWorker:
             raw=recorder.raw,
             latency_ms=last.recv_ns / 1e6 - event_time_ms if last and event_time_ms else None,
             last_recv_ns=last.recv_ns if last else None,
+            route=recorder.route,
             state=self._coordinator.heard.state(name),
             silent_s=self._coordinator.heard.silent_s(name, now_s),
             patience_s=self._coordinator.heard.patience_s(name),

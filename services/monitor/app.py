@@ -82,9 +82,7 @@ class _Monitor:
         self._pub = bus_pub(shell.context, config.endpoints.bus_publish)
         self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *self._collector.topics)
         self._status = StatusPublisher(shell, self._pub)
-        self._gap_reader = GapReader(
-            Path(config.storage.output_directory), [symbol.symbol for symbol in config.symbols], monotonic_s()
-        )
+        self._gap_reader = GapReader(Path(config.storage.output_directory), self._collector.symbols, monotonic_s())
         self._alerts = Alerts(config.alerts)
         self._memory = Memory(
             Path(config.endpoints.run_directory) / FILE, self._alerts, monotonic_s(), wall_ns() // 1_000_000
@@ -176,6 +174,7 @@ class _Monitor:
         A read that began before midnight may come after it: its rows are of a day that has been forgotten already.
         """
         gaps = self._collector.gaps
+        self._gap_reader.symbols = tuple(self._collector.symbols)
         self._gap_reader.read_if_due(gaps.day, now_s)
         read = self._gap_reader.take()
         if read is None or read.day != gaps.day:

@@ -19,6 +19,7 @@ from services.rest.answers import shown
 from services.rest.client import Client, RequestThread
 from services.rest.inbox import RequestInbox
 from services.rest.market.clock_offset import ClockReading, OffsetMeter, StepWatch
+from services.rest.market.group_members import GroupMembers
 from services.rest.market.listing import ListingRecorder
 from services.rest.messages import step_draft
 from services.rest.oddities import Oddities
@@ -198,7 +199,7 @@ def _polled(config: Config) -> dict[str, list[str]]:
 def _parts(config: Config, producer: Producer) -> Parts:
     """Make what the tasks share; who has an order book recorded gets a snapshot every interval without a request."""
     network = config.network
-    symbols = [symbol.symbol for symbol in config.symbols]
+    members = GroupMembers(config)
     periodic = [symbol.symbol for symbol in config.symbols if has_book(symbol)]
     pace = Pace(limit=DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
     snapshots = SnapshotQueue(periodic, interval_s=network.snapshot_interval, retry_s=network.snapshot_retry)
@@ -208,7 +209,7 @@ def _parts(config: Config, producer: Producer) -> Parts:
     return Parts(
         pace=pace,
         meter=OffsetMeter(network.clock_interval),
-        listing=ListingRecorder(path, symbols, producer, oddities=oddities),
+        listing=ListingRecorder(path, members.symbols, producer, oddities=oddities, members=members),
         snapshots=snapshots,
         backfill=BackfillQueue(retry_s=network.snapshot_retry),
         sink=producer,

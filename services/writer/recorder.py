@@ -35,7 +35,7 @@ from services.writer.rows.rows import Row, RowMaker, Run
 from services.writer.store import forgotten_gaps
 from services.writer.store.buffers import Counts, RowBuffers
 from services.writer.store.files import DataFiles, SyncWork
-from services.writer.store.handovers import NOT_RECORDED, DurableOffer, OfferedGaps
+from services.writer.store.handovers import NOT_RECORDED, DurableOffer, OfferedGaps, RecordedSymbols
 from services.writer.store.known_rows import KnownIds, KnownRows
 from services.writer.store.ledger import FileRecord, LedgerEntry
 from services.writer.store.losses import Hole, LossTracker
@@ -84,7 +84,7 @@ class Recorder:
         self.counts = Counts() if counts is None else counts
         self._maker = RowMaker(self.counts.raw, file_format=config.storage.file_format)
         self._gaps: list[tuple[bytes, bytes]] = []
-        self._recorded_symbols = frozenset(symbol.symbol for symbol in config.symbols)
+        self._recorded_symbols = RecordedSymbols(config)
         self._offer_count = 0
         self._files = DataFiles(Path(config.storage.output_directory))
         self._ledger = open_ledger(self._files, now_ns)

@@ -17,6 +17,8 @@ import yaml
 import zmq
 
 from binance_streamer.config import schema as configuration
+from binance_streamer.config.groups import symbols_of
+from binance_streamer.config.schema import with_members
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.exchange.stream_types import file_stem
 from binance_streamer.exchange.streams import stream_of
@@ -54,8 +56,10 @@ class Pipeline:
         streams: Sequence[str] = STREAMS,
         environment: Mapping[str, str] | None = None,
         with_books: bool = False,
+        group_workers: int = 0,
         **sections: Mapping[str, Any],
     ) -> None:
+        """`group_workers`: of a group of all that the exchange lists; 0: each symbol has a worker of its own."""
         self.place = place
         self.symbols = tuple(symbols)
         self.streams = tuple(streams)
@@ -71,6 +75,9 @@ class Pipeline:
         )
         # every gap is to stay what it is where the accounting of gaps is looked at; tests of repair switch it on
         network = {**self.simulator.urls, "repair": False, **sections.pop("network", {})}
+        if group_workers:
+            group = {"name": "all", "match": {"symbol": "*"}, "workers": group_workers, "streams": list(streams)}
+            sections["modes"] = {"development": {"groups": [group]}}
         self.config_path = write_config(place, dict.fromkeys(symbols, streams), network, **sections)
         self.config = configuration.load(self.config_path)
         self.data = Path(self.config.storage.output_directory)
@@ -80,7 +87,12 @@ class Pipeline:
     @property
     def ingests(self) -> list[str]:
         """The workers' names."""
-        return [f"ingest-{symbol}" for symbol in self.symbols]
+        return [f"ingest-{worker}" for worker in self.config.workers]
+
+    def symbols_of(self, worker: str) -> list[str]:
+        """The symbols of a worker: its own, or those of its group that it serves."""
+        config = with_members(self.config, {"all": self.symbols})
+        return [symbol.symbol for symbol in symbols_of(config, worker)]
 
     @property
     def names(self) -> list[str]:
@@ -118,9 +130,9 @@ class Pipeline:
         """Start again, and wait until a worker is connected; the time without it is noted."""
         self.start(name)
         if name.startswith("ingest-"):
-            symbol = name.removeprefix("ingest-")
-            self.wait_connected(symbol)
-            self.downs.append(Down(symbol, down_from_ns, time.time_ns()))
+            symbols = self.symbols_of(name.removeprefix("ingest-"))
+            self.wait_connected(*symbols)
+            self.downs += [Down(symbol, down_from_ns, time.time_ns()) for symbol in symbols]
 
     def wait_warm(self, symbol: str) -> None:
         """Wait until the worker that waits for the symbol's journal says that it could go on in place of the other."""

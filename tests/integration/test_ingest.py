@@ -360,7 +360,7 @@ def test_a_snapshot_is_asked_for_until_one_that_helps_is_on_the_bus(
             names = {"symbol": "BTCUSDT", "stream": "/fapi/v1/depth", "producer": "rest", "source": "rest"}
             data = {**names, "recv_ns": 1, "epoch": 1, "seq": 1, "event": body}
             subscribers.send_multipart([b"depth_snapshot.BTCUSDT.", encode_frame("depth_snapshot", data)])
-            wanted: int | None = next_of(published, b"status.ingest-BTCUSDT.")["snapshot_wanted"]
+            wanted: int | None = next_of(published, b"status.ingest-BTCUSDT.")["snapshots_wanted"].get("BTCUSDT")
             return wanted
 
         assert answered(first["last_update_id"] - 1) == first["last_update_id"]
@@ -403,8 +403,8 @@ def test_a_worker_takes_the_word_of_rest_for_whether_its_symbol_trades(
             data = {"symbol": "BTCUSDT", "stream": "symbol_status", "producer": "rest", "source": "local", "recv_ns": 1,
                     "epoch": 1, "seq": 1, "status": status}  # fmt: skip
             subscribers.send_multipart([b"symbol_status.BTCUSDT.", encode_frame("symbol_status", data)])
-            told: bool = next_of(published, b"status.ingest-BTCUSDT.")["is_trading"]
-            return told
+            not_trading: list[str] = next_of(published, b"status.ingest-BTCUSDT.")["not_trading"]
+            return "BTCUSDT" not in not_trading
 
         eventually(lambda: not is_trading_after("SETTLING"))
         eventually(lambda: is_trading_after("TRADING"))

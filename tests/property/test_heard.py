@@ -174,7 +174,7 @@ class History:
     def compare(self) -> None:
         """Have both judge, and ask for replacements."""
         is_expected = self.rng.random() < 0.98
-        found = self.table.check(self.now_s, is_expected=is_expected)
+        found = self.table.check(self.now_s, is_expected=lambda _: is_expected)
         assert found == self.judges.check(self.now_s, is_expected=is_expected)
         self.met.update(revived=len(found.revived), stale=len(found.stale), stalled=len(found.stalled))
         for name, one in self.judges.streams.items():

@@ -1,7 +1,8 @@
 """A coordinator whose clock is the test's: the reader, the dialler and the exchange behind them are stubs."""
 
 import itertools
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ class Line:
     def __init__(self) -> None:
         self.asked: list[tuple[int, str, str]] = []
         self.closed: list[tuple[int, str]] = []
+        self.sent: list[tuple[int, str, list[str]]] = []
+        """Connection, method and streams of each request that was sent over an open connection."""
 
     def request(self, number: int, route: str, target: DialTarget) -> None:
         self.asked.append((number, route, target.url))
@@ -59,6 +62,11 @@ class Line:
     def tick(self, now_s: float) -> None:
         pass
 
+    def send(self, number: int, requests: Sequence[str]) -> None:
+        for text in requests:
+            request = json.loads(text)
+            self.sent.append((number, request["method"], request["params"]))
+
     def close(self, number: int, reason: str, detail: str) -> None:
         self.closed.append((number, reason))
 
@@ -67,16 +75,22 @@ class Running:
     """Streams and connections whose clock is the test's; what is dialled is open at once, unless told otherwise."""
 
     def __init__(
-        self, directory: Path, monkeypatch: pytest.MonkeyPatch, streams: tuple[str, ...], settings: Mapping[str, Any]
+        self,
+        directory: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        streams: tuple[str, ...],
+        settings: Mapping[str, Any],
+        *,
+        symbols: Sequence[str] = ("BTCUSDT",),
     ) -> None:
-        path = write_config(directory, {"BTCUSDT": streams}, {"stale_timeout": 60, **settings})
+        path = write_config(directory, dict.fromkeys(symbols, streams), {"stale_timeout": 60, **settings})
         config = configuration.load(path)
         numbers = itertools.count(1)
         self.line = Line()
         monkeypatch.setattr(network, "Dialler", lambda *_, **__: self.line)
         self.streams = StreamSet(
             "BTCUSDT",
-            streams_of(config.symbol("BTCUSDT")),
+            [stream for symbol in symbols for stream in streams_of(config.symbol(symbol))],
             last_rows={},
             new_gap_id=lambda: f"g{next(numbers)}",
         )
@@ -106,7 +120,7 @@ class Running:
         """Every half second, `each` open connection delivers these."""
         while self.now_s < stop_s:
             self.now_s += 0.5
-            self.coordinator.tick(self.now_s, is_expected=True)
+            self.coordinator.tick(self.now_s, is_expected=lambda _: True)
             self.meanwhile()
             self._answer()
             for connection in list(self.open):

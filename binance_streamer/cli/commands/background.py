@@ -102,7 +102,7 @@ def stop(names: Names = None, config: ConfigFile = DEFAULT_PATH) -> None:
         pid = hidden_pid
         os.kill(pid, signal.SIGTERM)
     # without a socket to stop them together it takes a second for each program
-    deadline_s = _STOP_S + len(loaded.symbols)
+    deadline_s = _STOP_S + len(loaded.workers)
     _until(lambda: not Path(f"/proc/{pid}").exists(), deadline_s, f"supervisord (pid {pid}) does not end")
     say("stopped")
 

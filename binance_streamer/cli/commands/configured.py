@@ -8,6 +8,7 @@ import typer
 from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.config import own_config
+from binance_streamer.config.groups import MembersFile
 from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown, streams_of
 from binance_streamer.exchange.streams import suffix_of
 from binance_streamer.health.sizes import amount
@@ -36,19 +37,23 @@ def init(
 
 
 def symbols(config: ConfigFile = DEFAULT_PATH) -> None:
-    """List the configured symbols and their streams.
+    """List the configured symbols and groups, and their streams.
 
     \b
     Example:
       binance-streamer symbols -c my.yaml
     """
-    loaded = load(config)
-    width = max(len(symbol.symbol) for symbol in loaded.selected.symbols)
+    members = MembersFile(load(config))
+    loaded = members.config
+    width = max((len(symbol.symbol) for symbol in loaded.selected.symbols), default=0)
     for symbol in loaded.selected.symbols:
         streams = " ".join([*(suffix_of(stream.name) for stream in streams_of(symbol)), *symbol.series])
         snapshots = " + depth snapshots" if symbol.depth_snapshot else ""
         state = "" if symbol.enabled else " (not enabled)"
         typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")
+    for group in loaded.groups:
+        typer.echo(f"group {group.name}, {amount(group.workers, 'worker')}: {' '.join(group.streams)}")
+        typer.echo(f"  {' '.join(group.members) or 'its members are known once rest has the list of the exchange'}")
     typer.echo(f"mode {loaded.mode} records {amount(len(loaded.symbols), 'symbol')}", err=True)
 
 

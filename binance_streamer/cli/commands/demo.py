@@ -14,6 +14,7 @@ import typer
 
 from binance_streamer.cli.demo.captures import CapturedStreams
 from binance_streamer.cli.demo.compare_tape import compare
+from binance_streamer.cli.demo.modes import SYMBOLS_A_WORKER, grouped, named
 from binance_streamer.cli.demo.simulator import Market, ReplayedMarket, SeededMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS, say, warn
@@ -24,7 +25,7 @@ from binance_streamer.cli.status.screen import Screen, screen
 from binance_streamer.cli.supervisor.foreground import Foreground, Interruption, Timer, watch
 from binance_streamer.client.tap import Tap
 from binance_streamer.config import schema as configuration
-from binance_streamer.config.schema import Config
+from binance_streamer.config.schema import Config, ModeConfig
 from binance_streamer.exchange.streams import suffix_of
 from binance_streamer.health.gap_files import gaps_of_all_days
 from binance_streamer.health.gaps import folded, summary_of
@@ -50,7 +51,10 @@ def _speed(given: str) -> str:
 def demo(  # noqa: PLR0913 (the options of the command line)
     ctx: typer.Context,
     *,
-    symbols: Annotated[int, typer.Option(metavar="N", min=1, max=200, help="Symbols of the simulated market.")] = 3,
+    symbols: Annotated[int, typer.Option(metavar="N", min=1, max=700, help="Symbols of the simulated market.")] = 3,
+    group: Annotated[
+        bool, typer.Option("--group", help="Record them as a group: workers that have many symbols.")
+    ] = False,
     duration: Duration = None,
     data_dir: Annotated[
         Path | None, typer.Option(metavar="D", help="Where to record; a new or empty folder. [default: ./demo-<time>]")
@@ -83,12 +87,12 @@ def demo(  # noqa: PLR0913 (the options of the command line)
     if capture is None:
         refuse(ctx, "means nothing without --capture", "speed")
     else:
-        refuse(ctx, "means nothing with --capture", "symbols", "rate", "seed")
+        refuse(ctx, "means nothing with --capture", "symbols", "group", "rate", "seed")
         market = ReplayedMarket(capture, speed)
-    raise typer.Exit(_run(market, data_dir, duration))
+    raise typer.Exit(_run(market, data_dir, duration, workers=math.ceil(symbols / SYMBOLS_A_WORKER) if group else 0))
 
 
-def _run(market: Market, data_directory: Path | None, duration_s: float | None) -> Exit:
+def _run(market: Market, data_directory: Path | None, duration_s: float | None, *, workers: int) -> Exit:
     """Record until Ctrl-C, until the duration has passed, or until a recording has been played; then compare."""
     data = _new_directory(data_directory)
     found = market.contents()
@@ -96,7 +100,7 @@ def _run(market: Market, data_directory: Path | None, duration_s: float | None) 
         typer.echo(f"not replayed: {count} messages of {name}, which is no stream of a symbol")
     place = Path(tempfile.mkdtemp(prefix="binance-streamer-"))
     try:
-        session = _Demo(market, found, data, place)
+        session = _Demo(market, found, data, place, workers=workers)
         session.record(duration_s or 0)
         return session.judge()
     finally:
@@ -109,12 +113,14 @@ class _Demo:
     Its own folders, ports and sockets keep it apart from a recording that runs on the same machine.
     """
 
-    def __init__(self, market: Market, found: CapturedStreams, data: Path, place: Path) -> None:
+    def __init__(self, market: Market, found: CapturedStreams, data: Path, place: Path, *, workers: int) -> None:
+        """`workers`: of a group of all symbols; 0: each symbol has a worker of its own."""
         self._market = market
         self._tape = data / "tape"
         self._data = data
         self._config_path = data / "streamer.yaml"
-        self._config = _demo_config(found, data, place / "run", self._config_path)
+        mode = grouped(market, workers) if workers else named(found)
+        self._config = _demo_config(mode, data, place / "run", self._config_path)
         self._live = LiveStatus(self._config, self._config_path)
         self._simulator = Simulator(market, self._tape, place)
 
@@ -224,7 +230,7 @@ class _Demo:
     def _wants_snapshots(self) -> bool:
         """Return True while a worker still waits for a snapshot."""
         statuses = self._live.totals.newest.values()
-        return any(isinstance(one, IngestStatus) and one.snapshot_wanted is not None for one in statuses)
+        return any(isinstance(one, IngestStatus) and one.snapshots_wanted for one in statuses)
 
 
 class _Standstill:
@@ -241,14 +247,11 @@ class _Standstill:
         return time.monotonic() - self._since_s > _QUIET_S
 
 
-def _demo_config(found: CapturedStreams, data: Path, run_directory: Path, path: Path) -> Config:
+def _demo_config(mode: ModeConfig, data: Path, run_directory: Path, path: Path) -> Config:
     """Return the demo's configuration: development mode, one connection per route, still without a port."""
-    symbols = tuple(
-        configuration.SymbolConfig(symbol=symbol, streams=streams) for symbol, streams in found.symbols.items()
-    )
     config = Config(
         mode="development",
-        modes={"development": configuration.ModeConfig(symbols=symbols)},
+        modes={"development": mode},
         network=configuration.NetworkConfig(
             reconnect_delay=0.5, reconnect_delay_max=5, snapshot_spacing=0.2, snapshot_retry=1
         ),

@@ -149,7 +149,7 @@ def _files(config: Config, config_path: Path) -> Check:
 def disks(config: Config) -> Iterator[Check]:
     """Check the room for data, journals, logs and the lake, and that their folders can be written."""
     storage = config.storage
-    needed = len(config.symbols) * _JOURNAL_SEGMENTS_BYTES
+    needed = len(config.workers) * _JOURNAL_SEGMENTS_BYTES
     places = [
         ("data", storage.output_directory, config.alerts.disk_free_bytes, "storage.output_directory"),
         ("journals", storage.journal_directory, needed, "storage.journal_directory"),

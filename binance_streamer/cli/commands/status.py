@@ -119,7 +119,7 @@ def _snapshot(config: Config, listen_s: float) -> Snapshot:
             message = tap.receive(left_s)
             if message is not None and message.stream_type == "status" and not message.topic.variant:
                 observer.take(message.data, time.monotonic())
-    symbols = [symbol.symbol for symbol in config.symbols]
+    symbols = [symbol.symbol for symbol in observer.config.symbols]
     read = gaps_of_day(Path(config.storage.output_directory), symbols, day_text(time.time()))
     gaps = summary_of(folded(read.rows))
     return observer.snapshot(gaps, time.monotonic(), time.time_ns() // 1_000_000)

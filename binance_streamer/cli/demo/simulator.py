@@ -22,6 +22,8 @@ _END_S = 5.0
 """Seconds from SIGTERM to SIGKILL at the end of a demo."""
 _LEAST_WITH_SPARE = 3
 """Symbols of a market that has one more, which is traded and not recorded."""
+_LEAST_WITH_STREAMS = 50
+"""Symbols of a market that has no other streams than the recorded ones: these cost ten times as much as they."""
 _SYMBOLS = (
     "BTCUSDT",
     "ETHUSDT",
@@ -59,7 +61,8 @@ class SeededMarket(NamedTuple):
         """Return the simulator's options; `rate` counts the messages of recorded symbols alone."""
         names = self._names[: self.symbols + (self.spare is not None)]
         rate = self.rate * len(names) / self.symbols
-        return ["--symbols", ",".join(names), "--rate", str(rate), "--seed", str(self.seed)]
+        streams = [] if self.symbols < _LEAST_WITH_STREAMS else ["--streams", ",".join(DEFAULT_STREAMS)]
+        return ["--symbols", ",".join(names), "--rate", str(rate), "--seed", str(self.seed), *streams]
 
     @property
     def _names(self) -> list[str]:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from binance_streamer.health.judge import SILENT_S, Problem
+from binance_streamer.health.judge import SILENT_S
+from binance_streamer.health.problem import Problem
 from binance_streamer.health.snapshot import Snapshot
 from binance_streamer.wire.statuses import BLOCKED
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from binance_streamer.config.schema import Config
-from binance_streamer.exchange.streams import Stream
+from binance_streamer.exchange.streams import Stream, path_of_route
 from services.ingest.connections.attempts import ConnectBudget
 from services.ingest.connections.dial import DialError, dial
 from services.ingest.connections.events import Failed
@@ -48,24 +48,25 @@ class DialTarget(NamedTuple):
     requests: tuple[str, ...] = ()
 
 
+def requests_of(method: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the messages by which these streams are subscribed to (`SUBSCRIBE`), or no more (`UNSUBSCRIBE`)."""
+    chunks = [names[at : at + _STREAMS_IN_REQUEST] for at in range(0, len(names), _STREAMS_IN_REQUEST)]
+    return tuple(
+        json.dumps({"method": method, "params": chunk, "id": number}, ensure_ascii=False)
+        for number, chunk in enumerate(chunks, 1)
+    )
+
+
 def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> DialTarget:
     """Return where to get these streams in the combined form.
 
     Names go into the URL while that stays short, percent-encoded outside ASCII; else into SUBSCRIBE requests, plain.
     """
-    base = f"{websocket_url.rstrip('/')}/{route}/stream"
+    base = f"{websocket_url.rstrip('/')}/{path_of_route(route)}/stream"
     url = f"{base}?streams={'/'.join(quote(stream.name, safe='@') for stream in streams)}"
     if len(url) <= _LONGEST_URL:
         return DialTarget(url)
-    names = [stream.name for stream in streams]
-    chunks = [names[at : at + _STREAMS_IN_REQUEST] for at in range(0, len(names), _STREAMS_IN_REQUEST)]
-    return DialTarget(
-        base,
-        tuple(
-            json.dumps({"method": "SUBSCRIBE", "params": chunk, "id": number}, ensure_ascii=False)
-            for number, chunk in enumerate(chunks, 1)
-        ),
-    )
+    return DialTarget(base, requests_of("SUBSCRIBE", [stream.name for stream in streams]))
 
 
 class _PendingDial(NamedTuple):
@@ -81,9 +82,9 @@ class Dialler:
     the need of a route by its open connections alone, not by those that are being dialled.
     """
 
-    def __init__(self, config: Config, symbol: str, *, reader: Reader, need_of: Callable[[str], Need]) -> None:
+    def __init__(self, config: Config, worker: str, *, reader: Reader, need_of: Callable[[str], Need]) -> None:
         self._network = config.network
-        self._symbol = symbol
+        self._worker = worker
         self._budget = budget_of(config)
         self._reader = reader
         self._need_of_open = need_of
@@ -128,7 +129,7 @@ class Dialler:
 
     def _take_token(self, reserve: int) -> float:
         try:
-            return self._budget.take(wall_ns(), owner=self._symbol, reserve=reserve)
+            return self._budget.take(wall_ns(), owner=self._worker, reserve=reserve)
         except OSError as error:
             _log.warning("connection budget not readable, not connecting: %s", error)
             return _BUDGET_RETRY_S
@@ -165,5 +166,5 @@ def budget_of(config: Config) -> ConnectBudget:
         directory / "connect.attempts",
         limit=config.network.connect_attempts,
         window_s=_BUDGET_WINDOW_S,
-        shares=len(config.symbols),
+        shares=len(config.workers),
     )

@@ -40,29 +40,35 @@ class Network:
     def __init__(
         self,
         config: Config,
-        symbol: str,
+        worker: str,
         *,
         routes: Iterable[str],
         target_of: Callable[[str], DialTarget],
         reader: Reader,
     ) -> None:
         self._config = config
-        self._symbol = symbol
+        self._worker = worker
         self._target_of = target_of
         self._reader = reader
-        self._dialler = Dialler(config, symbol, reader=reader, need_of=self._need_of)
+        self._dialler = Dialler(config, worker, reader=reader, need_of=self._need_of)
         self._rng = Random()  # noqa: S311 (jitter)
         self._numbers = itertools.count(1)
-        self._routes = {route: self._route(route) for route in routes}
-        self._refusals = {
-            route: Backoff(first_s=config.network.reconnect_delay, ceiling_s=_REFUSED_MAX_S, rng=self._rng)
-            for route in self._routes
-        }
+        self._routes: dict[str, RouteConnections] = {}
+        self._refusals: dict[str, Backoff] = {}
+        for route in routes:
+            self.add_route(route)
         self._known: dict[int, ConnectionState] = {}
         self._doubted: AbstractSet[int] = frozenset()
         self._failing: dict[str, str] = {}  # by route: what the last attempt failed with
         self._opened_count: Counter[str] = Counter()  # by route: connections since the start
         self._lost_count: Counter[str] = Counter()  # likewise: those that ended, planned or not
+
+    def add_route(self, route: str) -> None:
+        """Connect for this route, too; nothing changes where it has connections already."""
+        if route not in self._routes:
+            first_s = self._config.network.reconnect_delay
+            self._routes[route] = self._route(route)
+            self._refusals[route] = Backoff(first_s=first_s, ceiling_s=_REFUSED_MAX_S, rng=self._rng)
 
     def on_opened(self, connection: int, now_s: float) -> None:
         """Take note of an open connection, and close it where it is not wanted any more."""
@@ -188,7 +194,7 @@ class Network:
     def _route(self, route: str) -> RouteConnections:
         network = self._config.network
         return RouteConnections(
-            f"{self._symbol}/{route}",
+            f"{self._worker}/{route}",
             lifetime_s=network.connection_lifetime,
             silent_s=network.stale_timeout,
             new_connection=lambda ordinal: self._new_connection(route, ordinal),

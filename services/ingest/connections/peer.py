@@ -1,5 +1,7 @@
 """One connection as the reader knows it: bytes in, messages out, pongs, and why it ends."""
 
+import math
+from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,6 +11,8 @@ from services.ingest.streams.gaps import DISCONNECTED, FRAME_ERROR, OVERSIZE, ST
 from services.runtime.clock import monotonic_s, wall_ns
 
 _PING_INTERVAL_S = 20.0  # keeps NAT tables filled; the exchange takes up to 10 control messages a second
+_MOST_REQUESTS, _REQUESTS_INTERVAL_S = 5, 1.0
+"""Half of what the exchange takes, pongs and pings included; 200 streams are five requests (docs/exchange.md §3)."""
 _SILENCE_S = 30.0  # neither data nor a pong to our ping: the peer is gone
 _TOO_BIG = 1009
 _NO_STATUS, _NORMAL = 1005, 1000
@@ -45,6 +49,9 @@ class WebsocketPeer:
         self._has_been_heard = False
         self._heard_s = self._pinged_s = monotonic_s()
         self._owed_pong: bytes | None = None
+        self._owed_requests: deque[str] = deque()
+        self._requested_s = -math.inf
+        self._requests_sent = 0  # since then
 
     def receive(self, buffer: memoryview) -> list[bytes]:
         """Return the messages that one recv completes; the buffer may be used again afterwards."""
@@ -71,10 +78,10 @@ class WebsocketPeer:
         return messages
 
     def send_requests(self, requests: Sequence[str]) -> None:
-        """Send text messages, before anything is received."""
+        """Send text messages, as many as the exchange allows at once; the others follow at the next ticks."""
+        self._owed_requests.extend(requests)
         try:
-            for request in requests:
-                self.connection.send_text(request)
+            self._send_owed_requests(monotonic_s())
         except OSError as error:
             self.end = End(DISCONNECTED, str(error))
 
@@ -109,10 +116,20 @@ class WebsocketPeer:
         self._send_owed_pong()
         try:
             self.connection.flush()
+            self._send_owed_requests(now_s)
             if now_s - self._pinged_s >= _PING_INTERVAL_S and self.connection.send_ping():
                 self._pinged_s = now_s
         except OSError as error:
             self.end = End(DISCONNECTED, str(error))
+
+    def _send_owed_requests(self, now_s: float) -> None:
+        if now_s - self._requested_s >= _REQUESTS_INTERVAL_S:
+            self._requested_s, self._requests_sent = now_s, 0
+        while self._owed_requests and self._requests_sent < _MOST_REQUESTS:
+            if not self.connection.send_text(self._owed_requests[0]):
+                return
+            self._owed_requests.popleft()
+            self._requests_sent += 1
 
     def _send_owed_pong(self) -> None:
         try:

@@ -142,16 +142,17 @@ class Reader(threading.Thread):
         peer = WebsocketPeer(number, connection, self._max_message_bytes, self._frame_timeout_s)
         self._enqueue(lambda: self._open(peer, requests))
 
+    def send(self, number: int, requests: Sequence[str]) -> None:
+        """Send text messages over a connection that is open; nothing happens where it has ended."""
+        self._enqueue(lambda: self._send(number, requests))
+
     def put_failure(self, failed: Failed) -> None:
         """Queue the failure of an attempt, in order with all other events."""
         self._queue.append(failed)
         os.eventfd_write(self._command, 1)
 
     def close(self, number: int, reason: str, detail: str) -> None:
-        """Close a connection.
-
-        Its `Ended` comes behind all that it delivered. Nothing happens where it has ended before.
-        """
+        """Close a connection: its `Ended` comes behind all that it delivered. One that has ended stays so."""
         self._enqueue(lambda: self._close_number(number, reason, detail))
 
     def stop(self) -> None:
@@ -266,11 +267,15 @@ class Reader(threading.Thread):
         else:
             self._read(peer)  # the first frames may have come with the handshake
 
+    def _send(self, number: int, requests: Sequence[str]) -> None:
+        for peer in [one for one in self._peers.values() if one.number == number]:
+            peer.send_requests(requests)
+            if peer.end is not None:
+                self._close(peer, peer.end)
+
     def _close_number(self, number: int, reason: str, detail: str) -> None:
-        for peer in self._peers.values():
-            if peer.number == number:
-                self._close(peer, End(reason, detail, 1000))
-                return
+        for peer in [one for one in self._peers.values() if one.number == number]:
+            self._close(peer, End(reason, detail, 1000))
 
     def _close(self, peer: WebsocketPeer, end: End) -> None:
         peer.end = end

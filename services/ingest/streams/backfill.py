@@ -78,6 +78,7 @@ class GapOffer(NamedTuple):
     present: tuple[int, ...]
     worker_epoch: int
     worker_next: int
+    symbol: str = ""
 
     def is_exact(self, epoch: int, late_behind: int) -> bool:
         """Return True where nothing in the gap can be there, but for what `present` names.
@@ -87,11 +88,11 @@ class GapOffer(NamedTuple):
         """
         return self.worker_epoch == epoch and self.worker_next >= late_behind
 
-    def refused(self, symbol: str, why: str) -> Gap:
+    def refused(self, why: str) -> Gap:
         """Return the row that ends the gap."""
         _, from_id, to_id, from_ns, to_ns, reason, *_ = msgspec.structs.astuple(self.gap)
         return Gap(
-            self.gap.gap_id, symbol, self.stream, "unrepairable", from_id, to_id, from_ns, to_ns, reason, why=why
+            self.gap.gap_id, self.symbol, self.stream, "unrepairable", from_id, to_id, from_ns, to_ns, reason, why=why
         )
 
 
@@ -105,7 +106,7 @@ def read_offer(data: Mapping[str, Any]) -> GapOffer:
         raise WireError(f"offered_gap: expected ids that grow, got {found.from_id}, {found.to_id}")
     gap = OpenGap(found.gap_id, found.from_id, found.to_id, found.from_ns, found.to_ns, found.reason)
     present = tuple(last for last in found.present if found.from_id < last <= found.to_id)
-    return GapOffer(found.stream, gap, present, found.worker_epoch, found.worker_next)
+    return GapOffer(found.stream, gap, present, found.worker_epoch, found.worker_next, found.symbol)
 
 
 class _Offer(msgspec.Struct):
@@ -119,6 +120,7 @@ class _Offer(msgspec.Struct):
     worker_epoch: int
     worker_next: int
     present: list[int] = []
+    symbol: str = ""
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ time in which nothing was expected, or from when this process ran again after it
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -77,6 +78,7 @@ class Findings(NamedTuple):
 @dataclass(slots=True)
 class _Watched:
     stream: Stream
+    route: str
     heard: Heard
     patience_s: float
     state: str = WAITING
@@ -101,7 +103,10 @@ class _Watched:
 
 
 class HeardTable:
-    """The table of all streams of a symbol, and the open connections by number."""
+    """The table of all streams of a worker, and the open connections by number.
+
+    `is_expected` of a symbol: it trades and its market is open, so that silence is a fault.
+    """
 
     def __init__(self, stale_timeout_s: float) -> None:
         self._stale_timeout_s = stale_timeout_s
@@ -109,9 +114,16 @@ class HeardTable:
         self._opened: dict[int, tuple[str, float]] = {}  # by connection: its route, and when it was opened
         self._checked_s = math.inf
 
-    def add(self, stream: Stream, heard: Heard) -> None:
-        """Expect this stream too; `heard` is written by whoever records it."""
-        self._watched[stream.name] = _Watched(stream, heard, stream.type.patience * self._stale_timeout_s)
+    def add(self, stream: Stream, heard: Heard, *, route: str = "", now_s: float | None = None) -> None:
+        """Expect this stream too; `heard` is written by whoever records it.
+
+        `route`: its connections, those of its type where none are named. `now_s`: it is subscribed to on those that are
+        open; without it, on the next ones.
+        """
+        line = _Watched(stream, route or stream.route, heard, stream.type.patience * self._stale_timeout_s)
+        self._watched[stream.name] = line
+        if now_s is not None and any(other == line.route for other, _ in self._opened.values()):
+            line.restart(now_s)
 
     def remove(self, name: str) -> None:
         """Expect this stream no more."""
@@ -138,8 +150,8 @@ class HeardTable:
             line.silent_from_s = None
             line.state = WAITING
 
-    def check(self, now_s: float, *, is_expected: bool) -> Findings:
-        """Judge all streams. `is_expected`: the symbol trades and its market is open, so that silence is a fault."""
+    def check(self, now_s: float, *, is_expected: Callable[[str], bool]) -> Findings:
+        """Judge all streams; `is_expected` is asked for their symbols."""
         slept = now_s - self._checked_s > _SLEPT_S
         self._checked_s = now_s
         findings = Findings([], [], set())
@@ -149,7 +161,8 @@ class HeardTable:
             if not line.patience_s:
                 continue
             if line.silent_from_s is not None:
-                findings.stale.extend(_newly_stale(line, now_s, is_expected=is_expected, slept=slept))
+                is_due = is_expected(line.stream.symbol)
+                findings.stale.extend(_newly_stale(line, now_s, is_expected=is_due, slept=slept))
             if slept:
                 line.behind = {}
             findings.stalled.update(self._stalled(line))
@@ -183,22 +196,31 @@ class HeardTable:
         """Return the silence after which the stream is stale; 0: never."""
         return self._watched[name].patience_s
 
-    def suspicious(self, now_s: float, *, is_expected: bool) -> list[str]:
-        """Return the aggTrade streams that have been silent for very long while depth moves."""
+    def others_live(self, name: str) -> bool:
+        """Return True where a stream of another symbol comes over the connections of this one."""
+        line = self._watched[name]
+        return any(
+            other.state == LIVE and other.route == line.route and other.stream.symbol != line.stream.symbol
+            for other in self._watched.values()
+        )
+
+    def suspicious(self, now_s: float, *, is_expected: Callable[[str], bool]) -> list[str]:
+        """Return the aggTrade streams that have been silent for very long while depth of their symbol moves."""
         limit_s = _SUSPICIOUS * self._stale_timeout_s
         lines = self._watched.values()
-        if not is_expected or not any(line.state == LIVE for line in lines if line.stream.type.builds_book):
-            return []
+        moving = {line.stream.symbol for line in lines if line.state == LIVE and line.stream.type.builds_book}
         return [
             line.stream.name
             for line in lines
             if line.stream.stream_type == "aggtrade"
+            and line.stream.symbol in moving
+            and is_expected(line.stream.symbol)
             and line.silent_from_s is not None
             and now_s - line.silent_from_s > limit_s
         ]
 
     def _of(self, route: str) -> list[_Watched]:
-        return [line for line in self._watched.values() if line.stream.route == route]
+        return [line for line in self._watched.values() if line.route == route]
 
     def _take_rows(self, line: _Watched) -> bool:
         """Note rows since the last check; return True where the stream was stale until then."""
@@ -224,7 +246,7 @@ class HeardTable:
         row_s, by_connection = line.heard.row_s, line.heard.by_connection
         for connection, (route, opened_s) in self._opened.items():
             heard_s = max(opened_s, by_connection.get(connection, opened_s))
-            if route != line.stream.route or row_s <= heard_s:
+            if route != line.route or row_s <= heard_s:
                 continue
             before_s, since_s = before.get(connection, (heard_s, row_s))
             line.behind[connection] = heard_s, since_s if before_s == heard_s else row_s

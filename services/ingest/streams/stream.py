@@ -54,6 +54,8 @@ class StreamRecorder:
 
     def __init__(self, stream: Stream, new_gap_id: Callable[[], str], last_row: LastRow | None) -> None:
         self.stream = stream
+        self.route = stream.route
+        """The connections that carry it: those of the path of its type, or some of them (`StreamSet.add`)."""
         self.read = EventReader(stream).read
         self.prefix = demux.prefix_of(stream.name.encode())
         """The bytes that its messages begin with in the exchange's own spelling."""
@@ -179,6 +181,10 @@ class StreamRecorder:
     def give_up(self, page: BackfillPage) -> list[Gap]:
         """Return the gaps that become `unrepairable` because REST does not have what was asked for."""
         return self._gaps.give_up(page.answer.from_id, page.answer.to_id, page.why_missing)
+
+    def end_gaps(self) -> list[Gap]:
+        """Return the rows that end its open gaps, because it is recorded no more: nobody asks for what is missing."""
+        return self._gaps.end(NOT_RECORDED)
 
     def restore(self, row: LastRow, reason: str) -> None:
         """Go on from the journal's last row and open gaps, because it did not take all that was handed to it."""

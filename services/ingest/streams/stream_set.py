@@ -1,13 +1,14 @@
-"""All streams of a symbol: messages in, drafts of what is to be journalled out.
+"""All streams of a worker: messages in, drafts of what is to be journalled out.
 
 Every message ends in exactly one way: a row, a repeat that is counted, or a raw row with the reason why it is none.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.streams import Stream
+from binance_streamer.exchange.streams import Stream, route_with_room
 from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.connections.events import Delivered, HandedOver, Lost
 from services.ingest.streams import demux
@@ -31,15 +32,16 @@ from services.runtime.gaps.last_rows import LastRow, latest_ms
 
 
 class StreamSet:
-    """All streams of one symbol, by name.
+    """All streams of one worker, by name.
 
-    Its results wait until they are fetched: drafts in `collect`, wanted snapshots in `anchors`, announced ends of
-    connections in `shutdowns`.
+    `name` is that of the worker, a symbol or `<group>-<k>`: raw rows that name no stream are its own. Results wait
+    until they are fetched: drafts in `collect`, wanted snapshots in `anchors`, announced ends of connections in
+    `shutdowns`.
     """
 
     def __init__(
         self,
-        symbol: str,
+        name: str,
         streams: Iterable[Stream],
         *,
         last_rows: Mapping[str, LastRow],
@@ -57,8 +59,11 @@ class StreamSet:
         self.shutdowns: set[int] = set()
         """Connections over which the exchange has announced their end (`serverShutdown`)."""
         self._by_name: dict[bytes, StreamRecorder] = {}
-        self._symbol = symbol
-        self._last_rows = last_rows
+        self._name = name
+        self._let_go: set[bytes] = set()
+        """Names of streams that were recorded, and of which something may still be under way."""
+        self.last_rows = last_rows
+        """Where each stream stood when it was last recorded; a stream that is added goes on behind it."""
         self._new_gap_id = new_gap_id
         self._pending = PendingDrafts()
         self._run_of = self._pending.run_of
@@ -67,14 +72,30 @@ class StreamSet:
         self._pending.list_gaps(ended_gaps(last_rows, self.recorders, new_gap_id))
 
     def add(self, stream: Stream) -> None:
-        """Record this stream too, from where the last run ended."""
-        recorder = StreamRecorder(stream, self._new_gap_id, self._last_rows.get(stream.name))
+        """Record this stream too, from where the last run ended; on the first route of its type that has room."""
+        recorder = StreamRecorder(stream, self._new_gap_id, self.last_rows.get(stream.name))
+        recorder.route = route_with_room(stream.route, Counter(one.route for one in self.recorders.values()))
         self.recorders[stream.name] = self._by_name[stream.name.encode()] = recorder
+        self._let_go.discard(stream.name.encode())
         self._pending.list_gaps(recorder.filled_gaps)
 
     def remove(self, stream: Stream) -> None:
         """Record this stream no more."""
         del self.recorders[stream.name], self._by_name[stream.name.encode()]
+
+    def let_go(self, stream: Stream, now_s: float) -> None:
+        """Record this stream no more: give up what it waits for, end its open gaps, ignore what is still under way."""
+        recorder = self.recorders[stream.name]
+        self._take(recorder, recorder.tracker.expire(math.inf), now_s)
+        self._pending.list_gaps(recorder.end_gaps())
+        self.remove(stream)
+        self._let_go.add(stream.name.encode())
+
+    def take_over(self, before: "StreamSet") -> None:
+        """Go on with the connections of these streams: same routes, same times at which each was heard."""
+        self._let_go |= before._let_go
+        for name, recorder in self.recorders.items():
+            recorder.heard, recorder.route = before.recorders[name].heard, before.recorders[name].route
 
     @property
     def unlisted(self) -> frozenset[str]:
@@ -179,7 +200,7 @@ class StreamSet:
     def note_lost(self, name: str, to_id: int | None, reason: str) -> None:
         """Take note that the producer has listed a gap of its own up to this id: a book begins anew behind it."""
         if name in self.recorders and self.recorders[name].stream.type.builds_book and to_id is not None:
-            self.anchors.append(SnapshotRequest(self._symbol, to_id, reason))
+            self.anchors.append(SnapshotRequest(self.recorders[name].stream.symbol, to_id, reason))
 
     def _forget(self, connection: int, route: str) -> None:
         for recorder in self._of(route):
@@ -232,20 +253,21 @@ class StreamSet:
                 self.lag_ms[connection] = lag_ms
 
     def _of(self, route: str) -> list[StreamRecorder]:
-        return [recorder for recorder in self.recorders.values() if recorder.stream.route == route]
+        return [recorder for recorder in self.recorders.values() if recorder.route == route]
 
     def _take(self, recorder: StreamRecorder, outcomes: Sequence[Outcome], now_s: float) -> None:
+        symbol = recorder.stream.symbol
         for outcome in outcomes:
             if isinstance(outcome, Arrival):
                 self._pending.add(recorder.row(outcome, now_s))
                 self.first_arrivals[outcome.connection] += 1
                 if not recorder.is_anchored:
                     recorder.is_anchored = True
-                    self.anchors.append(SnapshotRequest(self._symbol, outcome.reading.previous_id or 0, "connected"))
+                    self.anchors.append(SnapshotRequest(symbol, outcome.reading.previous_id or 0, "connected"))
             else:
                 self._pending.list_gaps([outcome])
                 if recorder.stream.type.builds_book and outcome.to_id is not None and outcome.state != REPAIRED:
-                    self.anchors.append(SnapshotRequest(self._symbol, outcome.to_id, outcome.reason))
+                    self.anchors.append(SnapshotRequest(symbol, outcome.to_id, outcome.reason))
 
     def _deliver_unusual(self, arrival: Arrival, now_s: float) -> None:
         """Respell a message that is not in the exchange's usual spelling, or record it raw."""
@@ -256,6 +278,8 @@ class StreamSet:
             self._take_raw(arrival, "", "not the combined form")
             return
         name, event = parsed
+        if name in self._let_go:
+            return
         if name not in self._by_name:
             self._take_raw(arrival, "", f"unknown stream: {name.decode(errors='replace')!r:.80}")
             return
@@ -264,12 +288,12 @@ class StreamSet:
 
     def _take_raw(self, arrival: Arrival, name: str, reason: str) -> None:
         """Record a message raw. `name` is its stream; empty where not even that could be read."""
-        kind = reason.partition(":")[0]
+        kind, symbol = reason.partition(":")[0], self._name
         if name:
             self.recorders[name].raw += 1
-            kind = "unreadable event"
+            kind, symbol = "unreadable event", self.recorders[name].stream.symbol
         if demux.is_shutdown(arrival.event):
             self.shutdowns.add(arrival.connection)
             kind = reason = "serverShutdown"
         self.refused[kind] += 1
-        self._pending.add(raw_draft(self._symbol, arrival, name, reason))
+        self._pending.add(raw_draft(symbol, arrival, name, reason))

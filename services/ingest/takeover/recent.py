@@ -41,6 +41,10 @@ class RecentArrivals:
         self._without_ids = frozenset(name.encode() for name in without_ids)
         self._last: dict[tuple[bytes, int], Arrived] = {}
 
+    def keep_last_of(self, names: Iterable[str]) -> None:
+        """Keep the last messages of these streams from now on, and no others'."""
+        self._without_ids = frozenset(name.encode() for name in names)
+
     def add(self, what: Delivered | Change, now_s: float) -> None:
         """Remember messages, or a change; forget what is too old, or too much."""
         self._arrived.append(Arrived(now_s, what))

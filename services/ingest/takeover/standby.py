@@ -10,16 +10,17 @@ It takes messages in larger bunches than a worker that records: nobody waits for
 """
 
 import logging
+from collections.abc import Callable, Iterable
 
 import msgspec
 import zmq
 
-from binance_streamer.config.schema import SymbolConfig, streams_of
+from binance_streamer.config.schema import streams_of
 from binance_streamer.exchange.messages import UNREADABLE
 from binance_streamer.exchange.stream_types import has_sequence_ids
+from binance_streamer.exchange.streams import Stream
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame, encode_topic
-from binance_streamer.wire.requests import read_symbol_status
 from binance_streamer.wire.statuses import STANDBY, IngestStatus
 from services.ingest.connections.events import Delivered
 from services.ingest.connections.reader import ENOUGH_BYTES
@@ -27,6 +28,7 @@ from services.ingest.intake import Intake, gap_ids, intake_of
 from services.ingest.streams.heard import LIVE
 from services.ingest.streams.stream import OVERLAP_S
 from services.ingest.streams.stream_set import StreamSet
+from services.ingest.symbols import WorkerSymbols
 from services.ingest.takeover.partner import WarmSign, warm_lock_path
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
 from services.ingest.takeover.release import LOOK_BACK_S, doubt, recall, release
@@ -47,23 +49,24 @@ still not received be on its way to it."""
 
 
 class Standby:
-    """Receives one symbol while another process records it; `wait` returns when that one has ended."""
+    """Receives what another process records; `wait` returns when that one has ended."""
 
-    def __init__(self, shell: Shell, symbol: SymbolConfig, lock: FileLock) -> None:
+    def __init__(self, shell: Shell, worker: str, symbols: WorkerSymbols, lock: FileLock) -> None:
         self._shell = shell
-        self._symbol = symbol
+        self._worker = worker
+        self._symbols = symbols
         self.pub = sockets.bus_pub(shell.context, shell.config.endpoints.bus_publish)
         self._status = StatusPublisher(shell, self.pub)
-        streams = streams_of(symbol)
-        self._recent = RecentArrivals([one.name for one in streams if not has_sequence_ids(one.stream_type)])
-        self._streams = StandbyStreams(symbol.symbol, streams, last_rows={}, new_gap_id=gap_ids(shell.epoch))
+        streams = symbols.streams
+        self._recent = RecentArrivals(_without_ids(streams))
+        self._streams = StandbyStreams(worker, streams, last_rows={}, new_gap_id=gap_ids(shell.epoch))
         self._streams.recent = self._recent
-        self._intake = intake_of(shell, symbol, self._streams)
+        self._intake = intake_of(shell, worker, symbols, self._streams)
         self._lock = LockWait(lock)
-        self._warm_sign = WarmSign(warm_lock_path(shell, f"ingest-{symbol.symbol}"))
+        self._warm_sign = WarmSign(warm_lock_path(shell, f"ingest-{worker}"))
         self._next_tick_s = 0.0
-        topic = encode_topic("symbol_status", symbol.symbol)
-        self._sub = sockets.bus_sub(shell.context, shell.config.endpoints.bus_subscribe, topic)
+        topics = [encode_topic("symbol_status", symbol) for symbol in symbols.by_name]
+        self._sub = sockets.bus_sub(shell.context, shell.config.endpoints.bus_subscribe, *topics)
         self._poller = zmq.Poller()
         for readable in (self._sub, shell.stop.fileno(), self._lock.fileno()):
             self._poller.register(readable, zmq.POLLIN)
@@ -92,17 +95,17 @@ class Standby:
         return is_ours
 
     def take_over(self, shell: Shell, producer: Producer) -> Intake:
-        """Return what receives the symbol from here on, with all that is to be recorded behind the journal's end."""
+        """Return what receives the symbols from here on, with all that is to be recorded behind the journal's end."""
         now_s, now_ns = monotonic_s(), wall_ns()
         self._take(now_s)
         before, intake = self._streams, self._intake
         kept = [recorder.stream for recorder in before.recorders.values()]
         last_rows = producer.last_rows
-        streams = StreamSet(self._symbol.symbol, kept, last_rows=last_rows, new_gap_id=gap_ids(shell.epoch))
+        streams = StreamSet(self._worker, kept, last_rows=last_rows, new_gap_id=gap_ids(shell.epoch))
+        streams.take_over(before)
         for name, recorder in streams.recorders.items():
-            recorder.heard = before.recorders[name].heard
             recorder.is_anchored = recorder.is_anchored or name in last_rows
-        names = [stream.name for stream in kept if not has_sequence_ids(stream.stream_type)]
+        names = _without_ids(kept)
         newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
         recorded = producer.recorded_events(names, newest_ns - round(LOOK_BACK_S * 1e9))
         recall(streams, recorded, now_ns, now_s)
@@ -133,18 +136,33 @@ class Standby:
         if self._streams.is_holding:
             self._streams.expire(now_s)
             self._drop_results()
-        self._intake.coordinator.tick(now_s, is_expected=self._is_expected(now_s))
+        self._follow_members(now_s)
+        self._intake.coordinator.tick(now_s, is_expected=self._expected(now_s))
         if self._status.due(now_s):
             self._status.publish(self._status_at(now_s))
 
-    def _is_expected(self, now_s: float) -> bool:
-        return self._intake.trading.is_expected(now_s, wall_ns() // 1_000_000)
+    def _follow_members(self, now_s: float) -> None:
+        """Receive the symbols that the group has now; what becomes of their streams is up to the one that records."""
+        changes = self._symbols.look(now_s)
+        if changes is None:
+            return
+        for symbol in changes.ended:
+            self._sub.unsubscribe(encode_topic("symbol_status", symbol.symbol))
+            self._intake.coordinator.let_go(symbol.symbol, now_s)
+        for symbol in changes.begun:
+            self._sub.subscribe(encode_topic("symbol_status", symbol.symbol))
+            self._intake.coordinator.add(streams_of(symbol), now_s)
+        self._recent.keep_last_of(_without_ids(self._symbols.streams))
+        self._drop_results()
+
+    def _expected(self, now_s: float) -> Callable[[str], bool]:
+        return self._symbols.expected(now_s, wall_ns() // 1_000_000)
 
     def _take_bus_messages(self, now_s: float) -> None:
         while sockets.is_readable(self._sub):
             try:
                 _, data = decode_frame(self._sub.recv_multipart(zmq.DONTWAIT)[-1])
-                self._intake.trading.take(read_symbol_status(data), now_s)
+                self._symbols.take_status(data, now_s)
             except (WireError, *UNREADABLE) as error:
                 _log.warning("bus message refused: %.200s", error)
 
@@ -163,9 +181,13 @@ class Standby:
     def _is_warm(self, status: IngestStatus, now_s: float) -> bool:
         """Return True where every stream comes, or is one that may be silent and has a connection."""
         open_on = {one.route for one in status.connections if one.is_open and one.age_s >= _WARM_S}
-        heard, is_expected = self._intake.coordinator.heard, self._is_expected(now_s)
+        heard, is_expected = self._intake.coordinator.heard, self._expected(now_s)
         return all(
-            recorder.stream.route in open_on
-            and (heard.state(name) == LIVE or not heard.patience_s(name) or not is_expected)
+            recorder.route in open_on
+            and (heard.state(name) == LIVE or not heard.patience_s(name) or not is_expected(recorder.stream.symbol))
             for name, recorder in self._streams.recorders.items()
         )
+
+
+def _without_ids(streams: Iterable[Stream]) -> list[str]:
+    return [stream.name for stream in streams if not has_sequence_ids(stream.stream_type)]

@@ -22,8 +22,9 @@ import msgspec
 
 from binance_streamer.config.schema import AlertsConfig, Condition
 from binance_streamer.exchange.streams import suffix_of
-from binance_streamer.health.judge import SILENT_S, Problem
+from binance_streamer.health.judge import SILENT_S
 from binance_streamer.health.observer import Key, is_hidden
+from binance_streamer.health.problem import Problem
 from services.monitor.snapshots.page import MonitorSnapshot
 
 EVENT_S = 600.0

@@ -6,7 +6,7 @@ container's health check and a load balancer read the status alone; the body say
 
 import msgspec
 
-from binance_streamer.health.judge import Problem
+from binance_streamer.health.problem import Problem
 from services.monitor.snapshots.page import MonitorSnapshot
 
 _STANDS_STILL_S = 10.0

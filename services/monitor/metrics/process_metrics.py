@@ -5,6 +5,7 @@ A process that is not heard has `process_up` 0, and no other value: old numbers 
 ones.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
 from prometheus_client.core import Metric
@@ -25,6 +26,8 @@ from services.monitor.metrics.prometheus import Table, counter, families, gauge,
 from services.monitor.snapshots.page import MonitorSnapshot
 
 _DAY_S = 86_400
+_is_further_route = re.compile(f"(?:{'|'.join(ROUTES)})-[0-9]{{1,2}}").fullmatch
+"""Of a worker with more streams of a path than a connection carries: `market-1`."""
 _MOST_CONNECTIONS = 4
 """Of a route: the largest `network.connections`. It bounds the number of time series, whatever a status says."""
 _REST_STATES = ("starting", "answered", "standing down", "forbidden", "trouble")
@@ -138,6 +141,10 @@ def _processes(snapshot: MonitorSnapshot) -> Iterator[Metric]:
     yield from families(("process",), heard, _HEARD)
 
 
+def _is_route(route: str) -> bool:
+    return route in ROUTES or _is_further_route(route) is not None
+
+
 def _connections(statuses: Mapping[str, Status]) -> Iterator[Metric]:
     """Yield the state of each worker's connections, and how many it opened and lost by route.
 
@@ -155,7 +162,7 @@ def _connections(statuses: Mapping[str, Status]) -> Iterator[Metric]:
         (symbol, link.route, str(link.ordinal)): link
         for symbol, status in workers
         for link in status.connections
-        if link.route in ROUTES and 0 <= link.ordinal < _MOST_CONNECTIONS and link.is_open
+        if _is_route(link.route) and 0 <= link.ordinal < _MOST_CONNECTIONS and link.is_open
     }
     yield from families(("symbol", "route", "ordinal"), links.items(), _CONNECTION)
     for name, text in (("opened", "Connections opened"), ("lost", "Connections that ended, planned ones too")):
@@ -163,7 +170,11 @@ def _connections(statuses: Mapping[str, Status]) -> Iterator[Metric]:
             f"connections_{name}",
             f"{text}, since the start of the worker",
             ("symbol", "route"),
-            [((symbol, route), getattr(one, name).get(route, 0)) for symbol, one in workers for route in ROUTES],
+            [
+                ((symbol, route), getattr(one, name).get(route, 0))
+                for symbol, one in workers
+                for route in (*ROUTES, *sorted(filter(_is_further_route, getattr(one, name))))
+            ],
         )
     yield gauge(
         "queued_bytes", "Read and not journalled yet", ("symbol",), [((s,), one.queued_bytes) for s, one in workers]

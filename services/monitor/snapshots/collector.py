@@ -22,7 +22,7 @@ from services.monitor.snapshots.page import BookTop, MonitorSnapshot, PageSnapsh
 from services.monitor.snapshots.prices import BookMessages, price_of, spread_of
 from services.monitor.snapshots.recorded_today import RecordedCounter
 from services.monitor.snapshots.todays_gaps import TodaysGaps
-from services.monitor.snapshots.traffic import StreamTraffic, Traffic, topic_of
+from services.monitor.snapshots.traffic import NO_LATENCY, StreamTraffic, Traffic, topic_of
 
 _FALLBACKS = {"depth@0ms": "depth@100ms"}
 """The stream that a worker records instead where the exchange does not deliver the first one."""
@@ -33,19 +33,26 @@ _RATE_S = 5
 class Collector:
     """Fed with messages; a message of no configured symbol, stream or process leaves nothing behind.
 
+    Of members of groups only statuses and gaps are taken: the data of 500 symbols would cost more than it tells.
+
     Memory is therefore bounded by the configuration, whatever strangers publish. `observer` judges health,
     `gaps` are those of today.
     """
 
     def __init__(self, config: Config, now_ns: int) -> None:
         """Make the tables by topic, once: each later message is found by one look-up. `now_ns` is the wall clock."""
-        self._config = config
-        streams = {symbol.symbol: _with_fallbacks(streams_of(symbol)) for symbol in config.symbols}
         self.observer = Observer(config)
-        self.gaps = TodaysGaps(streams, now_ns)
+        self._config = self.observer.config
+        streams = {symbol.symbol: _with_fallbacks(streams_of(symbol)) for symbol in config.named}
+        self.gaps = TodaysGaps(_streams_by_symbol(self._config), now_ns)
         self._traffic = Traffic(stream for some in streams.values() for stream in some)
         self._recorded = RecordedCounter()
         self._books = {encode_topic("orderbook", symbol): BookMessages() for symbol in streams}
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that are recorded now."""
+        return [symbol.symbol for symbol in self._config.symbols]
 
     @property
     def topics(self) -> list[bytes]:
@@ -88,6 +95,9 @@ class Collector:
 
         The order matters: the day is rolled before its gaps are listed, and rates are ended before they are shown.
         """
+        if self._config is not (config := self.observer.config):
+            self._config = config
+            self.gaps.follow(_streams_by_symbol(config))
         self.gaps.roll(now_ms * 1_000_000)
         self._traffic.end_second(now_ms)
         return MonitorSnapshot(
@@ -116,10 +126,11 @@ class Collector:
 
     def _symbol(self, symbol: SymbolSnapshot, book: BookTop | None) -> PageSymbol:
         """Extend a symbol by its streams, price, spread and book; the streams keep their order."""
-        traffic = [
-            self._traffic.by_topic[topic_of(stream_of(symbol.symbol, stream.stream))] for stream in symbol.streams
+        seen = [
+            self._traffic.by_topic.get(topic_of(stream_of(symbol.symbol, stream.stream))) for stream in symbol.streams
         ]
-        streams = tuple(_stream(stream, one) for stream, one in zip(symbol.streams, traffic, strict=True))
+        streams = tuple(_stream(stream, one) for stream, one in zip(symbol.streams, seen, strict=True))
+        traffic = [one for one in seen if one is not None]
         return PageSymbol(
             **msgspec.structs.asdict(symbol) | {"streams": streams},
             price=price_of(traffic),
@@ -134,7 +145,9 @@ class Collector:
         Without an order book service of the configuration, shares may run under names of their own: their messages
         count, and are gone after two output intervals and the ten seconds that any process may be silent.
         """
-        messages = self._books[encode_topic("orderbook", symbol)]
+        messages = self._books.get(encode_topic("orderbook", symbol))
+        if messages is None:
+            return None
         if not self._config.orderbook.enabled:
             return messages.of_share(2 * self._config.orderbook.output_interval + SILENT_S, now_s)
         book = orderbook.books.get(symbol) if isinstance(orderbook, OrderbookStatus) else None
@@ -154,11 +167,17 @@ def _with_fallbacks(streams: tuple[Stream, ...]) -> tuple[Stream, ...]:
     return tuple(found)
 
 
-def _stream(stream: StreamSnapshot, seen: StreamTraffic) -> PageStream:
+def _streams_by_symbol(config: Config) -> dict[str, tuple[Stream, ...]]:
+    return {symbol.symbol: _with_fallbacks(streams_of(symbol)) for symbol in config.symbols}
+
+
+def _stream(stream: StreamSnapshot, seen: StreamTraffic | None) -> PageStream:
     """Extend a stream by its traffic. The rate is that of rows on the bus over 5 s.
 
-    It is steadier than the second that a worker tells of.
+    It is steadier than the second that a worker tells of; which it is where nothing of the stream is subscribed to.
     """
+    if seen is None:
+        return PageStream(**msgspec.structs.asdict(stream), bytes=0, rates=(), latency=NO_LATENCY)
     rates = tuple(seen.rates)
     return PageStream(
         **msgspec.structs.asdict(stream) | {"rate": sum(rates[-_RATE_S:]) / _RATE_S},

@@ -37,7 +37,8 @@ class GapReader:
 
     def __init__(self, data_directory: Path, symbols: Iterable[str], now_s: float) -> None:
         self._data_directory = data_directory
-        self._symbols = tuple(symbols)
+        self.symbols = tuple(symbols)
+        """The symbols whose files the next read takes."""
         self._results: queue.SimpleQueue[DayGaps] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._next_s = now_s
@@ -70,7 +71,7 @@ class GapReader:
         except OSError as error:
             _log.warning("gap files cannot be read: %s", error)
             return
-        found = gaps_of_day(self._data_directory, self._symbols, f"{_EPOCH + timedelta(days=day):%Y%m%d}")
+        found = gaps_of_day(self._data_directory, self.symbols, f"{_EPOCH + timedelta(days=day):%Y%m%d}")
         if found.fault:
             _log.warning("gap files cannot be read: %s", found.fault)
         self._results.put(DayGaps(day, found))

@@ -67,10 +67,15 @@ class TodaysGaps:
         self.ended: dict[tuple[str, str], int] = {}
         """By symbol and stream: the gaps that ended since this process runs."""
         self._counted = _CountedGaps(now_ns)
-        self._names = {symbol: frozenset(stream.name for stream in streams[symbol]) for symbol in streams}
+        self._names: dict[str, frozenset[str]] = {}
+        self.follow(streams)
         self._day = now_ns // _DAY_NS
         self._gaps: dict[str, FoldedGap] = {}
         self._summary: GapSummary | None = NO_GAPS
+
+    def follow(self, streams: Mapping[str, Iterable[Stream]]) -> None:
+        """Take the gaps of these symbols from now on, as members of groups come and go."""
+        self._names = {symbol: frozenset(stream.name for stream in streams[symbol]) for symbol in streams}
 
     def take(self, row: GapRow) -> None:
         """Take in a gap, or a change of one, from the bus or from a file, however often it comes.

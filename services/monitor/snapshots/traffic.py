@@ -22,6 +22,8 @@ from services.monitor.snapshots.page import LatencyHistogram, Series
 
 BUCKETS_S = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 60.0)
 """Upper bounds. The first is for negative ones, since clocks differ; aggTrades take 150 ms at the exchange."""
+NO_LATENCY = LatencyHistogram(counts=(0,) * (len(BUCKETS_S) + 1), sum_s=0.0)
+"""Of a stream of which nothing was looked into."""
 RATES_S = 60
 """Seconds of the small chart that the page shows beside each stream."""
 SAMPLES_PER_S = 20

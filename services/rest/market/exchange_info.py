@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from binance_streamer.config.groups import Contract
 from services.rest.answers import AnswerError, Odd, decode, try_decode
 from services.rest.market.trading_hours import CONTRACT_TYPE
 
@@ -22,6 +23,7 @@ class _Listed(msgspec.Struct):
     status: str
     contractType: str = ""  # noqa: N815 (the exchange's names)
     underlyingType: str = ""  # noqa: N815
+    quoteAsset: str = ""  # noqa: N815
 
 
 class _RateLimit(msgspec.Struct):
@@ -46,6 +48,8 @@ class Universe(NamedTuple):
     markets: dict[str, str]
     """Of the contracts that follow the hours of one: its name in the trading schedule."""
     odd: list[Odd]
+    contracts: list[Contract]
+    """Each symbol as groups ask for it."""
 
 
 class Change(NamedTuple):
@@ -86,6 +90,7 @@ def read_exchange_info(body: bytes) -> Universe:
         weight_limit=_weight_limit(members.get("rateLimits", msgspec.Raw(b"[]")), odd),
         markets={name: one.underlyingType for name, one in listed.items() if one.contractType == CONTRACT_TYPE},
         odd=odd,
+        contracts=[Contract(one.symbol, one.status, one.contractType, one.quoteAsset) for one in listed.values()],
     )
 
 

@@ -16,6 +16,7 @@ from services.rest.market.exchange_info import (
     Universe,
     read_exchange_info,
 )
+from services.rest.market.group_members import GroupMembers
 from services.rest.market.trading_hours import ALWAYS, Range, TradingSchedule, read_schedule
 from services.rest.messages import FrameSink, exchange_info_draft, symbol_status_draft, trading_schedule_draft
 from services.rest.oddities import Oddities
@@ -32,10 +33,20 @@ _PUBLISH_INTERVAL_S = 60.0
 class ListingRecorder:
     """The list as it was recorded last; its file lets the next run record changes only."""
 
-    def __init__(self, path: Path, configured: Sequence[str], producer: FrameSink, *, oddities: Oddities) -> None:
+    def __init__(
+        self,
+        path: Path,
+        configured: Sequence[str],
+        producer: FrameSink,
+        *,
+        oddities: Oddities,
+        members: GroupMembers | None = None,
+    ) -> None:
+        """`configured` are the recorded symbols; with `members` they follow those of groups."""
         self._path = path
         self._configured = configured
         self._producer = producer
+        self._members = members
         self._oddities = oddities
         self._listing = _loaded(path)
         self._statuses: dict[str, str] = {}
@@ -96,6 +107,9 @@ class ListingRecorder:
             )
         self._record(answer, universe)
         self._markets = universe.markets
+        if self._members is not None:
+            self._members.take(universe.contracts)
+            self._configured = self._members.symbols
         self._publish_changes(universe)
         missing = [symbol for symbol in self._configured if symbol not in self._statuses]
         self._nearest = {symbol: get_close_matches(symbol, self._statuses) for symbol in missing}

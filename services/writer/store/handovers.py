@@ -14,9 +14,11 @@ an offered gap, if the worker had listed a part of it itself. So an offer names 
 to which the writer has read the worker's journal; a worker that has recorded late rows behind it waits for the next.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import NamedTuple
 
+from binance_streamer.config.groups import MembersFile
+from binance_streamer.config.schema import Config
 from binance_streamer.exchange.rest import KEPT_MS
 from binance_streamer.wire.frames import Position, encode_frame, encode_topic
 from services.runtime.gaps.drafts import Gap, gap_draft
@@ -81,7 +83,7 @@ class OfferedGaps:
         reads = [(one, read_of(one.worker)) for one in self._offered.values()]
         return [DurableOffer(one, read) for one, read in reads if read is not None]
 
-    def take_ended(self, recorded: Collection[str], now_ns: int) -> Sequence[Gap]:
+    def take_ended(self, recorded: Container[str], now_ns: int) -> Sequence[Gap]:
         """Return the gaps that nobody will take over, as `unrepairable`, and offer them no more.
 
         `recorded` are the symbols that have a worker as far as the writer was told; for `apply` it is not restarted.
@@ -123,3 +125,20 @@ def _is_gap(row: Row) -> bool:
 
 def _id_of(row: Row) -> int | None:
     return late_id_of(row) if row.event is None else ids_of(row)[1]
+
+
+class RecordedSymbols:
+    """Tells of a symbol whether it is recorded; while the members of a group are not known, each one may be."""
+
+    def __init__(self, config: Config) -> None:
+        self._members = MembersFile(config)
+        self._names = self._names_now()
+
+    def __contains__(self, symbol: object) -> bool:
+        """Return True where the symbol is recorded now, or may be."""
+        if self._members.refresh():
+            self._names = self._names_now()
+        return symbol in self._names or not self._members.is_known
+
+    def _names_now(self) -> frozenset[str]:
+        return frozenset(symbol.symbol for symbol in self._members.config.symbols)

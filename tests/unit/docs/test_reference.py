@@ -17,6 +17,8 @@ from binance_streamer.config.schema import (
     DEFAULT_STREAMS,
     AlertsConfig,
     Config,
+    GroupConfig,
+    MatchConfig,
     ModeConfig,
     SymbolConfig,
     WebhookConfig,
@@ -26,7 +28,12 @@ from tests.support.data import REPOSITORY
 DOCS = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
 ROOT: Any = typer.main.get_command(app)
 COMMANDS: dict[str, Any] = dict(ROOT.commands)
-LISTS: dict[Any, str] = {SymbolConfig: "modes.<mode>.symbols[]", WebhookConfig: "alerts.webhooks[]"}
+LISTS: dict[Any, str] = {
+    SymbolConfig: "modes.<mode>.symbols[]",
+    GroupConfig: "modes.<mode>.groups[]",
+    MatchConfig: "modes.<mode>.groups[].match",
+    WebhookConfig: "alerts.webhooks[]",
+}
 
 
 def sections(path: Path) -> dict[str, str]:
@@ -83,7 +90,7 @@ def keys() -> Iterator[tuple[str, object]]:
     """Every key with its default; `msgspec.NODEFAULT` where there is none."""
     yield "mode", msgspec.NODEFAULT
     for field in msgspec.structs.fields(ModeConfig):
-        if field.name != "symbols":
+        if field.name not in ("symbols", "groups"):
             yield f"modes.<mode>.{field.name}", field.default
     for section in msgspec.structs.fields(Config):
         if section.name in ("mode", "modes"):
@@ -104,6 +111,9 @@ SPECIAL = {
     "network.connections": "2 in production, else 1",
     "network.connection_lifetime": "82800 (23 h)",
     "modes.<mode>.symbols[].streams": ", ".join(DEFAULT_STREAMS),
+    "modes.<mode>.groups[].streams": ", ".join(DEFAULT_STREAMS),
+    "modes.<mode>.groups[].match": "none",
+    "modes.<mode>.groups[].match.contract": "PERPETUAL",
     "alerts.webhooks[].conditions": "all",
 }
 

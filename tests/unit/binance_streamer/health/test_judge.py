@@ -9,8 +9,9 @@ import pytest
 from binance_streamer.config import schema as configuration
 from binance_streamer.config.schema import Config
 from binance_streamer.exchange.streams import stream_of
-from binance_streamer.health.judge import Health, Problem, disk_of, processes
+from binance_streamer.health.judge import Health, disk_of, processes
 from binance_streamer.health.observer import Observer, is_hidden
+from binance_streamer.health.problem import Problem
 from binance_streamer.health.stream_states import stream_state, trading_status
 from binance_streamer.wire.statuses import IngestStatus, WriterStatus, read_status
 
@@ -190,13 +191,13 @@ def test_a_symbol_that_does_not_trade_is_shown_as_such_and_is_healthy() -> None:
 
 
 def test_a_worker_remembers_that_its_symbol_does_not_trade() -> None:
-    told = read_status(frame("ingest-BTCUSDT", **ingest(is_trading=False)))
+    told = read_status(frame("ingest-BTCUSDT", **ingest(not_trading=["BTCUSDT"])))
     assert trading_status("BTCUSDT", {"ingest-BTCUSDT": told}) == "NOT TRADING"
 
 
 def off_session(*, connected: bool = True, **fields: Any) -> dict[str, Any]:
     """A worker whose depth stream has said nothing for an hour."""
-    whole = ingest(connections=[link("public"), link("market")] if connected else [], is_off_session=True)
+    whole = ingest(connections=[link("public"), link("market")] if connected else [], off_session=["BTCUSDT"])
     whole["streams"]["btcusdt@depth@0ms"] = stream(state="stale", last_recv_ns=NOW_NS - 3600 * 10**9, **fields)
     return whole
 
@@ -210,13 +211,13 @@ def state_of(name: str, whole: dict[str, Any]) -> str:
 
 def test_silence_outside_of_a_market_s_hours_is_shown_as_such_and_is_healthy() -> None:
     assert health(ingest=off_session()).healthy
-    assert not health(ingest={**off_session(), "is_off_session": False}).healthy
+    assert not health(ingest={**off_session(), "off_session": []}).healthy
     assert state_of("depth@0ms", off_session()) == "off session"
     assert state_of("aggTrade", off_session()) == "live"
 
 
 def test_a_worker_that_has_just_started_is_off_session_by_the_word_of_rest() -> None:
-    told = {**off_session(), "is_off_session": False}
+    told = {**off_session(), "off_session": []}
     rest = {"state": "answered", "symbols": {"BTCUSDT": "TRADING"}, "off_session": ["BTCUSDT"]}
     assert health(ingest=told, rest=rest).healthy
     assert not health(ingest=told, rest={**rest, "off_session": []}).healthy

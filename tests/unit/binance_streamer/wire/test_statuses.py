@@ -66,7 +66,7 @@ WHOLE = (
         streams={"btcusdt@trade": StreamStatus(messages=3, last_id=9, latency_ms=-0.5, state="live")},
         connections=(ConnectionStatus(connection=1, route="/market", state="open", lag_ms=3.5),),
         failing={"/public": "refused"},
-        snapshot_wanted=12,
+        snapshots_wanted={"BTCUSDT": 12},
         journal=JournalStatus(),
         **RUN,
     ),

@@ -55,7 +55,7 @@ def status(state: str, connection: str = "delivering", silent_s: float = 1.0) ->
     stream = {"state": state, "silent_s": silent_s, "patience_s": 60.0}
     data = {
         "symbol": "ingest-BTCUSDT", "stream": "status", "recv_ns": 5, "producer": "ingest-BTCUSDT", "epoch": 7,
-        "seq": 1, "source": "local", "streams": {"btcusdt@depth@0ms": stream}, "is_trading": True,
+        "seq": 1, "source": "local", "streams": {"btcusdt@depth@0ms": stream}, "not_trading": [],
         "connections": [{"connection": 1, "route": "public", "state": connection}] if connection else [],
     }  # fmt: skip
     packed: bytes = msgpack.packb(("status", data))

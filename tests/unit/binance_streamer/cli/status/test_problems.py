@@ -1,5 +1,5 @@
 from binance_streamer.cli.status.problems import lines_of
-from binance_streamer.health.judge import Problem
+from binance_streamer.health.problem import Problem
 
 
 def test_problems_with_the_same_reason_are_one_line() -> None:

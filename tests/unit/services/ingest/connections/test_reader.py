@@ -269,6 +269,19 @@ def test_requests_are_sent_first() -> None:
         assert received(theirs)[0] == 0x80 | Opcode.TEXT
 
 
+def test_requests_over_an_open_connection_are_sent_at_the_pace_that_the_exchange_allows() -> None:
+    """It takes ten control messages a second, and closes where there are more (docs/exchange.md §3)."""
+    with reading() as (reader, exchange):
+        reports_until(reader, Opened)
+        started_s = time.monotonic()
+        reader.send(1, [f"{number:02}" for number in range(12)])
+        reader.send(7, ["of a connection that has ended"])
+        found = b""
+        while len(found) < 12 * len("hhmmmmNN"):  # header, mask, number
+            found += received(exchange)
+        assert time.monotonic() - started_s > 2  # five at once, and five in each of the next seconds
+
+
 def test_stamps_grow_unless_the_clock_is_set_back_by_more_than_a_second() -> None:
     stamper = Stamper()
     assert stamper.stamps_of(1_000_000_000_000, 3) == range(1_000_000_000_000, 1_000_000_000_000 + 3)

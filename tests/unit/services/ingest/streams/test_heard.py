@@ -33,7 +33,7 @@ class Table:
 
     def stale_at(self, now_s: float) -> list[str]:
         """The streams that are reported now."""
-        return [one.stream.name for one in self.table.check(now_s, is_expected=self.is_expected).stale]
+        return [one.stream.name for one in self.table.check(now_s, is_expected=lambda _: self.is_expected).stale]
 
 
 def connected() -> Table:
@@ -71,9 +71,9 @@ def test_a_stale_stream_that_speaks_is_live_again() -> None:
     subject = connected()
     subject.stale(0, 20)
     subject.row(DEPTH, 20)
-    assert subject.table.check(20, is_expected=True).revived == [DEPTH]
+    assert subject.table.check(20, is_expected=lambda _: True).revived == [DEPTH]
     subject.row(DEPTH, 21)
-    assert subject.table.check(21, is_expected=True).revived == []
+    assert subject.table.check(21, is_expected=lambda _: True).revived == []
     assert subject.table.state(DEPTH) == "live"
     assert [now_s for now_s, name in subject.stale(21, 40) if name == DEPTH] == [32]
 
@@ -98,7 +98,7 @@ def test_a_symbol_whose_market_is_closed_is_stale_no_more_and_gets_new_patience_
     subject.is_expected = False
     assert subject.stale(20, 500) == []
     assert subject.table.state(DEPTH) == "waiting"
-    assert subject.table.suspicious(500, is_expected=False) == []
+    assert subject.table.suspicious(500, is_expected=lambda _: False) == []
     subject.is_expected = True
     assert [now_s for now_s, name in subject.stale(500, 520) if name == DEPTH] == [510]
 
@@ -121,11 +121,11 @@ def test_trades_that_are_silent_for_very_long_while_depth_moves_are_suspicious()
     subject = connected()
     subject.row(DEPTH, 99)
     subject.stale_at(99)
-    assert subject.table.suspicious(99, is_expected=True) == []
-    assert subject.table.suspicious(101, is_expected=True) == [AGG_TRADE]
+    assert subject.table.suspicious(99, is_expected=lambda _: True) == []
+    assert subject.table.suspicious(101, is_expected=lambda _: True) == [AGG_TRADE]
     subject.row(AGG_TRADE, 102)
     subject.stale_at(103)
-    assert subject.table.suspicious(103, is_expected=True) == []
+    assert subject.table.suspicious(103, is_expected=lambda _: True) == []
 
 
 def test_a_connection_that_comes_and_goes_does_not_hide_that_the_others_are_silent() -> None:
@@ -162,7 +162,7 @@ def stalled_at(subject: Table, told: Told, name: str = DEPTH) -> set[StreamFault
     now_s, row_s, heard_s = told
     subject.row(name, row_s)
     subject.heard[name].by_connection.update(heard_s)
-    return subject.table.check(now_s, is_expected=True).stalled
+    return subject.table.check(now_s, is_expected=lambda _: True).stalled
 
 
 def stalls(*told: Told) -> list[float]:

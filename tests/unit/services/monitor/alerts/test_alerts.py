@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from binance_streamer.config.schema import AlertsConfig, WebhookConfig
-from binance_streamer.health.judge import SILENT_S, Problem
+from binance_streamer.health.judge import SILENT_S
+from binance_streamer.health.problem import Problem
 from services.monitor.alerts.alerts import EVENT_S, Alerts, Notice
 from services.monitor.alerts.memory import Memory
 from services.monitor.alerts.posts import MOST_NOTICES, body_of, place_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from binance_streamer.config.schema import Condition, WebhookConfig
-from binance_streamer.health.judge import Problem
+from binance_streamer.health.problem import Problem
 from services.monitor.alerts.alerts import Notice
 from services.monitor.alerts.webhooks import Delays, Webhook
 from tests.support.receiver import Receiver

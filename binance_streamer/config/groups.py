@@ -1,0 +1,154 @@
+"""Groups of symbols: which of the exchange's symbols are their members, and which worker of a group serves a member.
+
+A group names its members, or says which symbols of the exchange they are (`match`). These `rest` finds in the
+exchange's list, and keeps them in a file of the run directory: one fact, by which every other process goes.
+`<group>-<k>` is the name of the group's worker k; no symbol has such a name, since none has ASCII letters in lower
+case.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from binance_streamer.config.schema import Config, GroupConfig, SymbolConfig, member_of, part_name, with_members
+
+MEMBERS_FILE = "members.json"
+TRADING = "TRADING"
+ENDED = frozenset({"SETTLING", "CLOSE", "DELIVERED"})
+"""Statuses behind which nothing comes any more; one before them, like PRE_SETTLE, may still send
+(docs/exchange.md §5.2.15)."""
+_is_part = re.compile(r"[a-z][a-z0-9_]*-[0-9]{1,2}").fullmatch
+
+
+class Contract(NamedTuple):
+    """A symbol as the exchange lists it, as far as a group asks for it; what it does not say is empty."""
+
+    symbol: str
+    status: str = TRADING
+    contract: str = ""
+    quote: str = ""
+
+
+def is_part(worker: str) -> bool:
+    """Return True where this is the name of a group's worker, and not a symbol."""
+    return _is_part(worker) is not None
+
+
+def part_of(group: GroupConfig, symbol: str) -> int:
+    """Return the number of the worker that serves a member: the one with the highest hash of both (rendezvous).
+
+    So a member that comes or goes moves no other one, and with one worker more, 1 of n members moves.
+    """
+    return max(range(group.workers), key=lambda number: blake2b(f"{symbol}/{number}".encode(), digest_size=8).digest())
+
+
+def parts_of(group: GroupConfig) -> dict[str, tuple[str, ...]]:
+    """Return the members of each worker of a group, by the worker's name, in the order of the group."""
+    parts: dict[str, list[str]] = {part_name(group, number): [] for number in range(group.workers)}
+    for symbol in group.members:
+        parts[part_name(group, part_of(group, symbol))].append(symbol)
+    return {name: tuple(symbols) for name, symbols in parts.items()}
+
+
+def members_of(group: GroupConfig, listed: Iterable[Contract], before: Iterable[str] = ()) -> tuple[str, ...]:
+    """Return the symbols that a group matches, sorted: those that trade, and those of `before` that have not ended.
+
+    A member stays through a pause of trading: leaving it out would cost what comes behind the pause.
+    """
+    known = frozenset(before)
+    return tuple(
+        sorted(
+            one.symbol
+            for one in listed
+            if _matches(group, one) and (one.status == TRADING or (one.symbol in known and one.status not in ENDED))
+        )
+    )
+
+
+def _matches(group: GroupConfig, one: Contract) -> bool:
+    match = group.match
+    return (
+        match is not None
+        and one.symbol not in group.exclude
+        and fnmatchcase(one.symbol, match.symbol)
+        and one.contract in match.contract
+        and (not match.quote or one.quote in match.quote)
+    )
+
+
+class MembersFile:
+    """The members of matching groups as `rest` has found them, by the group's name; written in one step.
+
+    `config` is what is to be recorded now. Before the first list of the exchange nobody knows it: `is_known`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._given = config
+        self._path = Path(config.endpoints.run_directory) / MEMBERS_FILE
+        self._is_needed = any(group.match is not None for group in config.groups)
+        self._stamp: tuple[int, int, int] | None = None
+        self._found: dict[str, tuple[str, ...]] = {}
+        self.config = config
+        self.refresh()
+
+    @property
+    def is_known(self) -> bool:
+        """Return True where the members of every group are known."""
+        return all(group.match is None or group.name in self._found for group in self._given.groups)
+
+    @property
+    def found(self) -> Mapping[str, tuple[str, ...]]:
+        """Return the members of the file by group; also of groups that are not configured."""
+        return self._found
+
+    def refresh(self) -> bool:
+        """Look at the file; return True where the members have changed. One that cannot be read changes nothing."""
+        if not self._is_needed:
+            return False
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            found = self._path.stat()
+            stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+            if stamp == self._stamp:
+                return False
+            read = msgspec.json.decode(self._path.read_bytes(), type=dict[str, tuple[str, ...]])
+            self._stamp = stamp
+            return self._take(read)
+        return False
+
+    def content(self, found: Mapping[str, tuple[str, ...]]) -> bytes:
+        """Return what is to be written into the file for these members."""
+        return msgspec.json.encode(found)
+
+    @property
+    def path(self) -> Path:
+        """Return the path of the file."""
+        return self._path
+
+    def _take(self, found: dict[str, tuple[str, ...]]) -> bool:
+        self._found = found
+        before, self.config = self.config, with_members(self._given, found)
+        return before.groups != self.config.groups
+
+
+def symbols_of(config: Config, worker: str) -> tuple[SymbolConfig, ...]:
+    """Return the symbols that a worker records: its own, or those members of its group that it serves."""
+    if not is_part(worker):
+        return (config.symbol(worker),)
+    for group in config.groups:
+        if worker in (parts := parts_of(group)):
+            return tuple(member_of(group, symbol) for symbol in parts[worker])
+    return ()
+
+
+def workers_by_symbol(config: Config) -> dict[str, str]:
+    """Return the name of the worker of each recorded symbol."""
+    found = {symbol.symbol: symbol.symbol for symbol in config.named}
+    for group in config.groups:
+        found |= {symbol: part for part, symbols in parts_of(group).items() for symbol in symbols}
+    return found

@@ -1,0 +1,52 @@
+"""A group of symbols: its workers are killed, and the exchange lists and ends symbols, while it is recorded."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.pipeline import SYMBOLS, Pipeline, running
+from tests.chaos.runs import check, kill_and_restart, seeded
+from tests.support.waiting import eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def test_killed_workers_of_a_group_lose_and_double_nothing(place: Path) -> None:
+    random = seeded()
+    with running(place, rate=1000, symbols=SYMBOLS, group_workers=2) as pipeline:
+        victims = ["writer", "rest", *pipeline.ingests, *pipeline.ingests]
+        random.shuffle(victims)
+        faults = [kill_and_restart(pipeline, random, victim) for victim in victims]
+        streams = pipeline.finish()
+    assert {stream.stream.symbol for stream in streams if stream.tape} == set(SYMBOLS)
+    check(streams, faults, pipeline.downs)
+
+
+def is_recorded(pipeline: Pipeline, symbol: str) -> bool:
+    return bool(pipeline.files_of(symbol, "depth@0ms"))
+
+
+def test_listings_and_an_end_touch_nobody_else(place: Path) -> None:
+    """Two symbols are listed while three are recorded, one of them ends and comes back."""
+    network = {"exchange_info_interval": 1}
+    with Pipeline(place, rate=500, symbols=SYMBOLS, streams=("depth@0ms",), group_workers=2, network=network) as one:
+        for symbol in SYMBOLS[3:]:
+            one.simulator.command(f"symbol {symbol} PENDING_TRADING")
+        one.start()
+        for symbol in SYMBOLS[:3]:
+            eventually(lambda name=symbol: is_recorded(one, name), 90, what=f"{symbol} is recorded")  # type: ignore[misc]
+        for symbol in SYMBOLS[3:]:
+            assert not is_recorded(one, symbol)
+            one.simulator.command(f"symbol {symbol} TRADING")
+        for symbol in SYMBOLS[3:]:
+            eventually(lambda name=symbol: is_recorded(one, name), 60, what=f"{symbol} is recorded")  # type: ignore[misc]
+        one.simulator.command(f"symbol {SYMBOLS[0]} SETTLING")
+        lower = SYMBOLS[0].lower()
+        eventually(lambda: one.subscribers(f"{lower}@depth@0ms") == 0, 60, what="the ended symbol is let go")
+        one.simulator.command(f"symbol {SYMBOLS[0]} TRADING")
+        eventually(lambda: one.subscribers(f"{lower}@depth@0ms") > 0, 60, what="it is recorded again")
+        assert [one.status(name)["opened"] for name in one.ingests] == [{"public": 1}] * 2
+        streams = one.finish()
+    check(streams, [])
+    gaps = {stream.stream.symbol: stream.verdict.gaps for stream in streams if stream.verdict.gaps}
+    assert set(gaps) <= {SYMBOLS[0]}  # what it sent while nobody listened

@@ -1,0 +1,67 @@
+"""The members of groups, as the exchange's lists of symbols follow one another."""
+
+from pathlib import Path
+
+import msgspec
+import yaml
+
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.groups import Contract, MembersFile
+from binance_streamer.config.schema import Config
+from services.rest.market.group_members import GroupMembers
+
+
+def config_of(place: Path) -> Config:
+    path = place / "streamer.yaml"
+    groups = [{"name": "usdc", "match": {"quote": ["USDC"]}}, {"name": "all", "match": {"symbol": "*USD*"}}]
+    mode = {"symbols": [{"symbol": "BTCUSDT"}], "groups": groups}
+    endpoints = {"run_directory": "."}
+    path.write_text(yaml.safe_dump({"mode": "production", "modes": {"production": mode}, "endpoints": endpoints}))
+    return configuration.load(path)
+
+
+def listed(*symbols: str, status: str = "TRADING") -> list[Contract]:
+    return [Contract(symbol, status, "PERPETUAL", symbol[-4:]) for symbol in symbols]
+
+
+def test_members_are_what_the_list_says_and_no_symbol_is_recorded_twice(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    members, others = GroupMembers(config), MembersFile(config)
+    assert members.symbols == ["BTCUSDT"]
+    assert not others.is_known
+    members.take(listed("BTCUSDT", "ETHUSDT", "ETHUSDC", "ETHBTC"))
+    assert members.symbols == ["BTCUSDT", "ETHUSDC", "ETHUSDT"]
+    assert others.refresh()
+    assert others.found == {"usdc": ("ETHUSDC",), "all": ("ETHUSDT",)}
+
+
+def test_the_file_is_written_where_members_change_and_only_then(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    members, path = GroupMembers(config), tmp_path / "members.json"
+    members.take(listed("ETHUSDT"))
+    first = path.stat().st_ino, path.stat().st_mtime_ns
+    members.take(listed("ETHUSDT"))
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == first
+    members.take(listed("ETHUSDT", "NEWUSDT"))
+    assert msgspec.json.decode(path.read_bytes()) == {"usdc": [], "all": ["ETHUSDT", "NEWUSDT"]}
+    members.take([*listed("NEWUSDT"), *listed("ETHUSDT", status="SETTLING")])
+    assert msgspec.json.decode(path.read_bytes()) == {"usdc": [], "all": ["NEWUSDT"]}
+
+
+def test_the_next_run_knows_the_members_before_the_exchange_answers(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    GroupMembers(config).take(listed("ETHUSDT", "PAUSEDUSDT"))
+    again = GroupMembers(config)
+    assert again.symbols == ["BTCUSDT", "ETHUSDT", "PAUSEDUSDT"]
+    again.take([*listed("ETHUSDT"), *listed("PAUSEDUSDT", status="PRE_SETTLE")])
+    assert again.symbols == ["BTCUSDT", "ETHUSDT", "PAUSEDUSDT"]
+
+
+def test_a_disk_that_takes_nothing_leaves_the_members_as_they_were(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    members = GroupMembers(config)
+    members.take(listed("ETHUSDT"))
+    (tmp_path / "members.json").unlink()
+    (tmp_path / "members.json").mkdir()
+    members.take(listed("ETHUSDT", "NEWUSDT"))
+    assert members.symbols == ["BTCUSDT", "ETHUSDT"]
