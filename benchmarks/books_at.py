@@ -1,7 +1,8 @@
-"""Times `book_at` on a day as large as one of BTC: `./run python -m benchmarks.books_at [HOURS [INSTANTS]]`.
+"""Times `book_at` on a day as large as one of BTC: `./run python -m benchmarks.books_at [HOURS [INSTANTS [MINUTES]]]`.
 
 The day is made in a temporary folder (TMPDIR, some 3 GB for 24 hours): 19 depth updates a second of 33 levels a side,
-as BTC had on 2024-08-08, with a depth snapshot of 1,000 levels a side every hour. It is read at random instants as it
+as BTC had on 2024-08-08, with a depth snapshot of 1,000 levels a side every MINUTES: 10, as the audits of the order
+book service have it, or 60, the periodic ones of a recorder without that service. It is read at random instants as it
 is while it is recorded, in both formats, and sealed.
 """
 
@@ -46,16 +47,16 @@ def updates(hours: int) -> Iterator[str]:
         yield f'{ids},{ms},{ms},"{bids}","{asks}",{ms}000000,7,{number + 1},ws,\n'
 
 
-def snapshots(hours: int) -> Iterator[str]:
-    """A row of a snapshot every hour."""
+def snapshots(hours: int, every_s: int) -> Iterator[str]:
+    """A row of a snapshot every so many seconds."""
     bids, asks = (
         "[" + ",".join(f"[{base + sign * place / 10:.2f},1.000]" for place in range(DEPTH)) + "]"
         for base, sign in ((84_000, -1), (84_001, 1))
     )
-    for hour in range(hours):
-        ms = START_MS + hour * 3_600_000 + 5
-        number = hour * 3600 * A_SECOND * 10 + 10
-        yield f'{number},{ms},{ms},"{bids}","{asks}",{ms}000000,{ms}000001,7,{hour + 1},rest,\n'
+    for count, second in enumerate(range(0, hours * 3600, every_s), 1):
+        ms = START_MS + second * 1000 + 5
+        number = second * A_SECOND * 10 + 10
+        yield f'{number},{ms},{ms},"{bids}","{asks}",{ms}000000,{ms}000001,7,{count},rest,\n'
 
 
 def write(folder: Path, stem: str, rows: Iterator[str]) -> Path:
@@ -105,13 +106,17 @@ def main() -> None:
     """Make the day, and read it in each form."""
     hours = int(sys.argv[1]) if len(sys.argv) > 1 else 24
     instants = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    minutes = int(sys.argv[3]) if len(sys.argv) > 3 else 10
     with tempfile.TemporaryDirectory(prefix="books-at-") as name:
         root = Path(name)
         files = {
             "depth": write(root / "csv", "depth", updates(hours)),
-            "snapshot": write(root / "csv", "snapshot", snapshots(hours)),
+            "snapshot": write(root / "csv", "snapshot", snapshots(hours, 60 * minutes)),
         }
-        print(f"{hours} hours: {files['depth'].stat().st_size / 1e6:.0f} MB of depth", flush=True)
+        print(
+            f"{hours} hours: {files['depth'].stat().st_size / 1e6:.0f} MB of depth, a snapshot every {minutes} minutes",
+            flush=True,
+        )
         measure("csv", root / "csv", hours, instants)
         for path in files.values():
             compress(path, root / "zst")

@@ -82,6 +82,20 @@ def test_a_book_that_is_not_known_says_why(page: Browser) -> None:
     assert page.count("#tape tr") == 20
 
 
+@pytest.mark.parametrize(
+    ("unknown", "when"),
+    [({"unknown_to_ns": None}, ", from 23:20:00 on"), ({"unknown_from_ns": None}, ", until 23:36:40"),
+     ({"unknown_from_ns": None, "unknown_to_ns": None}, "")],
+)  # fmt: skip
+def test_a_recording_that_has_none_before_or_behind_says_so(
+    page: Browser, fake: FakeMonitor, unknown: dict[str, None], when: str
+) -> None:
+    fake.api["book"] = lambda words, _headers: (200, book(words) | {"why": "not recorded", **unknown})
+    type_time(page, "23:30:00")
+    note = f"The book of 23:30:00 UTC is not known: not recorded{when}."
+    eventually(lambda: page.text("#instant-note") == note, what="it says since when")
+
+
 def test_what_the_monitor_cannot_read_is_said_in_place_of_the_book(page: Browser, fake: FakeMonitor) -> None:
     why = "reading recorded rows needs polars: `pip install 'binance-streamer[days]'`"
     fake.api["book"] = lambda _words, _headers: (501, {"error": why})

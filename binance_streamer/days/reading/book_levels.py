@@ -70,16 +70,19 @@ def _levels(cells: pl.Series) -> pl.DataFrame:
     if cells.dtype != pl.String:
         levels = pl.DataFrame({"level": cells}).explode("level").drop_nulls().unnest("level")
         return levels.unique("price", keep="last", maintain_order=True)
-    inner = pl.col("cell").str.slice(2).str.strip_suffix("]]").str.split("],[").explode()
-    pair = inner.str.split_exact(",", 1).struct.rename_fields(_MEMBERS)
-    filled = pl.DataFrame({"cell": cells}).filter(pl.col("cell") != "[]")
-    levels = filled.select(pair.alias("pair")).unnest("pair").unique("price", keep="last", maintain_order=True)
-    return pl.DataFrame({name: _decimals(levels[name]) for name in _MEMBERS})
-
-
-def _decimals(texts: pl.Series) -> pl.Series:
-    """Return numbers, exactly as a daily file is sealed; `ArrowInvalid` where a text is none."""
-    found = pc.cast(texts.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string()), DECIMAL)
-    if found.null_count:
+    parts = cells.filter(cells != "[]").str.strip_prefix("[").str.strip_suffix("]").str.split(",").explode()
+    if len(parts) % 2:
         raise pa.ArrowInvalid("a level lacks its price or quantity")
-    return pl.Series(found)
+    # halves of levels as they stand, `[84551.10` and `3]`: taking them apart now would cost more than all the rest
+    halves = pl.DataFrame({"price": parts.gather_every(2), "quantity": parts.gather_every(2, 1)})
+    # an order that is kept costs as much as finding the last ones; texts of one price may differ, so that it counts
+    last = halves.with_row_index("place").unique("price", keep="last").sort("place")
+    return pl.DataFrame({"price": _decimals(last["price"], "[", ""), "quantity": _decimals(last["quantity"], "", "]")})
+
+
+def _decimals(texts: pl.Series, before: str, behind: str) -> pl.Series:
+    """Return the numbers between two marks, exactly as a daily file is sealed; `ArrowInvalid` where a text is none."""
+    if not (texts.str.starts_with(before) & texts.str.ends_with(behind)).all():
+        raise pa.ArrowInvalid("a level is no pair of price and quantity")
+    inner = texts.str.strip_prefix(before).str.strip_suffix(behind)
+    return pl.Series(pc.cast(inner.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(pa.string()), DECIMAL))

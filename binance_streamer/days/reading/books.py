@@ -44,7 +44,7 @@ _LEVEL_COLUMNS = ("price", "quantity")
 _AROUND_NS = 60 * 10**9
 """An update behind the instant, and one before the snapshot's receipt, are looked for so far away at first."""
 _BACK_NS = 2 * DAY_NS
-"""Snapshots are looked for so far back."""
+"""Snapshots are looked for so far back, and the bounds of a time without a book in both directions."""
 _SNAPSHOT_IDS = ("last_update_id", "recv_ns")
 _GAP = "gap"
 
@@ -54,9 +54,9 @@ class RecordedBook:
     """The book of a symbol at an instant, as the exchange had sent it until then.
 
     `bids` and `asks` have columns `price` and `quantity` (Decimal), best first, and are empty where the book is not
-    known; then `why` says why, and `unknown_from_ns` and `unknown_to_ns` bound the time in which it is not. `update_id`
-    and `recv_ns` are of the last update in it. Beyond the prices `bids_known_to` and `asks_known_to` levels may be
-    missing; None: all are there.
+    known; then `why` says why, and `unknown_from_ns` and `unknown_to_ns` bound the time in which it is not; None: no
+    book is known within the two days that are looked at. `update_id` and `recv_ns` are of the last update in it. Beyond
+    the prices `bids_known_to` and `asks_known_to` levels may be missing; None: all are there.
     """
 
     symbol: str
@@ -124,8 +124,7 @@ class BookReader:
 
     def _near_ids(self, stem: str, span: Span, names: Sequence[str]) -> pl.DataFrame:
         """Return columns of integers of the rows near a span."""
-        empty = pl.DataFrame(schema=dict.fromkeys(names, pl.Int64))
-        return pl.concat([empty, *(frame.collect() for frame in self._near(stem, span, names))])
+        return _integers(self._near(stem, span, names), names)
 
     def _by_near_rows(self, ns: int) -> RecordedBook | None:
         """Return the book of the nearest snapshot before the last update until an instant; None where it has none.
@@ -143,8 +142,7 @@ class BookReader:
         near = Span(min(recv_ns, ns) - _AROUND_NS, ns + _AROUND_NS)
         behind = self._near(self._stem, near, (*ID_COLUMNS, *_SIDE_NAMES))
         behind = [frame.filter(pl.col("final_update_id") >= snapshot_id) for frame in behind]
-        ids = pl.concat([frame.select(ID_COLUMNS).collect() for frame in behind])
-        rows = chained(ids, found.select("last_update_id"))
+        rows = chained(_integers(behind, ID_COLUMNS), found.select("last_update_id"))
         last = rows.filter(pl.col("at_ns") <= ns).tail(1)
         is_known = len(last) and not book_times(rows, Span(ns, ns + 1))[0].why and last["base_id"].item() == snapshot_id
         return self._built(last, behind, ns) if is_known else None
@@ -219,8 +217,20 @@ class BookReader:
     def _unknown(self, ns: int, time: BookTime) -> RecordedBook:
         empty = pl.DataFrame(schema=dict.fromkeys(_LEVEL_COLUMNS, pl.Decimal(38, 8)))
         return RecordedBook(
-            self._symbol, ns, time.why, empty, empty, unknown_from_ns=time.from_ns, unknown_to_ns=time.to_ns
+            self._symbol,
+            ns,
+            time.why,
+            empty,
+            empty,
+            unknown_from_ns=time.from_ns if time.from_ns > ns - _BACK_NS else None,
+            unknown_to_ns=time.to_ns if time.to_ns < ns + _BACK_NS else None,
         )
+
+
+def _integers(frames: Sequence[pl.LazyFrame], names: Sequence[str]) -> pl.DataFrame:
+    """Return columns of integers of some frames, one behind the other."""
+    empty = pl.DataFrame(schema=dict.fromkeys(names, pl.Int64))
+    return pl.concat([empty, *(frame.select(names).collect() for frame in frames)])
 
 
 def _most(rows: pl.DataFrame, name: str) -> int | None:

@@ -11,7 +11,7 @@ the ids of depth updates do, and otherwise asks `rows_of_days.lazy_rows`.
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,10 @@ from binance_streamer.days.schema import columns, table_schema
 
 _PIECE_BYTES = 128 * 2**10
 """Read at once in search of a place: the writer closes a frame at 64 KiB of text."""
+_READ_BYTES = 2**20
+_TEXT_BYTES = 4 * 2**20
+"""Of lines that are made rows at once: more than fits the processor's caches takes twice the CPU, much of it for pages
+of memory that are used for the first time."""
 _STAMP_BYTES = 4096
 """Of the end of a line, in which the receive stamp is looked for at first: `extra` behind it is mostly empty."""
 _CLOSE_BYTES = 2**16
@@ -57,55 +61,59 @@ def near_frames(days: Sequence[DayParts], stem: str, span: Span, names: Sequence
         try:
             if day.sealed:  # and perhaps late rows in daily files, a few
                 raise _UnknownForm
-            found += [_near(path, stem, span, names).lazy() for path in day.files]
+            found += [frame.lazy() for path in day.files for frame in _near(path, stem, span, names)]
         except (_UnknownForm, pl.exceptions.PolarsError):
             found.append(lazy_rows([day], stem, span).select(names))
     return found
 
 
-def _near(path: Path, stem: str, span: Span, names: Sequence[str]) -> pl.DataFrame:
-    """Return the rows of a daily file in the part that a span covers."""
+def _near(path: Path, stem: str, span: Span, names: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a daily file in the part that a span covers, some thousand at a time."""
     every = columns(stem)
     is_integer = {field.name: field.type == pa.int64() for field in table_schema(stem)}
     schema = {name: pl.Int64() if is_integer[name] else pl.String() for name in every}
-    text = _text(path, ",".join(every).encode(), span)
-    if not text:
-        return pl.DataFrame(schema={name: schema[name] for name in names})
     places = [every.index(name) for name in names]
-    rows = pl.read_csv(text, has_header=False, schema=schema, columns=places)
-    return rows.filter(pl.col("recv_ns") >= span.start_ns, pl.col("recv_ns") < span.end_ns).select(names)
+    for text in _texts(path, ",".join(every).encode() + b"\n", span):
+        rows = pl.read_csv(text, has_header=False, schema=schema, columns=places)
+        yield rows.filter(pl.col("recv_ns") >= span.start_ns, pl.col("recv_ns") < span.end_ns).select(names)
 
 
-def _text(path: Path, header: bytes, span: Span) -> bytes:
-    """Return the lines of the part of a file that a span covers, without the header."""
+def _texts(path: Path, header: bytes, span: Span) -> Iterator[bytes]:
+    """Yield the lines of the part of a file that a span covers, without the header, in pieces of some MiB."""
     with path.open("rb", buffering=0) as file:
         if path.suffix == ".zst":
-            return _compressed_part(_Frames(file, path.stat().st_size), header, span)
-        lines = _Lines(file, whole_bytes(path))
-        begin = len(header) + 1
-        if lines.size and (lines.read(0, begin) != header + b"\n" or path.suffix != ".csv"):
-            raise _UnknownForm
-        return lines.read(*_part(lines, begin, span))
+            places: _Places = _Frames(file, path.stat().st_size)
+        else:
+            places = _Lines(file, whole_bytes(path))
+            if places.size and (places.read(0, len(header)) != header or path.suffix != ".csv"):
+                raise _UnknownForm
+        start, end = _part(places, span)
+        for number, text in enumerate(_whole_lines(places.texts(start, end))):
+            is_first = not number and not start
+            if is_first and not text.startswith(header):
+                raise _UnknownForm
+            lines = text[len(header) :] if is_first else text
+            if lines:
+                yield lines
 
 
-def _compressed_part(frames: "_Frames", header: bytes, span: Span) -> bytes:
-    first, last = _part(frames, 0, span)
-    texts = []
-    at = first
-    while at < last and (found := frames.frame(at)) is not None:
-        text, at = found
-        texts.append(text)
-    text = b"".join(texts)
-    if first or not text:
-        return text
-    if not text.startswith(header + b"\n"):
-        raise _UnknownForm
-    return text[len(header) + 1 :]
+def _whole_lines(texts: Iterable[bytes]) -> Iterator[bytes]:
+    """Join texts that follow each other to pieces of whole lines."""
+    waiting: list[bytes] = []
+    for text in texts:
+        waiting.append(text)
+        if sum(map(len, waiting)) >= _TEXT_BYTES:
+            lines, line_break, rest = b"".join(waiting).rpartition(b"\n")
+            waiting = [rest]
+            if line_break:
+                yield lines + line_break
+    if any(waiting):
+        yield b"".join(waiting)
 
 
-def _part(places: "_Places", begin: int, span: Span) -> tuple[int, int]:
+def _part(places: "_Places", span: Span) -> tuple[int, int]:
     """Return two places between which a span lies, as far as stamps grow, with some rows before and behind it."""
-    low, high = begin, places.size
+    low, high = 0, places.size
     while high - low > _CLOSE_BYTES:
         middle = (low + high) // 2
         place = places.following(middle, high)
@@ -149,6 +157,10 @@ class _Places:
             start += len(piece) - len(wanted) + 1
         return -1
 
+    def texts(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the text from one place to another, up to where it can be read."""
+        raise NotImplementedError
+
     def following(self, at: int, end: int) -> _Line | None:
         """Return the first place behind `at` and before `end`; None without one."""
         raise NotImplementedError
@@ -156,6 +168,11 @@ class _Places:
 
 class _Lines(_Places):
     """The lines of a plain file."""
+
+    def texts(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the text."""
+        for at in range(start, end, _READ_BYTES):
+            yield self.read(at, min(at + _READ_BYTES, end))
 
     def following(self, at: int, end: int) -> _Line | None:
         """Return the first line that begins there."""
@@ -167,6 +184,26 @@ class _Lines(_Places):
 
 class _Frames(_Places):
     """The frames of a compressed file, each of which has whole lines."""
+
+    def texts(self, start: int, end: int) -> Iterator[bytes]:
+        """Yield the text of frame after frame, up to the first one that is damaged or not whole."""
+        while start < end:
+            content = memoryview(self.read(start, min(start + _READ_BYTES, end)))
+            whole = 0
+            while size := _frame_bytes(content[whole:]):
+                try:
+                    text = zstd.decompress(content[whole : whole + size])
+                except zstd.ZstdError:
+                    return
+                yield text
+                whole += size
+            if not whole:  # one frame is larger than what was read, or there is none
+                found = self.frame(start)
+                if found is None:
+                    return
+                yield found[0]
+                whole = found[1] - start
+            start += whole
 
     def following(self, at: int, end: int) -> _Line | None:
         """Return the first whole frame that begins there."""
@@ -193,6 +230,14 @@ class _Frames(_Places):
             if len(piece) < taken:
                 return None
             taken *= 4
+
+
+def _frame_bytes(content: memoryview) -> int:
+    """Return the size of the frame with which this begins; 0 where none does, or not a whole one."""
+    try:
+        return zstd.get_frame_size(content)
+    except zstd.ZstdError:
+        return 0
 
 
 def _stamp(line: bytes) -> int:

@@ -196,22 +196,17 @@ def test_live_messages_of_a_slow_reader_stay_where_they_are(live: Live) -> None:
     assert len(live.waiting) > 4000
 
 
-def test_a_missed_status_of_the_writer_leads_back_to_the_files(live: Live) -> None:
-    """The last message of a quiet stream was lost live, and none is behind it."""
+@pytest.mark.parametrize("steps", [[3], [1] * 9], ids=["a status is missed", "none is missed"])
+def test_the_last_message_of_a_quiet_stream_that_was_lost_live_comes_from_the_files(
+    live: Live, steps: list[int]
+) -> None:
+    """None is behind it: a missed status of the writer is a sign, and without one ten statuses are enough."""
     opened = live_behind_two_trades(live)
     write(live.place, [trade(3)])
     live.commit()
     assert numbers(opened) == []
-    live.commit(step=3)
-    assert numbers(opened) == [3]
-
-
-def test_a_last_message_that_was_lost_without_a_sign_comes_from_the_files(live: Live) -> None:
-    """A reader that was too slow for a burst lost its end, and missed no status."""
-    opened = live_behind_two_trades(live)
-    write(live.place, [trade(3)])
-    for _ in range(10):
-        live.commit()
+    for step in steps:
+        live.commit(step=step)
     assert numbers(opened) == [3]
 
 

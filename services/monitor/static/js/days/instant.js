@@ -129,11 +129,17 @@ function aligned(levels) {
 
 function sentenceOf({ why, update_id, recv_ns, bids_known_to, unknown_from_ns, unknown_to_ns }, second) {
   if (why) {
-    const bounds = [unknown_from_ns, unknown_to_ns].map((ns) => clock(ns / 1e6));
-    return `The book of ${timeOf(second)} UTC is not known: ${why}, from ${bounds[0]} to ${bounds[1]}.`;
+    return `The book of ${timeOf(second)} UTC is not known: ${why}${boundsOf(unknown_from_ns, unknown_to_ns)}.`;
   }
   const known = bids_known_to === null ? "" : "; far levels may be missing";
   return `Book of ${timeOf(second)} UTC: update ${update_id}, received ${clock(recv_ns / 1e6)}${known}.`;
+}
+
+/** Of a time without a book; null where the recording has none before, or behind. */
+function boundsOf(fromNs, toNs) {
+  const from = fromNs === null ? "" : `, from ${clock(fromNs / 1e6)}${toNs === null ? " on" : ""}`;
+  const to = toNs === null ? "" : `${fromNs === null ? ", until" : " to"} ${clock(toNs / 1e6)}`;
+  return from + to;
 }
 
 function tradeOf({ recv_ns, price, quantity, is_buyer_maker }) {
