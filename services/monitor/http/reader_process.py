@@ -14,11 +14,11 @@ All of it runs in the event loop of the HTTP thread, and is never waited for by 
 import asyncio
 import contextlib
 import os
-import sys
 from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
+from binance_streamer.deploy.interpreter import module_command
 from services.monitor.reader.answers import ApiQuestion
 
 MAX_WAITING = 8
@@ -90,10 +90,7 @@ class ReaderProcess:
             self._idle = None
         if self._child is None or self._child.returncode is not None:
             self._child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "services.monitor.reader",
-                *self._arguments,
+                *module_command("services.monitor.reader", *self._arguments),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 limit=_PIECE_BYTES,

@@ -79,6 +79,17 @@ def site(data: Path) -> Iterator[Site]:
     found.close()
 
 
+def test_modules_of_a_stranger_are_not_taken_for_ours(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stranger = tmp_path / "stranger" / "services"
+    stranger.mkdir(parents=True)
+    (stranger / "__init__.py").write_text("raise SystemExit('not ours')")
+    monkeypatch.chdir(stranger.parent)
+    monkeypatch.setenv("PYTHONPATH", str(stranger.parent))
+    assert site.get(GAPS).status_code == 200
+
+
 def test_an_answer_comes_as_json_from_a_process_that_is_kept_for_the_next_one(site: Site) -> None:
     answer = site.get(GAPS)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
