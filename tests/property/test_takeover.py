@@ -291,16 +291,27 @@ def test_what_a_killed_worker_had_not_journalled_comes_from_the_standby(
 
 @settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(SEEDS, LAGS, LAGS, st.floats(5, 35), SEGMENTS)
+@example(153102, 1.4, 0.0, 17.219886252780398, 20_000)  # a message was on its way to the killed one
 @example(911, 0.0, 1.4, 33.371459739231966, 1 << 20)  # the last messages of a stream are lost, and no other one comes
 def test_where_nobody_was_connected_there_is_a_gap_and_nothing_is_there_twice(
     seed: int, other_lag_s: float, lag_s: float, lost_s: float, segment_bytes: int
 ) -> None:
-    """The only connection of the one that waits is lost, before the other one is killed or behind that."""
+    """The only connection of the one that waits is lost, before the other one is killed or behind that.
+
+    Behind a loss before it nothing may be listed, but of a quiet stream whose first message since was under way to the
+    killed one: no overlap proves then that the one that waited has missed nothing.
+    """
     lines = [Line(1, 1.0, lost_s, lag_s), Line(2, lost_s + 0.7, END_S, lag_s)]
     outcome = play(seed, lines, [Line(1, BEGIN_S, END_S, other_lag_s)], segment_bytes=segment_bytes)
     check_listed(seed, outcome)
     if lost_s + 5 < outcome.killed_s:
-        assert outcome.gaps == [], "the other one has recorded all the while"
+        under_way = {
+            one.stream
+            for one in market(Random(seed))
+            if outcome.killed_s - other_lag_s <= one.at_s < outcome.killed_s - lag_s
+        }
+        listed = {gap["stream"] for gap in outcome.gaps}
+        assert listed <= under_way, "the other one has recorded all the while"
 
 
 @settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
