@@ -9,6 +9,9 @@ from random import Random
 from services.runtime.files import TEST_SYNC_LOG_VARIABLE
 from tests.chaos.pipeline import Pipeline
 
+UNSYNCED_NS = 2_000_000_000
+"""A journal is synced every second; a sync of a busy disk takes its time."""
+
 
 def synced_log(place: Path) -> dict[str, str]:
     """The environment in which every process logs what it has made durable."""

@@ -12,9 +12,6 @@ from tests.chaos.pipeline import SYMBOLS, Down, running
 from tests.chaos.runs import FORMATS, check, seeded, sleep
 from tests.chaos.table import Fault
 
-_UNSYNCED_NS = 2_000_000_000
-"""A journal is synced every second; a sync of a busy disk takes its time."""
-
 
 def _cut_power(place: Path, storage: dict[str, Any], *, times: int, rate: float, symbols: int) -> None:
     random = seeded()
@@ -28,7 +25,7 @@ def _cut_power(place: Path, storage: dict[str, Any], *, times: int, rate: float,
             print("lost bytes", lost)
             pipeline.start()
             pipeline.wait_connected()
-            pipeline.downs.append(Down(None, from_ns - _UNSYNCED_NS, time.time_ns()))
+            pipeline.downs.append(Down(None, from_ns - power.UNSYNCED_NS, time.time_ns()))
             faults.append(Fault("power cut", from_ns))
         streams = pipeline.finish(Rules(gaps_may_cover_rows=True))
     check(streams, faults, pipeline.downs)

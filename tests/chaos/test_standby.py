@@ -1,14 +1,20 @@
 """A worker that waits for the journal of another one goes on in its place: nothing is missing, nothing there twice."""
 
+import signal
 import time
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
-from tests.chaos.pipeline import SYMBOLS, Pipeline, running
+from tests.chaos import power
+from tests.chaos.namespace import require_namespaces
+from tests.chaos.oracle import Rules
+from tests.chaos.pipeline import SYMBOLS, Down, Pipeline, running
 from tests.chaos.runs import check, check_without_gaps, seeded, sleep
 from tests.chaos.table import Fault
+from tests.chaos.test_disks import Mounted
 
 SYMBOL = SYMBOLS[0]
 PAIR = (f"ingest-{SYMBOL}", f"standby-{SYMBOL}")
@@ -77,3 +83,80 @@ def test_a_worker_that_is_cut_off_gives_way_to_its_standby(place: Path) -> None:
 @pytest.mark.timeout(3600)
 def test_a_hundred_kills_and_connections_that_end_leave_no_gap(place: Path) -> None:
     _attack(place, kills=100, closings=50, rate=1500)
+
+
+def _wait_all_received(pipeline: Pipeline) -> None:
+    """Wait until whoever records has received every stream."""
+    pipeline.until(PAIR[0], lambda status: all(one["messages"] for one in status["streams"].values()), "all streams")
+
+
+def _kill_both(pipeline: Pipeline, random: Random) -> Fault:
+    """Kill both so that neither sees the end of the other one, and start them in any order."""
+    from_ns = time.time_ns()
+    for name in PAIR:
+        pipeline.programs[name].send(signal.SIGSTOP)
+    for name in PAIR:
+        pipeline.kill(name)
+    pipeline.start(*random.sample(PAIR, 2))
+    _wait_all_received(pipeline)
+    pipeline.downs.append(Down(SYMBOL, from_ns, time.time_ns()))
+    return Fault("SIGKILL both", from_ns, SYMBOL)
+
+
+def test_both_killed_at_once_lose_only_what_they_list(place: Path) -> None:
+    random = seeded()
+    with running(place, rate=600, symbols=(SYMBOL,)) as pipeline:
+        pipeline.start(PAIR[1])
+        _wait_warm(pipeline)
+        sleep(random.uniform(0.0, 0.5))
+        faults = [_kill_both(pipeline, random)]
+        _wait_warm(pipeline)
+        faults.append(_kill_recording(pipeline))  # of what both had lost nothing is forgotten
+        _wait_warm(pipeline)
+        streams = pipeline.finish()
+    check(streams, faults, pipeline.downs)
+    assert {gap.reason for stream in streams for gap in stream.verdict.gaps} <= {"restart"}
+
+
+@pytest.mark.slow
+def test_a_power_cut_of_both_loses_only_what_they_list(place: Path) -> None:
+    random = seeded()
+    options: dict[str, Any] = {"environment": power.synced_log(place)}
+    with running(place, rate=600, symbols=(SYMBOL,), **options) as pipeline:
+        pipeline.start(PAIR[1])
+        faults = []
+        for _ in range(3):
+            _wait_warm(pipeline)
+            sleep(random.uniform(2, 4))  # longer than what may be lost
+            from_ns = time.time_ns()
+            print("lost bytes", power.cut(pipeline, random))
+            pipeline.start(PAIR[1], *pipeline.names)
+            _wait_all_received(pipeline)
+            pipeline.downs.append(Down(None, from_ns - power.UNSYNCED_NS, time.time_ns()))
+            faults.append(Fault("power cut of both", from_ns))
+        _wait_warm(pipeline)
+        streams = pipeline.finish(Rules(gaps_may_cover_rows=True))
+    check(streams, faults, pipeline.downs)
+
+
+@pytest.mark.slow
+def test_a_journal_that_is_full_while_one_waits_lists_what_it_could_not_keep(place: Path) -> None:
+    """Whoever records is killed meanwhile, and with it what it had not listed yet."""
+    require_namespaces(place)
+    with Mounted(place, data="64m", journal="24m", rate=600, symbols=(SYMBOL,)) as pipeline:
+        pipeline.start()
+        pipeline.wait_recording()
+        pipeline.start(PAIR[1])
+        faults = []
+        for _ in range(2):
+            _wait_warm(pipeline)
+            faults.append(Fault("journal full", time.time_ns()))
+            pipeline.fill("journal")
+            pipeline.until(PAIR[0], lambda status: status["journal"]["state"] == "journal full", "its journal is full")
+            faults.append(_kill_recording(pipeline))
+            _wait_warm(pipeline)
+            pipeline.empty("journal")
+            pipeline.until(PAIR[0], lambda status: status["journal"]["state"] == "recording", "it goes on by itself")
+        streams = pipeline.finish()
+    check(streams, faults)
+    assert {gap.reason for stream in streams for gap in stream.verdict.gaps} <= {"journal full", "restart"}
