@@ -11,10 +11,11 @@ import pytest
 from tests.chaos import power
 from tests.chaos.namespace import require_namespaces
 from tests.chaos.oracle import Rules
-from tests.chaos.pipeline import SYMBOLS, Down, Pipeline, running
+from tests.chaos.pipeline import PATIENCE_S, SYMBOLS, Down, Pipeline, running
 from tests.chaos.runs import check, check_without_gaps, seeded, sleep
 from tests.chaos.table import Fault
 from tests.chaos.test_disks import Mounted
+from tests.support.waiting import eventually
 
 SYMBOL = SYMBOLS[0]
 PAIR = (f"ingest-{SYMBOL}", f"standby-{SYMBOL}")
@@ -32,9 +33,14 @@ def _start_again(pipeline: Pipeline) -> None:
 
 
 def _wait_warm(pipeline: Pipeline) -> None:
-    """Wait until one of the two records and the other one could go on."""
-    _start_again(pipeline)
-    pipeline.wait_warm(SYMBOL)
+    """Wait until one of the two records and the other one could go on; who ends meanwhile is started again."""
+
+    def is_warm() -> bool:
+        _start_again(pipeline)
+        status = pipeline.newest_status(PAIR[1], within_s=2)
+        return status is not None and bool(status["is_warm"])
+
+    eventually(is_warm, 2 * PATIENCE_S, what=f"{PAIR[1]} is warm")
 
 
 def _kill_recording(pipeline: Pipeline) -> Fault:

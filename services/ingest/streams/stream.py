@@ -100,9 +100,14 @@ class StreamRecorder:
         """Return the number of messages that were recorded already."""
         return self.messages - self.rows - self.tracker.held
 
+    @property
+    def has_sequence_ids(self) -> bool:
+        """Return True where each message names the one before it."""
+        return self.stream.type.continuity is Continuity.SEQUENCE
+
     def ids_of(self, event: bytes) -> EventIds | None:
         """Return the sequence ids of a message; None where the stream has none, or the message is not readable."""
-        return self.ids_of_all([event])[0] if self.stream.type.continuity is Continuity.SEQUENCE else None
+        return self.ids_of_all([event])[0] if self.has_sequence_ids else None
 
     def ids_of_all(self, events: Sequence[bytes]) -> Sequence[EventIds | None]:
         """Return the ids of several messages: read in one loop of C code where all are readable.

@@ -83,12 +83,15 @@ def release(streams: StreamSet, arrived: Iterable[Arrived], last_rows: Mapping[s
 class _Message(NamedTuple):
     key: tuple[str, int]
     """Stream and connection; the name of the stream is empty where the message is not readable."""
-    ids: EventIds | None
     recv_ns: int
+    event: bytes
 
 
 class _Remembered:
-    """All messages that have arrived, in order, and the first one of each connection that is handed over."""
+    """All messages that have arrived, in order, and the first one of each connection that is handed over.
+
+    Ids are read from the newest message back, up to the one that the journal has: of ten seconds these are a few.
+    """
 
     def __init__(self, recorders: Mapping[str, StreamRecorder], last_rows: Mapping[str, LastRow]) -> None:
         self._recorders = {name.encode(): recorder for name, recorder in recorders.items()}
@@ -97,22 +100,34 @@ class _Remembered:
         self._since_ns = self._newest_ns - round(_OVERLAP_S * 1e9)
         self._before: dict[tuple[str, int], tuple[int, int, bytes]] = {}  # the last message before that: number, …
         self._found: list[_Message] = []
+        self._ids: dict[int, EventIds] = {}  # by number of a message, as far as they were read
         self._begins: dict[tuple[str, int], int] = {}  # by stream and connection: the number of a message
+        self._has_ids = {name: one.has_sequence_ids for name, one in recorders.items()}
 
     def add(self, delivered: Delivered) -> None:
-        """Look at messages, and whether one of them shows where their connection begins."""
+        """Look at messages, and whether one of a stream without ids shows where its connection begins."""
+        found, connection = self._found, delivered.connection
         for recv_ns, message in zip(delivered.stamps_ns, delivered.messages, strict=True):
             name, event = demux.split(message)
             recorder = self._recorders.get(name)
-            stream = recorder.stream.name if recorder else ""
-            ids = recorder.ids_of(event) if recorder else None
-            key = stream, delivered.connection
-            row = self._last_rows.get(stream)
-            if ids is not None and row is not None and ids.last_id == row.last_id:
-                self._begins[key] = len(self._found) + 1
-            elif ids is None and row is not None and key not in self._begins:
-                self._compare(key, len(self._found), recv_ns, event)
-            self._found.append(_Message(key, ids, recv_ns))
+            key = recorder.stream.name if recorder else "", connection
+            if not self._has_ids.get(key[0], True) and key not in self._begins and key[0] in self._last_rows:
+                self._compare(key, len(found), recv_ns, event)
+            found.append(_Message(key, recv_ns, event))
+
+    def _read_ids(self) -> None:
+        """Find where the connections of streams with ids begin: behind the message that the journal has as its last."""
+        for number in range(len(self._found) - 1, -1, -1):
+            key, _, event = self._found[number]
+            row = self._last_rows.get(key[0])
+            if row is None or key in self._begins or not self._has_ids.get(key[0]):
+                continue
+            ids = self._recorders[key[0].encode()].ids_of(event)
+            if ids is None:
+                continue
+            self._ids[number] = ids
+            if ids.last_id == row.last_id:
+                self._begins[key] = number + 1
 
     def _compare(self, key: tuple[str, int], number: int, recv_ns: int, event: bytes) -> None:
         before = self._before.pop(key, None)
@@ -129,17 +144,19 @@ class _Remembered:
         for key, (number, recv_ns, event) in self._before.items():
             if self._is_recorded(key[0], recv_ns, event):
                 self._begins[key] = number
+        self._read_ids()
         for number, message in enumerate(self._found):
             begin = self._begins.get(message.key)
-            yield self._is_behind(message) if begin is None else number >= begin
+            yield self._is_behind(number, message) if begin is None else number >= begin
 
-    def _is_behind(self, message: _Message) -> bool:
+    def _is_behind(self, number: int, message: _Message) -> bool:
         stream, _ = message.key
         row = self._last_rows.get(stream)
         if row is None:
             return message.recv_ns > (self._since_ns if stream else self._newest_ns)
-        if message.ids is not None and message.ids.last_id is not None and row.last_id is not None:
-            return message.ids.last_id > row.last_id
+        ids = self._ids.get(number)
+        if ids is not None and ids.last_id is not None and row.last_id is not None:
+            return ids.last_id > row.last_id
         return message.recv_ns > row.recv_ns
 
     def _is_recorded(self, stream: str, recv_ns: int, event: bytes) -> bool:

@@ -137,6 +137,14 @@ def stamp_and_event(frame: bytes, head_size: int) -> tuple[int, bytes]:
     return recv_ns, frame[head_size + _NUMBERS.size :]
 
 
+def is_event_frame(frame: bytes, head: bytes, data: Mapping[str, Any]) -> bool:
+    """Return True where `EventFrames` made this frame, whose head and decoded data are given."""
+    return len(frame) >= len(head) + _NUMBERS.size and stamp_and_event(frame, len(head)) == (
+        data.get("recv_ns"),
+        data.get("event"),
+    )
+
+
 class MessageColumns(NamedTuple, Generic[Known]):
     """The messages of one source in their order, in columns of one length."""
 

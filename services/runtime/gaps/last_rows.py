@@ -72,13 +72,25 @@ def fold_message(rows: LastRows, stream_type: str, data: Mapping[str, Any], read
     elif stream_type == "raw" or event is None:
         return
     elif data["source"] == "ws":
-        reading = reading or _reading_of(name, event)
-        if reading is not None:
-            rows[name] = behind_row(
-                rows.get(name), stream_type, data["symbol"], reading, recv_ns=data["recv_ns"], event=event
-            )
+        fold_event(rows, name, data["symbol"], stream_type, recv_ns=data["recv_ns"], event=event, reading=reading)
     elif name in rows and rows[name].open_gaps and rows[name].stream_type == stream_type:
         rows[name] = _behind_backfill(rows[name], name, event)
+
+
+def fold_event(  # noqa: PLR0913 (the parts of a message)
+    rows: LastRows,
+    name: str,
+    symbol: str,
+    stream_type: str,
+    *,
+    recv_ns: int,
+    event: Any,
+    reading: Reading | None = None,
+) -> None:
+    """Bring `rows` up to date with a message of a connection; one that cannot be read changes nothing."""
+    reading = reading or _reading_of(name, event)
+    if reading is not None:
+        rows[name] = behind_row(rows.get(name), stream_type, symbol, reading, recv_ns=recv_ns, event=event)
 
 
 def behind_row(  # noqa: PLR0913 (the parts of a row)

@@ -10,7 +10,8 @@ import msgspec
 
 from binance_streamer.wire import frames as wire
 from binance_streamer.wire.frames import Position
-from services.runtime.gaps.last_rows import LastRow, LastRows, fold_message
+from services.runtime.delivery.events import head_of, is_event_frame, stamp_and_event
+from services.runtime.gaps.last_rows import LastRow, LastRows, fold_event, fold_message
 from services.runtime.journal.records import DamagedBytes, JournalRecord, scan
 
 SUFFIX = ".journal"
@@ -104,6 +105,7 @@ def read_rows(path: Path, rows: LastRows) -> int:
     Behind its head `rows` holds nothing older.
     """
     whole = 0
+    take = _RowFolder(rows).take
     for found in scan(path.read_bytes()):
         if isinstance(found, DamagedBytes):
             continue
@@ -112,7 +114,7 @@ def read_rows(path: Path, rows: LastRows) -> int:
             rows.clear()
             rows.update(_rows_of_head(found))
         else:
-            _take_row(found.payload, rows)
+            take(found.payload)
     return whole
 
 
@@ -169,12 +171,40 @@ def _rows_of_head(head: JournalRecord) -> LastRows:
         return {}
 
 
-def _take_row(frame: bytes, rows: LastRows) -> None:
-    try:
-        stream_type, data = wire.decode_frame(frame)
-    except wire.WireError:
-        return
-    fold_message(rows, stream_type, data)
+class _Messages(NamedTuple):
+    """What the head of a frame says of the frames that begin with it: messages of connections, of this stream."""
+
+    name: str
+    symbol: str
+    stream_type: str
+
+
+class _RowFolder:
+    """Brings last rows up to date frame by frame.
+
+    Nearly all frames are messages of connections, which differ behind their heads alone. So the stream is read from a
+    head once, and a takeover of a worker waits half as long for it.
+    """
+
+    def __init__(self, rows: LastRows) -> None:
+        self._rows = rows
+        self._known: dict[bytes, _Messages | None] = {}
+
+    def take(self, frame: bytes) -> None:
+        """Take the next frame; one that is none says nothing."""
+        head = head_of(frame)
+        messages = self._known.get(head)
+        if messages is not None:
+            recv_ns, event = stamp_and_event(frame, len(head))
+            fold_event(self._rows, *messages, recv_ns=recv_ns, event=event)
+            return
+        try:
+            stream_type, data = wire.decode_frame(frame)
+        except wire.WireError:
+            return
+        if data.get("source") == "ws" and stream_type not in ("gap", "raw") and is_event_frame(frame, head, data):
+            self._known[head] = _Messages(data["stream"], data["symbol"], stream_type)
+        fold_message(self._rows, stream_type, data)
 
 
 def ended_in(directory: Path) -> Position | None:

@@ -19,7 +19,6 @@ from services.ingest.takeover import standby as module
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.ingest.takeover.standby import Standby
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
-from services.runtime.clock import wall_ns
 from services.runtime.delivery.producer import lock_path, producing
 from services.runtime.lock import FileLock
 from services.runtime.process import Shell, Stop
@@ -28,7 +27,7 @@ from tests.support.drafts import singles
 from tests.support.running_network import Line, frame
 
 RECORDER = "ingest-BTCUSDT"
-BEGIN_NS = wall_ns()
+BEGIN_NS = 1_790_000_000_000_000_000
 
 
 def price(number: int) -> bytes:
@@ -98,6 +97,7 @@ class Scene:
     """A recorder that holds the lock, what its journal has, and a worker that waits for it."""
 
     def __init__(self, shell: Shell, line: Line, monkeypatch: pytest.MonkeyPatch, *numbers: int) -> None:
+        monkeypatch.setattr(module, "wall_ns", lambda: BEGIN_NS + 4 * 10**9)
         self.reader = Scripted(line, numbers)
         monkeypatch.setattr("services.ingest.intake.Reader", lambda **_: self.reader)
         self.recording = replace(shell, name=RECORDER)
