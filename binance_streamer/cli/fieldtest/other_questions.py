@@ -136,7 +136,7 @@ def _files(seen: Observations) -> Answer:
     if recorder.verified is None:
         return not_seen("the extra `days` is not installed")
     gaps = listed([f"{count} {reason}" for reason, count in sorted(recorder.gaps.items())]) or "none"
-    restart = f"; {recorder.restarted} was restarted once" if recorder.restarted else ""
+    restart = f"; {recorder.restarted} was restarted hard once, so that it has gaps" if recorder.restarted else ""
     told = f"`verify` has no finding; gaps: {gaps}{restart}"
     found = [f"`verify` has {recorder.verified} findings: {listed(recorder.findings)}"] if recorder.verified else []
     return judged(found, told if recorder.rows else "")

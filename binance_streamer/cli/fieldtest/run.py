@@ -4,7 +4,7 @@
 |---|---|
 | 0 | paths are probed |
 | 1/3 | the second of the plain connections are closed and opened again |
-| 1/2 | the worker of the liquid symbol is restarted |
+| 1/2 | the worker of the liquid symbol is stopped and started hard, without a handover |
 | 2/3 | REST is asked for what the streams have brought |
 """
 
@@ -154,7 +154,11 @@ class FieldTest:
         return [
             _Step(0.0, "probing paths", self._probe),
             _Step(1 / 3, "reconnecting", self._reconnect),
-            _Step(1 / 2, "restarting a worker", lambda: self._restart(foreground)),
+            _Step(
+                1 / 2,
+                "restarting a worker hard, for gaps to repair",
+                lambda: self._restart(foreground),
+            ),
             _Step(2 / 3, "asking REST", lambda: ask_all(self.seen, self._asker)),
         ]
 

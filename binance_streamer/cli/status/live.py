@@ -90,6 +90,8 @@ class LiveStatus:
 
     def __init__(self, config: Config, config_path: Path) -> None:
         self.totals = RunTotals()
+        self._news: list[str] = []
+        self._announced: set[int] = set()
         self._config_path = config_path
         self._observer = Observer(config)
 
@@ -101,12 +103,31 @@ class LiveStatus:
             return
         if isinstance(status, IngestStatus) and self._is_new_stranger(status.producer):
             self._observer.follow(self._current_config())  # a symbol may have been added by `apply`
+        if isinstance(status, IngestStatus):
+            self._note_handover(status)
         self.totals.take(status)
         self._observer.take(data, time.monotonic())
+
+    def take_news(self) -> list[str]:
+        """Return a line for each worker that has taken a journal over, or could do so, since the last call."""
+        news, self._news = self._news, []
+        return news
 
     def snapshot(self) -> Snapshot:
         """Build the snapshot of now. It has no gaps of the day: they lie in the files, which nobody reads here."""
         return self._observer.snapshot(NO_GAPS, time.monotonic(), time.time_ns() // 1_000_000)
+
+    def _note_handover(self, status: IngestStatus) -> None:
+        role, _, symbol = status.producer.partition("-")
+        recorder = self.totals.newest.get(f"ingest-{symbol}")
+        if recorder is None:
+            return
+        if role == "standby" and status.is_warm and status.pid not in self._announced:
+            self._announced.add(status.pid)
+            self._news.append(f"{symbol}: worker {recorder.pid} records, and {status.pid} could go on at once")
+        elif role == "ingest" and status.epoch != recorder.epoch and status.took_over_ms is not None:
+            text = f"worker {status.pid} goes on with the journal of {recorder.pid}, after {status.took_over_ms:.0f} ms"
+            self._news.append(f"{symbol}: {text}")
 
     def _is_new_stranger(self, producer: str) -> bool:
         return producer not in self.totals.newest and not self._observer.expects(producer)

@@ -195,6 +195,8 @@ def watch(  # the one loop of `up` and `demo`
             if next_s - seen_s.get(trouble, -math.inf) > _FORGOTTEN_S:
                 screen.say(HINTS.in_text(printable(trouble)))
             seen_s[trouble] = next_s
+        for line in live.take_news():
+            screen.say(printable(line))
         before, monitor = monitor, next((one.state for one in snapshot.processes if one.name == "monitor"), "")
         if monitor != before and (line := page.line_of(foreground.config, monitor)):
             screen.pin(printable(line))

@@ -150,3 +150,20 @@ def test_more_streams_than_lines_leave_the_summary_visible(live: LiveStatus) -> 
     _, stream, summed, *_ = drawn(live, 1)
     assert stream.split() == ["…", "2", "more", "streams"]
     assert summed.startswith("150 messages")
+
+
+def test_it_is_news_which_worker_records_which_could_go_on_and_that_it_does(live: LiveStatus) -> None:
+    first = {**INGEST, "pid": 11}
+    waiting = {**a_status("standby-BTCUSDT"), "pid": 12, "state": "standby", "is_warm": False}
+    taken(live, first, waiting)
+    assert live.take_news() == []
+    taken(live, {**waiting, "is_warm": True}, {**waiting, "is_warm": True})
+    assert live.take_news() == ["BTCUSDT: worker 11 records, and 12 could go on at once"]
+    taken(live, {**INGEST, "pid": 12, "epoch": 2, "took_over_ms": 84.6}, {**INGEST, "pid": 12, "epoch": 2})
+    assert live.take_news() == ["BTCUSDT: worker 12 goes on with the journal of 11, after 85 ms"]
+    assert live.take_news() == []
+
+
+def test_a_worker_that_is_started_again_and_had_not_waited_is_no_handover(live: LiveStatus) -> None:
+    taken(live, {**INGEST, "pid": 11}, {**INGEST, "pid": 12, "epoch": 2})
+    assert live.take_news() == []

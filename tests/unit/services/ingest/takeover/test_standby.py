@@ -15,6 +15,7 @@ from binance_streamer.config import schema as configuration
 from services.ingest.connections import network
 from services.ingest.connections.events import Delivered, Opened, ReaderEvent
 from services.ingest.streams.stream_set import StreamSet
+from services.ingest.symbols import WorkerSymbols
 from services.ingest.takeover import standby as module
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.ingest.takeover.standby import Standby
@@ -105,7 +106,7 @@ class Scene:
         assert self.theirs.try_acquire()
         self.warm_path = warm_lock_path(shell, RECORDER)
         self.ours = FileLock(lock_path(shell, RECORDER))
-        self.standby = Standby(shell, shell.config.symbol("BTCUSDT"), self.ours)
+        self.standby = Standby(shell, "BTCUSDT", WorkerSymbols(shell.config, "BTCUSDT"), self.ours)
 
     def journal(self, *numbers: int) -> None:
         """Have the recorder journal these, and end."""
