@@ -5,7 +5,7 @@ in bounded memory. Names and places are all that is relied on: nothing that the 
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,16 @@ class DayFiles:
     """Files of an older version of the columns, which this version cannot check."""
 
     @property
+    def place(self) -> str:
+        """The folder that the day lies in, as reports have it."""
+        return str(self.root)
+
+    @property
+    def stems(self) -> Collection[str]:
+        """The stems of the streams that there are files of."""
+        return self.streams.keys()
+
+    @property
     def is_lake(self) -> bool:
         """True where the files are sealed."""
         return any(stream.is_sealed for stream in self.streams.values())
@@ -125,19 +135,30 @@ class DayFiles:
                 listed = {self.root / path for path in Lake(self.root).files(Place(stem, self.symbol, self.day))}
                 stream.paths = [path for path in stream.paths if path in listed] or stream.paths
 
-    def beside(self, distance: int) -> "DayFiles | None":
-        """Return the same symbol's day so many days later (earlier, below 0) in the same place; None without files."""
-        return day_of(self.symbol, shifted_day(self.day, distance), self.root)
+    @contextlib.contextmanager
+    def here(self, wanted: Callable[[str], bool] = bool) -> Iterator["DayFiles"]:
+        """Give the day itself: all of its files are on this machine."""
+        del wanted
+        yield self
+
+    def beside(self, stem: str, distance: int) -> StreamFiles | None:
+        """Return a stream of the same symbol so many days later (earlier, below 0) in the same place; None without."""
+        return self.other(stem, symbol=self.symbol, day=shifted_day(self.day, distance))
+
+    def other(self, stem: str, *, symbol: str, day: str) -> StreamFiles | None:
+        """Return a stream of another symbol or day in the same place; None where there is none."""
+        found = day_of(symbol, day, self.root)
+        return None if found is None else found.streams.get(stem)
 
     def numbers_elsewhere(self, stem: str) -> Iterator[tuple[int, int]]:
         """Yield (epoch, seq) of a stream's rows that lie elsewhere: in the days beside, and among raw rows of this day.
 
         Files that cannot be read are left out.
         """
-        for files in (self.beside(-1), self.beside(1)):
-            if files is not None and stem in files.streams:
+        for stream in (self.beside(stem, -1), self.beside(stem, 1)):
+            if stream is not None:
                 with contextlib.suppress(rows.NotSealable):
-                    for table in files.streams[stem].unordered():
+                    for table in stream.unordered():
                         yield from zip(table["epoch"].to_pylist(), table["seq"].to_pylist(), strict=True)
         for row in self._raw_rows():
             if stem_of_name(row["stream"] or "") == stem:

@@ -15,6 +15,7 @@ and removes the old one, the old one is deleted. Who seals the day again after a
 finishes. Nothing of this needs a service or a JVM; without the log the Parquet files are readable all the same.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -30,7 +31,7 @@ from binance_streamer.days.schema import table_schema
 from binance_streamer.days.sources import CERTIFICATES, certificate_path
 from binance_streamer.health.gap_files import dashed_day
 from binance_streamer.stores.opening import store_of
-from binance_streamer.stores.store import no_progress, sha256_of
+from binance_streamer.stores.store import PIECE_BYTES, no_progress, sha256_of
 
 _REMOVING = ".removing"
 _PARTITIONS = ["symbol", "day"]
@@ -105,6 +106,12 @@ class Lake:
     def local(self, path: str) -> Path:
         """Return where a file can be read on this machine, until the next call: itself, or a copy of it."""
         return self._store.local(path)
+
+    def download(self, path: str, target: Path) -> None:
+        """Copy a file of the lake to a path of this machine, whose folder is made."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with self._store.open(path) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file, PIECE_BYTES)
 
     def _logged(self, place: Place) -> list[str]:
         table = self._table(place.stem)

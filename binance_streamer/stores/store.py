@@ -32,6 +32,10 @@ def no_progress() -> None:
     """Do nothing: for callers that do not want to know how far it is."""
 
 
+class BucketError(OSError):
+    """A bucket, or the way to it, that did not give what was asked for."""
+
+
 class Store(Protocol):
     """Files by their names below a lake. All methods raise `OSError`; `FileNotFoundError` where a name is not there."""
 

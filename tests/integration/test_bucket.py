@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
+from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.recordings.exporting import export_days
+from binance_streamer.cli.recordings.verifying import verify_places
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import RetentionConfig, StorageConfig
 from binance_streamer.days import Recording
@@ -76,17 +79,34 @@ def test_days_are_sealed_into_a_bucket_and_read_from_it(server: S3Server, tmp_pa
     assert DeltaTable(f"{LAKE}/trade").version() == 1
     names = [name for name in server.objects() if "_delta_log" not in name]
     assert len(names) == 2  # the sealed file and its certificate: what was before is gone, and nothing half uploaded
+    assert verify_places([LAKE], [], archive=None, as_json=True) == Exit.OK
+    assert export_days("csv", [DAY, LAKE], [], symbols=[], to=tmp_path / "exported") == Exit.OK
+    (exported,) = (tmp_path / "exported").iterdir()
+    assert exported.read_text(encoding="utf-8").splitlines()[1:] == list(map(trade, range(1, 101)))
 
 
 @pytest.mark.parametrize(
     "fault",
     [
         Fault("kill", "PUT", ".sealing/sealing.parquet"),
+        Fault("cut", "PUT", ".sealing/sealing.parquet"),
+        Fault("refuse", "POST", ".sealing/sealing.parquet?uploadId="),
         Fault("cut", "GET", ".sealing/sealing.parquet"),
+        Fault("flip", "GET", ".sealing/sealing.parquet"),
+        Fault("refuse", "PUT", f"_{OLD_DAY}_"),
         Fault("refuse", "PUT", "_delta_log"),
         Fault("cut", "PUT", f"_{OLD_DAY}.json"),
     ],
-    ids=["server killed in an upload", "connection cut while read back", "no commit", "no certificate"],
+    ids=[
+        "server killed in an upload",
+        "connection cut in an upload",
+        "upload not completed",
+        "connection cut while read back",
+        "read back otherwise",
+        "not given its name",
+        "no commit",
+        "no certificate",
+    ],
 )
 def test_a_day_whose_upload_fails_keeps_its_daily_file_and_is_sealed_later(
     server: S3Server, tmp_path: Path, fault: Fault

@@ -1,6 +1,7 @@
 """Small days to seal: rows of trades as the writer writes them, in a data folder, and a lake beside it."""
 
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from binance_streamer.days.parquet import Place
 from binance_streamer.days.schema import columns
 from binance_streamer.days.seal import Part, SealedFile, seal
 from binance_streamer.days.sources import certificate_path
+from services.archiver.day import DaySealer, Progress
+from services.archiver.due import Times, days_of
 from services.archiver.removal import try_remove
 
 DAY = "20261122"
@@ -66,6 +69,14 @@ def certificate_file(place: Path, symbol: str = "BTCUSDT", day: str = DAY) -> Pa
 def sealed(lake: Lake, *paths: Path, symbol: str = "BTCUSDT", stem: str = "trade") -> SealedFile:
     """Seal the files of a stream's day."""
     return seal(parts(paths), Place(stem, symbol, DAY), lake)
+
+
+def sealed_days(data: Path, root: Path) -> None:
+    """Seal all days of a data folder into a lake, with their certificates."""
+    lake = begun(root)
+    quiet = Progress(lambda _: None, lambda: None, lambda _: None)
+    for due in days_of(data, lake, Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=0)).due:
+        DaySealer(data, lake).seal(due, quiet, now=datetime(2026, 11, 23, tzinfo=UTC))
 
 
 def skip_without_leases(folder: Path) -> None:

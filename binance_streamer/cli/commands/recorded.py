@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from binance_streamer.cli.options import ConfigFile, refuse
-from binance_streamer.cli.recordings.words import extra_for, folders_of, stamp, stamp_ns, terminated_as_interrupted
+from binance_streamer.cli.recordings.words import extra_for, places_of, stamp, stamp_ns, terminated_as_interrupted
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
+from binance_streamer.days.sources import is_url
 
 
 def verify(
@@ -18,7 +19,7 @@ def verify(
         list[str] | None,
         typer.Argument(
             metavar="[DAY|PATH]...",
-            help="UTC days (20261122), and data folders, symbols' folders, lakes or single files. "
+            help="UTC days (20261122), and data folders, symbols' folders, lakes (s3://… too) or single files. "
             "[default: yesterday's recording, or today's where nothing is of yesterday]",
         ),
     ] = None,
@@ -51,11 +52,11 @@ def verify(
     raise typer.Exit(verify_places(what or [], recorded, archive=archive, as_json=as_json))
 
 
-def _recording(config: Path, words: list[str]) -> list[Path]:
+def _recording(config: Path, words: list[str]) -> list[str]:
     """Return data folder and lake of the configuration; none is needed where the words name a place of their own."""
-    if not config.exists() and any(Path(word).exists() for word in words):
+    if not config.exists() and any(is_url(word) or Path(word).exists() for word in words):
         return []
-    return folders_of(load(config))
+    return places_of(load(config))
 
 
 def export(
@@ -69,8 +70,8 @@ def export(
         list[str],
         typer.Argument(
             metavar="DAY|PATH...",
-            help="UTC days (20261122) of the recording, or of data folders and lakes that are named; without a day all "
-            "that these have.",
+            help="UTC days (20261122) of the recording, or of data folders and lakes (s3://… too) that are named; "
+            "without a day all that these have.",
         ),
     ],
     *,
@@ -127,7 +128,7 @@ def replay(  # noqa: PLR0913 (the options of the command line)
         list[str] | None,
         typer.Argument(
             metavar="[DAY|PATH]...",
-            help="UTC days (20261122), and data folders, symbols' folders, lakes or single files. "
+            help="UTC days (20261122), and data folders, symbols' folders, lakes (s3://… too) or single files. "
             "[default: all of the recording]",
         ),
     ] = None,

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -12,18 +13,16 @@ from rich.progress import Progress
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import days_and_places, terminated_as_interrupted
-from binance_streamer.days.day_files import DayFiles, days_in
+from binance_streamer.cli.recordings.words import days_and_places, readable_buckets, terminated_as_interrupted
 from binance_streamer.days.export.days import ExportDay, ExportFolder
 from binance_streamer.days.export.formats import FORMATS
+from binance_streamer.days.recorded.places import ReadableDay, days_at
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.sources import EXCHANGE
 from binance_streamer.health.sizes import amount
 
 
-def export_days(
-    form: str, words: Sequence[str], recording: Sequence[Path], *, symbols: Sequence[str], to: Path
-) -> Exit:
+def export_days(form: str, words: Sequence[str], recording: Sequence[str], *, symbols: Sequence[str], to: Path) -> Exit:
     """Export the days that the words of the command line name; return the exit code.
 
     Days of all places together are one, so that a row that is in a daily file and sealed comes once.
@@ -31,17 +30,20 @@ def export_days(
     write = FORMATS.get(form)
     if write is None:
         raise CommandError(f"no format {form}: one of {', '.join(FORMATS)}", Exit.NOT_CHECKED)
-    chosen = _chosen(words, recording, symbols)
-    folder = ExportFolder(to)
-    outcome = Exit.OK
     with (
+        readable_buckets(Exit.NOT_CHECKED),
         terminated_as_interrupted(),
         Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress,
     ):
+        chosen = _chosen(words, recording, symbols)
+        folder = ExportFolder(to)
+        outcome = Exit.OK
         for (symbol, day), places in chosen.items():
             task = progress.add_task(f"{symbol} {day}")
-            with tempfile.TemporaryDirectory(prefix=".exporting-", dir=to) as spill:
-                one = ExportDay(places, Path(spill), partial(progress.advance, task))
+            with ExitStack() as stack:
+                spill = stack.enter_context(tempfile.TemporaryDirectory(prefix=".exporting-", dir=to))
+                files = [stack.enter_context(place.here()) for place in places]
+                one = ExportDay(files, Path(spill), partial(progress.advance, task))
                 progress.update(task, total=one.size_bytes)
                 if not _export_day(one, form, folder):
                     outcome = Exit.INCOMPLETE
@@ -68,16 +70,16 @@ def _export_day(day: ExportDay, form: str, folder: ExportFolder) -> bool:
 
 
 def _chosen(
-    words: Sequence[str], recording: Sequence[Path], symbols: Sequence[str]
-) -> dict[tuple[str, str], list[DayFiles]]:
+    words: Sequence[str], recording: Sequence[str], symbols: Sequence[str]
+) -> dict[tuple[str, str], list[ReadableDay]]:
     """Return the places of each symbol and day that is meant, sorted."""
     days, places = days_and_places(words, recording, Exit.NOT_CHECKED)
-    found: dict[tuple[str, str], list[DayFiles]] = {}
-    for files in days_in(places):
-        if files.streams and (not days or files.day in days) and (not symbols or files.symbol in symbols):
-            found.setdefault((files.symbol, files.day), []).append(files)
+    found: dict[tuple[str, str], list[ReadableDay]] = {}
+    for one in days_at(places):
+        if one.stems and (not days or one.day in days) and (not symbols or one.symbol in symbols):
+            found.setdefault((one.symbol, one.day), []).append(one)
     if not found:
         of = f" of {', '.join(symbols)}" if symbols else ""
-        on = f" on {', '.join(sorted(days))}" if days else f" in {', '.join(map(str, places))}"
+        on = f" on {', '.join(sorted(days))}" if days else f" in {', '.join(places)}"
         raise CommandError(f"nothing recorded{of}{on}", Exit.NOT_CHECKED)
     return dict(sorted(found.items()))

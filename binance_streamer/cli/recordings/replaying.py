@@ -17,10 +17,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from binance_streamer.cli.demo.simulator import ServedMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import days_and_places, folders_of
+from binance_streamer.cli.recordings.words import days_and_places, places_of, readable_buckets
 from binance_streamer.config.schema import Config
-from binance_streamer.days.day_files import DayFiles, days_in
 from binance_streamer.days.recorded.captures import capture_lines
+from binance_streamer.days.recorded.places import ReadableDay, days_at
 from binance_streamer.days.recorded.received import Recorded, numbered, received, wants
 from binance_streamer.days.rows import NotSealable, Span
 from binance_streamer.exchange.streams import UPPER
@@ -89,25 +89,24 @@ def _until_interrupted(simulator: Simulator) -> None:
         time.sleep(_LOOK_S)
 
 
-def chosen_days(config: Config, choice: Choice) -> list[DayFiles]:
+def chosen_days(config: Config, choice: Choice) -> list[ReadableDay]:
     """Return the days that are meant, of those that lie in the places, or else in the recorder's own folders."""
-    days, places = days_and_places(choice.words, folders_of(config), Exit.INCOMPLETE)
+    days, places = days_and_places(choice.words, places_of(config), Exit.INCOMPLETE)
     symbols = {symbol.translate(UPPER) for symbol in choice.symbols}
-    found = [
-        files
-        for files in days_in(places)
-        if (not days or files.day in days) and (not symbols or files.symbol in symbols)
-    ]
+    with readable_buckets(Exit.INCOMPLETE):
+        found = [
+            one for one in days_at(places) if (not days or one.day in days) and (not symbols or one.symbol in symbols)
+        ]
     if not found:
         what = " ".join([*sorted(symbols), *sorted(days)]) or "anything"
-        raise CommandError(f"no recorded files of {what} in {', '.join(map(str, places))}", Exit.INCOMPLETE)
+        raise CommandError(f"no recorded files of {what} in {', '.join(places)}", Exit.INCOMPLETE)
     return found
 
 
 class _Messages:
     """The messages of some days in their order; a context, because they lie in a folder of their own for a while."""
 
-    def __init__(self, days: Sequence[DayFiles], choice: Choice) -> None:
+    def __init__(self, days: Sequence[ReadableDay], choice: Choice) -> None:
         self._days = days
         self._choice = choice
         self._folder = tempfile.TemporaryDirectory(prefix="binance-streamer-replay-")
@@ -115,7 +114,7 @@ class _Messages:
     def __enter__(self) -> Iterator[Recorded]:
         total = sum(files.size_bytes for files in self._days)
         try:
-            with _progress("sorting by receipt", total) as advance:
+            with readable_buckets(Exit.INCOMPLETE), _progress("sorting by receipt", total) as advance:
                 wanted = wants(self._choice.streams)
                 return received(
                     self._days, self._choice.span, Path(self._folder.name), wanted=wanted, progressed=advance

@@ -16,14 +16,15 @@ from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import days_and_places
+from binance_streamer.cli.recordings.words import days_and_places, readable_buckets, terminated_as_interrupted
 from binance_streamer.days.certificate import Certificate, day_bounds_ns
 from binance_streamer.days.checks.archive import archive_of, compare_archive
 from binance_streamer.days.checks.archive_files import ArchiveError, archive_file
 from binance_streamer.days.checks.certified import certificate_of
 from binance_streamer.days.checks.finding import FAILED, NOT_APPLICABLE, NOT_CHECKED, PASSED, DayReport
 from binance_streamer.days.checks.verify import DayVerifier, verify_day
-from binance_streamer.days.day_files import DayFiles, days_in
+from binance_streamer.days.day_files import DayFiles
+from binance_streamer.days.recorded.places import ReadableDay, days_at
 from binance_streamer.health.gap_files import DAY_S, day_text
 from binance_streamer.health.sizes import amount
 
@@ -36,11 +37,22 @@ _MOST_SHOWN = 40
 """Findings in the table; `--json` has all that were kept."""
 
 
-def verify_places(words: Sequence[str], recorded: Sequence[Path], *, archive: str | None, as_json: bool) -> Exit:
+def verify_places(words: Sequence[str], recorded: Sequence[str], *, archive: str | None, as_json: bool) -> Exit:
     """Verify what the words of the command line name, show it, and return the exit code.
 
     `recorded` are the data folder and the lake of the configuration: for days that are named without a place.
     """
+    with readable_buckets(Exit.NOT_CHECKED), terminated_as_interrupted():
+        reports = _reports(words, recorded, archive, as_json=as_json)
+    if not as_json:
+        _show(reports)
+    if any(report.findings for report in reports):
+        return Exit.INCOMPLETE
+    return Exit.NOT_CHECKED if any(report.blocked for report in reports) else Exit.OK
+
+
+def _reports(words: Sequence[str], recorded: Sequence[str], archive: str | None, *, as_json: bool) -> list[DayReport]:
+    """Verify the days that are meant, with a progress bar; as JSON each is printed as soon as it is there."""
     chosen = _chosen(words, recorded)
     reports = []
     total = sum(files.size_bytes for files in chosen)
@@ -51,23 +63,19 @@ def verify_places(words: Sequence[str], recorded: Sequence[Path], *, archive: st
             if as_json:
                 typer.echo(msgspec.json.encode(report).decode())
             reports.append(report)
-    if not as_json:
-        _show(reports)
-    if any(report.findings for report in reports):
-        return Exit.INCOMPLETE
-    return Exit.NOT_CHECKED if any(report.blocked for report in reports) else Exit.OK
+    return reports
 
 
-def _chosen(words: Sequence[str], recorded: Sequence[Path]) -> list[DayFiles]:
+def _chosen(words: Sequence[str], recorded: Sequence[str]) -> list[ReadableDay]:
     """Return the days that are meant; without any, yesterday's, or today's where nothing older is there."""
     days, places = days_and_places(words, recorded, Exit.NOT_CHECKED)
-    found = days_in(places)
+    found = days_at(places)
     if not words:
         recent = day_text(time.time() - DAY_S)
         days = {recent if any(files.day == recent for files in found) else day_text(time.time())}
     wanted = [files for files in found if not days or files.day in days]
     if not wanted:
-        where = ", ".join(map(str, places))
+        where = ", ".join(places)
         raise CommandError(
             f"no recorded files{' of ' + ', '.join(sorted(days)) if days else ''} in {where}", Exit.NOT_CHECKED
         )
@@ -75,30 +83,43 @@ def _chosen(words: Sequence[str], recorded: Sequence[Path]) -> list[DayFiles]:
 
 
 def _verified(
-    chosen: Iterable[DayFiles], archive: str | None, lakes: Sequence[Path], progressed: Callable[[int], None]
+    chosen: Iterable[ReadableDay], archive: str | None, lakes: Sequence[str], progressed: Callable[[int], None]
 ) -> Iterator[DayReport]:
     """Verify days in order, each with the last ids of the day before it, where that was verified too."""
-    before: tuple[Path, str, str] | None = None
+    before: ReadableDay | None = None
     last_ids: dict[str, int] = {}
-    for files in chosen:
-        if before is None or before[:2] != (files.root, files.symbol) or not _follows(before[2], files.day):
+    for day in chosen:
+        if before is None or (before.place, before.symbol) != (day.place, day.symbol) or not _follows(before, day):
             last_ids = {}
-        beside = [partial(_compare_with_archive, archive)] if archive else []
-        certificate: Certificate | None = None
-        try:
-            certificate = certificate_of(files, lakes)
-        except msgspec.MsgspecError as error:
-            beside.append(partial(_block_certificate, str(error)))
-        report, last_ids = verify_day(
-            files,
-            certificate,
-            state=_state(files, certificate),
-            last_ids=last_ids,
-            progressed=progressed,
-            beside=beside,
-        )
-        before = files.root, files.symbol, files.day
-        yield report
+        with day.here() as files:
+            report, last_ids = _verified_here(files, archive, lakes, last_ids=last_ids, progressed=progressed)
+            yield report.at(day.place, instead_of=str(files.root))
+        before = day
+
+
+def _verified_here(
+    files: DayFiles,
+    archive: str | None,
+    lakes: Sequence[str],
+    *,
+    last_ids: dict[str, int],
+    progressed: Callable[[int], None],
+) -> tuple[DayReport, dict[str, int]]:
+    """Verify a day whose files are on this machine; return the report, and the last ids for the day behind it."""
+    beside = [partial(_compare_with_archive, archive)] if archive else []
+    certificate: Certificate | None = None
+    try:
+        certificate = certificate_of(files, lakes)
+    except msgspec.MsgspecError as error:
+        beside.append(partial(_block_certificate, str(error)))
+    return verify_day(
+        files,
+        certificate,
+        state=_state(files, certificate),
+        last_ids=last_ids,
+        progressed=progressed,
+        beside=beside,
+    )
 
 
 def _block_certificate(fault: str, verifier: DayVerifier, _: Path) -> None:
@@ -133,8 +154,8 @@ def _state(files: DayFiles, certificate: Certificate | None) -> str:
     return SEALED if certificate is not None else RECORDED
 
 
-def _follows(day: str, next_day: str) -> bool:
-    return day_bounds_ns(day)[1] == day_bounds_ns(next_day)[0]
+def _follows(day: ReadableDay, next_day: ReadableDay) -> bool:
+    return day_bounds_ns(day.day)[1] == day_bounds_ns(next_day.day)[0]
 
 
 def _show(reports: Sequence[DayReport]) -> None:

@@ -17,17 +17,19 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config.schema import Config
 from binance_streamer.days import INSTALL
 from binance_streamer.days.reading.instants import Instant, to_ns
+from binance_streamer.days.sources import is_url
+from binance_streamer.stores.store import BucketError
 
 _LIBRARIES = ("deltalake", "duckdb", "numpy", "polars", "pyarrow")
 _is_day = re.compile(r"\d{8}|\d{4}-\d{2}-\d{2}").fullmatch
 
 
-def folders_of(config: Config) -> list[Path]:
-    """Return the data folder of a configuration, and its lake where that is a folder; they need not be there."""
-    return [Path(place) for place in (config.storage.output_directory, config.storage.lake_folder) if place]
+def places_of(config: Config) -> list[str]:
+    """Return the data folder of a configuration, and its lake, a folder or a URL; they need not be there."""
+    return [place for place in (config.storage.output_directory, config.storage.lake) if place]
 
 
-def days_and_places(words: Iterable[str], recording: Sequence[Path], code: Exit) -> tuple[set[str], list[Path]]:
+def days_and_places(words: Iterable[str], recording: Sequence[str], code: Exit) -> tuple[set[str], list[str]]:
     """Return the UTC days (20261122) among the words, and the places to read: those named, or else the recording's.
 
     A folder of the recording that is not made yet is passed over, such as a lake before the first day is sealed. Raises
@@ -35,14 +37,22 @@ def days_and_places(words: Iterable[str], recording: Sequence[Path], code: Exit)
     """
     named = list(words)
     days = {word.replace("-", "") for word in named if _is_day(word)}
-    for url in (word for word in named if "://" in word):
-        raise CommandError(f"{url}: only folders can be read here; copy it first: aws s3 sync {url} FOLDER", code)
-    places = [Path(word) for word in named if not _is_day(word)]
-    there = [place for place in places or recording if place.exists()]
+    places = [word for word in named if not _is_day(word)]
+    there = [place for place in places or recording if is_url(place) or Path(place).exists()]
     lost = [place for place in places if place not in there] or ([] if there else list(recording))
     if lost:
-        raise CommandError(f"{', '.join(map(str, lost))} is not there: was anything recorded?", code)
+        raise CommandError(f"{', '.join(lost)} is not there: was anything recorded?", code)
     return days, there
+
+
+@contextmanager
+def readable_buckets(code: Exit) -> Iterator[None]:
+    """Turn the fault of a bucket into an error that says what to look at, with this exit code."""
+    try:
+        yield
+    except BucketError as error:
+        hint = "address and credentials are those of AWS's own tools: AWS_ENDPOINT_URL, AWS_REGION, AWS_PROFILE, …"
+        raise CommandError(f"{error}; {hint}", code) from error
 
 
 @contextmanager

@@ -22,12 +22,13 @@ from binance_streamer.days.checks.facts import StreamFacts
 from binance_streamer.days.checks.finding import Finding
 from binance_streamer.days.checks.ids import id_columns
 from binance_streamer.days.checks.order import integers
-from binance_streamer.days.day_files import DayFiles, StreamFiles, day_of
+from binance_streamer.days.day_files import DayFiles, StreamFiles
 from binance_streamer.days.parquet import metadata_of
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.sources import EXCHANGE, certificate_path
 from binance_streamer.health.gap_files import dashed_day
 from binance_streamer.health.gaps import GapRow
+from binance_streamer.stores.opening import store_of
 
 _BLOCK_BYTES = 1 << 20
 _MOST = 5
@@ -163,11 +164,11 @@ def compare_day(certificate: Certificate, counted: CountedDay) -> list[Finding]:
 
 def clock_of(files: DayFiles, certificate: Certificate) -> CertifiedClock | None:
     """Return the clock of a day by the rows in its place; that of the certificate where there are none to be read."""
-    exchange = day_of(EXCHANGE, files.day, files.root)
-    if exchange is None or "clock" not in exchange.streams:
+    clock = files.other("clock", symbol=EXCHANGE, day=files.day)
+    if clock is None:
         return certificate.clock
     try:
-        return certified_clock(exchange.streams["clock"].unordered())
+        return certified_clock(clock.unordered())
     except NotSealable:  # verifying the day of the exchange itself says so
         return certificate.clock
 
@@ -200,13 +201,14 @@ def _finding(check: str, stem: str, path: Path, text: str) -> Finding:
     return Finding(check, stem, str(path), None, None, text)
 
 
-def certificate_of(files: DayFiles, places: Sequence[Path]) -> Certificate | None:
-    """Return the certificate of a day, from its own folder or from one of these; None where there is none.
+def certificate_of(files: DayFiles, places: Sequence[str | Path]) -> Certificate | None:
+    """Return the certificate of a day, from its own folder or from one of these places; None where there is none.
 
     Raises `msgspec.MsgspecError` where it is there, and is no certificate.
     """
-    for root in (files.root, *places):
-        path = root / certificate_path(files.symbol, files.day)
-        if path.is_file():
-            return decoded(path.read_bytes())
+    for place in (files.root, *places):
+        try:
+            return decoded(store_of(str(place)).read_bytes(certificate_path(files.symbol, files.day)))
+        except FileNotFoundError:
+            continue
     return None

@@ -74,3 +74,10 @@ class DayReport(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[CheckResult, ...]
     findings: tuple[Finding, ...]
     blocked: tuple[str, ...]
+
+    def at(self, place: str, *, instead_of: str) -> "DayReport":
+        """Return the report with the place's name where that of the folder of its copy stands."""
+        if place == instead_of:
+            return self
+        renamed = msgspec.json.encode(self).decode().replace(instead_of, place)
+        return msgspec.json.decode(renamed, type=DayReport)

@@ -138,10 +138,10 @@ class DayVerifier:
     def _read_gaps(self) -> list[GapRow]:
         """Return the gaps of this day, and of the one before, which may reach into it."""
         found: list[Any] = []
-        for files in (self.files.beside(-1), self.files):
-            if files is not None and "gap" in files.streams:
+        for stream in (self.files.beside("gap", -1), self.files.streams.get("gap")):
+            if stream is not None:
                 try:
-                    found += files.streams["gap"].unordered()
+                    found += stream.unordered()
                 except NotSealable as error:
                     self.block("gaps", f"gaps cannot be checked: {error}")
         return newest_gaps(self.files.symbol, found)

@@ -7,6 +7,7 @@ with the days: the rows of each file are sorted on the disk, as text, in a folde
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from binance_streamer.days.day_files import DayFiles, whole_bytes
 from binance_streamer.days.parquet import metadata_of, read
 from binance_streamer.days.recorded.digits import digits_of
 from binance_streamer.days.recorded.events import EventWriter, fields_of, kept_event, stream_name, type_of_stem
+from binance_streamer.days.recorded.places import ReadableDay
 from binance_streamer.days.recorded.texts import as_texts
 from binance_streamer.days.rows import Span, text_tables
 from binance_streamer.days.schema import columns
@@ -51,7 +53,7 @@ class Recorded(NamedTuple):
 
 
 def received(
-    days: Iterable[DayFiles],
+    days: Iterable[ReadableDay],
     span: Span,
     spill: Path,
     *,
@@ -64,12 +66,16 @@ def received(
     `NotSealable` where a file does not hold rows of this version. Rows that are no message (bytes that were no frame)
     are left out.
     """
-    sources = []
-    for number, ((symbol, _, stem), paths) in enumerate(sorted(_files(days, wanted).items())):
-        kept = _kept(paths, stem, span, spill, name=f"{number}.arrow")
-        if kept is not None:
-            sources.append(_messages(kept, stem, symbol))
-        progressed(sum(path.stat().st_size for path in paths))
+    sources: list[Iterator[Recorded]] = []
+    by_day = sorted(days, key=_symbol_and_day)
+    for (symbol, _), places in itertools.groupby(by_day, key=_symbol_and_day):
+        with ExitStack() as stack:
+            files = [stack.enter_context(place.here(wanted)) for place in places]
+            for stem, paths in sorted(_files(files, wanted).items()):
+                kept = _kept(paths, stem, span, spill, name=f"{len(sources)}.arrow")
+                if kept is not None:
+                    sources.append(_messages(kept, stem, symbol))
+                progressed(sum(path.stat().st_size for path in paths))
     return heapq.merge(*sources, key=itemgetter(0))
 
 
@@ -79,16 +85,20 @@ def sealed_messages(sealed: Path, stem: str, symbol: str, span: Span, spill: Pat
     return iter(()) if kept is None else _messages(kept, stem, symbol)
 
 
-def _files(days: Iterable[DayFiles], wanted: Callable[[str], bool]) -> dict[tuple[str, str, str], list[Path]]:
-    """Return the files by symbol, day and stem; those not sealed first: their digits are as recorded.
+def _symbol_and_day(day: ReadableDay) -> tuple[str, str]:
+    return day.symbol, day.day
+
+
+def _files(day: Iterable[DayFiles], wanted: Callable[[str], bool]) -> dict[str, list[Path]]:
+    """Return the files of a day in all its places, by stem; those not sealed first: their digits are as recorded.
 
     A row may be in several: where a sealed day's CSV is still there, or a late row has begun it anew.
     """
-    found: dict[tuple[str, str, str], list[Path]] = {}
-    for files in days:
+    found: dict[str, list[Path]] = {}
+    for files in day:
         for stem, stream in files.streams.items():
             if stem not in OF_PROCESSES and wanted(stem):
-                found.setdefault((files.symbol, files.day, stem), []).extend(stream.paths)
+                found.setdefault(stem, []).extend(stream.paths)
     return {key: sorted(paths, key=lambda path: (path.suffix == _SEALED, path)) for key, paths in found.items()}
 
 

@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> Path:
 
 def test_the_days_of_the_recording_are_exported(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     to = data.parent / "out" / "tardis"
-    assert exporting.export_days("tardis", ["2026-11-22"], [data], symbols=["BTCUSDT"], to=to) == Exit.OK
+    assert exporting.export_days("tardis", ["2026-11-22"], [str(data)], symbols=["BTCUSDT"], to=to) == Exit.OK
     names = sorted(path.name for path in to.iterdir())
     assert "binance-futures_trades_2026-11-22_BTCUSDT.csv.gz" in names
     assert not [name for name in names if name.startswith(".")]
@@ -51,9 +51,9 @@ def test_files_of_no_symbol_are_no_failure_of_a_format_without_a_place_for_them(
 ) -> None:
     (data / "clock_20261122.csv").write_text(CLOCK, encoding="utf-8")
     to = data.parent / "out"
-    assert exporting.export_days("tardis", ["20261122"], [data], symbols=[], to=to) == Exit.OK
+    assert exporting.export_days("tardis", ["20261122"], [str(data)], symbols=[], to=to) == Exit.OK
     assert capsys.readouterr().err == ""
-    assert exporting.export_days("parquet", ["20261122"], [data], symbols=["_exchange"], to=to) == Exit.OK
+    assert exporting.export_days("parquet", ["20261122"], [str(data)], symbols=["_exchange"], to=to) == Exit.OK
     assert capsys.readouterr().out == f"{to}/clock__exchange_20261122.parquet: 1 row\n"
 
 
@@ -63,7 +63,7 @@ def test_a_day_without_anything_for_a_format_leaves_no_file(
 ) -> None:
     (tmp_path / "clock_20261122.csv").write_text(CLOCK, encoding="utf-8")
     to = tmp_path / "out"
-    assert exporting.export_days(form, ["20261122"], [tmp_path], symbols=[], to=to) == Exit.OK
+    assert exporting.export_days(form, ["20261122"], [str(tmp_path)], symbols=[], to=to) == Exit.OK
     named = [line.partition(": ")[0] for line in capsys.readouterr().out.splitlines()]
     assert [str(path) for path in to.rglob("*") if path.is_file()] == named
 
@@ -82,14 +82,14 @@ def test_what_cannot_be_exported_is_said(
     data: Path, form: str, words: list[str], symbols: list[str], said: str
 ) -> None:
     with pytest.raises(CommandError, match=said):
-        exporting.export_days(form, words, [data], symbols=symbols, to=data.parent / "out")
+        exporting.export_days(form, words, [str(data)], symbols=symbols, to=data.parent / "out")
 
 
 def test_a_file_that_is_no_recorded_one_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = data / "BTCUSDT" / "depth_BTCUSDT_20261122.csv"
     path.write_text(path.read_text(encoding="utf-8").replace("[[84000,0]]", "[[84000,x]]", 1), encoding="utf-8")
     to = data.parent / "out"
-    assert exporting.export_days("hftbacktest", ["20261122"], [data], symbols=[], to=to) == Exit.INCOMPLETE
+    assert exporting.export_days("hftbacktest", ["20261122"], [str(data)], symbols=[], to=to) == Exit.INCOMPLETE
     assert "depth_BTCUSDT_20261122.csv line 2 column bids" in capsys.readouterr().err
     assert list(to.iterdir()) == []
 
@@ -114,6 +114,6 @@ def test_a_signal_leaves_no_half_file(
     monkeypatch.setitem(FORMATS, "parquet", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(raised):
-        exporting.export_days("parquet", ["20261122"], [data], symbols=[], to=to)
+        exporting.export_days("parquet", ["20261122"], [str(data)], symbols=[], to=to)
     assert [path.name for path in to.iterdir()] == ["whole"]
     assert signal.getsignal(signal.SIGTERM) is before

@@ -134,11 +134,11 @@ def test_the_command_compares_over_http(
     put(tmp_path / "archive", AGGREGATES, their_trades(day), HEADER)
     put(tmp_path / "archive", BARS, their_bars(day))
     data = tmp_path / "data"
-    assert verify_places([str(data)], [data], archive=server, as_json=False) == Exit.NOT_CHECKED
+    assert verify_places([str(data)], [str(data)], archive=server, as_json=False) == Exit.NOT_CHECKED
     shown = capsys.readouterr().out
     assert f"not checked: {server} has no file of BTCUSDT bookticker 20261122 (yet)" in shown
     (data / SYMBOL / f"bookticker_{SYMBOL}_{DAY}.csv").unlink()
-    assert verify_places([str(data)], [data], archive=server, as_json=False) == Exit.OK
+    assert verify_places([str(data)], [str(data)], archive=server, as_json=False) == Exit.OK
 
 
 @pytest.mark.parametrize(
