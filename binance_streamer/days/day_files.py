@@ -287,7 +287,8 @@ def _watched_tables(path: Path, stem: str, watches: Sequence[Watch]) -> Iterator
     """Yield the rows of a sealed file; raises `NotSealable` where a page's checksum or the file's form is wrong."""
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            wrong = next((one.name for one in schema.table_schema(stem) if not _has(file.schema_arrow, one)), None)
+            there = {one.name: one.type for one in file.schema_arrow}
+            wrong = next((one.name for one in schema.table_schema(stem) if there.get(one.name) != one.type), None)
             if wrong is not None:
                 raise rows.NotSealable(path, 0, wrong, "is not in the file, or of another type")
             for batch in file.iter_batches(_BATCH_ROWS):
@@ -296,8 +297,3 @@ def _watched_tables(path: Path, stem: str, watches: Sequence[Watch]) -> Iterator
                 yield pa.Table.from_batches([batch])
     except (OSError, pa.ArrowException) as error:
         raise rows.NotSealable(path, 0, "", f"cannot be read: {error}") from error
-
-
-def _has(schema_there: pa.Schema, wanted: pa.Field) -> bool:
-    """Return True if a file has a column of this name and type."""
-    return wanted.name in schema_there.names and schema_there.field(wanted.name).type == wanted.type

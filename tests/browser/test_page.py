@@ -49,6 +49,21 @@ def test_a_page_says_in_words_that_everything_is_recorded(browser: Browser, fake
     assert row[8:] == ["0.10", "94", "0.1", "s", "13", "ms", "0", "valid"]
 
 
+def test_the_disk_says_what_retention_removes_next(browser: Browser, fake: FakeMonitor) -> None:
+    snapshot = a_snapshot(second=400)
+    first = {"format": "csv", "day": "20261115", "bytes": 2_500_000_000, "at_ns": 1_795_132_800_000_000_000}
+    later = {"format": "parquet", "day": "20251018", "bytes": 400_000_000, "at_ns": 1_795_219_200_000_000_000}
+    snapshot["stored"] = {
+        "removals": [{**first, "why": "age"}, {**later, "why": "size"}],
+    }
+    opened(browser, fake, snapshot)
+    assert browser.text("#disk-note") == (
+        "412 GB of 512 GB free, 6.1 GB a day; csv of 2026-11-15 (2.5 GB) goes 2026-11-20 00:00 UTC by age"
+    )
+    fake.send(a_snapshot(second=401) | {"stored": {"removals": []}})
+    eventually(lambda: browser.text("#disk-note") == "412 GB of 512 GB free, 6.1 GB a day", what="nothing is to go")
+
+
 def test_numbers_change_in_place(browser: Browser, fake: FakeMonitor) -> None:
     seconds = count(100)
     opened(browser, fake, lambda: a_snapshot(second=next(seconds)))
