@@ -20,7 +20,7 @@ from binance_streamer.config.complaints import complaint, keys_of, nearest
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint, is_local, is_loopback
 from binance_streamer.config.symbols import encode_name, symbol_fault
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.rest_series import endpoints, rest_series
+from binance_streamer.exchange.rest_series import Polled, polled_of, series_spellings
 from binance_streamer.exchange.stream_types import suffixes
 from binance_streamer.exchange.streams import UPPER, Stream, stream_of
 from binance_streamer.wire.frames import MAX_FRAME_BYTES
@@ -65,14 +65,13 @@ class SymbolConfig(_Section, frozen=True):
     """The streams and snapshots that are recorded of one symbol.
 
     `symbol` is in upper case, as the exchange spells it. `streams` are suffixes such as `depth@0ms`; `stream_types`
-    has all. `series` are polled from REST: `rest_series` has all. Without `depth_snapshot` no order book is kept of
-    the symbol. Where `enabled` is false, no process is started for it. With `standby` two workers are, of which one
-    records, and the other one goes on in its place at once when it ends.
+    has all. Series that are polled from REST stand among them, `openInterest@60s`: `rest_series` has all. Without
+    `depth_snapshot` no order book is kept of the symbol. Where `enabled` is false, no process is started for it. With
+    `standby` two workers are, of which one records, and the other one goes on in its place at once when it ends.
     """
 
     symbol: str
     streams: tuple[str, ...] = DEFAULT_STREAMS
-    series: tuple[str, ...] = ()
     depth_snapshot: bool = True
     enabled: bool = True
     standby: bool = False
@@ -431,8 +430,19 @@ def with_members(config: Config, found: Mapping[str, Sequence[str]]) -> Config:
 
 
 def streams_of(symbol: SymbolConfig) -> tuple[Stream, ...]:
-    """Return the streams of a symbol, in the configured order; raises `ExchangeError` where one does not exist."""
-    return tuple(stream_of(symbol.symbol, suffix) for suffix in symbol.streams)
+    """Return the streams of a symbol that come by websocket, in the configured order.
+
+    Raises `ExchangeError` where one does not exist.
+    """
+    return tuple(
+        stream_of(symbol.symbol, suffix) for suffix in symbol.streams if polled_of(symbol.symbol, suffix) is None
+    )
+
+
+def series_of(symbol: SymbolConfig) -> tuple[Polled, ...]:
+    """Return the series of a symbol that are polled from REST, in the configured order."""
+    found = (polled_of(symbol.symbol, name) for name in symbol.streams)
+    return tuple(one for one in found if one is not None)
 
 
 def has_book(symbol: SymbolConfig) -> bool:
@@ -690,7 +700,6 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
         place = f"{key}[{number}]"
         _check_name(symbol.symbol, f"{place}.symbol", seen, refuse)
         _check_streams(symbol.streams, f"{place}.streams", refuse)
-        _check_series(symbol, f"{place}.series", refuse)
 
 
 def _check_groups(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
@@ -720,26 +729,23 @@ def _check_name(symbol: str, place: str, seen: set[str], refuse: _Refusal) -> No
 
 
 def _check_streams(streams: Sequence[str], place: str, refuse: _Refusal) -> None:
-    """Refuse streams that the exchange does not have, and those listed twice."""
-    if not streams:
-        raise refuse(place, "at least one stream is needed; use enabled: false to pause a symbol")
+    """Refuse streams and series that do not exist, those listed twice, and a symbol without any websocket stream."""
     if len(set(streams)) != len(streams):
         raise refuse(place, "a stream is listed twice")
+    polled: set[str] = set()
     for index, suffix in enumerate(streams):
         try:
-            stream_of("BTCUSDT", suffix)
+            series = polled_of("BTCUSDT", suffix) or stream_of("BTCUSDT", suffix)
         except ExchangeError as error:
-            raise refuse(f"{place}[{index}]", f"{error}{nearest(suffix, suffixes())}") from error
-
-
-def _check_series(symbol: SymbolConfig, place: str, refuse: _Refusal) -> None:
-    """Refuse series that nobody knows how to poll, and one that is listed twice."""
-    for index, name in enumerate(symbol.series):
-        if rest_series(name) is None:
-            expected = f"expected one of {', '.join(endpoints())}, got {name!r}"
-            raise refuse(f"{place}[{index}]", f"{expected}{nearest(name, endpoints())}")
-        if name in symbol.series[:index]:
-            raise refuse(place, "a series is listed twice")
+            known = [*suffixes(), *series_spellings()]
+            raise refuse(f"{place}[{index}]", f"{error}{nearest(suffix, known)}") from error
+        if isinstance(series, Polled):
+            if series.name in polled:
+                raise refuse(place, f"{series.series.word} is listed twice: its rows would stand in the same file")
+            polled.add(series.name)
+    if len(polled) == len(streams):
+        why = "at least one stream of the websocket is needed; use enabled: false to pause a symbol"
+        raise refuse(place, why)
 
 
 def _symbol_like(text: str) -> str:

@@ -25,7 +25,7 @@ from binance_streamer.days.sources import EXCHANGE, source_at
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.stream_types import file_stem
-from binance_streamer.exchange.streams import stream_from_name
+from binance_streamer.exchange.streams import stem_of_stream, stream_from_name
 from binance_streamer.health.gap_files import dashed_day, shifted_day
 
 _BATCH_ROWS = 65_536
@@ -222,10 +222,9 @@ def ids_of_raw_rows(found_rows: Iterable[Mapping[str, Any]]) -> dict[str, RangeS
 def stem_of_name(name: str) -> str:
     """Return the stem of the files of a stream, by its name at the exchange; empty where there is none such."""
     try:
-        stream = stream_from_name(name)
+        return stem_of_stream(name)
     except ExchangeError:
         return ""
-    return file_stem(stream.stream_type, stream.variant)
 
 
 def checked_bytes(path: Path) -> int:

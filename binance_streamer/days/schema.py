@@ -31,11 +31,13 @@ _TYPES: dict[str, pa.DataType] = {
             pa.int64(),
             "recv_ns epoch seq agg_trade_id id first_trade_id last_trade_id update_id first_update_id final_update_id "
             "prev_final_update_id last_update_id requested_ns count samples bid_levels ask_levels updates resyncs "
-            "compared learnt different from_id to_id from_ns to_ns first_from_id first_to_id missing step_from_ns",
+            "compared learnt different from_id to_id from_ns to_ns first_from_id first_to_id missing step_from_ns "
+            "funding_interval_hours",
         ),
         (
             TIME,
-            "transact_time event_time time transaction_time open_time close_time next_funding_time server_time",
+            "transact_time event_time time transaction_time open_time close_time next_funding_time server_time "
+            "funding_time",
         ),
         (
             DECIMAL,
@@ -43,7 +45,10 @@ _TYPES: dict[str, pa.DataType] = {
             "close volume quote_volume taker_buy_volume taker_buy_quote_volume mark_price mark_price_average "
             "index_price estimated_settle_price funding_rate original_quantity average_price last_filled_quantity "
             "accumulated_quantity price_change price_change_percent weighted_average_price last_price last_quantity "
-            "best_bid best_ask spread open_interest",
+            "best_bid best_ask spread open_interest interest_rate adjusted_funding_rate_cap "
+            "adjusted_funding_rate_floor "
+            "long_short_ratio long_account short_account buy_sell_ratio buy_volume sell_volume sum_open_interest "
+            "sum_open_interest_value",
         ),
         (pa.float64(), "offset_ms error_ms round_trip_ms step_ms"),  # measured, and printed so that a double is exact
         (pa.bool_(), "is_buyer_maker is_closed synchronised"),
@@ -51,7 +56,7 @@ _TYPES: dict[str, pa.DataType] = {
         (
             pa.string(),
             "source extra event order_type ignore side time_in_force order_status gap_id state stream reason "
-            "repaired_by kind outcome differences stream_type encoding",
+            "repaired_by kind outcome differences rate_type stream_type encoding",
         ),
     )
     for name in names.split()

@@ -288,8 +288,11 @@ def rest_row_form(stream_type: str) -> RowForm | None:
 
 
 def is_repairable(stream_type: str) -> bool:
-    """Return True where REST has what was missed, for a while: aggTrades for 48 h (docs/exchange.md §4), and klines."""
-    return rest_row_form(stream_type) is not None
+    """Return True where REST has what was missed, for a while: aggTrades for 48 h (docs/exchange.md §4), klines, and
+    the series that have a history.
+    """
+    series = REST_SERIES.get(stream_type)
+    return series.history is not None if series else rest_row_form(stream_type) is not None
 
 
 def row_form(stream_type: str) -> RowForm | None:

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from binance_streamer.exchange.messages import INTERVAL_MS, ExchangeError
-from binance_streamer.exchange.stream_types import KNOWN_SUFFIXES, STREAM_TYPES, Continuity, StreamType, stream_type_of
+from binance_streamer.exchange.rest_series import REST_SERIES, series_from_name
+from binance_streamer.exchange.stream_types import (
+    KNOWN_SUFFIXES,
+    STREAM_TYPES,
+    Continuity,
+    StreamType,
+    file_stem,
+    stream_type_of,
+)
 
 _CONTRACT = re.compile("_(perpetual|current_quarter|next_quarter)$")
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
@@ -82,13 +90,27 @@ def stream_from_name(name: str) -> Stream:
     return stream_of(lower.translate(UPPER), suffix)
 
 
+def stem_of_stream(name: str) -> str:
+    """Return the stem of the files of a stream or series, by its full name; raise `ExchangeError` for others."""
+    if series := series_from_name(name):
+        return file_stem(series[0].name, series[1])
+    stream = stream_from_name(name)
+    return file_stem(stream.stream_type, stream.variant)
+
+
 def suffix_of(name: str) -> str:
     """Return the suffix of a full name, as a configuration has it (`depth@0ms`); another name as it is."""
     return _split(name)[1] or name
 
 
 def stream_variant(stream_type: str, name: str) -> str:
-    """Return the variant in a full stream name, empty for REST answers and for names that are not the exchange's."""
+    """Return the variant in a full stream name, empty for other REST answers and for names that are not the exchange's.
+
+    That of a series is the length of its buckets.
+    """
+    if stream_type in REST_SERIES:
+        found = series_from_name(name)
+        return found[1] if found else ""
     if stream_type not in STREAM_TYPES:
         return ""
     try:
@@ -122,6 +144,9 @@ def missing_messages(name: str, from_id: int | None, to_id: int | None) -> int |
     """
     if from_id is None or to_id is None or from_id > to_id:
         return None
+    if series := series_from_name(name):
+        period_ms = series[0].period_ms(series[1])
+        return (to_id - from_id) // period_ms if period_ms else None
     try:
         return missing_count(stream_from_name(name), from_id, to_id)
     except ExchangeError:

@@ -12,8 +12,7 @@ import msgspec
 
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.rows import SNAPSHOT_STEM, SNAPSHOT_TYPE
-from binance_streamer.exchange.stream_types import file_stem
-from binance_streamer.exchange.streams import missing_messages, stream_from_name
+from binance_streamer.exchange.streams import missing_messages, stem_of_stream
 
 OPEN = "open"
 UNREPAIRABLE = "unrepairable"
@@ -139,11 +138,10 @@ def totals_of(gaps: Iterable[FoldedGap]) -> GapTotals:
 def stem_of_gap(gap: GapRow) -> str:
     """Return the stem of the files of a gap's stream; its own name where it is a topic of ours."""
     try:
-        stream = stream_from_name(gap.stream)
+        return stem_of_stream(gap.stream)
     except ExchangeError:
         name = gap.stream.partition(".")[0]
         return SNAPSHOT_STEM if name == SNAPSHOT_TYPE else name
-    return file_stem(stream.stream_type, stream.variant)
 
 
 def gap_row(values: Mapping[str, Any]) -> GapRow | None:

@@ -258,6 +258,8 @@ def _rest_problems(alerts: AlertsConfig, rest: Status | None) -> Iterator[Proble
     if rest.hours_unknown:
         symbols = ", ".join(rest.hours_unknown)
         yield Problem("rest", "warning", "market hours", f"not known for {symbols}: their silence is not judged")
+    for series, why in rest.refused_series.items():
+        yield Problem("rest", "warning", series, f"not recorded: {why}")
     for place, count in rest.not_understood.items():
         yield Problem("rest", "warning", place, f"entries that are not understood: {count}; kept as they came")
     offset_ms = rest.clock_offset_ms

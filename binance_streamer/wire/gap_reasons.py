@@ -12,6 +12,7 @@ FAULT_OF_REASON = {
     "frame error": EXCHANGE,  # TLS lets nobody between alter a frame, so its sender broke the protocol
     "disconnected": NETWORK,
     "stall": NETWORK,
+    "not answered": NETWORK,  # REST was away, or had told us to wait, when a series was to be polled
     "oversize": SOFTWARE,  # a limit of ours, `MAX_FRAME_BYTES` or that of a message
     "restart": SOFTWARE,  # the process that receives did not run, whoever stopped it
     "journal full": HOST,

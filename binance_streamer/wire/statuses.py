@@ -147,6 +147,8 @@ class RestStatus(Status, frozen=True, kw_only=True):
     """Configured contracts that follow a market whose hours are not known: their silence is not judged."""
     not_understood: dict[str, int] = {}
     """Different entries of answers that were not understood since the start, by their place."""
+    refused_series: dict[str, str] = {}
+    """Series of symbols (`BTCUSDT openInterest`) that the exchange does not give, each with its words."""
     save_fault: str = ""
 
 

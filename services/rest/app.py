@@ -3,6 +3,7 @@
 Nothing in the loop waits for the exchange: a thread of its own does (`client.RequestThread`).
 """
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -11,8 +12,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from binance_streamer.config.schema import Config, has_book
-from binance_streamer.exchange.rest_series import REST_SERIES
+from binance_streamer.config.schema import Config, has_book, series_of
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.statuses import RestStatus
 from services.rest.answers import shown
@@ -21,6 +21,7 @@ from services.rest.inbox import RequestInbox
 from services.rest.market.clock_offset import ClockReading, OffsetMeter, StepWatch
 from services.rest.market.group_members import GroupMembers
 from services.rest.market.listing import ListingRecorder
+from services.rest.market.series_task import series_tasks
 from services.rest.messages import step_draft
 from services.rest.oddities import Oddities
 from services.rest.schedule.backfill_queue import BackfillQueue
@@ -72,11 +73,16 @@ class _RestProcess:
         """The newest request that left; while the thread is busy its answer is awaited."""
         self._steps = StepWatch(ClockReading(*both_ns()))
         self._parts = _parts(config, producer)
+        gap_numbers = itertools.count(1)
+        polled = [series for symbol in config.symbols for series in series_of(symbol)]
+        self._series = series_tasks(
+            self._parts, polled, producer.last_rows, lambda: f"{shell.epoch}-rest-{next(gap_numbers)}"
+        )
         tasks = tasks_in_order(
             self._parts,
             list_interval_s=network.exchange_info_interval,
             list_retry_s=network.reconnect_delay_max,
-            polled=_polled(config),
+            series=self._series,
         )
         delays_s = (network.reconnect_delay, network.reconnect_delay_max)
         rng = random.Random()  # noqa: S311 (jitter)
@@ -105,6 +111,8 @@ class _RestProcess:
             self._producer.serve(now_s)
             self._parts.listing.publish_due(now_s)
             if self._status.due(now_s):
+                for task in self._series:
+                    task.list_overdue(self._now(), wall_ns())
                 self._status.publish(self._status_at(now_s))
 
     def _now(self) -> Moment:
@@ -181,19 +189,11 @@ class _RestProcess:
             off_session=tuple(parts.listing.off_session(self._now().exchange_ms)),
             hours_unknown=tuple(parts.listing.hours_unknown),
             not_understood=dict(parts.oddities.counts),
+            refused_series=dict(parts.refused_series),
             save_fault=self._state.fault,
             journal=self._producer.status(),
         )
         return msgspec.structs.replace(status, **parts.counts)
-
-
-def _polled(config: Config) -> dict[str, list[str]]:
-    """Return the symbols of each series that any symbol names, by our name of the series."""
-    symbols = {
-        series.name: [symbol.symbol for symbol in config.symbols if series.endpoint in symbol.series]
-        for series in REST_SERIES.values()
-    }
-    return {name: found for name, found in symbols.items() if found}
 
 
 def _parts(config: Config, producer: Producer) -> Parts:

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.rest import step_of
-from binance_streamer.exchange.rest_series import RestSeries
 from binance_streamer.exchange.streams import Stream, stream_from_name
 from binance_streamer.wire import requests
 from binance_streamer.wire.frames import WireError, decode_frame
@@ -93,11 +92,6 @@ def snapshot_draft(symbol: str, answer: RestAnswer, snapshot: DepthAnswer) -> Dr
     """Make the row of a depth snapshot, its body byte for byte."""
     reading = Reading(None, snapshot.lastUpdateId, snapshot.event_time_ms)
     return Draft("depth_snapshot", symbol, "", _recorded(symbol, depth_path(symbol).text, answer, answer.body), reading)
-
-
-def series_draft(series: RestSeries, symbol: str, answer: RestAnswer) -> Draft:
-    """Make the row of a series that is polled, the body byte for byte."""
-    return Draft(series.name, symbol, "", _recorded(symbol, series.path(symbol), answer, answer.body))
 
 
 def odd_row_draft(stream: Stream, answer: RestAnswer, raw: bytes) -> Draft:

@@ -1,21 +1,18 @@
-"""The six things that the exchange is asked for: clock, list, hours of markets, snapshots, missing rows, and series.
+"""The things that the exchange is asked for beside series: clock, list, hours of markets, snapshots, missing rows.
 
 The order of their turns is that of `tasks_in_order`: what other answers are judged by comes first, then what somebody
 waits for, and at last what can wait.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
-from binance_streamer.exchange.rest_series import REST_SERIES, RestSeries
 from binance_streamer.wire.requests import SnapshotRequest
-from services.rest.answers import Odd, RestAnswer, decode, read_clock_sample, read_rows, read_snapshot, refusal
+from services.rest.answers import Odd, RestAnswer, read_clock_sample, read_rows, read_snapshot, refusal
 from services.rest.market.clock_offset import OffsetMeter
 from services.rest.market.listing import ListingRecorder
-from services.rest.messages import FrameSink, backfill_draft, odd_row_draft, offset_draft, series_draft, snapshot_draft
+from services.rest.messages import FrameSink, backfill_draft, odd_row_draft, offset_draft, snapshot_draft
 from services.rest.oddities import Oddities
 from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, Path, backfill_path, depth_path
 from services.rest.schedule.backfill_queue import BackfillQueue, MissingRows
@@ -42,6 +39,8 @@ class Parts:
     oddities: Oddities
     counts: Counter[str] = field(default_factory=lambda: Counter(snapshots=0, repair_pages=0, repair_refusals=0))
     """Since the start, by the names of the status message."""
+    refused_series: dict[str, str] = field(default_factory=dict)
+    """Series of symbols that the exchange does not give, with its words."""
 
 
 @dataclass(slots=True)
@@ -213,52 +212,12 @@ class BackfillTask(Task[MissingRows]):
         self.parts.sink.publish_live(backfill_draft(missing, answer, request.path, refusal=why))
 
 
-@dataclass(slots=True)
-class SeriesTask(Task[str]):
-    """Polls one series: one symbol after the other, each once every interval, the one that is due first before others.
-
-    A symbol keeps its times: after an answer that came late the next one is asked for as if it had been in time.
-    """
-
-    parts: Parts
-    series: RestSeries
-    due_s: dict[str, float]
-    """By symbol."""
-
-    def next(self, now: Moment, delayed: Collection[str]) -> RestRequest[str] | None:
-        """Return the request for the symbol whose turn it is."""
-        symbol = min(self.due_s, key=self.due_s.__getitem__)
-        if now.s < self.due_s[symbol]:
-            return None
-        return _request(Path(self.series.path(symbol), self.series.weight), self.series.name, self, symbol)
-
-    def good(self, request: RestRequest[str], answer: RestAnswer, now: Moment) -> None:
-        """Record the answer, whatever its members are; what is no row of the series is kept raw by the writer."""
-        decode(answer.body, dict[str, msgspec.Raw], f"an answer of {self.series.endpoint}")
-        self.parts.sink.append([series_draft(self.series, request.subject, answer)])
-        self._wait(request.subject, now)
-
-    def refused(self, request: RestRequest[str], answer: RestAnswer, now: Moment) -> bool:
-        """The exchange has none of this symbol now; ask again after the interval."""
-        self._wait(request.subject, now)
-        return True
-
-    def failed(self, request: RestRequest[str], now: Moment) -> None:
-        """Put this symbol behind all others that are due."""
-        self.due_s[request.subject] = now.s
-
-    def _wait(self, symbol: str, now: Moment) -> None:
-        due_s, interval_s = self.due_s[symbol], self.series.interval_s
-        self.due_s[symbol] = (due_s if now.s - due_s < interval_s else now.s) + interval_s
-
-
 def tasks_in_order(
-    parts: Parts, *, list_interval_s: float, list_retry_s: float, polled: Mapping[str, Sequence[str]]
+    parts: Parts, *, list_interval_s: float, list_retry_s: float, series: Sequence[AnyTask] = ()
 ) -> tuple[AnyTask, ...]:
     """Return the tasks in the order of their turn.
 
-    `list_retry_s` is for a list of symbols that did not come; `polled` names the symbols of each series that is
-    polled of any, by our name of the series.
+    `list_retry_s` is for a list of symbols that did not come; `series` are the tasks of what is polled.
     """
     snapshots = parts.snapshots
     hours = HoursTask(parts, list_interval_s)
@@ -269,7 +228,7 @@ def tasks_in_order(
         SnapshotTask(parts, lambda now: snapshots.next_asked(now.s)),
         BackfillTask(parts),
         SnapshotTask(parts, lambda now: snapshots.next_periodic(now.s, now.exchange_ms)),
-        *(SeriesTask(parts, REST_SERIES[name], dict.fromkeys(symbols, _AT_ONCE_S)) for name, symbols in polled.items()),
+        *series,
         SnapshotTask(parts, lambda now: snapshots.next_audit(now.s)),
     )
 

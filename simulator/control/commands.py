@@ -47,6 +47,7 @@ class Commands:
             "clock": self._clock,
             "history": self._history,
             "rest": self._rest,
+            "unserved": self._unserved,
             "symbol": self._symbol,
             "session": self._session,
             "rate": self._rate,
@@ -170,6 +171,13 @@ class Commands:
             raise ArgumentError(f"later or refuse expected, not {old}")
         self._exchange.rest.kept_ms = int(seconds * 1000)
         self._exchange.rest.refuses_old = old == "refuse"
+        return ""
+
+    def _unserved(self, arguments: Arguments) -> str:
+        """`unserved ENDPOINT SYMBOL`: this polled series (`openInterest`) refuses the symbol from now on."""
+        endpoint, symbol = arguments.text("ENDPOINT"), arguments.text("SYMBOL")
+        arguments.end()
+        self._exchange.rest.series.unserved.add((endpoint, symbol))
         return ""
 
     def _rest(self, arguments: Arguments) -> str:

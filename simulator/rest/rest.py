@@ -1,4 +1,4 @@
-"""The REST side: endpoints, parameters and error codes of /fapi/v1, weights, bans, and faults.
+"""The REST side: endpoints, parameters and error codes of /fapi/v1 and /futures/data, weights, bans, and faults.
 
 Answers, codes and weights are those of the exchange's documentation and of answers seen by others (docs/exchange.md
 §4). Every answer goes onto the tape, so that a test can tell what a recorder was told.
@@ -8,13 +8,15 @@ import asyncio
 import json
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 from urllib.parse import parse_qsl
 
 from simulator.clock import ExchangeClock
 from simulator.control.rest_faults import HTML, RestFault, RestFaults, error_response
-from simulator.rest.weights import RequestWeight, request_weight
+from simulator.rest.series import PolledEndpoints, SeriesError
+from simulator.rest.weights import RequestWeight, request_limit, request_weight
 from simulator.server.http import HttpRequest, HttpResponse, compact_json
 from simulator.tape import Tape
 
@@ -23,8 +25,6 @@ _DEFAULT_LIMITS = {"depth": 500, "aggTrades": 500, "klines": 500, "rpiDepth": 10
 _MOST = {"aggTrades": 1000, "klines": 1500}
 _DEPTH_LIMITS = frozenset({5, 10, 20, 50, 100, 500, 1000})
 _HOUR_MS = 3_600_000
-SERIES = {"openInterest": '{{"openInterest":"10659.509","symbol":{symbol},"time":{now_ms}}}'}
-"""Bodies of series that are polled, by the last part of their paths: the symbol as JSON, and the exchange's time."""
 
 
 class Market(Protocol):
@@ -77,6 +77,7 @@ class Rest:
         self._market = market
         self._clock = clock
         self._tape = tape
+        self.series = PolledEndpoints(self._symbol, self._listed)
 
     async def answer(self, request: HttpRequest) -> HttpResponse | None:
         """Return the response, after writing it onto the tape; None for a request that never gets one."""
@@ -94,7 +95,7 @@ class Rest:
         """
         path, _, query = request.target.partition("?")
         parameters = dict(parse_qsl(query, keep_blank_values=True))
-        verdict = self.weight.admit(_weight(path, parameters), self._clock.now_ms())
+        verdict = self.weight.admit(_weight(path, parameters), self._clock.now_ms(), request_limit(path))
         if verdict != "ok":
             return self._refusal(banned=verdict == "banned")
         fault = self.faults.next(path.removeprefix(_PREFIX))
@@ -136,9 +137,12 @@ class Rest:
             return self._market.exchange_info()
         if name == "tradingSchedule":
             return self._market.trading_schedule()
-        if name in SERIES:
-            symbol = json.dumps(self._symbol(parameters), ensure_ascii=False)
-            return SERIES[name].format(symbol=symbol, now_ms=self._clock.now_ms()).encode()
+        try:
+            found = self.series.body(path, parameters, self._clock.now_ms())
+        except SeriesError as error:
+            raise RestError(error.code, error.text) from error
+        if found is not None:
+            return found
         if name not in _DEFAULT_LIMITS or not path.startswith(_PREFIX):
             raise RestError(-5000, f"Path {path}, Method GET is invalid")
         symbol = self._symbol(parameters)
@@ -152,7 +156,12 @@ class Rest:
         )
         return f"[{','.join(rows)}]".encode()
 
-    def _symbol(self, parameters: dict[str, str]) -> str:
+    def _listed(self) -> list[str]:
+        """Return all symbols that trade, for answers about all of them."""
+        listed = json.loads(self._market.exchange_info())["symbols"]
+        return [one["symbol"] for one in listed if one["status"] == "TRADING"]
+
+    def _symbol(self, parameters: Mapping[str, str]) -> str:
         """Return the symbol of a request; `RestError` where it is missing, unknown, or not TRADING (-1122, §5.2.15)."""
         symbol = parameters.get("symbol")
         if not symbol:
@@ -200,7 +209,7 @@ def _weight(path: str, parameters: dict[str, str]) -> int:
     """Return the weight of a request; a limit that is no number counts as the default one."""
     limit = parameters.get("limit", "")
     default = _DEFAULT_LIMITS.get(path.removeprefix(_PREFIX), 0)
-    return request_weight(path, int(limit) if limit.isdecimal() else default)
+    return request_weight(path, int(limit) if limit.isdecimal() else default, has_symbol="symbol" in parameters)
 
 
 def _span(start_ms: int | None, end_ms: int | None) -> tuple[int, int] | None:

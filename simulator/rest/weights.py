@@ -1,7 +1,13 @@
-"""The request weight of an address: a budget a minute, 429 beyond it, and a ban for those who go on."""
+"""The request weight of an address: a budget a minute, 429 beyond it, and a ban for those who go on.
 
-from dataclasses import dataclass
+Some endpoints have a limit beside it, which counts requests in five minutes.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
 from typing import Literal
+
+from simulator.rest.series import WEIGHTS
 
 _MINUTE_MS = 60_000
 _LONGEST_BAN_MS = 3 * 86_400_000
@@ -9,8 +15,15 @@ _LONGEST_BAN_MS = 3 * 86_400_000
 Verdict = Literal["ok", "too_many", "banned"]
 
 
-def request_weight(path: str, limit: int) -> int:
+_WINDOW_MS = 300_000
+REQUEST_LIMITS = {"/futures/data": 1000, "funding": 500}
+"""Requests of an address in five minutes, by the name of the limit."""
+
+
+def request_weight(path: str, limit: int, *, has_symbol: bool = True) -> int:
     """Return the weight of a request (https://developers.binance.com, read 2026-11); `limit` is the effective one."""
+    if path in WEIGHTS:
+        return WEIGHTS[path][0 if has_symbol else 1]
     name = path.removeprefix("/fapi/v1/")
     if name == "depth":
         return 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
@@ -19,6 +32,16 @@ def request_weight(path: str, limit: int) -> int:
     if name == "tradingSchedule":
         return 5
     return 20 if name in ("aggTrades", "rpiDepth") else 1
+
+
+def request_limit(path: str) -> str:
+    """Return the name of the limit that counts requests of this path; empty where none does.
+
+    It holds for all symbols together, and comes beside the weight, which is 0 for these paths.
+    """
+    if path.startswith("/futures/data/"):
+        return "/futures/data"
+    return "funding" if path in ("/fapi/v1/fundingRate", "/fapi/v1/fundingInfo") else ""
 
 
 @dataclass(slots=True)
@@ -34,9 +57,10 @@ class RequestWeight:
     _minute: int = 0
     _refused: int = 0
     _next_ban_ms: int = 0
+    _counted: dict[str, deque[int]] = field(default_factory=lambda: {name: deque() for name in REQUEST_LIMITS})
 
-    def admit(self, weight: int, now_ms: int) -> Verdict:
-        """Book a request's weight, or return the reason for not serving it.
+    def admit(self, weight: int, now_ms: int, counted_by: str = "") -> Verdict:
+        """Book a request's weight, or return the reason for not serving it; `counted_by` is a limit of requests.
 
         A request during a ban prolongs the ban, as the exchange does. More than `bans_after` refusals in a row begin
         one.
@@ -47,8 +71,10 @@ class RequestWeight:
             return "banned"
         if now_ms // _MINUTE_MS != self._minute:
             self._minute, self.used = now_ms // _MINUTE_MS, 0
-        if self.used + weight <= self.limit:
+        if self.used + weight <= self.limit and self._has_room(counted_by, now_ms):
             self.used += weight
+            if counted_by:
+                self._counted[counted_by].append(now_ms)
             self._refused = 0
             return "ok"
         self._refused += 1
@@ -56,6 +82,14 @@ class RequestWeight:
             self.ban(self.ban_ms, now_ms)
             return "banned"
         return "too_many"
+
+    def _has_room(self, counted_by: str, now_ms: int) -> bool:
+        if not counted_by:
+            return True
+        times_ms = self._counted[counted_by]
+        while times_ms and times_ms[0] <= now_ms - _WINDOW_MS:
+            times_ms.popleft()
+        return len(times_ms) < REQUEST_LIMITS[counted_by]
 
     def ban(self, duration_ms: int, now_ms: int) -> None:
         """Ban the address until the later of now + duration and what stands; the next ban is twice as long.

@@ -1,14 +1,16 @@
 """The scheduler of the REST process with its tasks, in virtual time and without sockets."""
 
+import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
+from binance_streamer.exchange.rest_series import Polled
 from services.rest.answers import RestAnswer, Verdict
 from services.rest.market.clock_offset import SAMPLES, OffsetMeter
 from services.rest.market.listing import ListingRecorder
+from services.rest.market.series_task import series_tasks
 from services.rest.oddities import Oddities
 from services.rest.schedule.backfill_queue import BackfillQueue
 from services.rest.schedule.pacing import Pace
@@ -17,6 +19,7 @@ from services.rest.schedule.snapshot_queue import SnapshotQueue
 from services.rest.schedule.task import AnyRequest, Moment
 from services.rest.tasks import Parts, tasks_in_order
 from services.runtime.gaps.drafts import Draft
+from services.runtime.gaps.last_rows import LastRows
 from tests.support.chance import Chance
 
 NOW_MS = 1_790_000_000_000
@@ -66,22 +69,27 @@ class RestScene:
         spacing_s: float = 2.0,
         intervals_s: tuple[float, float] = (600.0, 60.0),
         chance: float = 1.0,
-        polled: Mapping[str, Sequence[str]] = MappingProxyType({}),
+        polled: Sequence[Polled] = (),
+        last_rows: LastRows | None = None,
+        share: float = 0.5,
     ) -> None:
-        """`intervals_s`: of the list, and of the clock; `polled`: the symbols of each series."""
+        """`intervals_s`: of the list, and of the clock; `last_rows`: where the series in `polled` stand."""
         list_interval_s, clock_interval_s = intervals_s
         self.exchange_ms = NOW_MS
         self.recorded = Recorded()
         self.oddities = Oddities()
         self.meter = OffsetMeter(clock_interval_s)
-        self.pace = Pace(limit=2400, share=0.5, spacing_s=spacing_s)
+        self.pace = Pace(limit=2400, share=share, spacing_s=spacing_s)
         self.snapshots = SnapshotQueue(periodic, interval_s=3600, retry_s=5)
         self.snapshots.start({}, NOW_MS)
         self.backfill = BackfillQueue(retry_s=5)
         self.listing = ListingRecorder(directory / "listing.json", configured, self.recorded, oddities=self.oddities)
         parts = Parts(self.pace, self.meter, self.listing, self.snapshots, self.backfill, self.recorded, self.oddities)
         self.counts = parts.counts
-        tasks = tasks_in_order(parts, list_interval_s=list_interval_s, list_retry_s=60.0, polled=polled)
+        self.refused_series = parts.refused_series
+        numbers = itertools.count(1)
+        self.series = series_tasks(parts, polled, last_rows or {}, lambda: f"7-rest-{next(numbers)}")
+        tasks = tasks_in_order(parts, list_interval_s=list_interval_s, list_retry_s=60.0, series=self.series)
         self.scheduler = Scheduler(self.pace, tasks, delays_s=(5.0, 60.0), rng=Chance(chance))
 
     def take_next(self, now_s: float) -> AnyRequest | None:

@@ -9,8 +9,7 @@ from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.config import own_config
 from binance_streamer.config.groups import MembersFile
-from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown, streams_of
-from binance_streamer.exchange.streams import suffix_of
+from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown
 from binance_streamer.health.sizes import amount
 
 
@@ -47,7 +46,7 @@ def symbols(config: ConfigFile = DEFAULT_PATH) -> None:
     loaded = members.config
     width = max((len(symbol.symbol) for symbol in loaded.selected.symbols), default=0)
     for symbol in loaded.selected.symbols:
-        streams = " ".join([*(suffix_of(stream.name) for stream in streams_of(symbol)), *symbol.series])
+        streams = " ".join(symbol.streams)
         snapshots = " + depth snapshots" if symbol.depth_snapshot else ""
         state = "" if symbol.enabled else " (not enabled)"
         typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Raw
 
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.rest_series import REST_SERIES
+from binance_streamer.exchange.rest_series import REST_SERIES, series_name
 from binance_streamer.exchange.rows import OWN_COLUMNS, SNAPSHOT_STEM, SNAPSHOT_TYPE, RowForm
 from binance_streamer.exchange.stream_types import (
     STREAM_TYPES,
@@ -44,12 +44,25 @@ _ORDER = {
     "forceorder": "e E o.s o.S o.o o.f o.q o.p o.ap o.X o.l o.z o.T",
     SNAPSHOT_TYPE: "lastUpdateId E T bids asks",
     "openinterest": "openInterest symbol time",
+    "premiumindex": "symbol markPrice indexPrice estimatedSettlePrice lastFundingRate interestRate nextFundingTime "
+    "time",
+    "ticker24h": "symbol priceChange priceChangePercent weightedAvgPrice lastPrice lastQty openPrice highPrice "
+    "lowPrice volume quoteVolume openTime closeTime firstId lastId count",
+    "fundingrate": "symbol fundingTime fundingRate markPrice rateType",
+    "fundinginfo": "symbol adjustedFundingRateCap adjustedFundingRateFloor fundingIntervalHours disclaimer updateTime",
+    **dict.fromkeys(
+        ("longshortratio", "toplongshortaccountratio", "toplongshortpositionratio"),
+        "symbol longShortRatio longAccount shortAccount timestamp",
+    ),
+    "takerlongshortratio": "buySellRatio buyVol sellVol timestamp",
+    "openinteresthist": "symbol sumOpenInterest sumOpenInterestValue CMCCirculatingSupply timestamp",
 }
 """Keys in the order in which the exchange sends them (docs/exchange.md §2, §4); a key that is not here comes last."""
 _INTEGERS = frozenset(
     {
         *("E", "T", "a", "f", "l", "t", "u", "U", "pu", "k.t", "k.T", "k.n", "k.f", "k.L", "o.T"),
-        *("lastUpdateId", "time"),
+        *("lastUpdateId", "time", "timestamp", "openTime", "closeTime", "fundingTime", "nextFundingTime"),
+        *("firstId", "lastId", "count", "fundingIntervalHours"),
     }
 )
 """Keys with numbers in JSON; numbers of all other keys are texts."""
@@ -248,17 +261,20 @@ def type_of_stem(stem: str) -> tuple[str, str]:
     if stem == SNAPSHOT_STEM:
         return SNAPSHOT_TYPE, ""
     head, _, rest = stem.partition("_")
+    series = REST_SERIES.get(head)
+    if series is not None and series.has_periods:
+        return head, rest
     found = STREAM_TYPES.get(head)
     return (head, rest or found.default_variant) if found is not None else (stem, "")
 
 
 def stream_name(stem: str, symbol: str) -> str:
     """Return the name of a file's stream at the exchange; of what REST answers path and query, else an empty text."""
-    stream_type, _ = type_of_stem(stem)
+    stream_type, variant = type_of_stem(stem)
     if stream_type == SNAPSHOT_TYPE:
         return f"/fapi/v1/depth?symbol={quote(symbol, safe='')}&limit=1000"
     if stream_type in REST_SERIES:
-        return REST_SERIES[stream_type].path(symbol)
+        return series_name(stream_type, symbol, variant)
     suffix = _suffix_by_stem().get(stem)
     return stream_of(symbol, suffix).name if suffix is not None else ""
 

@@ -26,6 +26,7 @@ from binance_streamer.days.rows import Span, text_tables
 from binance_streamer.days.schema import columns
 from binance_streamer.days.sort import ORIGIN, FirstCopies, marked, sorted_batches
 from binance_streamer.days.sources import EXCHANGE
+from binance_streamer.exchange.rest_series import REST_SERIES
 from binance_streamer.exchange.rows import SNAPSHOT_TYPE
 from binance_streamer.exchange.stream_types import STREAM_TYPES, row_form
 from binance_streamer.exchange.streams import stream_variant
@@ -208,7 +209,7 @@ def _whole(place: _Place, row: dict[str, Any]) -> Recorded | None:
     data = {"symbol": symbol, "recv_ns": recv_ns, "source": row["source"] or ""}
     if stem == "raw":
         return _raw(data, row)
-    if stream_type in STREAM_TYPES or stem == "exchange_info":
+    if stream_type in STREAM_TYPES or stream_type in REST_SERIES or stem == "exchange_info":
         name = stream_name(stem, symbol) or _PATHS.get(stem, "")
         data |= {"stream": name, "connection": 0, "event": kept_event(row["event"] or "", None)}
     else:

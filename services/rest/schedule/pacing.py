@@ -11,6 +11,8 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from binance_streamer.exchange.rest_series import REQUEST_LIMITS
+from binance_streamer.exchange.series_types import RequestLimit
 from services.runtime.retry import LONGEST_STAND_DOWN_S, STAND_DOWN_S, http_date_s, retry_after_s
 
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -42,6 +44,7 @@ class Pace:
         self._share = share
         self._spacing_s = spacing_s
         self._sent: deque[Sent] = deque()
+        self._counted: dict[str, deque[float]] = {}  # when requests left, by the name of their limit
         self._reported: Sent | None = None
 
     @property
@@ -54,9 +57,11 @@ class Pace:
         """The least time between snapshots that can be kept up for ever."""
         return max(self._spacing_s, WINDOW_S * HEAVY_WEIGHT / self.budget)
 
-    def sent(self, weight: int, now_s: float) -> None:
-        """Count a request that leaves, before it is known what becomes of it."""
+    def sent(self, weight: int, now_s: float, limit: RequestLimit | None = None) -> None:
+        """Count a request that leaves, before it is known what becomes of it; `limit`: one beside the weight."""
         self._sent.append(Sent(now_s, weight))
+        if limit is not None:
+            self._counted.setdefault(limit.name, deque()).append(now_s)
         self._forget(now_s)
 
     def reported(self, used_weight: int, now_s: float) -> None:
@@ -67,12 +72,26 @@ class Pace:
         """Let nothing leave before this time; a later end that was known already stays."""
         self.stand_down_until_s = max(self.stand_down_until_s, until_s)
 
-    def earliest_s(self, weight: int, now_s: float) -> float:
-        """Return the time at which a request of this weight may leave; `now_s` if at once."""
-        start_s = max(now_s, self.stand_down_until_s)
+    def held_s(self, weight: int, now_s: float, limit: RequestLimit | None = None) -> float:
+        """Return the time until which such a request has to wait although others may leave; `now_s` if it has not.
+
+        That is the distance between snapshots, and a limit of some endpoints: our share of it is counted in the window.
+        The weight is not looked at here, because it is everybody's.
+        """
+        until_s = now_s
         if weight >= HEAVY_WEIGHT:
             last_s = max((sent.at_s for sent in self._sent if sent.weight >= HEAVY_WEIGHT), default=float("-inf"))
-            start_s = max(start_s, last_s + self._spacing_s)
+            until_s = max(until_s, last_s + self._spacing_s)
+        sent_s = self._counted.get(limit.name) if limit else None
+        if limit and sent_s:
+            most = max(1, int(limit.requests * self._share))
+            if len(sent_s) >= most:
+                until_s = max(until_s, sent_s[-most] + limit.window_s)
+        return until_s
+
+    def earliest_s(self, weight: int, now_s: float, limit: RequestLimit | None = None) -> float:
+        """Return the time at which a request of this weight may leave; `now_s` if at once."""
+        start_s = max(self.held_s(weight, now_s, limit), self.stand_down_until_s)
         expiries_s = [sent.at_s + WINDOW_S for sent in (*self._sent, *self._reports())]
         # a budget smaller than one request must not stop everything: then one a minute
         candidates_s = sorted({start_s, *(expiry_s for expiry_s in expiries_s if expiry_s > start_s)})
@@ -96,6 +115,7 @@ class Pace:
             stand_down_s=max(0.0, self.stand_down_until_s - now_s),
             sent=[(now_s - sent.at_s, sent.weight) for sent in self._sent],
             reported=[(now_s - sent.at_s, sent.weight) for sent in self._reports()],
+            counted={name: [now_s - at_s for at_s in sent_s] for name, sent_s in self._counted.items()},
         )
 
     def restore(self, saved: "SavedPace", now_s: float, elapsed_s: float) -> None:
@@ -103,6 +123,8 @@ class Pace:
         if saved.stand_down_s > elapsed_s:
             self.stand_down(now_s + min(saved.stand_down_s, LONGEST_STAND_DOWN_S) - elapsed_s)
         self._sent.extend(sorted(Sent(now_s - elapsed_s - age_s, weight) for age_s, weight in saved.sent))
+        for name, ages_s in (saved.counted or {}).items():
+            self._counted.setdefault(name, deque()).extend(sorted(now_s - elapsed_s - age_s for age_s in ages_s))
         for age_s, weight in saved.reported:
             self.reported(weight, now_s - elapsed_s - age_s)
         self._forget(now_s)
@@ -118,6 +140,10 @@ class Pace:
         oldest_s = now_s - max(WINDOW_S, self._spacing_s)
         while self._sent and self._sent[0].at_s <= oldest_s:
             self._sent.popleft()
+        for limit in REQUEST_LIMITS:
+            sent_s = self._counted.get(limit.name)
+            while sent_s and sent_s[0] <= now_s - limit.window_s:
+                sent_s.popleft()
 
 
 class SavedPace(NamedTuple):
@@ -126,6 +152,8 @@ class SavedPace(NamedTuple):
     stand_down_s: _Seconds
     sent: list[tuple[_Seconds, _Weight]]
     reported: list[tuple[_Seconds, _Weight]]
+    counted: dict[str, list[_Seconds]] | None = None
+    """Ages of requests by the name of their limit."""
 
 
 def stand_down_s(status: int, headers: Mapping[str, str], body: bytes, exchange_ms: float) -> float:

@@ -52,15 +52,15 @@ class Scheduler:
     def take_next(self, now: Moment) -> AnyRequest | None:
         """Return the request that may leave now, counted as sent; None where none is wanted, or it is too early."""
         request = self._wanted(now)
-        if request is None or self._pace.earliest_s(request.weight, now.s) > now.s:
+        if request is None or self._pace.earliest_s(request.weight, now.s, request.limit) > now.s:
             return None
-        self._pace.sent(request.weight, now.s)
+        self._pace.sent(request.weight, now.s, request.limit)
         return request
 
     def wait_s(self, now: Moment) -> float | None:
         """Return the seconds until `take_next` has something, None while nothing is wanted."""
         request = self._wanted(now)
-        return None if request is None else self._pace.earliest_s(request.weight, now.s) - now.s
+        return None if request is None else self._pace.earliest_s(request.weight, now.s, request.limit) - now.s
 
     def take_answer(self, request: AnyRequest, answer: RestAnswer, now: Moment) -> Verdict:
         """Hand the answer to its task, and delay what must not be asked now. Return what came of it."""
@@ -112,9 +112,21 @@ class Scheduler:
         self._pace.stand_down(now.s + delay_s)
 
     def _wanted(self, now: Moment) -> AnyRequest | None:
+        """Return the request of the first task that wants one.
+
+        One that is held for itself, by the distance between snapshots or a limit of its endpoint, lets others pass: it
+        is returned where no other one is wanted. One for which the weight is used up lets none pass, because cheap ones
+        would take what it waits for.
+        """
         delayed = self._groups.delayed(now.s)
+        held: tuple[float, AnyRequest] | None = None
         for task in self._tasks:
             request = task.next(now, delayed)
-            if request is not None and request.group not in delayed:
+            if request is None or request.group in delayed:
+                continue
+            until_s = self._pace.held_s(request.weight, now.s, request.limit)
+            if until_s <= now.s:
                 return request
-        return None
+            if held is None or until_s < held[0]:
+                held = until_s, request
+        return held[1] if held else None

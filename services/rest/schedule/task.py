@@ -14,6 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
+from binance_streamer.exchange.series_types import RequestLimit
 from services.rest.answers import RestAnswer
 
 Subject = TypeVar("Subject")
@@ -39,6 +40,8 @@ class RestRequest(NamedTuple, Generic[Subject]):
     """Requests of one group fail and succeed together: after a failure none of them is sent for a while."""
     task: "Task[Subject]"
     subject: Subject
+    limit: RequestLimit | None = None
+    """One that counts requests, beside that of the weight."""
 
 
 class Task(ABC, Generic[Subject]):

@@ -27,6 +27,7 @@ import msgspec
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rest import rest_row
+from binance_streamer.exchange.rest_series import REST_SERIES, series_from_name
 from binance_streamer.exchange.stream_types import has_sequence_ids, is_repairable
 from binance_streamer.exchange.streams import stream_from_name
 from services.runtime.gaps.open_gaps import OpenGaps, with_gap, with_row
@@ -71,7 +72,7 @@ def fold_message(rows: LastRows, stream_type: str, data: Mapping[str, Any], read
             rows[name] = _behind_gap(rows[name], data)
     elif stream_type == "raw" or event is None:
         return
-    elif data["source"] == "ws":
+    elif data["source"] == "ws" or stream_type in REST_SERIES:
         fold_event(rows, name, data["symbol"], stream_type, recv_ns=data["recv_ns"], event=event, reading=reading)
     elif name in rows and rows[name].open_gaps and rows[name].stream_type == stream_type:
         rows[name] = _behind_backfill(rows[name], name, event)
@@ -145,6 +146,8 @@ def _behind_backfill(before: LastRow, name: str, event: Any) -> LastRow:
 
 def _reading_of(name: str, event: Any) -> Reading | None:
     try:
+        if series := series_from_name(name):
+            return series[0].reading(event, series[1])
         return _reader_of(name).read(event)
     except ExchangeError:
         return None

@@ -5,11 +5,13 @@ that is lost, the gap files alone still tell of it. Its rows cannot be fetched t
 have come meanwhile; so the writer ends such a gap as `unrepairable`.
 """
 
+import contextlib
 import csv
 from collections.abc import Iterator, Sequence
 
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.deploy.supervisord import symbol_of
+from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.health.gaps import OPEN, REPAIRED, GapRow, gap_row
 from binance_streamer.wire.frames import Topic
@@ -46,7 +48,9 @@ def missing_in(listed: Listed) -> dict[Topic, tuple[tuple[int, int], ...]]:
     """Return the ids that are missing in the files, (from, to], by the topics of their streams."""
     found: dict[Topic, tuple[tuple[int, int], ...]] = {}
     for _, row in listed:
-        if row.state != REPAIRED and row.from_id is not None and row.to_id is not None:
+        if row.state == REPAIRED or row.from_id is None or row.to_id is None:
+            continue
+        with contextlib.suppress(ExchangeError):  # a series of REST, which no worker records
             stream = stream_from_name(row.stream)
             topic = Topic(stream.stream_type, stream.symbol, stream.variant)
             found[topic] = (*found.get(topic, ()), (row.from_id, row.to_id))

@@ -149,6 +149,16 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
             MINIMAL + "        streams: [aggtrade]\n",
             r"symbols\[0\].streams\[0\]: stream 'aggtrade': expected .*; did you mean 'aggTrade'\? \(line 6\)",
         ),
+        (
+            MINIMAL + "        streams: [aggTrade, openInterest, openInterest@30s]\n",
+            r"symbols\[0\].streams: openInterest is listed twice",
+        ),
+        (
+            MINIMAL + "        streams: [openInterest@60s]\n",
+            r"symbols\[0\].streams: at least one stream of the websocket",
+        ),
+        (MINIMAL + "        streams: [aggTrade, longShortRatio@1m]\n", r"streams\[1\]: .*a period of 5m, 15m"),
+        (MINIMAL + "        streams: [aggTrade, openIntrest@60s]\n", r"streams\[1\]: .*did you mean 'openInterest'"),
         (MINIMAL + "        streams: [kline_2m]\n", r"symbols\[0\].streams\[0\]: stream 'kline_2m'"),
         (MINIMAL + "        streams: ['!bookTicker']\n", "streams of all symbols together are not recorded"),
         (MINIMAL + "        streams: []\n", "at least one stream"),

@@ -329,33 +329,3 @@ def test_an_hour_that_50_symbols_have_lost_is_fetched_without_a_ban(tmp_path: Pa
     assert hour.missing == {}
     assert hour.most_used <= 1200
     assert hour.requests == 50 + 50 + sum(-(-(60_000 // rank) // 1000) for rank in range(1, 51))
-
-
-def test_a_series_is_polled_symbol_by_symbol_at_its_own_times(tmp_path: Path) -> None:
-    scene = RestScene(tmp_path, intervals_s=(1e9, 1e9), polled={"openinterest": ["A", "B"]})
-    scene.begin()
-    scene.recorded.appended.clear()
-    body = b'{"openInterest":"10.5","symbol":"A","time":1790000000000}'
-    paths = ["/fapi/v1/openInterest?symbol=A", "/fapi/v1/openInterest?symbol=B"]
-    for now_s in (1.0, 61.5, 121.0):
-        for path in paths:
-            request = scene.leaving(now_s)
-            assert (request.path, request.weight) == (path, 1)
-            scene.good(request, body, now_s)
-        assert scene.take_next(now_s) is None
-    assert [(one.stream_type, one.symbol, one.data["event"]) for one in scene.recorded.appended[:2]] == [
-        ("openinterest", "A", body),
-        ("openinterest", "B", body),
-    ]
-    assert len(scene.recorded.appended) == 6
-
-
-def test_a_symbol_that_has_no_series_keeps_no_other_one_waiting(tmp_path: Path) -> None:
-    scene = RestScene(tmp_path, intervals_s=(1e9, 1e9), polled={"openinterest": ["A", "B", "C"]})
-    scene.begin()
-    assert scene.answer(scene.leaving(1.0), an_answer(400, b'{"code":-1121,"msg":"Invalid symbol."}'), 1.0) == "refused"
-    failing = scene.leaving(2.0)
-    assert failing.path.endswith("symbol=B")
-    assert scene.answer(failing, an_answer(200, b"[]"), 2.0) == "trouble"
-    assert scene.take_next(2.0) is None, "the exchange is left alone after an answer that is none"
-    assert scene.path(7.0).endswith("symbol=C")
