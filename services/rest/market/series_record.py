@@ -286,8 +286,10 @@ class _Listing:
                 state, why = _UNREPAIRABLE, f"{_MOST_TRIES} answers did not have it"
             if state == _OPEN:
                 kept.append(gap)
-            if state != _OPEN or gap != self._listed.get(gap.gap_id):
-                self.drafts.append(self._record.gap_row(gap, state, self._answer.recv_ns, why))
+            listed = self._listed.get(gap.gap_id)
+            if state != _OPEN or gap != listed:
+                told = listed if listed and state == _REPAIRED else gap  # with the bounds of what was missing last
+                self.drafts.append(self._record.gap_row(told, state, self._answer.recv_ns, why))
         for gap_id in tries.keys() - {gap.gap_id for gap in kept}:
             del tries[gap_id]
         self.at = self.at._replace(open_gaps=tuple(kept))
