@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from binance_streamer.config.groups import MembersFile
 from binance_streamer.config.schema import Config, has_book, series_of
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.statuses import RestStatus
@@ -21,7 +22,7 @@ from services.rest.inbox import RequestInbox
 from services.rest.market.clock_offset import ClockReading, OffsetMeter, StepWatch
 from services.rest.market.group_members import GroupMembers
 from services.rest.market.listing import ListingRecorder
-from services.rest.market.series_task import series_tasks
+from services.rest.market.series_task import SeriesTasks
 from services.rest.messages import step_draft
 from services.rest.oddities import Oddities
 from services.rest.schedule.backfill_queue import BackfillQueue
@@ -74,15 +75,16 @@ class _RestProcess:
         self._steps = StepWatch(ClockReading(*both_ns()))
         self._parts = _parts(config, producer)
         gap_numbers = itertools.count(1)
-        polled = [series for symbol in config.symbols for series in series_of(symbol)]
-        self._series = series_tasks(
-            self._parts, polled, producer.last_rows, lambda: f"{shell.epoch}-rest-{next(gap_numbers)}"
+        self._series = SeriesTasks(
+            self._parts, lambda: producer.rows, lambda: f"{shell.epoch}-rest-{next(gap_numbers)}"
         )
+        self._members = MembersFile(config)
+        self._follow_members()
         tasks = tasks_in_order(
             self._parts,
             list_interval_s=network.exchange_info_interval,
             list_retry_s=network.reconnect_delay_max,
-            series=self._series,
+            series=self._series.tasks,
         )
         delays_s = (network.reconnect_delay, network.reconnect_delay_max)
         rng = random.Random()  # noqa: S311 (jitter)
@@ -111,8 +113,7 @@ class _RestProcess:
             self._producer.serve(now_s)
             self._parts.listing.publish_due(now_s)
             if self._status.due(now_s):
-                for task in self._series:
-                    task.list_overdue(self._now(), wall_ns())
+                self._watch_series()
                 self._status.publish(self._status_at(now_s))
 
     def _now(self) -> Moment:
@@ -133,6 +134,16 @@ class _RestProcess:
         is_asking = self._thread.is_busy and self._request is not None and self._request.group == CLOCK_GROUP
         self._parts.meter.note_step(step, is_asking=is_asking)
         self._producer.append([step_draft(step)])
+
+    def _watch_series(self) -> None:
+        """List what polls have missed, and follow the members of groups; to be called once a second."""
+        if self._members.refresh():
+            self._follow_members()
+        for task in self._series.tasks:
+            task.list_overdue(self._now(), wall_ns())
+
+    def _follow_members(self) -> None:
+        self._series.follow([series for symbol in self._members.config.symbols for series in series_of(symbol)])
 
     def _send_next(self) -> None:
         if self._thread.is_busy:

@@ -10,7 +10,7 @@ from binance_streamer.exchange.rest_series import Polled
 from services.rest.answers import RestAnswer, Verdict
 from services.rest.market.clock_offset import SAMPLES, OffsetMeter
 from services.rest.market.listing import ListingRecorder
-from services.rest.market.series_task import series_tasks
+from services.rest.market.series_task import SeriesTasks
 from services.rest.oddities import Oddities
 from services.rest.schedule.backfill_queue import BackfillQueue
 from services.rest.schedule.pacing import Pace
@@ -88,7 +88,9 @@ class RestScene:
         self.counts = parts.counts
         self.refused_series = parts.refused_series
         numbers = itertools.count(1)
-        self.series = series_tasks(parts, polled, last_rows or {}, lambda: f"7-rest-{next(numbers)}")
+        self.polling = SeriesTasks(parts, lambda: last_rows or {}, lambda: f"7-rest-{next(numbers)}")
+        self.polling.follow(polled)
+        self.series = self.polling.tasks
         tasks = tasks_in_order(parts, list_interval_s=list_interval_s, list_retry_s=60.0, series=self.series)
         self.scheduler = Scheduler(self.pace, tasks, delays_s=(5.0, 60.0), rng=Chance(chance))
 

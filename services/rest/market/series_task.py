@@ -1,12 +1,12 @@
 """Polls one series of all its symbols: the order of their turns, what answers add, and who is refused."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import msgspec
 
-from binance_streamer.exchange.rest_series import Polled
+from binance_streamer.exchange.rest_series import REST_SERIES, Polled
 from binance_streamer.exchange.series_types import AnswerKind, RestSeries
 from services.rest.answers import Odd, RestAnswer, decode, refusal
 from services.rest.market.series_record import SeriesRecord, Taken, Window
@@ -14,7 +14,7 @@ from services.rest.messages import FrameSink
 from services.rest.oddities import Oddities
 from services.rest.schedule.task import Moment, RestRequest, Task
 from services.runtime.gaps.drafts import Draft
-from services.runtime.gaps.last_rows import LastRows
+from services.runtime.gaps.last_rows import LastRow
 
 _AT_ONCE_S = float("-inf")
 _REFUSED_S = 600.0
@@ -57,7 +57,7 @@ class SeriesTask(Task[Asked]):
     """Polls one series, the symbol that is due first before others.
 
     A task for each series, so that one whose limit is used up, or whose endpoint fails, holds none of the others. They
-    have their turn in the order in which the configuration names them first. Symbols are a few hundred at most: the
+    have their turn in the order of their records. Symbols are a few hundred at most: the
     one that is due first is looked for, without a queue that could disagree with their times.
     """
 
@@ -65,11 +65,24 @@ class SeriesTask(Task[Asked]):
 
     parts: SeriesParts
     series: RestSeries
-    polls: Sequence[Poll]
+    polls: Sequence[Poll] = ()
+
+    def follow(self, records: Sequence[SeriesRecord]) -> None:
+        """Poll these records, in place of those before."""
+        known = {poll.records: poll for poll in self.polls}
+        for poll in self.polls:
+            self.parts.refused_series.pop(poll.label, None)
+        if self.series.answer is AnswerKind.LIST_OF_SYMBOLS:
+            together = [tuple(records)] if records else []
+        else:
+            together = [(record,) for record in records]
+        self.polls = [
+            known.get(some) or Poll(some, min(record.polled.interval_s for record in some)) for some in together
+        ]
 
     def next(self, now: Moment, delayed: Collection[str]) -> RestRequest[Asked] | None:
         """Return the request for the symbol whose turn it is."""
-        if self.series.name in delayed:
+        if self.series.name in delayed or not self.polls:
             return None
         poll = min(self.polls, key=lambda one: one.due_s)
         if now.s < poll.due_s:
@@ -146,24 +159,24 @@ class SeriesTask(Task[Asked]):
         poll.due_s = (due_s if now.s - due_s < interval_s else now.s) + interval_s
 
 
-def series_tasks(
-    parts: SeriesParts, polled: Sequence[Polled], last_rows: LastRows, new_gap_id: Callable[[], str]
-) -> list[SeriesTask]:
-    """Return a task for each series that is polled of any symbol, in the order in which they are named first.
+class SeriesTasks:
+    """The tasks of all series, and the symbols that each of them polls: groups get members and let them go."""
 
-    `last_rows` is where they stand in the journal.
-    """
-    records: dict[str, list[SeriesRecord]] = {}
-    for one in polled:
-        record = SeriesRecord(one, last_rows.get(one.name), new_gap_id)
-        records.setdefault(one.series.name, []).append(record)
-    return [SeriesTask(parts, found[0].polled.series, _polls(found)) for found in records.values()]
+    def __init__(
+        self, parts: SeriesParts, last_rows: Callable[[], Mapping[str, LastRow]], new_gap_id: Callable[[], str]
+    ) -> None:
+        """`last_rows` returns where streams stand in the journal."""
+        self.tasks = [SeriesTask(parts, series) for series in REST_SERIES.values()]
+        self._last_rows = last_rows
+        self._new_gap_id = new_gap_id
 
-
-def _polls(records: Sequence[SeriesRecord]) -> list[Poll]:
-    if records[0].polled.series.answer is AnswerKind.LIST_OF_SYMBOLS:
-        return [Poll(tuple(records), min(record.polled.interval_s for record in records))]
-    return [Poll((record,), record.polled.interval_s) for record in records]
+    def follow(self, polled: Sequence[Polled]) -> None:
+        """Poll these from now on: those that are polled already keep their times, others begin where they stand."""
+        rows = self._last_rows()
+        for task in self.tasks:
+            known = {record.polled: record for poll in task.polls for record in poll.records}
+            wanted = [one for one in polled if one.series is task.series]
+            task.follow([known.get(one) or SeriesRecord(one, rows.get(one.name), self._new_gap_id) for one in wanted])
 
 
 def _elements_by_symbol(answer: RestAnswer, symbols: Sequence[str]) -> dict[str, bytes]:

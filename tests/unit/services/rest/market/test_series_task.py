@@ -281,5 +281,17 @@ def test_a_series_is_polled_symbol_by_symbol_at_its_own_times(tmp_path: Path) ->
     assert len(scene.recorded.appended) == 6
 
 
+def test_a_member_of_a_group_that_comes_is_polled_and_one_that_goes_is_not(tmp_path: Path) -> None:
+    scene = RestScene(tmp_path, intervals_s=(1e9, 1e9), polled=interest("A", "B"))
+    scene.begin()
+    for now_s in (1.0, 2.0):
+        scene.good(scene.leaving(now_s), b'{"openInterest":"1","symbol":"A","time":1790000000000}', now_s)
+    scene.polling.follow(interest("B", "C"))
+    assert scene.path(3.0).endswith("symbol=C")
+    scene.polling.follow(interest("B"))
+    assert scene.take_next(60.0) is None, "B keeps its times"
+    assert scene.path(62.5).endswith("symbol=B")
+
+
 def interest(*symbols: str) -> list[Polled]:
     return [found for symbol in symbols if (found := polled_of(symbol, "openInterest@60s"))]
