@@ -9,7 +9,9 @@ import pytest
 
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.recordings.exporting import export_days
+from binance_streamer.cli.recordings.replaying import Choice, chosen_days
 from binance_streamer.cli.recordings.verifying import verify_places
+from binance_streamer.config.schema import Config, StorageConfig
 from binance_streamer.days.checks.finding import DayReport
 from binance_streamer.days.recorded.places import days_at
 from binance_streamer.days.recorded.received import received
@@ -114,7 +116,16 @@ def test_messages_of_a_bucket_are_those_of_its_folder_and_once_with_the_daily_fi
     assert messages(URL, str(data)) == of_folder
 
 
-@pytest.mark.usefixtures("data")
+def test_a_replay_of_a_bucket_has_its_days(bucket: Bucket) -> None:
+    assert bucket
+    config = Config(mode="development", modes={}, storage=StorageConfig(output_directory="nowhere", lake=URL))
+    for words in ((DAY,), (URL,), ()):
+        (day,) = chosen_days(config, Choice(words, ("btcusdt",), (), ALL))
+        assert (day.symbol, day.day, day.place) == ("BTCUSDT", DAY, URL)
+    with pytest.raises(CommandError, match=f"no recorded files of 20261123 in {URL}"):
+        chosen_days(config, Choice(("20261123",), (), (), ALL))
+
+
 def test_a_bucket_that_does_not_answer_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
