@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from binance_streamer.days.day_files import whole_bytes
+from binance_streamer.days.reading import near_rows
 from binance_streamer.days.reading.near_rows import near_frames
 from binance_streamer.days.reading.parts import DayParts
 from binance_streamer.days.reading.rows_of_days import lazy_rows
@@ -51,6 +52,22 @@ def test_the_rest_of_the_file_is_not_read(path: Path) -> None:
     assert ids(DayParts(DAY, "", (path,)), 2000, 2003) == [2000, 2001, 2002]
     with pytest.raises(NotSealable):
         lazy_rows([DayParts(DAY, "", (path,))], "trade").collect()
+
+
+@pytest.mark.parametrize(("read_bytes", "text_bytes"), [(1000, 4000), (8000, 20_000)])
+def test_pieces_of_any_size_are_the_same_rows(
+    path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int, text_bytes: int
+) -> None:
+    """Lines that stand in two pieces, frames larger than what is read at once, and several of them within it."""
+    monkeypatch.setattr(near_rows, "_READ_BYTES", read_bytes)
+    monkeypatch.setattr(near_rows, "_TEXT_BYTES", text_bytes)
+    files = DayParts(DAY, "", (path,))
+    for first, end in ((0, 900), (9_000, 9_050), (19_500, 30_000)):
+        found = near_frames([files], "trade", Span(ns(first), ns(end)), NAMES)
+        assert len(found) > 1
+        assert pl.concat(found).collect().rows() == [
+            (number, ns(number), "84551.10") for number in range(first, end) if 0 < number <= 20_000
+        ]
 
 
 def test_half_a_row_at_the_end_is_passed_over(path: Path) -> None:
