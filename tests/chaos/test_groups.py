@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.pipeline import SYMBOLS, Pipeline, running
-from tests.chaos.runs import check, kill_and_restart, seeded
+from tests.chaos.runs import check, check_without_gaps, kill_and_restart, seeded
+from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -50,3 +51,24 @@ def test_listings_and_an_end_touch_nobody_else(place: Path) -> None:
     check(streams, [])
     gaps = {stream.stream.symbol: stream.verdict.gaps for stream in streams if stream.verdict.gaps}
     assert set(gaps) <= {SYMBOLS[0]}  # what it sent while nobody listened
+
+
+def test_what_one_symbol_sends_costs_the_others_no_row(place: Path) -> None:
+    """Garbage, deep nesting, events that nobody knows and messages of a megabyte, fifty times each."""
+    with running(place, rate=600, symbols=SYMBOLS[:4], group_workers=1) as one:
+        noisy = f"{SYMBOLS[0].lower()}@aggTrade"
+        for _ in range(50):
+            for command in (
+                f"garbage {noisy}",
+                f"nested {noisy} 5000",
+                f"unknown-event {noisy}",
+                f"huge {noisy} 1000000",
+            ):
+                one.simulator.command(command)
+        opened = one.status("ingest-all-0")["opened"]
+        streams = one.finish()
+    check(streams, [])
+    check_without_gaps(streams)
+    assert opened == {"public": 1, "market": 1}
+    raw = [len(recorded_rows(one.data, name, "raw")) for name in (SYMBOLS[0], "all-0")]
+    assert sum(raw) == 200, raw
