@@ -11,7 +11,7 @@ import typer
 from binance_streamer.cli.commands.apply import apply
 from binance_streamer.cli.commands.background import restart, start, stop
 from binance_streamer.cli.commands.book import book
-from binance_streamer.cli.commands.configured import config, init, symbols
+from binance_streamer.cli.commands.configured import config, init, plan, symbols
 from binance_streamer.cli.commands.demo import demo
 from binance_streamer.cli.commands.doctor import doctor
 from binance_streamer.cli.commands.keys import keys
@@ -30,7 +30,7 @@ from binance_streamer.deploy.interpreter import be_utf8
 
 COMMANDS = (
     *(demo, chaos),
-    *(init, symbols, config, doctor, fieldtest, keys),
+    *(init, symbols, config, plan, doctor, fieldtest, keys),
     *(up, start, stop, restart, apply),
     *(status, logs, latency, tap, book),
     *(verify, replay, export),

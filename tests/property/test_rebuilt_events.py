@@ -1,8 +1,6 @@
 """Rows lead back to events that make the same rows, byte for byte; of recorded markets, to the very events."""
 
-import csv
 import gzip
-import io
 import json
 import re
 from collections import Counter
@@ -19,6 +17,7 @@ from hypothesis import strategies as st
 from binance_streamer.days.recorded.events import event_of, fields_of, stream_name, type_of_stem
 from binance_streamer.days.schema import columns
 from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.rest_series import REST_SERIES
 from binance_streamer.exchange.rows import OWN_COLUMNS, RowForm
 from binance_streamer.exchange.stream_types import event_name, rest_row_form, row_form
 from binance_streamer.exchange.streams import stream_from_name
@@ -32,7 +31,8 @@ OWN = Path(__file__).parent.parent / "golden" / "own" / "messages.txt"
 STEMS = [
     *("aggtrade", "trade", "bookticker", "depth", "depth_100ms", "depth_250ms", "partialdepth_5-100ms", "rpidepth"),
     *("markprice", "markprice_3s", "ticker", "miniticker", "kline_1m", "continuouskline_perpetual_1m", "forceorder"),
-    *("snapshot", "openinterest", "compositeindex", "assetindex"),
+    *("snapshot", "compositeindex", "assetindex"),
+    *(f"{one.name}_5m" if one.has_periods else one.name for one in REST_SERIES.values()),
 ]
 _numbers = st.decimals(-(10**9), 10**9, allow_nan=False, allow_infinity=False).map(lambda number: f"{number:f}")
 _integers = st.integers(0, 2**62)
@@ -64,11 +64,17 @@ def row_of(stem: str, event: bytes, *, source: str, seq: int = 1, symbol: str = 
 def cells_of(row: Row) -> dict[str, str | None]:
     """Return the cells by column; an empty cell is None, `""` an empty text, which the csv module does not tell."""
     header = row.target.header.decode().rstrip("\n").split(",")
-    marked = re.sub(r'(?<=,)""(?=,)|^""(?=,)', '"\0"', row.line.decode().rstrip("\n"))
-    (found,) = csv.reader(io.StringIO(marked, newline=""))
-    return {
-        name: None if cell == "" else "" if cell == "\0" else cell for name, cell in zip(header, found, strict=True)
-    }
+    found = _cells(row.line.decode().rstrip("\n") + ",")
+    return {name: _unquoted(cell) for name, cell in zip(header, found, strict=True)}
+
+
+_cells = re.compile(r'("(?:[^"]|"")*"|[^",]*),').findall
+
+
+def _unquoted(cell: str) -> str | None:
+    if cell.startswith('"'):
+        return cell[1:-1].replace('""', '"')
+    return cell or None
 
 
 def value_of(form: RowForm, key: str) -> st.SearchStrategy[Any]:
@@ -86,7 +92,8 @@ def events(draw: st.DrawFn) -> tuple[str, str, bytes]:
     """Return a stem, a source, and a message of that kind."""
     stem = draw(st.sampled_from(STEMS))
     stream_type, _ = type_of_stem(stem)
-    source = "rest" if stem in ("snapshot", "openinterest") else draw(st.sampled_from(["ws", "rest"]))
+    is_of_rest = stem == "snapshot" or stream_type in REST_SERIES
+    source = "rest" if is_of_rest else draw(st.sampled_from(["ws", "rest"]))
     form = (rest_row_form(stream_type) if source == "rest" else None) or row_form(stream_type)
     if form is None:
         return stem, source, json.dumps({"e": "x", **draw(_extras)}).encode()

@@ -1,15 +1,20 @@
-"""`init`, `symbols` and `config`: make a configuration, and show what one amounts to."""
+"""`init`, `symbols`, `config` and `plan`: make a configuration, and show what one amounts to."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
+from binance_streamer.cli.errors import Exit
 from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.config import own_config
 from binance_streamer.config.groups import MembersFile
 from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown
+from binance_streamer.deploy.plan import Machine, plan_of
 from binance_streamer.health.sizes import amount
 
 
@@ -71,3 +76,43 @@ def config(config: ConfigFile = DEFAULT_PATH) -> None:
     if loaded.selected.run_duration:
         typer.echo(f"# run_duration {loaded.selected.run_duration:g} s ends `up`; a supervisord that stays ignores it")
     typer.echo(shown(loaded), nl=False)
+
+
+def plan(
+    config: ConfigFile = DEFAULT_PATH,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="A list of JSON objects.")] = False,
+) -> None:
+    """Say what a configuration needs, before anything is started.
+
+    Members of groups are those that the exchange named last; before the first start nobody knows them, so list them.
+
+    Connections and attempts to open them, minutes until all is live, REST weight, messages and bytes a day, memory and
+    cores, by measured rates of a large and a small symbol: a guide, and no promise. Nothing is asked of the exchange;
+    `doctor` does that. A line that does not fit this machine or the exchange's limits says what to change. Exits with 1
+    where one does not.
+
+    \b
+    Examples:
+      binance-streamer plan
+      binance-streamer plan -c my.yaml
+    """
+    loaded = MembersFile(load(config)).config
+    lines = plan_of(loaded, _this_machine(Path(loaded.storage.output_directory)))
+    if as_json:
+        typer.echo(msgspec.json.encode([line._asdict() for line in lines]).decode())
+    else:
+        width = max(len(line.name) for line in lines)
+        for line in lines:
+            typer.echo(f"{'!' if line.advice else ' '} {line.name:<{width}}  {line.value}")
+            if line.advice:
+                typer.echo(f"  {'':<{width}}  does not fit: {line.advice}")
+    if any(line.advice for line in lines):
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _this_machine(data: Path) -> Machine:
+    """Return cores, memory, and the free bytes of the disk on which this folder is, or will be."""
+    present = next(path for path in (data, *data.parents) if path.exists())
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(os.cpu_count() or 1, memory_bytes, shutil.disk_usage(present).free)

@@ -23,7 +23,7 @@ from services.rest.answers import AnswerError, RestAnswer, decode
 from services.rest.schedule.task import Moment
 from services.runtime.delivery.events import rest_data
 from services.runtime.gaps.drafts import Draft, Gap, bounds_of, gap_draft
-from services.runtime.gaps.last_rows import LastRow
+from services.runtime.gaps.last_rows import LastRow, latest_ms
 from services.runtime.gaps.open_gaps import OpenGap, OpenGaps, with_row
 
 SEQUENCE, RESTART, NOT_ANSWERED = "sequence", "restart", "not answered"
@@ -146,8 +146,7 @@ class SeriesRecord:
         """List the buckets that the exchange must have by now, where the poll for them is overdue: once an outage.
 
         The gap ends with the last bucket that is over for a minute. Those that follow while the outage lasts are not
-        listed: the first answer has them, and would close the gap in the same moment. The record stands at the end of
-        the gap then, so that a successor sees the same hole.
+        listed: the first answer has them. The record stands at the end of the gap, so that a successor sees it, too.
         """
         period_ms, at = self.period_ms, self.at
         if period_ms is None or at.newest_ms is None or at.recv_ns is None:
@@ -218,11 +217,13 @@ class SeriesRecord:
         for element in decode(answer.body, list[msgspec.Raw], what):
             event = bytes(element)
             try:
-                time_ms = self.polled.series.reading(event, self.polled.variant).last_id
+                time_ms = self.polled.series.reading(event, self.polled.variant).last_id or 0
             except ExchangeError as error:
                 odd.append((event, str(error)))
                 continue
-            assert time_ms is not None
+            if time_ms > latest_ms(answer.recv_ns):  # all real rows would lie in front of it, and be taken for known
+                odd.append((event, f"expected a time of the present, got {time_ms}"))
+                continue
             rows[time_ms] = event
         if odd and not rows:
             raise AnswerError(f"expected {what}: {odd[0][1]}")

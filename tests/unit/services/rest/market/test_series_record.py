@@ -107,3 +107,9 @@ def test_an_outage_is_listed_once_and_closed_by_the_first_answer() -> None:
     assert came[:6] == [(number, "1.0") for number in range(1, 7)]
     (gap,) = came[6:]
     assert gap == ("g1", "repaired", 0, 3, "not answered", 0)
+
+
+def test_a_bucket_of_the_far_future_hides_none_of_the_present() -> None:
+    scene = Scene()
+    assert told(scene.answer({0: "1.0", 10_000: "9.9"}, now=1)) == [(0, "1.0")]
+    assert told(scene.answer({1: "1.1"}, now=2)) == [(1, "1.1")]
