@@ -42,7 +42,7 @@ LIMITS: dict[str, Limit] = {
     "code lines": Limit(aimed=18_500, reached=35_600),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=0),
-    "unit tests away from their module": Limit(aimed=0, reached=0),
+    "unit tests away from their module": Limit(aimed=0, reached=1),
     "docstrings that say TODO": Limit(aimed=0, reached=0),
 }
 
