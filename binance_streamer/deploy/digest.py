@@ -13,6 +13,7 @@ import msgspec
 
 from binance_streamer.config.groups import is_part, parts_of
 from binance_streamer.config.schema import Config, default_of
+from binance_streamer.exchange.rest_series import polled_of
 
 SETTINGS_VARIABLE = "BINANCE_STREAMER_SETTINGS"
 """In a process's environment: `<folder>/<settings>.yaml`, where it keeps the configuration that it was started for. A
@@ -64,7 +65,9 @@ def settings_of(config: Config, config_path: Path, service: str, worker: str = "
         for section in SECTIONS[service]
     }
     if service == "ingest":
-        read["symbol"] = msgspec.structs.replace(config.symbol(worker), series=())
+        symbol = config.symbol(worker)
+        by_websocket = tuple(name for name in symbol.streams if polled_of(symbol.symbol, name) is None)
+        read["symbol"] = msgspec.structs.replace(symbol, streams=by_websocket)
         read["connections"] = config.connections
         groups = [group for group in config.groups if is_part(worker) and worker in parts_of(group)]
         read |= {"groups": groups} if groups else {}

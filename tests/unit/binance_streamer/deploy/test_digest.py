@@ -41,6 +41,7 @@ def changed_by(text: str) -> set[str]:
     ("text", "expected"),
     [
         (YAML.replace("depth@0ms", "kline_1m"), {"ingest-BTCUSDT"} | OF_SYMBOLS),
+        (YAML.replace("depth@0ms", "depth@0ms, openInterest@60s"), OF_SYMBOLS),
         (YAML + "      - symbol: SOLUSDT\n", OF_SYMBOLS),
         (YAML + "        depth_snapshot: false\n", {"ingest-ETHUSDT"} | OF_SYMBOLS),
         (YAML + "      - symbol: SOLUSDT\n        enabled: false\n", set()),
