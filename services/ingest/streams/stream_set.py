@@ -145,7 +145,8 @@ class StreamSet:
     def lose_streams(self, names: Iterable[str], lost: Lost, now_s: float) -> None:
         """Take note that an open connection does not deliver these streams any more, as if it had ended for them."""
         for name in names:
-            self._leave(self.recorders[name], lost, now_s)
+            if name in self.recorders:  # it may have been let go since it was seen to be missing
+                self._leave(self.recorders[name], lost, now_s)
 
     def hand_over(self, end: HandedOver, now_s: float) -> None:
         """Take note that a connection has ended, and that another one has all that it delivered."""

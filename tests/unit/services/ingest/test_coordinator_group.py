@@ -86,6 +86,16 @@ def test_a_symbol_that_is_let_go_leaves_nothing_behind_and_nobody_else_notices(g
     assert (run.gaps, run.streams.refused) == ([], {})
 
 
+def test_a_stream_that_was_let_go_meanwhile_is_lost_by_nobody(group: Group) -> None:
+    """A worker that has waited does again, at its handover, what became of connections in the last seconds."""
+    run = group(["AUSDT", "BUSDT"], "aggTrade")
+    run.until(1)
+    lost = run.coordinator.network.lost_for(1, "stall")
+    run.coordinator.let_go("BUSDT", run.now_s)
+    run.streams.lose_streams(["ausdt@aggTrade", "busdt@aggTrade"], lost, run.now_s)
+    assert list(run.streams.recorders) == ["ausdt@aggTrade"]
+
+
 def test_what_a_symbol_waits_for_when_it_is_let_go_is_listed_and_given_up(group: Group) -> None:
     run = group(["AUSDT"], "aggTrade", connections=2)
     run.until(1)
