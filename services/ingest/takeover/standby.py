@@ -41,7 +41,7 @@ from services.runtime.status import StatusPublisher
 
 _log = logging.getLogger(__name__)
 
-_TURN_MS = 50
+_TURN_MS = 100
 _TICK_S = 0.2
 _WARM_S = 2 * OVERLAP_S
 """A connection has been open for so long before anybody is stopped because of it: so long may what the other one has

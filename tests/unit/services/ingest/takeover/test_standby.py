@@ -176,7 +176,7 @@ def test_it_is_not_warm_while_a_stream_has_not_come(shell: Shell, line: Line, mo
 
     def note() -> None:
         told.append(is_relieved(scene.warm_path))
-        if len(told) > 30:  # its status, by which it becomes warm, goes out once a second
+        if len(told) > 15:  # its status, by which it becomes warm, goes out once a second
             shell.stop.request()
 
     scene.reader.then = note
