@@ -11,6 +11,7 @@ import msgspec
 
 _MINUTE_MS = 60_000
 INTERVAL_MS = {
+    "1s": 1000,  # of continuousKline alone (docs/exchange.md §2.6)
     "1m": _MINUTE_MS,
     "3m": 3 * _MINUTE_MS,
     "5m": 5 * _MINUTE_MS,

@@ -18,8 +18,10 @@ PUBLIC, MARKET = "public", "market"
 ROUTES = (PUBLIC, MARKET)
 """Paths of the websocket host since 2026-04-23; a stream on the wrong one is acknowledged and silent for ever."""
 
-_INTERVAL = "|".join(INTERVAL_MS)
-"""All intervals of klines, as alternatives of a regular expression."""
+INTERVALS = tuple(interval for interval in INTERVAL_MS if interval != "1s")
+"""All intervals of klines; continuous ones have one of a second beside them."""
+_INTERVAL = "|".join(INTERVALS)
+_CONTRACTS = "perpetual|current_quarter|next_quarter|tradifi_perpetual"
 
 
 class Continuity(Enum):
@@ -205,8 +207,8 @@ _ALL = (
     ),
     StreamType(
         name="continuouskline",
-        suffix=f"(perpetual|current_quarter|next_quarter)@continuousKline_({_INTERVAL})",
-        spelling="perpetual@continuousKline_<interval>",
+        suffix=f"({_CONTRACTS})@continuousKline_(1s|{_INTERVAL})",
+        spelling=f"<{_CONTRACTS}>@continuousKline_<1s|interval>",
         route=MARKET,
         shape=messages.klines("continuous_kline"),
         row=rows.KLINE,
@@ -258,7 +260,7 @@ def _spelled(spelling: str) -> list[str]:
     found = re.search(r"<([^>]*)>|\[([^]]*)\]", spelling)
     if found is None:
         return [spelling]
-    words = _INTERVAL if found[1] == "interval" else found[1] or f"{found[2]}|"
+    words = (found[1] or f"{found[2]}|").replace("interval", _INTERVAL)
     return [name for word in words.split("|") for name in _spelled(spelling.replace(found[0], word, 1))]
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from binance_streamer.exchange.messages import INTERVAL_MS, ExchangeError
 from binance_streamer.exchange.rest_series import REST_SERIES, series_from_name
 from binance_streamer.exchange.stream_types import (
+    INTERVALS,
     KNOWN_SUFFIXES,
     STREAM_TYPES,
     Continuity,
@@ -19,7 +20,7 @@ from binance_streamer.exchange.stream_types import (
     stream_type_of,
 )
 
-_CONTRACT = re.compile("_(perpetual|current_quarter|next_quarter)$")
+_CONTRACT = re.compile("_(tradifi_perpetual|perpetual|current_quarter|next_quarter)$")
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """Only ASCII letters change their case, as at the exchange, which lists symbols like 币安人生USDT."""
@@ -59,7 +60,7 @@ def stream_of(symbol: str, suffix: str) -> Stream:
         raise ExchangeError(f"stream {suffix!r}: streams of all symbols together are not recorded yet; name symbols")
     found = stream_type_of(suffix)
     if found is None:
-        raise ExchangeError(f"stream {suffix!r}: expected one of {KNOWN_SUFFIXES}; intervals {', '.join(INTERVAL_MS)}")
+        raise ExchangeError(f"stream {suffix!r}: expected one of {KNOWN_SUFFIXES}; intervals {', '.join(INTERVALS)}")
     stream_type, variant = found
     name = f"{symbol.translate(_LOWER)}{stream_type.separator}{suffix}"
     return Stream(name, symbol, stream_type.name, variant, stream_type.route)

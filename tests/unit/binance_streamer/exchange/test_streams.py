@@ -6,7 +6,7 @@ from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rest import rest_page
 from binance_streamer.exchange.stream_types import file_stem
-from binance_streamer.exchange.streams import Stream, stream_from_name, stream_of, suffix_of
+from binance_streamer.exchange.streams import Stream, interval_ms, stream_from_name, stream_of, suffix_of
 
 AGG_TRADE = (
     b'{"e":"aggTrade","E":1790526539033,"a":3466782974,"s":"BTCUSDT","p":"84551.10","q":"0.030","nq":"0.030",'
@@ -53,6 +53,14 @@ def test_a_delivery_contract_keeps_its_underscore() -> None:
     assert stream.name == "btcusdt_260925_next_quarter@continuousKline_1m"
     assert stream_from_name(stream.name) == stream
     assert suffix_of(stream.name) == "next_quarter@continuousKline_1m"
+
+
+def test_a_bar_of_a_second_and_a_contract_of_a_share() -> None:
+    stream = stream_of("TSLAUSDT", "tradifi_perpetual@continuousKline_1s")
+    assert stream == stream_from_name("tslausdt_tradifi_perpetual@continuousKline_1s")
+    assert (stream.symbol, stream.variant, interval_ms(stream)) == ("TSLAUSDT", "tradifi_perpetual_1s", 1000)
+    with pytest.raises(ExchangeError, match="kline_1s"):
+        stream_of("BTCUSDT", "kline_1s")
 
 
 @pytest.mark.parametrize("name", ["gap.BTCUSDT.", "other", "", "continuousKline_1m"])
