@@ -144,6 +144,8 @@ class _RestProcess:
 
     def _follow_members(self) -> None:
         self._series.follow([series for symbol in self._members.config.symbols for series in series_of(symbol)])
+        if self._members.is_known:
+            self._series.end_others(wall_ns())
 
     def _send_next(self) -> None:
         if self._thread.is_busy:

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from binance_streamer.exchange.rest_series import REST_SERIES, Polled
+from binance_streamer.exchange.rest_series import REST_SERIES, Polled, series_from_name
 from binance_streamer.exchange.series_types import AnswerKind, RestSeries
 from services.rest.answers import Odd, RestAnswer, decode, refusal
 from services.rest.market.series_record import SeriesRecord, Taken, Window
@@ -17,6 +17,7 @@ from services.runtime.gaps.drafts import Draft
 from services.runtime.gaps.last_rows import LastRow
 
 _AT_ONCE_S = float("-inf")
+_NOT_POLLED = "the series is polled no more"
 _REFUSED_S = 600.0
 """Until somebody who was refused is asked for again, where the interval is shorter."""
 
@@ -37,6 +38,8 @@ class Poll:
     interval_s: float
     due_s: float = _AT_ONCE_S
     """A poll keeps its times: after an answer that came late the next one is asked for as if it had been in time."""
+    wanted_s: float = _AT_ONCE_S
+    """Since then the poll is due: a failure puts it behind others, and leaves this."""
 
     @property
     def label(self) -> str:
@@ -127,7 +130,7 @@ class SeriesTask(Task[Asked]):
     def list_overdue(self, now: Moment, now_ns: int) -> None:
         """List what is missing of polls that are late by a whole interval; to be called once a second."""
         for poll in self.polls:
-            if now.s > poll.due_s + poll.interval_s and poll.due_s != _AT_ONCE_S:
+            if now.s > poll.wanted_s + poll.interval_s and poll.wanted_s != _AT_ONCE_S:
                 for record in poll.records:
                     drafts = record.list_overdue(now.exchange_ms, now_ns)
                     if drafts and self.parts.sink.append(drafts):
@@ -153,10 +156,10 @@ class SeriesTask(Task[Asked]):
 
     def _wait(self, poll: Poll, now: Moment, interval_s: float) -> None:
         if any(record.is_behind for record in poll.records):
-            poll.due_s = now.s
+            poll.due_s = poll.wanted_s = now.s
             return
         due_s = poll.due_s
-        poll.due_s = (due_s if now.s - due_s < interval_s else now.s) + interval_s
+        poll.due_s = poll.wanted_s = (due_s if now.s - due_s < interval_s else now.s) + interval_s
 
 
 class SeriesTasks:
@@ -167,6 +170,7 @@ class SeriesTasks:
     ) -> None:
         """`last_rows` returns where streams stand in the journal."""
         self.tasks = [SeriesTask(parts, series) for series in REST_SERIES.values()]
+        self._sink = parts.sink
         self._last_rows = last_rows
         self._new_gap_id = new_gap_id
 
@@ -177,6 +181,18 @@ class SeriesTasks:
             known = {record.polled: record for poll in task.polls for record in poll.records}
             wanted = [one for one in polled if one.series is task.series]
             task.follow([known.get(one) or SeriesRecord(one, rows.get(one.name), self._new_gap_id) for one in wanted])
+
+    def end_others(self, recv_ns: int) -> None:
+        """List open gaps of series that are polled no more as unrepairable: nobody will ask for what they lack."""
+        polled = {record.polled.name for task in self.tasks for poll in task.polls for record in poll.records}
+        for name, row in self._last_rows().items():
+            found = series_from_name(name)
+            if found is None or name in polled:
+                continue
+            record = SeriesRecord(Polled(found[0], row.symbol, found[1], 0.0), row, self._new_gap_id)
+            ended = [record.gap_row(gap, "unrepairable", recv_ns, _NOT_POLLED) for gap in row.open_gaps]
+            if ended:
+                self._sink.append(ended)
 
 
 def _elements_by_symbol(answer: RestAnswer, symbols: Sequence[str]) -> dict[str, bytes]:

@@ -171,7 +171,7 @@ def test_no_bucket_is_missing_after_an_hour_without_rest_a_429_and_a_418(tmp_pat
     for path in sampled:
         assert gaps.pop((path, "unrepairable", "not answered")) == 6, "the hour, and the ban, of each symbol"
     for path, count in served.items():
-        assert gaps.pop((path, "repaired", "not answered")) in (count, 2 * count), "the hour, and mostly the ban"
+        assert gaps.pop((path, "repaired", "not answered")) == 2 * count, "the hour, and the ban, of each symbol"
     assert not gaps
 
 
@@ -291,6 +291,20 @@ def test_a_member_of_a_group_that_comes_is_polled_and_one_that_goes_is_not(tmp_p
     scene.polling.follow(interest("B"))
     assert scene.take_next(60.0) is None, "B keeps its times"
     assert scene.path(62.5).endswith("symbol=B")
+
+
+def test_an_open_gap_of_a_series_that_is_polled_no_more_ends(tmp_path: Path) -> None:
+    polling = Polling(tmp_path / "1", ["A"], ["longShortRatio@5m"])
+    polling.run(600)
+    polling.is_away = True
+    polling.run(3000)
+    assert polling.gaps()[0][1:] == ("open", "not answered")
+    scene = RestScene(tmp_path / "2", polled=interest("A"), last_rows=polling.rows)
+    scene.polling.end_others(NOW_MS * 10**6)
+    (ended,) = scene.recorded.appended
+    assert (ended.data["state"], ended.data["why"]) == ("unrepairable", "the series is polled no more")
+    fold(polling.rows, ended)
+    assert not polling.rows[ended.data["stream"]].open_gaps
 
 
 def interest(*symbols: str) -> list[Polled]:
