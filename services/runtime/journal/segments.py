@@ -171,8 +171,8 @@ def _rows_of_head(head: JournalRecord) -> LastRows:
         return {}
 
 
-class _Messages(NamedTuple):
-    """What the head of a frame says of the frames that begin with it: messages of connections, of this stream."""
+class _FrameMessages(NamedTuple):
+    """The messages of frames that begin with one head: those of connections, and of this stream."""
 
     name: str
     symbol: str
@@ -188,7 +188,7 @@ class _RowFolder:
 
     def __init__(self, rows: LastRows) -> None:
         self._rows = rows
-        self._known: dict[bytes, _Messages | None] = {}
+        self._known: dict[bytes, _FrameMessages | None] = {}
 
     def take(self, frame: bytes) -> None:
         """Take the next frame; one that is none says nothing."""
@@ -203,7 +203,7 @@ class _RowFolder:
         except wire.WireError:
             return
         if data.get("source") == "ws" and stream_type not in ("gap", "raw") and is_event_frame(frame, head, data):
-            self._known[head] = _Messages(data["stream"], data["symbol"], stream_type)
+            self._known[head] = _FrameMessages(data["stream"], data["symbol"], stream_type)
         fold_message(self._rows, stream_type, data)
 
 

@@ -169,7 +169,10 @@ def test_members_by_name_need_no_file(tmp_path: Path) -> None:
         ([{"name": "a", "members": ["BTCUSDT"]}], "groups[0].members[0]: 'BTCUSDT' is listed twice"),
         ([{"name": "a", "members": ["ausdt"]}], "groups[0].members[0]: 'ausdt' must be in upper case"),
         ([{"name": "a", "match": {}, "streams": ["depht"]}], "groups[0].streams[0]: stream 'depht'"),
-        ([{"name": "a", "match": {}, "streams": []}], "groups[0].streams: at least one stream is needed"),
+        (
+            [{"name": "a", "match": {}, "streams": []}],
+            "groups[0].streams: at least one stream of the websocket is needed",
+        ),
         ([{"name": "A", "match": {}}], "groups[0].name"),
         ([{"name": "a-b", "match": {}}], "groups[0].name"),
     ],

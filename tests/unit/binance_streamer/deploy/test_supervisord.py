@@ -155,7 +155,7 @@ def test_a_worker_is_restarted_for_ever_and_given_time_to_end(yaml: Path) -> Non
         "command": "python -E -P -X utf8 -m services.ingest --symbol BTCUSDT -c config/streamer.yaml",
         "directory": "%(here)s",
         "environment": 'PATH="%(here)s/.venv/bin:%(ENV_PATH)s",'
-        'BINANCE_STREAMER_SETTINGS="%(here)s/var/run.supervisor/settings/d8f1551ffc07.yaml"',
+        'BINANCE_STREAMER_SETTINGS="%(here)s/var/run.supervisor/settings/e5c87693bc77.yaml"',
         "priority": "40",
         "autostart": "true",
         "autorestart": "true",

@@ -5,6 +5,7 @@ import re
 
 from binance_streamer.wire.gap_reasons import EXCHANGE, FAULT_OF_REASON, HOST, NETWORK, OUR_LOSSES, SOFTWARE, fault_of
 from services.ingest.streams import gaps
+from services.rest.market import series_record
 from services.runtime.gaps import stream_states
 from services.writer.store import losses
 from tests.architecture.sources import modules
@@ -14,6 +15,7 @@ WRITTEN = {
     *(gaps.SEQUENCE, gaps.RESTART, gaps.DISCONNECTED, gaps.WENT_BACK, gaps.STALL, gaps.FRAME_ERROR, gaps.OVERSIZE),
     *(stream_states.OVERSIZE, stream_states.JOURNAL_FULL),
     *(losses.LOST, losses.DAMAGED),
+    *(series_record.SEQUENCE, series_record.RESTART, series_record.NOT_ANSWERED),
 }
 _GAP_MAKERS = {"Gap": 8, "GapChange": 8, "OpenGap": 5, "Hole": 6, "_Loss": 7}
 """The place of the reason among the arguments of what makes a gap."""
