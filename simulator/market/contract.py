@@ -21,6 +21,8 @@ class Contract:
         return self.price_digits + self.quantity_digits
 
 
+_MOST_QUOTE_DIGITS = 8
+"""Cheap contracts trade in whole units: on the wire no volume in quote has more digits."""
 # Digits as on the wire in 2026; first prices of the same days.
 _KNOWN = {
     "BTCUSDT": (2, 3, 10, 8_455_100),
@@ -47,7 +49,9 @@ def contract_of(symbol: str) -> Contract:
         market, known = _TRADFI[symbol]
         return Contract(symbol, *known, market)
     name = zlib.crc32(symbol.encode())
-    return Contract(symbol, 4 + name % 3, name // 3 % 4, 1, 20_000 + name // 12 % 80_000)
+    price_digits = 4 + name % 3
+    quantity_digits = min(name // 3 % 4, _MOST_QUOTE_DIGITS - price_digits)
+    return Contract(symbol, price_digits, quantity_digits, 1, 20_000 + name // 12 % 80_000)
 
 
 def decimal_text(units: int, digits: int) -> str:

@@ -171,7 +171,7 @@ def test_members_by_name_need_no_file(tmp_path: Path) -> None:
         ([{"name": "a", "match": {}, "streams": ["depht"]}], "groups[0].streams[0]: stream 'depht'"),
         (
             [{"name": "a", "match": {}, "streams": []}],
-            "groups[0].streams: at least one stream of the websocket is needed",
+            "groups[0].streams: at least one stream of the websocket",
         ),
         ([{"name": "A", "match": {}}], "groups[0].name"),
         ([{"name": "a-b", "match": {}}], "groups[0].name"),
