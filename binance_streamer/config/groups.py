@@ -8,7 +8,7 @@ case.
 
 import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from hashlib import blake2b
 from pathlib import Path
@@ -102,13 +102,30 @@ class MembersFile:
         """Return True where the members of every group are known."""
         return all(group.match is None or group.name in self._found for group in self._given.groups)
 
+    def knows(self, worker: str) -> bool:
+        """Return True where the symbols of a worker are known: those of its group, and of the groups before it.
+
+        A group that is listed earlier takes symbols from it, a later one does not. A named worker knows its own symbol.
+        """
+        if not is_part(worker):
+            return True
+        for group in self._given.groups:
+            if group.match is not None and group.name not in self._found:
+                return False
+            if worker in parts_of(group):
+                return True
+        return True
+
     @property
     def found(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the members of the file by group; also of groups that are not configured."""
+        """Return the members by group, as the file had them last; also of groups that are not configured."""
         return self._found
 
     def refresh(self) -> bool:
-        """Look at the file; return True where the members have changed. One that cannot be read changes nothing."""
+        """Look at the file; return True where the members have changed.
+
+        A file that cannot be read changes nothing, nor does it for a group that it does not have.
+        """
         if not self._is_needed:
             return False
         with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
@@ -121,7 +138,7 @@ class MembersFile:
             return self._take(read)
         return False
 
-    def content(self, found: Mapping[str, tuple[str, ...]]) -> bytes:
+    def content(self, found: Mapping[str, Sequence[str]]) -> bytes:
         """Return what is to be written into the file for these members."""
         return msgspec.json.encode(found)
 
@@ -131,8 +148,8 @@ class MembersFile:
         return self._path
 
     def _take(self, found: dict[str, tuple[str, ...]]) -> bool:
-        self._found = found
-        before, self.config = self.config, with_members(self._given, found)
+        self._found = self._found | found
+        before, self.config = self.config, with_members(self._given, self._found)
         return before.groups != self.config.groups
 
 

@@ -59,7 +59,7 @@ class WorkerSymbols:
     @property
     def are_known(self) -> bool:
         """Return True where the symbols are known; those of a group are once the exchange has told its list."""
-        return self._members.is_known
+        return self._members.knows(self._worker)
 
     @property
     def streams(self) -> tuple[Stream, ...]:

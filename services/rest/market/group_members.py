@@ -1,7 +1,7 @@
 """The members of groups: found in the exchange's list, and kept in the file by which all other processes go."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from binance_streamer.config.groups import Contract, MembersFile, members_of
 from binance_streamer.config.schema import Config
@@ -24,7 +24,7 @@ class GroupMembers:
         return [symbol.symbol for symbol in self._file.config.symbols]
 
     def take(self, listed: Sequence[Contract]) -> None:
-        """Find the members in a list of the exchange; write the file where they have changed, and tell of each."""
+        """Find the members in a list of the exchange; write the file where it has others, and tell of each change."""
         taken, found = set(self._named), {}
         for group in self._groups:
             before = self._file.found.get(group.name, ())
@@ -32,13 +32,24 @@ class GroupMembers:
             taken.update(members)
             found[group.name] = members
             self._tell(group.name, set(members) - set(before), set(before) - set(members))
-        if not self._groups or (found == self._file.found and self._file.path.exists()):
-            return
+        if self._groups:
+            self._write(found)
+
+    def _write(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Write the members where the file has others; it is read for that, since another hand may have changed it."""
+        content = self._file.content(found)
         try:
-            replace_file(self._file.path, self._file.content(found))
+            if not self._has(content):
+                replace_file(self._file.path, content)
         except OSError as error:
             _log.error("workers do not learn of new members of groups: %s", error)
         self._file.refresh()
+
+    def _has(self, content: bytes) -> bool:
+        try:
+            return self._file.path.read_bytes() == content
+        except OSError:
+            return False
 
     def _tell(self, group: str, begun: set[str], ended: set[str]) -> None:
         if begun:

@@ -154,6 +154,32 @@ def test_members_are_known_once_the_file_is_there_and_followed(tmp_path: Path) -
     assert [one.symbol for one in file.config.symbols] == ["AUSDT", "BUSDT"]
 
 
+def test_a_file_without_a_group_changes_nothing_of_it(tmp_path: Path) -> None:
+    file = MembersFile(config := config_of(tmp_path, {"groups": [{"name": "all", "match": {}}]}))
+    put(config, '{"all": ["AUSDT"]}')
+    assert file.refresh()
+    for text in ("{}", '{"elsewhere": ["BUSDT"]}'):
+        put(config, text)
+        assert not file.refresh()
+        assert [one.symbol for one in file.config.symbols] == ["AUSDT"]
+    assert not MembersFile(config).is_known
+    put(config, '{"all": []}')
+    assert file.refresh()
+    assert file.config.symbols == ()
+
+
+def test_a_worker_needs_the_members_of_its_group_and_of_those_before_it(tmp_path: Path) -> None:
+    groups = [{"name": name, "match": {}} for name in ("first", "second", "third")]
+    config = config_of(tmp_path, {"symbols": [{"symbol": "BTCUSDT"}], "groups": groups})
+    workers = ("BTCUSDT", "first-0", "second-0", "third-0")
+    put(config, "{}")
+    assert [MembersFile(config).knows(worker) for worker in workers] == [True, False, False, False]
+    put(config, '{"first": ["AUSDT"], "third": []}')
+    assert [MembersFile(config).knows(worker) for worker in workers] == [True, True, False, False]
+    put(config, '{"first": ["AUSDT"], "second": [], "third": []}')
+    assert [MembersFile(config).knows(worker) for worker in workers] == [True, True, True, True]
+
+
 def test_members_by_name_need_no_file(tmp_path: Path) -> None:
     config = config_of(tmp_path, {"groups": [{"name": "few", "members": ["AUSDT", "BUSDT"], "workers": 2}]})
     assert MembersFile(config).is_known

@@ -58,6 +58,19 @@ def test_a_worker_of_a_group_follows_its_members(tmp_path: Path) -> None:
     assert list(symbols.by_name) == ["BUSDT", "CUSDT"]
 
 
+def test_a_worker_keeps_its_members_where_the_file_has_lost_its_group(tmp_path: Path) -> None:
+    put(tmp_path, MEMBERS)
+    symbols = WorkerSymbols(config_of(tmp_path), "all-0")
+    put(tmp_path, '{"elsewhere": ["CUSDT"]}')
+    assert not symbols.look(10.0)
+    assert (list(symbols.by_name), symbols.are_known) == (["AUSDT", "BUSDT"], True)
+
+
+def test_a_named_worker_waits_for_no_group(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    assert [WorkerSymbols(config, worker).are_known for worker in ("BTCUSDT", "all-0")] == [True, False]
+
+
 def test_it_looks_once_a_second(tmp_path: Path) -> None:
     put(tmp_path, MEMBERS)
     symbols = WorkerSymbols(config_of(tmp_path), "all-0")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 import yaml
 
 from binance_streamer.config import schema as configuration
@@ -46,6 +47,16 @@ def test_the_file_is_written_where_members_change_and_only_then(tmp_path: Path) 
     assert msgspec.json.decode(path.read_bytes()) == {"usdc": [], "all": ["ETHUSDT", "NEWUSDT"]}
     members.take([*listed("NEWUSDT"), *listed("ETHUSDT", status="SETTLING")])
     assert msgspec.json.decode(path.read_bytes()) == {"usdc": [], "all": ["NEWUSDT"]}
+
+
+@pytest.mark.parametrize("content", ["", "{}", "\0{", '{"elsewhere": ["XUSDT"]}', '{"usdc": [], "all": ["XUSDT"]}'])
+def test_a_file_that_another_hand_has_changed_is_mended_with_the_next_list(tmp_path: Path, content: str) -> None:
+    members, path = GroupMembers(config_of(tmp_path)), tmp_path / "members.json"
+    members.take(listed("ETHUSDT"))
+    path.write_text(content)
+    members.take(listed("ETHUSDT"))
+    assert msgspec.json.decode(path.read_bytes()) == {"usdc": [], "all": ["ETHUSDT"]}
+    assert members.symbols == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_the_next_run_knows_the_members_before_the_exchange_answers(tmp_path: Path) -> None:
