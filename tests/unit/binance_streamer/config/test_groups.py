@@ -169,7 +169,7 @@ def test_a_file_without_a_group_changes_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_a_worker_needs_the_members_of_its_group_and_of_those_before_it(tmp_path: Path) -> None:
-    groups = [{"name": name, "match": {}} for name in ("first", "second", "third")]
+    groups: list[dict[str, Any]] = [{"name": name, "match": {}} for name in ("first", "second", "third")]
     config = config_of(tmp_path, {"symbols": [{"symbol": "BTCUSDT"}], "groups": groups})
     workers = ("BTCUSDT", "first-0", "second-0", "third-0")
     put(config, "{}")
