@@ -162,6 +162,7 @@ class Coordinator:
     def _add(self, stream: Stream, now_s: float) -> None:
         self._streams.add(stream)
         recorder = self._streams.recorders[stream.name]
+        recorder.subscribed_s = now_s
         self.network.add_route(recorder.route)
         self.heard.add(stream, recorder.heard, route=recorder.route, now_s=now_s)
         if not self.network.open_on(recorder.route):

@@ -1,5 +1,6 @@
 """One stream as it is recorded: its continuity, its counts, and its rows."""
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -8,6 +9,7 @@ from binance_streamer.exchange.readers import EventReader, ids_reader
 from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.stream_types import Continuity
 from binance_streamer.exchange.streams import Stream, stream_from_name
+from services.ingest.connections.events import JOURNAL
 from services.ingest.streams import demux
 from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
 from services.ingest.streams.backfill import BackfillPage, GapOffer
@@ -56,6 +58,8 @@ class StreamRecorder:
         self.stream = stream
         self.route = stream.route
         """The connections that carry it: those of the path of its type, or some of them (`StreamSet.add`)."""
+        self.subscribed_s = -math.inf
+        """Monotonic time at which it was subscribed to on connections that were open before."""
         self.read = EventReader(stream).read
         self.prefix = demux.prefix_of(stream.name.encode())
         """The bytes that its messages begin with in the exchange's own spelling."""
@@ -205,18 +209,26 @@ class StreamRecorder:
         self.is_anchored = not self.stream.type.builds_book
         return self.tracker.lost(reason)
 
+    def go_on_as(self, before: "StreamRecorder") -> None:
+        """Go on with the connections of the same stream in a worker that has waited."""
+        self.heard, self.route, self.subscribed_s = before.heard, before.route, before.subscribed_s
+
     def is_covered(self, ended: int, others: Mapping[int, float], now_s: float) -> bool:
         """Return True where the end of a connection costs nothing.
 
         `others`: those that go on, and since when they have been delivering. One that has not delivered this stream
-        covers it where the ended one has not either, since then: it is quiet.
+        covers it where the ended one has not either, since then: it is quiet. A journal says nothing of a stream that
+        the other one was subscribed to on the way: it may have missed what came before.
         """
         tracker = self.tracker
         if any(tracker.covers(other) for other in others):
             return True
-        heard_s = self.heard.by_connection.get(ended, float("-inf"))
+        heard_s = self.heard.by_connection.get(ended, -math.inf)
         return any(
-            not tracker.has_entered(other) and heard_s < since_s <= now_s - OVERLAP_S
+            not tracker.has_entered(other)
+            and heard_s < since_s
+            and max(since_s, self.subscribed_s) <= now_s - OVERLAP_S
+            and (ended != JOURNAL or since_s >= self.subscribed_s)
             for other, since_s in others.items()
         )
 

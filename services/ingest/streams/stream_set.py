@@ -95,7 +95,7 @@ class StreamSet:
         """Go on with the connections of these streams: same routes, same times at which each was heard."""
         self._let_go |= before._let_go
         for name, recorder in self.recorders.items():
-            recorder.heard, recorder.route = before.recorders[name].heard, before.recorders[name].route
+            recorder.go_on_as(before.recorders[name])
 
     @property
     def unlisted(self) -> frozenset[str]:

@@ -3,8 +3,10 @@
 import math
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from itertools import compress
 from typing import NamedTuple
 
+from binance_streamer.exchange.streams import Stream
 from services.ingest.connections.events import JOURNAL, Delivered, HandedOver, Lost
 from services.ingest.streams import demux
 from services.ingest.streams.stream_set import StreamSet
@@ -40,10 +42,22 @@ class RecentArrivals:
         self._arrived: deque[Arrived] = deque()
         self._without_ids = frozenset(name.encode() for name in without_ids)
         self._last: dict[tuple[bytes, int], Arrived] = {}
+        self._since_s: dict[bytes, float] = {}  # by stream that was let go: what came until then is not of its new run
 
     def keep_last_of(self, names: Iterable[str]) -> None:
-        """Keep the last messages of these streams from now on, and no others'."""
+        """Keep the last messages of these streams from now on, and no others'; one that was let go begins anew."""
         self._without_ids = frozenset(name.encode() for name in names)
+        for name in self._without_ids & self._since_s.keys():
+            if self._since_s[name] == math.inf:
+                self._since_s[name] = self._arrived[-1].at_s if self._arrived else -math.inf
+
+    def let_go(self, name: str) -> None:
+        """Forget what came of a stream, as far as its ids do not show what is missing behind it."""
+        ended = name.encode()
+        if ended in self._without_ids:
+            self._since_s[ended] = math.inf
+            for key in [key for key in self._last if key[0] == ended]:
+                del self._last[key]
 
     def add(self, what: Delivered | Change, now_s: float) -> None:
         """Remember messages, or a change; forget what is too old, or too much."""
@@ -61,7 +75,18 @@ class RecentArrivals:
 
     def all(self) -> Iterable[Arrived]:
         """Return all of it, in order."""
-        return [*sorted(self._last.values(), key=lambda one: one.at_s), *self._arrived]
+        last = sorted(self._last.values(), key=lambda one: one.at_s)
+        until_s = max((since_s for since_s in self._since_s.values() if since_s < math.inf), default=-math.inf)
+        return [*last, *(self._of_new_runs(one) if one.at_s <= until_s else one for one in self._arrived)]
+
+    def _of_new_runs(self, arrived: Arrived) -> Arrived:
+        """Return it without messages of streams that were let go behind them."""
+        at_s, what = arrived
+        if not isinstance(what, Delivered):
+            return arrived
+        kept = [at_s > self._since_s.get(demux.split(message)[0], -math.inf) for message in what.messages]
+        stamps_ns = list(compress(what.stamps_ns, kept))
+        return Arrived(at_s, what._replace(stamps_ns=stamps_ns, messages=list(compress(what.messages, kept))))
 
     def _forget(self, oldest: Arrived, now_s: float) -> None:
         at_s, what = oldest
@@ -72,7 +97,7 @@ class RecentArrivals:
             self.dropped += len(what.messages)
         for number, message in enumerate(what.messages):
             name, _ = demux.split(message)
-            if name in self._without_ids:
+            if name in self._without_ids and at_s > self._since_s.get(name, -math.inf):
                 last = Delivered(what.connection, [what.stamps_ns[number]], [message], 0)
                 self._last[name, what.connection] = Arrived(at_s, last)
 
@@ -98,6 +123,11 @@ class StandbyStreams(StreamSet):
         super().lose_streams(names, lost, now_s)
         beside = _beside_journal(lost)
         self.recent.add(lambda streams: streams.lose_streams(names, beside, now_s), now_s)
+
+    def let_go(self, stream: Stream, now_s: float) -> None:
+        """Record this stream no more; should it come back, then nobody knows what it has missed."""
+        super().let_go(stream, now_s)
+        self.recent.let_go(stream.name)
 
     def hand_over(self, end: HandedOver, now_s: float) -> None:
         """Take note that a connection has ended, and that another one has all that it delivered."""

@@ -8,7 +8,7 @@ import pytest
 
 from binance_streamer.exchange.streams import stream_of
 from binance_streamer.wire.requests import SnapshotRequest
-from services.ingest.connections.events import Delivered, Lost
+from services.ingest.connections.events import JOURNAL, Delivered, Lost
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.last_rows import LastRow, LastRows
 from services.runtime.gaps.open_gaps import OpenGap
@@ -340,3 +340,15 @@ def test_behind_a_restart_every_stream_without_ids_may_have_lost_something() -> 
     for draft in singles(before.collect(1)):
         fold(rows, draft)
     assert recorder(rows).unlisted == frozenset({"btcusdt@markPrice@1s"})
+
+
+@pytest.mark.parametrize("subscribed_s", [99.5, 50.0], ids=["just now", "a while ago"])
+def test_an_old_connection_proves_nothing_of_a_stream_that_it_was_subscribed_to_on_the_way(subscribed_s: float) -> None:
+    last_row = LastRow("markprice", "BTCUSDT", None, STAMP_NS // 10**6, STAMP_NS, ())
+    subject = recorder({"btcusdt@markPrice@1s": last_row})
+    known = subject.recorders["btcusdt@markPrice@1s"]
+    known.tracker.recall([])
+    assert known.is_covered(JOURNAL, {1: 10.0}, 100.0)
+    known.subscribed_s = subscribed_s
+    assert not known.is_covered(JOURNAL, {1: 10.0}, 100.0)
+    assert known.is_covered(2, {1: 10.0}, 100.0) == (subscribed_s == 50.0)

@@ -3,10 +3,14 @@
 import pytest
 
 from binance_streamer.exchange.streams import stream_of
-from services.ingest.connections.events import Delivered, Lost
+from services.ingest.connections.events import JOURNAL, Delivered, Lost
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.takeover import recent
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
+from services.ingest.takeover.release import doubt, recall, release
+from services.runtime.gaps.last_rows import LastRows
+from services.runtime.gaps.stream_states import fold
+from tests.support.drafts import singles
 from tests.support.running_network import book_ticker, force_order, ns
 
 
@@ -66,3 +70,58 @@ def test_the_end_of_a_connection_is_done_again_to_the_streams_that_record() -> N
     (gap,) = drafts
     assert not isinstance(gap, list)
     assert (gap.data["reason"], gap.data["from_ns"], gap.data["to_ns"]) == ("disconnected", ns(1.0), ns(3.0))  # type: ignore[union-attr]
+
+
+FORCED = stream_of("BTCUSDT", "forceOrder")
+
+
+def rows_and_gaps_behind(*times_s: float, ends_s: float | None = None) -> tuple[int, list[object]]:
+    """Take a journal over at 32 s that has the first of these messages; the stream ends meanwhile, and comes back."""
+    rows: LastRows = {}
+    first, *others = (delivered(at_s, force_order(at_s)) for at_s in times_s)
+    recorder = StreamSet("all-0", [FORCED], last_rows={}, new_gap_id=lambda: "g")
+    recorder.deliver(first, times_s[0])
+    (row,) = singles(recorder.collect(0))
+    fold(rows, row)
+    waiting = StandbyStreams("all-0", [FORCED], last_rows={}, new_gap_id=lambda: "w")
+    waiting.recent = RecentArrivals([FORCED.name])
+    waiting.recent.add(first, times_s[0])
+    if ends_s:
+        waiting.recent.add(delivered(ends_s, book_ticker(ends_s)), ends_s)
+        waiting.let_go(FORCED, ends_s)
+        waiting.recent.keep_last_of([])
+        waiting.add(FORCED)
+        waiting.recent.keep_last_of([FORCED.name])
+    for other in others:
+        waiting.recent.add(other, (other.stamps_ns[0] - ns(0)) / 1e9)
+    streams = StreamSet("all-0", [FORCED], last_rows=rows, new_gap_id=lambda: "t")
+    streams.take_over(waiting)
+    recall(streams, {FORCED.name: [(row.data["recv_ns"], row.data["event"])]}, ns(32.0), 32.0)
+    doubt(streams, ())
+    release(streams, waiting.recent.all(), rows)
+    streams.lose(Lost(JOURNAL, FORCED.route, "restart", {1: 0.0}), 32.0)
+    streams.expire(60.0)
+    drafts = list(singles(streams.collect(0)))
+    new = sum("event" in one.data for one in drafts if one.stream_name == FORCED.name)
+    return new, [one.data["reason"] for one in drafts if one.stream_type == "gap"]
+
+
+def test_a_stream_that_came_all_the_time_goes_on_without_a_gap() -> None:
+    assert rows_and_gaps_behind(1.0, 31.0) == (1, [])
+
+
+@pytest.mark.parametrize("first_s", [1.0, 24.0], ids=["long ago", "within what is remembered"])
+def test_a_stream_that_ended_and_came_back_has_a_gap_behind_a_takeover(first_s: float) -> None:
+    assert rows_and_gaps_behind(first_s, 31.0, ends_s=25.0) == (1, ["restart"])
+
+
+def test_the_stall_of_a_stream_that_has_ended_since_is_nothing_to_whoever_goes_on() -> None:
+    ended = stream_of("ETHUSDT", "aggTrade")
+    waiting = StandbyStreams("all-0", [FORCED, ended], last_rows={}, new_gap_id=lambda: "w")
+    waiting.recent = RecentArrivals([])
+    waiting.lose_streams([FORCED.name, ended.name], Lost(1, FORCED.route, "stall", {}), 1.0)
+    waiting.let_go(ended, 2.0)
+    streams = StreamSet("all-0", [FORCED], last_rows={}, new_gap_id=lambda: "g")
+    streams.take_over(waiting)
+    release(streams, waiting.recent.all(), {})
+    assert streams.collect(0) == []
