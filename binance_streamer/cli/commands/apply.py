@@ -16,6 +16,7 @@ from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.supervisor import compose_file, files
 from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.cli.supervisor.handover import Handover
+from binance_streamer.cli.supervisor.moves import Moves, moves_of, recording_workers
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import control_socket, site_of, state_directory, symbol_of, worker_symbol
@@ -92,6 +93,9 @@ def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     plan = _plan(config, config_path, supervisor) if is_running else Plan()
     journals = ownerless_journals(config)
     is_current = files.is_current(config, config_path)
+    moves = moves_of(recording_workers(config_path, supervisor), config) if any(plan) else Moves()
+    if moves.warning:
+        warn(moves.warning)
     for line in _lines(plan, journals):
         say(line)
     if any(symbol_of(name) for name in plan.added):
@@ -110,7 +114,7 @@ def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     if not is_running:
         say("written; supervisord does not run: `binance-streamer start` starts it")
         return Exit.OK
-    return _carry_out(plan, config, config_path, supervisor)
+    return _carry_out(plan, moves, config, config_path, supervisor)
 
 
 def _plan(config: Config, config_path: Path, supervisor: Supervisor) -> Plan:
@@ -122,7 +126,7 @@ def _plan(config: Config, config_path: Path, supervisor: Supervisor) -> Plan:
     return plan_of([program.name for program in programs], running, changed)
 
 
-def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Supervisor) -> Exit:
+def _carry_out(plan: Plan, moves: Moves, config: Config, config_path: Path, supervisor: Supervisor) -> Exit:
     """Do what `supervisorctl update` does, in an order of our own, and drain the journals of removed symbols.
 
     First what costs nothing, so that new workers find it as they need it. Workers that record are restarted one by one,
@@ -138,7 +142,7 @@ def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Superv
         done = "stopped" if name in plan.removed else "started" if name in plan.added else "restarted"
         say(f"{name}: {done}")
     for name in plan.costly:
-        faults += _hand_over(name, config, config_path, supervisor)
+        faults += _hand_over(name, moves, config, config_path, supervisor)
     faults += supervisor.await_running((*plan.free, *plan.added), _RUN_S)
     for producer in ownerless_journals(config):
         faults += _drain(producer, config, config_path)
@@ -152,7 +156,7 @@ def _carry_out(plan: Plan, config: Config, config_path: Path, supervisor: Superv
     return Exit.OK
 
 
-def _hand_over(name: str, config: Config, config_path: Path, supervisor: Supervisor) -> list[str]:
+def _hand_over(name: str, moves: Moves, config: Config, config_path: Path, supervisor: Supervisor) -> list[str]:
     """Have a changed worker begin anew while another one records in its place; return what stands against it."""
 
     def begin_anew() -> None:
@@ -163,10 +167,17 @@ def _hand_over(name: str, config: Config, config_path: Path, supervisor: Supervi
     faults: list[str] = []
     with Handover(config, config_path, supervisor, worker_symbol(name) or "") as handover:
         try:
-            say(f"{name}: {handover.restart(name, begin_anew)}")
+            say(f"{name}: {_outcome(handover.restart(name, begin_anew), name, moves)}")
         except CommandError as error:
             faults.append(str(error))
     return faults
+
+
+def _outcome(outcome: str, name: str, moves: Moves) -> str:
+    """Return what a handover says of itself, which knows only of symbols that stay."""
+    if worker_symbol(name) not in moves.workers:
+        return outcome
+    return f"{outcome.removesuffix(', nothing missed')}; of the symbols that moved, rows may be missing or there twice"
 
 
 def _drain(producer: str, config: Config, config_path: Path) -> list[str]:

@@ -23,9 +23,9 @@ from typing import Self
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.supervisor.control import Process, Supervisor
 from binance_streamer.cli.supervisor.die_with_parent import DIE_WITH_PARENT
+from binance_streamer.cli.supervisor.moves import kept_settings
 from binance_streamer.client.tap import Tap, is_listening
 from binance_streamer.config.schema import Config
-from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.deploy.interpreter import FLAGS, module_command
 from binance_streamer.deploy.supervisord import partner_name
 from binance_streamer.wire.frames import WireError
@@ -125,7 +125,7 @@ class Handover:
         )
         self._bridge = subprocess.Popen(  # noqa: S603 (our own command line)
             [command[0], *FLAGS, str(DIE_WITH_PARENT), *command],
-            env={**os.environ, **_settings_of(pid)},
+            env={**os.environ, **kept_settings(pid)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -173,14 +173,3 @@ class Handover:
             if is_wanted(status):
                 return status
         return None
-
-
-def _settings_of(pid: int) -> dict[str, str]:
-    """Return the variable that names the configuration for which a process was started; empty where it has none."""
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return {}
-    begin = f"{SETTINGS_VARIABLE}=".encode()
-    kept = next((one[len(begin) :] for one in variables if one.startswith(begin)), b"")
-    return {SETTINGS_VARIABLE: os.fsdecode(kept)} if kept else {}
