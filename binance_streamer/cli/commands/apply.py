@@ -167,13 +167,13 @@ def _hand_over(name: str, moves: Moves, config: Config, config_path: Path, super
     faults: list[str] = []
     with Handover(config, config_path, supervisor, worker_symbol(name) or "") as handover:
         try:
-            say(f"{name}: {_outcome(handover.restart(name, begin_anew), name, moves)}")
+            say(f"{name}: {outcome_of(handover.restart(name, begin_anew), name, moves)}")
         except CommandError as error:
             faults.append(str(error))
     return faults
 
 
-def _outcome(outcome: str, name: str, moves: Moves) -> str:
+def outcome_of(outcome: str, name: str, moves: Moves) -> str:
     """Return what a handover says of itself, which knows only of symbols that stay."""
     if worker_symbol(name) not in moves.workers:
         return outcome

@@ -32,9 +32,9 @@ class Moves(NamedTuple):
             return ""
         shown = " ".join(self.symbols[:_SHOWN]) + (" …" if len(self.symbols) > _SHOWN else "")
         return (
-            f"symbols that move to another worker: {len(self.symbols)} ({shown}). That is not exactly once yet: rows of "
-            "them, of some seconds up to a minute, will be in the files twice, or be missing in no gap; gaps may lie "
-            "over recorded rows. To have neither, record into a new data folder (docs/configuration.md, groups)"
+            f"symbols that move to another worker: {len(self.symbols)} ({shown}). That is not exactly once yet: their "
+            "rows of some seconds, or of half a minute, will be in the files twice, or be missing and in no gap; gaps "
+            "may lie over recorded rows. To have neither, record into a new data folder (docs/configuration.md, groups)"
         )
 
 
@@ -79,7 +79,7 @@ def kept_settings(pid: int) -> dict[str, str]:
 
 
 def _workers_after(before: Iterable[str], config: Config) -> dict[str, str]:
-    """Return the worker of each symbol. One that is recorded now and not named is a member of the groups that it matches.
+    """Return the worker of each symbol. One that is recorded now and not named is a member of a group that it matches.
 
     The file of the members has it only once `rest` has found it, which it does behind its restart.
     """
