@@ -17,6 +17,8 @@ from typing import NamedTuple
 import msgspec
 
 from binance_streamer.config.schema import Config, GroupConfig, SymbolConfig, member_of, part_name, with_members
+from binance_streamer.config.symbols import symbol_fault
+from binance_streamer.exchange.streams import UPPER
 
 MEMBERS_FILE = "members.json"
 TRADING = "TRADING"
@@ -59,27 +61,44 @@ def parts_of(group: GroupConfig) -> dict[str, tuple[str, ...]]:
 def members_of(group: GroupConfig, listed: Iterable[Contract], before: Iterable[str] = ()) -> tuple[str, ...]:
     """Return the symbols that a group matches, sorted: those that trade, and those of `before` that have not ended.
 
-    A member stays through a pause of trading: leaving it out would cost what comes behind the pause.
+    A member stays through a pause of trading: leaving it out would cost what comes behind the pause. Its contract and
+    its quote count when it begins alone: a contract that runs out has another type, and still trades.
     """
     known = frozenset(before)
     return tuple(
         sorted(
             one.symbol
             for one in listed
-            if _matches(group, one) and (one.status == TRADING or (one.symbol in known and one.status not in ENDED))
+            if member_fault(one.symbol) is None
+            and (
+                one.status not in ENDED and _matches_name(group, one.symbol)
+                if one.symbol in known
+                else one.status == TRADING and matches(group, one)
+            )
         )
     )
 
 
-def _matches(group: GroupConfig, one: Contract) -> bool:
+def matches(group: GroupConfig, one: Contract) -> bool:
+    """Return True where a symbol is one of those that the group says, whatever its status is."""
     match = group.match
     return (
         match is not None
-        and one.symbol not in group.exclude
-        and fnmatchcase(one.symbol, match.symbol)
+        and _matches_name(group, one.symbol)
         and one.contract in match.contract
         and (not match.quote or one.quote in match.quote)
     )
+
+
+def _matches_name(group: GroupConfig, symbol: str) -> bool:
+    return group.match is not None and symbol not in group.exclude and fnmatchcase(symbol, group.match.symbol)
+
+
+def member_fault(symbol: str) -> str | None:
+    """Return the reason why a symbol that the exchange lists cannot be recorded under its name, or None."""
+    if symbol != symbol.translate(UPPER):
+        return "must be in upper case"
+    return symbol_fault(symbol)
 
 
 class MembersFile:
@@ -148,7 +167,8 @@ class MembersFile:
         return self._path
 
     def _take(self, found: dict[str, tuple[str, ...]]) -> bool:
-        self._found = self._found | found
+        sound = {group: tuple(one for one in symbols if member_fault(one) is None) for group, symbols in found.items()}
+        self._found = self._found | sound
         before, self.config = self.config, with_members(self._given, self._found)
         return before.groups != self.config.groups
 

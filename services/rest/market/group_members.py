@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import chain
 
-from binance_streamer.config.groups import Contract, MembersFile, members_of
+from binance_streamer.config.groups import TRADING, Contract, MembersFile, matches, member_fault, members_of
 from binance_streamer.config.schema import Config
+from services.rest.answers import Odd
+from services.rest.market.exchange_info import UNLISTED
 from services.runtime.files import replace_file
 
 _log = logging.getLogger(__name__)
@@ -17,23 +20,68 @@ class GroupMembers:
         self._groups = [group for group in config.groups if group.match is not None]
         self._named = {symbol.symbol for symbol in config.selected.symbols}
         self._file = MembersFile(config)
+        self._absent: frozenset[str] = frozenset()
+        self._has_judged = False
+        self._leave_out_named()
 
     @property
     def symbols(self) -> list[str]:
         """The names of all symbols that are recorded now, named ones and members."""
         return [symbol.symbol for symbol in self._file.config.symbols]
 
-    def take(self, listed: Sequence[Contract]) -> None:
-        """Find the members in a list of the exchange; write the file where it has others, and tell of each change."""
-        taken, found = set(self._named), {}
-        for group in self._groups:
-            before = self._file.found.get(group.name, ())
-            members = tuple(symbol for symbol in members_of(group, listed, before) if symbol not in taken)
-            taken.update(members)
-            found[group.name] = members
-            self._tell(group.name, set(members) - set(before), set(before) - set(members))
+    def take(self, listed: Sequence[Contract]) -> list[Odd]:
+        """Find the members in a list of the exchange; write the file where it has others, and tell of each change.
+
+        Returns the symbols that would be members, but cannot be recorded under their names.
+        """
+        before = {group.name: self._file.found.get(group.name, ()) for group in self._groups}
+        judged = [*listed, *self._absent_once(listed, before)]
+        found = self._found(judged, before)
+        for name, members in found.items():
+            self._tell(name, set(members) - set(before[name]), set(before[name]) - set(members))
         if self._groups:
             self._write(found)
+            self._has_judged = self._has_judged or found.items() <= self._file.found.items()
+        return self._odd_names(listed)
+
+    def _found(self, listed: Sequence[Contract], before: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+        """Return the members of each group; none is in two, and a member stays in its group.
+
+        With the first list of a run that holds as far as the group still matches: its configuration may be another one.
+        """
+        taken, found = set(self._named), {}
+        owners = {symbol: name for name, symbols in before.items() for symbol in symbols} if self._has_judged else {}
+        for group in self._groups:
+            known = set(before[group.name])
+            if not self._has_judged:
+                known -= {one.symbol for one in listed if one.contract and one.quote and not matches(group, one)}
+            foreign = taken | {symbol for symbol, owner in owners.items() if owner != group.name}
+            found[group.name] = tuple(one for one in members_of(group, listed, known) if one not in foreign)
+            taken.update(found[group.name])
+        return found
+
+    def _absent_once(self, listed: Sequence[Contract], before: Mapping[str, Sequence[str]]) -> list[Contract]:
+        """Return the members that this list lacks and the one before had: absence counts when it comes twice."""
+        absent = frozenset(chain.from_iterable(before.values())) - {one.symbol for one in listed}
+        first, self._absent = absent - self._absent, absent
+        return [Contract(symbol, UNLISTED) for symbol in first]
+
+    def _odd_names(self, listed: Sequence[Contract]) -> list[Odd]:
+        faults = [(one.symbol, member_fault(one.symbol)) for one in listed if one.status == TRADING
+                  and any(matches(group, one) for group in self._groups)]  # fmt: skip
+        return [
+            Odd("exchangeInfo names of members", symbol.encode(errors="replace"), f"not recorded: {symbol!r} {fault}")
+            for symbol, fault in faults
+            if fault is not None
+        ]
+
+    def _leave_out_named(self) -> None:
+        """Write the members of the run before without those that are named now: their workers are to let them go."""
+        names = [group.name for group in self._groups if group.name in self._file.found]
+        before = {name: self._file.found[name] for name in names}
+        kept = {name: tuple(one for one in symbols if one not in self._named) for name, symbols in before.items()}
+        if kept != before:
+            self._write(kept)
 
     def _write(self, found: Mapping[str, Sequence[str]]) -> None:
         """Write the members where the file has others; it is read for that, since another hand may have changed it."""

@@ -108,7 +108,7 @@ class ListingRecorder:
         self._record(answer, universe)
         self._markets = universe.markets
         if self._members is not None:
-            self._members.take(universe.contracts)
+            self._note(self._members.take(universe.contracts))
             self._configured = self._members.symbols
         self._publish_changes(universe)
         missing = [symbol for symbol in self._configured if symbol not in self._statuses]

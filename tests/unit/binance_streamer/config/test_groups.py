@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
@@ -110,6 +111,28 @@ def test_a_member_begins_when_it_trades_and_stays_until_it_has_ended(status: str
     assert members_of(group(), listed) == (("AUSDT",) if begins else ())
     assert members_of(group(), listed, ["AUSDT"]) == (("AUSDT",) if stays else ())
     assert members_of(group(), [], ["AUSDT"]) == ()
+
+
+@pytest.mark.parametrize("change", [{"contract": "PERPETUAL_DELIVERING"}, {"quote": ""}, {"contract": "", "quote": ""}])
+def test_of_a_member_only_the_status_counts(change: dict[str, str]) -> None:
+    one = Contract("AUSDT", "TRADING", PERPETUAL, "USDT")._replace(**change)
+    usdt = group(match=MatchConfig(quote=("USDT",)))
+    assert (members_of(usdt, [one]), members_of(usdt, [one], ["AUSDT"])) == ((), ("AUSDT",))
+    assert members_of(usdt, [one._replace(status="SETTLING")], ["AUSDT"]) == ()
+    assert members_of(group(match=MatchConfig(), exclude=("AUSDT",)), [one], ["AUSDT"]) == ()
+    assert members_of(group(match=MatchConfig(symbol="B*")), [one], ["AUSDT"]) == ()
+
+
+ODD = ["", " ", "/", ",", ":", "%", "A.USDT", "A/USDT", "AUSDT\n", "aUSDT", "all-0", "X" * 65]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_symbol_that_cannot_be_recorded_under_its_name_is_no_member(tmp_path: Path, odd: str) -> None:
+    listed = [Contract("AUSDT", "TRADING", PERPETUAL), Contract(odd, "TRADING", PERPETUAL)]
+    assert members_of(group(), listed, [odd]) == ("AUSDT",)
+    config = config_of(tmp_path, {"groups": [{"name": "all", "match": {}}]})
+    put(config, msgspec.json.encode({"all": ["AUSDT", odd]}).decode())
+    assert MembersFile(config).found == {"all": ("AUSDT",)}
 
 
 def test_a_named_symbol_is_left_out_of_groups_and_a_member_belongs_to_one(tmp_path: Path) -> None:

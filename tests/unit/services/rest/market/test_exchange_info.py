@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from binance_streamer.config.schema import load
 from services.rest.answers import AnswerError, RestAnswer
 from services.rest.market.exchange_info import Listing, Universe, read_exchange_info
+from services.rest.market.group_members import GroupMembers
 from services.rest.market.listing import ListingRecorder
 from services.rest.oddities import Oddities
 from services.runtime.gaps.drafts import Draft
@@ -205,6 +207,20 @@ def test_a_change_that_a_full_journal_did_not_take_is_recorded_later(tmp_path: P
     assert journal.events[0] == first
     (change,) = journal.events[1:]
     assert list(json.loads(change)["changed"]) == ["A"]
+
+
+def test_a_name_that_no_member_can_have_is_counted_once_and_breaks_nothing(tmp_path: Path) -> None:
+    path, groups = tmp_path / "streamer.yaml", [{"name": "all", "match": {}}]
+    modes = {"production": {"groups": groups}}
+    path.write_text(json.dumps({"mode": "production", "modes": modes, "endpoints": {"run_directory": "."}}))
+    oddities, members = Oddities(), GroupMembers(load(path))
+    recorder = ListingRecorder(tmp_path / "list.json", [], Journal(), oddities=oddities, members=members)
+    body = a_body(*(a_symbol(name) | {"contractType": "PERPETUAL"} for name in ("AUSDT", "A.USDT")))
+    for now_s in (0.0, 1.0):
+        recorder.take(RestAnswer(200, {}, body, 1, 2), now_s)
+        recorder.publish_due(now_s)
+    assert dict(oddities.counts) == {"exchangeInfo names of members": 1}
+    assert recorder.statuses() == {"AUSDT": "TRADING"}
 
 
 def test_hours_that_a_full_journal_did_not_take_are_recorded_later(tmp_path: Path) -> None:

@@ -68,6 +68,60 @@ def test_the_next_run_knows_the_members_before_the_exchange_answers(tmp_path: Pa
     assert again.symbols == ["BTCUSDT", "ETHUSDT", "PAUSEDUSDT"]
 
 
+def test_a_member_is_absent_once_two_lists_in_a_row_lack_it(tmp_path: Path) -> None:
+    members = GroupMembers(config_of(tmp_path))
+    seen = []
+    for names in (["AUSDT", "BUSDT"], ["AUSDT"], ["AUSDT", "BUSDT"], ["AUSDT"], ["AUSDT"], ["AUSDT"]):
+        members.take(listed(*names))
+        seen.append(members.symbols[1:])
+    assert seen == [["AUSDT", "BUSDT"]] * 4 + [["AUSDT"]] * 2
+
+
+def test_a_member_whose_entry_changes_stays_in_its_group(tmp_path: Path) -> None:
+    members, path = GroupMembers(config_of(tmp_path)), tmp_path / "members.json"
+    members.take(listed("AUSDT", "BUSDT"))
+    for one in (
+        Contract("AUSDT", "TRADING", "PERPETUAL_DELIVERING", "USDT"),
+        Contract("AUSDT", "TRADING", "PERPETUAL", ""),
+        Contract("AUSDT", "TRADING", "PERPETUAL", "USDC"),  # by which a group that is listed earlier matches
+    ):
+        members.take([one, *listed("BUSDT")])
+        assert msgspec.json.decode(path.read_bytes()) == {"usdc": [], "all": ["AUSDT", "BUSDT"]}
+
+
+def test_the_first_list_of_a_run_judges_by_its_configuration(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    (tmp_path / "members.json").write_text('{"usdc": ["AUSDT", "BUSDC", "CUSDC"], "all": ["DUSDC"]}')
+    members = GroupMembers(config)
+    members.take([*listed("AUSDT", "BUSDC", "DUSDC"), Contract("CUSDC")])
+    assert MembersFile(config).found == {"usdc": ("BUSDC", "CUSDC", "DUSDC"), "all": ("AUSDT",)}
+
+
+def test_names_that_cannot_be_recorded_are_told_and_are_no_members(tmp_path: Path) -> None:
+    members = GroupMembers(config_of(tmp_path))
+    odd = members.take([*listed("AUSDT", "A.USDT", "A.BTC"), *listed("B.USDT", status="CLOSE")])
+    assert [(one.place, one.raw) for one in odd] == [("exchangeInfo names of members", b"A.USDT")]
+    assert members.symbols == ["BTCUSDT", "AUSDT"]
+
+
+def test_a_member_that_is_named_now_is_out_of_the_file_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "members.json"
+    path.write_text('{"all": ["AUSDT", "BTCUSDT"]}')
+    members = GroupMembers(config_of(tmp_path))
+    assert msgspec.json.decode(path.read_bytes()) == {"all": ["AUSDT"]}
+    assert members.symbols == ["BTCUSDT", "AUSDT"]
+
+
+def test_at_the_start_nothing_else_is_written(tmp_path: Path) -> None:
+    path, config = tmp_path / "members.json", config_of(tmp_path)
+    GroupMembers(config)
+    assert not path.exists()
+    for text in ("{", "{}", '{"elsewhere": ["BTCUSDT"]}', '{"all": [ "AUSDT" ]}'):
+        path.write_text(text)
+        GroupMembers(config)
+        assert path.read_text() == text
+
+
 def test_a_disk_that_takes_nothing_leaves_the_members_as_they_were(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     members = GroupMembers(config)
