@@ -33,6 +33,10 @@ from services.runtime.clock import wall_ns
 _log = logging.getLogger(__name__)
 
 _SILENT_BEFORE_FALLBACK = 2
+_VAIN = 6
+"""In patiences: behind two subscriptions in vain, which are asked for after one patience and three."""
+_SHARED_S = 3600.0
+"""Between two replacements of connections that bring other symbols, because of silent ones."""
 _UNDOCUMENTED = "depth@0ms"  # not in the exchange's list any more, used by everybody (docs/exchange.md §9.15)
 _FALLBACK = "depth@100ms"
 
@@ -61,6 +65,7 @@ class Coordinator:
         self._faults: set[StreamFault] = set()
         self._silent_on: dict[str, set[int]] = {}  # by undocumented stream: connections on which it said nothing
         self._changed: set[str] = set()  # routes to whose streams others were added, which an attempt may not name
+        self._shared_until_s: dict[str, float] = {}  # by route: until when no silent symbol has it replaced again
         self._suspicious: list[str] = []
 
     def take(self, event: ReaderEvent, now_s: float) -> None:
@@ -179,7 +184,8 @@ class Coordinator:
     def _replace_stale(self, stale: StaleStream, now_s: float) -> None:
         """Replace the connections of a silent stream; where they bring other symbols, it is subscribed to again.
 
-        A symbol of which nothing comes must not cost 200 streams their connections every few minutes.
+        A symbol of which nothing comes must not cost 200 streams their connections every few minutes: where that was in
+        vain for a stream that is busy, they are replaced once.
         """
         stream, silent_s = stale
         _log.warning("stale stream=%s silent_s=%.0f", stream.name, silent_s)
@@ -190,10 +196,21 @@ class Coordinator:
             recorded = self._streams.recorders[(fallback or stream).name]
             self._changed.add(recorded.route)
             self._request("SUBSCRIBE", [recorded.stream.name], self.network.open_on(recorded.route))
+            if fallback:
+                self._request("UNSUBSCRIBE", [stream.name], connections)
+            elif stream.type.is_busy and silent_s > _VAIN * self.heard.patience_s(stream.name):
+                self._replace_shared(stream, route, now_s)
         elif fallback:
             self.network.replace_route(route, pool.STALE)
         else:
             self.network.replace(pool.STALE, *connections)
+
+    def _replace_shared(self, stream: Stream, route: str, now_s: float) -> None:
+        """Replace the connections that a stream has fallen silent on; those opened since then are no better."""
+        older = [one for one in self.network.open_on(route) if self.heard.is_older_than_silence(one, stream.name)]
+        if older and now_s >= self._shared_until_s.get(route, now_s):
+            self._shared_until_s[route] = now_s + _SHARED_S
+            self.network.replace(pool.STALE, *older)
 
     def _look_at_suspicious(self, now_s: float, *, is_expected: Callable[[str], bool]) -> None:
         suspicious = self.heard.suspicious(now_s, is_expected=is_expected)

@@ -192,6 +192,11 @@ class HeardTable:
         since_s = self._watched[name].silent_from_s
         return None if since_s is None else max(0.0, now_s - since_s)
 
+    def is_older_than_silence(self, connection: int, name: str) -> bool:
+        """Return True where this open connection was there when the stream fell silent, or was subscribed to."""
+        since_s = self._watched[name].silent_from_s
+        return since_s is not None and self._opened[connection][1] <= since_s
+
     def patience_s(self, name: str) -> float:
         """Return the silence after which the stream is stale; 0: never."""
         return self._watched[name].patience_s

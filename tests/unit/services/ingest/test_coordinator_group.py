@@ -27,6 +27,11 @@ def trade(symbol: str, number: int) -> bytes:
     return f'{{"stream":"{symbol.lower()}@aggTrade","data":{event}}}'.encode()
 
 
+def ticker(run: Running, symbol: str) -> bytes:
+    event = f'{{"e":"bookTicker","u":{round(run.now_s * 10)},"s":"{symbol}","E":{ns(run.now_s) // 10**6}}}'
+    return f'{{"stream":"{symbol.lower()}@bookTicker","data":{event}}}'.encode()
+
+
 def streams(symbol: str, *suffixes: str) -> tuple[Stream, ...]:
     return streams_of(SymbolConfig(symbol=symbol, streams=suffixes))
 
@@ -130,14 +135,49 @@ def test_a_symbol_that_comes_back_goes_on_behind_its_last_row(group: Group) -> N
 
 def test_a_silent_symbol_is_subscribed_to_again_and_costs_the_others_no_connection(group: Group) -> None:
     run = group(["AUSDT", "BUSDT"], "bookTicker")
-
-    def ticker(symbol: str) -> bytes:
-        event = f'{{"e":"bookTicker","u":{round(run.now_s * 10)},"s":"{symbol}","E":{ns(run.now_s) // 10**6}}}'
-        return f'{{"stream":"{symbol.lower()}@bookTicker","data":{event}}}'.encode()
-
-    run.until(300, lambda _: [ticker("AUSDT")])
+    run.until(300, lambda _: [ticker(run, "AUSDT")])
     assert run.open == {1: "public"}
     assert 1 <= len(run.line.sent) <= 5
     assert {(method, *names) for _, method, names in run.line.sent} == {("SUBSCRIBE", "busdt@bookTicker")}
     run.until(600)  # nothing comes any more: now it is the connection
     assert len(run.dialled) > 1
+
+
+@pytest.mark.parametrize("connections", [1, 2])
+def test_a_connection_on_which_a_symbol_stays_silent_is_replaced_once_and_the_others_miss_nothing(
+    group: Group, connections: int
+) -> None:
+    run = group(["AUSDT", "BUSDT", "CUSDT"], "bookTicker", connections=connections)
+    initial = set(range(1, connections + 1))
+    run.until(2, lambda _: [ticker(run, symbol) for symbol in ("AUSDT", "BUSDT", "CUSDT")])
+    run.until(
+        900,
+        lambda one: [ticker(run, symbol) for symbol in ("AUSDT", "BUSDT") if symbol == "AUSDT" or one > connections],
+    )
+    assert initial.isdisjoint(run.open)
+    assert len(run.dialled) == 2 * connections
+    rows = {name: one.rows for name, one in run.streams.recorders.items()}
+    assert rows["ausdt@bookTicker"] == 1800
+    assert rows["busdt@bookTicker"] > 800
+    assert run.gaps[0] == ("stall", 2.0, 423.5)
+    assert run.streams.recorders["ausdt@bookTicker"].gaps == 0
+    run.until(3000, lambda _: [ticker(run, symbol) for symbol in ("AUSDT", "BUSDT")])
+    assert len(run.dialled) == 2 * connections  # CUSDT is as silent on the new ones: they stay
+
+
+def test_depth_that_never_comes_on_a_second_connection_either_falls_back(group: Group) -> None:
+    run = group(["AUSDT", "BUSDT"], "bookTicker", "depth@0ms")
+    run.until(2000, lambda _: [ticker(run, symbol) for symbol in ("AUSDT", "BUSDT")])
+    assert sorted(run.streams.recorders)[1::2] == ["ausdt@depth@100ms", "busdt@depth@100ms"]
+    assert len(run.dialled) == 2
+    assert [names for _, method, names in run.line.sent if method == "UNSUBSCRIBE"] == [
+        ["ausdt@depth@0ms"],
+        ["busdt@depth@0ms"],
+    ]
+    assert run.gaps == []
+
+
+def test_a_symbol_that_nobody_trades_costs_the_others_no_connection(group: Group) -> None:
+    run = group(["AUSDT", "BUSDT"], "aggTrade")
+    run.until(4000, lambda _: [trade("AUSDT", round(run.now_s * 2))])
+    assert list(run.dialled) == [1]
