@@ -1,13 +1,16 @@
 """The programs of the documentation that listen and ask, on a real bus and a real order book service."""
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 from binance_streamer.config import schema as configuration
+from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
 from tests.support.processes import command_line
+from tests.support.recorded_days import DayWriter
 from tests.support.waiting import eventually
 
 
@@ -44,3 +47,16 @@ def test_programs_of_the_documentation_hear_trades_and_get_a_book(place: Path) -
                 assert re.fullmatch(r"True \d+ \['[\d.]+', '[\d.]+'\] \['[\d.]+', '[\d.]+'\]\n", done.stdout)
             else:
                 assert re.fullmatch(r"(\d{19} [\d.]+\n){5}", done.stdout)
+
+
+def test_a_history_that_is_ended_leaves_no_folder_behind(place: Path) -> None:
+    """By SIGTERM, while it waits for live messages."""
+    DayWriter().write(place / "data")
+    config = write_config(place, {"BTCUSDT": ["aggTrade"]}, {})
+    kept = place / "tmp"
+    kept.mkdir()
+    words: list[str | Path] = ["tap", "aggtrade.BTCUSDT.", "--from", "2026-11-22T00:00:00", "-c", config]
+    with command_line(*words, output=place / "tap.out", environment={"TMPDIR": str(kept)}) as tap:
+        eventually(lambda: [*kept.glob("binance-streamer-history-*")], what="it has a folder")
+        assert tap.stop() == 128 + signal.SIGTERM, tap.text()
+    assert not [*kept.glob("binance-streamer-history-*")]

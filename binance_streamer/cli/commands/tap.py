@@ -20,7 +20,7 @@ import typer
 from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.cli.hints import HINTS, warn
 from binance_streamer.cli.options import ConfigFile, refuse
-from binance_streamer.cli.recordings.words import extra_for, instant, stamp
+from binance_streamer.cli.recordings.words import extra_for, instant, stamp, terminated_as_interrupted
 from binance_streamer.client.tap import HistoryError, Tap, Tapped, is_listening
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
@@ -86,19 +86,20 @@ def tap(  # noqa: PLR0913 (the options of the command line)
         refuse(ctx, "means nothing without --from", "data")
     endpoints = load(config).endpoints
     source = bus or endpoints.bus_subscribe
-    try:
-        with extra_for("tap --from"):
-            opened = Tap(
-                source,
-                wanted,
-                curve_directory=endpoints.curve_directory,
-                history_from=instant(from_) if from_ else None,
-                recording=data or config,
-            )
-        named = source if bus else f"{source}, the bus of {HINTS.recording()}"
-        _show(opened, source, named, as_json=as_json, count=count)
-    except HistoryError as error:
-        raise CommandError(f"{error}", Exit.INCOMPLETE) from error
+    with terminated_as_interrupted():  # a history keeps pieces of files in a folder
+        try:
+            with extra_for("tap --from"):
+                opened = Tap(
+                    source,
+                    wanted,
+                    curve_directory=endpoints.curve_directory,
+                    history_from=instant(from_) if from_ else None,
+                    recording=data or config,
+                )
+            named = source if bus else f"{source}, the bus of {HINTS.recording()}"
+            _show(opened, source, named, as_json=as_json, count=count)
+        except HistoryError as error:
+            raise CommandError(f"{error}", Exit.INCOMPLETE) from error
 
 
 def topic_of(given: str) -> str:
