@@ -224,12 +224,15 @@ class Pipeline:
     def wait_growing(self) -> None:
         """Wait until every stream has rows that it does not have now."""
         marks = self._sizes()
-        eventually(
-            lambda: all(self._sizes()[stream] > mark for stream, mark in marks.items()),
-            PATIENCE_S,
-            what="every stream goes on",
-            every_s=0.3,
-        )
+
+        def still() -> list[str]:
+            sizes = self._sizes()
+            return [str(stream) for stream, mark in marks.items() if sizes[stream] <= mark]
+
+        try:
+            eventually(lambda: not still(), PATIENCE_S, what="every stream goes on")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; these do not: {', '.join(still())}") from error
 
     def wait_tape_quiet(self) -> None:
         """Wait until nothing has been added to the tape for a while."""
