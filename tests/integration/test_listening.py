@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from binance_streamer.config import schema as configuration
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
@@ -49,6 +51,7 @@ def test_programs_of_the_documentation_hear_trades_and_get_a_book(place: Path) -
                 assert re.fullmatch(r"(\d{19} [\d.]+\n){5}", done.stdout)
 
 
+@pytest.mark.slow
 def test_a_history_that_is_ended_leaves_no_folder_behind(place: Path) -> None:
     """By SIGTERM, while it waits for live messages."""
     DayWriter().write(place / "data")
