@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks.feed import ROOT, Server, free_port
+from benchmarks.feed import ROOT, Server
 from benchmarks.latency import measure
 from benchmarks.peers import installed
 from benchmarks.picture import bars
@@ -40,6 +40,7 @@ from benchmarks.pipeline_cpu import (
     running,
     thread_times_s,
 )
+from tests.support.addresses import free_port
 
 RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 FIGURES = ROOT / "benchmarks" / "figures.json"
@@ -59,6 +60,11 @@ class Case(NamedTuple):
     load: Load
     setting: Setting
 
+    @property
+    def ours(self) -> str:
+        """Return what is compared of ours: ingest and writer, or with the whole stack all processes but the tap."""
+        return ALL_OF_PLAIN if self.setting.has_stack else OF_PLAIN
+
 
 CASES = [
     Case("depth, flood", load_of("depth@0ms", 0), _TAP),
@@ -72,32 +78,23 @@ CASES = [
 ]
 
 
-def ratio(found: Found, name: str, what: str = OF_PLAIN) -> float:
-    """Return the median of a contender's CPU over the plain loop's of the same round."""
-    return statistics.median(found[name, what])
+def ratios(case: Case, found: Found, names: Iterable[str]) -> dict[str, float]:
+    """Return by contender the median of its CPU over the plain loop's of the same round."""
+    return {name: statistics.median(found[name, case.ours if name == "ours" else OF_PLAIN]) for name in names}
 
 
-def measured(cases: Iterable[Case], peers: Sequence[str], rounds: int) -> dict[str, Found]:
-    """Measure the cases, and return what was found by their names."""
-    return {one.name: compare(one.load, rounds, peers, {"ours": ROOT}, one.setting) for one in cases}
-
-
-def ours_of(name: str) -> str:
-    """Return what is compared of ours: ingest and writer, or with the whole stack all processes but the tap."""
-    return ALL_OF_PLAIN if name.startswith("whole stack") else OF_PLAIN
-
-
-def cpu_table(found: dict[str, Found], peers: Sequence[str]) -> list[str]:
+def cpu_table(found: dict[Case, Found], peers: Sequence[str]) -> list[str]:
     """Return the lines of the table: CPU of the plain loop in µs a message, of the others over it, ours with ranges."""
     others = [peer for peer in peers if peer != "plain"]
     lines = [f"| | plain, µs | {' | '.join([*others, '**ours**', 'ingest, µs', 'writer, µs', 'bus, µs'])} |"]
     lines.append("|---" * (len(others) + 6) + "|")
-    for name, values in found.items():
-        ours = values["ours", ours_of(name)]
-        cells = [f"{statistics.median(values['plain', 'µs']):.1f}", *[f"{ratio(values, peer):.2f}" for peer in others]]
+    for case, values in found.items():
+        ours = values["ours", case.ours]
+        cells = [f"{statistics.median(values['plain', 'µs']):.1f}"]
+        cells += [f"{one:.2f}" for one in ratios(case, values, others).values()]
         cells.append(f"**{statistics.median(ours):.2f}** ({min(ours):.2f} to {max(ours):.2f})")
         cells += [f"{statistics.median(values['ours', f'{one} µs']):.1f}" for one in ("ingest", "writer", "bus")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append(f"| {case.name} | {' | '.join(cells)} |")
     return lines
 
 
@@ -178,10 +175,9 @@ def main() -> None:
     lines = [f"`./run --group peers python -m benchmarks`: {machine()}; load {load:.1f} at the start.", ""]
     if missing:
         lines += [f"Not measured, because their libraries are not installed: {', '.join(missing)}.", ""]
-    figures: dict[str, float] = {}
+    found: dict[Case, Found] = {}
     if "cpu" in options.only:
-        found = measured(CASES, peers, options.rounds)
-        figures = {name: round(ratio(values, "ours", ours_of(name)), 3) for name, values in found.items()}
+        found = {one: compare(one.load, options.rounds, peers, {"ours": ROOT}, one.setting) for one in CASES}
         lines += [f"CPU over the plain loop's of the same round, medians of {options.rounds} rounds:", ""]
         lines += [*cpu_table(found, peers), ""]
     if "idle" in options.only:
@@ -194,12 +190,9 @@ def main() -> None:
         print("nothing is written: parts were left out", file=sys.stderr)
         return
     put_into_results(lines)
+    rows = {case.name: ratios(case, values, [*peers, "ours"]) for case, values in found.items()}
+    figures = {name: round(values["ours"], 3) for name, values in rows.items()}
     FIGURES.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    shown = ["plain", *[peer for peer in peers if peer != "plain"], "ours"]
-    rows = {
-        name: {one: ratio(values, one, ours_of(name) if one == "ours" else OF_PLAIN) for one in shown}
-        for name, values in found.items()
-    }
     PICTURE.write_text(bars("CPU over that of a plain loop (websocket-client, json, csv)", rows), encoding="utf-8")
 
 

@@ -131,12 +131,6 @@ class Server:
         self.process.stdin.flush()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def main() -> None:
     words = sys.argv[1:]
     options = dict(zip(words[::2], words[1::2], strict=True))

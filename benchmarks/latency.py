@@ -1,4 +1,4 @@
-"""How late a message is: from the socket to a tap, and from the socket to a row that can be read.
+"""Measures how much later than at the socket a message is at a tap, and in a row that can be read.
 
     ./run python -m benchmarks.latency --rates 100 1000 10000
     ./run python -m benchmarks.latency --rates 1000 --stalled    # beside a second tap that reads nothing
@@ -23,10 +23,11 @@ from typing import NamedTuple
 
 import zmq
 
-from benchmarks.feed import ROOT, Server, free_port
+from benchmarks.feed import ROOT, Server
 from benchmarks.pipeline_cpu import FILES, Setting, load_of, running
+from binance_streamer.client.tap import Tap
 from binance_streamer.transport.sockets import bus_sub
-from binance_streamer.wire.frames import decode_frame
+from tests.support.addresses import free_port
 
 
 class Quantiles(NamedTuple):
@@ -43,7 +44,6 @@ class Quantiles(NamedTuple):
 class Lateness(NamedTuple):
     """Of one load: from the socket to the tap, and to the row."""
 
-    rate: float
     tap: Quantiles
     row: Quantiles
 
@@ -56,13 +56,10 @@ def quantiles(times_ns: Sequence[int]) -> Quantiles:
 
 def tapped(endpoint: str, topic: str, count: int) -> list[int]:
     """Receive so many messages, and return how old each was."""
-    context = zmq.Context()
-    sub = bus_sub(context, endpoint, topic.encode())
     ages_ns: list[int] = []
-    while len(ages_ns) < count and sub.poll(20_000):
-        _, data = decode_frame(sub.recv_multipart()[1])
-        ages_ns.append(time.time_ns() - data["recv_ns"])
-    context.destroy(linger=0)
+    with Tap(endpoint, [topic]) as tap:
+        while len(ages_ns) < count and (message := tap.receive(20)) is not None:
+            ages_ns.append(time.time_ns() - message.data["recv_ns"])
     return ages_ns
 
 
@@ -120,7 +117,7 @@ def measure(stream: str, rate: float, *, seconds: float, is_stalled: bool) -> La
         server.go()
         server.expect("sent")
         ages_ns = [int(age) for age in tap.communicate()[0].split()]
-        result = Lateness(rate, quantiles(ages_ns), quantiles(rows.result()))
+        result = Lateness(quantiles(ages_ns), quantiles(rows.result()))
         server.go()
     assert len(ages_ns) == load.count, f"the tap has {len(ages_ns)} of {load.count} messages"
     return result

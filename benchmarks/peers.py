@@ -16,7 +16,7 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 KEYS = {
     "depth@0ms": ("U", "u", "pu", "T", "E", "b", "a"),
@@ -24,13 +24,6 @@ KEYS = {
     "aggTrade": ("a", "p", "q", "f", "l", "T", "m", "E"),
 }
 """By stream: the columns of a row."""
-NEEDED = {
-    "plain": ("websocket",),
-    "websockets": ("websockets",),
-    "aiohttp": ("aiohttp", "orjson"),
-    "picows": ("picows", "orjson"),
-}
-"""By peer: the modules that have to be installed."""
 
 
 class Rows:
@@ -133,18 +126,25 @@ def picows(url: str, rows: Rows, count: int) -> float:
     return asyncio.run(record())
 
 
-PEERS: dict[str, Callable[[str, Rows, int], float]] = {
-    "plain": plain,
-    "websockets": websockets,
-    "aiohttp": aiohttp,
-    "picows": picows,
+class Peer(NamedTuple):
+    """Another recorder: what runs it, and the modules that have to be installed."""
+
+    run: Callable[[str, Rows, int], float]
+    modules: tuple[str, ...]
+
+
+PEERS = {
+    "plain": Peer(plain, ("websocket",)),
+    "websockets": Peer(websockets, ("websockets",)),
+    "aiohttp": Peer(aiohttp, ("aiohttp", "orjson")),
+    "picows": Peer(picows, ("picows", "orjson")),
 }
 
 
 def installed() -> tuple[list[str], list[str]]:
     """Return the peers that can run here, and those whose libraries are missing."""
-    runs = [name for name, modules in NEEDED.items() if all(map(find_spec, modules))]
-    return runs, [name for name in NEEDED if name not in runs]
+    runs = [name for name, peer in PEERS.items() if all(map(find_spec, peer.modules))]
+    return runs, [name for name in PEERS if name not in runs]
 
 
 def main() -> None:
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
     rows = Rows(options.stream, options.output)
-    used_s = PEERS[options.peer](options.url, rows, options.count)
+    used_s = PEERS[options.peer].run(options.url, rows, options.count)
     before_s = time.process_time()
     rows.close()
     print(used_s + time.process_time() - before_s, flush=True)

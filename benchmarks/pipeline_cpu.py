@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,10 +33,11 @@ from typing import Any, NamedTuple
 import psutil
 import zmq
 
-from benchmarks.feed import ROOT, SOURCES, Server, free_port
+from benchmarks.feed import ROOT, SOURCES, Server
 from benchmarks.peers import PEERS
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import decode_frame
+from tests.support.addresses import free_port
 
 FLOOD_COUNTS = {"depth@0ms": 40_000, "bookTicker": 120_000, "aggTrade": 120_000}
 FILES = {"depth@0ms": "depth", "bookTicker": "bookticker", "aggTrade": "aggtrade"}
@@ -112,26 +113,21 @@ def running(
     config.write_text(CONFIG.format(port=port, stream=stream, monitor=free_port()))
     with ExitStack() as stack:
 
-        def start(*words: str, code: Path = code, environment: Mapping[str, str] = os.environ) -> psutil.Process:
-            command = [sys.executable, "-m", *words]
-            process = stack.enter_context(
-                subprocess.Popen(command, cwd=code, env=environment, stderr=subprocess.DEVNULL)
-            )
+        def start(module: str, *words: str, code: Path = code) -> psutil.Process:
+            environment = {**os.environ, "PYTHONPATH": str(code)}
+            command = [sys.executable, "-m", module, *words]
+            opened = subprocess.Popen(command, cwd=code, env=environment, stderr=subprocess.DEVNULL)
+            process = stack.enter_context(opened)
             stack.callback(process.terminate)
             return psutil.Process(process.pid)
 
-        def service(name: str, *words: str) -> psutil.Process:
-            return start(
-                f"services.{name}", *words, "-c", str(config), environment={**os.environ, "PYTHONPATH": str(code)}
-            )
-
         names = ["bus", "writer", *(("orderbook", "monitor", "rest") if setting.has_stack else ())]
-        processes = {name: service(name) for name in names}
+        processes = {name: start(f"services.{name}", "-c", str(config)) for name in names}
         if setting.has_tap:
-            words = ["--tap-at", f"ipc://{directory}/run/bus.subscribe"]
-            processes["tap"] = start("benchmarks.pipeline_cpu", *words, code=ROOT)
+            endpoint = f"ipc://{directory}/run/bus.subscribe"
+            processes["tap"] = start("benchmarks.pipeline_cpu", "--tap-at", endpoint, code=ROOT)
         time.sleep(3)  # let them settle: their start is not what is measured
-        yield processes | {"ingest": service("ingest", "--symbol", "BTCUSDT")}
+        yield processes | {"ingest": start("services.ingest", "--symbol", "BTCUSDT", "-c", str(config))}
 
 
 def round_of_ours(

@@ -27,9 +27,10 @@ import websocket
 import zmq
 from zlib_ng.zlib_ng import crc32
 
-from benchmarks.feed import ROOT, Server, free_port
+from benchmarks.feed import ROOT, Server
 from benchmarks.pipeline_cpu import Load, round_of_peer
 from binance_streamer.transport.sockets import bus_pub, intake_pull, intake_push
+from tests.support.addresses import free_port
 
 PREFIX = b'{"stream":"btcusdt@depth@0ms","data":'
 TOPIC = b"depth.BTCUSDT.0ms"
@@ -53,6 +54,7 @@ class Ids(msgspec.Struct):
 HEAD_OF_UPDATE = re.compile(
     rb'\{"e":"depthUpdate","E":(\d+),"T":(\d+),"s":"BTCUSDT","U":(\d+),"u":(\d+),"pu":(\d+),"b":'
 )
+
 QUOTES_BEFORE_BIDS = 20
 
 

@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from benchmarks.__main__ import CASES, FIGURES, Case, ours_of
+from benchmarks.__main__ import CASES, FIGURES, Case
 from benchmarks.feed import ROOT
 from benchmarks.pipeline_cpu import compare
 from tests.support.data import market_data
@@ -21,4 +21,4 @@ def test_no_ratio_is_a_third_above_the_last_ones(case: Case) -> None:
     market_data("usdm-btceth-20240808")
     before = json.loads(FIGURES.read_text(encoding="utf-8"))[case.name]
     found = compare(case.load, 3, ["plain"], {"ours": ROOT}, case.setting)
-    assert statistics.median(found["ours", ours_of(case.name)]) < before * 4 / 3
+    assert statistics.median(found["ours", case.ours]) < before * 4 / 3
