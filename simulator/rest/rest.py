@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl
 
 from simulator.clock import ExchangeClock
 from simulator.control.rest_faults import HTML, RestFault, RestFaults, error_response
-from simulator.rest.series import PolledEndpoints, SeriesError
+from simulator.rest.parameters import RestError, integer, not_valid
+from simulator.rest.series import PolledEndpoints
 from simulator.rest.weights import RequestWeight, request_limit, request_weight
 from simulator.server.http import HttpRequest, HttpResponse, compact_json
 from simulator.tape import Tape
@@ -52,14 +53,6 @@ class Market(Protocol):
 
     def klines(self, symbol: str, interval: str, span_ms: tuple[int, int], limit: int) -> list[str] | None:
         """Return rows, the oldest first; None for an unknown interval."""
-
-
-class RestError(Exception):
-    """An answer of the exchange with status 400 and a code: the request, not the exchange, is at fault."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.response = HttpResponse(400, compact_json({"code": code, "msg": text}).encode())
 
 
 class Rest:
@@ -137,10 +130,7 @@ class Rest:
             return self._market.exchange_info()
         if name == "tradingSchedule":
             return self._market.trading_schedule()
-        try:
-            found = self.series.body(path, parameters, self._clock.now_ms())
-        except SeriesError as error:
-            raise RestError(error.code, error.text) from error
+        found = self.series.body(path, parameters, self._clock.now_ms())
         if found is not None:
             return found
         if name not in _DEFAULT_LIMITS or not path.startswith(_PREFIX):
@@ -178,7 +168,7 @@ class Rest:
 
         `refuses_old` decides on a `fromId` that is older than what is kept: an error, or the oldest rows that are left.
         """
-        from_id, start_ms, end_ms = (_integer(parameters, key) for key in ("fromId", "startTime", "endTime"))
+        from_id, start_ms, end_ms = (integer(parameters, key) for key in ("fromId", "startTime", "endTime"))
         if start_ms is not None and end_ms is not None and end_ms - start_ms > _HOUR_MS:
             raise RestError(-1127, "More than 1 hours between startTime and endTime.")
         if from_id is not None and (start_ms is not None or end_ms is not None):
@@ -186,12 +176,12 @@ class Rest:
         since_ms = self._clock.now_ms() - self.kept_ms
         rows = self._market.agg_trades(symbol, from_id, _span(start_ms, end_ms), limit, since_ms)
         if self.refuses_old and from_id is not None and rows and json.loads(rows[0])["a"] > from_id:
-            raise RestError(-1130, "Data sent for parameter 'fromId' is not valid.")
+            raise not_valid("fromId")
         return rows
 
     def _klines(self, symbol: str, parameters: dict[str, str], limit: int) -> list[str]:
         """Return rows of klines, of all time where none is given; `RestError` for an unknown interval."""
-        span_ms = _span(_integer(parameters, "startTime"), _integer(parameters, "endTime")) or (0, 1 << 62)
+        span_ms = _span(integer(parameters, "startTime"), integer(parameters, "endTime")) or (0, 1 << 62)
         rows = self._market.klines(symbol, parameters.get("interval", ""), span_ms, limit)
         if rows is None:
             raise RestError(-1120, "Invalid interval.")
@@ -217,19 +207,9 @@ def _span(start_ms: int | None, end_ms: int | None) -> tuple[int, int] | None:
     return None if start_ms is None and end_ms is None else (start_ms or 0, 1 << 62 if end_ms is None else end_ms)
 
 
-def _integer(parameters: dict[str, str], key: str) -> int | None:
-    """Return an integer parameter, None where it is missing; `RestError` (-1130) where it is none."""
-    text = parameters.get(key)
-    if text is None:
-        return None
-    if not text.isdecimal():
-        raise RestError(-1130, f"Data sent for parameter '{key}' is not valid.")
-    return int(text)
-
-
 def _limit(name: str, parameters: dict[str, str]) -> int:
     """Return the limit of a request, the endpoint's default without one; `RestError` where it is not allowed."""
-    limit = _integer(parameters, "limit")
+    limit = integer(parameters, "limit")
     if limit is None:
         return _DEFAULT_LIMITS[name]
     if name == "rpiDepth" and limit != 1000:
@@ -237,5 +217,5 @@ def _limit(name: str, parameters: dict[str, str]) -> int:
     if name == "depth" and limit not in _DEPTH_LIMITS:
         raise RestError(-4021, f"{limit} is not valid depth limit")
     if name in _MOST and not 1 <= limit <= _MOST[name]:
-        raise RestError(-1130, "Data sent for parameter 'limit' is not valid.")
+        raise not_valid("limit")
     return limit

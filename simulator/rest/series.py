@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simulator.rest.parameters import RestError, integer, not_valid
 from simulator.server.http import compact_json
 
 _DAY_MS = 86_400_000
@@ -46,15 +47,6 @@ _WITHOUT_SYMBOL = frozenset({"/fapi/v1/fundingInfo"})
 """Served for all symbols at once only; what others say without a symbol this simulator does not have."""
 
 
-class SeriesError(Exception):
-    """A request that the endpoint refuses; code and text are the exchange's."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
-
-
 class PolledEndpoints:
     """The endpoints of polled series.
 
@@ -76,7 +68,7 @@ class PolledEndpoints:
     def body(self, path: str, parameters: Mapping[str, str], now_ms: int) -> bytes | None:
         """Return the answer; None for a path that is none of these.
 
-        Raises `SeriesError` for wrong parameters and for a symbol that is not served.
+        Raises `RestError` for wrong parameters and for a symbol that is not served.
         """
         if path not in WEIGHTS:
             return None
@@ -84,7 +76,7 @@ class PolledEndpoints:
             return _json([self._funding_info(symbol) for symbol in self._symbols()])
         symbol = self._check_symbol(parameters)
         if (path.rpartition("/")[2], symbol) in self.unserved:
-            raise SeriesError(-1121, "Invalid symbol.")
+            raise RestError(-1121, "Invalid symbol.")
         if path.startswith("/futures/data/"):
             return _json(_buckets(path, symbol, parameters, now_ms))
         if path == "/fapi/v1/fundingRate":
@@ -162,15 +154,15 @@ def _buckets(path: str, symbol: str, parameters: Mapping[str, str], now_ms: int)
     """Return the buckets of a window, the oldest first; of too many the newest, which loses a careless client some."""
     period_ms = PERIODS_MS.get(parameters.get("period", ""))
     if period_ms is None:
-        raise SeriesError(-1130, "Data sent for parameter 'period' is not valid.")
-    limit = _integer(parameters, "limit", 30)
+        raise not_valid("period")
+    limit = _integer_or(parameters, "limit", 30)
     if not 1 <= limit <= 500:
-        raise SeriesError(-1130, "Data sent for parameter 'limit' is not valid.")
+        raise not_valid("limit")
     newest_ms = (now_ms - PUBLISHED_MS) // period_ms * period_ms
-    end_ms = min(_integer(parameters, "endTime", newest_ms), newest_ms) // period_ms * period_ms
-    start_ms = _integer(parameters, "startTime", end_ms - (limit - 1) * period_ms)
+    end_ms = min(_integer_or(parameters, "endTime", newest_ms), newest_ms) // period_ms * period_ms
+    start_ms = _integer_or(parameters, "startTime", end_ms - (limit - 1) * period_ms)
     if start_ms < now_ms - KEPT_MS:
-        raise SeriesError(-1130, "Data sent for parameter 'startTime' is not valid.")
+        raise not_valid("startTime")
     first_ms = -(-start_ms // period_ms) * period_ms
     times = range(first_ms, end_ms + 1, period_ms)
     return [bucket(path, symbol, time_ms) for time_ms in times[-limit:]]
@@ -178,23 +170,19 @@ def _buckets(path: str, symbol: str, parameters: Mapping[str, str], now_ms: int)
 
 def _funding_rates(symbol: str, parameters: Mapping[str, str], now_ms: int) -> list[dict[str, Any]]:
     """Return settled rates, one every eight hours, from the start of the window on; of too many the oldest."""
-    limit = _integer(parameters, "limit", 100)
+    limit = _integer_or(parameters, "limit", 100)
     if not 1 <= limit <= 1000:
-        raise SeriesError(-1130, "Data sent for parameter 'limit' is not valid.")
-    end_ms = min(_integer(parameters, "endTime", now_ms), now_ms) // FUNDING_MS * FUNDING_MS
-    start_ms = _integer(parameters, "startTime", end_ms - (limit - 1) * FUNDING_MS)
+        raise not_valid("limit")
+    end_ms = min(_integer_or(parameters, "endTime", now_ms), now_ms) // FUNDING_MS * FUNDING_MS
+    start_ms = _integer_or(parameters, "startTime", end_ms - (limit - 1) * FUNDING_MS)
     times = range(-(-start_ms // FUNDING_MS) * FUNDING_MS, end_ms + 1, FUNDING_MS)
     rate = {"symbol": symbol, "fundingRate": "0.00010000", "markPrice": "34287.54619963", "rateType": "NORMAL"}
     return [{**rate, "fundingTime": time_ms} for time_ms in times[:limit]]
 
 
-def _integer(parameters: Mapping[str, str], key: str, default: int) -> int:
-    text = parameters.get(key)
-    if text is None:
-        return default
-    if not text.isdecimal():
-        raise SeriesError(-1130, f"Data sent for parameter '{key}' is not valid.")
-    return int(text)
+def _integer_or(parameters: Mapping[str, str], key: str, default: int) -> int:
+    value = integer(parameters, key)
+    return default if value is None else value
 
 
 def _json(value: object) -> bytes:
