@@ -21,7 +21,8 @@ ROUTES = (PUBLIC, MARKET)
 INTERVALS = tuple(interval for interval in INTERVAL_MS if interval != "1s")
 """All intervals of klines; continuous ones have one of a second beside them."""
 _INTERVAL = "|".join(INTERVALS)
-_CONTRACTS = "perpetual|current_quarter|next_quarter|tradifi_perpetual"
+CONTRACTS = "perpetual|current_quarter|next_quarter|tradifi_perpetual"
+"""All contracts of continuous klines, as alternatives of a regular expression."""
 
 
 class Continuity(Enum):
@@ -207,8 +208,8 @@ _ALL = (
     ),
     StreamType(
         name="continuouskline",
-        suffix=f"({_CONTRACTS})@continuousKline_(1s|{_INTERVAL})",
-        spelling=f"<{_CONTRACTS}>@continuousKline_<1s|interval>",
+        suffix=f"({CONTRACTS})@continuousKline_(1s|{_INTERVAL})",
+        spelling=f"<{CONTRACTS}>@continuousKline_<1s|interval>",
         route=MARKET,
         shape=messages.klines("continuous_kline"),
         row=rows.KLINE,

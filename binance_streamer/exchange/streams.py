@@ -11,6 +11,7 @@ from typing import NamedTuple
 from binance_streamer.exchange.messages import INTERVAL_MS, ExchangeError
 from binance_streamer.exchange.rest_series import REST_SERIES, series_from_name
 from binance_streamer.exchange.stream_types import (
+    CONTRACTS,
     INTERVALS,
     KNOWN_SUFFIXES,
     STREAM_TYPES,
@@ -20,7 +21,7 @@ from binance_streamer.exchange.stream_types import (
     stream_type_of,
 )
 
-_CONTRACT = re.compile("_(tradifi_perpetual|perpetual|current_quarter|next_quarter)$")
+_CONTRACT = re.compile(f"_({CONTRACTS})$")
 _LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 UPPER = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 """Only ASCII letters change their case, as at the exchange, which lists symbols like 币安人生USDT."""
