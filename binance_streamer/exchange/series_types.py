@@ -84,16 +84,18 @@ class RestSeries:
         return INTERVAL_MS.get(variant) if self.has_periods else None
 
     def reading(self, event: bytes, variant: str) -> Reading:
-        """Return time and, of rows with history, the time as an id; raise `ExchangeError` where a row has none.
+        """Return time and, of rows with history, the time as an id; raise `ExchangeError` where a row has none."""
+        if not self.time:
+            return Reading(None, None, 0)
+        time_ms = _time_of(event, self.time)
+        return Reading(None, None, time_ms) if self.history is None else self.reading_at(time_ms, variant)
+
+    def reading_at(self, time_ms: int, variant: str) -> Reading:
+        """Return the reading of a row with history, by its time.
 
         A bucket covers the ids in (time - length, time], so that buckets in a row join. Settled rates have times that
         only grow: the distance between two is 1, 4 or 8 hours and may change, so that nothing proves one missing.
         """
-        if not self.time:
-            return Reading(None, None, 0)
-        time_ms = _time_of(event, self.time)
-        if self.history is None:
-            return Reading(None, None, time_ms)
         period_ms = self.period_ms(variant)
         return Reading(None if period_ms is None else time_ms - period_ms, time_ms, time_ms)
 

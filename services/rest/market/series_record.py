@@ -187,9 +187,7 @@ class SeriesRecord:
 
     def row(self, answer: RestAnswer, event: bytes, time_ms: int) -> Draft:
         """Return the row of an element with this time."""
-        period_ms = self.period_ms
-        reading = Reading(None if period_ms is None else time_ms - period_ms, time_ms, time_ms)
-        return self.any_row(answer, event, reading)
+        return self.any_row(answer, event, self.polled.series.reading_at(time_ms, self.polled.variant))
 
     def any_row(self, answer: RestAnswer, event: bytes, reading: Reading | None = None) -> Draft:
         """Return the row of an answer, or of a part of one; what is no row of the series the writer keeps raw."""
