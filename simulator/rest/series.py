@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from simulator.market.bars import INTERVALS_MS
 from simulator.rest.parameters import RestError, integer, not_valid
 from simulator.server.http import compact_json
 
@@ -17,17 +18,7 @@ KEPT_MS = 30 * _DAY_MS
 PUBLISHED_MS = 5_000
 """A bucket is there so long after the time that names it."""
 FUNDING_MS = 8 * 3_600_000
-PERIODS_MS = {
-    "5m": 300_000,
-    "15m": 900_000,
-    "30m": 1_800_000,
-    "1h": 3_600_000,
-    "2h": 7_200_000,
-    "4h": 14_400_000,
-    "6h": 21_600_000,
-    "12h": 43_200_000,
-    "1d": _DAY_MS,
-}
+PERIODS_MS = {name: INTERVALS_MS[name] for name in ("5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")}
 WEIGHTS = {
     "/fapi/v1/openInterest": (1, 1),
     "/fapi/v1/premiumIndex": (1, 10),
