@@ -54,7 +54,7 @@ class Polled(NamedTuple):
         return series_name(self.series.name, self.symbol, self.variant)
 
 
-_FUTURES_DATA = "/futures/data"
+_RATIO = "long_short_ratio=longShortRatio long_account=longAccount short_account=shortAccount"
 _MONTH = SeriesHistory(kept_ms=30 * _DAY_MS, most_rows=500, begins_ms=900_000)
 
 
@@ -63,7 +63,7 @@ def _statistics(name: str, word: str, endpoint: str, cells: str) -> RestSeries:
     return RestSeries(
         name=name,
         word=word,
-        path=f"{_FUTURES_DATA}/{endpoint}",
+        path=f"/futures/data/{endpoint}",
         weight=0,
         limit=DATA_LIMIT,
         interval_s=300.0,
@@ -78,8 +78,6 @@ def _statistics(name: str, word: str, endpoint: str, cells: str) -> RestSeries:
 # Open interest, premium index and ticker change all the time: a minute is what most users of them look at, and costs
 # a symbol 1 of 1,200 in each. Settled rates come every 1, 4 or 8 hours; five minutes behind is soon enough for a file,
 # and leaves the shared limit to 250 symbols. Constituents change a few times a year, insurance funds once an hour.
-_RATIO = "long_short_ratio=longShortRatio long_account=longAccount short_account=shortAccount"
-
 _ALL = (
     RestSeries(
         name="openinterest",

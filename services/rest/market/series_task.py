@@ -60,8 +60,8 @@ class SeriesTask(Task[Asked]):
     """Polls one series, the symbol that is due first before others.
 
     A task for each series, so that one whose limit is used up, or whose endpoint fails, holds none of the others. They
-    have their turn in the order of their records. Symbols are a few hundred at most: the
-    one that is due first is looked for, without a queue that could disagree with their times.
+    have their turn in the order of their records. Symbols are a few hundred at most: the one that is due first is
+    looked for, without a queue that could disagree with their times.
     """
 
     refused_by = (400, 401, 404)
