@@ -1,6 +1,5 @@
 """Polled series with real processes: a kill, an hour that REST was not asked, and a symbol that is not served."""
 
-import csv
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +11,16 @@ from binance_streamer.wire.frames import decode_frame
 from simulator.rest.series import bucket
 from tests.support.configs import write_config
 from tests.support.processes import Simulator, service
+from tests.support.recorded import recorded_rows
 from tests.support.waiting import eventually
 
 ENDPOINT = "/futures/data/globalLongShortAccountRatio"
 STREAMS = ["aggTrade", "openInterest@1s", "longShortRatio@5m", "topLongShortAccountRatio@5m", "fundingInfo"]
 
 
-def rows(place: Path, stem: str, symbol: str = "BTCUSDT") -> list[dict[str, str]]:
+def rows(place: Path, stem: str) -> list[dict[str, str]]:
     """The rows of all days of a series."""
-    found: list[dict[str, str]] = []
-    for path in sorted((place / "data" / symbol).glob(f"{stem}_*.csv")):
-        with path.open(newline="", encoding="utf-8") as file:
-            found += csv.DictReader(file)
-    return found
+    return recorded_rows(place / "data", "BTCUSDT", stem)
 
 
 def refused(config: Path, seen: dict[str, Any]) -> bool:
