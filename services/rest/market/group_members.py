@@ -34,14 +34,15 @@ class GroupMembers:
 
         Returns the symbols that would be members, but cannot be recorded under their names.
         """
+        if not self._groups:
+            return []
         before = {group.name: self._file.found.get(group.name, ()) for group in self._groups}
         judged = [*listed, *self._absent_once(listed, before)]
         found = self._found(judged, before)
         for name, members in found.items():
             self._tell(name, set(members) - set(before[name]), set(before[name]) - set(members))
-        if self._groups:
-            self._write(found)
-            self._has_judged = self._has_judged or found.items() <= self._file.found.items()
+        self._write(found)
+        self._has_judged = self._has_judged or found.items() <= self._file.found.items()
         return self._odd_names(listed)
 
     def _found(self, listed: Sequence[Contract], before: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
