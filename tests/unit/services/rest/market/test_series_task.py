@@ -23,7 +23,7 @@ from tests.support.rest_scene import NOW_MS, RestScene, an_answer
 
 HOUR_S = 3600.0
 STEP_S = 0.25
-"""How long an answer takes."""
+"""From a request to its answer."""
 
 
 class Symbols:
