@@ -19,6 +19,7 @@ import msgspec
 
 from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.rest_series import Polled
+from binance_streamer.health.gaps import OPEN, REPAIRED, UNREPAIRABLE
 from services.rest.answers import AnswerError, RestAnswer, decode
 from services.rest.schedule.task import Moment
 from services.runtime.delivery.events import rest_data
@@ -27,7 +28,6 @@ from services.runtime.gaps.last_rows import LastRow, latest_ms
 from services.runtime.gaps.open_gaps import OpenGap, OpenGaps, with_row
 
 SEQUENCE, RESTART, NOT_ANSWERED = "sequence", "restart", "not answered"
-_OPEN, _REPAIRED, _UNREPAIRABLE = "open", "repaired", "unrepairable"
 _MOST_TRIES = 12
 """Answers that still lack a bucket before it counts as missing for ever: with buckets of five minutes, an hour."""
 _SETTLED_MS = 60_000
@@ -157,7 +157,7 @@ class SeriesRecord:
         to_ms = at.newest_ms + count * period_ms
         gap = OpenGap(self._new_gap_id(), at.newest_ms, to_ms, at.recv_ns, recv_ns, NOT_ANSWERED)
         self._next = at._replace(newest_ms=to_ms, open_gaps=(*at.open_gaps, gap))
-        return [self.gap_row(gap, _OPEN, recv_ns)]
+        return [self.gap_row(gap, OPEN, recv_ns)]
 
     def commit(self) -> None:
         """Take it that the journal has what the last call returned; without this the next one returns it again."""
@@ -166,7 +166,7 @@ class SeriesRecord:
     def gap_row(self, gap: OpenGap, state: str, recv_ns: int, why: str | None = None) -> Draft:
         """Return the row of a gap in this state."""
         bounds = gap.from_id, gap.to_id, gap.from_ns, gap.to_ns
-        by = "rest" if state == _REPAIRED else None
+        by = "rest" if state == REPAIRED else None
         row = Gap(gap.gap_id, self.polled.symbol, self.polled.name, state, *bounds, gap.reason, by, why)
         return gap_draft(row._replace(first_from_id=gap.first_from_id, first_to_id=gap.first_to_id), recv_ns)
 
@@ -204,7 +204,7 @@ class SeriesRecord:
         if silent_s <= _MISSED * self.polled.interval_s:
             return []
         bounds = bounds_of((None, None), (from_ns, to_ns))
-        gap = Gap(self._new_gap_id(), self.polled.symbol, self.polled.name, _UNREPAIRABLE, *bounds, reason)
+        gap = Gap(self._new_gap_id(), self.polled.symbol, self.polled.name, UNREPAIRABLE, *bounds, reason)
         return [gap_draft(gap, to_ns)]
 
     def _read(self, answer: RestAnswer) -> tuple[dict[int, bytes], list[tuple[bytes, str]]]:
@@ -264,7 +264,7 @@ class _Listing:
             gap = newest_ms is not None and self._hole(newest_ms, time_ms)
             if gap:
                 self._listed[gap.gap_id] = gap
-                self.drafts.append(self._record.gap_row(gap, _OPEN, self._answer.recv_ns))
+                self.drafts.append(self._record.gap_row(gap, OPEN, self._answer.recv_ns))
                 gaps = (*gaps, gap)
             self.at = _Standing(time_ms, self._answer.recv_ns, event, gaps)
         self.drafts.append(self._record.row(self._answer, event, time_ms))
@@ -277,17 +277,17 @@ class _Listing:
         """
         kept: list[OpenGap] = []
         for gap in self.at.open_gaps:
-            state, why = _OPEN, None
+            state, why = OPEN, None
             tries[gap.gap_id] += 1
             if gap.from_id == gap.to_id:
-                state = _REPAIRED
+                state = REPAIRED
             elif tries[gap.gap_id] > _MOST_TRIES:
-                state, why = _UNREPAIRABLE, f"{_MOST_TRIES} answers did not have it"
-            if state == _OPEN:
+                state, why = UNREPAIRABLE, f"{_MOST_TRIES} answers did not have it"
+            if state == OPEN:
                 kept.append(gap)
             listed = self._listed.get(gap.gap_id)
-            if state != _OPEN or gap != listed:
-                told = listed if listed and state == _REPAIRED else gap  # with the bounds of what was missing last
+            if state != OPEN or gap != listed:
+                told = listed if listed and state == REPAIRED else gap  # with the bounds of what was missing last
                 self.drafts.append(self._record.gap_row(told, state, self._answer.recv_ns, why))
         for gap_id in tries.keys() - {gap.gap_id for gap in kept}:
             del tries[gap_id]

@@ -8,6 +8,7 @@ import msgspec
 
 from binance_streamer.exchange.rest_series import REST_SERIES, Polled, series_from_name
 from binance_streamer.exchange.series_types import AnswerKind, RestSeries
+from binance_streamer.health.gaps import UNREPAIRABLE
 from services.rest.answers import Odd, RestAnswer, decode, refusal
 from services.rest.market.series_record import SeriesRecord, Taken, Window
 from services.rest.messages import FrameSink
@@ -190,7 +191,7 @@ class SeriesTasks:
             if found is None or name in polled:
                 continue
             record = SeriesRecord(Polled(found[0], row.symbol, found[1], 0.0), row, self._new_gap_id)
-            ended = [record.gap_row(gap, "unrepairable", recv_ns, _NOT_POLLED) for gap in row.open_gaps]
+            ended = [record.gap_row(gap, UNREPAIRABLE, recv_ns, _NOT_POLLED) for gap in row.open_gaps]
             if ended:
                 self._sink.append(ended)
 
