@@ -18,7 +18,7 @@ from typing import NamedTuple
 import polars as pl
 import pyarrow as pa
 
-from binance_streamer.compression import FRAME_MAGIC, zstd
+from binance_streamer.compression import FRAME_MAGIC, frame_ends, zstd
 from binance_streamer.days.day_files import whole_bytes
 from binance_streamer.days.reading.parts import DayParts
 from binance_streamer.days.reading.rows_of_days import lazy_rows
@@ -82,7 +82,7 @@ def _texts(path: Path, header: bytes, span: Span) -> Iterator[bytes]:
     """Yield the lines of the part of a file that a span covers, without the header, in pieces of some MiB."""
     with path.open("rb", buffering=0) as file:
         if path.suffix == ".zst":
-            places: _Places = _Frames(file, path.stat().st_size)
+            places: _Places = _Frames(file, path.stat().st_size, path)
         else:
             places = _Lines(file, whole_bytes(path))
             if places.size and (places.read(0, len(header)) != header or path.suffix != ".csv"):
@@ -185,59 +185,35 @@ class _Lines(_Places):
 class _Frames(_Places):
     """The frames of a compressed file, each of which has whole lines."""
 
+    def __init__(self, file: io.FileIO, size: int, path: Path) -> None:
+        super().__init__(file, size)
+        self._path = path
+
     def texts(self, start: int, end: int) -> Iterator[bytes]:
         """Yield the text of frame after frame, up to the first one that is damaged or not whole."""
-        while start < end:
-            content = memoryview(self.read(start, min(start + _READ_BYTES, end)))
-            whole = 0
-            while size := _frame_bytes(content[whole:]):
-                try:
-                    text = zstd.decompress(content[whole : whole + size])
-                except zstd.ZstdError:
-                    return
-                yield text
-                whole += size
-            if not whole:  # one frame is larger than what was read, or there is none
-                found = self.frame(start)
-                if found is None:
-                    return
-                yield found[0]
-                whole = found[1] - start
-            start += whole
+        for frame_end in frame_ends(self._path, start):
+            text = self._text(start, frame_end) if start < end else None
+            if text is None:
+                return
+            yield text
+            start = frame_end
 
     def following(self, at: int, end: int) -> _Line | None:
         """Return the first whole frame that begins there."""
         start = self.find(FRAME_MAGIC, at, end)
         while start >= 0:
-            found = self.frame(start)
-            if found is not None and b"\n" in found[0]:
-                return _Line(start, _stamp(found[0].partition(b"\n")[0]))
+            text = self._text(start, next(frame_ends(self._path, start), start))
+            if text is not None and b"\n" in text:
+                return _Line(start, _stamp(text.partition(b"\n")[0]))
             start = self.find(FRAME_MAGIC, start + 1, end)
         return None
 
-    def frame(self, start: int) -> tuple[bytes, int] | None:
-        """Return the text of the frame at a place, and where it ends; None where there is no whole one."""
-        taken = _PIECE_BYTES
-        while True:
-            decoder = zstd.ZstdDecompressor()
-            piece = self.read(start, start + taken)
-            try:
-                text = decoder.decompress(piece)
-            except zstd.ZstdError:
-                return None
-            if decoder.eof:
-                return text, start + len(piece) - len(decoder.unused_data)
-            if len(piece) < taken:
-                return None
-            taken *= 4
-
-
-def _frame_bytes(content: memoryview) -> int:
-    """Return the size of the frame with which this begins; 0 where none does, or not a whole one."""
-    try:
-        return zstd.get_frame_size(content)
-    except zstd.ZstdError:
-        return 0
+    def _text(self, start: int, end: int) -> bytes | None:
+        """Return the text of the frame between two places; None where it is damaged, or none."""
+        try:
+            return zstd.decompress(self.read(start, end)) if start < end else None
+        except zstd.ZstdError:
+            return None
 
 
 def _stamp(line: bytes) -> int:

@@ -58,7 +58,7 @@ def test_the_rest_of_the_file_is_not_read(path: Path) -> None:
 def test_pieces_of_any_size_are_the_same_rows(
     path: Path, monkeypatch: pytest.MonkeyPatch, read_bytes: int, text_bytes: int
 ) -> None:
-    """Lines that stand in two pieces, frames larger than what is read at once, and several of them within it."""
+    """Lines that stand in two pieces, frames larger than a piece, and several of them in one."""
     monkeypatch.setattr(near_rows, "_READ_BYTES", read_bytes)
     monkeypatch.setattr(near_rows, "_TEXT_BYTES", text_bytes)
     files = DayParts(DAY, "", (path,))
