@@ -88,11 +88,12 @@ def _texts(path: Path, header: bytes, span: Span) -> Iterator[bytes]:
             if places.size and (places.read(0, len(header)) != header or path.suffix != ".csv"):
                 raise _UnknownForm
         start, end = _part(places, span)
-        for number, text in enumerate(_whole_lines(places.texts(start, end))):
-            is_first = not number and not start
-            if is_first and not text.startswith(header):
+        before_rows = b"" if start else header
+        for text in _whole_lines(places.texts(start, end)):
+            if not text.startswith(before_rows):
                 raise _UnknownForm
-            lines = text[len(header) :] if is_first else text
+            lines = text.removeprefix(before_rows)
+            before_rows = b""
             if lines:
                 yield lines
 
