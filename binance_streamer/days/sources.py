@@ -36,11 +36,6 @@ class Source(NamedTuple):
     is_set_aside: bool
 
 
-def is_url(place: str | Path) -> bool:
-    """Return True if a place is named as a bucket is, and not as a folder."""
-    return "://" in str(place)
-
-
 def certificate_path(symbol: str, day: str) -> str:
     """Return the path of a day's certificate below a lake, whether it is there or not; `day` as 20261122."""
     name = encode_name(symbol)

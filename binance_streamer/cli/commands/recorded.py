@@ -11,7 +11,7 @@ from binance_streamer.cli.options import ConfigFile, refuse
 from binance_streamer.cli.recordings.words import extra_for, places_of, stamp, stamp_ns, terminated_as_interrupted
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
-from binance_streamer.days.sources import is_url
+from binance_streamer.stores.opening import is_url
 
 
 def verify(

@@ -17,7 +17,7 @@ from binance_streamer.cli.errors import CommandError, Exit
 from binance_streamer.config.schema import Config
 from binance_streamer.days import INSTALL
 from binance_streamer.days.reading.instants import Instant, to_ns
-from binance_streamer.days.sources import is_url
+from binance_streamer.stores.opening import is_url
 from binance_streamer.stores.store import BucketError
 
 _LIBRARIES = ("deltalake", "duckdb", "numpy", "polars", "pyarrow")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from binance_streamer.config import schema as configuration
 from binance_streamer.days.sources import CERTIFICATES
+from binance_streamer.stores.opening import is_url
 
 _NAMES = ("streamer.yaml", "config/streamer.yaml")
 
@@ -33,7 +34,7 @@ def locate(place: str | Path | Location | None) -> Location:
         return place
     if place is None:
         return _configured(configuration.default_path())
-    if "://" in str(place):
+    if is_url(place):
         return Location(None, str(place).rstrip("/"))
     path = Path(place).expanduser()
     if path.is_file():

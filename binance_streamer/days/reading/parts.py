@@ -22,6 +22,7 @@ from binance_streamer.days.reading.instants import DAY_NS, FOREVER_NS, day_of_ns
 from binance_streamer.days.reading.location import Location
 from binance_streamer.days.rows import Span
 from binance_streamer.days.sources import CERTIFICATES, Source, sources, sources_of_symbol
+from binance_streamer.stores.opening import is_url
 
 ALWAYS = Span(-(2**63), FOREVER_NS)
 """All receive stamps."""
@@ -148,7 +149,7 @@ class RowFiles:
         lake = self._location.lake
         if not lake:
             return []
-        system, path = fs.FileSystem.from_uri(lake) if "://" in lake else (fs.LocalFileSystem(), lake)
+        system, path = fs.FileSystem.from_uri(lake) if is_url(lake) else (fs.LocalFileSystem(), lake)
         found = system.get_file_info(fs.FileSelector(path, allow_not_found=True))
         names = {one.base_name for one in found if one.type == fs.FileType.Directory}
         return sorted(name for name in names if name != CERTIFICATES and not name.startswith("."))

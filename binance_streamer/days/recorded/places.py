@@ -18,7 +18,8 @@ from deltalake.exceptions import DeltaError
 from binance_streamer.days.day_files import DayFiles, StreamFiles, days_in
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
-from binance_streamer.days.sources import certificate_path, is_url
+from binance_streamer.days.sources import certificate_path
+from binance_streamer.stores.opening import is_url
 from binance_streamer.stores.store import BucketError
 
 _is_any: Callable[[str], bool] = bool
