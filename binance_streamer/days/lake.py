@@ -15,7 +15,6 @@ and removes the old one, the old one is deleted. Who seals the day again after a
 finishes. Nothing of this needs a service or a JVM; without the log the Parquet files are readable all the same.
 """
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -31,7 +30,7 @@ from binance_streamer.days.schema import table_schema
 from binance_streamer.days.sources import CERTIFICATES, certificate_path
 from binance_streamer.health.gap_files import dashed_day
 from binance_streamer.stores.opening import store_of
-from binance_streamer.stores.store import PIECE_BYTES, no_progress, sha256_of
+from binance_streamer.stores.store import copy_to, no_progress, sha256_of
 
 _REMOVING = ".removing"
 _PARTITIONS = ["symbol", "day"]
@@ -110,8 +109,7 @@ class Lake:
     def download(self, path: str, target: Path) -> None:
         """Copy a file of the lake to a path of this machine, whose folder is made."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._store.open(path) as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file, PIECE_BYTES)
+        copy_to(target, self._store.open(path))
 
     def _logged(self, place: Place) -> list[str]:
         table = self._table(place.stem)

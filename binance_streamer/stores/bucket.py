@@ -7,7 +7,6 @@ has a name in `.sealing/`, where nobody reads, until it has been read back.
 
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
-from binance_streamer.stores.store import PIECE_BYTES, WORKPLACE, make_empty, no_progress, sha256_of
+from binance_streamer.stores.store import PIECE_BYTES, WORKPLACE, copy_to, make_empty, no_progress, sha256_of
 
 _CONNECT_S = 5.0
 _DELTA_OPTIONS = {
@@ -95,8 +94,7 @@ class BucketStore:
     def local(self, name: str) -> Path:
         """Download an object into the workplace; return where it is."""
         new, path = self.workplace / "downloading", self.workplace / "downloaded.parquet"
-        with self.open(name) as source, new.open("wb") as target:
-            shutil.copyfileobj(source, target, PIECE_BYTES)
+        copy_to(new, self.open(name))
         new.replace(path)  # whoever still reads the one before goes on with it
         return path
 

@@ -89,6 +89,12 @@ def sha256_of(file: "BinaryIO | pa.NativeFile", progressed: Callable[[], None]) 
     return digest.hexdigest()
 
 
+def copy_to(target: Path, file: "BinaryIO | pa.NativeFile") -> None:
+    """Write the content of an open file to a path of this machine, and close it."""
+    with file, target.open("wb") as copy:
+        shutil.copyfileobj(file, copy, PIECE_BYTES)
+
+
 def make_empty(folder: Path) -> None:
     """Make a folder that is there and empty."""
     shutil.rmtree(folder, ignore_errors=True)
