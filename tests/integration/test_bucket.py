@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,11 @@ from binance_streamer.days import Recording
 from binance_streamer.days.certificate import day_bounds_ns, decoded
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.sources import certificate_path
-from services.archiver.day import DaySealer, Progress
-from services.archiver.due import Times, days_of
+from services.archiver.due import Times
 from services.archiver.keeping import Result, Retention
 from tests.support.moto import LAKE, Fault, S3Server
 from tests.support.processes import service
-from tests.support.sealing import skip_without_leases, trade, write
+from tests.support.sealing import seal_days, skip_without_leases, trade, write
 from tests.support.waiting import eventually
 
 from .test_archiver import DAY, TOPICS, config_of, told
@@ -34,7 +32,6 @@ pytest.importorskip("moto", reason="./run --group s3 pytest installs an S3 serve
 CERTIFICATE = certificate_path("牛来USDT", DAY)
 OLD_DAY = "20261022"
 """No young day, so that a look finds it at the start, and else every six hours."""
-QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
 
 
 @pytest.fixture
@@ -135,8 +132,7 @@ class Sealed:
     lake: Lake
 
     def seal(self) -> None:
-        for due in days_of(self.data, self.lake, times()).due:
-            DaySealer(self.data, self.lake).seal(due, QUIET, now=datetime(2026, 11, 23, tzinfo=UTC))
+        seal_days(self.data, self.lake, times())
 
     def keep(self, **retention: str) -> Result:
         storage = StorageConfig(

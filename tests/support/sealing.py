@@ -20,6 +20,9 @@ from services.archiver.removal import try_remove
 DAY = "20261122"
 DAY_MS = 1_795_305_600_000
 """The beginning of that day, in milliseconds."""
+LATER = Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=0)
+"""All days are over, and all files have stopped growing."""
+QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
 
 
 def trade(number: int, *, price: str = "84551.10", epoch: int = 77) -> str:
@@ -71,12 +74,10 @@ def sealed(lake: Lake, *paths: Path, symbol: str = "BTCUSDT", stem: str = "trade
     return seal(parts(paths), Place(stem, symbol, DAY), lake)
 
 
-def sealed_days(data: Path, root: Path) -> None:
-    """Seal all days of a data folder into a lake, with their certificates."""
-    lake = begun(root)
-    quiet = Progress(lambda _: None, lambda: None, lambda _: None)
-    for due in days_of(data, lake, Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=0)).due:
-        DaySealer(data, lake).seal(due, quiet, now=datetime(2026, 11, 23, tzinfo=UTC))
+def seal_days(data: Path, lake: Lake, times: Times = LATER) -> None:
+    """Seal all days of a data folder that are due, with their certificates."""
+    for due in days_of(data, lake, times).due:
+        DaySealer(data, lake).seal(due, QUIET, now=datetime(2026, 11, 23, tzinfo=UTC))
 
 
 def skip_without_leases(folder: Path) -> None:

@@ -13,12 +13,10 @@ from binance_streamer.days.certificate import Certificate
 from binance_streamer.days.lake import Lake, Published
 from binance_streamer.days.parquet import Place
 from services.archiver.day import DaySealer, Progress, digest_of_day
-from services.archiver.due import RecordedDay, Times, days_of
-from tests.support.sealing import DAY, begun, certificate_file, trade, write
+from services.archiver.due import RecordedDay, days_of
+from tests.support.sealing import DAY, LATER, QUIET, begun, certificate_file, trade, write
 
 NOW = datetime(2026, 11, 23, 2, tzinfo=UTC)
-LATER = Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=0)
-QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
 
 
 def sealed(data: Path, lake: Lake, *, progress: Progress = QUIET) -> Certificate:

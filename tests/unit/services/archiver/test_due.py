@@ -1,18 +1,14 @@
 """Days that are to be sealed: over, past their grace, quiet, and not what their certificate says."""
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
-from binance_streamer.days.lake import Lake
-from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Days, Times, certificate_of, days_of
-from tests.support.sealing import DAY, DAY_MS, begun, certificate_file, trade, write
+from tests.support.sealing import DAY, DAY_MS, begun, certificate_file, seal_days, trade, write
 
 END_NS = (DAY_MS + 86_400_000) * 10**6
 """The end of the day of `write`."""
 HOUR_NS = 3600 * 10**9
-QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
 
 
 def at(now_ns: int) -> Times:
@@ -24,11 +20,6 @@ def written(data: Path, *numbers: int, symbol: str = "BTCUSDT", grown_ns: int = 
     path = write(data, map(trade, numbers), symbol=symbol)
     os.utime(path, ns=(grown_ns, grown_ns))
     return path
-
-
-def seal_all(data: Path, lake: Lake, days: Days) -> None:
-    for due in days.due:
-        DaySealer(data, lake).seal(due, QUIET, now=datetime(2026, 11, 23, tzinfo=UTC))
 
 
 def names(days: Days) -> list[tuple[str, str]]:
@@ -56,12 +47,12 @@ def test_a_sealed_day_is_due_again_for_a_late_row_only(tmp_path: Path) -> None:
     data, lake, times = tmp_path / "data", begun(tmp_path / "lake"), at(END_NS + 5 * HOUR_NS)
     written(data, 1)
     written(data, 1, symbol="ETHUSDT")
-    seal_all(data, lake, days_of(data, lake, times))
+    seal_days(data, lake, times)
     settled = days_of(data, lake, times)
     assert (names(settled), [day.symbol for day in settled.settled]) == ([], ["BTCUSDT", "ETHUSDT"])
     written(data, 2)
     assert names(days_of(data, lake, times)) == [("BTCUSDT", DAY)]
-    seal_all(data, lake, days_of(data, lake, times))
+    seal_days(data, lake, times)
     certificate = certificate_of(lake, "BTCUSDT", DAY)
     assert certificate is not None
     assert certificate.streams["trade"].facts.rows == 2
@@ -70,7 +61,7 @@ def test_a_sealed_day_is_due_again_for_a_late_row_only(tmp_path: Path) -> None:
 def test_a_damaged_certificate_is_none(tmp_path: Path) -> None:
     data, lake, times = tmp_path / "data", begun(tmp_path / "lake"), at(END_NS + 5 * HOUR_NS)
     written(data, 1)
-    seal_all(data, lake, days_of(data, lake, times))
+    seal_days(data, lake, times)
     certificate_file(Path(lake.uri)).write_bytes(b'{"symbol": ')
     assert names(days_of(data, lake, times)) == [("BTCUSDT", DAY)]
 

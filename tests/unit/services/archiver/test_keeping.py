@@ -1,7 +1,6 @@
 """Retention on real folders: what is removed lies elsewhere or is too old, and a kill at any step loses no row."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,14 @@ from binance_streamer.days.certificate import day_bounds_ns
 from binance_streamer.days.lake import Lake
 from binance_streamer.days.rows import batches
 from binance_streamer.days.sources import sources
-from services.archiver.day import DaySealer, Progress
 from services.archiver.due import Times, certificate_of, days_of
 from services.archiver.keeping import Result, Retention
 from services.archiver.removal import finish_removal, remove_from_lake
-from tests.support.sealing import begun, skip_without_leases, trade, write
+from tests.support.sealing import begun, seal_days, skip_without_leases, trade, write
 
 DAYS = ("20261120", "20261121", "20261122")
 DAY_NS = 86_400 * 10**9
 NOW_NS = day_bounds_ns("20261123")[0]
-QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
 
 
 class KilledError(BaseException):
@@ -41,8 +38,7 @@ def times(now_ns: int = NOW_NS) -> Times:
 
 
 def seal(place: Path, lake: Lake, now_ns: int = NOW_NS) -> None:
-    for due in days_of(place / "data", lake, times(now_ns)).due:
-        DaySealer(place / "data", lake).seal(due, QUIET, now=datetime(2026, 11, 23, tzinfo=UTC))
+    seal_days(place / "data", lake, times(now_ns))
 
 
 def keep(place: Path, lake: Lake, now_ns: int = NOW_NS, **retention: str) -> Result:

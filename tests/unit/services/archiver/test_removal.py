@@ -1,24 +1,14 @@
 """Daily files are removed only when nobody has them open and all of their rows lie in the lake."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from binance_streamer.days.lake import Lake
 from services.archiver import removal
-from services.archiver.day import DaySealer, Progress
-from services.archiver.due import Times, certificate_of, days_of
+from services.archiver.due import certificate_of, days_of
 from services.archiver.removal import remove_sealed, try_remove
-from tests.support.sealing import DAY, begun, skip_without_leases, trade, write
-
-LATER = Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=0)
-QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
-
-
-def seal(data: Path, lake: Lake) -> None:
-    for due in days_of(data, lake, LATER).due:
-        DaySealer(data, lake).seal(due, QUIET, now=datetime(2026, 11, 23, tzinfo=UTC))
+from tests.support.sealing import DAY, LATER, begun, seal_days, skip_without_leases, trade, write
 
 
 def rows_in(lake: Lake) -> int:
@@ -34,7 +24,7 @@ def leases(tmp_path: Path) -> None:
 def test_a_sealed_file_is_removed_and_stays_listed(tmp_path: Path) -> None:
     data, lake = tmp_path / "data", begun(tmp_path / "lake")
     path = write(data, map(trade, (1, 2)))
-    seal(data, lake)
+    seal_days(data, lake)
     assert remove_sealed(data, lake, "BTCUSDT", DAY) == 1
     assert not path.exists()
     certificate = certificate_of(lake, "BTCUSDT", DAY)
@@ -47,7 +37,7 @@ def test_a_sealed_file_is_removed_and_stays_listed(tmp_path: Path) -> None:
 def test_a_file_that_somebody_has_open_stays(tmp_path: Path) -> None:
     data, lake = tmp_path / "data", begun(tmp_path / "lake")
     path = write(data, [trade(1)])
-    seal(data, lake)
+    seal_days(data, lake)
     with path.open("ab"):
         assert remove_sealed(data, lake, "BTCUSDT", DAY) == 0
     assert path.exists()
@@ -59,21 +49,21 @@ def test_a_file_that_somebody_has_open_stays(tmp_path: Path) -> None:
 def test_a_file_that_has_grown_stays(tmp_path: Path) -> None:
     data, lake = tmp_path / "data", begun(tmp_path / "lake")
     write(data, [trade(1)])
-    seal(data, lake)
+    seal_days(data, lake)
     path = write(data, [trade(2)])
     assert remove_sealed(data, lake, "BTCUSDT", DAY) == 0
     assert path.exists()
-    seal(data, lake)
+    seal_days(data, lake)
     assert rows_in(lake) == 2
 
 
 def test_a_late_row_is_added_to_what_was_removed(tmp_path: Path) -> None:
     data, lake = tmp_path / "data", begun(tmp_path / "lake")
     write(data, map(trade, (1, 3)))
-    seal(data, lake)
+    seal_days(data, lake)
     remove_sealed(data, lake, "BTCUSDT", DAY)
     write(data, [trade(2)])
-    seal(data, lake)
+    seal_days(data, lake)
     assert rows_in(lake) == 3
     assert remove_sealed(data, lake, "BTCUSDT", DAY) == 1
 
@@ -81,7 +71,7 @@ def test_a_late_row_is_added_to_what_was_removed(tmp_path: Path) -> None:
 def test_a_pending_file_is_never_removed(tmp_path: Path) -> None:
     data, lake = tmp_path / "data", begun(tmp_path / "lake")
     path = write(data, [trade(1, price="1.123456789")])
-    seal(data, lake)
+    seal_days(data, lake)
     assert remove_sealed(data, lake, "BTCUSDT", DAY) == 0
     assert path.exists()
 
@@ -97,13 +87,13 @@ def test_a_kill_between_rename_and_removal_loses_and_doubles_no_row(
 
     data, lake = tmp_path / "data", begun(tmp_path / "lake")
     write(data, map(trade, (1, 2)))
-    seal(data, lake)
+    seal_days(data, lake)
     with monkeypatch.context() as patch:
         patch.setattr(removal, "_is_unused", kill)
         with pytest.raises(KilledError):
             remove_sealed(data, lake, "BTCUSDT", DAY)
     write(data, [trade(3)])
-    seal(data, lake)
+    seal_days(data, lake)
     assert rows_in(lake) == 3
     assert remove_sealed(data, lake, "BTCUSDT", DAY) == 2
     assert list((data / "BTCUSDT").iterdir()) == []

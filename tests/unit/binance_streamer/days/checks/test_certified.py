@@ -1,7 +1,6 @@
 """A certificate is made again from the files: whatever of it is changed, `verify` finds, but for what no file says."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,13 +12,9 @@ from binance_streamer.days.checks.certified import certificate_of
 from binance_streamer.days.checks.verify import verify_day
 from binance_streamer.days.day_files import day_of
 from binance_streamer.days.schema import columns
-from services.archiver.day import DaySealer, Progress
-from services.archiver.due import Times, days_of
 from tests.support.recorded_days import DAY, EPOCH, START_MS, SYMBOL, DayWriter, recv_ns
-from tests.support.sealing import begun
+from tests.support.sealing import begun, seal_days
 
-TIMES = Times(now_ns=2 * 10**18, grace_ns=0, quiet_ns=-(10**18))
-QUIET = Progress(lambda _: None, lambda: None, lambda _: None)
 NO_FILE_SAYS = frozenset(
     {
         "sealed_at",
@@ -61,9 +56,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Day:
     clock = [f"{3.5 + n},1.25,0.5,5,{START_MS + n},,,{recv_ns(START_MS + n)},{EPOCH},{n},local," for n in range(1, 4)]
     clock.append(f",,,,,12.5,{recv_ns(START_MS)},{recv_ns(START_MS + 9)},{EPOCH},4,local,")
     _write(place / "data" / f"clock_{DAY}.csv", "clock", clock)
-    lake = begun(place / "lake")
-    for due in days_of(place / "data", lake, TIMES).due:
-        DaySealer(place / "data", lake).seal(due, QUIET, now=datetime(2026, 11, 23, tzinfo=UTC))
+    seal_days(place / "data", begun(place / "lake"))
     return Day(place / "data", place / "lake")
 
 

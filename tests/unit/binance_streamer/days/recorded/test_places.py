@@ -19,7 +19,7 @@ from binance_streamer.days.rows import Span
 from binance_streamer.stores.store import BucketError
 from tests.support.recorded_days import DAY, DayWriter
 from tests.support.s3 import BUCKET, Bucket, served
-from tests.support.sealing import sealed_days
+from tests.support.sealing import begun, seal_days
 
 URL = f"s3://{BUCKET}"
 ALL = Span(0, 2**63 - 1)
@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder, and beside it the same days sealed into the folder `lake`."""
     found = tmp_path_factory.mktemp("days") / "data"
     DayWriter().write(found)
-    sealed_days(found, found.parent / "lake")
+    seal_days(found, begun(found.parent / "lake"))
     return found
 
 
