@@ -1,4 +1,4 @@
-"""Which symbols are members of a group, and which worker serves them."""
+"""A group has members, and each of them one worker that serves it."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which symbols a change of the configuration gives to another worker."""
+"""A change of the configuration gives some symbols to another worker; these are named, and no others."""
 
 from pathlib import Path
 
