@@ -110,7 +110,7 @@ def _verified_here(
     certificate: Certificate | None = None
     try:
         certificate = certificate_of(files, lakes)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, OSError) as error:
         beside.append(partial(_block_certificate, str(error)))
     return verify_day(
         files,

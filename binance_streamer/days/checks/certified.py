@@ -204,7 +204,7 @@ def _finding(check: str, stem: str, path: Path, text: str) -> Finding:
 def certificate_of(files: DayFiles, places: Sequence[str | Path]) -> Certificate | None:
     """Return the certificate of a day, from its own folder or from one of these places; None where there is none.
 
-    Raises `msgspec.MsgspecError` where it is there, and is no certificate.
+    Raises `msgspec.MsgspecError` where it is there, and is no certificate; `OSError` where a bucket does not answer.
     """
     for place in (files.root, *places):
         try:

@@ -126,10 +126,28 @@ def test_a_replay_of_a_bucket_has_its_days(bucket: Bucket) -> None:
         chosen_days(config, Choice(("20261123",), (), (), ALL))
 
 
-def test_a_bucket_that_does_not_answer_is_one_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The address of the buckets is one where nobody listens."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+
+
+@pytest.mark.usefixtures("no_answer")
+def test_a_certificate_in_a_bucket_that_does_not_answer_is_not_checked(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify_places([str(data)], [str(data), URL], archive=None, as_json=True) == Exit.NOT_CHECKED
+    report = msgspec.json.decode(capsys.readouterr().out, type=DayReport)
+    assert report.findings == ()
+    (why,) = report.blocked
+    assert why.startswith("the certificate cannot be read: ")
+    assert {result.check for result in report.results if result.state == "not checked"} == {"certificate"}
+
+
+@pytest.mark.usefixtures("no_answer")
+def test_a_bucket_that_does_not_answer_is_one_clear_error() -> None:
     with pytest.raises(BucketError, match=r"^s3://lake cannot be read: .*127\.0\.0\.1"):
         days_at([URL])
     with pytest.raises(CommandError, match=r"AWS_ENDPOINT_URL") as caught:
