@@ -10,6 +10,7 @@ import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -47,7 +48,13 @@ def part_of(group: GroupConfig, symbol: str) -> int:
 
     So a member that comes or goes moves no other one, and with one worker more, 1 of n members moves.
     """
-    return max(range(group.workers), key=lambda number: blake2b(f"{symbol}/{number}".encode(), digest_size=8).digest())
+    return _part_of(symbol, group.workers)
+
+
+@lru_cache(maxsize=4096)
+def _part_of(symbol: str, workers: int) -> int:
+    """Return the number of a member's worker; remembered, since it is asked for each second of each member."""
+    return max(range(workers), key=lambda number: blake2b(f"{symbol}/{number}".encode(), digest_size=8).digest())
 
 
 def parts_of(group: GroupConfig) -> dict[str, tuple[str, ...]]:
