@@ -78,7 +78,7 @@ def members_of(group: GroupConfig, listed: Iterable[Contract], before: Iterable[
             for one in listed
             if member_fault(one.symbol) is None
             and (
-                one.status not in ENDED and _matches_name(group, one.symbol)
+                one.status not in ENDED and matches_name(group, one.symbol)
                 if one.symbol in known
                 else one.status == TRADING and matches(group, one)
             )
@@ -91,13 +91,14 @@ def matches(group: GroupConfig, one: Contract) -> bool:
     match = group.match
     return (
         match is not None
-        and _matches_name(group, one.symbol)
+        and matches_name(group, one.symbol)
         and one.contract in match.contract
         and (not match.quote or one.quote in match.quote)
     )
 
 
-def _matches_name(group: GroupConfig, symbol: str) -> bool:
+def matches_name(group: GroupConfig, symbol: str) -> bool:
+    """Return True where a group matches a symbol by its name, as far as that goes."""
     return group.match is not None and symbol not in group.exclude and fnmatchcase(symbol, group.match.symbol)
 
 

@@ -6,12 +6,11 @@ once: docs/decisions/0081-members-of-a-group-are-a-file.md.
 
 import os
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.cli.supervisor.control import Supervisor
-from binance_streamer.config.groups import MembersFile, is_part, symbols_of, workers_by_symbol
+from binance_streamer.config.groups import MembersFile, is_part, matches_name, symbols_of, workers_by_symbol
 from binance_streamer.config.schema import Config, ConfigError, parse, with_members
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.deploy.supervisord import symbol_of
@@ -86,12 +85,6 @@ def _workers_after(before: Iterable[str], config: Config) -> dict[str, str]:
     members = MembersFile(config)
     found = dict(members.found)
     for group in config.groups:
-        if group.match is not None:
-            own = found.get(group.name, ())
-            others = (
-                one
-                for one in sorted(before)
-                if one not in own and one not in group.exclude and fnmatchcase(one, group.match.symbol)
-            )
-            found[group.name] = (*own, *others)
+        own = found.get(group.name, ())
+        found[group.name] = (*own, *(one for one in sorted(before) if one not in own and matches_name(group, one)))
     return workers_by_symbol(with_members(config, found))
