@@ -4,7 +4,6 @@ In: a configuration, and what the machine has. Out: lines. Nothing is asked of t
 those of docs/operations.md and benchmarks/RESULTS.md (2026-11-26 to 2026-11-30, two virtual cores, Python 3.11).
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from binance_streamer.config.schema import Config, SymbolConfig, has_book, serie
 from binance_streamer.deploy.rates import COMPRESSED, COMPRESSED_OTHERWISE, rate_of
 from binance_streamer.exchange.rest_series import REQUEST_LIMITS, Polled
 from binance_streamer.exchange.series_types import AnswerKind
-from binance_streamer.exchange.streams import MOST_STREAMS, Stream
+from binance_streamer.exchange.streams import Stream, routes_needed
 from binance_streamer.health.sizes import amount, size
 
 _WEIGHT_LIMIT = 2400
@@ -103,8 +102,7 @@ class _Load(NamedTuple):
     @property
     def connections(self) -> int:
         """The connections of the worker, and of its standby: at most 200 streams are on one."""
-        routes = Counter(stream.route for symbol in self.symbols for stream in streams_of(symbol))
-        return sum(-(-count // MOST_STREAMS) for count in routes.values()) * self.copies
+        return routes_needed(stream for symbol in self.symbols for stream in streams_of(symbol)) * self.copies
 
 
 def _loads(config: Config) -> list[_Load]:

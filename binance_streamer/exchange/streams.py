@@ -5,7 +5,8 @@ In: a symbol and a suffix, or a full name. Out: `Stream`, or `ExchangeError` tha
 
 import itertools
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from binance_streamer.exchange.messages import INTERVAL_MS, ExchangeError
@@ -77,6 +78,12 @@ def route_with_room(path: str, counts: Mapping[str, int]) -> str:
         if counts.get(route, 0) < MOST_STREAMS:
             break
     return route
+
+
+def routes_needed(streams: Iterable[Stream]) -> int:
+    """Return the number of routes that carry these streams, of each path as few as have room for them."""
+    by_path = Counter(stream.route for stream in streams)
+    return sum(-(-count // MOST_STREAMS) for count in by_path.values())
 
 
 def path_of_route(route: str) -> str:

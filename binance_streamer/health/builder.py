@@ -4,13 +4,11 @@ In: the configuration, status messages by process name, gaps, and both clocks. O
 file, so that `status`, the monitor and `up` show the same, and tests need no process.
 """
 
-import math
-from collections import Counter
 from collections.abc import Mapping
 
 from binance_streamer.config.groups import symbols_of
 from binance_streamer.config.schema import Config, SymbolConfig, streams_of
-from binance_streamer.exchange.streams import MOST_STREAMS, Stream, suffix_of
+from binance_streamer.exchange.streams import Stream, routes_needed, suffix_of
 from binance_streamer.health.gaps import GapSummary, GapTotals
 from binance_streamer.health.judge import (
     Health,
@@ -175,8 +173,7 @@ def _detail(config: Config, status: Status) -> str:
     if isinstance(status, IngestStatus):
         is_open = sum(one.is_open for one in status.connections)
         worker = status.producer.partition("-")[2]
-        routes = Counter(stream.route for symbol in symbols_of(config, worker) for stream in streams_of(symbol))
-        wanted = sum(math.ceil(count / MOST_STREAMS) for count in routes.values())
+        wanted = routes_needed(stream for symbol in symbols_of(config, worker) for stream in streams_of(symbol))
         expected = max(len(status.connections), wanted * config.connections_of(config.symbol(worker)))
         return f"{is_open} of {expected} connections open"
     if isinstance(status, WriterStatus):

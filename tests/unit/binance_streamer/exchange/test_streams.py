@@ -6,7 +6,7 @@ from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rest import rest_page
 from binance_streamer.exchange.stream_types import file_stem
-from binance_streamer.exchange.streams import Stream, interval_ms, stream_from_name, stream_of, suffix_of
+from binance_streamer.exchange.streams import Stream, interval_ms, routes_needed, stream_from_name, stream_of, suffix_of
 
 AGG_TRADE = (
     b'{"e":"aggTrade","E":1790526539033,"a":3466782974,"s":"BTCUSDT","p":"84551.10","q":"0.030","nq":"0.030",'
@@ -141,3 +141,12 @@ def test_rows_of_rest_are_json(row: bytes) -> None:
     assert len(rest_page(stream_of("BTCUSDT", suffix), b"[%b]" % row.replace(b'"0', b'0"')).rows) == 1
     with pytest.raises(ExchangeError):
         rest_page(stream_of("BTCUSDT", suffix), b"[%b]" % row)
+
+
+@pytest.mark.parametrize(
+    ("depths", "trades", "routes"), [(0, 0, 0), (1, 0, 1), (200, 1, 2), (201, 200, 3), (401, 0, 3)]
+)
+def test_each_path_needs_a_route_for_every_200_streams(depths: int, trades: int, routes: int) -> None:
+    streams = [stream_of(f"S{number}USDT", "depth@0ms") for number in range(depths)]
+    streams += [stream_of(f"S{number}USDT", "aggTrade") for number in range(trades)]
+    assert routes_needed(streams) == routes
