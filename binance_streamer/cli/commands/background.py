@@ -18,6 +18,7 @@ from binance_streamer.cli.options import ConfigFile, Names
 from binance_streamer.cli.status.problems import failures, lines_of
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import Process, Supervisor
+from binance_streamer.cli.supervisor.foreground import take_next
 from binance_streamer.cli.supervisor.handover import Handover
 from binance_streamer.client.tap import Tap
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
@@ -28,7 +29,7 @@ from binance_streamer.health.observer import Observer
 _START_S = 15.0
 """That programs, and supervisord itself, may take until they run."""
 _STOP_S = 90.0
-"""That supervisord may take to end, beside a second for each symbol: the writer first writes what it has."""
+"""That supervisord may take to end, beside a second for each worker: the writer first writes what it has."""
 _RECORDING_S = 120.0
 """That `start --wait` waits: the connections of many symbols are opened a few at a time."""
 _TELL_S = 1.0
@@ -151,9 +152,7 @@ def _await_recording(config: Config) -> list[str]:
     told: list[str] = []
     with Tap(endpoints.bus_subscribe, ["status."], curve_directory=endpoints.curve_directory) as tap:
         while (now_s := time.monotonic()) < begin_s + _RECORDING_S:
-            message = tap.receive(1)
-            if message is not None and message.stream_type == "status" and not message.topic.variant:
-                observer.take(message.data, time.monotonic())
+            take_next(tap, lambda data: observer.take(data, time.monotonic()), 1)
             missing = failures(observer.health(time.monotonic(), time.time_ns() // 1_000_000).problems)
             if not missing:
                 say("everything that is configured is recorded")

@@ -17,6 +17,7 @@ from binance_streamer.cli.journals import ownerless_journals
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.supervisor import files
 from binance_streamer.cli.supervisor.control import HiddenSupervisordError, Process, Supervisor
+from binance_streamer.cli.supervisor.foreground import take_next
 from binance_streamer.client.tap import Tap, is_listening
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.supervisord import control_socket, program_name, state_directory
@@ -116,9 +117,7 @@ def _snapshot(config: Config, listen_s: float) -> Snapshot:
     deadline_s = time.monotonic() + listen_s
     with Tap(config.endpoints.bus_subscribe, ["status."], curve_directory=config.endpoints.curve_directory) as tap:
         while (left_s := deadline_s - time.monotonic()) > 0 and not expected <= observer.received.keys():
-            message = tap.receive(left_s)
-            if message is not None and message.stream_type == "status" and not message.topic.variant:
-                observer.take(message.data, time.monotonic())
+            take_next(tap, lambda data: observer.take(data, time.monotonic()), left_s)
     symbols = [symbol.symbol for symbol in observer.config.symbols]
     read = gaps_of_day(Path(config.storage.output_directory), symbols, day_text(time.time()))
     gaps = summary_of(folded(read.rows))

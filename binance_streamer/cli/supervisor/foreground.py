@@ -204,7 +204,7 @@ def watch(  # the one loop of `up` and `demo`
     screen.show(live.snapshot(), live.totals)
 
 
-def take_next(tap: Tap, take: Callable[[dict[str, Any]], None], timeout_s: float) -> bool:
+def take_next(tap: Tap, take: Callable[[dict[str, Any]], object], timeout_s: float) -> bool:
     """Wait so long for a message, and give it to `take` if it is a status; return False where none came."""
     message = tap.receive(timeout_s)
     if message is not None and message.stream_type == "status" and not message.topic.variant:
@@ -212,7 +212,7 @@ def take_next(tap: Tap, take: Callable[[dict[str, Any]], None], timeout_s: float
     return message is not None
 
 
-def take_pending(tap: Tap, take: Callable[[dict[str, Any]], None]) -> None:
+def take_pending(tap: Tap, take: Callable[[dict[str, Any]], object]) -> None:
     """Take in the status messages that have come, without waiting for more: the last words of ended processes."""
     while take_next(tap, take, 0):
         pass
