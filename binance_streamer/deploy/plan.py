@@ -69,17 +69,17 @@ def plan_of(config: Config, machine: Machine) -> list[PlanLine]:
     ]
 
 
-def weight_a_minute(config: Config, polled: Iterable[Polled]) -> float:
+def _weight_a_minute(config: Config, polled: Iterable[Polled]) -> float:
     """Return the request weight that snapshots, audits, series and what we ask for ourselves take in a minute."""
-    books = sum(has_book(symbol) for symbol in config.symbols)
+    books = _books(config)
     network, audits_s = config.network, config.orderbook.audit_interval
     found = _OWN_WEIGHT + books * _SNAPSHOT_WEIGHT * 60 / network.snapshot_interval
     if config.orderbook.enabled and audits_s:
         found += books * _SNAPSHOT_WEIGHT * 60 / audits_s
-    return found + sum(one.series.weight * requests_per_s(one) * 60 for one in _asked(polled))
+    return found + sum(one.series.weight * _requests_per_s(one) * 60 for one in _asked(polled))
 
 
-def requests_per_s(polled: Polled) -> float:
+def _requests_per_s(polled: Polled) -> float:
     """Return the requests a second that a series of one symbol takes."""
     return 1 / polled.interval_s
 
@@ -135,7 +135,7 @@ def _start_lines(config: Config, machine: Machine) -> Iterator[PlanLine]:
     )
     workers = _processes(config)
     live_s = max((windows - 1) * _ATTEMPTS_WINDOW_S, workers * _WORKER_START_S * 2 / machine.cores)
-    books = sum(has_book(symbol) for symbol in config.symbols) if config.orderbook.enabled else 0
+    books = _books(config) if config.orderbook.enabled else 0
     heavy_s = max(config.network.snapshot_spacing, 60 * _SNAPSHOT_WEIGHT / _budget(config))
     yield PlanLine(
         "until all is live",
@@ -143,12 +143,17 @@ def _start_lines(config: Config, machine: Machine) -> Iterator[PlanLine]:
     )
 
 
+def _books(config: Config) -> int:
+    """Return the number of symbols of which snapshots are asked for, so that a book can be kept."""
+    return sum(has_book(symbol) for symbol in config.symbols)
+
+
 def _budget(config: Config) -> float:
     return _WEIGHT_LIMIT * config.network.weight_share
 
 
 def _rest_lines(config: Config, polled: list[Polled]) -> Iterator[PlanLine]:
-    weight, budget = weight_a_minute(config, polled), _budget(config)
+    weight, budget = _weight_a_minute(config, polled), _budget(config)
     advice = "longer intervals behind the @ of series, a longer orderbook.audit_interval, or a larger weight_share"
     yield PlanLine(
         "REST weight a minute",
@@ -156,7 +161,7 @@ def _rest_lines(config: Config, polled: list[Polled]) -> Iterator[PlanLine]:
         advice if weight > budget else "",
     )
     for limit in REQUEST_LIMITS:
-        wanted = sum(requests_per_s(one) * limit.window_s for one in _asked(polled) if one.series.limit == limit)
+        wanted = sum(_requests_per_s(one) * limit.window_s for one in _asked(polled) if one.series.limit == limit)
         most = limit.requests * config.network.weight_share
         if wanted:
             late = "buckets come late, and complete: longer periods, or fewer of them, if that matters"
@@ -173,7 +178,7 @@ def _data_lines(config: Config, machine: Machine, streams: list[Stream]) -> Iter
         return COMPRESSED.get(stream.stream_type, COMPRESSED_OTHERWISE) if is_compressed else 1.0
 
     day_bytes = sum(rate.messages_per_s * rate.row_bytes * part(stream) for stream, rate in rates) * _DAY_S
-    books = sum(has_book(symbol) for symbol in config.symbols)
+    books = _books(config)
     own_bytes = books * _DAY_S * (_SNAPSHOT_BYTES / config.network.snapshot_interval)
     own_bytes += books * _DAY_S * (_SUMMARY_BYTES / config.orderbook.output_interval)
     day_bytes += own_bytes * (COMPRESSED["depth"] if is_compressed else 1)
@@ -190,7 +195,7 @@ def _data_lines(config: Config, machine: Machine, streams: list[Stream]) -> Iter
 
 def _machine_lines(config: Config, machine: Machine) -> Iterator[PlanLine]:
     workers = _processes(config)
-    books = sum(has_book(symbol) for symbol in config.symbols) if config.orderbook.enabled else 0
+    books = _books(config) if config.orderbook.enabled else 0
     needed = workers * _WORKER_BYTES + _OTHERS_BYTES + books * _BOOK_BYTES
     room = machine.memory_bytes * _ENOUGH
     fewer = f"fewer workers ({int(room / _WORKER_BYTES)} have room): groups, or fewer symbols; or more memory"
