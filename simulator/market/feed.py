@@ -177,7 +177,8 @@ class SymbolFeed:
         if not stream.has_been_subscribed:
             unsent.clear()
         elif unsent:
-            if now_ms >= unsent[0].close_time_ms + _CLOSED_AFTER_MS:
+            closed_ms = unsent[0].close_time_ms
+            if not closed_ms < now_ms < closed_ms + _CLOSED_AFTER_MS:  # a clock that was set back does not hold it up
                 self._send(stream, self.messages.kline(now_ms, interval, unsent.popleft(), is_closed=True))
         elif self._kline_trades.get(interval) != self.engine.trade_id:
             self._kline_trades[interval] = self.engine.trade_id

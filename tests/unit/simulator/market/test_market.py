@@ -196,6 +196,16 @@ def test_a_closed_kline_comes_once_after_its_minute_and_before_the_next_bar(mark
     assert len([is_closed for _, is_closed in opens if is_closed]) == len({t for t, _ in opens}) - 1
 
 
+def test_a_clock_that_is_set_back_holds_up_no_kline() -> None:
+    market = VirtualMarket().run(30)
+    send, sent = market.actions["kline_1m"][1], market.messages["kline_1m"]
+    count = len(sent)
+    send(market.now_ms + 5, 30.0)
+    assert len(sent) == count, "the last message of the bar is owed"
+    send(market.now_ms - 3_600_000, 30.1)
+    assert [event["k"]["x"] for event in sent[count:]] == [True]
+
+
 def test_listeners_decide_nothing_about_the_market() -> None:
     heard, unheard = VirtualMarket().run(20), VirtualMarket(unheard=True).run(20)
     assert unheard.messages["aggTrade"] == heard.messages["aggTrade"]
