@@ -78,7 +78,7 @@ class GapOffer(NamedTuple):
     present: tuple[int, ...]
     worker_epoch: int
     worker_next: int
-    symbol: str = ""
+    symbol: str
 
     def is_exact(self, epoch: int, late_behind: int) -> bool:
         """Return True where nothing in the gap can be there, but for what `present` names.
@@ -119,8 +119,8 @@ class _Offer(msgspec.Struct):
     reason: str
     worker_epoch: int
     worker_next: int
+    symbol: str
     present: list[int] = []
-    symbol: str = ""
 
 
 @dataclass(slots=True)

@@ -246,7 +246,7 @@ def offered(from_id: int, to_id: int, present: list[int], gap_id: str = "writer-
     return read_offer(
         {
             "stream": TRADES.name, "gap_id": gap_id, "from_id": from_id, "to_id": to_id, "from_ns": 5, "to_ns": 9,
-            "reason": "file damaged", "present": present, "worker_epoch": 7, "worker_next": 100,
+            "reason": "file damaged", "present": present, "worker_epoch": 7, "worker_next": 100, "symbol": "BTCUSDT",
         }
     )  # fmt: skip
 
@@ -294,9 +294,12 @@ def test_an_offer_counts_where_the_writer_has_read_what_may_lie_in_the_gap() -> 
     assert not offer.is_exact(8, 0), "a run before this one may have taken the gap over"
 
 
-@pytest.mark.parametrize("harm", [{"from_id": 20}, {"to_id": "x"}, {"present": [None]}, {"gap_id": 5}])
+@pytest.mark.parametrize(
+    "harm", [{"from_id": 20}, {"to_id": "x"}, {"present": [None]}, {"gap_id": 5}, {"symbol": None}]
+)
 def test_an_offer_that_is_none_is_refused(harm: dict[str, Any]) -> None:
     data = {"stream": "s", "gap_id": "g", "from_id": 1, "to_id": 2, "from_ns": 5, "to_ns": 9, "reason": "r",
-            "worker_epoch": 7, "worker_next": 1}  # fmt: skip
+            "worker_epoch": 7, "worker_next": 1, "symbol": "S"}  # fmt: skip
+    assert read_offer(data).symbol == "S"
     with pytest.raises(WireError):
         read_offer(data | harm)
