@@ -30,7 +30,7 @@ _decode_snapshot = msgspec.json.Decoder(_Snapshot).decode
 
 
 class SymbolChanges(NamedTuple):
-    """The symbols that a worker is to record from now on, and the streams of those that it records no more."""
+    """The symbols that a worker is to record from now on, and those that it records no more."""
 
     begun: tuple[SymbolConfig, ...]
     ended: tuple[SymbolConfig, ...]

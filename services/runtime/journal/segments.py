@@ -188,7 +188,7 @@ class _RowFolder:
 
     def __init__(self, rows: LastRows) -> None:
         self._rows = rows
-        self._known: dict[bytes, _FrameMessages | None] = {}
+        self._known: dict[bytes, _FrameMessages] = {}  # by the head of their frames
 
     def take(self, frame: bytes) -> None:
         """Take the next frame; one that is none says nothing."""
