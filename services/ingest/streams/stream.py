@@ -7,7 +7,7 @@ from typing import Protocol
 from binance_streamer.exchange.messages import UNREADABLE, EventIds
 from binance_streamer.exchange.readers import EventReader, ids_reader
 from binance_streamer.exchange.rest import step_of
-from binance_streamer.exchange.stream_types import Continuity
+from binance_streamer.exchange.stream_types import Continuity, has_sequence_ids
 from binance_streamer.exchange.streams import Stream, stream_from_name
 from services.ingest.connections.events import JOURNAL
 from services.ingest.streams import demux
@@ -107,7 +107,7 @@ class StreamRecorder:
     @property
     def has_sequence_ids(self) -> bool:
         """Return True where each message names the one before it."""
-        return self.stream.type.continuity is Continuity.SEQUENCE
+        return has_sequence_ids(self.stream.stream_type)
 
     def ids_of(self, event: bytes) -> EventIds | None:
         """Return the sequence ids of a message; None where the stream has none, or the message is not readable."""
