@@ -57,7 +57,8 @@ def _part_of(symbol: str, workers: int) -> int:
     return max(range(workers), key=lambda number: blake2b(f"{symbol}/{number}".encode(), digest_size=8).digest())
 
 
-def parts_of(group: GroupConfig) -> dict[str, tuple[str, ...]]:
+@lru_cache(maxsize=16)  # a judgement of 500 members asks for it eight times
+def parts_of(group: GroupConfig) -> Mapping[str, tuple[str, ...]]:
     """Return the members of each worker of a group, by the worker's name, in the order of the group."""
     parts: dict[str, list[str]] = {part_name(group, number): [] for number in range(group.workers)}
     for symbol in group.members:

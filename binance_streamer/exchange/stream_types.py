@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from binance_streamer.exchange import messages, rows
 from binance_streamer.exchange.messages import INTERVAL_MS, EventShape
@@ -265,6 +266,7 @@ def _spelled(spelling: str) -> list[str]:
     return [name for word in words.split("|") for name in _spelled(spelling.replace(found[0], word, 1))]
 
 
+@lru_cache(maxsize=1024)  # some hundred suffixes exist; each is asked for once for every symbol
 def stream_type_of(suffix: str) -> tuple[StreamType, str] | None:
     """Return the stream type and variant that a suffix names (`depth@0ms`); None where the exchange has no such stream.
 
