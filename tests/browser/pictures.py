@@ -29,8 +29,7 @@ def _shoot(browser: Browser, url: str, folder: Path) -> None:
     eventually(lambda: browser.text("#link-word") == "live", what="the page has a snapshot")
     end_s = time.monotonic() + _RECORDED_S
     eventually(lambda: browser.count("body") and time.monotonic() > end_s, _RECORDED_S * 2, every_s=1)
-    browser.click("#fold")
-    time.sleep(3)
+    browser.evaluate("scrollTo(0, 0)")
     browser.screenshot(folder / "monitor.png", whole=False)
 
     browser.resize(1280, 1000)
@@ -49,7 +48,7 @@ def _shoot(browser: Browser, url: str, folder: Path) -> None:
 
 def main() -> None:
     """Record, and write the pictures."""
-    with tempfile.TemporaryDirectory(prefix="bs-") as folder:
+    with tempfile.TemporaryDirectory(prefix="recording-") as folder:
         place = Path(folder)
         with Simulator(place, "--symbols", ",".join(_SYMBOLS), "--rate", "900") as simulator:
             address = f"127.0.0.1:{free_port()}"
