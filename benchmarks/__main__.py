@@ -167,7 +167,7 @@ def put_into_results(lines: Sequence[str]) -> None:
 def main() -> None:
     """Measure, print, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3, help="three take half an hour")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts; nothing is written then")
     options = parser.parse_args()
     peers, missing = installed()
