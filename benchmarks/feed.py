@@ -1,7 +1,8 @@
 """Recorded messages of one stream as a server sends them: endless, with ids and times that go on, at a given rate.
 
 Input: BTCUSDT of usdm-btceth-20240808 in $MARKET_DATA or ../shared/data. It has no aggTrade: those are made of its
-trades, one each. The server is a process of its own; frames are built before the first connection.
+trades, one each, as the exchange spells them since 2025-12-31. The server is a process of its own; frames are built before
+the first connection.
 """
 
 import base64
@@ -57,8 +58,9 @@ def recorded(stream: str) -> list[bytes]:
     trade = re.compile(rb'.*"E":(\d+),"T":(\d+),.*"t":(\d+),"p":"([^"]+)","q":"([^"]+)",.*"m":(true|false)}}')
     matches = [match for match in map(trade.fullmatch, found) if match is not None]
     return [
-        b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":%s,"s":"BTCUSDT","a":%s,"p":"%s","q":"%s",'
-        b'"f":%s,"l":%s,"T":%s,"m":%s}}' % (one[1], one[3], one[4], one[5], one[3], one[3], one[2], one[6])
+        b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":%s,"a":%s,"s":"BTCUSDT","p":"%s","q":"%s",'
+        b'"nq":"%s","f":%s,"l":%s,"T":%s,"m":%s,"st":1}}'
+        % (one[1], one[3], one[4], one[5], one[5], one[3], one[3], one[2], one[6])
         for one in matches
     ]
 
