@@ -1,8 +1,8 @@
 """Recorded messages of one stream as a server sends them: endless, with ids and times that go on, at a given rate.
 
 Input: BTCUSDT of usdm-btceth-20240808 in $MARKET_DATA or ../shared/data. It has no aggTrade: those are made of its
-trades, one each, as the exchange spells them since 2025-12-31. The server is a process of its own; frames are built before
-the first connection.
+trades, one each, as the exchange spells them since 2025-12-31. The server is a process of its own; frames are built
+before the first connection.
 """
 
 import base64
