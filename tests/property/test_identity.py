@@ -198,6 +198,20 @@ def test_without_an_id_the_same_content_at_nearly_the_same_time_is_a_copy(seed: 
     assert recording.gaps() == []
 
 
+@given(seed=seeds, connections=st.integers(1, 3))
+@thorough
+def test_without_an_id_the_same_content_sent_soon_again_is_a_row_each_time(seed: int, connections: int) -> None:
+    """Several at one time, and others so soon that one may look like a copy of another."""
+    rng = Random(seed)
+    recording = Recording(MARK_PRICE, rng)
+    times_ms = itertools.accumulate(rng.choices((0, 10, 40, 99, 100, 101, 199, 300), k=60), initial=BEGAN_MS)
+    sent = [Message(number, 0, 0, at_ms) for number, at_ms in enumerate(times_ms)]
+    queues = {number: chunks(rng, sent) for number in range(1, connections + 1)}
+    bring_by_turns(recording, queues, off_ms=rng.choice([(0, 0), (0, 1), (-4, 4)]), repeats=0)
+    assert len(recording.rows()) == len(sent)
+    assert recording.gaps() == []
+
+
 @pytest.mark.parametrize("stream", [AGG_TRADE, TRADE, DEPTH], ids=lambda stream: stream.stream_type)
 @given(seed=seeds, connections=st.integers(1, 3), back=st.integers(300, 1_900_000))
 @thorough

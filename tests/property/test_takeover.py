@@ -272,6 +272,7 @@ SEGMENTS = st.sampled_from((5_000, 20_000, 1 << 20))
 
 @settings(max_examples=examples(12), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(SEEDS, LAGS, st.lists(LAGS, min_size=1, max_size=2), UNJOURNALLED, SEGMENTS)
+@example(32538, 0.01, [0.01, 1.4], 0.05, 5_000)  # the same liquidation five times within 200 ms
 def test_what_a_killed_worker_had_not_journalled_comes_from_the_standby(
     seed: int, other_lag_s: float, lags: list[float], unjournalled_s: float, segment_bytes: int
 ) -> None:

@@ -4,7 +4,7 @@ Memory of it is bounded, so the lag of what is judged by it is too: a connection
 nothing more is taken of it; another one has brought it, or what is missing is listed.
 """
 
-from collections.abc import Callable, Iterable
+import math
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import NamedTuple
@@ -20,39 +20,27 @@ _MOST_IN_WINDOW = 10_000
 LATE_S = _WINDOW_S / 2
 _LATE_COUNT = _MOST_IN_WINDOW // 2
 """A connection is given up at half of what is remembered for sure, while its copies can still be told."""
-_NEAR_MS = 100
+NEAR_MS = 100
+"""So far apart may the event times of copies be."""
 _REMEMBERED_S = 120.0
 """A connection that ended so long ago is forgotten: no copy of what it delivered comes any more."""
 
-Keys = Callable[[bytes, int], tuple[bytes, ...]]
-"""Gives the keys under which a payload with this event time may be remembered; it is stored under the first."""
 
-
-def by_content(payload: bytes, event_time_ms: int) -> tuple[bytes, ...]:
-    """Return the digest of a payload without its event time: right where an id makes other messages differ."""
+def content_of(payload: bytes, event_time_ms: int) -> bytes:
+    """Return the digest of a payload without its event time."""
     untimed = payload.replace(b'"E":%d' % event_time_ms, b"", 1)
-    return (blake2b(untimed, digest_size=16).digest(),)
-
-
-def by_content_and_time(payload: bytes, event_time_ms: int) -> tuple[bytes, ...]:
-    """Return keys that two payloads share where only their event times differ, by at most 100 ms.
-
-    For streams without an id: there the same content later is another message. The time is cut into windows of 200 ms,
-    and the second key is the neighbour that is nearer, so that up to 300 ms may count as the same, too.
-    """
-    (digest,) = by_content(payload, event_time_ms)
-    at, within = divmod(event_time_ms, 2 * _NEAR_MS)
-    return digest + b"%d" % at, digest + b"%d" % (at + (1 if within >= _NEAR_MS else -1))
+    return blake2b(untimed, digest_size=16).digest()
 
 
 class Seen(NamedTuple):
     """A payload just delivered.
 
-    `by_connection`: how often this connection has delivered it, this time included. `most_before`: the most deliveries
-    by any one connection before. `first_ns`: the receive stamp of the first one of all.
+    `key` stands for the message of which it is a copy, or for itself. `by_connection`: how often this connection has
+    delivered it, this time included. `most_before`: the most deliveries by any one connection before. `first_ns`: the
+    receive stamp of the first one of all.
     """
 
-    digest: bytes
+    key: bytes
     by_connection: int
     most_before: int
     first_ns: int
@@ -79,19 +67,23 @@ class _Span:
 class Deduplicator:
     """Remembers how often each connection delivered each payload of the last 30 to 60 s, or the last 10,000 at least.
 
-    A payload costs 350 bytes while only one connection has delivered it, once.
+    `within_ms`: the event times of copies lie at most so far apart, for the same content later is another message.
+    Without it the content alone counts: right where an id makes other messages differ. A payload costs 350 bytes while
+    only one connection has delivered it, once.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, within_ms: float = math.inf) -> None:
         self.late: set[int] = set()
         """Connections that lag so much that nothing more of the stream is taken of them."""
         self.lag_s: dict[int, float] = {}
         """By connection: how much later than the first copy of the same message its own last copy came."""
-        self._keys = keys
+        self._within_ms = within_ms
         self._payloads: dict[bytes, _Payload] = {}
         self._counts: dict[tuple[bytes, int], int] = {}  # without the first delivery of each payload
+        self._times: dict[bytes, set[int]] = {}  # by content, where event times count: those of different messages
         self._old_payloads: dict[bytes, _Payload] = {}
         self._old_counts: dict[tuple[bytes, int], int] = {}
+        self._old_times: dict[bytes, set[int]] = {}
         self._began_s = float("-inf")
         self._number = 0
         self._spans: dict[int, _Span] = {}
@@ -108,17 +100,15 @@ class Deduplicator:
             return None
         if now_s - self._began_s > _WINDOW_S or len(self._payloads) >= _MOST_IN_WINDOW:
             self._turn(now_s)
-        for key in (keys := self._keys(payload, event_time_ms)):
-            known = self._payloads.get(key) or self._old_payloads.get(key)
-            if known is not None:
-                return self._repeat(key, known, connection, event_time_ms, now_s)
+        content = content_of(payload, event_time_ms)
+        found = self._find(content, connection, event_time_ms)
+        if found is not None:
+            return self._repeat(content, found, connection, event_time_ms=event_time_ms, now_s=now_s)
         if event_time_ms <= self._forgotten_ms and self._is_forgotten(connection, event_time_ms):
             self._give_up(connection)
             return None
-        self._note_time(connection, event_time_ms)
-        self._number += 1
-        self._payloads[keys[0]] = _Payload(recv_ns, connection, 1, now_s, self._number, event_time_ms)
-        return Seen(keys[0], 1, 0, recv_ns)
+        key = self._note_new(content, connection, recv_ns, event_time_ms=event_time_ms, now_s=now_s)
+        return Seen(key, 1, 0, recv_ns)
 
     def add_new(self, bunch: Bunch, begin: int, connection: int, now_s: float) -> int:
         """Note deliveries from this place on like `add`, up to the first one that is not new for sure.
@@ -135,16 +125,29 @@ class Deduplicator:
             if now_s - self._began_s > _WINDOW_S or len(self._payloads) >= _MOST_IN_WINDOW:
                 self._turn(now_s)
             event_time_ms = ids.event_time_ms
-            keys = self._keys(event, event_time_ms)
-            if event_time_ms <= self._forgotten_ms or self._has_any(keys):
+            content = content_of(event, event_time_ms)
+            if event_time_ms <= self._forgotten_ms or self._is_known(content, event_time_ms):
                 break
-            self._note_time(connection, event_time_ms)
-            self._number += 1
-            self._payloads[keys[0]] = _Payload(recv_ns, connection, 1, now_s, self._number, event_time_ms)
+            self._note_new(content, connection, recv_ns, event_time_ms=event_time_ms, now_s=now_s)
             at += 1
         return at
 
-    def _repeat(self, key: bytes, known: _Payload, connection: int, event_time_ms: int, now_s: float) -> Seen:
+    def _note_new(self, content: bytes, connection: int, recv_ns: int, *, event_time_ms: int, now_s: float) -> bytes:
+        self._note_time(connection, event_time_ms)
+        self._number += 1
+        key = self._key(content, event_time_ms)
+        self._remember(content, key, _Payload(recv_ns, connection, 1, now_s, self._number, event_time_ms))
+        return key
+
+    def _remember(self, content: bytes, key: bytes, known: _Payload) -> None:
+        self._payloads[key] = known
+        if self._within_ms < math.inf:
+            self._times.setdefault(content, set()).add(known.event_time_ms)
+
+    def _repeat(
+        self, content: bytes, found: tuple[bytes, _Payload], connection: int, *, event_time_ms: int, now_s: float
+    ) -> Seen:
+        key, known = found
         self._note_time(connection, event_time_ms)
         count = 1 + self._count(key, connection, known)
         if count == 1:
@@ -152,17 +155,17 @@ class Deduplicator:
         most_before = known.most
         known.most = max(count, most_before)
         self._counts[key, connection] = count
-        self._payloads[key] = known
+        self._remember(content, key, known)
         return Seen(key, count, most_before, known.first_ns)
 
-    def has(self, digest: bytes, connection: int) -> bool:
-        """Return True where the connection has delivered the payload, as far as is remembered."""
-        known = self._payloads.get(digest) or self._old_payloads.get(digest)
-        return known is not None and self._count(digest, connection, known) > 0
+    def has(self, key: bytes, connection: int) -> bool:
+        """Return True where the connection has delivered the message, as far as is remembered."""
+        known = self._known(key)
+        return known is not None and self._count(key, connection, known) > 0
 
     def knows(self, payload: bytes, event_time_ms: int) -> bool:
         """Return True where any connection has delivered the payload, as far as is remembered."""
-        return self._has_any(self._keys(payload, event_time_ms))
+        return self._is_known(content_of(payload, event_time_ms), event_time_ms)
 
     def forget(self, connection: int, now_s: float) -> None:
         """Take note that a connection has ended; others may still bring copies of what it delivered."""
@@ -173,8 +176,37 @@ class Deduplicator:
             if span.ended_s is not None and now_s - span.ended_s > _REMEMBERED_S:
                 del self._spans[other]
 
-    def _has_any(self, keys: Iterable[bytes]) -> bool:
-        return any(key in self._payloads or key in self._old_payloads for key in keys)
+    def _key(self, content: bytes, event_time_ms: int) -> bytes:
+        return content if self._within_ms == math.inf else content + b"%d" % event_time_ms
+
+    def _known(self, key: bytes) -> _Payload | None:
+        return self._payloads.get(key) or self._old_payloads.get(key)
+
+    def _is_known(self, content: bytes, event_time_ms: int) -> bool:
+        if self._within_ms == math.inf:
+            return content in self._payloads or content in self._old_payloads
+        return bool(self._near(content, event_time_ms))
+
+    def _near(self, content: bytes, event_time_ms: int) -> list[int]:
+        """Return the event times of the messages of which this may be a copy, the nearest first."""
+        times = self._times.get(content, set()) | self._old_times.get(content, set())
+        near = [time_ms for time_ms in times if abs(time_ms - event_time_ms) <= self._within_ms]
+        return sorted(near, key=lambda time_ms: (abs(time_ms - event_time_ms), time_ms))
+
+    def _find(self, content: bytes, connection: int, event_time_ms: int) -> tuple[bytes, _Payload] | None:
+        """Return the message of which this is a copy: the nearest in time that others have brought more often.
+
+        Else it is one that the exchange sends once more: with the same time it counts as one of those, later it is new.
+        """
+        key = self._key(content, event_time_ms)
+        exact = self._known(key)
+        if self._within_ms < math.inf:
+            for time_ms in self._near(content, event_time_ms):
+                other = self._key(content, time_ms)
+                known = self._known(other)
+                if known is not None and self._count(other, connection, known) < known.most:
+                    return other, known
+        return None if exact is None else (key, exact)
 
     def _turn(self, now_s: float) -> None:
         self._began_s = now_s
@@ -182,6 +214,7 @@ class Deduplicator:
         self._old_latest_ms, self._latest_ms = self._latest_ms, 0
         self._old_payloads, self._payloads = self._payloads, {}
         self._old_counts, self._counts = self._counts, {}
+        self._old_times, self._times = self._times, {}
 
     def _note_time(self, connection: int, event_time_ms: int) -> None:
         self._latest_ms = max(self._latest_ms, event_time_ms)
@@ -199,7 +232,7 @@ class Deduplicator:
         )
 
     def _measure(self, connection: int, known: _Payload, event_time_ms: int, now_s: float) -> None:
-        if event_time_ms - known.event_time_ms > _NEAR_MS:  # the exchange has sent it again, later
+        if event_time_ms - known.event_time_ms > NEAR_MS:  # the exchange has sent it again, later
             return
         self.lag_s[connection] = lag_s = now_s - known.first_s
         if lag_s >= LATE_S or self._number - known.number >= _LATE_COUNT:
@@ -209,6 +242,6 @@ class Deduplicator:
         self.late.add(connection)
         self._spans.pop(connection, None)
 
-    def _count(self, digest: bytes, connection: int, known: _Payload) -> int:
-        key = (digest, connection)
-        return self._counts.get(key) or self._old_counts.get(key) or int(known.first_by == connection)
+    def _count(self, key: bytes, connection: int, known: _Payload) -> int:
+        at = (key, connection)
+        return self._counts.get(at) or self._old_counts.get(at) or int(known.first_by == connection)

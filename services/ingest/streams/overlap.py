@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
 from services.ingest.streams.chain import IdChain
-from services.ingest.streams.deduplicator import Deduplicator, Seen, by_content, by_content_and_time
+from services.ingest.streams.deduplicator import NEAR_MS, Deduplicator, Seen, content_of
 from services.ingest.streams.gaps import RESTART, StreamGaps
 from services.runtime.gaps.drafts import Gap
 from services.runtime.gaps.last_rows import LastRow
@@ -35,7 +35,7 @@ class _FirstMessage(NamedTuple):
     event_time_ms: int
     recv_ns: int
     connection: int
-    digest: bytes
+    key: bytes
 
 
 class OverlapTracker:
@@ -53,9 +53,9 @@ class OverlapTracker:
         self.held = 0
         self._gaps = gaps
         self._ids_grow = ids_grow
-        self.copies = Deduplicator(by_content if ids_grow else by_content_and_time)
+        self.copies = Deduplicator() if ids_grow else Deduplicator(NEAR_MS)
         self._joined: set[int] = set()
-        self._beginning = b""  # digest of the message with which the joined ones began
+        self._beginning = b""  # key of the message with which the joined ones began
         self._entering: dict[int, _FirstMessage] = {}
         self._reached_ns: dict[int, int] = {}  # of the newest row that each of those has delivered
         self._last_ns: int | None = None  # of the newest row that a joined connection has delivered
@@ -96,7 +96,7 @@ class OverlapTracker:
             return (self._gaps.outage((since_ns, self._recorded_ns), reason),)
         first = min(self._entering.values())
         self._join(first.connection)
-        self._beginning = first.digest
+        self._beginning = first.key
         self._join_proven()
         return (self._gaps.outage((since_ns, first.recv_ns), reason),)
 
@@ -169,12 +169,12 @@ class OverlapTracker:
             self._last_ns = max(self._last_ns or 0, seen.first_ns)  # it has come to what another one brought first
         elif not self._joined and not self._entering:
             self._joined.add(connection)
-            self._beginning = seen.digest
+            self._beginning = seen.key
             if seen.most_before > 0 and self._last_ns is not None and seen.first_ns <= self._last_ns:
                 self._lost = None  # the ones that have ended had this too: it goes on where they stopped
         elif connection not in self._entering:
             event_time_ms = arrival.reading.event_time_ms
-            self._entering[connection] = _FirstMessage(event_time_ms, seen.first_ns, connection, seen.digest)
+            self._entering[connection] = _FirstMessage(event_time_ms, seen.first_ns, connection, seen.key)
         if connection in self._entering:
             self._reached_ns[connection] = max(self._reached_ns.get(connection, 0), seen.first_ns)
         self._join_proven()
@@ -189,7 +189,7 @@ class OverlapTracker:
             entry
             for entry in self._entering.values()
             if self.copies.has(self._beginning, entry.connection)
-            or any(self.copies.has(entry.digest, other) for other in self._joined)
+            or any(self.copies.has(entry.key, other) for other in self._joined)
         ]:
             for entry in proven:
                 self._join(entry.connection)
@@ -281,7 +281,7 @@ class KlineTracker:
 
         Of a bar from before nobody remembers the content: then an id that is there already is a repeat.
         """
-        (content,) = by_content(arrival.event, arrival.reading.event_time_ms)
+        content = content_of(arrival.event, arrival.reading.event_time_ms)
         known = self._contents.setdefault(open_time_ms, set())
         is_new = bool(known) and content not in known
         known.add(content)

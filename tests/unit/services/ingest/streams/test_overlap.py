@@ -208,6 +208,13 @@ def test_a_copy_whose_event_time_differs_by_little_is_a_copy() -> None:
     assert feed(next_one, 3, by=2, reading=Reading(None, None, 2000)) == [next_one]
 
 
+def test_the_same_content_sent_soon_again_is_a_copy_of_the_nearest_one() -> None:
+    feed = Feeding("forceOrder")
+    sent = [(f'{{"E":{at_ms},"q":"1"}}', Reading(None, None, at_ms)) for at_ms in (34385, 34486, 34486, 34585)]
+    assert [feed(event, 1, by=1, reading=reading) for event, reading in sent] == [[event] for event, _ in sent]
+    assert [feed(event, 2, by=2, reading=reading) for event, reading in sent] == [[], [], [], []]
+
+
 def test_a_book_ticker_of_the_same_id_that_differs_by_its_event_time_is_a_repeat() -> None:
     feed = Feeding("bookTicker", ids_grow=True)
     first, later = '{"u":5,"b":"1","E":1000}', '{"u":5,"b":"1","E":9000}'
