@@ -31,13 +31,12 @@ killed meanwhile would leave a hole that nobody has listed; so it leaves rows th
 import math
 from bisect import insort
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from binance_streamer.exchange.messages import EventIds, Reading
 from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
 from services.ingest.streams.gaps import RESTART, SEQUENCE, StreamGaps
-from services.ingest.streams.recount import QUIET_NS, Recount, happened_ms
+from services.ingest.streams.recount import OldCount, Recount, happened_ms, is_fresh
 from services.runtime.gaps.drafts import Gap
 from services.runtime.gaps.last_rows import LastRow, latest_ms
 
@@ -52,15 +51,6 @@ class _Held(NamedTuple):
     recv_ns: int  # before the rest, so that sorting never compares that
     since_s: float
     arrival: Arrival
-
-
-@dataclass(slots=True)
-class _OldCount:
-    """The count of ids before they went back: where it ended, and the gap that was listed for it."""
-
-    newest: int
-    latest_ms: int  # no transaction of it was later, as far as anybody had brought it
-    gap: Gap
 
 
 class IdChain:
@@ -87,7 +77,7 @@ class IdChain:
         self._held: list[_Held] = []
         self._reached: dict[int, int] = {}  # by connection: the furthest id it has delivered
         self._entered: dict[int, int] = {}  # by connection: where its first message began
-        self._old: _OldCount | None = None
+        self._old: OldCount | None = None
         if last_row is not None and last_row.last_id is not None:
             self.newest, self._newest_ns = last_row.last_id, last_row.recv_ns
             self._newest_event_ms = last_row.event_time_ms or 0
@@ -227,8 +217,7 @@ class IdChain:
         if filled is not None:
             self._recount.latest_ms()  # of the newest row, before this one takes its place
             return (*filled, arrival)
-        is_fresh = arrival.recv_ns - self._newest_ns < QUIET_NS
-        if self._ids_are_times or (is_fresh and not at_ms):
+        if self._ids_are_times or (not at_ms and is_fresh(arrival.recv_ns, self._newest_ns)):
             return ()
         begun = self._recount.add(arrival, ids, at_ms, self.newest, now_s)
         return self._begin_anew(begun) if begun else ()
@@ -243,31 +232,32 @@ class IdChain:
         connection, recv_ns, _, reading = begun[0]
         previous, _ = _ids_of(reading)
         *ended, gap = self._gaps.reset((self.newest, previous), (self._newest_ns, recv_ns))
-        self._old = _OldCount(self.newest, self._recount.latest_ms(), gap)
+        self._old = OldCount(self.newest, self._recount.latest_ms(), self._newest_ns, gap)
         self._recount.begin()
         self._newest_event_ms = 0
         rows = [self._forward(one, _ids_of(one.reading)[1]) for one in begun]
         self._reached, self._entered = {connection: self.newest}, {connection: previous}
         return (*released, *ended, gap, *rows)
 
-    def _of_old_count(self, old: _OldCount, arrival: Arrival, previous: int, last: int) -> Sequence[Outcome] | None:
+    def _of_old_count(self, old: OldCount, arrival: Arrival, previous: int, last: int) -> Sequence[Outcome] | None:
         """Return what a message of the count before the ids went back leads to; None where it is not one.
 
         Where that count goes on, later than the one that was taken for a new one, the ids had not gone back at all.
         """
-        if self.newest is None or last <= self.newest or previous > old.newest:
+        if self.newest is None or last <= self.newest:
             return None
-        at_ms = happened_ms(arrival)
-        if last <= old.newest:
-            return () if at_ms <= old.latest_ms else None
-        if previous <= self.newest:  # the new count has come as far as the old one was
+        if old.has(arrival, last):
+            return ()
+        if previous != old.newest or previous <= self.newest:  # or the new count has come as far as the old one was
             return None
-        if at_ms <= self._recount.latest_ms():  # a slower connection had more of it
-            old.newest = last
+        if happened_ms(arrival) <= self._recount.latest_ms():
+            if not is_fresh(arrival.recv_ns, old.ended_ns):
+                return None
+            old.newest = last  # a slower connection had more of it
             return (arrival,)
         self._old = None
         self._reached, self._entered = {arrival.connection: last}, {arrival.connection: previous}
-        self._held.clear()
+        self._held = [held for held in self._held if held.last > last]
         return (*self._gaps.undo_reset(old.gap), self._forward(arrival, last))
 
     def _forward(self, arrival: Arrival, last: int) -> Arrival:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from binance_streamer.exchange.readers import transact_time_ms
 from services.ingest.streams.arrivals import Arrival
+from services.runtime.gaps.drafts import Gap
 
 _ENOUGH = 5
 """So many later messages that hang on one another are a new count. They are held meanwhile: no more than this."""
@@ -16,10 +17,39 @@ QUIET_NS = 30 * 10**9
 _LASTS_S = 30.0
 _LEAST = 20
 """Where the exchange's clock has gone back too, no message is later: then, once nothing has been recorded for so long,
-so many messages of one connection that hang on one another, over so long a time. No connection may lag by that much
-(copies.py), so it is not one that catches up.
+so many messages of one connection whose ids only grow, over so long a time. They need not hang on one another: a
+connection that loses some now and then would prove nothing for ever. No connection may lag by that much
+(deduplicator.py), so it is not one that catches up.
 """
 _DAY_MS = 86_400_000
+
+
+def is_fresh(recv_ns: int, newest_ns: int) -> bool:
+    """Return True where copies of the newest row may still be under way.
+
+    A clock of ours that was set, forward or back, ends that too: else nothing would be recorded until it has caught up.
+    """
+    return abs(recv_ns - newest_ns) < QUIET_NS
+
+
+@dataclass(slots=True)
+class OldCount:
+    """The count of ids before they went back: where it ended, and the gap that was listed for it."""
+
+    newest: int
+    latest_ms: int  # no transaction of it was later, as far as anybody had brought it
+    ended_ns: int  # the stamp of its last row
+    gap: Gap
+
+    def has(self, arrival: Arrival, last: int) -> bool:
+        """Return True where a message that lies beyond the new count's ids is a copy of the old one.
+
+        Only while copies may still be under way. Times alone do not tell: behind a clock that went back too, all that
+        is new is earlier than the old count's last message.
+        """
+        if last > self.newest or not is_fresh(arrival.recv_ns, self.ended_ns):
+            return False
+        return happened_ms(arrival) <= self.latest_ms
 
 
 @dataclass(slots=True)
@@ -78,8 +108,10 @@ class Recount:
         if last == newest:  # where the old count ends
             self._runs.pop(arrival.connection, None)
             return []
-        if run is None or previous != run.last:
+        if run is None or previous < run.last:
             run = self._runs[arrival.connection] = _Run(newest, now_s, last)
+        elif previous > run.last:
+            run.later.clear()
         if run.newest != newest:  # the old count goes on meanwhile
             run.newest, run.since_s, run.count = newest, now_s, 0
         run.last = last

@@ -246,6 +246,52 @@ def test_a_count_of_a_clock_that_went_back_too_is_found_after_a_minute() -> None
     assert told[600:] == [[], ["g1 1010..601 ids went back unrepairable", "row 602"]]
 
 
+def test_it_is_found_though_the_connection_loses_some_now_and_then() -> None:
+    feed = Feeding(LastRow("depth", "BTCUSDT", 10_000, 4000, 0))
+    feed(10_000, 10_010, at_ms=5000)
+    told = [feed(2 * at, 2 * at + 1, at_ms=10 + at, now_s=at / 10) for at in range(602)]
+    assert told[600:] == [[], ["g1 10010..1202 ids went back unrepairable", "row 1203"]]
+
+
+def test_it_is_found_though_our_own_clock_went_back_too() -> None:
+    feed = Feeding(LastRow("depth", "BTCUSDT", 1000, 4000, 0))
+    feed.recv_ns = 3600 * 10**9
+    feed(1000, 1010, at_ms=5000)
+    feed.recv_ns = 0
+    told = [row for at in range(602) for row in feed(at, at + 1, at_ms=10 + at, now_s=at / 10)]
+    assert told == ["g1 1010..300 ids went back unrepairable", *(f"row {at}" for at in range(301, 603))]
+
+
+def test_nothing_of_a_new_count_is_dropped_where_the_clock_goes_back_and_a_connection_ends() -> None:
+    feed = Feeding()
+    feed(1000, 1010, at_ms=1000)
+    assert feed(0, 1, at_ms=2000) == []
+    assert [feed(at, at + 1, at_ms=2000 + at) for at in range(1, 5)][-1][-1] == "row 5"
+    feed.chain.forget(1, 60.0)
+    told = [row for at in range(5, 105) for row in feed(at, at + 1, by=2, at_ms=500 + at, now_s=60 + at)]
+    assert told == [f"row {at}" for at in range(6, 106)]
+
+
+def test_what_is_taken_for_late_copies_of_the_old_count_for_a_while_is_listed_as_missing() -> None:
+    feed = Feeding()
+    feed(1000, 1010, at_ms=1000)
+    for at in range(5):
+        feed(at, at + 1, at_ms=2000 + at)
+    feed.chain.forget(1, 1.0)
+    told = [row for at in range(5, 105) for row in feed(at, at + 1, by=2, at_ms=500 + at, now_s=at)]
+    assert told == ["g2 5..31 sequence unrepairable", *(f"row {at}" for at in range(32, 106))]
+
+
+def test_nor_is_a_new_count_that_passes_the_end_of_the_old_one_behind_a_hole() -> None:
+    """The clock has gone back, so that it looks like what a slower connection had more of the old count."""
+    feed = Feeding()
+    feed(90, 100, at_ms=1000)
+    for at in range(5):
+        feed(at, at + 1, at_ms=2000 + at)
+    assert feed(100, 101, at_ms=500, now_s=60) == ["g2 5..100 sequence unrepairable", "row 101"]
+    assert feed(101, 102, at_ms=501, now_s=60) == ["row 102"]
+
+
 def test_a_new_count_is_found_behind_a_restart() -> None:
     feed = Feeding(LastRow("depth", "BTCUSDT", 1000, 4000, 7))
     told = [row for at in range(20) for row in feed(at, at + 1, at_ms=5000 + at)]
