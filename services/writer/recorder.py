@@ -221,9 +221,7 @@ class Recorder:
             return None
         found = row_batches(self._maker, run, messages)
         noted = [
-            row
-            for row_batch in found
-            for row in ((row_batch,) if isinstance(row_batch, Row) else (row_batch.first, row_batch.last))
+            row for row_batch in found for row in ([row_batch] if isinstance(row_batch, Row) else row_batch.telling)
         ]
         for hole in self._streams.note(run.producer, noted):
             self._record_gap(hole, run.producer, now_ns)

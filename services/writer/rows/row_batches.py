@@ -11,11 +11,12 @@ from services.writer.rows.cells import RowFault
 from services.writer.rows.daily_files import DAY_MS, day_of
 from services.writer.rows.layout import Lines
 from services.writer.rows.routes import RowRoute
+from services.writer.rows.row_ids import has_bars, may_be_closed_bar
 from services.writer.rows.rows import Row, RowMaker, Run
 
 
 class RowBatch:
-    """Lines of consecutive messages that go into one file; `first` and `last` are the rows that continuity looks at."""
+    """Lines of consecutive messages that go into one file; `telling` are the rows that continuity looks at."""
 
     __slots__ = ("_day_from_ms", "_day_to_ms", "_messages", "_run", "_start", "lines", "target")
 
@@ -39,6 +40,14 @@ class RowBatch:
     def last(self) -> Row:
         """Return the last row, without its line."""
         return self._row(self._start + len(self.lines) - 1)
+
+    @property
+    def telling(self) -> list[Row]:
+        """Return the rows that say where the stream stands, without their lines: the first, the last, closed bars."""
+        topic, events = self._messages.known.topic, self._messages.events
+        between = range(self._start + 1, self._start + len(self.lines) - 1) if has_bars(topic) else ()
+        bars = [self._row(at) for at in between if may_be_closed_bar(topic, events[at])]
+        return [self.first, *bars, self.last]
 
     def takes(self, day_ms: int | None) -> bool:
         """Return True if a message of this time goes into the same file."""

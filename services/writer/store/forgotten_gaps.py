@@ -11,13 +11,14 @@ from collections.abc import Iterator, Sequence
 
 from binance_streamer.config.symbols import decode_name, encode_name
 from binance_streamer.deploy.supervisord import symbol_of
-from binance_streamer.exchange.messages import ExchangeError
+from binance_streamer.exchange.messages import INTERVAL_MS, ExchangeError
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.health.gaps import OPEN, REPAIRED, GapRow, gap_row
 from binance_streamer.wire.frames import Topic
 from services.runtime.gaps.drafts import Gap
 from services.writer.store.files import DataFiles
 
+_WRITER = "writer"
 _MOST_FILES = 3
 """Newest gap files of a symbol that are read. The exchange keeps two days: of what is older a worker had given up."""
 _WHY = "what knew of it is lost: a journal, or the ledger"
@@ -48,18 +49,31 @@ def missing_in(listed: Listed) -> dict[Topic, tuple[tuple[int, int], ...]]:
     """Return the ids that are missing in the files, (from, to], by the topics of their streams."""
     found: dict[Topic, tuple[tuple[int, int], ...]] = {}
     for _, row in listed:
-        if row.state == REPAIRED or row.from_id is None or row.to_id is None:
-            continue
         with contextlib.suppress(ExchangeError):  # a series of REST, which no worker records
             stream = stream_from_name(row.stream)
-            topic = Topic(stream.stream_type, stream.symbol, stream.variant)
-            found[topic] = (*found.get(topic, ()), (row.from_id, row.to_id))
+            ids = None if row.state == REPAIRED else _ids_of(row, INTERVAL_MS.get(stream.variant))
+            if ids is not None:
+                topic = Topic(stream.stream_type, stream.symbol, stream.variant)
+                found[topic] = (*found.get(topic, ()), ids)
     return found
+
+
+def _ids_of(row: GapRow, interval_ms: int | None) -> tuple[int, int] | None:
+    """Return the ids that may be missing in a gap; None where that is bounded by time, and ids are no times.
+
+    The ids of closed klines are times. What the writer has lost of them it lists by time; what a worker lists so has to
+    do with open ones alone.
+    """
+    if row.from_id is not None and row.to_id is not None:
+        return row.from_id, row.to_id
+    if interval_ms is None or row.to_ns is None or not row.gap_id.startswith(f"{_WRITER}-"):
+        return None
+    return row.from_ns // 1_000_000 - 2 * interval_ms, row.to_ns // 1_000_000
 
 
 def _is_of_writer(epoch: str, row: GapRow) -> bool:
     """Return True if the writer wrote the row: a worker that takes the gap over has another epoch."""
-    return row.gap_id.startswith(f"writer-{epoch}-")
+    return row.gap_id.startswith(f"{_WRITER}-{epoch}-")
 
 
 def _ended(row: GapRow) -> Gap:

@@ -23,8 +23,8 @@ from binance_streamer.exchange.rest import KEPT_MS
 from binance_streamer.wire.frames import Position, encode_frame, encode_topic
 from services.runtime.gaps.drafts import Gap, gap_draft
 from services.writer.rows.cells import text_cell
+from services.writer.rows.row_ids import ids_of, late_id_of
 from services.writer.rows.rows import Row, Run
-from services.writer.store.losses import ids_of, late_id_of
 
 _MOST_PRESENT = 10_000
 """Ids of one gap that came late; a gap with more is not offered any more, so that no row can come twice."""

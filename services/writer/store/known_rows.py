@@ -2,9 +2,9 @@
 
 A power cut may take the end of a journal whose rows are durable in the files, and a backup of it may be restored. Such
 a worker takes for missing what it had recorded, and has it fetched. The writer knows better: when a new run hangs on a
-record that is not the last one that it had of the run before, it notes the last id of each stream, and what was missing
-below. A row of REST up to that id that was not missing is in the files. That holds for 48 hours:
-REST has nothing older, and should the exchange begin its ids anew some day, small ones are new again.
+record that is not the last one that it had of the run before, it notes the last id of each stream, of klines the last
+closed bar, and what was missing below. A row of REST up to that id that was not missing is in the files. That holds for
+48 hours: REST has nothing older, and should the exchange begin its ids anew some day, small ones are new again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from binance_streamer.exchange.rest import KEPT_MS
 from binance_streamer.wire.frames import Topic
+from services.writer.rows.row_ids import is_fetched, late_id_of
 from services.writer.rows.rows import Row
-from services.writer.store.losses import is_late, late_id_of
 
 
 class KnownIds(NamedTuple):
@@ -52,7 +52,7 @@ class KnownRows:
         return [*self._known.values()]
 
     def _has(self, producer: str, row: Row) -> bool:
-        if row.topic is None or not is_late(row):
+        if row.topic is None or not is_fetched(row):
             return False
         known = self._known.get((producer, row.topic))
         is_recent = known is not None and row.recv_ns - known.noted_ns < KEPT_MS * 1_000_000

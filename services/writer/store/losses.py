@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from binance_streamer.exchange.messages import ExchangeError
-from binance_streamer.exchange.readers import EventReader
-from binance_streamer.exchange.stream_types import event_name, has_sequence_ids, is_repairable
+from binance_streamer.exchange.stream_types import event_name, is_repairable
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.wire.frames import Topic
 from services.runtime.gaps.drafts import Bounds, bounds_of, state_of_new
 from services.writer.rows.daily_files import series_of
-from services.writer.rows.own_rows import MAX_NUMBER
+from services.writer.rows.row_ids import closed_bar_of, has_bars, ids_of, is_late, late_id_of
 from services.writer.rows.rows import Row, Run
 
 ANY_EPOCH = -1
@@ -38,6 +37,7 @@ _MARKER = Topic("", "", "")
 class StreamRecord(NamedTuple):
     """The last row of one topic of one producer, as the ledger keeps it.
 
+    `last_id`: of klines the opening time of the last closed bar, which proves nothing of what lies between.
     `suspect_epoch` is the epoch of which rows may be missing behind it (ANY_EPOCH where sequence numbers cannot tell),
     None where all is well.
     """
@@ -105,6 +105,8 @@ class _State:
     is_dirty: bool = False
     late_ids: list[int] = field(default_factory=list)
     """Of rows that came late since the stream is suspect."""
+    bar_ms: int | None = None
+    """The opening time of the last closed bar, of klines."""
 
 
 class LossTracker:
@@ -117,7 +119,8 @@ class LossTracker:
             self._damages.setdefault(damage.series, []).append(damage)
         for record in records:
             states = self._states.setdefault(record.producer, {})
-            states[record.topic] = _State(record, suspect_epoch=record.suspect_epoch)
+            bar_ms = record.last_id if has_bars(record.topic) else None
+            states[record.topic] = _State(record, suspect_epoch=record.suspect_epoch, bar_ms=bar_ms)
 
     def lost_positions(self, run: Run, *, any_stream: bool) -> None:
         """Make topics suspect: positions of a run are missing in front of what comes now.
@@ -137,7 +140,8 @@ class LossTracker:
     def note(self, producer: str, rows: Sequence[Row]) -> list[Hole]:
         """Take note of rows in their order; returns the holes that end in front of them.
 
-        Of rows that follow each other in one batch, the first and the last one are enough.
+        Of rows that follow each other in one batch, the first and the last one are enough, and those that may be
+        closed bars (`may_be_closed_bar`).
         """
         states = self._states.setdefault(producer, {})
         holes = []
@@ -164,6 +168,9 @@ class LossTracker:
                 state.row = None
             else:
                 state.row = row
+            bar_ms = closed_bar_of(row)
+            if bar_ms is not None:
+                state.bar_ms = max(bar_ms, state.bar_ms or 0)
             state.is_dirty = True
         return holes
 
@@ -184,6 +191,8 @@ class LossTracker:
                     if state.row is not None:
                         state.record = _record_of(producer, topic, state.row)
                         state.row = None
+                    if state.bar_ms is not None:
+                        state.record = state.record._replace(last_id=state.bar_ms)
                     found.append(state.record._replace(suspect_epoch=state.suspect_epoch))
         return found
 
@@ -196,8 +205,9 @@ class LossTracker:
         return last.seq if last.epoch == run.epoch else 0
 
     def last_ids(self, producer: str) -> dict[Topic, int]:
-        """Return the last id of each topic of a producer that has ids."""
-        found = {topic: _last_id(state) for topic, state in self._states.get(producer, {}).items()}
+        """Return the last id of each topic of a producer that has ids, and the last closed bar of its klines."""
+        states = self._states.get(producer, {}).items()
+        found = {topic: state.bar_ms if has_bars(topic) else _last_id(state) for topic, state in states}
         return {topic: last_id for topic, last_id in found.items() if last_id is not None}
 
     def damages(self) -> list[DamagedFile]:
@@ -216,11 +226,6 @@ class LossTracker:
             times_ns = damage.from_ns, row.recv_ns if damage.to_ns is None else damage.to_ns
             holes.append(Hole(damage.symbol, stream, *bounds_of(ids, times_ns), DAMAGED))
         return holes
-
-
-def is_late(row: Row) -> bool:
-    """Return True if the row may fill an old hole, so that it does not say where its stream goes on."""
-    return row.topic is not None and row.event is None and has_sequence_ids(row.topic.stream_type)
 
 
 def _follows(state: _State, row: Row) -> bool:
@@ -265,7 +270,9 @@ def _numbered_like(state: _State, row: Row) -> StreamRecord:
 
 
 def _last_id(state: _State) -> int | None:
-    return ids_of(state.row)[1] if state.row else state.record.last_id
+    if state.row:
+        return ids_of(state.row)[1]
+    return None if has_bars(state.record.topic) else state.record.last_id
 
 
 def _recv_ns(state: _State) -> int:
@@ -275,26 +282,3 @@ def _recv_ns(state: _State) -> int:
 def _label(topic: Topic, stream: str) -> str:
     """Return the exchange's name of a stream, or the topic of our own messages, which carry another stream's name."""
     return stream if event_name(topic.stream_type) else ".".join(topic)
-
-
-def late_id_of(row: Row) -> int:
-    """Return the id of a row of REST: `agg_trade_id` and `open_time` stand first in their files."""
-    first = row.line.partition(b",")[0]
-    return int(first) if first.isdigit() else -1
-
-
-def ids_of(row: Row) -> tuple[int | None, int | None]:
-    """Return the ids (previous, last] that an exchange's message covers; None where they prove nothing."""
-    if row.topic is None or row.event is None or not has_sequence_ids(row.topic.stream_type):
-        return None, None
-    try:
-        reader = EventReader(stream_from_name(row.stream))
-        reading = reader.read(row.event)
-    except ExchangeError:
-        return None, None
-    return _in_range(reading.previous_id), _in_range(reading.last_id)
-
-
-def _in_range(number: int | None) -> int | None:
-    """Return an id if the ledger and a frame can hold it; the exchange's message may have any number."""
-    return number if number is not None and abs(number) <= MAX_NUMBER else None
