@@ -12,7 +12,6 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from binance_streamer.config.groups import MembersFile
 from binance_streamer.config.schema import Config, has_book, series_of
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.statuses import RestStatus
@@ -73,12 +72,13 @@ class _RestProcess:
         self._request: AnyRequest | None = None
         """The newest request that left; while the thread is busy its answer is awaited."""
         self._steps = StepWatch(ClockReading(*both_ns()))
-        self._parts = _parts(config, producer)
+        self._members = GroupMembers(config)
+        self._has_ended_others = False
+        self._parts = _parts(config, producer, self._members)
         gap_numbers = itertools.count(1)
         self._series = SeriesTasks(
             self._parts, lambda: producer.rows, lambda: f"{shell.epoch}-rest-{next(gap_numbers)}"
         )
-        self._members = MembersFile(config)
         self._follow_members()
         tasks = tasks_in_order(
             self._parts,
@@ -137,15 +137,17 @@ class _RestProcess:
 
     def _watch_series(self) -> None:
         """List what polls have missed, and follow the members of groups; to be called once a second."""
-        if self._members.refresh():
+        if self._members.config is not self._followed:
             self._follow_members()
+        if self._members.are_known and not self._has_ended_others:  # the journal may be full
+            self._has_ended_others = self._series.end_others(wall_ns())
         for task in self._series.tasks:
             task.list_overdue(self._now(), wall_ns())
 
     def _follow_members(self) -> None:
-        self._series.follow([series for symbol in self._members.config.symbols for series in series_of(symbol)])
-        if self._members.is_known:
-            self._series.end_others(wall_ns())
+        self._followed = self._members.config
+        self._series.follow([series for symbol in self._followed.symbols for series in series_of(symbol)])
+        self._has_ended_others = False
 
     def _send_next(self) -> None:
         if self._thread.is_busy:
@@ -209,10 +211,9 @@ class _RestProcess:
         return msgspec.structs.replace(status, **parts.counts)
 
 
-def _parts(config: Config, producer: Producer) -> Parts:
+def _parts(config: Config, producer: Producer, members: GroupMembers) -> Parts:
     """Make what the tasks share; who has an order book recorded gets a snapshot every interval without a request."""
     network = config.network
-    members = GroupMembers(config)
     periodic = [symbol.symbol for symbol in config.symbols if has_book(symbol)]
     pace = Pace(limit=DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
     snapshots = SnapshotQueue(periodic, interval_s=network.snapshot_interval, retry_s=network.snapshot_retry)

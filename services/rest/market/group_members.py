@@ -25,9 +25,19 @@ class GroupMembers:
         self._leave_out_named()
 
     @property
+    def config(self) -> Config:
+        """Return the configuration with the members as they are now; another object where they have changed."""
+        return self._file.config
+
+    @property
+    def are_known(self) -> bool:
+        """Return True where the members of every group are known."""
+        return self._file.is_known
+
+    @property
     def symbols(self) -> list[str]:
         """The names of all symbols that are recorded now, named ones and members."""
-        return [symbol.symbol for symbol in self._file.config.symbols]
+        return [symbol.symbol for symbol in self.config.symbols]
 
     def take(self, listed: Sequence[Contract]) -> list[Odd]:
         """Find the members in a list of the exchange; write the file where it has others, and tell of each change.

@@ -183,8 +183,11 @@ class SeriesTasks:
             wanted = [one for one in polled if one.series is task.series]
             task.follow([known.get(one) or SeriesRecord(one, rows.get(one.name), self._new_gap_id) for one in wanted])
 
-    def end_others(self, recv_ns: int) -> None:
-        """List open gaps of series that are polled no more as unrepairable: nobody will ask for what they lack."""
+    def end_others(self, recv_ns: int) -> bool:
+        """List open gaps of series that are polled no more as unrepairable: nobody will ask for what they lack.
+
+        Return False where the journal has not taken all of them: call it again. Those that it has are open no more.
+        """
         polled = {record.polled.name for task in self.tasks for poll in task.polls for record in poll.records}
         for name, row in self._last_rows().items():
             found = series_from_name(name)
@@ -192,8 +195,9 @@ class SeriesTasks:
                 continue
             record = SeriesRecord(Polled(found[0], row.symbol, found[1], 0.0), row, self._new_gap_id)
             ended = [record.gap_row(gap, UNREPAIRABLE, recv_ns, _NOT_POLLED) for gap in row.open_gaps]
-            if ended:
-                self._sink.append(ended)
+            if ended and not self._sink.append(ended):
+                return False
+        return True
 
 
 def _elements_by_symbol(answer: RestAnswer, symbols: Sequence[str]) -> dict[str, bytes]:

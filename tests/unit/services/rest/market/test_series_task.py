@@ -300,11 +300,17 @@ def test_an_open_gap_of_a_series_that_is_polled_no_more_ends(tmp_path: Path) -> 
     polling.run(3000)
     assert polling.gaps()[0][1:] == ("open", "not answered")
     scene = RestScene(tmp_path / "2", polled=interest("A"), last_rows=polling.rows)
-    scene.polling.end_others(NOW_MS * 10**6)
+    scene.recorded.is_full = True
+    assert not scene.polling.end_others(NOW_MS * 10**6), "it is to be listed again"
+    scene.recorded.appended.clear()
+    scene.recorded.is_full = False
+    assert scene.polling.end_others(NOW_MS * 10**6)
     (ended,) = scene.recorded.appended
     assert (ended.data["state"], ended.data["why"]) == ("unrepairable", "the series is polled no more")
     fold(polling.rows, ended)
     assert not polling.rows[ended.data["stream"]].open_gaps
+    assert scene.polling.end_others(NOW_MS * 10**6)
+    assert scene.recorded.appended == [ended], "it is listed once"
 
 
 def interest(*symbols: str) -> list[Polled]:
