@@ -7,7 +7,6 @@ has a name in `.sealing/`, where nobody reads, until it has been read back.
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -15,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 import pyarrow as pa
 from pyarrow import fs
 
+from binance_streamer.stores.scratch import ScratchFolder
 from binance_streamer.stores.store import PIECE_BYTES, WORKPLACE, copy_to, make_empty, no_progress, sha256_of
 
 _CONNECT_S = 5.0
@@ -139,9 +139,9 @@ class BucketStore:
 
 def try_bucket(uri: str) -> None:
     """Put, read back and delete a small file below `uri`; raises `OSError` where one of that is not possible."""
-    with tempfile.TemporaryDirectory(prefix="binance-streamer-") as folder:
-        store = BucketStore(uri, Path(folder))
-        written = Path(folder) / "doctor"
+    with ScratchFolder("binance-streamer-") as folder:
+        store = BucketStore(uri, folder)
+        written = folder / "doctor"
         written.write_bytes(b"doctor\n")
         store.put(written, ".doctor")
         store.delete(".doctor")

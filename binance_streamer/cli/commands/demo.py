@@ -1,9 +1,7 @@
 """`demo`: record a simulated exchange, and compare what was recorded with what was sent."""
 
 import math
-import shutil
 import socket
-import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +27,7 @@ from binance_streamer.config.schema import Config, ModeConfig
 from binance_streamer.exchange.streams import suffix_of
 from binance_streamer.health.gap_files import gaps_of_all_days
 from binance_streamer.health.gaps import folded, summary_of
+from binance_streamer.stores.scratch import ScratchFolder
 from binance_streamer.wire.statuses import IngestStatus
 
 _SETTLE_S = 20.0
@@ -98,13 +97,10 @@ def _run(market: Market, data_directory: Path | None, duration_s: float | None, 
     found = market.contents()
     for name, count in found.skipped.items():
         typer.echo(f"not replayed: {count} messages of {name}, which is no stream of a symbol")
-    place = Path(tempfile.mkdtemp(prefix="binance-streamer-"))
-    try:
+    with ScratchFolder("binance-streamer-") as place:
         session = _Demo(market, found, data, place, workers=workers)
         session.record(duration_s or 0)
         return session.judge()
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
 
 
 class _Demo:

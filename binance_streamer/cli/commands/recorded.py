@@ -1,7 +1,6 @@
 """`verify`, `export`, `replay`: recorded days are checked from their files, written for others, played again."""
 
 import math
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from binance_streamer.cli.recordings.words import extra_for, places_of, stamp, s
 from binance_streamer.config.endpoints import EXPECTED, is_endpoint
 from binance_streamer.config.schema import DEFAULT_PATH, load
 from binance_streamer.stores.opening import is_url
+from binance_streamer.stores.scratch import ScratchFolder
 
 
 def verify(
@@ -190,8 +190,8 @@ def replay(  # noqa: PLR0913 (the options of the command line)
     factor = 0.0 if speed == "max" else float(speed)
     loaded = load(config)
     try:
-        with terminated_as_interrupted(), tempfile.TemporaryDirectory(prefix="binance-streamer-") as place:
-            endpoint = connect or bind or f"ipc://{Path(place) / 'replay'}"
+        with terminated_as_interrupted(), ScratchFolder("binance-streamer-") as place:
+            endpoint = connect or bind or f"ipc://{place / 'replay'}"
             raise typer.Exit(
                 replaying.replay_as_exchange(loaded, choice, speed=speed, port=port)
                 if as_exchange

@@ -115,7 +115,7 @@ def _exchange(ctx: typer.Context, config: Path, *, is_simulated: bool) -> Iterat
         return
     if is_given(ctx, "config"):
         raise typer.BadParameter("means nothing with --simulated", ctx, param_hint="--config")
-    with run_folder() as place, Simulator(_SIMULATED, None, Path(place)) as simulator:
+    with run_folder() as place, Simulator(_SIMULATED, None, place) as simulator:
         address = f"127.0.0.1:{simulator.port()}"
         yield NetworkConfig(websocket_url=f"ws://{address}", rest_url=f"http://{address}")
 

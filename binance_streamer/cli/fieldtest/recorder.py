@@ -1,6 +1,5 @@
 """The recorder of a field test: its configuration in a folder of its own, and what its files say when it has ended."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.health.gap_files import gaps_of_all_days
 from binance_streamer.health.gaps import GapRow, folded
+from binance_streamer.stores.scratch import ScratchFolder
 
 STREAMS = ("aggTrade", "depth@0ms", "kline_1m", "bookTicker", "trade", "markPrice@1s", "forceOrder")
 """One of every kind that has rules of its own; each symbol of the field test records all of them."""
@@ -80,9 +80,9 @@ def note_files(seen: RecorderSeen, data: Path) -> None:
     seen.findings = [f"{one.check}: {one.stream}: {one.text}" for one in findings[:_MOST_FINDINGS]]
 
 
-def run_folder() -> tempfile.TemporaryDirectory[str]:
+def run_folder() -> ScratchFolder:
     """Return a folder for sockets, whose paths must be short; it goes with the `with` block."""
-    return tempfile.TemporaryDirectory(prefix="binance-streamer-")
+    return ScratchFolder("binance-streamer-")
 
 
 def _is_lost(gap: GapRow) -> bool:

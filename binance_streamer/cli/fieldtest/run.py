@@ -104,7 +104,7 @@ class FieldTest:
         """Record and observe until the time is over or Ctrl-C, then look at the files."""
         with run_folder() as run, Interruption() as interruption:
             config = recorder_config(
-                self._network, self.seen.symbols, duration_s=self._duration_s, data=self._data, run=Path(run) / "run"
+                self._network, self.seen.symbols, duration_s=self._duration_s, data=self._data, run=run / "run"
             )
             fold = StatusFold(self.seen.recorder, config.network.connection_lifetime)
             with (

@@ -1,7 +1,6 @@
 """Days that are exported, shown: which ones, a progress bar, a line for each file. Needs the extra `days`."""
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -13,13 +12,15 @@ from rich.progress import Progress
 
 from binance_streamer.cli.commands.tap import printable
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import days_and_places, readable_buckets, terminated_as_interrupted
+from binance_streamer.cli.recordings.choosing import chosen_days
+from binance_streamer.cli.recordings.words import readable_buckets, terminated_as_interrupted
 from binance_streamer.days.export.days import ExportDay, ExportFolder
 from binance_streamer.days.export.formats import FORMATS
-from binance_streamer.days.recorded.places import ReadableDay, days_at
+from binance_streamer.days.recorded.places import ReadableDay
 from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.sources import EXCHANGE
 from binance_streamer.health.sizes import amount
+from binance_streamer.stores.scratch import ScratchFolder
 
 
 def export_days(form: str, words: Sequence[str], recording: Sequence[str], *, symbols: Sequence[str], to: Path) -> Exit:
@@ -41,9 +42,9 @@ def export_days(form: str, words: Sequence[str], recording: Sequence[str], *, sy
         for (symbol, day), places in chosen.items():
             task = progress.add_task(f"{symbol} {day}")
             with ExitStack() as stack:
-                spill = stack.enter_context(tempfile.TemporaryDirectory(prefix=".exporting-", dir=to))
+                spill = stack.enter_context(ScratchFolder(".exporting-", to))
                 files = [stack.enter_context(place.here()) for place in places]
-                one = ExportDay(files, Path(spill), partial(progress.advance, task))
+                one = ExportDay(files, spill, partial(progress.advance, task))
                 progress.update(task, total=one.size_bytes)
                 if not _export_day(one, form, folder):
                     outcome = Exit.INCOMPLETE
@@ -73,13 +74,8 @@ def _chosen(
     words: Sequence[str], recording: Sequence[str], symbols: Sequence[str]
 ) -> dict[tuple[str, str], list[ReadableDay]]:
     """Return the places of each symbol and day that is meant, sorted."""
-    days, places = days_and_places(words, recording, Exit.NOT_CHECKED)
     found: dict[tuple[str, str], list[ReadableDay]] = {}
-    for one in days_at(places):
-        if one.stems and (not days or one.day in days) and (not symbols or one.symbol in symbols):
+    for one in chosen_days(words, recording, Exit.NOT_CHECKED, symbols=symbols):
+        if one.stems:
             found.setdefault((one.symbol, one.day), []).append(one)
-    if not found:
-        of = f" of {', '.join(symbols)}" if symbols else ""
-        on = f" on {', '.join(sorted(days))}" if days else f" in {', '.join(places)}"
-        raise CommandError(f"nothing recorded{of}{on}", Exit.NOT_CHECKED)
     return dict(sorted(found.items()))

@@ -1,13 +1,11 @@
 """Recorded days that are played again: on a bus of their own, or as the exchange itself. Needs the extra `days`."""
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import typer
@@ -17,14 +15,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from binance_streamer.cli.demo.simulator import ServedMarket, Simulator
 from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import days_and_places, places_of, readable_buckets
+from binance_streamer.cli.recordings.choosing import chosen_days
+from binance_streamer.cli.recordings.words import places_of, readable_buckets
 from binance_streamer.config.schema import Config
 from binance_streamer.days.recorded.captures import capture_lines
-from binance_streamer.days.recorded.places import ReadableDay, days_at
+from binance_streamer.days.recorded.places import ReadableDay
 from binance_streamer.days.recorded.received import Recorded, numbered, received, wants
 from binance_streamer.days.rows import NotSealable, Span
-from binance_streamer.exchange.streams import UPPER
 from binance_streamer.health.sizes import amount
+from binance_streamer.stores.scratch import ScratchFolder
 from binance_streamer.transport.curve import Context, keys_of
 from binance_streamer.transport.sockets import bus_pub, replay_xpub
 from binance_streamer.wire.frames import WireError, encode_frame, encode_topic
@@ -52,7 +51,7 @@ class Choice(NamedTuple):
 
 def replay_on_bus(config: Config, choice: Choice, *, speed: float, endpoint: str, is_running: bool) -> Exit:
     """Publish the messages; `is_running`: to the bus that runs at this endpoint, else on one that is bound there."""
-    days = chosen_days(config, choice)
+    days = _chosen(config, choice)
     with _Messages(days, choice) as messages, closing(_Bus(config, endpoint, is_running=is_running)) as bus:
         typer.echo(f"{'publishing to' if is_running else 'bus at'} {endpoint}", err=True)
         bus.wait()
@@ -64,9 +63,8 @@ def replay_on_bus(config: Config, choice: Choice, *, speed: float, endpoint: str
 
 def replay_as_exchange(config: Config, choice: Choice, *, speed: str, port: int) -> Exit:
     """Serve the messages by the exchange's protocol, until Ctrl-C; `speed` as on the command line."""
-    days = chosen_days(config, choice)
-    with tempfile.TemporaryDirectory(prefix="binance-streamer-exchange-") as folder:
-        place = Path(folder)
+    days = _chosen(config, choice)
+    with ScratchFolder("binance-streamer-exchange-") as place:
         capture = place / "capture.txt"
         with _Messages(days, choice) as messages, capture.open("wb") as file:
             count = sum(file.write(line) > 0 for line in capture_lines(messages))
@@ -89,18 +87,8 @@ def _until_interrupted(simulator: Simulator) -> None:
         time.sleep(_LOOK_S)
 
 
-def chosen_days(config: Config, choice: Choice) -> list[ReadableDay]:
-    """Return the days that are meant, of those that lie in the places, or else in the recorder's own folders."""
-    days, places = days_and_places(choice.words, places_of(config), Exit.INCOMPLETE)
-    symbols = {symbol.translate(UPPER) for symbol in choice.symbols}
-    with readable_buckets(Exit.INCOMPLETE):
-        found = [
-            one for one in days_at(places) if (not days or one.day in days) and (not symbols or one.symbol in symbols)
-        ]
-    if not found:
-        what = " ".join([*sorted(symbols), *sorted(days)]) or "anything"
-        raise CommandError(f"no recorded files of {what} in {', '.join(places)}", Exit.INCOMPLETE)
-    return found
+def _chosen(config: Config, choice: Choice) -> list[ReadableDay]:
+    return chosen_days(choice.words, places_of(config), Exit.INCOMPLETE, symbols=choice.symbols)
 
 
 class _Messages:
@@ -109,25 +97,23 @@ class _Messages:
     def __init__(self, days: Sequence[ReadableDay], choice: Choice) -> None:
         self._days = days
         self._choice = choice
-        self._folder = tempfile.TemporaryDirectory(prefix="binance-streamer-replay-")
+        self._folder = ScratchFolder("binance-streamer-replay-")
 
     def __enter__(self) -> Iterator[Recorded]:
         total = sum(files.size_bytes for files in self._days)
         try:
             with readable_buckets(Exit.INCOMPLETE), _progress("sorting by receipt", total) as advance:
                 wanted = wants(self._choice.streams)
-                return received(
-                    self._days, self._choice.span, Path(self._folder.name), wanted=wanted, progressed=advance
-                )
+                return received(self._days, self._choice.span, self._folder.path, wanted=wanted, progressed=advance)
         except NotSealable as error:
-            self._folder.cleanup()
+            self._folder.close()
             raise CommandError(f"{error}", Exit.INCOMPLETE) from error
         except BaseException:
-            self._folder.cleanup()
+            self._folder.close()
             raise
 
     def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
+        self._folder.close()
 
 
 class _progress:  # noqa: N801 (used like the function it stands for)

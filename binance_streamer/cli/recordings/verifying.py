@@ -15,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from binance_streamer.cli.commands.tap import printable
-from binance_streamer.cli.errors import CommandError, Exit
-from binance_streamer.cli.recordings.words import days_and_places, readable_buckets, terminated_as_interrupted
+from binance_streamer.cli.errors import Exit
+from binance_streamer.cli.recordings.choosing import chosen_days, nothing_of
+from binance_streamer.cli.recordings.words import readable_buckets, terminated_as_interrupted
 from binance_streamer.days.certificate import Certificate, day_bounds_ns
 from binance_streamer.days.checks.archive import archive_of, compare_archive
 from binance_streamer.days.checks.archive_files import ArchiveError, archive_file
@@ -24,7 +25,7 @@ from binance_streamer.days.checks.certified import certificate_of
 from binance_streamer.days.checks.finding import FAILED, NOT_APPLICABLE, NOT_CHECKED, PASSED, DayReport
 from binance_streamer.days.checks.verify import DayVerifier, verify_day
 from binance_streamer.days.day_files import DayFiles
-from binance_streamer.days.recorded.places import ReadableDay, days_at
+from binance_streamer.days.recorded.places import ReadableDay
 from binance_streamer.health.gap_files import DAY_S, day_text
 from binance_streamer.health.sizes import amount
 
@@ -68,17 +69,14 @@ def _reports(words: Sequence[str], recorded: Sequence[str], archive: str | None,
 
 def _chosen(words: Sequence[str], recorded: Sequence[str]) -> list[ReadableDay]:
     """Return the days that are meant; without any, yesterday's, or today's where nothing older is there."""
-    days, places = days_and_places(words, recorded, Exit.NOT_CHECKED)
-    found = days_at(places)
-    if not words:
-        recent = day_text(time.time() - DAY_S)
-        days = {recent if any(files.day == recent for files in found) else day_text(time.time())}
-    wanted = [files for files in found if not days or files.day in days]
+    found = chosen_days(words, recorded, Exit.NOT_CHECKED)
+    if words:
+        return found
+    yesterday, today = day_text(time.time() - DAY_S), day_text(time.time())
+    recent = yesterday if any(one.day == yesterday for one in found) else today
+    wanted = [one for one in found if one.day == recent]
     if not wanted:
-        where = ", ".join(places)
-        raise CommandError(
-            f"no recorded files{' of ' + ', '.join(sorted(days)) if days else ''} in {where}", Exit.NOT_CHECKED
-        )
+        raise nothing_of([recent], recorded, Exit.NOT_CHECKED)
     return wanted
 
 

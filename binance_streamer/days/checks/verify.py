@@ -4,7 +4,6 @@ In: a `DayFiles`, and the certificate of the day where there is one. Out: `DayRe
 of the files and sorted, in bounded memory: what has to be looked at again is kept on the disk.
 """
 
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,7 @@ from binance_streamer.days.schema import sort_key, table_schema
 from binance_streamer.exchange.rows import SNAPSHOT_STEM
 from binance_streamer.health.gaps import GapRow, stem_of_gap
 from binance_streamer.health.sizes import amount
+from binance_streamer.stores.scratch import ScratchFolder
 from binance_streamer.wire.gap_reasons import OUR_LOSSES
 
 _RAW = "raw"
@@ -278,11 +278,11 @@ def verify_day(  # noqa: PLR0913
     Rows that have to be looked at again are kept in the folder for temporary files, compressed. `progressed` takes
     numbers of bytes that have been read; `beside` are checks against other sources, with a folder of their own.
     """
-    with tempfile.TemporaryDirectory(prefix="binance-streamer-verify-") as spill:
+    with ScratchFolder("binance-streamer-verify-") as spill:
         verifier = DayVerifier(files, certificate, last_ids or {})
-        verifier.run(Path(spill), progressed)
+        verifier.run(spill, progressed)
         for number, check in enumerate(beside):
-            folder = Path(spill) / f"beside-{number}"
+            folder = spill / f"beside-{number}"
             folder.mkdir()
             check(verifier, folder)
         return verifier.report(state), verifier.last_ids

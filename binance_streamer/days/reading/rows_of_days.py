@@ -4,10 +4,8 @@ Sealed days are read by polars itself, which reads the columns and row groups th
 typed and sorted by what seals them, so that a row is the same before and after its day is sealed.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
@@ -19,6 +17,7 @@ from binance_streamer.days.reading.parts import ALWAYS, DayParts
 from binance_streamer.days.rows import Span
 from binance_streamer.days.schema import table_schema
 from binance_streamer.days.seal import rows_in_order
+from binance_streamer.stores.scratch import ScratchFolder
 
 _OLDEST = pl.CompatLevel.oldest()
 
@@ -59,8 +58,8 @@ def _open_rows(day: DayParts, stem: str, span: Span) -> pl.LazyFrame:
     ) -> Iterator[pl.DataFrame]:
         del batch_size
         left = n_rows
-        with tempfile.TemporaryDirectory(prefix="binance-streamer-days-") as spill:
-            for table in rows_in_order(_origins(day, stem, span), stem, Path(spill)):
+        with ScratchFolder("binance-streamer-days-") as spill:
+            for table in rows_in_order(_origins(day, stem, span), stem, spill):
                 frame = pl.from_arrow(table)
                 assert isinstance(frame, pl.DataFrame)
                 frame = frame if predicate is None else frame.filter(predicate)

@@ -6,7 +6,6 @@ a folder for temporary files, and is gone when the next day's turn comes.
 """
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from binance_streamer.days.lake import Lake
 from binance_streamer.days.parquet import Place
 from binance_streamer.days.sources import certificate_path
 from binance_streamer.stores.opening import is_url
+from binance_streamer.stores.scratch import ScratchFolder
 from binance_streamer.stores.store import BucketError
 
 _is_any: Callable[[str], bool] = bool
@@ -96,8 +96,8 @@ class BucketDay:
     @contextmanager
     def here(self, wanted: Callable[[str], bool] = _is_any) -> Iterator[DayFiles]:
         """Download the wanted streams and the certificate; they are deleted when the block ends."""
-        with tempfile.TemporaryDirectory(prefix="binance-streamer-bucket-") as folder:
-            files = _Downloaded(self.symbol, self.day, Path(folder), {}, lake=self.lake)
+        with ScratchFolder("binance-streamer-bucket-") as folder:
+            files = _Downloaded(self.symbol, self.day, folder, {}, lake=self.lake)
             for stem in filter(wanted, self.stems):
                 stream = files.other(stem, symbol=self.symbol, day=self.day)
                 if stream is not None:

@@ -72,10 +72,10 @@ def test_a_day_without_anything_for_a_format_leaves_no_file(
     ("form", "words", "symbols", "said"),
     [
         ("xls", ["20261122"], [], "no format xls: one of hftbacktest"),
-        ("tardis", ["20261123"], [], "nothing recorded on 20261123"),
-        ("tardis", ["20261122"], ["ETHUSDT"], "nothing recorded of ETHUSDT on 20261122"),
+        ("tardis", ["20261123"], [], "no recorded files of 20261123 in "),
+        ("tardis", ["20261122"], ["ETHUSDT"], "no recorded files of ETHUSDT 20261122 in "),
         ("tardis", ["20261122", "nowhere"], [], "nowhere is not there"),
-        ("tardis", [], ["ETHUSDT"], "nothing recorded of ETHUSDT in "),
+        ("tardis", [], ["ETHUSDT"], "no recorded files of ETHUSDT in "),
     ],
 )
 def test_what_cannot_be_exported_is_said(

@@ -8,9 +8,10 @@ import msgspec
 import pytest
 
 from binance_streamer.cli.errors import CommandError, Exit
+from binance_streamer.cli.recordings.choosing import chosen_days
 from binance_streamer.cli.recordings.exporting import export_days
-from binance_streamer.cli.recordings.replaying import Choice, chosen_days
 from binance_streamer.cli.recordings.verifying import verify_places
+from binance_streamer.cli.recordings.words import places_of
 from binance_streamer.config.schema import Config, StorageConfig
 from binance_streamer.days.checks.finding import DayReport
 from binance_streamer.days.recorded.places import days_at
@@ -120,10 +121,10 @@ def test_a_replay_of_a_bucket_has_its_days(bucket: Bucket) -> None:
     assert bucket
     config = Config(mode="development", modes={}, storage=StorageConfig(output_directory="nowhere", lake=URL))
     for words in ((DAY,), (URL,), ()):
-        (day,) = chosen_days(config, Choice(words, ("btcusdt",), (), ALL))
+        (day,) = chosen_days(words, places_of(config), Exit.INCOMPLETE, symbols=["btcusdt"])
         assert (day.symbol, day.day, day.place) == ("BTCUSDT", DAY, URL)
     with pytest.raises(CommandError, match=f"no recorded files of 20261123 in {URL}"):
-        chosen_days(config, Choice(("20261123",), (), (), ALL))
+        chosen_days(["20261123"], places_of(config), Exit.INCOMPLETE)
 
 
 @pytest.fixture
