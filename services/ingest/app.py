@@ -13,6 +13,7 @@ from binance_streamer.exchange.streams import UPPER
 from services.ingest.intake import new_intake
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.symbols import WorkerSymbols
+from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.standby import Standby
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.ingest.worker import IngestWorker
@@ -94,6 +95,8 @@ def _record(shell: Shell, worker: str) -> None:
     UnlistedLosses(unlisted_path(shell, recording.name)).take_over()  # what the last run has noted is over
     with producing(recording, lock if lock.is_ours else None) as (producer, pub):
         intake = new_intake(recording, worker, symbols, producer.last_rows)
+        ended_ns = max((row.recv_ns for row in producer.last_rows.values()), default=0)
+        intake.coordinator.outages.resume(NotedOutages(noted_outages_path(shell, producer.name)).read(), ended_ns)
         IngestWorker(recording, producer, pub, intake=intake).run()
 
 

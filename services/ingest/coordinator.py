@@ -26,7 +26,7 @@ from services.ingest.connections.network import Network
 from services.ingest.connections.reader import Reader
 from services.ingest.streams.gaps import STALL
 from services.ingest.streams.heard import LATE, LIVE, STALLED, HeardTable, StaleStream, StreamFault
-from services.ingest.streams.outages import Outages
+from services.ingest.streams.outages import Noted, Outages
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.clock import wall_ns
 
@@ -132,18 +132,21 @@ class Coordinator:
         self._replace_announced()
         self.network.tick(now_s, lambda old, new: self._streams.has_taken_over(old, new, now_s))
 
-    def take_over(self, streams: StreamSet, now_s: float) -> None:
+    def take_over(self, streams: StreamSet, now_s: float, *, noted: Noted, ended_ns: int) -> None:
         """Go on with these streams, which have what the connections brought, in place of those of a worker that waited.
 
-        The journal that they were told of as of a connection ends here.
+        The journal that they were told of as of a connection ends here. `noted` is what the one that recorded has noted
+        of outages, `ended_ns` when it has received for the last time.
         """
         streams.first_arrivals.update(self._streams.first_arrivals)
         self._streams = streams
+        open_since_ns = self.outages.open_since_ns
         self.outages = Outages(streams.recorders, wall_ns())
+        self.outages.resume(noted, ended_ns)
         for route in self.network.routes:
             streams.lose(self.network.lost_journal(route), now_s)
             if self.network.open_on(route):
-                self.outages.end(route, wall_ns())
+                streams.list_gaps(self.outages.end(route, open_since_ns.get(route, wall_ns())))
 
     def status(self, now_s: float) -> IngestStatus:
         """Return the part of the status message that speaks of connections."""

@@ -27,6 +27,7 @@ from services.ingest.intake import Intake
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.stream import NOT_RECORDED, StreamRecorder
 from services.ingest.symbols import topics_of
+from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.runtime.clock import monotonic_s, wall_ns
@@ -61,7 +62,8 @@ class IngestWorker:
         self._took_over_ms = intake.took_over_ms
         self._warm_path = warm_lock_path(shell, producer.name)
         self._unlisted = UnlistedLosses(unlisted_path(shell, producer.name))
-        self._unlisted.note(self._streams.unlisted)
+        self._outages = NotedOutages(noted_outages_path(shell, producer.name))
+        self._note_losses()
         self._gives_way = False
         self._next_tick_s = 0.0
         self._took_s = 0.0
@@ -107,9 +109,15 @@ class IngestWorker:
             self._streams.expire(math.inf)
             self._streams.list_gaps(self._coordinator.outages.end(None, wall_ns()))
         self._append()
+        self._note_losses()
         self._status.publish(self._status_at(monotonic_s()))  # what was lost in the last second is told, too
         if not self._gives_way and not self._producer.drain(_DRAIN_S):
             _log.warning("the writer is away: what it does not have yet is pushed at the next start")
+
+    def _note_losses(self) -> None:
+        """Note beside the journal what no row of it shows yet, should another run have to go on."""
+        self._unlisted.note(self._streams.unlisted)
+        self._outages.note(self._coordinator.outages.noted)
 
     def _look_for_relief(self) -> None:
         """Give way to a worker that is warm, where this one has lost a route: that one has what comes meanwhile."""
@@ -130,7 +138,7 @@ class IngestWorker:
         for event in events:
             self._coordinator.take(event, now_s)
             if type(event) is not Delivered:
-                self._unlisted.note(self._streams.unlisted)
+                self._note_losses()
         if self._coordinator.is_cut_off:
             self._look_for_relief()
         self._append()
@@ -155,7 +163,7 @@ class IngestWorker:
             self._append()
         self._follow_members(now_s)
         self._coordinator.tick(now_s, is_expected=self._symbols.expected(now_s, wall_ns() // 1_000_000))
-        self._unlisted.note(self._streams.unlisted)
+        self._note_losses()
         for symbol in self._symbols.by_name.values():
             self._request(symbol.snapshots.take_due(now_s))
         self._ask_for_repairs(now_s)
@@ -171,9 +179,10 @@ class IngestWorker:
         for symbol in changes.ended:
             _log.info("ends symbol=%s", symbol.symbol)
             self._coordinator.let_go(symbol.symbol, now_s)
-            self._counted.clear()  # of what comes back the count begins anew
             for topic in topics_of(symbol.symbol):
                 self._sub.unsubscribe(topic)
+        kept = self._streams.recorders.keys()  # of what comes back the count begins anew
+        self._counted = {name: counted for name, counted in self._counted.items() if name in kept}
         for symbol in changes.begun:
             _log.info("begins symbol=%s streams=%d", symbol.symbol, len(symbol.streams))
             self._streams.last_rows = self._producer.rows  # it may have been recorded before, in this run too

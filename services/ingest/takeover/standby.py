@@ -29,6 +29,7 @@ from services.ingest.streams.heard import LIVE
 from services.ingest.streams.stream import OVERLAP_S
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.symbols import WorkerSymbols
+from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.partner import WarmSign, warm_lock_path
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
 from services.ingest.takeover.release import LOOK_BACK_S, doubt, recall, release
@@ -111,7 +112,8 @@ class Standby:
         recall(streams, recorded, now_ns, now_s)
         doubt(streams, UnlistedLosses(unlisted_path(shell, producer.name)).take_over())
         release(streams, self._recent.all(), last_rows)
-        intake.coordinator.take_over(streams, now_s)
+        noted = NotedOutages(noted_outages_path(shell, producer.name)).read()
+        intake.coordinator.take_over(streams, now_s, noted=noted, ended_ns=newest_ns)
         intake.streams = streams
         rows = sum(recorder.rows for recorder in streams.recorders.values())
         intake.took_over_ms = (monotonic_s() - self._lock.acquired_s) * 1000

@@ -59,3 +59,41 @@ def test_of_a_stream_that_an_earlier_run_has_recorded_its_next_row_lists_the_tim
     assert [row[0] for row in ended(subject, "market", 120)] == ["btcusdt@markPrice@1s"]
     subject.begin("market", START_NS + 130 * SECOND_NS, "disconnected")
     assert [row[0] for row in ended(subject, "market", 140)] == ["btcusdt@markPrice@1s"]
+
+
+def test_a_run_that_was_killed_without_a_connection_has_its_outage_listed_by_the_next_one() -> None:
+    killed = outages()
+    assert ended(killed, "public", 1) == []
+    assert ended(killed, "market", 1) == []
+    killed.begin("public", START_NS + 50 * SECOND_NS, "disconnected")
+    subject = outages()
+    subject.resume(killed.noted, START_NS + 60 * SECOND_NS)
+    assert ended(subject, "public", 70) == [("btcusdt@depth@0ms", "unrepairable", "disconnected", 50, 70)]
+    assert ended(subject, "market", 70) == [
+        ("btcusdt@aggTrade", "unrepairable", "restart", 60, 70),
+        ("btcusdt@markPrice@1s", "unrepairable", "restart", 60, 70),
+    ]
+    assert ended(subject, "market", 80) == []
+
+
+def test_a_stream_that_no_run_has_recorded_is_a_new_one() -> None:
+    killed = outages(aggtrade=LastRow("aggtrade", "BTCUSDT", 6, 1, START_NS - SECOND_NS))
+    subject = outages(aggtrade=LastRow("aggtrade", "BTCUSDT", 6, 1, START_NS - SECOND_NS))
+    assert sorted(killed.noted) == ["btcusdt@depth@0ms", "btcusdt@markPrice@1s"]
+    subject.resume({}, START_NS - 60 * SECOND_NS)
+    assert ended(subject, None, 15) == []
+
+
+def test_one_that_was_never_connected_goes_on_not_being_so() -> None:
+    subject = outages()
+    subject.resume({**outages().noted, "btcusdt@trade": None}, 0)
+    assert [row[2:] for row in ended(subject, "public", 31)] == [("not connected yet", 0, 31)]
+
+
+def test_whoever_was_connected_all_the_time_has_missed_nothing() -> None:
+    subject = outages()
+    subject.end("public", START_NS + 10 * SECOND_NS)
+    subject.end("public", START_NS + 20 * SECOND_NS)  # a second connection
+    assert subject.open_since_ns == {"public": START_NS + 10 * SECOND_NS}
+    subject.begin("public", START_NS + 30 * SECOND_NS, "disconnected")
+    assert subject.open_since_ns == {}

@@ -14,9 +14,11 @@ import zmq
 from binance_streamer.config import schema as configuration
 from services.ingest.connections import network
 from services.ingest.connections.events import Delivered, Opened, ReaderEvent
+from services.ingest.streams.outages import Noted, Outage
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.symbols import WorkerSymbols
 from services.ingest.takeover import standby as module
+from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.ingest.takeover.standby import Standby
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
@@ -78,7 +80,14 @@ class Scripted:
 
 @pytest.fixture
 def shell(place: Path) -> Iterator[Shell]:
-    path = write_config(place, {"BTCUSDT": ["markPrice@1s"]}, {"connections": 1})
+    with made_shell(place, "markPrice@1s") as made:
+        yield made
+
+
+@contextlib.contextmanager
+def made_shell(place: Path, *streams: str) -> Iterator[Shell]:
+    """What a process has that waits for the journal of these streams."""
+    path = write_config(place, {"BTCUSDT": list(streams)}, {"connections": 1})
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     (place / "run").mkdir(mode=0o700)
     made = Shell("standby-BTCUSDT", configuration.load(path), path, Stop(), context)
@@ -150,6 +159,28 @@ def test_what_the_other_one_had_not_listed_is_taken_over(
     with scene.taken_over() as (rows, reasons):
         assert (rows, reasons) == ([event(3)], ["restart"])
     assert UnlistedLosses(unlisted_path(shell, RECORDER)).take_over() is None, "who records notes anew"
+
+
+@pytest.mark.parametrize(
+    ("noted", "gaps"),
+    [
+        ({}, []),
+        ({"btcusdt@forceOrder": None}, []),
+        ({"btcusdt@forceOrder": Outage(BEGIN_NS - 5 * 10**9, "disconnected")}, ["disconnected"]),
+        ({"btcusdt@forceOrder": Outage(BEGIN_NS + 10**9, "disconnected")}, []),
+    ],
+    ids=["nothing is known", "the other one was connected", "it was not, before we were", "it was not, when we were"],
+)
+def test_outages_of_a_stream_that_never_had_a_row_are_taken_over(
+    place: Path, line: Line, monkeypatch: pytest.MonkeyPatch, noted: Noted, gaps: list[str]
+) -> None:
+    with made_shell(place, "markPrice@1s", "forceOrder") as shell:
+        scene = Scene(shell, line, monkeypatch, 1, 2, 3)
+        NotedOutages(noted_outages_path(shell, RECORDER)).note(noted)
+        scene.reader.then = lambda: scene.journal(1, 2) if scene.theirs.is_ours else None
+        assert scene.standby.wait()
+        with scene.taken_over() as (rows, reasons):
+            assert (rows, reasons) == ([event(3)], gaps)
 
 
 def test_it_shows_that_it_is_warm_until_the_journal_is_its_own(
