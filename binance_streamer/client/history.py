@@ -7,21 +7,24 @@ Rows are read where a topic has to come from the files: at first, behind a hole 
 start of a producer. Once all topics are live no file is opened.
 """
 
-import contextlib
 import math
-import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from binance_streamer.client.splice import Numbered, Splice
 from binance_streamer.client.tap import HistoryError
-from binance_streamer.days.reading.instants import Instant, to_ns
-from binance_streamer.days.reading.location import locate
+from binance_streamer.config.groups import MembersFile, workers_by_symbol
+from binance_streamer.config.schema import load
+from binance_streamer.days.reading.instants import FOREVER_NS, Instant, to_ns
+from binance_streamer.days.reading.location import config_of, locate
 from binance_streamer.days.recorded.following import FilePosition, RecordedTopics, producer_of
+from binance_streamer.days.recorded.growing import SHARED
 from binance_streamer.days.rows import NotSealable
+from binance_streamer.deploy.writer_lock import ended_ns, is_locked
+from binance_streamer.stores.scratch import ScratchFolder
 from binance_streamer.wire.frames import Topic
 
 WRITER_STATUS = "status.writer."
@@ -34,6 +37,9 @@ _LOOK_S, _IDLE_LOOK_S = 0.25, 2.0
 _TAKEN_AT_ONCE = 256
 _DOUBT_STATUSES = 10
 """Statuses of the writer, one a second, after which the files of topics that are silent are looked at."""
+_ABANDONED_S = 30.0
+"""A data folder that no writer has had for so long is read as it is. One that was killed mostly comes back sooner, and
+writes again what some files lack."""
 _LIVE_ONLY = frozenset({"status", "request", "offered_gap", "repair", "symbol_status", "day"})
 
 Message = tuple[Topic, str, dict[str, Any]]
@@ -58,14 +64,18 @@ class History:
         self._splice: Splice[Message] = Splice(_WAITING_BYTES)
         self._out: deque[Message] = deque()
         self._durable_ns: int | None = None
+        self._free_since_s: float | None = None
+        self._producers: dict[int, str] = {}  # by epoch, as they are heard live
         self._last_status = (0, 0)
         self._looked_s = 0.0
         self._holds = False
-        self._folder = tempfile.TemporaryDirectory(prefix="binance-streamer-history-")
+        self._folder = ScratchFolder("binance-streamer-history-")
         try:
             location = locate(recording)
+            self._data = location.data
+            self._workers = _workers_of(recording)
             self._recorded = RecordedTopics(
-                location, self._prefixes, from_ns, Path(self._folder.name), last=self._splice.last
+                location, self._prefixes, from_ns, self._folder.path, last=self._splice.last
             )
             self._look()
         except (OSError, NotSealable) as error:
@@ -106,8 +116,7 @@ class History:
 
     def close(self) -> None:
         """Remove what lies on the disk for the time being."""
-        with contextlib.suppress(OSError):
-            self._folder.cleanup()
+        self._folder.close()
 
     def _take(self, wait_s: float, most: int) -> None:
         """Take live messages, at most so many."""
@@ -116,6 +125,7 @@ class History:
             if taken is None:
                 return
             (topic, _, data), frame_bytes = message, _ = taken
+            self._producers[data["epoch"]] = data["producer"]
             if topic.stream_type == "status" and topic.symbol == "writer":
                 self._hear_writer(data)
             if not ".".join(topic).startswith(self._prefixes):
@@ -126,7 +136,7 @@ class History:
             new = Numbered(topic, data["epoch"], data["seq"], message, frame_bytes + _MESSAGE_BYTES)
             if data["recv_ns"] < self._from_ns:
                 self._splice.skip(topic, new.epoch, new.seq)
-            self._out.extend(one.message for one in self._splice.live(new))
+            self._show(self._splice.live(new))
 
     def _hear_writer(self, data: dict[str, Any]) -> None:
         """Note how far files are durable; a status that was missed tells of messages that were.
@@ -149,10 +159,24 @@ class History:
             return self._looked_s + _LOOK_S
         return math.inf if all(map(self._splice.is_live, self._recorded.topics)) else self._looked_s + _IDLE_LOOK_S
 
+    def _readable_ns(self) -> int | None:
+        """Return the time up to which all that was recorded can be read.
+
+        A writer that runs says it on the bus. One that has ended said it when it left, so that a recording that does
+        not run is read to its end; and where it could not, nothing more is to be waited for after a while.
+        """
+        left_ns = ended_ns(self._data) if self._data is not None else None
+        if self._data is None or left_ns is not None or is_locked(self._data):
+            self._free_since_s = None
+            return max(left_ns or 0, self._durable_ns or 0) or None
+        now_s = time.monotonic()
+        self._free_since_s = self._free_since_s or now_s
+        return FOREVER_NS if now_s - self._free_since_s >= _ABANDONED_S else self._durable_ns
+
     def _look(self) -> None:
         is_live = self._splice.is_live
         self._holds = False
-        self._recorded.look(self._durable_ns, is_needed=lambda topic: not is_live(topic))
+        self._recorded.look(self._readable_ns(), is_needed=lambda topic: not is_live(topic))
         for skipped in self._recorded.skipped():
             self._splice.skip(*skipped)
         self._looked_s = time.monotonic()
@@ -167,7 +191,9 @@ class History:
         if not ".".join(topic).startswith(self._prefixes):
             self._recorded.advance(place)
             return True
-        numbers = {"producer": producer_of(recorded), "epoch": recorded.epoch, "seq": recorded.seq}
+        worker = self._workers.get(topic.symbol, topic.symbol)
+        producer = self._producers.get(recorded.epoch) or producer_of(recorded, worker)
+        numbers = {"producer": producer, "epoch": recorded.epoch, "seq": recorded.seq}
         row = Numbered(topic, recorded.epoch, recorded.seq, (topic, topic.stream_type, recorded.data | numbers))
         out = self._splice.recorded(row)
         if out is None and self._is_settled(place):
@@ -176,12 +202,30 @@ class History:
             self._recorded.hold(place)
             self._holds = True
         else:
-            self._out.extend(one.message for one in out)
+            self._show(out)
             self._recorded.advance(place)
         return True
 
+    def _show(self, found: Sequence[Numbered[Message]]) -> None:
+        """Let messages go out; of a topic of several producers, those alone that were received from the beginning on.
+
+        There the beginning of one says nothing of the others, as in the files (`GrowingFile`).
+        """
+        for one in found:
+            if one.topic.stream_type not in SHARED or one.message[2]["recv_ns"] >= self._from_ns:
+                self._out.append(one.message)
+
     def _is_settled(self, place: FilePosition) -> bool:
         return place.is_settled and self._recorded.is_first(place)
+
+
+def _workers_of(recording: str | Path | None) -> Mapping[str, str]:
+    """Return the worker of each symbol, as the configuration of a recording has it now.
+
+    Rows do not name theirs. Of a member of a group that had another worker before, older epochs are named by this one.
+    """
+    path = config_of(recording)
+    return workers_by_symbol(MembersFile(load(path)).config) if path is not None else {}
 
 
 def is_live_only(topic: Topic) -> bool:

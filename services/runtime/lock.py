@@ -62,10 +62,16 @@ class FileLock:
         return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
 
     def _hold(self, descriptor: int) -> None:
-        with contextlib.suppress(OSError):  # a full disk: the lock is what counts, not what is told of its holder
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"pid {os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
+        self.tell(f"pid {os.getpid()}")
+
+    def tell(self, text: str) -> None:
+        """Write into the file what others are to know of this process, as long as it holds the lock."""
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # a full disk: the lock is what counts, not what is told of its holder
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{text}\n".encode(), 0)
 
     @property
     def is_ours(self) -> bool:

@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from binance_streamer.deploy.writer_lock import ended_text
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import encode_ack
 from binance_streamer.wire.statuses import WriterStatus
@@ -62,8 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _body(shell: Shell) -> None:
-    with locked(shell), _open_sockets(shell) as (pull, xpub, pub):
-        Writer(shell, pull, xpub, pub).run()
+    with locked(shell) as lock, _open_sockets(shell) as (pull, xpub, pub):
+        writer = Writer(shell, pull, xpub, pub)
+        writer.run()
+        if writer.is_complete:
+            lock.tell(ended_text(wall_ns()))
 
 
 @contextlib.contextmanager
@@ -108,6 +112,8 @@ class Writer:
         self._commits = 0
         self._commit_s = 0.0
         self._durable_ns: int | None = None
+        self.is_complete = False
+        """Set at the end, when all that was taken is durable: readers need not wait for the next writer."""
         now_s = monotonic_s()
         self._next_flush_s = now_s + self._config.storage.flush_interval
         self._next_commit_s = now_s + self._config.storage.durable_interval_s
@@ -235,6 +241,7 @@ class Writer:
         if self._syncing:
             self._syncing[1].exception()
             self._finish_commit(recorder)
+        self.is_complete = True
         self._publish_status()
 
     @contextlib.contextmanager

@@ -8,26 +8,26 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from binance_streamer.deploy.writer_lock import WRITER_LOCK
 from services.runtime.lock import Blockage, FileLock, held_endpoint, wait_for_lock
 from services.runtime.process import Shell, StopRequestedError
 from services.writer.owner import check_owner, claim
 from services.writer.store.errors import BlockedError, blocked_if_it_passes
 
-LOCK_NAME = ".writer.lock"
-"""In the data directory."""
 _RETRY_S = 1.0
 """Between two tries where the lock file cannot be made, or the directory belongs to another recorder."""
 
 
 @contextlib.contextmanager
-def locked(shell: Shell) -> Iterator[None]:
-    """Hold all locks; `StopRequestedError` where the process is asked to end while it waits for one of them."""
+def locked(shell: Shell) -> Iterator[FileLock]:
+    """Hold all locks, and give that of the data directory; `StopRequestedError` where it is asked to end before."""
     endpoints = shell.config.endpoints
     with contextlib.ExitStack() as held:
-        held.callback(_lock_of_data(shell).release)
+        data = _lock_of_data(shell)
+        held.callback(data.release)
         for endpoint in (endpoints.writer_intake, endpoints.writer_acks):
             held.enter_context(held_endpoint(shell, endpoint))
-        yield
+        yield data
 
 
 def _lock_of_data(shell: Shell) -> FileLock:
@@ -42,7 +42,7 @@ def _lock_of_data(shell: Shell) -> FileLock:
             try:
                 with blocked_if_it_passes():
                     check_owner(data, journals)
-                    lock = wait_for_lock(shell, data / LOCK_NAME, what=f"the data directory {data}")
+                    lock = wait_for_lock(shell, data / WRITER_LOCK, what=f"the data directory {data}")
                     claim(data, journals)
                     return lock
             except BlockedError as error:

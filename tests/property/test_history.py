@@ -17,6 +17,7 @@ import pytest
 
 from binance_streamer.client import history
 from binance_streamer.client.history import History
+from binance_streamer.deploy.writer_lock import WRITER_LOCK, ended_text
 from binance_streamer.wire.frames import Topic, decode_frame
 from tests.support.examples import examples
 from tests.support.writer_folder import WriterFolder
@@ -46,7 +47,8 @@ class Bench:
     def __init__(self, place: Path, seed: int) -> None:
         self.dice = Random(seed)
         self.folder = WriterFolder(place, file_format=self.dice.choice(["csv", "csv.zst"]))
-        self.folder.start()
+        self.lock = self.folder.data / WRITER_LOCK
+        self.start_writer()
         self.peers = [self.folder.peer("ingest-BTCUSDT", 900), self.folder.peer("rest", 800)]
         self.sent: list[dict[str, Any]] = []
         self.live: deque[tuple[tuple[Topic, str, dict[str, Any]], int]] = deque()
@@ -92,14 +94,26 @@ class Bench:
             durable_ns = time.time_ns() - 4_000_000
             self.folder.commit()
             self.statuses += 1
-            status = {"epoch": 1, "seq": self.statuses, "durable_ns": durable_ns}
+            status = {"producer": "writer", "epoch": 1, "seq": self.statuses, "durable_ns": durable_ns}
             self.live.append(((Topic("status", "writer", ""), "status", status), 100))
 
     def kill_writer(self) -> None:
         if self.folder.recorder is None:
-            self.folder.start()
+            self.start_writer()
         else:
-            self.dice.choice([self.folder.kill, self.folder.crash])()
+            self.dice.choice([self.folder.kill, self.folder.crash, self.end_writer])()
+
+    def start_writer(self) -> None:
+        self.folder.data.mkdir(mode=0o750, exist_ok=True)
+        self.lock.write_text("pid 1\n")
+        self.folder.start()
+
+    def end_writer(self) -> None:
+        """It commits all that it took, and says so."""
+        self.folder.stop()
+        time.sleep(_COARSE_S)
+        self.lock.write_text(ended_text(time.time_ns()))
+        self.read()
 
     def read(self) -> None:
         """Look at the files now, and take what comes."""
@@ -118,10 +132,11 @@ class Bench:
         for step in range(steps):
             if step >= begin and self.history is None and self.has_all():
                 self.begin()
-            rare = [self.kill_writer, self.restart_producer] if self.dice.random() < 0.2 else []
+            changes = [self.kill_writer] * (8 if self.folder.recorder is None else 3)
+            rare = [*changes, self.restart_producer] if self.dice.random() < 0.3 else []
             self.dice.choice([*actions, *rare])()
         if self.folder.recorder is None:
-            self.folder.start()
+            self.start_writer()
         for peer in self.peers:
             peer.deliver()
         for _ in range(4):

@@ -32,24 +32,29 @@ def locate(place: str | Path | Location | None) -> Location:
     """
     if isinstance(place, Location):
         return place
-    if place is None:
-        return _configured(configuration.default_path())
-    if is_url(place):
-        return Location(None, str(place).rstrip("/"))
-    path = Path(place).expanduser()
-    if path.is_file():
-        return _configured(path)
+    found = config_of(place)
+    if found is not None:
+        storage = configuration.load(found).storage
+        return Location(Path(storage.output_directory), storage.lake)
+    named = str(place)
+    if is_url(named):
+        return Location(None, named.rstrip("/"))
+    path = Path(named).expanduser()
     if not path.is_dir():
         raise FileNotFoundError(f"no recording at {path}: name a recorder's folder, a data folder or a lake")
-    for name in _NAMES:
-        if (path / name).is_file():
-            return _configured(path / name)
     return Location(None, str(path)) if _is_lake(path) else Location(path, "")
 
 
-def _configured(path: Path) -> Location:
-    storage = configuration.load(path).storage
-    return Location(Path(storage.output_directory), storage.lake)
+def config_of(place: str | Path | Location | None) -> Path | None:
+    """Return the configuration that says where a recording lies; None where the place is a data folder or a lake."""
+    if place is None:
+        return configuration.default_path()
+    if isinstance(place, Location) or is_url(place):
+        return None
+    path = Path(place).expanduser()
+    if path.is_file():
+        return path
+    return next((path / name for name in _NAMES if (path / name).is_file()), None)
 
 
 def _is_lake(path: Path) -> bool:

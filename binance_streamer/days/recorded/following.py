@@ -216,14 +216,15 @@ class RecordedTopics:
                 self._certified[source.path] = source.path.stat().st_size
 
 
-def producer_of(message: Recorded) -> str:
+def producer_of(message: Recorded, worker: str) -> str:
     """Return the process that sent a recorded message, which its row does not say: each kind has one.
 
-    Only a gap that `orderbook` lists because its own journal was full cannot be told from one of the symbol's worker.
+    `worker` is the one that records its symbol. Only a gap that `orderbook` lists because its own journal was full
+    cannot be told from one of that worker.
     """
-    stream_type, symbol, _ = message.topic
+    stream_type = message.topic[0]
     if stream_type == "gap" and str(message.data["gap_id"]).startswith("writer-"):
         return "writer"
     if stream_type in ("orderbook", "audit"):
         return "orderbook"
-    return "rest" if str(message.data["stream"]).startswith("/") else f"ingest-{symbol}"
+    return "rest" if str(message.data["stream"]).startswith("/") else f"ingest-{worker}"

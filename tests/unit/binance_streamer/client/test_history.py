@@ -1,5 +1,6 @@
 """Recorded messages and then live ones, over daily files, compressed ones and sealed days; the live ones are a list."""
 
+import fcntl
 import json
 import os
 import time
@@ -14,13 +15,16 @@ from binance_streamer.client import history
 from binance_streamer.client.history import History, is_live_only
 from binance_streamer.client.tap import HistoryError
 from binance_streamer.compression import zstd
+from binance_streamer.days.schema import columns
 from binance_streamer.wire.frames import Topic
 from tests.support.recorded_market import RUN, record_messages
 from tests.support.s3 import BUCKET, served
-from tests.support.sealing import DAY_MS, begun, sealed, trade, write
+from tests.support.sealing import DAY, DAY_MS, begun, sealed, trade, write
 
 TRADES = Topic("trade", "BTCUSDT", "")
 EPOCH = 77
+GAPS = [(5, 1, 3 * 10**6), (EPOCH, 1, 10**6), (EPOCH, 2, 2 * 10**6)]
+"""Gap rows: epoch, number, and how long behind the beginning each was received."""
 BEGIN_NS = DAY_MS * 10**6
 FORCE_ORDER = (
     b'{"e":"forceOrder","E":1795305600200,"o":{"s":"BTCUSDT","S":"SELL","o":"LIMIT","f":"IOC","q":"0.014","p":"9910.50",'
@@ -45,14 +49,15 @@ class Live:
     def add(self, *numbers: int, epoch: int = EPOCH, topic: Topic = TRADES) -> None:
         """Trades with these numbers."""
         for number in numbers:
-            data = {"recv_ns": BEGIN_NS + number * 10**6, "epoch": epoch, "seq": number, "event": b"{}"}
+            stamps = {"recv_ns": BEGIN_NS + number * 10**6, "epoch": epoch, "seq": number}
+            data = {**stamps, "producer": "ingest-BTCUSDT", "event": b"{}"}
             self.waiting.append(((topic, topic.stream_type, data), 100))
 
     def commit(self, step: int = 1, *, later_s: int = 0) -> None:
         """The writer says that all is durable that was there by now, or by a later time."""
         self.statuses += step
         durable_ns = time.time_ns() + (1 + later_s) * 10**9
-        status = {"epoch": 1, "seq": self.statuses, "durable_ns": durable_ns, "recv_ns": 0}
+        status = {"producer": "writer", "epoch": 1, "seq": self.statuses, "durable_ns": durable_ns, "recv_ns": 0}
         self.waiting.append(((Topic("status", "writer", ""), "status", status), 100))
 
     def history(self, *topics: str, start: int = BEGIN_NS) -> History:
@@ -335,7 +340,8 @@ def test_what_is_not_recorded_comes_as_it_comes(live: Live) -> None:
     live.add(1, topic=Topic("request", "BTCUSDT", ""))
     live.add(1)
     assert live.history("").receive(0.02) == (Topic("request", "BTCUSDT", ""), "request", {
-        "recv_ns": BEGIN_NS + 10**6, "epoch": EPOCH, "seq": 1, "event": b"{}"})  # fmt: skip
+        "recv_ns": BEGIN_NS + 10**6, "epoch": EPOCH, "seq": 1, "event": b"{}", "producer": "ingest-BTCUSDT",
+    })  # fmt: skip
     assert is_live_only(Topic("orderbook", "BTCUSDT", ""))
     assert not is_live_only(Topic("orderbook", "BTCUSDT", "summary"))
     assert not is_live_only(TRADES)
@@ -382,3 +388,65 @@ def test_a_file_of_other_columns_is_an_error_that_names_it(live: Live) -> None:
     path.write_text(f"number,price\n{trade(1)}\n", encoding="utf-8")
     with pytest.raises(HistoryError, match=r"trade_BTCUSDT_20261122\.csv line 1: has other columns"):
         live.history()
+
+
+def test_all_epochs_are_given_where_the_writer_has_ended(live: Live) -> None:
+    write(live.place, [trade(1), trade(2), trade(1, epoch=78), trade(3, epoch=78), trade(1, epoch=76)])
+    (live.place / ".writer.lock").write_text(f"ended {time.time_ns() + 10**9}\n")
+    assert numbers(live.history()) == [1, 2, 1, 3, 1]
+
+
+def test_what_is_written_behind_the_end_of_a_writer_is_waited_for(live: Live) -> None:
+    path = write(live.place, [trade(1), trade(1, epoch=78)])
+    os.utime(path, ns=(0, time.time_ns() + 2 * 10**9))
+    (live.place / ".writer.lock").write_text(f"ended {time.time_ns()}\n")
+    assert numbers(live.history()) == []
+
+
+def test_a_folder_that_no_writer_has_is_read_as_it_is_after_a_while(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(live.place, [trade(1), trade(1, epoch=78)])
+    (live.place / ".writer.lock").write_text("pid 4711\n")
+    assert numbers(live.history()) == []
+    monkeypatch.setattr(history, "_ABANDONED_S", 0.0)
+    assert numbers(live.history()) == [1, 1]
+    with (live.place / ".writer.lock").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert numbers(live.history()) == []
+
+
+def test_rows_name_the_worker_of_their_symbol_and_of_an_epoch_that_is_live_the_one_that_is_heard(
+    live: Live, tmp_path: Path
+) -> None:
+    path = tmp_path / "streamer.yaml"
+    path.write_text(
+        "mode: production\nmodes: {production: {groups: [{name: alts, members: [BTCUSDT], workers: 1}]}}\n"
+        f"storage: {{output_directory: {tmp_path / 'data'}}}\n"
+    )
+    live.recording = path
+    write(live.place, [trade(1), trade(1, epoch=5)])
+    live.add(2, epoch=5)
+    live.commit()
+    opened = live.history()
+    producers = [message[2]["producer"] for _ in range(3) if (message := opened.receive(0.1))]
+    assert producers == ["ingest-alts-0", "ingest-BTCUSDT", "ingest-BTCUSDT"]
+
+
+def test_of_a_topic_of_several_producers_what_was_received_before_is_left_out(live: Live) -> None:
+    """A message of the other producer has begun the topic by then."""
+    path = live.place / "BTCUSDT" / f"gap_BTCUSDT_{DAY}.csv"
+    path.parent.mkdir()
+    fields = "open,btcusdt@trade,10,20,0,0,sequence,,10,20,10"
+    rows = [f"g{epoch}-{seq},{fields},{BEGIN_NS + at},{epoch},{seq},local," for epoch, seq, at in GAPS]
+    path.write_text("\n".join([",".join(columns("gap")), *rows, ""]))
+    topic = Topic("gap", "BTCUSDT", "")
+    live.commit()
+    opened = live.history("gap.BTCUSDT.", start=BEGIN_NS + 3 * 10**6)
+    assert numbers(opened) == [1]
+    live.add(1, 2, 3, 4, topic=topic)
+    assert numbers(opened) == []
+    with path.open("a") as file:
+        file.write(f"g-3,{fields},{BEGIN_NS + 3 * 10**6},{EPOCH},3,local,\n")
+    live.commit()
+    assert numbers(opened) == [3, 4]

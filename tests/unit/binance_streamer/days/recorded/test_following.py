@@ -28,4 +28,4 @@ from binance_streamer.days.recorded.received import Recorded
 def test_each_kind_of_message_has_one_producer(
     topic: tuple[str, str, str], data: dict[str, str], producer: str
 ) -> None:
-    assert producer_of(Recorded(1, topic, dict(data), 77, 1)) == producer
+    assert producer_of(Recorded(1, topic, dict(data), 77, 1), "BTCUSDT") == producer
