@@ -10,7 +10,10 @@ RUN python3 -m venv tools && python3 -m venv --without-pip /venv
 COPY requirements.lock requirements-build.lock ./
 RUN tools/bin/pip install --require-hashes --only-binary :all: -r requirements-build.lock \
     && tools/bin/pip --python /venv/bin/python install --require-hashes --only-binary :all: -r requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+# The compiled kernel (docs/operations.md) needs a compiler, which this image has not: --build-arg COMPILER="gcc libc6-dev"
+ARG COMPILER
+RUN if [ -n "$COMPILER" ]; then apt-get update && apt-get install -y --no-install-recommends $COMPILER; fi
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY binance_streamer binance_streamer
 COPY services services
 COPY simulator simulator

@@ -4,6 +4,7 @@
     ./run python -m benchmarks.pipeline_cpu --stream bookTicker --rate 1000 --tap no
     ./run python -m benchmarks.pipeline_cpu --rate 100 --stack --before ../other-checkout
     ./run --group peers python -m benchmarks.pipeline_cpu --peers plain aiohttp picows
+    ./run python -m benchmarks.pipeline_cpu --pure                           # with the compiled kernel, and without
 
 The plain loop is what one would write first: websocket-client's `recv` with its UTF-8 check switched off,
 `json.loads`, `csv.writer` into one buffered file, the same columns; `benchmarks/peers.py` has it and the others. Ours
@@ -37,11 +38,14 @@ from benchmarks.feed import ROOT, SOURCES, Server
 from benchmarks.peers import PEERS
 from binance_streamer.transport.sockets import bus_sub
 from binance_streamer.wire.frames import decode_frame
+from services.writer.kernel import PURE_VARIABLE
 from tests.support.addresses import free_port
 
 FLOOD_COUNTS = {"depth@0ms": 40_000, "bookTicker": 120_000, "aggTrade": 120_000}
 FILES = {"depth@0ms": "depth", "bookTicker": "bookticker", "aggTrade": "aggtrade"}
 ROUTES = {"depth@0ms": "public", "bookTicker": "public", "aggTrade": "market"}
+PURE = "pure"
+"""The contender that is ours without the compiled kernel."""
 OF_PLAIN = "of plain"
 """CPU over that of the plain loop of the same round; of ours that of ingest and writer."""
 ALL_OF_PLAIN = "all but the tap, of plain"
@@ -71,10 +75,11 @@ def load_of(stream: str, rate: float, count: int | None = None) -> Load:
 
 
 class Setting(NamedTuple):
-    """Processes that run beside ingest and writer: a tap, or the whole stack."""
+    """Processes that run beside ingest and writer: a tap, or the whole stack; and whether the kernel is left unused."""
 
     has_tap: bool
     has_stack: bool
+    is_pure: bool = False
 
 
 def thread_times_s(process: psutil.Process) -> dict[str, float]:
@@ -115,6 +120,8 @@ def running(
 
         def start(module: str, *words: str, code: Path = code) -> psutil.Process:
             environment = {**os.environ, "PYTHONPATH": str(code)}
+            if setting.is_pure:
+                environment[PURE_VARIABLE] = "1"
             command = [sys.executable, "-m", module, *words]
             opened = subprocess.Popen(command, cwd=code, env=environment, stderr=subprocess.DEVNULL)
             process = stack.enter_context(opened)
@@ -196,7 +203,7 @@ def compare(load: Load, rounds: int, peers: Sequence[str], codes: dict[str, Path
     port = free_port()
     server = Server(port, load.stream, count=load.count, rate=load.rate)
     pace = f"{load.rate:.0f} a second" if load.rate else "as fast as they are taken"
-    beside = ", ".join(name for name, is_there in zip(("tap", "whole stack"), setting, strict=True) if is_there)
+    beside = ", ".join(name for name, is_there in zip(("tap", "whole stack"), setting, strict=False) if is_there)
     print(f"{load.count} {load.stream}, {pace}, beside it: {beside or 'nothing'}; {os.cpu_count()} cores, ", end="")
     print(f"load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
     found: Found = defaultdict(list)
@@ -211,7 +218,8 @@ def compare(load: Load, rounds: int, peers: Sequence[str], codes: dict[str, Path
                 print(f" {peer}={found[peer, 'µs'][-1]:.1f}", end="", flush=True)
             for name, code in codes.items():
                 place = Path(folder) / f"{name}{number}"
-                used = round_of_ours(server, port, load, place, code=code, setting=setting)
+                its_setting = setting._replace(is_pure=name == PURE)
+                used = round_of_ours(server, port, load, place, code=code, setting=its_setting)
                 _note(found, name, used, plain_s, load.count)
                 print(f" | {name}:", *[f"{one}={shown(times, load.count)}" for one, times in used.items()], end="")
             print(f" | load {os.getloadavg()[0]:.1f}", flush=True)
@@ -244,6 +252,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tap", choices=("yes", "no"), default="yes")
     parser.add_argument("--stack", action="store_true", help="with order book, monitor and rest")
+    parser.add_argument("--pure", action="store_true", help="without the compiled kernel too, in each round")
     parser.add_argument("--before", type=Path, help="another checkout, measured in each round too")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=["plain"], help="others in each round; with plain")
     parser.add_argument("--tap-at", help=argparse.SUPPRESS)
@@ -252,6 +261,7 @@ def main() -> None:
         tap_everything(options.tap_at)
     else:
         codes = {"before": options.before.resolve()} if options.before else {}
+        codes |= {PURE: ROOT} if options.pure else {}
         setting = Setting(options.tap == "yes", options.stack)
         load = load_of(options.stream, options.rate, options.count)
         compare(load, options.rounds, options.peers, {**codes, "ours": ROOT}, setting)

@@ -24,6 +24,7 @@ from binance_streamer.health.stream_states import raw_reasons, recorded_stream, 
 from binance_streamer.health.workers import with_symbols
 from binance_streamer.wire.status_parts import JournalStatus, StreamStatus
 from binance_streamer.wire.statuses import (
+    COMPILED,
     STANDBY,
     ArchiverStatus,
     IngestStatus,
@@ -177,7 +178,7 @@ def _detail(config: Config, status: Status) -> str:
         expected = max(len(status.connections), wanted * config.connections_of(config.symbol(worker)))
         return f"{is_open} of {expected} connections open"
     if isinstance(status, WriterStatus):
-        return f"{status.rows} rows, {size(status.bytes)}"
+        return f"{status.rows} rows, {size(status.bytes)}{_way(status)}"
     if isinstance(status, RestStatus):
         return status.fault or f"{status.snapshots} snapshots, {status.used_weight} of {status.weight_limit} weight"
     if isinstance(status, OrderbookStatus):
@@ -185,3 +186,10 @@ def _detail(config: Config, status: Status) -> str:
     if isinstance(status, ArchiverStatus):
         return status.fault or f"{status.sealed} days sealed, {status.due} to be sealed"
     return ""
+
+
+def _way(status: WriterStatus) -> str:
+    """Return words on how rows are made; nothing where the writer does not say."""
+    if not status.kernel:
+        return ""
+    return ", compiled" if status.kernel == COMPILED else ", in Python alone"

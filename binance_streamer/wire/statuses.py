@@ -22,6 +22,8 @@ from binance_streamer.wire.status_parts import (
 
 STANDBY = "standby"
 """The state of an ingest worker that waits for the journal of another one, and is connected."""
+COMPILED = "in use"
+"""The state of the writer's compiled kernel where it makes the rows."""
 BLOCKED = "blocked: "
 """The state of a process that cannot begin starts with this; the reason follows."""
 
@@ -108,6 +110,8 @@ class WriterStatus(Status, frozen=True, kw_only=True):
     producers: dict[str, WrittenStatus] = {}
     writer_id: str | None = None
     """None while the writer is not recording."""
+    kernel: str = ""
+    """`COMPILED`, or why the compiled kernel is not in use; empty while it is not recording."""
     subscription_bytes: int = 0
     subscribers_cut: int = 0
     disk_free_bytes: int | None = None

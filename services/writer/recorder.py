@@ -170,7 +170,7 @@ class Recorder:
         """Return the part of the status message that the recorder knows."""
         return WriterStatus(
             producers=self._positions.status(),
-            new_keys={series: tuple(keys) for series, keys in self._maker.new_keys.items()},
+            **self._maker.status(),
             writer_id=self._positions.writer_id,
         )
 

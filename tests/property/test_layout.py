@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from binance_streamer.exchange.rows import BOOK_UPDATE
 from services.runtime.delivery.events import MessageColumns
 from services.writer.rows.cells import CellReader
+from tests.support.both_ways import python_alone
 from tests.support.examples import examples
+
+__all__ = ["python_alone"]
 
 _USUAL = (
     b'{"e":"depthUpdate","E":1790526538985,"T":1790526538981,"s":"BTCUSDT","ps":"BTCUSDT","U":11,"u":13,"pu":10,'
@@ -38,7 +41,13 @@ def _taught() -> CellReader:
 def _lines(reader: CellReader, *events: bytes) -> list[tuple[bytes, int]] | None:
     count = len(events)
     found = reader.lines(MessageColumns("", [_SEQ] * count, [_RECV_NS] * count, list(events)), _EPOCH)
-    return list(zip(*found, strict=True)) if found else None
+    if found is None:
+        return None
+    return [
+        (line, day_ms)
+        for line, day_ms in zip(*found, strict=True)
+        if line is not None and day_ms is not None  # in Python it is all of them or none
+    ]
 
 
 def _is_json(event: bytes) -> bool:

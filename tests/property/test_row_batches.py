@@ -20,8 +20,11 @@ from services.writer.recorder import Recorder
 from services.writer.rows import rows
 from services.writer.rows.row_batches import RowBatch, row_batches
 from services.writer.rows.rows import Row, RowMaker, Run
+from tests.support.both_ways import both_ways_of_properties
 from tests.support.configs import write_config
 from tests.support.examples import examples
+
+__all__ = ["both_ways_of_properties"]
 
 RUN = Run("ingest-BTCUSDT", 7)
 DAY_MS = 86_400_000

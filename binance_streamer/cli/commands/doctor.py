@@ -67,11 +67,11 @@ def doctor(
 ) -> None:
     """Check whether this machine can record what is configured.
 
-    This machine: Python, configuration, supervisord, disks, the lake, open files, keys, the page's port, priority. Then
-    the exchange: its time and ours, the request weight in use, whether it lists every symbol, and one message of every
-    configured stream. That costs two requests of weight 1 and one connection per path, out of the budget that all
-    processes share; nothing is sent during a ban. Each line says ok, warn or fail, and what to do. Exits with 1
-    where anything fails.
+    This machine: Python, kernel, configuration, supervisord, disks, the lake, open files, keys, the page's port,
+    priority. Then the exchange: its time and ours, the request weight in use, whether it lists every symbol, and one
+    message of every configured stream. That costs two requests of weight 1 and one connection per path, out of the
+    budget that all processes share; nothing is sent during a ban. Each line says ok, warn or fail, and what to do.
+    Exits with 1 where anything fails.
 
     \b
     Examples:
@@ -107,9 +107,9 @@ def _print(check: Check) -> None:
 def _checks(config: Config, config_path: Path, *, seconds: float, offline: bool) -> Iterator[Check]:
     """Yield the checks in the order of `--help`: this machine first, and the exchange only without `offline`."""
     yield _python()
-    yield Check(
-        "configuration", "ok", f"{config_path} is valid: {amount(len(config.symbols), 'symbol')} in mode {config.mode}"
-    )
+    yield from probed("services.writer.probe", config_path)
+    valid = f"{config_path} is valid: {amount(len(config.symbols), 'symbol')} in mode {config.mode}"
+    yield Check("configuration", "ok", valid)
     yield _files(config, config_path)
     yield from disks(config)
     yield from lake(config.storage)
@@ -275,7 +275,7 @@ def priority(config: Config) -> Check:
 
 
 def probed(module: str, config_path: Path, *arguments: str) -> Iterator[Check]:
-    """Run the probe of a service that knows the exchange's addresses, and yield its checks as they come."""
+    """Run the probe of a service, which knows what we do not, and yield its checks as they come."""
     command = module_command(module, "-c", str(config_path), *arguments)
     with subprocess.Popen(  # noqa: S603 (our own command line)
         command,

@@ -9,6 +9,7 @@ of a message among shapes that were decided before, and value by value. Property
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -18,7 +19,9 @@ from msgspec import Raw
 from binance_streamer.exchange import csv_cells
 from binance_streamer.exchange.rows import IMPLIED_BY_FILE, RowForm
 from services.runtime.delivery.events import Known, MessageColumns
+from services.writer import kernel
 from services.writer.rows.layout import NUMBER_BYTES, SKELETONS, Layout, Lines, is_json, layout_of
+from services.writer.rows.spelt_rows import SpeltRows
 
 _Members = dict[str, Raw]
 
@@ -89,11 +92,14 @@ class CellReader:
         self._form = form
         self._layout: Layout | None = None
         self._layouts_left = _MAX_LAYOUTS if len(levels) == 2 and not form.inner else 0
+        self._spelt = SpeltRows(form, kernel.template_class) if kernel.template_class else None
         self._remembered_extras: dict[tuple[str | bytes, ...], bytes] = {}
         self.new_keys: set[str] = set()
 
     def lines(self, messages: MessageColumns[Known], epoch: int) -> Lines | None:
         """Return the lines of messages of a websocket that are JSON; None where `read` has to decide about each."""
+        if self._spelt is not None:
+            return self._spelt.lines(messages, epoch)
         found = self._layout.lines(messages, epoch) if self._layout else None
         if found is None and self._layouts_left:
             self._layout = None  # the next message has a newer one
@@ -116,10 +122,13 @@ class CellReader:
                 raise RowFault(f"the key {key} ({column}) is missing")
             columns += b',"' + level_cell(bytes(level_list), key) + _QUOTE
         extra = self._extra_cell(members)
-        if self._layout is None and self._layouts_left:
+        cells = Cells(columns, extra, _milliseconds(members.get(self._day)))
+        if self._spelt is not None:
+            self._spelt.learn(event, cells, partial(self._scalar_cell, members))
+        elif self._layout is None and self._layouts_left:
             self._layouts_left -= 1
             self._layout = layout_of(event, members, self._form, extra)
-        return Cells(columns, extra, _milliseconds(members.get(self._day)))
+        return cells
 
     def _named(self, event: bytes) -> _Members:
         """Return an array's elements by their keys; those that no key is known for by their number."""

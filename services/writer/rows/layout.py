@@ -61,10 +61,10 @@ class Spelling(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """Lines of a file, and for each the time in ms that decides its day."""
+    """Lines of a file, and for each the time in ms that decides its day; None for a message that has to be decoded."""
 
-    lines: list[bytes]
-    days_ms: list[int]
+    lines: list[bytes | None]
+    days_ms: list[int | None]
 
 
 class Layout:
@@ -90,8 +90,8 @@ class Layout:
         bare_tail = len(full_tail) - full_tail.count(_QUOTE)
         before_bids, around_asks = len(head), len(tail) + 1
         line = self._line % epoch
-        lines: list[bytes] = []
-        days_ms: list[int] = []
+        lines: list[bytes | None] = []
+        days_ms: list[int | None] = []
         levels: list[bytes] = []
         for seq, recv_ns, event in zip(messages.seqs, messages.stamps_ns, messages.events, strict=True):
             found = match(event)

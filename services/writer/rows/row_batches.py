@@ -68,32 +68,42 @@ def row_batches(maker: RowMaker, run: Run, batch: Iterable[MessageColumns[RowRou
         assert messages.known.cells is not None
         lines = messages.known.cells.lines(messages, run.epoch)
         row_batch = _of_one_day(run, messages, lines) if lines else None
-        found += [row_batch] if row_batch else _one_by_one(maker, run, messages)
+        found += [row_batch] if row_batch else _one_by_one(maker, run, messages, lines)
     return found
 
 
 def _of_one_day(run: Run, messages: MessageColumns[RowRoute], lines: Lines) -> RowBatch | None:
-    days_ms = lines.days_ms
+    """Return all lines as one batch; None where one of them is missing, or lies in another day."""
+    whole = [line for line in lines.lines if line is not None]
+    days_ms = [day_ms for day_ms in lines.days_ms if day_ms is not None]
+    if len(whole) < len(lines.lines):
+        return None
     row_batch = RowBatch(run, messages, 0, days_ms[0])
-    row_batch.lines = lines.lines
+    row_batch.lines = whole
     return row_batch if row_batch.takes(min(days_ms)) and row_batch.takes(max(days_ms)) else None
 
 
-def _one_by_one(maker: RowMaker, run: Run, messages: MessageColumns[RowRoute]) -> list[RowBatch | Row]:
+def _one_by_one(
+    maker: RowMaker, run: Run, messages: MessageColumns[RowRoute], lines: Lines | None
+) -> list[RowBatch | Row]:
+    """Return the rows of messages some of which have their line already (`lines`)."""
     found: list[RowBatch | Row] = []
     row_batch: RowBatch | None = None
     route, seqs, stamps_ns, events = messages
     assert route.cells is not None
     read, epoch = route.cells.read, run.epoch
     for number, event in enumerate(events):
-        try:
-            columns, extra, day_ms = read(event)
-        except RowFault as fault:
-            found.append(maker.raw_message(run, messages, number, reason=str(fault)))
-            row_batch = None
-            continue
+        line, day_ms = (lines.lines[number], lines.days_ms[number]) if lines else (None, None)
+        if line is None:
+            try:
+                columns, extra, day_ms = read(event)
+            except RowFault as fault:
+                found.append(maker.raw_message(run, messages, number, reason=str(fault)))
+                row_batch = None
+                continue
+            line = b"%b,%d,%d,%d,ws,%b\n" % (columns, stamps_ns[number], epoch, seqs[number], extra)
         if row_batch is None or not row_batch.takes(day_ms):
             row_batch = RowBatch(run, messages, number, day_ms)
             found.append(row_batch)
-        row_batch.lines.append(b"%b,%d,%d,%d,ws,%b\n" % (columns, stamps_ns[number], epoch, seqs[number], extra))
+        row_batch.lines.append(line)
     return found

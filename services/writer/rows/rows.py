@@ -5,7 +5,7 @@ rows of a run is the number of its frames, and a test can count them.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,7 @@ from binance_streamer.exchange.rows import OWN_COLUMNS
 from binance_streamer.exchange.streams import stream_variant
 from binance_streamer.wire.frames import Topic
 from services.runtime.delivery.events import EventFrames, MessageColumns, head_of, read_frames
+from services.writer import kernel
 from services.writer.rows.cells import RowFault, has_control, quoted
 from services.writer.rows.daily_files import DailyFile, daily_file, day_of, raw_folder, root_file
 from services.writer.rows.own_rows import (
@@ -79,6 +80,11 @@ class RowMaker:
                 if cells is not None and cells.new_keys:
                     found.setdefault(f"{route.folder}/{route.stem}", set()).update(cells.new_keys)
         return {series: sorted(keys)[:20] for series, keys in found.items()}
+
+    def status(self) -> dict[str, Any]:
+        """Return its part of the writer's status message."""
+        new_keys = {series: tuple(keys) for series, keys in self.new_keys.items()}
+        return {"new_keys": new_keys, "kernel": kernel.state}
 
     def rows(self, run: Run, first: int, frames: Sequence[bytes], *, now_ns: int) -> list[Row]:
         """Return one row for each frame; `first` is the position of the first one in its epoch."""

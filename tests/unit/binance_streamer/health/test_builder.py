@@ -122,6 +122,15 @@ def test_a_worker_that_is_not_heard_is_not_recording(config: Config) -> None:
     assert (found.processes[-1].up, found.processes[-1].state) == (False, "not heard yet")
 
 
+@pytest.mark.parametrize(
+    ("kernel", "words"),
+    [("in use", "0 rows, 0 B, compiled"), ("not built", "0 rows, 0 B, in Python alone"), ("", "0 rows, 0 B")],
+)
+def test_the_writer_says_how_it_makes_rows(config: Config, kernel: str, words: str) -> None:
+    found = a_snapshot(config, a_status("writer", state="recording", kernel=kernel))
+    assert [one.detail for one in found.processes if one.name == "writer"] == [words]
+
+
 def test_a_process_that_falls_silent_is_down_and_its_numbers_are_gone(config: Config) -> None:
     observer = Observer(config)
     observer.take(a_status("writer", state="recording", disk_free_bytes=1, disk_total_bytes=2), 0.0)
