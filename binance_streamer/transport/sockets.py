@@ -26,6 +26,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 MAX_IPC_PATH_BYTES = 107
 """sun_path of unix(7), less the final zero."""
 
+_POLLIN, _POLLOUT = int(zmq.POLLIN), int(zmq.POLLOUT)  # enums take as long to be compared as the rest of the look
 _PUBLISH_HWM = 10_000
 _SUBSCRIPTIONS_BUFFER_BYTES = 64 * 1024
 """Of a subscriber's in the kernel: tcp would let a flood grow it to 6 MB, 40 times as much in libzmq."""
@@ -143,24 +144,14 @@ def query_dealer(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "z
     return _connected(dealer, endpoint)
 
 
-def steering_pair(
-    context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str
-) -> tuple["zmq.Socket[bytes]", "zmq.Socket[bytes]"]:
-    """Both ends of an inproc PAIR, between two threads of one process."""
-    steered, control = context.socket(zmq.PAIR), context.socket(zmq.PAIR)
-    steered.bind(endpoint)
-    control.connect(endpoint)
-    return steered, control
-
-
 def is_readable(socket: "zmq.Socket[bytes]") -> bool:
     """Return True when a message waits. It costs a fraction of a receive that raises `zmq.Again`."""
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
 
 
 def is_writable(socket: "zmq.Socket[bytes]") -> bool:
     """Return True when the socket would take a message now."""
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLOUT)
 
 
 def _connected(socket: "zmq.Socket[bytes]", endpoint: str) -> "zmq.Socket[bytes]":
@@ -186,7 +177,7 @@ def _bound(socket: "zmq.Socket[bytes]", endpoint: str, *, max_bytes: int) -> "zm
     _set_common(socket, address)
     socket.setsockopt(zmq.ZAP_DOMAIN, ZAP_DOMAIN)
     if socket.type == zmq.XPUB:
-        # a subscription behind another part is none: libzmq swallows it where it repeats one, and a proxy then waits
+        # a subscription behind another part is none: libzmq swallows it where it repeats one, and its reader then waits
         # for the rest of that message for ever (4.3.5, seen: one stranger stopped the bus)
         socket.setsockopt(zmq.ONLY_FIRST_SUBSCRIBE, 1)
     socket.setsockopt(zmq.MAXMSGSIZE, max_bytes)

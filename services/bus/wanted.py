@@ -42,8 +42,8 @@ class Wanted:
         self._subscribed: dict[bytes, None] = {}
 
     def widen(self, topics: Iterable[bytes]) -> None:
-        """Subscribe to what these topics need and is not subscribed to yet, in their order."""
-        self._subscribe(prefixes_of(topics))
+        """Subscribe to what these topics need beside all those before, in their order."""
+        self._subscribe(prefixes_of([*self._subscribed, *topics]))
 
     def narrow(self, topics: Iterable[bytes]) -> None:
         """Subscribe to nothing else any more. First to what is needed: nothing is missed between two prefixes."""

@@ -9,6 +9,7 @@ import os
 import zmq
 
 from binance_streamer.transport.curve import Context
+from binance_streamer.transport.sockets import is_readable
 from services.runtime.clock import monotonic_s
 from services.runtime.network.connections import Connection, hang_up, is_open
 from services.runtime.network.floods import FloodGuard
@@ -94,10 +95,12 @@ class Subscriptions:
     @property
     def topics(self) -> list[bytes]:
         """All topics that are subscribed to now, as far as `take` has read; repeated ones too."""
+        self._forget_ended()
         return self._shares.topics
 
     def status(self) -> dict[str, int]:
         """Return the counts for a status message."""
+        self._forget_ended()
         return {
             "subscription_bytes": self._shares.total_bytes,
             "subscribers_cut": self._cut + self._floods.cut,
@@ -107,6 +110,10 @@ class Subscriptions:
         """Read no more; the socket may be closed afterwards."""
         self._floods.close()
 
+    def note_end(self) -> None:
+        """Take note that there is nothing to read; in place of `take`, from the same thread."""
+        self._floods.note_end()
+
     def take(self) -> list[bytes]:
         """Read what there is, but for 20 ms at most; returns the topics that were subscribed to, repeated ones too.
 
@@ -114,12 +121,8 @@ class Subscriptions:
         """
         found = []
         end_s = monotonic_s() + _LONGEST_S
-        while monotonic_s() < end_s:
-            try:
-                frame = self._xpub.recv(zmq.DONTWAIT, copy=False)
-            except zmq.Again:
-                self._floods.note_idle()
-                break
+        while is_readable(self._xpub):
+            frame = self._xpub.recv(zmq.DONTWAIT, copy=False)
             kind, topic, connection = frame.bytes[:1], frame.bytes[1:], _connection_of(frame)
             if kind == _SUBSCRIBE:
                 found.append(topic)
@@ -127,8 +130,13 @@ class Subscriptions:
                     self._shares.subscribe(connection, topic)
             elif kind == _UNSUBSCRIBE and connection is not None:
                 self._shares.unsubscribe(connection, topic)
-        self._forget_ended()
-        self._cut_surplus()
+            if monotonic_s() > end_s:
+                break
+        else:
+            self.note_end()
+        if found:
+            self._forget_ended()
+            self._cut_surplus()
         return found
 
     def _forget_ended(self) -> None:
