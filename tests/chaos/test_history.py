@@ -116,3 +116,29 @@ def test_a_tap_from_the_past_whatever_is_killed(place: Path, seed: int) -> None:
     random = Random(seed)
     storage, streams = (CSV, COMPRESSED)[seed % 2], (*STREAMS, "forceOrder")
     _tap_through_kills(place, random, storage=storage, victims=victims, streams=streams, kills=random.randint(1, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["in order", "killed"])
+def test_a_tap_gives_all_epochs_of_a_recording_that_does_not_run(place: Path, how: str) -> None:
+    """The writer is the last one to end: in order, or killed, and nobody starts it again."""
+    with running(place, rate=100, symbols=[SYMBOL], streams=STREAMS) as pipeline:
+        for _ in range(3):
+            pipeline.wait_growing()
+            pipeline.restart(f"ingest-{SYMBOL}", pipeline.kill(f"ingest-{SYMBOL}"))
+        pipeline.settle()
+        if how == "killed":
+            pipeline.kill("writer")
+            del pipeline.programs["writer"]
+        pipeline.stop()
+        expected = {stem: rows_since(pipeline.data, stem, 0) for stem in ("aggtrade", "depth", "markprice")}
+        assert len({epoch for epoch, _ in expected["depth"]}) == 4
+        topics = [f"{stem}.{SYMBOL}." for stem in expected]
+        count = str(sum(map(len, expected.values())))
+        words: list[str | Path] = ["tap", *topics, "--from", "2026-01-01", "--json", "--count", count, "-c", pipeline.config_path]
+        with command_line(*words, output=place / "tap.out") as tap:
+            assert tap.wait(PATIENCE_S) == 0, tap.text()[-3000:]
+        lines = [json.loads(line) for line in tap.text().splitlines() if line.startswith("{")]
+        for stem in expected:
+            found = [(line["epoch"], line["seq"]) for line in lines if line["stream_type"] == stem]
+            assert found == expected[stem], _first_difference(found, expected[stem])
