@@ -135,10 +135,20 @@ def test_a_tap_gives_all_epochs_of_a_recording_that_does_not_run(place: Path, ho
         assert len({epoch for epoch, _ in expected["depth"]}) == 4
         topics = [f"{stem}.{SYMBOL}." for stem in expected]
         count = str(sum(map(len, expected.values())))
-        words: list[str | Path] = ["tap", *topics, "--from", "2026-01-01", "--json", "--count", count, "-c", pipeline.config_path]
+        words: list[str | Path] = [
+            "tap",
+            *topics,
+            "--from",
+            "2026-01-01",
+            "--json",
+            "--count",
+            count,
+            "-c",
+            pipeline.config_path,
+        ]
         with command_line(*words, output=place / "tap.out") as tap:
             assert tap.wait(PATIENCE_S) == 0, tap.text()[-3000:]
         lines = [json.loads(line) for line in tap.text().splitlines() if line.startswith("{")]
-        for stem in expected:
+        for stem, wanted in expected.items():
             found = [(line["epoch"], line["seq"]) for line in lines if line["stream_type"] == stem]
-            assert found == expected[stem], _first_difference(found, expected[stem])
+            assert found == wanted, _first_difference(found, wanted)

@@ -4,14 +4,17 @@ Each takes `recording`: a `Recording`, a place that makes one, or nothing for wh
 """
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import polars as pl
 
 from binance_streamer.days.reading.books import RecordedBook
 from binance_streamer.days.reading.gap_frames import OnGap
 from binance_streamer.days.reading.instants import Instant
 from binance_streamer.days.reading.recording import Recording
+
+if TYPE_CHECKING:
+    import duckdb
 
 Where = Recording | str | Path | None
 
@@ -111,6 +114,6 @@ def sql(
     end: Instant | None = None,
     *,
     recording: Where = None,
-) -> duckdb.DuckDBPyConnection:
+) -> "duckdb.DuckDBPyConnection":
     """Return a DuckDB connection with a view for each stem; see `Recording.sql`."""
     return _of(recording).sql(symbols, start, end)

@@ -86,13 +86,16 @@ def reading_from(ids: EventIds | None) -> Reading:
     return NO_READING if ids is None else reading_of(ids)
 
 
-def plausible(reading: Reading, latest_ms: int) -> Reading:
+def plausible(reading: Reading, latest_ms: int, *, ids_are_times: bool) -> Reading:
     """Return the reading, its event time 0 where that is more than a day ahead of our clock: one of the two is wrong.
 
     0 and not the latest plausible one: copies of a message would have different times, and look like a new count.
+    A closed bar that is so far ahead is no bar (`ids_are_times`): none of those before it would be missing any more.
     """
     if not 0 <= (reading.last_id or 0) <= LARGEST_ID:
         raise ExchangeError(f"expected an id up to 2**53, got {reading.last_id!r:.40}")
+    if ids_are_times and (reading.last_id or 0) > latest_ms:
+        raise ExchangeError(f"expected a bar that has begun, got one of {reading.last_id}")
     if not 0 <= reading.event_time_ms <= _YEAR_2100_MS:
         raise ExchangeError(f"expected an event time before 2100, got {reading.event_time_ms!r:.40}")
     return reading if reading.event_time_ms <= latest_ms else reading._replace(event_time_ms=0)

@@ -4,14 +4,14 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from binance_streamer.exchange.messages import UNREADABLE, EventIds
+from binance_streamer.exchange.messages import UNREADABLE, EventIds, Reading
 from binance_streamer.exchange.readers import EventReader, ids_reader
 from binance_streamer.exchange.rest import step_of
 from binance_streamer.exchange.stream_types import Continuity, has_sequence_ids
 from binance_streamer.exchange.streams import Stream, stream_from_name
 from services.ingest.connections.events import JOURNAL
 from services.ingest.streams import demux
-from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
+from services.ingest.streams.arrivals import NO_READING, Arrival, Bunch, Outcome, plausible
 from services.ingest.streams.backfill import BackfillPage, GapOffer
 from services.ingest.streams.chain import IdChain
 from services.ingest.streams.deduplicator import Deduplicator
@@ -20,7 +20,7 @@ from services.ingest.streams.heard import Heard
 from services.ingest.streams.overlap import KlineTracker, OverlapTracker
 from services.runtime.delivery.events import EventRun, event_draft, reading_of, rest_data
 from services.runtime.gaps.drafts import Draft, Gap, GapChange
-from services.runtime.gaps.last_rows import LastRow
+from services.runtime.gaps.last_rows import LastRow, latest_ms
 from services.runtime.gaps.open_gaps import OpenGap
 
 OVERLAP_S = 1.0
@@ -69,6 +69,7 @@ class StreamRecorder:
         self.tracker = _tracker(stream, self._gaps, last_row, lambda: self.last)
         self.offer = self.tracker.offer
         self._has_last_row = last_row is not None
+        self._ids_are_times = stream.type.continuity is Continuity.KLINES
         self.messages = self.rows = self.raw = self.repaired = 0
         self.heard = Heard()
         self.is_anchored = not stream.type.builds_book
@@ -108,6 +109,11 @@ class StreamRecorder:
     def has_sequence_ids(self) -> bool:
         """Return True where each message names the one before it."""
         return has_sequence_ids(self.stream.stream_type)
+
+    def reading_of(self, arrival: Arrival) -> Reading:
+        """Return the reading of a message, read in full where it has none; `ExchangeError` where it makes no sense."""
+        reading = self.read(arrival.event) if arrival.reading is NO_READING else arrival.reading
+        return plausible(reading, latest_ms(arrival.recv_ns), ids_are_times=self._ids_are_times)
 
     def ids_of(self, event: bytes) -> EventIds | None:
         """Return the sequence ids of a message; None where the stream has none, or the message is not readable."""

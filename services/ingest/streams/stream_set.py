@@ -18,7 +18,6 @@ from services.ingest.streams.arrivals import (
     Bunch,
     Outcome,
     PendingDrafts,
-    plausible,
     raw_draft,
     reading_from,
 )
@@ -28,7 +27,7 @@ from services.ingest.streams.heard import LATE, StreamFault
 from services.ingest.streams.stream import StreamRecorder, ended_gaps
 from services.runtime.delivery.events import EventRun
 from services.runtime.gaps.drafts import Draft, Gap
-from services.runtime.gaps.last_rows import LastRow, latest_ms
+from services.runtime.gaps.last_rows import LastRow
 
 
 class StreamSet:
@@ -233,9 +232,9 @@ class StreamSet:
 
     def _deliver_one(self, recorder: StreamRecorder, arrival: Arrival, now_s: float) -> None:
         """Take a message that needs a decision: read it in full, and ask the tracker."""
-        connection, recv_ns, event, reading = arrival
+        connection, recv_ns, event, _ = arrival
         try:
-            reading = plausible(recorder.read(event) if reading is NO_READING else reading, latest_ms(recv_ns))
+            reading = recorder.reading_of(arrival)
         except ExchangeError as error:
             inner = demux.inner_event(recorder.stream.name.encode(), event)
             if inner is None:

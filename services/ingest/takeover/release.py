@@ -23,12 +23,12 @@ from typing import NamedTuple
 from binance_streamer.exchange.messages import EventIds, ExchangeError
 from services.ingest.connections.events import JOURNAL, Delivered
 from services.ingest.streams import demux
-from services.ingest.streams.arrivals import Arrival, plausible
+from services.ingest.streams.arrivals import NO_READING, Arrival
 from services.ingest.streams.stream import StreamRecorder
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.takeover.recent import Arrived
 from services.runtime.delivery.recorded_events import RecordedEvents
-from services.runtime.gaps.last_rows import LastRow, latest_ms
+from services.runtime.gaps.last_rows import LastRow
 
 _OVERLAP_S = 2.0
 """Of streams without ids what was received so long before the newest row of the journal is recorded, or given up. Only
@@ -170,7 +170,8 @@ class _Remembered:
 def _arrival(recorder: StreamRecorder, recv_ns: int, event: bytes) -> Arrival | None:
     """Return a message of the journal, or one like it, as it is judged; None where it is not readable."""
     try:
-        return Arrival(JOURNAL, recv_ns, event, plausible(recorder.read(event), latest_ms(recv_ns)))
+        arrival = Arrival(JOURNAL, recv_ns, event, NO_READING)
+        return arrival._replace(reading=recorder.reading_of(arrival))
     except ExchangeError:
         return None
 

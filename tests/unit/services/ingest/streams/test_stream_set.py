@@ -55,6 +55,23 @@ def deliver(
     return [{"type": draft.stream_type, **draft.data} for draft in singles(subject.collect(1))]
 
 
+def bar(open_time_ms: int) -> bytes:
+    times = f'"t":{open_time_ms},"T":{open_time_ms + 59_999}'
+    event = f'{{"e":"kline","E":{open_time_ms + 60_000},"s":"BTCUSDT","k":{{{times},"i":"1m","x":true}}}}'
+    return frame("btcusdt@kline_1m", event.encode())
+
+
+def test_a_closed_bar_of_next_year_is_raw_and_keeps_none_of_this_one_out() -> None:
+    """REST has none of the bars up to it; once it says so, they would be missing no more."""
+    subject = StreamSet("BTCUSDT", [stream_of("BTCUSDT", "kline_1m")], last_rows={}, new_gap_id=lambda: "g")
+    minute_ms = STAMP_NS // 60_000_000_000 * 60_000
+    first, odd = deliver(subject, bar(minute_ms - 120_000), bar(minute_ms + 365 * 86_400_000))
+    assert (first["type"], odd["type"]) == ("kline", "raw")
+    assert odd["reason"].startswith("expected a bar that has begun")
+    (second,) = deliver(subject, bar(minute_ms - 60_000), stamp_ns=STAMP_NS + 10)
+    assert second["type"] == "kline"
+
+
 def test_an_event_is_a_row_with_its_own_bytes_and_stamp() -> None:
     rows = deliver(recorder(), frame("btcusdt@aggTrade", AGG_TRADE))
     assert rows == [
