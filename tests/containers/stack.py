@@ -33,25 +33,30 @@ with socket.socket(socket.AF_UNIX) as connection:
 
 
 class Stack:
-    """All services of the profile `demo`; nothing of them is left at the end of the `with` block."""
+    """All services of the profile `demo`; nothing of them is left at the end of the `with` block.
 
-    def __init__(self, engine: Engine) -> None:
+    `folder` has `docker-compose.yml` and `config/`: the checkout's, or others.
+    """
+
+    def __init__(self, engine: Engine, folder: Path = REPOSITORY) -> None:
         self.engine = engine
+        self.folder = folder
         self.image = f"localhost/binance-streamer-test:{os.getpid()}"
         self.project = f"bstest{os.getpid()}"
         self.tap_port, page_port = free_port(), free_port()
         self._variables = {
-            "STREAMER_IMAGE": self.image,
             "DEMO_TAP_PORT": str(self.tap_port),
             "DEMO_PAGE_PORT": str(page_port),
             "HEALTH_INTERVAL": "5s",
         }
         self.page = f"http://127.0.0.1:{page_port}"
-        self.symbols = configuration.load(REPOSITORY / "config" / "demo.yaml").symbols
+        self.symbols = configuration.load(folder / "config" / "demo.yaml").symbols
 
     def compose(self, *arguments: str) -> str:
         """`docker compose --profile demo …`."""
-        return self.engine.compose(self.project, self._variables, "--profile", "demo", *arguments)
+        variables = {**self._variables, "STREAMER_IMAGE": self.image}
+        file = self.folder / "docker-compose.yml"
+        return self.engine.compose(self.project, variables, "--profile", "demo", *arguments, file=file)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         """What docker knows of each service."""
@@ -168,7 +173,7 @@ class Stack:
         """The demo's volume, and its configurations, as the containers see them; returns the configuration."""
         self.engine.docker("cp", f"{self.containers()['demo-writer']['Id']}:/app/demo", place / "demo")
         (place / "config").mkdir()
-        for path in (REPOSITORY / "config").glob("*.yaml"):
+        for path in (self.folder / "config").glob("*.yaml"):
             (place / "config" / path.name).write_bytes(path.read_bytes())
         return place / "config" / "demo.yaml"
 
