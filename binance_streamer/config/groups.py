@@ -103,6 +103,11 @@ def matches_name(group: GroupConfig, symbol: str) -> bool:
     return group.match is not None and symbol not in group.exclude and fnmatchcase(symbol, group.match.symbol)
 
 
+def is_wanted(config: Config, symbol: str) -> bool:
+    """Return True where a symbol has a worker, or will have one once `rest` has found it to be a member."""
+    return symbol in workers_by_symbol(config) or any(matches_name(group, symbol) for group in config.groups)
+
+
 def member_fault(symbol: str) -> str | None:
     """Return the reason why a symbol that the exchange lists cannot be recorded under its name, or None."""
     if symbol != symbol.translate(UPPER):

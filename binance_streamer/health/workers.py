@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from binance_streamer.config.groups import workers_by_symbol
+from binance_streamer.config.groups import parts_of, workers_by_symbol
 from binance_streamer.config.schema import Config
 from binance_streamer.health.problem import Problem
-from binance_streamer.wire.statuses import IngestStatus, Status
+from binance_streamer.wire.statuses import IngestStatus, Status, is_blocked
 
 _PATIENCE_S = 60.0
 """To connect, and to receive the first message of each stream."""
@@ -42,6 +42,15 @@ def _one_of(worker: str, problems: list[Problem]) -> Problem:
     since_ms = min((problem.since_ms for problem in problems if problem.since_ms is not None), default=None)
     text = f"{len(problems)} streams, {first.what} and others; of {count} of them: {why}"
     return Problem(first.condition, first.severity, f"ingest-{worker}", text, since_ms)
+
+
+def empty_groups(config: Config, present: Mapping[str, Status]) -> Iterator[Problem]:
+    """Yield a problem for each group that matches nothing; one whose members are not known yet has blocked workers."""
+    for group in config.groups:
+        workers = [present.get(f"ingest-{worker}") for worker in parts_of(group)]
+        if not group.members and any(one is not None and not is_blocked(one) for one in workers):
+            why = "no symbol that trades is its member: it records NOTHING; correct it in the YAML, then `apply`"
+            yield Problem("recording", "failure", f"group {group.name}", why)
 
 
 def standby_fault(standby: Status | None) -> str:

@@ -5,19 +5,24 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+import zmq
+
 from binance_streamer.config import schema as configuration
-from binance_streamer.config.groups import is_part
+from binance_streamer.config.groups import MembersFile, is_part, is_wanted
 from binance_streamer.config.symbols import symbol_fault
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.exchange.streams import UPPER
-from services.ingest.intake import new_intake
+from services.ingest.intake import Intake, new_intake
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.symbols import WorkerSymbols
+from services.ingest.takeover.claims import SymbolClaims, claiming
+from services.ingest.takeover.moves import SymbolMoves
 from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.standby import Standby
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
+from services.ingest.takeover.waiting import WorkerStreams
 from services.ingest.worker import IngestWorker
-from services.runtime.clock import new_epoch, wall_ns
+from services.runtime.clock import monotonic_s, new_epoch, wall_ns
 from services.runtime.delivery.producer import Producer, lock_path, producing
 from services.runtime.lock import Blockage, FileLock
 from services.runtime.process import Shell, StopRequestedError, arguments_of, run_service
@@ -27,6 +32,8 @@ _SWITCH_INTERVAL_S = 0.0005
 5 ms is ten times that. Messages are stamped behind the recv, so this is the error of `recv_ns` under load."""
 
 _LOOK_S = 0.2
+_HANDED_ON_S = 20.0
+"""For another worker to go on with a symbol behind a journal that is about to be deleted; else the journal is kept."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,16 +95,35 @@ def _record(shell: Shell, worker: str) -> None:
         if not standby.wait():
             return
         recording = replace(recording, epoch=new_epoch())
-        with producing(recording, lock, standby.pub) as (producer, pub):
-            intake = standby.take_over(recording, producer)
-            IngestWorker(recording, producer, pub, intake=intake).run()
+        with (
+            producing(recording, lock, standby.pub) as (producer, pub),
+            claiming(recording.config, recording.name) as claims,
+        ):
+            intake, streams = standby.take_over(recording, producer, claims)
+            _run(recording, producer, pub, claims=claims, intake=intake, streams=streams)
         return
     UnlistedLosses(unlisted_path(shell, recording.name)).take_over()  # what the last run has noted is over
-    with producing(recording, lock if lock.is_ours else None) as (producer, pub):
-        intake = new_intake(recording, worker, symbols, producer.last_rows)
-        ended_ns = max((row.recv_ns for row in producer.last_rows.values()), default=0)
+    with (
+        producing(recording, lock if lock.is_ours else None) as (producer, pub),
+        claiming(recording.config, recording.name) as claims,
+    ):
+        intake, streams = new_intake(recording, worker, symbols, claims, producer.last_rows)
+        ended_ns = max((row.recv_ns for row in streams.last_rows.values()), default=0)
         intake.coordinator.outages.resume(NotedOutages(noted_outages_path(shell, producer.name)).read(), ended_ns)
-        IngestWorker(recording, producer, pub, intake=intake).run()
+        _run(recording, producer, pub, claims=claims, intake=intake, streams=streams)
+
+
+def _run(  # noqa: PLR0913 (the parts of a worker)
+    shell: Shell,
+    producer: Producer,
+    pub: "zmq.Socket[bytes]",
+    *,
+    claims: SymbolClaims,
+    intake: Intake,
+    streams: WorkerStreams,
+) -> None:
+    moves = SymbolMoves(shell, claims, producer, intake=intake, streams=streams)
+    IngestWorker(shell, producer, pub, intake=intake, moves=moves).run()
 
 
 def _known_symbols(shell: Shell, worker: str) -> WorkerSymbols:
@@ -105,13 +131,13 @@ def _known_symbols(shell: Shell, worker: str) -> WorkerSymbols:
 
     A worker that began without them would end the open gaps of all its streams.
     """
-    symbols = WorkerSymbols(shell.config, worker)
+    symbols = WorkerSymbols(shell.config, worker, shell.config_path)
     with Blockage(shell) as blockage:
         while not symbols.are_known:
             blockage.tell("the members of the group are not known yet: rest asks the exchange for its list")
             if shell.stop.wait(_LOOK_S):
                 raise StopRequestedError
-            symbols = WorkerSymbols(shell.config, worker)
+            symbols = WorkerSymbols(shell.config, worker, shell.config_path)
     return symbols
 
 
@@ -133,19 +159,38 @@ def _drain_and_forget(shell: Shell, worker: str) -> None:
     with producing(shell) as (producer, _):
         if not _try_drain(shell, producer, until_durable=True):
             return
+        claims = SymbolClaims(shell.config, producer.name)
         if _is_configured(shell, worker):
             shell.log.warning("drained, and not forgotten: worker=%s is configured again", worker)
-        elif _try_end_gaps(shell, producer, worker):
+        elif symbols := _await_next(shell, claims, producer):
+            shell.log.warning("drained, and not forgotten: others are to go on with symbols=%s", " ".join(symbols))
+        elif _try_end_gaps(shell, claims, producer, worker):
             producer.forget()
             shell.log.info("drained and forgotten worker=%s", worker)
 
 
-def _try_end_gaps(shell: Shell, producer: Producer, worker: str) -> bool:
+def _await_next(shell: Shell, claims: SymbolClaims, producer: Producer) -> list[str]:
+    """Return the symbols that other workers are to record, and that stand in this journal still, after a while."""
+    deadline_s = monotonic_s() + _HANDED_ON_S
+    while True:
+        config = MembersFile(configuration.load(shell.config_path)).config
+        standing = {row.symbol for row in producer.last_rows.values() if claims.owner(row.symbol) == producer.name}
+        wanted = sorted(symbol for symbol in standing if is_wanted(config, symbol))
+        if not wanted or monotonic_s() > deadline_s:
+            return wanted
+        if shell.stop.wait(_LOOK_S):
+            raise StopRequestedError
+
+
+def _try_end_gaps(shell: Shell, claims: SymbolClaims, producer: Producer, worker: str) -> bool:
     """End the open gaps of a worker whose journal is about to go: a worker without streams lists all as ended.
 
-    Return False if their rows did not become durable before the process was asked to end.
+    Return False if their rows did not become durable before the process was asked to end. Gaps of a symbol that has
+    moved are those of its worker.
     """
-    no_streams = StreamSet(worker, (), last_rows=producer.last_rows, new_gap_id=str)
+    own = {None, producer.name}
+    rows = {name: row for name, row in producer.last_rows.items() if claims.owner(row.symbol) in own}
+    no_streams = StreamSet(worker, (), last_rows=rows, new_gap_id=str)
     ended = no_streams.collect(wall_ns())
     return not ended or (producer.append(ended) and _try_drain(shell, producer, until_durable=True))
 

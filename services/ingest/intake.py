@@ -10,7 +10,9 @@ from services.ingest.connections.reader import Reader
 from services.ingest.coordinator import Coordinator
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.symbols import WorkerSymbols
-from services.runtime.clock import wall_ns
+from services.ingest.takeover.claims import SymbolClaims, rows_to_judge
+from services.ingest.takeover.waiting import WorkerStreams
+from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.events import MAX_ENVELOPE_BYTES
 from services.runtime.gaps.last_rows import LastRow
 from services.runtime.process import Shell
@@ -29,10 +31,22 @@ class Intake:
     worker that has not waited."""
 
 
-def new_intake(shell: Shell, worker: str, symbols: WorkerSymbols, last_rows: Mapping[str, LastRow]) -> Intake:
-    """Return what receives these symbols from their last rows on; nothing is connected yet."""
-    streams = StreamSet(worker, symbols.streams, last_rows=last_rows, new_gap_id=gap_ids(shell.epoch))
-    return intake_of(shell, worker, symbols, streams)
+def new_intake(
+    shell: Shell, worker: str, symbols: WorkerSymbols, claims: SymbolClaims, last_rows: Mapping[str, LastRow]
+) -> tuple[Intake, WorkerStreams]:
+    """Return what receives these symbols from their last rows on; nothing is connected yet.
+
+    Those that another worker records, or has recorded last, wait.
+    """
+    own = claims.take_own(symbols.by_name)
+    rows = rows_to_judge(symbols, claims, own, last_rows)
+    streams = WorkerStreams(
+        worker, [one for one in symbols.streams if one.symbol in own], last_rows=rows, new_gap_id=gap_ids(shell.epoch)
+    )
+    intake = intake_of(shell, worker, symbols, streams)
+    streams.wait_for(symbols.by_name.keys() - set(own))
+    intake.coordinator.add([one for one in symbols.streams if one.symbol not in own], monotonic_s())
+    return intake, streams
 
 
 def intake_of(shell: Shell, worker: str, symbols: WorkerSymbols, streams: StreamSet) -> Intake:

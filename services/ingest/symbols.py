@@ -3,14 +3,16 @@
 What belongs to a symbol and not to one of its streams stands here: whether it trades, and the snapshot that it wants.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import msgspec
 
-from binance_streamer.config.groups import MembersFile, symbols_of
+from binance_streamer.config import schema as configuration
+from binance_streamer.config.groups import MembersFile, is_part, symbols_of, workers_by_symbol
 from binance_streamer.config.schema import Config, SymbolConfig, streams_of
 from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.frames import encode_topic
@@ -36,6 +38,9 @@ class SymbolChanges(NamedTuple):
     ended: tuple[SymbolConfig, ...]
 
 
+NO_CHANGES = SymbolChanges((), ())
+
+
 @dataclass(slots=True)
 class RecordedSymbol:
     """One symbol of a worker."""
@@ -48,10 +53,14 @@ class RecordedSymbol:
 class WorkerSymbols:
     """The symbols of a worker by name, as they are now."""
 
-    def __init__(self, config: Config, worker: str) -> None:
+    def __init__(self, config: Config, worker: str, config_path: Path | None = None) -> None:
+        """`config_path` is the file that is looked at where a symbol is taken out: another worker may have it now."""
         self._worker = worker
+        self._config_path = config_path
+        self.leaving: frozenset[str] = frozenset()
+        """Symbols that are another worker's by the configuration as it is now; recorded here until it is ready."""
         self._retry_s = config.network.snapshot_retry
-        self._members = MembersFile(config)
+        self._members = MembersFile(_without_named(config) if is_part(worker) else config)
         self._looked_s = 0.0
         self.by_name: dict[str, RecordedSymbol] = {}
         self._take_members()
@@ -111,17 +120,44 @@ class WorkerSymbols:
         """Return the symbols whose market is closed."""
         return tuple(name for name, one in self.by_name.items() if one.trading.is_off_session(now_ms))
 
+    def forget(self, symbol: str) -> None:
+        """Forget a symbol that another worker records from here on."""
+        del self.by_name[symbol]
+        self.leaving -= {symbol}
+
     def _take_members(self) -> SymbolChanges:
         wanted = {one.symbol: one for one in symbols_of(self._members.config, self._worker)}
         begun = tuple(one for name, one in wanted.items() if name not in self.by_name)
-        ended = tuple(one.config for name, one in self.by_name.items() if name not in wanted)
+        self.leaving = self.moved(self.by_name.keys() - wanted.keys())
+        unwanted = self.by_name.keys() - wanted.keys() - self.leaving
+        ended = tuple(one.config for name, one in self.by_name.items() if name in unwanted)
         for one in ended:
             del self.by_name[one.symbol]
         for one in begun:
             self.by_name[one.symbol] = RecordedSymbol(one, SnapshotRequests(self._retry_s, Random()))  # noqa: S311 (jitter)
         return SymbolChanges(begun, ended)
 
+    def moved(self, symbols: Collection[str]) -> frozenset[str]:
+        """Return those of the symbols that another worker is to record, by the configuration file as it is now."""
+        if not symbols or self._config_path is None:
+            return frozenset()
+        try:
+            config = configuration.load(self._config_path)
+        except (configuration.ConfigError, OSError):
+            return frozenset()
+        workers = workers_by_symbol(MembersFile(config).config)
+        return frozenset(symbol for symbol in symbols if symbol in workers)
+
 
 def topics_of(symbol: str) -> list[bytes]:
     """Return what a worker listens to on the bus for a symbol: what REST brings, and gaps that the writer offers."""
     return [encode_topic(kind, symbol) for kind in ("depth_snapshot", "symbol_status", "repair", "offered_gap")]
+
+
+def _without_named(config: Config) -> Config:
+    """Return the configuration for a worker of a group: `rest` has left the named symbols out, as they are now.
+
+    Those that this process was started with may be members by now.
+    """
+    selected = msgspec.structs.replace(config.selected, symbols=())
+    return msgspec.structs.replace(config, modes={**config.modes, config.mode: selected})

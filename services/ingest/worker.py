@@ -14,7 +14,6 @@ from typing import Any
 import msgspec
 import zmq
 
-from binance_streamer.config.schema import streams_of
 from binance_streamer.exchange.messages import UNREADABLE, ExchangeError
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import WireError, decode_frame
@@ -27,6 +26,7 @@ from services.ingest.intake import Intake
 from services.ingest.streams.backfill import BackfillRequests, GapOffer, read_offer, read_page
 from services.ingest.streams.stream import NOT_RECORDED, StreamRecorder
 from services.ingest.symbols import topics_of
+from services.ingest.takeover.moves import SymbolMoves
 from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
@@ -46,12 +46,15 @@ _MOST_BUS_MESSAGES = 100
 class IngestWorker:
     """Records its symbols: owns their reader, connections, streams, and the requests for what they miss."""
 
-    def __init__(self, shell: Shell, producer: Producer, pub: "zmq.Socket[bytes]", *, intake: Intake) -> None:
+    def __init__(
+        self, shell: Shell, producer: Producer, pub: "zmq.Socket[bytes]", *, intake: Intake, moves: SymbolMoves
+    ) -> None:
         config = shell.config
         self._stop = shell.stop
         self._symbols = intake.symbols
+        self._moves = moves
         self._producer = producer
-        self._streams = intake.streams
+        self._streams = moves.streams
         self._reader = intake.reader
         self._coordinator = intake.coordinator
         self._backfill = BackfillRequests(config.network.snapshot_retry, Random()) if config.network.repair else None  # noqa: S311
@@ -113,6 +116,7 @@ class IngestWorker:
         self._status.publish(self._status_at(monotonic_s()))  # what was lost in the last second is told, too
         if not self._gives_way and not self._producer.drain(_DRAIN_S):
             _log.warning("the writer is away: what it does not have yet is pushed at the next start")
+        self._moves.release_all()
 
     def _note_losses(self) -> None:
         """Note beside the journal what no row of it shows yet, should another run have to go on."""
@@ -161,8 +165,12 @@ class IngestWorker:
         if is_holding:
             self._streams.expire(now_s)
             self._append()
-        self._follow_members(now_s)
-        self._coordinator.tick(now_s, is_expected=self._symbols.expected(now_s, wall_ns() // 1_000_000))
+        is_expected = self._symbols.expected(now_s, wall_ns() // 1_000_000)
+        if changed := self._moves.follow(self._sub, now_s, self._append, is_expected=is_expected):
+            self._append()
+            kept = {name for name, one in self._streams.recorders.items() if one.stream.symbol not in changed}
+            self._counted = {name: counted for name, counted in self._counted.items() if name in kept}
+        self._coordinator.tick(now_s, is_expected=is_expected)
         self._note_losses()
         for symbol in self._symbols.by_name.values():
             self._request(symbol.snapshots.take_due(now_s))
@@ -170,26 +178,6 @@ class IngestWorker:
         self._log_new_kinds()
         if self._status.due(now_s):
             self._status.publish(self._status_at(now_s))
-
-    def _follow_members(self, now_s: float) -> None:
-        """Record the symbols that the group has now, and let those go that have ended; a named symbol stays."""
-        changes = self._symbols.look(now_s)
-        if changes is None:
-            return
-        for symbol in changes.ended:
-            _log.info("ends symbol=%s", symbol.symbol)
-            self._coordinator.let_go(symbol.symbol, now_s)
-            for topic in topics_of(symbol.symbol):
-                self._sub.unsubscribe(topic)
-        kept = self._streams.recorders.keys()  # of what comes back the count begins anew
-        self._counted = {name: counted for name, counted in self._counted.items() if name in kept}
-        for symbol in changes.begun:
-            _log.info("begins symbol=%s streams=%d", symbol.symbol, len(symbol.streams))
-            self._streams.last_rows = self._producer.rows  # it may have been recorded before, in this run too
-            self._coordinator.add(streams_of(symbol), now_s)
-            for topic in topics_of(symbol.symbol):
-                self._sub.subscribe(topic)
-        self._append()
 
     def _take_bus_messages(self, now_s: float) -> bool:
         """Take what the bus has; return True where there may be more, of which nothing tells any more."""
@@ -233,6 +221,8 @@ class IngestWorker:
         if is_known or not offer.is_exact(self._epoch, self._late_behind):
             return
         recorder = self._streams.recorders.get(offer.stream)
+        if recorder is not None and recorder.stream.symbol in self._streams.waiting:
+            return
         gaps = recorder.take_over(offer) if recorder else [offer.refused(NOT_RECORDED)]
         self._streams.list_gaps(gaps)
         if gaps:

@@ -13,8 +13,9 @@ from pathlib import Path
 import msgspec
 
 from binance_streamer.config import schema as configuration
-from binance_streamer.config.schema import Config, NetworkConfig
-from binance_streamer.health.sizes import ahead_or_behind
+from binance_streamer.config.groups import Contract, members_of
+from binance_streamer.config.schema import Config, NetworkConfig, with_members
+from binance_streamer.health.sizes import ahead_or_behind, amount
 from binance_streamer.wire.check_lines import Check, line_of
 from services.rest import state
 from services.rest.answers import AnswerError, RestAnswer, read_clock_sample, shown, used_weight, verdict
@@ -82,20 +83,35 @@ def symbols(config: Config, network: NetworkConfig) -> list[Check]:
     Where its list does not come that is a warning: nothing is known then, and the REST process asks again.
     """
     configured = [symbol.symbol for symbol in config.symbols]
-    listed = _recorded_names(config)
-    if not listed.issuperset(configured):
+    listed, groups = _recorded_names(config), []
+    if not listed.issuperset(configured) or config.groups:
         answer = _asked(network, EXCHANGE_INFO)
         try:
             if verdict(answer) != "good":
                 raise AnswerError(shown(answer))
-            listed = frozenset(read_exchange_info(answer.body).statuses)
+            universe = read_exchange_info(answer.body)
         except AnswerError as error:
             advice = "`binance-streamer status` says later whether the exchange lists them"
             return [Check("symbols", "warn", f"the exchange's list did not come: {error}", advice)]
+        listed, groups = frozenset(universe.statuses), group_checks(config, universe.contracts)
     missing = [symbol for symbol in configured if symbol not in listed]
-    if not missing:
-        return [Check("symbols", "ok", f"the exchange lists all {len(configured)}")]
-    return [_unlisted(symbol, listed) for symbol in missing]
+    if missing:
+        return [*(_unlisted(symbol, listed) for symbol in missing), *groups]
+    named = [Check("symbols", "ok", f"the exchange lists all {len(configured)}")] if configured else []
+    return [*named, *groups]
+
+
+def group_checks(config: Config, contracts: Sequence[Contract]) -> list[Check]:
+    """Return a check of each group that matches: how many members it has by this list; none is a failure."""
+    matching = [group for group in config.groups if group.match is not None]
+    members = with_members(config, {group.name: members_of(group, contracts) for group in matching}).groups
+    return [
+        Check(f"group {group.name}", "ok", f"{amount(len(group.members), 'member')} by the exchange's list")
+        if group.members
+        else Check(f"group {group.name}", "fail", "matches no symbol that trades", "correct its `match` in the YAML")
+        for group in members
+        if group.match is not None
+    ]
 
 
 def _unlisted(symbol: str, listed: Collection[str]) -> Check:

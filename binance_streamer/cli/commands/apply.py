@@ -16,13 +16,15 @@ from binance_streamer.cli.options import ConfigFile
 from binance_streamer.cli.supervisor import compose_file, files
 from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.cli.supervisor.handover import Handover
-from binance_streamer.cli.supervisor.moves import Moves, moves_of, recording_workers
+from binance_streamer.cli.supervisor.moves import Moves, await_next, moves_of, recording_workers
 from binance_streamer.config.schema import DEFAULT_PATH, Config, load
 from binance_streamer.deploy.interpreter import module_command
 from binance_streamer.deploy.supervisord import control_socket, site_of, state_directory, symbol_of, worker_symbol
 
 _RUN_S = 30.0
 """That a started program may take until it runs, before it is reported."""
+_NEXT_S = 45.0
+"""For another worker to receive a symbol before the one that records it is stopped: `rest` asks for the list first."""
 _DRAIN_S = 60.0
 """That the journal of a removed symbol may take to be written; after that it is kept, and `apply` can be repeated."""
 
@@ -94,9 +96,9 @@ def _apply(config: Config, config_path: Path, *, dry_run: bool) -> Exit:
     journals = ownerless_journals(config)
     is_current = files.is_current(config, config_path)
     moves = moves_of(recording_workers(config_path, supervisor), config) if any(plan) else Moves()
-    if moves.warning:
-        warn(moves.warning)
-    for line in _lines(plan, journals):
+    if warning := moves.warning(config):
+        warn(warning)
+    for line in _lines(plan, moves, journals):
         say(line)
     if any(symbol_of(name) for name in plan.added):
         for check in probed("services.rest.probe", config_path, "--symbols"):
@@ -130,11 +132,12 @@ def _carry_out(plan: Plan, moves: Moves, config: Config, config_path: Path, supe
     """Do what `supervisorctl update` does, in an order of our own, and drain the journals of removed symbols.
 
     First what costs nothing, so that new workers find it as they need it. Workers that record are restarted one by one,
-    each while another one records in its place.
+    each while another one records in its place. One whose symbols move is stopped last, when others receive them.
     """
     faults: list[str] = []
     supervisor.reread()
-    for name in (*plan.free, *plan.removed, *plan.added):
+    needed = [name for name in plan.removed if moves.of(worker_symbol(name))]
+    for name in (*plan.free, *(one for one in plan.removed if one not in needed), *plan.added):
         if name not in plan.added:
             supervisor.remove(name)
         if name not in plan.removed:
@@ -142,7 +145,11 @@ def _carry_out(plan: Plan, moves: Moves, config: Config, config_path: Path, supe
         done = "stopped" if name in plan.removed else "started" if name in plan.added else "restarted"
         say(f"{name}: {done}")
     for name in plan.costly:
-        faults += _hand_over(name, moves, config, config_path, supervisor)
+        faults += _hand_over(name, config, config_path, supervisor)
+    for name in needed:
+        late = await_next(config, moves.of(worker_symbol(name)), _NEXT_S)
+        supervisor.remove(name)
+        say(f"{name}: stopped{', before others received ' + ' '.join(late) if late else ''}")
     faults += supervisor.await_running((*plan.free, *plan.added), _RUN_S)
     for producer in ownerless_journals(config):
         faults += _drain(producer, config, config_path)
@@ -156,7 +163,7 @@ def _carry_out(plan: Plan, moves: Moves, config: Config, config_path: Path, supe
     return Exit.OK
 
 
-def _hand_over(name: str, moves: Moves, config: Config, config_path: Path, supervisor: Supervisor) -> list[str]:
+def _hand_over(name: str, config: Config, config_path: Path, supervisor: Supervisor) -> list[str]:
     """Have a changed worker begin anew while another one records in its place; return what stands against it."""
 
     def begin_anew() -> None:
@@ -167,17 +174,10 @@ def _hand_over(name: str, moves: Moves, config: Config, config_path: Path, super
     faults: list[str] = []
     with Handover(config, config_path, supervisor, worker_symbol(name) or "") as handover:
         try:
-            say(f"{name}: {outcome_of(handover.restart(name, begin_anew), name, moves)}")
+            say(f"{name}: {handover.restart(name, begin_anew)}")
         except CommandError as error:
             faults.append(str(error))
     return faults
-
-
-def outcome_of(outcome: str, name: str, moves: Moves) -> str:
-    """Return what a handover says of itself, which knows only of symbols that stay."""
-    if worker_symbol(name) not in moves.workers:
-        return outcome
-    return f"{outcome.removesuffix(', nothing missed')}; of the symbols that moved, rows may be missing or there twice"
 
 
 def _drain(producer: str, config: Config, config_path: Path) -> list[str]:
@@ -199,15 +199,19 @@ def _drain(producer: str, config: Config, config_path: Path) -> list[str]:
     if producer not in ownerless_journals(config):
         say(f"{producer}: all of it is in the files; its journal is deleted")
         return []
-    return [f"{producer}: its journal is kept; see `binance-streamer logs {producer}`"] if done.returncode else []
+    if done.returncode:
+        return [f"{producer}: its journal is kept; see `binance-streamer logs {producer}`"]
+    say(f"{producer}: its journal is kept until others have gone on behind it; then `binance-streamer apply` again")
+    return []
 
 
-def _lines(plan: Plan, journals: Sequence[str]) -> list[str]:
-    """Return a line for each program that is touched, in the order in which that happens."""
+def _lines(plan: Plan, moves: Moves, journals: Sequence[str]) -> list[str]:
+    """Return a line for each program that is touched, and one for the symbols that move."""
     return [
         *(f"~ {name}: restart, which loses nothing" for name in plan.free),
         *(f"- {name}: stop" for name in plan.removed),
         *(f"+ {name}: start" for name in plan.added),
         *(f"~ {name}: restart, while another one records in its place" for name in plan.costly),
+        *([moves.line] if moves.line else []),
         *(f"- journal of {name}: write what it holds to the files, then delete it" for name in journals),
     ]

@@ -12,8 +12,8 @@ from binance_streamer.cli.errors import Exit
 from binance_streamer.cli.hints import HINTS
 from binance_streamer.cli.options import ConfigFile
 from binance_streamer.config import own_config
-from binance_streamer.config.groups import MembersFile
-from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, shown
+from binance_streamer.config.groups import MembersFile, parts_of
+from binance_streamer.config.schema import DEFAULT_PATH, OWN_PATH, load, part_name, shown
 from binance_streamer.deploy.plan import Machine, plan_of
 from binance_streamer.health.sizes import amount
 
@@ -57,8 +57,17 @@ def symbols(config: ConfigFile = DEFAULT_PATH) -> None:
         typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")
     for group in loaded.groups:
         typer.echo(f"group {group.name}, {amount(group.workers, 'worker')}: {' '.join(group.streams)}")
-        typer.echo(f"  {' '.join(group.members) or 'its members are known once rest has the list of the exchange'}")
-    typer.echo(f"mode {loaded.mode} records {amount(len(loaded.symbols), 'symbol')}", err=True)
+        for worker, served in parts_of(group).items() if members.knows(part_name(group, 0)) else ():
+            typer.echo(f"  ingest-{worker}: {' '.join(served) or 'none'}")
+    typer.echo(f"mode {loaded.mode} records {amount(len(loaded.symbols), 'symbol')}{_unknown(members)}", err=True)
+
+
+def _unknown(members: MembersFile) -> str:
+    """Return what is to be said behind the number of symbols, where the exchange has not told all of them yet."""
+    if members.is_known:
+        empty = [group.name for group in members.config.groups if not group.members]
+        return "".join(f"; NOTHING is a member of group {name}" for name in empty)
+    return ", and those of groups, which are known once rest has the list of the exchange; `doctor` asks it"
 
 
 def config(config: ConfigFile = DEFAULT_PATH) -> None:

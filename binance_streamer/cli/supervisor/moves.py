@@ -1,47 +1,90 @@
-"""Symbols that a changed configuration gives to another worker; `apply` says so before it acts.
+"""Symbols that a changed configuration gives to another worker; `apply` says so, and stops nobody too early.
 
-Each worker has a journal of its own, and no lock is on a symbol. Where one moves, nobody makes sure that it is recorded
-once: docs/decisions/0081-members-of-a-group-are-a-file.md.
+A claim on each symbol sees to it that one worker at a time records it, whatever is started and stopped in which order
+(docs/decisions/0087). Nothing is missed, either, where the next worker receives the symbol before the other one ends.
 """
 
+import fcntl
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.config.groups import MembersFile, is_part, matches_name, symbols_of, workers_by_symbol
 from binance_streamer.config.schema import Config, ConfigError, parse, with_members
+from binance_streamer.config.symbols import encode_name
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
 from binance_streamer.deploy.supervisord import symbol_of
 
 _SHOWN = 5
+_LOOK_S = 0.1
 
 
 class Moves(NamedTuple):
-    """Symbols that are recorded, and will be by another worker; and all workers that lose or get one."""
+    """Symbols that are recorded, and will be by another worker; and the workers that lose one, by symbol."""
 
     symbols: tuple[str, ...] = ()
-    workers: frozenset[str] = frozenset()
+    losers: tuple[str, ...] = ()
+
+    def of(self, worker: str | None) -> list[str]:
+        """Return the symbols that this worker loses."""
+        return [symbol for symbol, loser in zip(self.symbols, self.losers, strict=True) if loser == worker]
 
     @property
-    def warning(self) -> str:
-        """Return what that costs; empty where nothing moves."""
-        if not self.symbols:
+    def line(self) -> str:
+        """Return what is to be said of them; empty where nothing moves."""
+        return f"> symbols that move to another worker: {_shown(self.symbols)}" if self.symbols else ""
+
+    def warning(self, config: Config) -> str:
+        """Return what is to be done first, where a version recorded that knew no claims; empty where none did."""
+        folder = _claims_folder(config)
+        unclaimed = [one for one in self.symbols if not (folder / f"{encode_name(one)}.owner").exists()]
+        if not unclaimed:
             return ""
-        shown = " ".join(self.symbols[:_SHOWN]) + (" …" if len(self.symbols) > _SHOWN else "")
         return (
-            f"symbols that move to another worker: {len(self.symbols)} ({shown}). That is not exactly once yet: their "
-            "rows of some seconds, or of half a minute, will be in the files twice, or be missing and in no gap; gaps "
-            "may lie over recorded rows. To have neither, record into a new data folder (docs/configuration.md, groups)"
+            f"recorded by a version from before symbols could move: {_shown(unclaimed)}. Their rows of some seconds "
+            "may be in the files twice; to have none, first `binance-streamer restart` with the configuration as it was"
         )
+
+
+def await_next(config: Config, symbols: Collection[str], within_s: float) -> list[str]:
+    """Wait until the next workers of these symbols receive them; return those of which none does so in time."""
+    folder, end_s = _claims_folder(config), time.monotonic() + within_s
+    left = sorted(symbols)
+    while left and time.monotonic() < end_s:
+        left = [one for one in left if not _is_locked(folder / f"{encode_name(one)}.next")]
+        if left:
+            time.sleep(_LOOK_S)
+    return left
+
+
+def _claims_folder(config: Config) -> Path:
+    return Path(config.storage.journal_directory) / "symbols"
+
+
+def _is_locked(path: Path) -> bool:
+    """Return True where a process holds the lock in this file."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _shown(symbols: Sequence[str]) -> str:
+    return f"{len(symbols)} ({' '.join(symbols[:_SHOWN])}{' …' if len(symbols) > _SHOWN else ''})"
 
 
 def moves_of(before: Mapping[str, str], config: Config) -> Moves:
     """Compare who records each symbol, by the worker's name, with who will by this configuration."""
     after = _workers_after(before, config)
     moved = [symbol for symbol, worker in sorted(before.items()) if after.get(symbol, worker) != worker]
-    return Moves(tuple(moved), frozenset(of[symbol] for symbol in moved for of in (before, after)))
+    return Moves(tuple(moved), tuple(before[symbol] for symbol in moved))
 
 
 def recording_workers(config_path: Path, supervisor: Supervisor) -> dict[str, str]:

@@ -4,7 +4,8 @@ The archiver lets it watch the rows while it seals them, `verify` while it reads
 and compare them.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Sequence, Set
 from typing import Any
 
 import msgspec
@@ -17,13 +18,19 @@ from binance_streamer.days.checks.ids import Chain, IdHole, id_columns, is_prova
 from binance_streamer.days.checks.numbering import NumberHole, Numbering, RunFacts
 from binance_streamer.days.checks.order import flat
 from binance_streamer.days.checks.ranges import RangeSet
+from binance_streamer.days.day_files import DayFiles
 from binance_streamer.days.digest import BlockDigests, Blocks
+from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.schema import table_schema
 from binance_streamer.exchange.stream_types import row_form
 from binance_streamer.health.gaps import GapRow
 
 _SEVERAL_TOPICS = frozenset({"raw"})
 """Files in which the numbers of several streams meet, so that they prove nothing."""
+
+
+_STATUS = "status"
+_TAKEN_OVER = '"reason":"taken over"'
 
 
 class StreamFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +59,14 @@ class StreamPass:
 
     name = "facts"
 
-    def __init__(self, stream: str, file: str, gaps: Sequence[GapRow] = ()) -> None:
-        """`gaps` are those of this stream on this day and the day before, each in its newest state."""
+    def __init__(self, stream: str, file: str, gaps: Sequence[GapRow] = (), takeovers: Set[int] = frozenset()) -> None:
+        """`gaps` are those of this stream on this day and the day before, each in its newest state.
+
+        `takeovers` are those of `takeovers_of`.
+        """
         self.stream, self.file = stream, file
         self._gaps = gaps
+        self._takeovers = takeovers
         columns = id_columns(stream)
         self._numbering = Numbering(stream, file, columns.last if columns else None)
         self._has_numbers = stream not in _SEVERAL_TOPICS
@@ -120,7 +131,7 @@ class StreamPass:
                 holes, covered, known = self._chain.holes(), self.covered, raw or RangeSet()
                 found += compare_ids(self.stream, self.file, holes, covered=covered, gaps=self._gaps, raw=known)
         if stream_type_of(self.stream) is not None:
-            found += compare_runs(self.stream, self.file, self._numbering.runs(), self._gaps)
+            found += compare_runs(self.stream, self.file, self._numbering.runs(), self._gaps, self._takeovers)
         return found
 
     def _note_times(self, times: Any) -> None:
@@ -129,6 +140,17 @@ class StreamPass:
         if least is not None:
             known = self._times
             self._times = (min(known[0], least), max(known[1], most)) if known else (least, most)
+
+
+def takeovers_of(files: DayFiles) -> frozenset[int]:
+    """Return the runs, by their epochs, that went on in place of another one: of what they missed they list a gap."""
+    found: set[int] = set()
+    for stream in (files.beside(_STATUS, -1), files.streams.get(_STATUS)):
+        with contextlib.suppress(NotSealable):
+            for table in stream.unordered() if stream is not None else ():
+                rows = zip(table["epoch"].to_pylist(), table["event"].to_pylist(), strict=True)
+                found.update(epoch for epoch, event in rows if _TAKEN_OVER in (event or ""))
+    return frozenset(found)
 
 
 def time_column(stream: str) -> str:

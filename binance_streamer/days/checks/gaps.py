@@ -10,7 +10,7 @@ After a power cut the journal may have lost two seconds that the files have: a g
 the last row (docs/faults.md).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from itertools import pairwise
 from typing import Any
 
@@ -153,14 +153,19 @@ def compare_days(stream: str, file: str, before: int, covered: RangeSet, gaps: S
     return found.all()
 
 
-def compare_runs(stream: str, file: str, runs: Sequence[RunFacts], gaps: Sequence[GapRow]) -> list[Finding]:
-    """Look for a gap row between the runs of the process that received a stream without ids: it missed something."""
+def compare_runs(
+    stream: str, file: str, runs: Sequence[RunFacts], gaps: Sequence[GapRow], takeovers: Set[int] = frozenset()
+) -> list[Finding]:
+    """Look for a gap row between the runs of the process that received a stream without ids: it missed something.
+
+    One that went on in place of another one (`takeovers`, by epoch) was connected before, and need not have.
+    """
     found = FindingList("gaps", stream, file)
     if is_provable(stream):
         return []
     for before, behind in pairwise(runs):
         between = [gap for gap in gaps if gap.from_ns <= behind.first_ns and (gap.to_ns or 0) >= before.last_ns]
-        if before.last_ns < behind.first_ns and not between:
+        if before.last_ns < behind.first_ns and not between and behind.epoch not in takeovers:
             text = f"the process was restarted (epoch {before.epoch} to {behind.epoch}), and no gap row lists it"
             found.add(text, recv_ns=behind.first_ns)
     return found.all()

@@ -18,7 +18,7 @@ from binance_streamer.days.checks.certified import (
     compare_own_digest,
     compare_stream,
 )
-from binance_streamer.days.checks.facts import StreamFacts, StreamPass
+from binance_streamer.days.checks.facts import StreamFacts, StreamPass, takeovers_of
 from binance_streamer.days.checks.finding import (
     CHECKS,
     FAILED,
@@ -149,7 +149,7 @@ class DayVerifier:
     def _read(self, stream: StreamFiles, spill: Path) -> None:
         """Read one stream: order within its files, then everything that its sorted rows say."""
         stem, own = stream.stem, self.gaps_of(stream.stem)
-        watched = StreamPass(stem, stream.file, own)
+        watched = StreamPass(stem, stream.file, own, takeovers_of(self.files))
         digest = Digest(table_schema(stem))
         orders = [_order(stream, path) for path in stream.paths]
         watches = [] if stem == _RAW else [(path, one.take) for path, one in zip(stream.paths, orders, strict=True)]

@@ -16,7 +16,7 @@ A run that is killed takes with it what it knew, and no row shows it. So whoever
 which the next run goes on (services/ingest/takeover/noted_outages.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from services.ingest.streams.gaps import RESTART
@@ -62,6 +62,15 @@ class Outages:
         for name, outage in noted.items():
             if name in self._without_row and (outage is not None or ended_ns):
                 self._since[name] = outage or Outage(ended_ns, RESTART)
+
+    def go_on(self, names: Iterable[str], noted: Noted, ended_ns: int) -> None:
+        """Go on with streams that another worker has recorded until now, from its note; see `resume`."""
+        for name in names:
+            if self._recorders[name].is_begun:
+                self.forget(name)
+            else:
+                self._without_row.add(name)
+        self.resume(noted, ended_ns)
 
     def add(self, name: str, since_ns: int) -> None:
         """Note a stream that is recorded from now on, and that no connection carries yet."""

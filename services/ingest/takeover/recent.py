@@ -79,14 +79,19 @@ class RecentArrivals:
         until_s = max((since_s for since_s in self._since_s.values() if since_s < math.inf), default=-math.inf)
         return [*last, *(self._of_new_runs(one) if one.at_s <= until_s else one for one in self._arrived)]
 
+    def of(self, is_wanted: Callable[[bytes], bool]) -> list[Arrived]:
+        """Return the messages of some streams, told by their names, and all changes, in order."""
+        return [
+            one if not isinstance(one.what, Delivered) else Arrived(one.at_s, part_of(one.what, is_wanted))
+            for one in self.all()
+        ]
+
     def _of_new_runs(self, arrived: Arrived) -> Arrived:
         """Return it without messages of streams that were let go behind them."""
         at_s, what = arrived
         if not isinstance(what, Delivered):
             return arrived
-        kept = [at_s > self._since_s.get(demux.split(message)[0], -math.inf) for message in what.messages]
-        stamps_ns = list(compress(what.stamps_ns, kept))
-        return Arrived(at_s, what._replace(stamps_ns=stamps_ns, messages=list(compress(what.messages, kept))))
+        return Arrived(at_s, part_of(what, lambda name: at_s > self._since_s.get(name, -math.inf)))
 
     def _forget(self, oldest: Arrived, now_s: float) -> None:
         at_s, what = oldest
@@ -113,7 +118,7 @@ class StandbyStreams(StreamSet):
     def lose(self, lost: Lost, now_s: float) -> None:
         """Take note that a connection has ended, and that it is not known what that has cost."""
         super().lose(lost, now_s)
-        beside = _beside_journal(lost)
+        beside = beside_journal(lost)
         self.recent.add(lambda streams: streams.lose(beside, now_s), now_s)
         self.recent.forget(lost.connection)
 
@@ -121,7 +126,7 @@ class StandbyStreams(StreamSet):
         """Take note that an open connection does not deliver these streams any more."""
         names = list(names)
         super().lose_streams(names, lost, now_s)
-        beside = _beside_journal(lost)
+        beside = beside_journal(lost)
         self.recent.add(lambda streams: streams.lose_streams(names, beside, now_s), now_s)
 
     def let_go(self, stream: Stream, now_s: float) -> None:
@@ -136,6 +141,13 @@ class StandbyStreams(StreamSet):
         self.recent.forget(end.connection)
 
 
-def _beside_journal(lost: Lost) -> Lost:
+def part_of(delivered: Delivered, is_wanted: Callable[[bytes], bool]) -> Delivered:
+    """Return the messages of streams that are wanted, told by their names."""
+    kept = [is_wanted(demux.split(message)[0]) for message in delivered.messages]
+    messages = list(compress(delivered.messages, kept))
+    return delivered._replace(stamps_ns=list(compress(delivered.stamps_ns, kept)), messages=messages)
+
+
+def beside_journal(lost: Lost) -> Lost:
     """Return the end of a connection beside the journal: while another worker recorded, it has cost nothing."""
     return lost._replace(others={**lost.others, JOURNAL: -math.inf})

@@ -37,6 +37,35 @@ LOOK_BACK_S = 8.0
 """The journal is read back so far: what a connection brings six seconds after another one is still told as a copy."""
 
 
+class JournalEnd(NamedTuple):
+    """The end of a journal that somebody else has written: where its streams stand, and the last seconds before.
+
+    `unlisted` are streams with a loss that no gap lists yet; None where they are not known.
+    """
+
+    last_rows: Mapping[str, LastRow]
+    recorded: RecordedEvents
+    unlisted: Collection[str] | None
+
+
+def since_ns(last_rows: Mapping[str, LastRow]) -> int:
+    """Return the receive stamp from which on a journal is read back."""
+    return max((row.recv_ns for row in last_rows.values()), default=0) - round(LOOK_BACK_S * 1e9)
+
+
+def go_on(
+    streams: StreamSet, waited: StreamSet, end: JournalEnd, arrived: Iterable[Arrived], now: tuple[int, float]
+) -> None:
+    """Have streams go on behind a journal with what has arrived at those that have waited; `now` by both clocks."""
+    now_ns, now_s = now
+    streams.take_over(waited)
+    for name, recorder in streams.recorders.items():
+        recorder.is_anchored = recorder.is_anchored or name in end.last_rows
+    recall(streams, end.recorded, now_ns, now_s)
+    doubt(streams, end.unlisted)
+    release(streams, arrived, end.last_rows)
+
+
 def recall(streams: StreamSet, recorded: RecordedEvents, now_ns: int, now_s: float) -> None:
     """Have the streams know what the journal holds, as the messages of a connection; nothing of it is recorded."""
     for name, messages in recorded.items():

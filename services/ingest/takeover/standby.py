@@ -10,7 +10,7 @@ It takes messages in larger bunches than a worker that records: nobody waits for
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 
 import msgspec
 import zmq
@@ -27,13 +27,14 @@ from services.ingest.connections.reader import ENOUGH_BYTES
 from services.ingest.intake import Intake, gap_ids, intake_of
 from services.ingest.streams.heard import LIVE
 from services.ingest.streams.stream import OVERLAP_S
-from services.ingest.streams.stream_set import StreamSet
 from services.ingest.symbols import WorkerSymbols
+from services.ingest.takeover.claims import SymbolClaims, rows_to_judge
 from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.partner import WarmSign, warm_lock_path
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
-from services.ingest.takeover.release import LOOK_BACK_S, doubt, recall, release
+from services.ingest.takeover.release import JournalEnd, go_on, since_ns
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
+from services.ingest.takeover.waiting import WorkerStreams
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
 from services.runtime.lock import FileLock, LockWait
@@ -47,6 +48,9 @@ _TICK_S = 0.2
 _WARM_S = 2 * OVERLAP_S
 """A connection has been open for so long before anybody is stopped because of it: so long may what the other one has
 still not received be on its way to it."""
+
+_CLAIM_S, _CLAIM_TRY_S = 0.1, 0.005
+"""The kernel takes the locks of a killed process one after the other."""
 
 
 class Standby:
@@ -95,30 +99,44 @@ class Standby:
             self.pub.close(linger=0)
         return is_ours
 
-    def take_over(self, shell: Shell, producer: Producer) -> Intake:
-        """Return what receives the symbols from here on, with all that is to be recorded behind the journal's end."""
+    def take_over(self, shell: Shell, producer: Producer, claims: SymbolClaims) -> tuple[Intake, WorkerStreams]:
+        """Return what receives the symbols from here on, with all that is to be recorded behind the journal's end.
+
+        Symbols that another worker records meanwhile, or has recorded last, go on waiting.
+        """
         now_s, now_ns = monotonic_s(), wall_ns()
         self._take(now_s)
         before, intake = self._streams, self._intake
-        kept = [recorder.stream for recorder in before.recorders.values()]
-        last_rows = producer.last_rows
-        streams = StreamSet(self._worker, kept, last_rows=last_rows, new_gap_id=gap_ids(shell.epoch))
-        streams.take_over(before)
-        for name, recorder in streams.recorders.items():
-            recorder.is_anchored = recorder.is_anchored or name in last_rows
-        names = _without_ids(kept)
-        newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
-        recorded = producer.recorded_events(names, newest_ns - round(LOOK_BACK_S * 1e9))
-        recall(streams, recorded, now_ns, now_s)
-        doubt(streams, UnlistedLosses(unlisted_path(shell, producer.name)).take_over())
-        release(streams, self._recent.all(), last_rows)
+        own = self._own(claims)
+        kept = [one.stream for one in before.recorders.values() if one.stream.symbol in own]
+        rows = rows_to_judge(self._symbols, claims, own, producer.last_rows)
+        streams = WorkerStreams(self._worker, kept, last_rows=rows, new_gap_id=gap_ids(shell.epoch))
+        recorded = producer.recorded_events(_without_ids(kept), since_ns(rows))
+        unlisted = UnlistedLosses(unlisted_path(shell, producer.name)).take_over()
+        others = {one.stream.symbol for one in before.recorders.values()} - own
+        foreign = {name.encode() for name, one in before.recorders.items() if one.stream.symbol in others}
+        recent = self._recent.of(lambda name: name not in foreign) if foreign else self._recent.all()
+        streams.note_takeover(own, now_ns)
+        go_on(streams, before, JournalEnd(rows, recorded, unlisted), recent, (now_ns, now_s))
+        if others:
+            streams.go_on_waiting(before, others, self._recent)
+        ended_ns = max((row.recv_ns for row in rows.values()), default=0)
         noted = NotedOutages(noted_outages_path(shell, producer.name)).read()
-        intake.coordinator.take_over(streams, now_s, noted=noted, ended_ns=newest_ns)
+        intake.coordinator.take_over(streams, now_s, noted=noted, ended_ns=ended_ns)
         intake.streams = streams
-        rows = sum(recorder.rows for recorder in streams.recorders.values())
+        count = sum(recorder.rows for recorder in streams.recorders.values())
         intake.took_over_ms = (monotonic_s() - self._lock.acquired_s) * 1000
-        _log.info("goes on with the journal rows=%d after_ms=%.0f", rows, intake.took_over_ms)
-        return intake
+        _log.info("goes on with the journal rows=%d after_ms=%.0f", count, intake.took_over_ms)
+        return intake, streams
+
+    def _own(self, claims: SymbolClaims) -> Set[str]:
+        """Return the symbols that go on at once; the one before may be a moment from letting go of their claims."""
+        deadline_s = monotonic_s() + _CLAIM_S
+        while True:
+            own = set(claims.take_own(self._symbols.by_name))
+            if self._symbols.by_name.keys() <= claims.held or monotonic_s() > deadline_s:
+                return own
+            self._shell.stop.wait(_CLAIM_TRY_S)
 
     def _take(self, now_s: float) -> None:
         while events := self._intake.reader.take(ENOUGH_BYTES):

@@ -7,7 +7,7 @@ of what its journal holds, and its successor pushes it.
 import contextlib
 import itertools
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,6 +137,16 @@ class Producer:
         To be called before the first append.
         """
         return recorded_events(self._journal.frames_backwards(), self.last_rows, names, since_ns)
+
+    def adopt(self, symbols: Container[str], rows: LastRows) -> None:
+        """Go on with these symbols from where another journal ends, whatever this one has of them.
+
+        The journal says so, durably, when this returns; `JournalFullError` where it has no room for that.
+        """
+        self._syncing.raise_error()
+        kept = self._states.with_symbols(symbols, rows)
+        self._journal.begin_segment(kept)
+        self._states.adopt(symbols, kept)
 
     def publish_live(self, draft: Draft) -> None:
         """Publish only: a request or a status is not recorded."""

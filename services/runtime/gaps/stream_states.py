@@ -5,7 +5,7 @@ would stand behind them. Nobody else has to find that out. The gap is listed in 
 the journal takes, and whoever lists the other gaps of the stream is told of it at once (`rows`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 
 from binance_streamer.exchange.messages import Reading
@@ -64,6 +64,15 @@ class StreamStates:
     def unlisted(self) -> list[str]:
         """The streams that have lost messages of which no gap is journalled yet."""
         return [stream for _, stream in self._losses]
+
+    def with_symbols(self, symbols: Container[str], rows: LastRows) -> LastRows:
+        """Return the rows that the journal has, with these in place of all that it has of the symbols."""
+        return {name: row for name, row in self.kept.items() if row.symbol not in symbols} | rows
+
+    def adopt(self, symbols: Container[str], kept: LastRows) -> None:
+        """Go on from these rows, which the journal has now; what it did not take of the symbols was another's to do."""
+        self.kept = kept
+        self._losses = {key: loss for key, loss in self._losses.items() if loss.symbol not in symbols}
 
     def gaps_before(self, drafts: Sequence[Draft | EventRun], recv_ns: int) -> list[Draft]:
         """Return the gap rows that must stand in front of these drafts, since they go on behind a loss."""

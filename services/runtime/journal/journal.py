@@ -78,6 +78,13 @@ class Journal:
         self._recent.add(self._segments[-1].number, places, Position(self.epoch, self.next_position), frames)
         self.next_position += len(frames)
 
+    def begin_segment(self, rows: Mapping[str, LastRow]) -> None:
+        """Begin a segment with these rows in its head, durably. Errors as of `append`."""
+        self._begin_segment(rows, b"")
+        if self.fsync and self._descriptor is not None:
+            sync_file(self._descriptor, self._segments[-1].path)
+            sync_directory(self._directory)
+
     def _append_in_place_of_old(self, records: bytes, rows: Mapping[str, LastRow]) -> tuple[int, int]:
         """Append; where the disk has no room, remove acknowledged segments one by one, oldest first, until it has."""
         while True:
@@ -111,8 +118,7 @@ class Journal:
     def oldest(self) -> Cursor:
         """Return the place before the first record that the journal has."""
         number = self._segments[0].number if self._segments else 0
-        ended = self._ended
-        return Cursor(number, 0, Position(ended.epoch, ended.number - 1) if ended else None)
+        return Cursor(number, 0, Position(self._ended.epoch, self._ended.number - 1) if self._ended else None)
 
     def behind(self, next_position: Position) -> Cursor | None:
         """Return the place before the first record at or behind this position; None where its epoch is unknown."""
@@ -140,8 +146,7 @@ class Journal:
     def trim(self, now_s: float, retention_s: float) -> int:
         """Remove acknowledged segments after the retention time, oldest first, never the newest; returns how many.
 
-        On a disk that is nearly full their time is over at once. A newest segment whose file somebody has deleted is
-        given up: what goes into it would not survive this process.
+        On a disk that is nearly full their time is over. A newest segment that somebody has deleted is given up.
         """
         self._has_lost_newest = self._descriptor is not None and not self._segments[-1].path.exists()
         if is_nearly_full(self._directory):
@@ -157,8 +162,7 @@ class Journal:
 
     def unacknowledged_bytes(self, durable: Cursor | None) -> int:
         """Return the size of all that the writer has not made durable yet, heads of segments included."""
-        if durable is None:
-            return self.size_bytes
+        durable = durable or Cursor(-1, 0, None)
         total = sum(segment.size for segment in self._segments if segment.number > durable.segment)
         own = next((segment.size for segment in self._segments if segment.number == durable.segment), durable.offset)
         return total + max(0, own - durable.offset)

@@ -2,6 +2,7 @@
 
 import os
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -84,11 +85,24 @@ def recover(directory: Path) -> Recovered:
         else:
             found.append(segment)
     if found:
-        start = next((n for n in range(len(found) - 1, 0, -1) if _has_head(found[n].path)), 0)
-        for segment in found[start:]:
-            found[-1].size = read_rows(segment.path, rows)
+        found[-1].size = _fold(found, rows)
         torn_bytes += cut_tail(found[-1].path, found[-1].size)
     return Recovered(found, rows, torn_bytes)
+
+
+def rows_in(directory: Path) -> LastRows:
+    """Return where each stream of a journal stands that somebody else may be writing; nothing is cut or removed."""
+    inspected = [inspect(path) for path in sorted(directory.glob(f"*{SUFFIX}"))]
+    rows: LastRows = {}
+    _fold([segment for segment in inspected if segment is not None], rows)
+    return rows
+
+
+def _fold(found: Sequence[Segment], rows: LastRows) -> int:
+    """Bring `rows` up to date from the newest head on; return the size of the newest segment's whole records."""
+    start = next((n for n in range(len(found) - 1, 0, -1) if _has_head(found[n].path)), 0)
+    sizes = [read_rows(segment.path, rows) for segment in found[start:]]
+    return sizes[-1] if sizes else 0
 
 
 def inspect(path: Path) -> Segment | None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from binance_streamer.config.schema import Config, GroupConfig, ModeConfig, SymbolConfig
+from binance_streamer.config.schema import Config, GroupConfig, MatchConfig, ModeConfig, SymbolConfig
 from binance_streamer.health.problem import Problem, Severity
-from binance_streamer.health.workers import folded_by_worker, standby_fault, with_symbols
+from binance_streamer.health.workers import empty_groups, folded_by_worker, standby_fault, with_symbols
 from binance_streamer.wire.statuses import IngestStatus, Status
 
 
@@ -51,3 +51,14 @@ def test_many_problems_of_a_group_s_worker_are_one() -> None:
         odd,
     ]
     assert list(folded_by_worker(config_of_group(), away[:3])) == away[:3]
+
+
+def test_a_group_that_matches_nothing_is_a_failure_and_one_whose_members_are_not_known_yet_is_blocked() -> None:
+    group = GroupConfig(name="none", match=MatchConfig(symbol="*NOTHING"))
+    mode = ModeConfig(groups=(group, *config_of_group().groups))
+    config = Config(mode="production", modes={"production": mode})
+    recording, blocked = IngestStatus(), Status(state="blocked: the members of the group are not known yet")
+    (found,) = empty_groups(config, {"ingest-none-0": recording, "ingest-all-0": recording})
+    assert (found.severity, found.what) == ("failure", "group none")
+    assert list(empty_groups(config, {"ingest-none-0": blocked, "ingest-all-0": recording})) == []
+    assert list(empty_groups(config, {})) == []

@@ -71,6 +71,38 @@ def test_a_named_worker_waits_for_no_group(tmp_path: Path) -> None:
     assert [WorkerSymbols(config, worker).are_known for worker in ("BTCUSDT", "all-0")] == [True, False]
 
 
+def test_a_member_that_is_another_worker_s_by_now_is_recorded_until_that_one_is_ready(tmp_path: Path) -> None:
+    put(tmp_path, MEMBERS)
+    config = config_of(tmp_path)
+    symbols = WorkerSymbols(config, "all-0", tmp_path / "streamer.yaml")
+    values = yaml.safe_load((tmp_path / "streamer.yaml").read_text())
+    values["modes"]["production"]["symbols"] = [{"symbol": "AUSDT"}]
+    (tmp_path / "streamer.yaml").write_text(yaml.safe_dump(values))
+    put(tmp_path, '{"all": ["BTCUSDT"]}')  # by then BTCUSDT is named no more, and BUSDT has ended
+    changes = symbols.look(10.0)
+    assert changes is not None
+    assert [one.symbol for one in changes.begun] == ["BTCUSDT"], "though it was named when this process began"
+    assert [one.symbol for one in changes.ended] == ["BUSDT"]
+    assert symbols.leaving == {"AUSDT"}
+    assert set(symbols.by_name) == {"AUSDT", "BTCUSDT"}
+    symbols.forget("AUSDT")
+    assert (set(symbols.leaving), set(symbols.by_name)) == (set(), {"BTCUSDT"})
+
+
+def test_a_member_that_comes_back_before_the_next_worker_was_ready_stays(tmp_path: Path) -> None:
+    put(tmp_path, MEMBERS)
+    symbols = WorkerSymbols(config_of(tmp_path), "all-0", tmp_path / "streamer.yaml")
+    values = yaml.safe_load((tmp_path / "streamer.yaml").read_text())
+    values["modes"]["production"]["symbols"] = [{"symbol": "AUSDT"}]
+    (tmp_path / "streamer.yaml").write_text(yaml.safe_dump(values))
+    put(tmp_path, '{"all": ["BUSDT"]}')
+    assert symbols.look(10.0) == ((), ())
+    assert symbols.leaving == {"AUSDT"}
+    put(tmp_path, MEMBERS)
+    assert symbols.look(20.0) == ((), ())
+    assert (set(symbols.leaving), set(symbols.by_name)) == (set(), {"AUSDT", "BUSDT"})
+
+
 def test_it_looks_once_a_second(tmp_path: Path) -> None:
     put(tmp_path, MEMBERS)
     symbols = WorkerSymbols(config_of(tmp_path), "all-0")

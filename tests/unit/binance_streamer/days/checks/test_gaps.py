@@ -6,7 +6,8 @@ import pyarrow as pa
 
 from binance_streamer.days.checks.facts import StreamPass
 from binance_streamer.days.checks.finding import Finding
-from binance_streamer.days.checks.gaps import newest_gaps
+from binance_streamer.days.checks.gaps import compare_runs, newest_gaps
+from binance_streamer.days.checks.numbering import RunFacts
 from binance_streamer.days.schema import table_schema
 from binance_streamer.health.gaps import GapRow
 
@@ -93,3 +94,11 @@ def test_findings_of_one_kind_are_bounded() -> None:
     found: list[Finding] = watched.findings()
     assert len(found) == 101
     assert found[-1].text == "and 398 more of this kind"
+
+
+def test_a_restart_without_a_gap_is_a_fault_but_for_a_takeover() -> None:
+    runs = [RunFacts(1, 3, 10, 20), RunFacts(2, 3, 30, 40)]
+    (found,) = compare_runs("bookticker", "f", runs, [])
+    assert "epoch 1 to 2" in found.text
+    assert compare_runs("bookticker", "f", runs, [], frozenset({2})) == []
+    assert len(compare_runs("bookticker", "f", runs, [], frozenset({1}))) == 1

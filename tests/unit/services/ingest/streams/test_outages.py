@@ -3,7 +3,7 @@
 import itertools
 
 from binance_streamer.exchange.streams import stream_of
-from services.ingest.streams.outages import Outages
+from services.ingest.streams.outages import Outage, Outages
 from services.ingest.streams.stream import StreamRecorder
 from services.runtime.gaps.last_rows import LastRow
 
@@ -97,3 +97,20 @@ def test_whoever_was_connected_all_the_time_has_missed_nothing() -> None:
     assert subject.open_since_ns == {"public": START_NS + 10 * SECOND_NS}
     subject.begin("public", START_NS + 30 * SECOND_NS, "disconnected")
     assert subject.open_since_ns == {}
+
+
+def test_a_stream_that_comes_from_another_worker_goes_on_with_what_that_one_has_noted() -> None:
+    subject = outages(aggtrade=LastRow("aggtrade", "BTCUSDT", 5, 0, START_NS))
+    assert ended(subject, None, 1) == []
+    noted = {
+        "btcusdt@aggTrade": Outage(START_NS, "disconnected"),  # it has had a row since
+        "btcusdt@markPrice@1s": Outage(START_NS + 2 * SECOND_NS, "disconnected"),
+        "btcusdt@depth@0ms": None,
+    }
+    subject.go_on(noted, noted, START_NS + 3 * SECOND_NS)
+    assert ended(subject, None, 7) == [
+        ("btcusdt@depth@0ms", "unrepairable", "restart", 3, 7),
+        ("btcusdt@markPrice@1s", "unrepairable", "disconnected", 2, 7),
+    ]
+    subject.go_on(noted, noted, 0)  # received here all the while
+    assert ended(subject, None, 9) == [("btcusdt@markPrice@1s", "unrepairable", "disconnected", 2, 9)]

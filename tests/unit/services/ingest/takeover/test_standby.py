@@ -18,6 +18,7 @@ from services.ingest.streams.outages import Noted, Outage
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.symbols import WorkerSymbols
 from services.ingest.takeover import standby as module
+from services.ingest.takeover.claims import claiming
 from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
 from services.ingest.takeover.partner import is_relieved, warm_lock_path
 from services.ingest.takeover.standby import Standby
@@ -131,10 +132,12 @@ class Scene:
         """Yield the rows, and the reasons of gaps, that are to be journalled behind the takeover."""
         recording = replace(self.recording, epoch=self.recording.epoch + 1)
         with producing(recording, self.ours, self.standby.pub) as (producer, pub):
-            intake = self.standby.take_over(recording, producer)
+            with claiming(recording.config, recording.name) as claims:
+                intake, _ = self.standby.take_over(recording, producer, claims)
             assert intake.took_over_ms is not None
             drafts = list(singles(intake.streams.collect(0)))
-            rows = [draft.data["event"] for draft in drafts if draft.stream_type != "gap"]
+            rows = [draft.data["event"] for draft in drafts if "event" in draft.data]
+            assert [draft.variant for draft in drafts if draft.stream_type == "status"] == ["takeover"]
             yield rows, [draft.data["reason"] for draft in drafts if draft.stream_type == "gap"]
         pub.close(linger=0)
 

@@ -10,6 +10,7 @@ import pytest
 
 from binance_streamer.wire.frames import Position
 from services.runtime.gaps.last_rows import LastRow
+from services.runtime.journal import segments
 from services.runtime.journal.journal import Journal, JournalFullError
 from services.runtime.journal.reader import Chunk, Cursor
 
@@ -132,6 +133,19 @@ def test_the_last_rows_are_known_after_a_restart(tmp_path: Path) -> None:
     journal.close()
     again = opened(tmp_path, 2)
     assert again.last_rows == {"btcusdt@aggTrade": ROW}
+    again.close()
+
+
+def test_a_segment_may_begin_with_rows_of_another_journal_and_nothing_behind_them(tmp_path: Path) -> None:
+    journal = filled(tmp_path, 5)
+    journal.begin_segment({"btcusdt@aggTrade": ROW})
+    assert segments.rows_in(tmp_path) == {"btcusdt@aggTrade": ROW}
+    journal.append([b"behind"], {})
+    assert frames_of(everything(journal)) == b"".join(b"1:frame%03d" % n for n in range(5)) + b"behind"
+    journal.close()
+    again = opened(tmp_path, 2)
+    assert again.last_rows == {"btcusdt@aggTrade": ROW}
+    assert frames_of(everything(again)).endswith(b"1:frame004behind")
     again.close()
 
 

@@ -1,0 +1,234 @@
+"""Symbols that come from other workers, and go to them, while this one records.
+
+| a symbol | here | next |
+|---|---|---|
+| waits | received, remembered; `next` is shown once every stream of it comes | its claim is free: recorded |
+| is recorded | its claim is ours | the configuration gives it to another worker: leaves |
+| leaves | recorded as before | the other one shows `next`: it is let go, and its claim with it |
+
+So nothing is missed as long as one of the two runs, and nothing is there twice whatever is killed.
+"""
+
+import logging
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import zmq
+
+from binance_streamer.config.schema import SymbolConfig, streams_of
+from binance_streamer.exchange.stream_types import has_sequence_ids
+from services.ingest.intake import Intake
+from services.ingest.streams.heard import LIVE
+from services.ingest.symbols import NO_CHANGES, topics_of
+from services.ingest.takeover.claims import SymbolClaims
+from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
+from services.ingest.takeover.partner import WarmSign, is_relieved
+from services.ingest.takeover.release import JournalEnd, since_ns
+from services.ingest.takeover.waiting import WorkerStreams
+from services.runtime.clock import monotonic_s, wall_ns
+from services.runtime.delivery.producer import Producer
+from services.runtime.gaps.last_rows import LastRow
+from services.runtime.journal.foreign import ForeignJournal
+from services.runtime.journal.journal import JournalFullError
+from services.runtime.process import Shell
+
+_log = logging.getLogger(__name__)
+
+WARM_S = 2.0
+"""A stream has been subscribed to for so long before another worker is let go because of it."""
+_PUSH_S = 0.5
+"""For the writer to receive the last rows of a symbol before those of the next worker; later ones stand behind them."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A symbol that another worker records; `seen_s` is when that one was last seen to have its claim."""
+
+    next_sign: WarmSign
+    seen_s: float = -math.inf
+
+
+class SymbolMoves:
+    """Waits for the claims of symbols that others record, and goes on behind their journals; lets others go on."""
+
+    def __init__(
+        self,
+        shell: Shell,
+        claims: SymbolClaims,
+        producer: Producer,
+        *,
+        intake: Intake,
+        streams: WorkerStreams,
+    ) -> None:
+        self._shell = shell
+        self._config = shell.config
+        self._symbols = intake.symbols
+        self._claims = claims
+        self._producer = producer
+        self.streams = streams
+        self._coordinator = intake.coordinator
+        self._waiting: dict[str, _Waiting] = {}
+        self._wait_for(streams.waiting)
+
+    def follow(
+        self,
+        sub: "zmq.Socket[bytes]",
+        now_s: float,
+        append: Callable[[], None],
+        *,
+        is_expected: Callable[[str], bool],
+    ) -> set[str]:
+        """Record the symbols that the worker has now, and let those go that have ended, or that another one has.
+
+        `sub` listens to what the bus has of them. Return the symbols that have come, gone, or gone on.
+        """
+        changes = self._symbols.look(now_s) or NO_CHANGES
+        gone = [symbol for symbol in self._symbols.leaving if self.is_next_ready(symbol)]
+        for symbol in gone:
+            self.hand_on(symbol, now_s, append)
+            self._symbols.forget(symbol)
+        for one in changes.ended:
+            _log.info("ends symbol=%s", one.symbol)
+            self.end(one.symbol, now_s)
+        begun = [one.symbol for one in changes.begun]
+        for one in changes.begun:
+            _log.info("begins symbol=%s streams=%d", one.symbol, len(one.streams))
+        gone += [one.symbol for one in changes.ended]
+        for act, symbols in ((sub.unsubscribe, gone), (sub.subscribe, begun)):
+            for topic in [topic for symbol in symbols for topic in topics_of(symbol)]:
+                act(topic)
+        self.begin(changes.begun, now_s)
+        append()
+        return {*gone, *begun, *self.tick(now_s, is_expected=is_expected)}
+
+    def begin(self, symbols: Iterable[SymbolConfig], now_s: float) -> None:
+        """Record these symbols too: at once where nobody else has them, else as soon as they are let go."""
+        wanted = {one.symbol: one for one in symbols}
+        if not wanted:
+            return
+        own = self._claims.take_own(wanted)
+        others = wanted.keys() - set(own)
+        if others:
+            self.streams.wait_for(others)
+            self._wait_for(others)
+        self.streams.last_rows = self._producer.rows  # it may have been recorded before, in this run too
+        self._coordinator.add([stream for one in wanted.values() for stream in streams_of(one)], now_s)
+
+    def end(self, symbol: str, now_s: float) -> None:
+        """Record a symbol no more that has ended; its claim is free once its last rows are journalled (`tick`)."""
+        self._coordinator.let_go(symbol, now_s)
+        if symbol in self._waiting:
+            self._waiting.pop(symbol).next_sign.show(is_warm=False)
+            self.streams.wait_no_more(symbol)
+
+    def is_next_ready(self, symbol: str) -> bool:
+        """Return True where a worker could go on with a symbol that leaves, and our journal has all of it."""
+        return not self._producer.is_full and is_relieved(self._claims.next_path(symbol))
+
+    def hand_on(self, symbol: str, now_s: float, append: Callable[[], None]) -> None:
+        """Have the next worker go on with a symbol: `append` journals what is left of it."""
+        unlisted = self._unlisted_of([symbol])
+        self.streams.leaving |= {symbol}
+        self._coordinator.let_go(symbol, now_s)
+        self.streams.leaving -= {symbol}
+        append()
+        self._producer.drain(_PUSH_S)
+        self._claims.release_noted(unlisted)
+        _log.info("hands on symbol=%s", symbol)
+
+    def release_all(self) -> None:
+        """Let others have all symbols, at the end of this worker."""
+        self._claims.release_noted(self._unlisted_of(self._claims.held - self.streams.waiting))
+
+    def tick(self, now_s: float, *, is_expected: Callable[[str], bool]) -> list[str]:
+        """Go on with the symbols whose claims are free by now, and return them; let go of claims without a symbol.
+
+        All that is known of the latter is journalled by then: each turn does that before.
+        """
+        recorded = {recorder.stream.symbol for recorder in self.streams.recorders.values()}
+        for symbol in self._claims.held - recorded:
+            self._claims.release(symbol)
+        taken = []
+        for symbol, one in self._waiting.items():
+            if self._claims.try_take(symbol):
+                taken.append(symbol)
+            else:
+                one.seen_s = now_s
+                one.next_sign.show(is_warm=self._is_warm(symbol, now_s, is_expected=is_expected))
+        return self._take_over(taken) if taken else []
+
+    def _wait_for(self, symbols: Iterable[str]) -> None:
+        for symbol in symbols:
+            self._waiting[symbol] = _Waiting(WarmSign(self._claims.next_path(symbol)))
+
+    def _is_warm(self, symbol: str, now_s: float, *, is_expected: Callable[[str], bool]) -> bool:
+        """Return True where every stream of a symbol comes, or is one that may be silent and has a connection."""
+        heard, network = self._coordinator.heard, self._coordinator.network
+        return all(
+            network.open_on(one.route)
+            and now_s - one.subscribed_s >= WARM_S
+            and (heard.state(name) == LIVE or not heard.patience_s(name) or not is_expected(symbol))
+            for name, one in self.streams.recorders.items()
+            if one.stream.symbol == symbol
+        )
+
+    def _unlisted_of(self, symbols: Iterable[str]) -> dict[str, frozenset[str]]:
+        unlisted = {name: self.streams.recorders[name].stream.symbol for name in self.streams.unlisted}
+        return {symbol: frozenset(name for name in unlisted if unlisted[name] == symbol) for symbol in symbols}
+
+    def _take_over(self, symbols: Collection[str]) -> list[str]:
+        """Go on with symbols whose claims are ours: first durably, then in memory."""
+        owners = {symbol: self._claims.owner(symbol) or self._claims.producer for symbol in symbols}
+        try:
+            ends = self._ends(owners)
+        except (OSError, JournalFullError) as error:
+            _log.error("symbols that move wait: %s", error)
+            for symbol in symbols:
+                self._claims.release(symbol)
+            return []
+        for symbol in symbols:
+            one = self._waiting.pop(symbol)
+            one.next_sign.show(is_warm=False)
+            now = wall_ns(), monotonic_s()
+            lost_journal = self._coordinator.network.lost_journal
+            self.streams.begin(symbol, ends[symbol], now, lost_journal=lost_journal, seen_s=one.seen_s)
+            self._go_on_with_outages(symbol, owners[symbol], is_covered=one.seen_s > -math.inf)
+            _log.info("goes on with symbol=%s", symbol)
+        return list(symbols)
+
+    def _go_on_with_outages(self, symbol: str, owner: str, *, is_covered: bool) -> None:
+        """List what streams without a row have missed, by the note of the one before (`Outages`)."""
+        outages = self._coordinator.outages
+        own = {name: one for name, one in self.streams.recorders.items() if one.stream.symbol == symbol}
+        noted = NotedOutages(noted_outages_path(self._shell, owner)).read()
+        rows = self._producer.rows.values()
+        ended_ns = max((row.recv_ns for row in rows if row.symbol == symbol), default=0)
+        outages.go_on(own, {name: noted[name] for name in own if name in noted}, 0 if is_covered else ended_ns)
+        for route in {one.route for one in own.values() if self._coordinator.network.open_on(one.route)}:
+            waited_s = monotonic_s() - max(one.subscribed_s for one in own.values())
+            subscribed_ns = wall_ns() - round(waited_s * 1e9) if waited_s < math.inf else 0
+            until_ns = max(subscribed_ns, outages.open_since_ns.get(route, 0))
+            self.streams.list_gaps(outages.end(route, until_ns))
+
+    def _ends(self, owners: Mapping[str, str]) -> Mapping[str, JournalEnd]:
+        """Return where the symbols stand, once our own journal says so, too, and that it is the one that does."""
+        own = self._claims.producer
+        journals = {owner: ForeignJournal(self._config.journal_of(owner)) for owner in set(owners.values())}
+        found = {symbol: self._end_of(symbol, journals[owner]) for symbol, owner in owners.items()}
+        others = [symbol for symbol, owner in owners.items() if owner != own]
+        if others:
+            rows: dict[str, LastRow] = {}
+            for symbol in others:
+                if self._config.storage.fsync:
+                    journals[owners[symbol]].sync()
+                rows |= found[symbol].last_rows
+            self._producer.adopt(others, rows)
+            self._claims.own(others)
+        return found
+
+    def _end_of(self, symbol: str, journal: ForeignJournal) -> JournalEnd:
+        rows = {name: row for name, row in journal.last_rows.items() if row.symbol == symbol}
+        names = [name for name, row in rows.items() if not has_sequence_ids(row.stream_type)]
+        recorded = journal.recorded_events(names, since_ns(rows)) if names else {}
+        return JournalEnd(rows, recorded, self._claims.take_unlisted(symbol))
