@@ -32,6 +32,12 @@ class _TimerSpec(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_long) for name in ("interval_s", "interval_ns", "first_s", "first_ns"))
 
 
+def _libc() -> ctypes.CDLL:
+    """Return the library with the timers: libc, and librt where glibc is older than 2.34."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc if hasattr(libc, "timer_create") else ctypes.CDLL("librt.so.1", use_errno=True)
+
+
 class CpuTimer:
     """Sends `SIGNAL` to a thread whenever the calling thread has used so much more CPU time, until it is closed."""
 
@@ -40,7 +46,7 @@ class CpuTimer:
 
         The kernel looks at it with its own tick, so that it comes some milliseconds late.
         """
-        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._libc = _libc()
         self._timer = ctypes.c_void_p()
         event = _SigEvent(signal=SIGNAL, notify=_SIGEV_THREAD_ID, thread=wakes)
         interval_ns = int(interval_s * 1e9)

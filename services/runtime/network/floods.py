@@ -46,17 +46,20 @@ class FloodGuard:
     def note_end(self) -> None:
         """Take note that the calling thread, always the same, has read all subscriptions that there are."""
         self._ends += 1
-        if self._timer is None and self._thread.native_id is not None:
-            self._timer = CpuTimer(_LOOK_CPU_S, wakes=self._thread.native_id)
+        if self._ends == 1 and self._thread.native_id is not None:
+            try:
+                self._timer = CpuTimer(_LOOK_CPU_S, wakes=self._thread.native_id)
+            except OSError as error:
+                _log.warning("floods of subscriptions are not ended here, the kernel has no timer for it: %s", error)
 
     def close(self) -> None:
         """End the watch; the watched thread may have ended before."""
         self._is_closing = True
+        if self._timer is not None:
+            self._timer.close()
         if self._thread.is_alive() and self._thread.ident is not None:
             signal.pthread_kill(self._thread.ident, SIGNAL)
         self._thread.join()
-        if self._timer is not None:
-            self._timer.close()
 
     def _run(self) -> None:
         seen = looks = 0

@@ -53,6 +53,19 @@ def test_who_keeps_the_thread_from_an_end_is_cut_off_and_newcomers_wait(cut: lis
     assert held[0] == 1.0
 
 
+def test_a_kernel_without_such_timers_leaves_the_rest_at_work(
+    cut: list[Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_: float, *, wakes: int) -> None:
+        raise OSError(95, f"no timer for {wakes}")
+
+    monkeypatch.setattr(floods, "CpuTimer", refused)
+    with closing(FloodGuard("ipc:///nowhere", hold=lambda _: None)) as guard:
+        spin(guard, until=used(0.2), is_in_one_call=False)
+        assert guard.cut == 0
+    assert cut == []
+
+
 def test_a_busy_thread_that_comes_to_an_end_of_its_subscriptions_is_no_flood(cut: list[Connection]) -> None:
     with closing(FloodGuard("ipc:///nowhere", hold=lambda _: None)) as guard:
         spin(guard, until=used(0.4), is_in_one_call=False)
