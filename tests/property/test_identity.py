@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from binance_streamer.exchange.streams import Stream, stream_of
-from services.ingest.connections.events import Delivered
+from services.ingest.connections.events import Delivered, Lost
 from services.ingest.streams.stream_set import StreamSet
 from services.runtime.gaps.drafts import Draft
 from tests.support.drafts import singles
@@ -90,6 +90,15 @@ class Recording:
     def rows(self) -> list[int]:
         """The numbers of the messages that were recorded, in their order."""
         return [self.message_of[one.data["recv_ns"]] for one in self.drafts if one.stream_type != "gap"]
+
+    def has_gap_of(self, message: Message) -> bool:
+        """Return True where a message is listed as missing, by its ids."""
+        last = {one.data["gap_id"]: one.data for one in self.drafts if one.stream_type == "gap"}
+        return any(
+            gap["from_id"] <= message.previous_id and message.last_id <= gap["to_id"]
+            for gap in last.values()
+            if gap["state"] != "repaired"
+        )
 
     def gaps(self) -> list[tuple[str, str]]:
         """Reason and state of each gap, as it was told last."""
@@ -232,3 +241,33 @@ def test_ids_that_went_back_are_found_and_each_message_of_both_counts_is_a_row(
     recording.wait(1)
     assert Counter(recording.rows()) == Counter(one.number for one in before + behind)
     assert [reason for reason, state in recording.gaps() if state != "repaired"] == ["ids went back"]
+
+
+@pytest.mark.parametrize("stream", [AGG_TRADE, TRADE, DEPTH], ids=lambda stream: stream.stream_type)
+@given(seed=seeds, back=st.integers(300, 1_900_000), clock_back_ms=st.sampled_from([0, 500, 5_000, 3_600_000]))
+@thorough
+def test_behind_ids_that_went_back_nothing_is_dropped_in_silence_whatever_the_clock_does(
+    stream: Stream, seed: int, back: int, clock_back_ms: int
+) -> None:
+    """Connections end, and messages are missed; each message is a row, or lies in a gap."""
+    rng = Random(seed)
+    recording = Recording(stream, rng)
+    before = messages_from(rng, stream, first=None, count=40, last_id=2_000_000)
+    behind = messages_from(rng, stream, first=before[-1], count=20, last_id=before[-1].last_id - back)
+    behind = [one._replace(happened_ms=one.happened_ms + 1000) for one in behind]
+    later = messages_from(rng, stream, first=behind[-1], count=80, last_id=behind[-1].last_id)
+    later = [one._replace(happened_ms=one.happened_ms - clock_back_ms) for one in later]
+    connection = 1
+    for chunk in chunks(rng, before + behind):
+        recording.bring(connection, chunk, (0, 0))
+    for chunk in [*chunks(rng, later[:-5]), later[-5:]]:
+        recording.wait(rng.choice((0.01, 0.01, 0.3, 5, 40)) if chunk[-1] is not later[-1] else 60)
+        if rng.random() < 0.2:
+            recording.recorder.lose(Lost(connection, stream.route, "disconnected", {}), recording.now_s)
+            connection += 1
+        if rng.random() > 0.1 or chunk[-1] is later[-1]:
+            recording.bring(connection, chunk, (0, 0))
+    rows = recording.rows()
+    assert len(set(rows)) == len(rows)
+    assert [one for one in later if one.number not in rows and not recording.has_gap_of(one)] == []
+    assert [one.number for one in later[-5:]] == rows[-5:]

@@ -21,7 +21,8 @@ the messages behind it become rows, and the chain is whole, or holding behind th
 | two | late copies of the old count still come, and are told by id and time | see below |
 
 With two counts, a message that goes on with the old one, later than all of the new one, shows that there was no new
-count: the gap is taken back, and there is one. Once the new ids have passed those of the old count, there is one, too.
+count: the gap is taken back, and there is one. Half a minute behind the last row of the old count there is one, too
+(docs/decisions/0089).
 
 With several connections a message beyond a hole is held for a moment, because the others often bring what is missing:
 then no gap is written and the rows are in order. It is held rather than recorded at once because a process that is
@@ -188,6 +189,8 @@ class IdChain:
         return outcomes
 
     def _offer_unusual(self, arrival: Arrival, previous: int, last: int, now_s: float) -> Sequence[Outcome]:
+        if self._old is not None and not is_fresh(arrival.recv_ns, self._old.ended_ns):
+            self._old = None
         if self._old is not None:
             of_old = self._of_old_count(self._old, arrival, previous, last)
             if of_old is not None:
@@ -250,10 +253,8 @@ class IdChain:
             return ()
         if previous != old.newest or previous <= self.newest:  # or the new count has come as far as the old one was
             return None
-        if happened_ms(arrival) <= self._recount.latest_ms():
-            if not is_fresh(arrival.recv_ns, old.ended_ns):
-                return None
-            old.newest = last  # a slower connection had more of it
+        if happened_ms(arrival) <= self._recount.latest_ms():  # a slower connection had more of it
+            old.newest = last
             return (arrival,)
         self._old = None
         self._reached, self._entered = {arrival.connection: last}, {arrival.connection: previous}

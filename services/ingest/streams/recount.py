@@ -44,12 +44,10 @@ class OldCount:
     def has(self, arrival: Arrival, last: int) -> bool:
         """Return True where a message that lies beyond the new count's ids is a copy of the old one.
 
-        Only while copies may still be under way. Times alone do not tell: behind a clock that went back too, all that
-        is new is earlier than the old count's last message.
+        To be asked while copies may still be under way (`is_fresh`). Times alone do not tell: behind a clock that went
+        back too, all that is new is earlier than the old count's last message.
         """
-        if last > self.newest or not is_fresh(arrival.recv_ns, self.ended_ns):
-            return False
-        return happened_ms(arrival) <= self.latest_ms
+        return last <= self.newest and happened_ms(arrival) <= self.latest_ms
 
 
 @dataclass(slots=True)
