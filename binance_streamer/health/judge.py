@@ -25,7 +25,7 @@ from binance_streamer.health.stream_states import (
     stream_state,
     trading_status,
 )
-from binance_streamer.health.workers import empty_groups, folded_by_worker, standby_fault, with_symbols
+from binance_streamer.health.workers import empty_groups, folded_by_worker, standby_fault, waiting_symbols, with_symbols
 from binance_streamer.wire.status_parts import RECORDING, JournalStatus, Volumes
 from binance_streamer.wire.statuses import (
     IngestStatus,
@@ -104,7 +104,8 @@ def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) 
             problems += _journal_problems(config.alerts, name, status.journal)
     by_symbol = with_symbols(config, present)
     found = [problem for symbol in config.symbols for problem in symbol_problems(symbol, by_symbol)]
-    problems += [*folded_by_worker(config, found), *empty_groups(config, present)]
+    problems += folded_by_worker(config, [*found, *waiting_symbols(config, present)])
+    problems += empty_groups(config, present)
     for symbol in config.named:
         if why := standby_fault(present.get(f"standby-{symbol.symbol}")):
             problems.append(Problem("process", "warning", f"standby-{symbol.symbol}", why))

@@ -53,6 +53,20 @@ def empty_groups(config: Config, present: Mapping[str, Status]) -> Iterator[Prob
             yield Problem("recording", "failure", f"group {group.name}", why)
 
 
+def waiting_symbols(config: Config, present: Mapping[str, Status]) -> Iterator[Problem]:
+    """Yield a problem for each symbol that its worker does not record yet: nobody does, or still another one."""
+    for worker in config.workers:
+        status = present.get(f"ingest-{worker}")
+        if isinstance(status, IngestStatus):
+            for symbol, fault in status.waiting.items():
+                if fault:
+                    yield Problem("recording", "failure", symbol, fault)
+                elif status.up_s > _PATIENCE_S:
+                    yield Problem(
+                        "recording", "warning", symbol, f"another worker than ingest-{worker} records it still"
+                    )
+
+
 def standby_fault(standby: Status | None) -> str:
     """Return why this worker could not go on now; empty where it could, is young, or says nothing at all."""
     if not isinstance(standby, IngestStatus) or standby.is_warm or standby.up_s <= _PATIENCE_S:

@@ -79,6 +79,8 @@ class IngestStatus(Status, frozen=True, kw_only=True):
     """Symbols of which the REST process says that they do not trade."""
     off_session: tuple[str, ...] = ()
     """Symbols whose market is closed."""
+    waiting: dict[str, str] = {}
+    """Symbols that this worker receives and does not record yet: empty where another worker has it, else why."""
     took_over_ms: float | None = None
     """Time taken to go on in place of another worker; None of one that has connected after it had its journal."""
     is_warm: bool = False

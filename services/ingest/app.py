@@ -24,6 +24,7 @@ from services.ingest.takeover.waiting import WorkerStreams
 from services.ingest.worker import IngestWorker
 from services.runtime.clock import monotonic_s, new_epoch, wall_ns
 from services.runtime.delivery.producer import Producer, lock_path, producing
+from services.runtime.files import raise_descriptor_limit
 from services.runtime.lock import Blockage, FileLock
 from services.runtime.process import Shell, StopRequestedError, arguments_of, run_service
 
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"ingest: --symbol {worker!r} {fault}", file=sys.stderr)  # noqa: T201 (there is no log yet)
         return configuration.EXIT_CODE
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
+    raise_descriptor_limit()  # a lock for each symbol is a file
     if options.forget and not options.drain:
         parser.error("--forget needs --drain")
     body = _record

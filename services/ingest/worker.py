@@ -258,6 +258,7 @@ class IngestWorker:
             snapshots_wanted=self._symbols.snapshots_wanted,
             journal=self._producer.status(),
             took_over_ms=self._took_over_ms,
+            waiting=self._moves.waiting,
         )
 
     def _stream_status(self, name: str, recorder: StreamRecorder, now_s: float) -> StreamStatus:

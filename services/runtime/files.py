@@ -5,6 +5,7 @@ In one place, so that a test can see what a power cut would have spared, and wha
 
 import errno
 import os
+import resource
 from pathlib import Path
 
 TEST_SYNC_LOG_VARIABLE = "BINANCE_STREAMER_TEST_SYNC_LOG"
@@ -41,6 +42,12 @@ def replace_file(path: Path, content: bytes) -> None:
     with open(descriptor, "wb") as file:  # noqa: PTH123 (of a descriptor)
         file.write(content)
     new.replace(path)
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process open as many files as the hard limit allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def note_synced(path: Path) -> None:

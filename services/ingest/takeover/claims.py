@@ -35,6 +35,8 @@ class SymbolClaims:
         self._folder = Path(config.storage.journal_directory) / FOLDER
         self._is_durable = config.storage.fsync
         self._held: dict[str, FileLock] = {}
+        self.refused: dict[str, str] = {}
+        """By symbol: why no lock could be made when its claim was last asked for."""
 
     @property
     def held(self) -> Set[str]:
@@ -46,9 +48,12 @@ class SymbolClaims:
         if symbol in self._held:
             return True
         lock = FileLock(self._path(symbol, "lock"))
-        with contextlib.suppress(OSError):  # no lock file can be made now
+        self.refused.pop(symbol, None)
+        try:
             if lock.try_acquire():
                 self._held[symbol] = lock
+        except OSError as error:
+            self.refused[symbol] = f"no lock can be made for it: {error.strerror}"
         return symbol in self._held
 
     def take_own(self, symbols: Iterable[str]) -> list[str]:

@@ -69,6 +69,7 @@ class SymbolMoves:
         self.streams = streams
         self._coordinator = intake.coordinator
         self._waiting: dict[str, _Waiting] = {}
+        self._fault = ""
         self._wait_for(streams.waiting)
 
     def follow(
@@ -121,6 +122,11 @@ class SymbolMoves:
         if symbol in self._waiting:
             self._waiting.pop(symbol).next_sign.show(is_warm=False)
             self.streams.wait_no_more(symbol)
+
+    @property
+    def waiting(self) -> dict[str, str]:
+        """The symbols that wait; with the reason where no other worker has them, empty where one has."""
+        return {symbol: self._claims.refused.get(symbol, "") or self._fault for symbol in self._waiting}
 
     def is_next_ready(self, symbol: str) -> bool:
         """Return True where a worker could go on with a symbol that leaves, and our journal has all of it."""
@@ -182,8 +188,11 @@ class SymbolMoves:
         owners = {symbol: self._claims.owner(symbol) or self._claims.producer for symbol in symbols}
         try:
             ends = self._ends(owners)
+            self._fault = ""
         except (OSError, JournalFullError) as error:
-            _log.error("symbols that move wait: %s", error)
+            if not self._fault:
+                _log.error("symbols that move wait: %s", error)
+            self._fault = f"it cannot be taken over: {error}"
             for symbol in symbols:
                 self._claims.release(symbol)
             return []

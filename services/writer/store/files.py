@@ -6,7 +6,6 @@ recovery decides. Files are opened without following links, because the data dir
 """
 
 import os
-import resource
 import stat
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -58,7 +57,7 @@ class DataFiles:
         self._files: dict[str, DataFile] = {}
         self._open: OrderedDict[str, DataFile] = OrderedDict()
         self._new_directories: set[Path] = set()
-        _raise_descriptor_limit()
+        disk.raise_descriptor_limit()
 
     def get(self, path: str) -> DataFile | None:
         """Return a file that is known already; None where it has to be looked up in the ledger."""
@@ -259,8 +258,3 @@ def check_root(root: Path) -> None:
     """Make the data directory, or raise `BlockedError`."""
     with blocked_if_it_passes():
         root.mkdir(mode=0o750, parents=True, exist_ok=True)
-
-
-def _raise_descriptor_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

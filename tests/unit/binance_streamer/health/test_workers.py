@@ -4,7 +4,7 @@ import pytest
 
 from binance_streamer.config.schema import Config, GroupConfig, MatchConfig, ModeConfig, SymbolConfig
 from binance_streamer.health.problem import Problem, Severity
-from binance_streamer.health.workers import empty_groups, folded_by_worker, standby_fault, with_symbols
+from binance_streamer.health.workers import empty_groups, folded_by_worker, standby_fault, waiting_symbols, with_symbols
 from binance_streamer.wire.statuses import IngestStatus, Status
 
 
@@ -62,3 +62,15 @@ def test_a_group_that_matches_nothing_is_a_failure_and_one_whose_members_are_not
     assert (found.severity, found.what) == ("failure", "group none")
     assert list(empty_groups(config, {"ingest-none-0": blocked, "ingest-all-0": recording})) == []
     assert list(empty_groups(config, {})) == []
+
+
+@pytest.mark.parametrize(
+    ("up_s", "fault", "severities"),
+    [(5.0, "", []), (3600.0, "", ["warning"]), (5.0, "no lock can be made for it", ["failure"])],
+)
+def test_a_symbol_that_waits_is_told_and_a_failure_where_nobody_records_it(
+    up_s: float, fault: str, severities: list[Severity]
+) -> None:
+    status = IngestStatus(up_s=up_s, waiting={"AUSDT": fault})
+    found = list(waiting_symbols(config_of_group(), {"ingest-all-0": status}))
+    assert [(one.what, one.severity) for one in found] == [("AUSDT", severity) for severity in severities]

@@ -71,7 +71,12 @@ def test_who_records_on_forgets_what_its_end_had_noted(one: SymbolClaims, other:
 
 def test_a_disk_that_takes_no_file_leaves_the_symbol_unclaimed(tmp_path: Path) -> None:
     (tmp_path / "symbols").write_text("in the way of the folder")
-    assert SymbolClaims(config_of(tmp_path), "ingest-a-0").take_own(["BTCUSDT"]) == []
+    claims = SymbolClaims(config_of(tmp_path), "ingest-a-0")
+    assert claims.take_own(["BTCUSDT"]) == []
+    assert "no lock can be made" in claims.refused["BTCUSDT"]
+    (tmp_path / "symbols").unlink()
+    assert claims.try_take("BTCUSDT")
+    assert claims.refused == {}
 
 
 def test_at_the_end_all_claims_are_free(tmp_path: Path, other: SymbolClaims) -> None:
