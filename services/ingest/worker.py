@@ -2,8 +2,8 @@
 
 One turn of the loop: read until `performance.collect` has passed since the last turn that had messages, take events of
 up to 256 KiB from the reader, hand them to the coordinator, journal the drafts that come of them with one write, take
-messages of the bus, and every 0.2 s do what time makes due: holes to give up, silent streams, connections, requests to
-the REST process, status. A turn costs about as much as ten messages do; one that comes alone is not held up.
+messages of the bus, and do what time makes due (every 0.2 s while something arrives or connections change, else once a
+second). A turn costs about as much as ten messages do; one that comes alone is not held up.
 """
 
 import logging
@@ -139,6 +139,7 @@ class IngestWorker:
     def _record(self, events: list[ReaderEvent], now_s: float) -> None:
         if events:
             self._took_s = now_s
+            self._tick_soon(now_s)
         for event in events:
             self._coordinator.take(event, now_s)
             if type(event) is not Delivered:
@@ -160,9 +161,7 @@ class IngestWorker:
             self._late_rows, self._late_behind = late_rows, self._producer.next_position
 
     def _tick(self, now_s: float) -> None:
-        is_holding = self._streams.is_holding
-        self._next_tick_s = now_s + (_HOLDING_TICK_S if is_holding else _TICK_S)
-        if is_holding:
+        if self._streams.is_holding:
             self._streams.expire(now_s)
             self._append()
         is_expected = self._symbols.expected(now_s, wall_ns() // 1_000_000)
@@ -178,6 +177,12 @@ class IngestWorker:
         self._log_new_kinds()
         if self._status.due(now_s):
             self._status.publish(self._status_at(now_s))
+        self._next_tick_s = now_s + (_HOLDING_TICK_S if self._streams.is_holding else self._status.wait_s(now_s))
+        if not self._coordinator.network.is_settled:
+            self._tick_soon(now_s)
+
+    def _tick_soon(self, now_s: float) -> None:
+        self._next_tick_s = min(self._next_tick_s, now_s + _TICK_S)
 
     def _take_bus_messages(self, now_s: float) -> bool:
         """Take what the bus has; return True where there may be more, of which nothing tells any more."""
@@ -186,6 +191,7 @@ class IngestWorker:
                 parts = self._sub.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
                 return False
+            self._tick_soon(now_s)
             try:
                 stream_type, data = decode_frame(parts[-1])
                 if stream_type == "symbol_status":

@@ -121,6 +121,11 @@ class Network:
         self._known[connection].delivering_s = now_s
         _log.info("delivering route=%s connection=%d", self.route_of(connection), connection)
 
+    @property
+    def is_settled(self) -> bool:
+        """Return True where all connections are open, and none is to be replaced."""
+        return all(connections.is_settled for connections in self._routes.values())
+
     def tick(self, now_s: float, is_proven: Callable[[int, int], bool]) -> None:
         """Dial, retire and replace what is due.
 

@@ -50,8 +50,14 @@ class WebsocketPeer:
         self._heard_s = self._pinged_s = monotonic_s()
         self._owed_pong: bytes | None = None
         self._owed_requests: deque[str] = deque()
+        self._has_sent_all = True
         self._requested_s = -math.inf
         self._requests_sent = 0  # since then
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return True where no message is under way, and at the last tick nothing was to be sent."""
+        return self._has_sent_all and not self._parser.is_mid_message
 
     def receive(self, buffer: memoryview) -> list[bytes]:
         """Return the messages that one recv completes; the buffer may be used again afterwards."""
@@ -115,8 +121,9 @@ class WebsocketPeer:
     def _keep_alive(self, now_s: float) -> None:
         self._send_owed_pong()
         try:
-            self.connection.flush()
+            is_flushed = self.connection.flush()
             self._send_owed_requests(now_s)
+            self._has_sent_all = is_flushed and self._owed_pong is None and not self._owed_requests
             if now_s - self._pinged_s >= _PING_INTERVAL_S and self.connection.send_ping():
                 self._pinged_s = now_s
         except OSError as error:

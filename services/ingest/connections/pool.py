@@ -130,6 +130,17 @@ class RouteConnections:
         for slot in self._slots:
             yield from _connections_of(slot)
 
+    @property
+    def is_settled(self) -> bool:
+        """Return True where every slot is serving and to stay so, until something happens or a lifetime is over."""
+        return all(
+            slot.successor is None
+            and slot.current is not None
+            and slot.current.opened_s is not None
+            and slot.current.replace_reason is None
+            for slot in self._slots
+        )
+
     def on_ended(self, number: int, now_s: float, *, retry_after_s: float = 0.0) -> None:
         """Take note that a connection was lost, or could not be opened; the next one waits for its delay.
 

@@ -4,22 +4,14 @@ The recorder itself reads, whenever it has nothing else to do: so a message that
 recorder is away, the reader's own thread stands in for it: a journal write that takes ten seconds delays neither a
 stamp nor a pong.
 
-| who reads | until |
-|---|---|
-| the recorder, in `read` | it returns from there: nobody |
-| nobody: what has come is being recorded | `read` is called: the recorder; after 50 ms: the thread |
-| the thread | `read` is called: the recorder, as soon as the thread has let go |
-
-Whoever reads holds a lock. What has come waits in one queue, at which the recorder takes without the lock (CPython's
-deque appends and pops atomically); of its two counters each is written by one side only. Any thread may put a failure
-to connect into it, and commands into a second queue: both wake whoever reads.
+Who of the two reads is decided in `stand_in`. What has come waits in one queue, at which the recorder takes without a
+lock (CPython's deque appends and pops atomically); of its two counters each is written by one side only. Any thread may
+put a failure to connect into it, and commands into a second queue: both wake whoever reads.
 """
 
 import contextlib
-import math
 import os
 import select
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +21,7 @@ import zmq
 from services.ingest.connections.dial import WebSocketConnection
 from services.ingest.connections.events import Delivered, Ended, Failed, Opened, ReaderEvent, Stamper, joined
 from services.ingest.connections.peer import End, WebsocketPeer
+from services.ingest.connections.stand_in import StandIn
 from services.ingest.streams.gaps import DISCONNECTED
 from services.runtime.clock import monotonic_s, wall_ns
 
@@ -40,16 +33,16 @@ ENOUGH_BYTES = 256 * 1024
 _AHEAD_BYTES = 512 * 1024
 """The recorder catches up with what was read in its place before it reads further ahead: the messages would only leave
 the processor's cache before they are used."""
-_AWAY_S = 0.05
-"""A turn of the recorder takes a millisecond or two: for longer it waits for its disk."""
 _PAUSE_S = 0.001
 _BUFFER_BYTES = 256 * 1024
 _TICK_S = 0.25
+_QUIET_TICK_S = 1.0
+"""Where nothing has come since the last tick, and nothing is under way."""
 _SLEPT_S = 5.0
 _STOP_S = 10.0
 
 
-class Reader(threading.Thread):
+class Reader:
     """Reads all connections of a worker.
 
     The recorder calls `read` and `take` in turn, and first `watch` and `register` for what else shall end its waiting.
@@ -57,20 +50,15 @@ class Reader(threading.Thread):
     """
 
     def __init__(self, *, max_message_bytes: int, frame_timeout_s: float, most_bytes: int = MOST_QUEUED_BYTES) -> None:
-        super().__init__(name="reader", daemon=True)
         self._max_message_bytes = max_message_bytes
         self._frame_timeout_s = frame_timeout_s
         self._most_bytes = most_bytes
         self._queue: deque[ReaderEvent] = deque()
         self._in_bytes = 0  # written by who reads only, _out_bytes by the recorder only
         self._out_bytes = 0
-        self._reading = threading.Lock()
-        self._away_since_s = monotonic_s()
-        self._is_back = False  # the recorder waits for the thread to let go
+        self._stand_in = StandIn(self._read_for_a_while, interrupt=self._interrupt)
         self._commands: deque[Callable[[], None]] = deque()
         self._command = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._stopping = threading.Event()
-        self._fault: Exception | None = None  # what has ended the thread
         self._skipped_sockets = False  # since the last tick, for want of room
         self._stamper = Stamper()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
@@ -79,11 +67,20 @@ class Reader(threading.Thread):
         self._epoll = select.epoll()
         self._epoll.register(self._command, select.EPOLLIN)
         self._ticked_s = monotonic_s()
+        self._is_quiet = False  # since the last tick
 
     @property
     def queued_bytes(self) -> int:
         """Return the bytes read that the recorder has not taken yet."""
         return self._in_bytes - self._out_bytes
+
+    def start(self) -> None:
+        """Start the thread that stands in for the recorder."""
+        self._stand_in.start()
+
+    def is_alive(self) -> bool:
+        """Return True while that thread runs."""
+        return self._stand_in.is_alive()
 
     def watch(self, descriptor: int) -> None:
         """Have `read` return when this descriptor of somebody else is readable."""
@@ -103,7 +100,7 @@ class Reader(threading.Thread):
         That is when one of those is, at `until_s`, with enough bytes for a journal write, and when anything has come:
         then not before `not_before_s`. The times are monotonic.
         """
-        self._come_back()
+        self._stand_in.come_back()
         try:
             while True:
                 due_s = min(until_s, not_before_s) if self._queue else until_s
@@ -112,8 +109,7 @@ class Reader(threading.Thread):
                 if readable or self.queued_bytes >= ENOUGH_BYTES or monotonic_s() >= due_s:
                     return readable
         finally:
-            self._away_since_s = monotonic_s()
-            self._reading.release()
+            self._stand_in.leave()
 
     def take(self, most_bytes: int) -> list[ReaderEvent]:
         """Return and remove the oldest events, of about `most_bytes` together; the first is given whatever its size.
@@ -130,13 +126,13 @@ class Reader(threading.Thread):
             if type(event) is Delivered:
                 taken_bytes += event.size_bytes
         self._out_bytes += taken_bytes
-        if self._fault is not None and not events:
-            raise RuntimeError("the reader has ended") from self._fault
+        if self._stand_in.fault is not None and not events:
+            raise RuntimeError("the reader has ended") from self._stand_in.fault
         return events if len(events) < 2 else joined(events)
 
     def add(self, number: int, connection: WebSocketConnection, requests: Sequence[str] = ()) -> None:
         """Read this connection from now on, and send it these text messages (subscriptions) first."""
-        if self._stopping.is_set():
+        if self._stand_in.is_stopping:
             connection.close()
             return
         peer = WebsocketPeer(number, connection, self._max_message_bytes, self._frame_timeout_s)
@@ -149,7 +145,7 @@ class Reader(threading.Thread):
     def put_failure(self, failed: Failed) -> None:
         """Queue the failure of an attempt, in order with all other events."""
         self._queue.append(failed)
-        os.eventfd_write(self._command, 1)
+        self._interrupt()
 
     def close(self, number: int, reason: str, detail: str) -> None:
         """Close a connection: its `Ended` comes behind all that it delivered. One that has ended stays so."""
@@ -160,42 +156,17 @@ class Reader(threading.Thread):
 
         Received events stay queued. RuntimeError where it does not end in 10 s.
         """
-        self._stopping.set()
-        self._enqueue(lambda: None)
-        self.join(_STOP_S)
-        if self.is_alive():
-            raise RuntimeError("the reader does not end")
+        self._stand_in.stop(_STOP_S)
         self._run_commands()  # a connection that was dialled at the last moment: closed too
         self._close_all()
 
-    def run(self) -> None:
-        """Stand in for the recorder until `stop`.
+    def _interrupt(self) -> None:
+        os.eventfd_write(self._command, 1)
 
-        An error ends the thread, and `take` raises it: else nobody would notice but for the data.
-        """
-        try:
-            while not self._stopping.wait(_AWAY_S):
-                if monotonic_s() - self._away_since_s >= _AWAY_S and self._reading.acquire(blocking=False):
-                    self._stand_in()
-        except Exception as error:  # raised again by `take`
-            self._fault = error
-
-    def _come_back(self) -> None:
-        if not self._reading.acquire(blocking=False):
-            self._is_back = True
-            os.eventfd_write(self._command, 1)
-            self._reading.acquire()
-            self._is_back = False
-        self._away_since_s = math.inf
-
-    def _stand_in(self) -> None:
-        try:
-            while not (self._is_back or self._stopping.is_set()):
-                readable = self._read_ready(_TICK_S, most_bytes=self._most_bytes)
-                if readable or self.queued_bytes > self._most_bytes:
-                    time.sleep(_PAUSE_S)  # what is readable waits for the recorder, or has no room
-        finally:
-            self._reading.release()
+    def _read_for_a_while(self) -> None:
+        readable = self._read_ready(_QUIET_TICK_S, most_bytes=self._most_bytes)
+        if readable or self.queued_bytes > self._most_bytes:
+            time.sleep(_PAUSE_S)  # what is readable waits for the recorder, or has no room
 
     def _read_ready(self, timeout_s: float, *, most_bytes: int) -> list[int]:
         """Read what is ready, and wait for that; not while more than so many bytes are queued.
@@ -212,7 +183,8 @@ class Reader(threading.Thread):
             for peer in unread:
                 self._read(peer)
         readable: list[int] = []
-        for descriptor, _ in self._epoll.poll(max(0.0, min(timeout_s, _TICK_S))):
+        tick_s = _QUIET_TICK_S if self._is_quiet else _TICK_S
+        for descriptor, _ in self._epoll.poll(max(0.0, min(timeout_s, tick_s))):
             if descriptor in self._peers:
                 if not is_far_ahead:
                     self._read(self._peers[descriptor])
@@ -226,6 +198,7 @@ class Reader(threading.Thread):
         return readable
 
     def _read(self, peer: WebsocketPeer) -> None:
+        self._is_quiet = False
         messages = peer.receive(self._buffer)
         if messages:
             stamps_ns = self._stamper.stamps_of(peer.recv_ns, len(messages))
@@ -248,7 +221,7 @@ class Reader(threading.Thread):
 
     def _enqueue(self, command: Callable[[], None]) -> None:
         self._commands.append(command)
-        os.eventfd_write(self._command, 1)
+        self._interrupt()
 
     def _run_commands(self) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -297,3 +270,4 @@ class Reader(threading.Thread):
             peer.tick(now_s, is_our_silence=is_our_silence)
             if peer.end is not None:
                 self._close(peer, peer.end)
+        self._is_quiet = all(peer.is_quiet for peer in self._peers.values())
