@@ -72,3 +72,25 @@ def test_what_one_symbol_sends_costs_the_others_no_row(place: Path) -> None:
     assert opened == {"public": 1, "market": 1}
     raw = [len(recorded_rows(one.data, name, "raw")) for name in (SYMBOLS[0], "all-0")]
     assert sum(raw) == 200, raw
+
+
+def test_fifty_listings_at_once_are_recorded_within_a_minute_and_touch_nobody(place: Path) -> None:
+    """Ten symbols are recorded when fifty more begin to trade."""
+    symbols = tuple(f"C{number:02}USDT" for number in range(60))
+    before, listed = symbols[:10], symbols[10:]
+    network = {"exchange_info_interval": 5}
+    with Pipeline(place, rate=300, symbols=symbols, streams=("depth@0ms",), group_workers=2, network=network) as one:
+        for symbol in listed:
+            one.simulator.command(f"symbol {symbol} PENDING_TRADING")
+        one.start()
+        for symbol in before:
+            eventually(lambda name=symbol: is_recorded(one, name), 120, what=f"{symbol} is recorded")  # type: ignore[misc]
+        for symbol in listed:
+            one.simulator.command(f"symbol {symbol} TRADING")
+        for symbol in listed:
+            eventually(lambda name=symbol: is_recorded(one, name), 60, what=f"{symbol} is recorded")  # type: ignore[misc]
+        opened = [one.status(name)["opened"] for name in one.ingests]
+        streams = one.finish()
+    check(streams, [])
+    check_without_gaps(streams)
+    assert opened == [{"public": 1}] * 2

@@ -37,8 +37,9 @@ _log = logging.getLogger(__name__)
 
 WARM_S = 2.0
 """A stream has been subscribed to for so long before another worker is let go because of it."""
-_PUSH_S = 0.5
-"""For the writer to receive the last rows of a symbol before those of the next worker; later ones stand behind them."""
+_PUSH_S = 2.0
+"""For the writer to receive the last rows of a symbol before those of the next worker; later ones stand behind them.
+The next one remembers ten seconds."""
 
 
 @dataclass(slots=True)
@@ -144,7 +145,12 @@ class SymbolMoves:
         _log.info("hands on symbol=%s", symbol)
 
     def release_all(self) -> None:
-        """Let others have all symbols, at the end of this worker."""
+        """Let others have all symbols, at the end of this worker.
+
+        Where another one waits, the writer is to have all rows first, though they are journalled.
+        """
+        if any(is_relieved(self._claims.next_path(symbol)) for symbol in self._claims.held):
+            self._producer.drain(_PUSH_S)
         self._claims.release_noted(self._unlisted_of(self._claims.held - self.streams.waiting))
 
     def tick(self, now_s: float, *, is_expected: Callable[[str], bool]) -> list[str]:
