@@ -245,7 +245,7 @@ def test_ids_that_went_back_are_found_and_each_message_of_both_counts_is_a_row(
 
 @pytest.mark.parametrize("stream", [AGG_TRADE, TRADE, DEPTH], ids=lambda stream: stream.stream_type)
 @given(seed=seeds, back=st.integers(300, 1_900_000), clock_back_ms=st.sampled_from([0, 500, 5_000, 3_600_000]))
-@thorough
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_behind_ids_that_went_back_nothing_is_dropped_in_silence_whatever_the_clock_does(
     stream: Stream, seed: int, back: int, clock_back_ms: int
 ) -> None:

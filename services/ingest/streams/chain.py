@@ -235,7 +235,7 @@ class IdChain:
         connection, recv_ns, _, reading = begun[0]
         previous, _ = _ids_of(reading)
         *ended, gap = self._gaps.reset((self.newest, previous), (self._newest_ns, recv_ns))
-        self._old = OldCount(self.newest, self._recount.latest_ms(), self._newest_ns, gap)
+        self._old = OldCount(self.newest, self._recount.latest_ms(), self._newest_ns, previous, gap)
         self._recount.begin()
         self._newest_event_ms = 0
         rows = [self._forward(one, _ids_of(one.reading)[1]) for one in begun]
@@ -256,6 +256,8 @@ class IdChain:
         if happened_ms(arrival) <= self._recount.latest_ms():  # a slower connection had more of it
             old.newest = last
             return (arrival,)
+        if old.is_near(self.newest):
+            return None
         self._old = None
         self._reached, self._entered = {arrival.connection: last}, {arrival.connection: previous}
         self._held = [held for held in self._held if held.last > last]

@@ -39,6 +39,7 @@ class OldCount:
     newest: int
     latest_ms: int  # no transaction of it was later, as far as anybody had brought it
     ended_ns: int  # the stamp of its last row
+    begun: int  # the id on which the new count's first message hangs
     gap: Gap
 
     def has(self, arrival: Arrival, last: int) -> bool:
@@ -48,6 +49,13 @@ class OldCount:
         back too, all that is new is earlier than the old count's last message.
         """
         return last <= self.newest and happened_ms(arrival) <= self.latest_ms
+
+    def is_near(self, newest: int) -> bool:
+        """Return True where the new count has come more than half of the way: it may reach the old one's end itself.
+
+        Then what hangs on that end proves nothing, and ids that were missed before it would be listed nowhere.
+        """
+        return self.newest - newest <= newest - self.begun
 
 
 @dataclass(slots=True)
