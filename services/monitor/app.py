@@ -9,6 +9,7 @@ before anything is sent: a kill between the two loses one alert, the other order
 the restart.
 """
 
+import math
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,12 +38,10 @@ from services.runtime.status import StatusPublisher
 
 NAME = "monitor"
 
-_LOOK_S = 0.05
-"""Messages are taken together that came in so short a time: waking for each would cost more than counting it."""
+_COLLECT_S = 0.05
+"""Messages that follow closely are taken together: waking for each would cost more than counting it."""
 _MOST_A_LOOK = 20_000
 """Messages taken before the timers have their turn: at one turn each 50 ms, 400,000 a second can be taken at most."""
-_RETRY_S = 1.0
-"""Between two tries to listen, where the address is in use."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,26 +92,31 @@ class _Monitor:
         self._api = _api(config)
         self._server: Server | None = None
         self._state = "starting"
-        self._next_bind_s = self._next_second_s = monotonic_s()
+        self._next_second_s = monotonic_s()
 
     def run(self) -> None:
-        """Run until asked to stop: take messages every `_LOOK_S`, make a snapshot every second.
+        """Run until asked to stop: take messages as they come, make a snapshot and a status every second.
 
         After a long hold-up one look follows at once, and the seconds that passed are not made up for: several
         snapshots of one moment would say nothing new. An address in use is tried again every second while the bus
         goes on being heard, so that counters miss nothing meanwhile.
         """
-        while not self._shell.stop.wait(_LOOK_S):
-            now_s = monotonic_s()
+        poller = zmq.Poller()
+        poller.register(self._shell.stop, zmq.POLLIN)
+        poller.register(self._sub, zmq.POLLIN)
+        now_s = -math.inf
+        while not self._shell.stop.requested:
+            poller.poll(math.ceil(max(0.0, self._next_second_s - monotonic_s()) * 1000))
+            took_s, now_s = now_s, monotonic_s()
             self._receive(now_s)
             if now_s >= self._next_second_s:
                 self._next_second_s = max(self._next_second_s + 1, now_s)
                 self._look(now_s)
-            if self._server is None and now_s >= self._next_bind_s:
-                self._next_bind_s = now_s + _RETRY_S
-                self._serve()
-            if self._status.due(now_s):
+                if self._server is None:
+                    self._serve()
                 self._status.publish(self._status_now())
+            if now_s - took_s < 2 * _COLLECT_S:
+                self._shell.stop.wait(_COLLECT_S)
 
     def close(self) -> None:
         """End webhooks and server, and close the sockets.

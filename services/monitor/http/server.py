@@ -1,5 +1,7 @@
 """The HTTP server, in a thread of its own: nothing that a client does or leaves undone reaches the subscriber."""
 
+import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -13,6 +15,8 @@ _BACKLOG = 256
 """Connections that the kernel keeps until they are accepted: twice as many as can be open."""
 _USER_TIMEOUT_MS = 20_000
 """A client that takes nothing for so long loses its connection, and what was to be sent."""
+_TICK_S = 1.0
+"""Answers have a date, to the second."""
 _CLOSE_S = 2
 """For answers under way when the process ends; `/events` would go on for ever."""
 
@@ -53,7 +57,7 @@ class Server:
     def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         logging.getLogger("uvicorn").setLevel(logging.ERROR)  # a warning is a line for what any client may send
         self._listener = listener
-        self._server = uvicorn.Server(
+        self._server = _Uvicorn(
             uvicorn.Config(
                 app,
                 log_config=None,
@@ -81,6 +85,29 @@ class Server:
 
         The thread has three seconds more; it is a daemon, so that it cannot hold up the end of the process.
         """
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(_CLOSE_S + 3)
         self._listener.close()
+
+
+class _Uvicorn(uvicorn.Server):
+    """Ends when it is told to; uvicorn's own loop looks ten times a second whether it shall."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        """Have the date of answers set each second until `end`."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), _TICK_S)
+
+    def end(self) -> None:
+        """Have the server end; for any thread."""
+        self.should_exit = True
+        if self._loop is not None:  # else it looks before it begins to wait
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._ending.set)
