@@ -13,6 +13,9 @@ from services.runtime.delivery.producer import Producer
 
 _log = logging.getLogger(__name__)
 
+_SUMMARIES_S = 0.1
+"""Between two appends of summary rows: those of many symbols go together."""
+
 
 class Publisher:
     """Decides for each book when its top is published, and when its summary row is appended."""
@@ -25,10 +28,11 @@ class Publisher:
         self._delayed_until_s: dict[Keeper, float] = {}
         interval_s = config.output_interval
         self._summary_s = {keeper: now_s + interval_s * (n + 1) / len(keepers) for n, keeper in enumerate(keepers)}
+        self._next_summaries_s = now_s
 
     def due_s(self) -> float:
-        """Return when the next delayed top is due, by the monotonic clock; infinity where none is delayed."""
-        return min(self._delayed_until_s.values(), default=math.inf)
+        """Return when the next delayed top or summary row is due, by the monotonic clock."""
+        return min((self._next_summaries_s, *self._delayed_until_s.values()))
 
     def publish_changes(self, keeper: Keeper, now: Now) -> None:
         """Publish the top of a book if it has changed, and record its findings.
@@ -53,21 +57,21 @@ class Publisher:
 
     def publish_delayed(self, now: Now) -> None:
         """Publish the tops that were delayed until now."""
-        if now.s < self.due_s():
-            return
         for keeper in [keeper for keeper, due_s in self._delayed_until_s.items() if now.s >= due_s]:
             self.publish_changes(keeper, now)
 
     def append_summaries(self, now: Now) -> None:
         """Append the summary rows that are due. Rows of intervals that were missed are left out, not made up for."""
-        due = [keeper for keeper, due_s in self._summary_s.items() if now.s >= due_s]
-        if not due:
+        if now.s < self._next_summaries_s:
             return
+        due = [keeper for keeper, due_s in self._summary_s.items() if now.s >= due_s]
         interval_s = self._config.output_interval
         for keeper in due:
             missed = math.floor((now.s - self._summary_s[keeper]) / interval_s)
             self._summary_s[keeper] += interval_s * (missed + 1)
-        self._producer.append([messages.summary_draft(keeper, self._config.levels, now.ns) for keeper in due])
+        self._next_summaries_s = max(now.s + _SUMMARIES_S, min(self._summary_s.values(), default=math.inf))
+        if due:
+            self._producer.append([messages.summary_draft(keeper, self._config.levels, now.ns) for keeper in due])
 
     def _record_findings(self, keeper: Keeper, now: Now) -> None:
         findings, keeper.findings = keeper.findings, []

@@ -1,8 +1,8 @@
 """The loop of the order book service: messages off the bus go to the books, requests, tops and rows go out.
 
 One round takes what has come (`_receive`), then asks for the snapshots that are needed and publishes the books that
-were touched (`_request_and_publish`). What is due by time alone is in `_tick`. Everything runs in one thread, so that a
-book never changes while it is read.
+were touched (`_request_and_publish`). Each second books and streams are looked at (`_check`). Everything runs in one
+thread, so that a book never changes while it is read; it sleeps until a message comes or something is due.
 """
 
 import math
@@ -35,11 +35,10 @@ from services.runtime.gaps.drafts import Draft
 from services.runtime.process import Shell, settle
 from services.runtime.status import StatusPublisher
 
-_TICK_S = 0.1
-_CHECK_S = 1.0
-"""Between two checks of each book: requests that are due, its stream, its next audit."""
+_REQUESTS_S = 0.1
+"""Between two looks at the requests for snapshots, where there are any."""
 _COLLECT_S = 0.005
-"""A round waits this long for more messages: it costs as much as several of them."""
+"""A round that follows another one closely waits so long for more messages: it costs as much as several of them."""
 _MOST_MESSAGES = 1000
 """Taken off the bus in one round, so that questions and the producer have their turn."""
 _SNAPSHOT, _QUOTE, _STATUS = -1, -2, -3
@@ -86,7 +85,7 @@ class Service:
             symbol: now_s + self._audit_interval_s * (n + 1) / len(symbols) for n, symbol in enumerate(symbols)
         }
         self._counts = {"refused": 0, "requests": 0}
-        self._next_tick_s = self._next_check_s = now_s
+        self._took_s = now_s
 
     def run(self) -> None:
         """Keep the books until the process is asked to stop."""
@@ -103,11 +102,13 @@ class Service:
                 self._receive(now)
             if self._router in ready:
                 self._queries.answer_waiting(now)
-            if now.s >= self._next_tick_s:
-                self._tick(now)
+            is_second = self._status.due(now.s)
+            if is_second:
+                self._check(now)
+            self._publisher.append_summaries(now)
             self._request_and_publish(now)
             self._producer.serve(now.s)
-            if self._status.due(now.s):
+            if is_second:
                 self._status.publish(self._status_now())
                 self._bound.end_if_lost()
             if self._sub in ready:
@@ -116,14 +117,15 @@ class Service:
 
     def _timeout_ms(self) -> int:
         now_s = monotonic_s()
-        due_s = min(self._next_tick_s, self._publisher.due_s())
-        wait_s = min(due_s - now_s, self._producer.poll_timeout_s(now_s), self._status.wait_s(now_s))
-        return max(0, math.ceil(wait_s * 1000))
+        wait_s = min(self._publisher.due_s() - now_s, self._producer.poll_timeout_s(now_s), self._status.wait_s(now_s))
+        return max(0, math.ceil((min(wait_s, _REQUESTS_S) if len(self._scheduler) else wait_s) * 1000))
 
     def _collect(self, began: Now) -> None:
-        """Let messages gather until the round is `_COLLECT_S` old; a message that came alone is dealt with already."""
+        """Let messages gather until the round is `_COLLECT_S` old; one that comes after a longer silence is alone."""
+        is_close = began.s - self._took_s < 2 * _COLLECT_S
+        self._took_s = began.s
         ahead_s = began.s + _COLLECT_S - monotonic_s()
-        if ahead_s > 0:
+        if is_close and ahead_s > 0:
             time.sleep(ahead_s)
 
     def _receive(self, now: Now) -> None:
@@ -206,12 +208,8 @@ class Service:
         if not (keeper.is_valid if wanted.reason == AUDIT else sequence.needs_snapshot_for(wanted.reason)):
             self._scheduler.settle(keeper.symbol)
 
-    def _tick(self, now: Now) -> None:
-        self._next_tick_s = now.s + _TICK_S
-        self._publisher.append_summaries(now)
-        if now.s < self._next_check_s:
-            return
-        self._next_check_s = now.s + _CHECK_S
+    def _check(self, now: Now) -> None:
+        """Look at each book: requests that are due, its stream, its next audit."""
         for keeper in self._keepers.values():
             keeper.tick(now)
             self._touched.add(keeper)
