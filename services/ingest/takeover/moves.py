@@ -86,9 +86,12 @@ class SymbolMoves:
         `sub` listens to what the bus has of them. Return the symbols that have come, gone, or gone on.
         """
         changes = self._symbols.look(now_s) or NO_CHANGES
-        gone = [symbol for symbol in self._symbols.leaving if self.is_next_ready(symbol)]
+        gone = [symbol for symbol in self._symbols.leaving if symbol in self._waiting or self.is_next_ready(symbol)]
         for symbol in gone:
-            self.hand_on(symbol, now_s, append)
+            if symbol in self._waiting:  # it has never come as far as to be recorded here
+                self.end(symbol, now_s)
+            else:
+                self.hand_on(symbol, now_s, append)
             self._symbols.forget(symbol)
         for one in changes.ended:
             _log.info("ends symbol=%s", one.symbol)
