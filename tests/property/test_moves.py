@@ -428,3 +428,10 @@ def test_whoever_is_killed_meanwhile_each_message_is_a_row_or_in_a_gap(
     times_s = itertools.accumulate((after_s for after_s, *_ in what), initial=begin_s)
     actions = [Action(at_s, *one[1:]) for at_s, one in zip(times_s, what, strict=False) if at_s < END_S - 1]
     check_recorded(seed, play(seed, lags, actions, segment_bytes=segment_bytes))
+
+
+def test_a_gap_that_is_open_stays_open_when_its_symbol_moves() -> None:
+    """What a killed worker has missed is listed by its next run, which then hands the symbol on."""
+    outcome = play(7, ([0.0], [0.0]), [Action(5.0, "kill", 0, 0.3), Action(10.0, "move", 1)], segment_bytes=20_000)
+    states = {gap["gap_id"]: gap["state"] for gap in outcome.gaps if gap["stream"] == "btcusdt@aggTrade"}
+    assert list(states.values()) == ["open"]
