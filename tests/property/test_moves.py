@@ -384,7 +384,7 @@ BOTH_LAGS = st.tuples(st.lists(LAGS, min_size=1, max_size=2), st.lists(LAGS, min
 BOTH_SMALL = st.tuples(*[st.lists(SMALL_LAGS, min_size=1, max_size=2)] * 2)
 
 
-@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(SEEDS, BOTH_SMALL, st.lists(st.floats(4, 36), min_size=1, max_size=4, unique=True), SEGMENTS)
 def test_a_symbol_that_is_handed_on_misses_nothing(
     seed: int, lags: tuple[list[float], list[float]], moves_s: list[float], segment_bytes: int
@@ -414,7 +414,7 @@ STEPS = st.lists(
 """Each so many seconds after the one before: what becomes of which worker, and when it starts again."""
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
+@settings(max_examples=examples(8), deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(SEEDS, BOTH_LAGS, st.floats(3, 20), STEPS, SEGMENTS)
 @example(7, ([0.0], [0.0]), 5.0, [(5.0, "kill", 0, 0.3), (5.0, "move", 1, 0.0)], 20_000)  # an open gap moves along
 @example(7, ([0.0], [0.0]), 5.0, [(3.0, "move", 1, 0.0), (7.0, "kill", 1, 0.3)], 20_000)  # a quiet stream, too
