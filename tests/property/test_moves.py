@@ -418,6 +418,7 @@ STEPS = st.lists(
 @given(SEEDS, BOTH_LAGS, st.floats(3, 20), STEPS, SEGMENTS)
 @example(7, ([0.0], [0.0]), 5.0, [(5.0, "kill", 0, 0.3), (5.0, "move", 1, 0.0)], 20_000)  # an open gap moves along
 @example(7, ([0.0], [0.0]), 5.0, [(3.0, "move", 1, 0.0), (7.0, "kill", 1, 0.3)], 20_000)  # a quiet stream, too
+@example(0, ([0.0], [0.0]), 5.0, [(3.3, "kill", 0, 3.0), (3.0, "move", 1, 0.0)], 20_000)  # so does an unlisted loss
 def test_whoever_is_killed_meanwhile_each_message_is_a_row_or_in_a_gap(
     seed: int,
     lags: tuple[list[float], list[float]],
