@@ -14,9 +14,9 @@ from collections.abc import Callable
 from services.runtime.network.connections import hang_up, peers_at
 from services.runtime.network.cpu_timer import SIGNAL, CpuTimer
 
-_LOOK_CPU_S = 0.025
-_MOST_LOOKS = 2
-"""In which the watched thread has not once come to the end of its subscriptions: 50 to 75 ms of its CPU time, in which
+_LOOK_CPU_S = 0.01
+_MOST_LOOKS = 4
+"""In which the watched thread has not once come to the end of its subscriptions: 40 to 50 ms of its CPU time, in which
 5000 ordinary topics take 15. CPU time and not time: a busy machine is no flood."""
 _HELD_S = 1.0
 """Before further subscribers are let in: one that comes back at once would begin again. Less than HANDSHAKE_IVL, so
