@@ -78,6 +78,16 @@ class FileLock:
         """Return True where this process holds it."""
         return self._descriptor is not None
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Return True where the file that this process has locked is the one that others would lock."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
+        except OSError:
+            return False
+
     def holder(self) -> str:
         """Read what the holder wrote about itself: `pid 123`."""
         try:

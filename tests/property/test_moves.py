@@ -199,7 +199,7 @@ class Worker:
         if SYMBOL in self.streams.waiting:
             self.moves.end(SYMBOL, now_s)
         elif self.moves.is_next_ready(SYMBOL):
-            self.moves.hand_on(SYMBOL, now_s, lambda: self.append(now_s))
+            self.moves.hand_on([SYMBOL], now_s, lambda: self.append(now_s))
         else:
             return False
         self.is_recording_wanted = False

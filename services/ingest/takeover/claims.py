@@ -13,6 +13,7 @@ owner, and only then records (docs/decisions/0087).
 """
 
 import contextlib
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from services.runtime.gaps.last_rows import LastRow
 from services.runtime.lock import FileLock
 
 FOLDER = "symbols"
+_log = logging.getLogger(__name__)
 
 
 class SymbolClaims:
@@ -37,6 +39,7 @@ class SymbolClaims:
         self._held: dict[str, FileLock] = {}
         self.refused: dict[str, str] = {}
         """By symbol: why no lock could be made when its claim was last asked for."""
+        self._unowned: set[str] = set()  # ours, and the disk did not take the file that says so
 
     @property
     def held(self) -> Set[str]:
@@ -62,11 +65,33 @@ class SymbolClaims:
         What an end in order has noted of them stands beside the journal too, and is forgotten here.
         """
         own = [symbol for symbol in symbols if self.try_take(symbol) and self.owner(symbol) in (None, self.producer)]
-        with contextlib.suppress(OSError):  # without an owner they are ours as well
-            self.own([symbol for symbol in own if self.owner(symbol) is None])
+        self._unowned |= {symbol for symbol in own if self.owner(symbol) is None}
+        self._own_rest()
         for symbol in own:
             self.take_unlisted(symbol)
         return own
+
+    def renew(self) -> None:
+        """Make those files of our claims anew that somebody has deleted, or that the disk has not taken."""
+        for symbol, lock in list(self._held.items()):
+            if not lock.is_on_disk:
+                self._renew(symbol, lock)
+        self._own_rest()
+
+    def _renew(self, symbol: str, old: FileLock) -> None:
+        new = FileLock(self._path(symbol, "lock"))
+        with contextlib.suppress(OSError):
+            if new.try_acquire():
+                _log.warning("the lock of symbol=%s was deleted; made anew", symbol)
+                self._held[symbol] = new
+                self._unowned.add(symbol)
+                old.release()
+
+    def _own_rest(self) -> None:
+        if self._unowned:
+            with contextlib.suppress(OSError):
+                self.own(sorted(self._unowned & self._held.keys()))
+                self._unowned.clear()
 
     def owner(self, symbol: str) -> str | None:
         """Return the producer whose journal has the symbol's last rows; None where nobody has said so."""

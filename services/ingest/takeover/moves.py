@@ -13,10 +13,12 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import zmq
 
 from binance_streamer.config.schema import SymbolConfig, streams_of
+from binance_streamer.config.symbols import decode_name
 from binance_streamer.exchange.stream_types import has_sequence_ids
 from services.ingest.intake import Intake
 from services.ingest.streams.heard import LIVE
@@ -41,6 +43,9 @@ _PUSH_S = 2.0
 """For the writer to receive the last rows of a symbol before those of the next worker; later ones stand behind them.
 The next one remembers ten seconds."""
 
+_RENEWED_S = 3.0
+"""Whoever has a claim whose files were deleted makes them anew within a second or two."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -48,6 +53,8 @@ class _Waiting:
 
     next_sign: WarmSign
     seen_s: float = -math.inf
+    unowned_s: float = math.inf
+    """When its claim was first free while nobody is said to own it."""
 
 
 class SymbolMoves:
@@ -87,11 +94,10 @@ class SymbolMoves:
         """
         changes = self._symbols.look(now_s) or NO_CHANGES
         gone = [symbol for symbol in self._symbols.leaving if symbol in self._waiting or self.is_next_ready(symbol)]
+        for symbol in self._waiting.keys() & set(gone):  # it has never come as far as to be recorded here
+            self.end(symbol, now_s)
+        self.hand_on([symbol for symbol in gone if symbol in self._claims.held], now_s, append)
         for symbol in gone:
-            if symbol in self._waiting:  # it has never come as far as to be recorded here
-                self.end(symbol, now_s)
-            else:
-                self.hand_on(symbol, now_s, append)
             self._symbols.forget(symbol)
         for one in changes.ended:
             _log.info("ends symbol=%s", one.symbol)
@@ -136,16 +142,22 @@ class SymbolMoves:
         """Return True where a worker could go on with a symbol that leaves, and our journal has all of it."""
         return not self._producer.is_full and is_relieved(self._claims.next_path(symbol))
 
-    def hand_on(self, symbol: str, now_s: float, append: Callable[[], None]) -> None:
-        """Have the next worker go on with a symbol: `append` journals what is left of it."""
-        unlisted = self._unlisted_of([symbol])
-        self.streams.leaving |= {symbol}
-        self._coordinator.let_go(symbol, now_s)
-        self.streams.leaving -= {symbol}
+    def hand_on(self, symbols: Collection[str], now_s: float, append: Callable[[], None]) -> None:
+        """Have the next workers go on with symbols: `append` journals what is left of them.
+
+        All together, for meanwhile nothing is read here: however long the writer is away, that takes two seconds.
+        """
+        if not symbols:
+            return
+        unlisted = self._unlisted_of(symbols)
+        self.streams.leaving |= set(symbols)
+        for symbol in symbols:
+            self._coordinator.let_go(symbol, now_s)
+        self.streams.leaving -= set(symbols)
         append()
         self._producer.drain(_PUSH_S)
         self._claims.release_noted(unlisted)
-        _log.info("hands on symbol=%s", symbol)
+        _log.info("hands on symbols=%s", ",".join(symbols))
 
     def release_all(self) -> None:
         """Let others have all symbols, at the end of this worker.
@@ -161,17 +173,29 @@ class SymbolMoves:
 
         All that is known of the latter is journalled by then: each turn does that before.
         """
+        self._claims.renew()
         recorded = {recorder.stream.symbol for recorder in self.streams.recorders.values()}
         for symbol in self._claims.held - recorded:
             self._claims.release(symbol)
         taken = []
         for symbol, one in self._waiting.items():
             if self._claims.try_take(symbol):
-                taken.append(symbol)
+                if self._is_free(symbol, one, now_s):
+                    taken.append(symbol)
+                else:
+                    self._claims.release(symbol)
             else:
+                one.unowned_s = math.inf
                 one.seen_s = now_s
                 one.next_sign.show(is_warm=self._is_warm(symbol, now_s, is_expected=is_expected))
         return self._take_over(taken) if taken else []
+
+    def _is_free(self, symbol: str, one: _Waiting, now_s: float) -> bool:
+        """Return False for a moment where nobody is said to own it: its files were deleted, and are made anew."""
+        if self._claims.owner(symbol) is not None:
+            return True
+        one.unowned_s = min(one.unowned_s, now_s)
+        return now_s - one.unowned_s >= _RENEWED_S
 
     def _wait_for(self, symbols: Iterable[str]) -> None:
         for symbol in symbols:
@@ -194,7 +218,7 @@ class SymbolMoves:
 
     def _take_over(self, symbols: Collection[str]) -> list[str]:
         """Go on with symbols whose claims are ours: first durably, then in memory."""
-        owners = {symbol: self._claims.owner(symbol) or self._claims.producer for symbol in symbols}
+        owners = {symbol: self._claims.owner(symbol) or self._newest_producer(symbol) for symbol in symbols}
         try:
             ends = self._ends(owners)
             self._fault = ""
@@ -215,6 +239,19 @@ class SymbolMoves:
             _log.info("goes on with symbol=%s", symbol)
         return list(symbols)
 
+    def _newest_producer(self, symbol: str) -> str:
+        """Return the producer whose journal has the newest row of a symbol that nobody has said to own.
+
+        The file that says so is missing where the disk did not take it, or somebody has deleted it.
+        """
+        newest = {self._claims.producer: 0}
+        for directory in Path(self._config.storage.journal_directory).glob("ingest-*"):
+            rows = of_symbol(ForeignJournal(directory).last_rows, symbol).values()
+            newest[decode_name(directory.name)] = max((row.recv_ns for row in rows), default=0)
+        producer = max(newest, key=lambda name: newest[name])
+        _log.warning("nobody is said to have symbol=%s; the newest rows are those of %s", symbol, producer)
+        return producer
+
     def _go_on_with_outages(self, symbol: str, owner: str, *, is_covered: bool) -> None:
         """List what streams without a row have missed, by the note of the one before (`Outages`)."""
         outages = self._coordinator.outages
@@ -233,7 +270,9 @@ class SymbolMoves:
         """Return where the symbols stand, once our own journal says so, too, and that it is the one that does."""
         own = self._claims.producer
         journals = {owner: ForeignJournal(self._config.journal_of(owner)) for owner in set(owners.values())}
-        found = {symbol: self._end_of(symbol, journals[owner]) for symbol, owner in owners.items()}
+        found: dict[str, JournalEnd] = {}
+        for owner, journal in journals.items():
+            found |= self.ends_in(journal, [symbol for symbol, one in owners.items() if one == owner])
         others = [symbol for symbol, owner in owners.items() if owner != own]
         if others:
             rows: dict[str, LastRow] = {}
@@ -245,8 +284,26 @@ class SymbolMoves:
             self._claims.own(others)
         return found
 
-    def _end_of(self, symbol: str, journal: ForeignJournal) -> JournalEnd:
-        rows = {name: row for name, row in journal.last_rows.items() if row.symbol == symbol}
-        names = [name for name, row in rows.items() if not has_sequence_ids(row.stream_type)]
-        recorded = journal.recorded_events(names, since_ns(rows)) if names else {}
-        return JournalEnd(rows, recorded, self._claims.take_unlisted(symbol))
+    def ends_in(self, journal: ForeignJournal, symbols: Collection[str]) -> Mapping[str, JournalEnd]:
+        """Return where symbols stand in one journal, which is read once for all of them."""
+        rows = {name: row for name, row in journal.last_rows.items() if row.symbol in symbols}
+        names = [
+            name
+            for name, row in rows.items()
+            if name in self.streams.recorders and not has_sequence_ids(row.stream_type)
+        ]
+        since = {symbol: since_ns(of_symbol(rows, symbol)) for symbol in symbols}
+        recorded = journal.recorded_events(names, min(since.values())) if names else {}
+        return {
+            symbol: JournalEnd(
+                of_symbol(rows, symbol),
+                {name: messages for name, messages in recorded.items() if rows[name].symbol == symbol},
+                self._claims.take_unlisted(symbol),
+            )
+            for symbol in symbols
+        }
+
+
+def of_symbol(rows: Mapping[str, LastRow], symbol: str) -> dict[str, LastRow]:
+    """Return the last rows of the streams of one symbol."""
+    return {name: row for name, row in rows.items() if row.symbol == symbol}

@@ -1,5 +1,6 @@
 """One worker at a time has the claim on a symbol, and the next one learns whose journal has its last rows."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -77,6 +78,27 @@ def test_a_disk_that_takes_no_file_leaves_the_symbol_unclaimed(tmp_path: Path) -
     (tmp_path / "symbols").unlink()
     assert claims.try_take("BTCUSDT")
     assert claims.refused == {}
+
+
+def test_who_is_the_owner_is_said_once_the_disk_takes_it(
+    one: SymbolClaims, other: SymbolClaims, tmp_path: Path
+) -> None:
+    in_the_way = tmp_path / "symbols" / "BTCUSDT.owner.new"
+    in_the_way.mkdir(parents=True)
+    assert one.take_own(["BTCUSDT"]) == ["BTCUSDT"]
+    one.renew()
+    assert other.owner("BTCUSDT") is None
+    in_the_way.rmdir()
+    one.renew()
+    assert other.owner("BTCUSDT") == "ingest-a-0"
+
+
+def test_files_that_were_deleted_are_made_anew(one: SymbolClaims, other: SymbolClaims, tmp_path: Path) -> None:
+    one.take_own(["BTCUSDT"])
+    shutil.rmtree(tmp_path / "symbols")
+    one.renew()
+    assert not other.try_take("BTCUSDT")
+    assert other.owner("BTCUSDT") == "ingest-a-0"
 
 
 def test_at_the_end_all_claims_are_free(tmp_path: Path, other: SymbolClaims) -> None:
