@@ -34,7 +34,7 @@ class Limit:
 
 LIMITS: dict[str, Limit] = {
     "siblings in the fullest folder": Limit(aimed=14, reached=14),
-    "modules above 300 lines": Limit(aimed=3, reached=3),
+    "modules above 300 lines": Limit(aimed=3, reached=4),
     "class names with several meanings": Limit(aimed=5, reached=3),
     "docstrings that begin as a question": Limit(aimed=0, reached=1),
     "public docstrings below five words": Limit(aimed=0, reached=0),
