@@ -26,6 +26,8 @@ from services.runtime.gaps.last_rows import LastRow
 from services.runtime.lock import FileLock
 
 FOLDER = "symbols"
+_MOST_OWNERS = 4
+"""Workers that may have recorded a symbol within the seconds for which a takeover looks back."""
 _log = logging.getLogger(__name__)
 
 
@@ -95,16 +97,21 @@ class SymbolClaims:
 
     def owner(self, symbol: str) -> str | None:
         """Return the producer whose journal has the symbol's last rows; None where nobody has said so."""
+        return next(iter(self.owners(symbol)), None)
+
+    def owners(self, symbol: str) -> list[str]:
+        """Return the producers whose journals had the symbol's last rows, the newest first: late rows lie in each."""
         try:
-            return self._path(symbol, "owner").read_text("utf-8") or None
+            return self._path(symbol, "owner").read_text("utf-8").split()
         except (OSError, UnicodeDecodeError):
-            return None
+            return []
 
     def own(self, symbols: Collection[str]) -> None:
         """Say, durably, that from here on our journal has the last rows of these symbols; OSError where that fails."""
         for symbol in symbols:
             path = self._path(symbol, "owner")
-            replace_file(path, self.producer.encode())
+            before = [owner for owner in self.owners(symbol) if owner != self.producer]
+            replace_file(path, "\n".join([self.producer, *before[: _MOST_OWNERS - 1]]).encode())
             if self._is_durable:
                 with path.open("rb") as file:
                     sync_file(file.fileno(), path)

@@ -13,25 +13,21 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import zmq
 
 from binance_streamer.config.schema import SymbolConfig, streams_of
-from binance_streamer.config.symbols import decode_name
-from binance_streamer.exchange.stream_types import has_sequence_ids
 from services.ingest.intake import Intake
 from services.ingest.streams.heard import LIVE
 from services.ingest.symbols import NO_CHANGES, topics_of
 from services.ingest.takeover.claims import SymbolClaims
 from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
+from services.ingest.takeover.owners_journals import OwnersJournals, newest_producer
 from services.ingest.takeover.partner import WarmSign, is_relieved
-from services.ingest.takeover.release import JournalEnd, since_ns
+from services.ingest.takeover.release import JournalEnd
 from services.ingest.takeover.waiting import WorkerStreams
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
-from services.runtime.gaps.last_rows import LastRow
-from services.runtime.journal.foreign import ForeignJournal
 from services.runtime.journal.journal import JournalFullError
 from services.runtime.process import Shell
 
@@ -218,8 +214,8 @@ class SymbolMoves:
 
     def _take_over(self, symbols: Collection[str]) -> list[str]:
         """Go on with symbols whose claims are ours: first durably, then in memory."""
-        owners = {symbol: self._claims.owner(symbol) or self._newest_producer(symbol) for symbol in symbols}
         try:
+            owners = {symbol: self._owner(symbol) for symbol in symbols}
             ends = self._ends(owners)
             self._fault = ""
         except (OSError, JournalFullError) as error:
@@ -239,18 +235,8 @@ class SymbolMoves:
             _log.info("goes on with symbol=%s", symbol)
         return list(symbols)
 
-    def _newest_producer(self, symbol: str) -> str:
-        """Return the producer whose journal has the newest row of a symbol that nobody has said to own.
-
-        The file that says so is missing where the disk did not take it, or somebody has deleted it.
-        """
-        newest = {self._claims.producer: 0}
-        for directory in Path(self._config.storage.journal_directory).glob("ingest-*"):
-            rows = of_symbol(ForeignJournal(directory).last_rows, symbol).values()
-            newest[decode_name(directory.name)] = max((row.recv_ns for row in rows), default=0)
-        producer = max(newest, key=lambda name: newest[name])
-        _log.warning("nobody is said to have symbol=%s; the newest rows are those of %s", symbol, producer)
-        return producer
+    def _owner(self, symbol: str) -> str:
+        return self._claims.owner(symbol) or newest_producer(self._config, symbol) or self._claims.producer
 
     def _go_on_with_outages(self, symbol: str, owner: str, *, is_covered: bool) -> None:
         """List what streams without a row have missed, by the note of the one before (`Outages`)."""
@@ -268,42 +254,14 @@ class SymbolMoves:
 
     def _ends(self, owners: Mapping[str, str]) -> Mapping[str, JournalEnd]:
         """Return where the symbols stand, once our own journal says so, too, and that it is the one that does."""
-        own = self._claims.producer
-        journals = {owner: ForeignJournal(self._config.journal_of(owner)) for owner in set(owners.values())}
-        found: dict[str, JournalEnd] = {}
-        for owner, journal in journals.items():
-            found |= self.ends_in(journal, [symbol for symbol, one in owners.items() if one == owner])
-        others = [symbol for symbol, owner in owners.items() if owner != own]
+        names = [name for name in self.streams.recorders if not self.streams.recorders[name].has_sequence_ids]
+        journals = OwnersJournals(self._config, self._claims)
+        found = journals.ends(owners, names)
+        others = [symbol for symbol, owner in owners.items() if owner != self._claims.producer]
         if others:
-            rows: dict[str, LastRow] = {}
-            for symbol in others:
-                if self._config.storage.fsync:
-                    journals[owners[symbol]].sync()
-                rows |= found[symbol].last_rows
+            if self._config.storage.fsync:
+                journals.sync({owners[symbol] for symbol in others})
+            rows = {name: row for symbol in others for name, row in found[symbol].last_rows.items()}
             self._producer.adopt(others, rows)
             self._claims.own(others)
         return found
-
-    def ends_in(self, journal: ForeignJournal, symbols: Collection[str]) -> Mapping[str, JournalEnd]:
-        """Return where symbols stand in one journal, which is read once for all of them."""
-        rows = {name: row for name, row in journal.last_rows.items() if row.symbol in symbols}
-        names = [
-            name
-            for name, row in rows.items()
-            if name in self.streams.recorders and not has_sequence_ids(row.stream_type)
-        ]
-        since = {symbol: since_ns(of_symbol(rows, symbol)) for symbol in symbols}
-        recorded = journal.recorded_events(names, min(since.values())) if names else {}
-        return {
-            symbol: JournalEnd(
-                of_symbol(rows, symbol),
-                {name: messages for name, messages in recorded.items() if rows[name].symbol == symbol},
-                self._claims.take_unlisted(symbol),
-            )
-            for symbol in symbols
-        }
-
-
-def of_symbol(rows: Mapping[str, LastRow], symbol: str) -> dict[str, LastRow]:
-    """Return the last rows of the streams of one symbol."""
-    return {name: row for name, row in rows.items() if row.symbol == symbol}

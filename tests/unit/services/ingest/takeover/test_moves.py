@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 
 from binance_streamer.config.schema import SymbolConfig
-from binance_streamer.exchange.streams import Stream, stream_of
+from binance_streamer.exchange.streams import Stream
 from services.ingest.symbols import NO_CHANGES, SymbolChanges
 from services.ingest.takeover.claims import SymbolClaims
 from services.ingest.takeover.moves import SymbolMoves
 from services.ingest.takeover.waiting import WorkerStreams
-from services.runtime.gaps.last_rows import LastRow
 from services.runtime.lock import FileLock
 
 BTC = SymbolConfig(symbol="BTCUSDT", streams=("aggTrade",))
@@ -117,34 +116,6 @@ def test_a_claim_that_nobody_is_said_to_own_is_not_taken_at_once(scene: Scene) -
     scene.other.renew()
     scene.follow(6.0)
     assert (scene.claims.held, scene.moves.waiting) == (set(), {"BTCUSDT": ""})
-
-
-def test_a_journal_with_more_streams_than_are_recorded_here_is_read_for_those(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both symbols at once: the journal is read for all together."""
-    rows = {
-        name: LastRow(stream_type, symbol, None, 0, 10**18, ())
-        for name, stream_type, symbol in (
-            ("btcusdt@markPrice@1s", "markprice", "BTCUSDT"),
-            ("btcusdt@bookTicker", "bookticker", "BTCUSDT"),
-            ("ethusdt@markPrice@1s", "markprice", "ETHUSDT"),
-        )
-    }
-    asked: list[tuple[list[str], int]] = []
-
-    def recorded(names: list[str], since_ns: int) -> dict[str, list[tuple[int, bytes]]]:
-        asked.append((names, since_ns))
-        return {name: [(1, b"{}")] for name in names}
-
-    journal: Any = SimpleNamespace(last_rows=rows, recorded_events=recorded)
-    for symbol in ("BTCUSDT", "ETHUSDT"):
-        scene.streams.add(stream_of(symbol, "markPrice@1s"))
-    ends = scene.moves.ends_in(journal, ["BTCUSDT", "ETHUSDT"])
-    assert asked == [(["btcusdt@markPrice@1s", "ethusdt@markPrice@1s"], 10**18 - 8 * 10**9)]
-    assert set(ends["BTCUSDT"].last_rows) == {"btcusdt@markPrice@1s", "btcusdt@bookTicker"}
-    assert set(ends["BTCUSDT"].recorded) == {"btcusdt@markPrice@1s"}
-    assert set(ends["ETHUSDT"].recorded) == {"ethusdt@markPrice@1s"}
 
 
 def test_one_that_leaves_while_it_waits_is_waited_for_no_more(scene: Scene) -> None:
