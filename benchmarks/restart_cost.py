@@ -36,6 +36,8 @@ class Heard(NamedTuple):
     late_s: float
     missed: int
     no_book_s: float
+    silent_s: float
+    """The longest time between two depth messages, of whatever symbol."""
 
 
 class Listener(threading.Thread):
@@ -45,6 +47,7 @@ class Listener(threading.Thread):
         super().__init__(daemon=True)
         self._endpoint = endpoint
         self._lock = threading.Lock()
+        self._heard_s = time.monotonic()
         self._seqs: dict[tuple[str, int, str], int] = {}
         self._valid_s: dict[str, float] = {}
         self._worst: dict[str, float] = defaultdict(float)
@@ -54,7 +57,8 @@ class Listener(threading.Thread):
         with self._lock:
             now_s = time.monotonic()
             no_book_s = max([self._worst["no_book_s"], *(now_s - since_s for since_s in self._valid_s.values())])
-            heard = Heard(self._worst["late_s"], int(self._worst["missed"]), no_book_s)
+            worst = self._worst
+            heard = Heard(worst["late_s"], int(worst["missed"]), no_book_s, worst["silent_s"])
             self._worst.clear()
             self._valid_s = dict.fromkeys(self._valid_s, now_s)
             return heard
@@ -73,6 +77,8 @@ class Listener(threading.Thread):
             key = data["producer"], data["epoch"], topic
             worst["missed"] += max(0, data["seq"] - self._seqs.get(key, data["seq"] - 1) - 1)
             self._seqs[key] = data["seq"]
+            worst["silent_s"] = max(worst["silent_s"], now_s - self._heard_s)
+            self._heard_s = now_s
         elif data.get("valid"):
             symbol = data["symbol"]
             worst["no_book_s"] = max(worst["no_book_s"], now_s - self._valid_s.get(symbol, now_s))
@@ -99,7 +105,8 @@ def _cost_of(pipeline: Pipeline, listener: Listener, name: str) -> Cost:
     pipeline.status(name)
     heard_s = time.monotonic()
     time.sleep(_SETTLED_S)
-    return Cost(ended_s - begun_s, heard_s - begun_s, *listener.take_worst())
+    late_s, missed, no_book_s, _ = listener.take_worst()
+    return Cost(ended_s - begun_s, heard_s - begun_s, late_s, missed, no_book_s)
 
 
 def _line(name: str, costs: list[Cost]) -> str:

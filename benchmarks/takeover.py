@@ -14,12 +14,11 @@ import argparse
 import os
 import statistics
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from binance_streamer.client.tap import Tap
+from benchmarks.restart_cost import Listener
 from tests.chaos.pipeline import SYMBOLS, Pipeline, running
 from tests.support.waiting import eventually
 
@@ -36,46 +35,18 @@ class Takeover(NamedTuple):
     late: float
 
 
-class Listener(threading.Thread):
-    """Hears depth messages on the bus."""
-
-    def __init__(self, endpoint: str) -> None:
-        super().__init__(daemon=True)
-        self._endpoint = endpoint
-        self._lock = threading.Lock()
-        self._heard_s = time.monotonic()
-        self._silent_s = self._late_s = 0.0
-
-    def take_worst_ms(self) -> tuple[float, float]:
-        """Return the longest silence and the oldest message since the last call, in ms."""
-        with self._lock:
-            worst = self._silent_s * 1000, self._late_s * 1000
-            self._silent_s = self._late_s = 0.0
-        return worst
-
-    def run(self) -> None:
-        """Listen until the process ends."""
-        with Tap(self._endpoint, [f"depth.{SYMBOL}"]) as tap:
-            for _, _, data in tap:
-                with self._lock:
-                    now_s = time.monotonic()
-                    self._silent_s = max(self._silent_s, now_s - self._heard_s)
-                    self._late_s = max(self._late_s, (time.time_ns() - data["recv_ns"]) / 1e9)
-                    self._heard_s = now_s
-
-
 def kill(pipeline: Pipeline, listener: Listener) -> Takeover:
     """Kill the one that records once the other one is warm, and start it again as the one that waits."""
     eventually(lambda: pipeline.status(PAIR[1])["is_warm"], PATIENCE_S, what=f"{PAIR[1]} is warm")
     time.sleep(2)
     pid = pipeline.status(PAIR[0])["pid"]
     victim = next(name for name in PAIR if pipeline.programs[name].pid == pid)
-    listener.take_worst_ms()
+    listener.take_worst()
     pipeline.kill(victim)
     status = pipeline.until(PAIR[0], lambda status: status["pid"] != pid, "another one records")
-    worst_ms = listener.take_worst_ms()
+    worst = listener.take_worst()
     pipeline.start(victim)
-    return Takeover(status["took_over_ms"], *worst_ms)
+    return Takeover(status["took_over_ms"], worst.silent_s * 1000, worst.late_s * 1000)
 
 
 def main() -> None:

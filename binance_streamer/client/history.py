@@ -23,7 +23,7 @@ from binance_streamer.days.reading.location import config_of, locate
 from binance_streamer.days.recorded.following import FilePosition, RecordedTopics, producer_of
 from binance_streamer.days.recorded.growing import SHARED
 from binance_streamer.days.rows import NotSealable
-from binance_streamer.deploy.writer_lock import ended_ns, is_locked
+from binance_streamer.deploy.lock_files import WRITER_LOCK, ended_ns, is_held
 from binance_streamer.stores.scratch import ScratchFolder
 from binance_streamer.wire.frames import Topic
 
@@ -166,7 +166,7 @@ class History:
         not run is read to its end; and where it could not, nothing more is to be waited for after a while.
         """
         left_ns = ended_ns(self._data) if self._data is not None else None
-        if self._data is None or left_ns is not None or is_locked(self._data):
+        if self._data is None or left_ns is not None or is_held(self._data / WRITER_LOCK) is not False:
             self._free_since_s = None
             return max(left_ns or 0, self._durable_ns or 0) or None
         now_s = time.monotonic()

@@ -22,6 +22,8 @@ from binance_streamer.wire.status_parts import (
 
 STANDBY = "standby"
 """The state of an ingest worker that waits for the journal of another one, and is connected."""
+TAKEN_OVER = "taken over"
+"""The reason in the row of `status` by which a worker says that it goes on in place of another one."""
 COMPILED = "in use"
 """The state of the writer's compiled kernel where it makes the rows."""
 BLOCKED = "blocked: "

@@ -25,6 +25,7 @@ from services.ingest.worker import IngestWorker
 from services.runtime.clock import monotonic_s, new_epoch, wall_ns
 from services.runtime.delivery.producer import Producer, lock_path, producing
 from services.runtime.files import raise_descriptor_limit
+from services.runtime.gaps.last_rows import newest_ns
 from services.runtime.lock import Blockage, FileLock
 from services.runtime.process import Shell, StopRequestedError, arguments_of, run_service
 
@@ -110,7 +111,7 @@ def _record(shell: Shell, worker: str) -> None:
         claiming(recording.config, recording.name) as claims,
     ):
         intake, streams = new_intake(recording, worker, symbols, claims, producer.last_rows)
-        ended_ns = max((row.recv_ns for row in streams.last_rows.values()), default=0)
+        ended_ns = newest_ns(streams.last_rows.values())
         intake.coordinator.outages.resume(NotedOutages(noted_outages_path(shell, producer.name)).read(), ended_ns)
         _run(recording, producer, pub, claims=claims, intake=intake, streams=streams)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
-from binance_streamer.deploy.writer_lock import ended_text
+from binance_streamer.deploy.lock_files import ended_text
 from binance_streamer.transport import sockets
 from binance_streamer.wire.frames import encode_ack
 from binance_streamer.wire.statuses import WriterStatus

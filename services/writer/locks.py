@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from binance_streamer.deploy.writer_lock import WRITER_LOCK
+from binance_streamer.deploy.lock_files import WRITER_LOCK
 from services.runtime.lock import Blockage, FileLock, held_endpoint, wait_for_lock
 from services.runtime.process import Shell, StopRequestedError
 from services.writer.owner import check_owner, claim

@@ -17,7 +17,7 @@ import pytest
 
 from binance_streamer.client import history
 from binance_streamer.client.history import History
-from binance_streamer.deploy.writer_lock import WRITER_LOCK, ended_text
+from binance_streamer.deploy.lock_files import WRITER_LOCK, ended_text
 from binance_streamer.wire.frames import Topic, decode_frame
 from tests.support.examples import examples
 from tests.support.writer_folder import WriterFolder

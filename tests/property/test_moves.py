@@ -122,8 +122,7 @@ class ModelCoordinator:
             lost_journal=lambda route: Lost(JOURNAL, route, "restart", self.open), open_on=lambda _: [*self.open]
         )
         self.heard = SimpleNamespace(
-            state=lambda name: "live" if streams.recorders[name].heard.row_s > 0 else "waiting",
-            patience_s=lambda name: 0.0 if "forceOrder" in name else 60.0,
+            comes=lambda name, **_: streams.recorders[name].heard.row_s > 0 or "forceOrder" in name
         )
         self.outages = SimpleNamespace(go_on=lambda *_: None, end=lambda *_: [], open_since_ns={})
 
@@ -452,7 +451,7 @@ def test_whoever_is_killed_meanwhile_each_message_is_a_row_or_in_a_gap(
 
 
 def test_a_gap_that_is_open_stays_open_when_its_symbol_moves() -> None:
-    """What a killed worker has missed is listed by its next run, which then hands the symbol on."""
+    """A worker that was killed lists at its next start what it has missed, and then hands the symbol on."""
     outcome = play(7, ([0.0], [0.0]), [Action(5.0, "kill", 0, 0.3), Action(10.0, "move", 1)], segment_bytes=20_000)
     states = {gap["gap_id"]: gap["state"] for gap in outcome.gaps if gap["stream"] == "btcusdt@aggTrade"}
     assert list(states.values()) == ["open"]

@@ -4,7 +4,6 @@ A claim on each symbol sees to it that one worker at a time records it, whatever
 (docs/decisions/0087). Nothing is missed, either, where the next worker receives the symbol before the other one ends.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -14,8 +13,8 @@ from typing import NamedTuple
 from binance_streamer.cli.supervisor.control import Supervisor
 from binance_streamer.config.groups import MembersFile, is_part, matches_name, symbols_of, workers_by_symbol
 from binance_streamer.config.schema import Config, ConfigError, parse, with_members
-from binance_streamer.config.symbols import encode_name
 from binance_streamer.deploy.digest import SETTINGS_VARIABLE
+from binance_streamer.deploy.lock_files import claim_path, is_held
 from binance_streamer.deploy.supervisord import symbol_of
 
 _SHOWN = 5
@@ -39,8 +38,7 @@ class Moves(NamedTuple):
 
     def warning(self, config: Config) -> str:
         """Return what is to be done first, where a version recorded that knew no claims; empty where none did."""
-        folder = _claims_folder(config)
-        unclaimed = [one for one in self.symbols if not (folder / f"{encode_name(one)}.owner").exists()]
+        unclaimed = [one for one in self.symbols if not _claim_path(config, one, "owner").exists()]
         if not unclaimed:
             return ""
         return (
@@ -51,29 +49,17 @@ class Moves(NamedTuple):
 
 def await_next(config: Config, symbols: Collection[str], within_s: float) -> list[str]:
     """Wait until the next workers of these symbols receive them; return those of which none does so in time."""
-    folder, end_s = _claims_folder(config), time.monotonic() + within_s
+    end_s = time.monotonic() + within_s
     left = sorted(symbols)
     while left and time.monotonic() < end_s:
-        left = [one for one in left if not _is_locked(folder / f"{encode_name(one)}.next")]
+        left = [one for one in left if not is_held(_claim_path(config, one, "next"))]
         if left:
             time.sleep(_LOOK_S)
     return left
 
 
-def _claims_folder(config: Config) -> Path:
-    return Path(config.storage.journal_directory) / "symbols"
-
-
-def _is_locked(path: Path) -> bool:
-    """Return True where a process holds the lock in this file."""
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+def _claim_path(config: Config, symbol: str, kind: str) -> Path:
+    return claim_path(config.storage.journal_directory, symbol, kind)
 
 
 def _shown(symbols: Sequence[str]) -> str:

@@ -24,13 +24,14 @@ from binance_streamer.days.rows import NotSealable
 from binance_streamer.days.schema import table_schema
 from binance_streamer.exchange.stream_types import row_form
 from binance_streamer.health.gaps import GapRow
+from binance_streamer.wire.statuses import TAKEN_OVER
 
 _SEVERAL_TOPICS = frozenset({"raw"})
 """Files in which the numbers of several streams meet, so that they prove nothing."""
 
 
 _STATUS = "status"
-_TAKEN_OVER = '"reason":"taken over"'
+_TAKEN_OVER = f'"reason":"{TAKEN_OVER}"'
 
 
 class StreamFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -83,7 +83,7 @@ class DayVerifier:
             self._grown = found.grown
             for path in found.grown.values():
                 self.block("files", f"{path} has rows that are not sealed yet")
-        self._gaps = self._read_gaps()
+        self._gaps, self._takeovers = self._read_gaps(), takeovers_of(self.files)
         self._raw_ids = self.files.raw_ids()
         for stem, stream in sorted(self.files.streams.items()):
             try:
@@ -149,7 +149,7 @@ class DayVerifier:
     def _read(self, stream: StreamFiles, spill: Path) -> None:
         """Read one stream: order within its files, then everything that its sorted rows say."""
         stem, own = stream.stem, self.gaps_of(stream.stem)
-        watched = StreamPass(stem, stream.file, own, takeovers_of(self.files))
+        watched = StreamPass(stem, stream.file, own, self._takeovers)
         digest = Digest(table_schema(stem))
         orders = [_order(stream, path) for path in stream.paths]
         watches = [] if stem == _RAW else [(path, one.take) for path, one in zip(stream.paths, orders, strict=True)]

@@ -1,4 +1,4 @@
-"""Who reads the sockets of a worker: the recorder, or a thread in its place while it is away.
+"""Reads the sockets of a worker in place of its recorder while that is away.
 
 | who reads | until |
 |---|---|

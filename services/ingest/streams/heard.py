@@ -187,6 +187,11 @@ class HeardTable:
         """Return the state of a stream, as the last check found it."""
         return self._watched[name].state
 
+    def comes(self, name: str, *, is_expected: Callable[[str], bool]) -> bool:
+        """Return True where the last check found that a stream comes, and where it may be silent; as of `check`."""
+        line = self._watched[name]
+        return line.state == LIVE or not line.patience_s or not is_expected(line.stream.symbol)
+
     def silent_s(self, name: str, now_s: float) -> float | None:
         """Return how long the stream has been silent while it was connected; None where nothing is."""
         since_s = self._watched[name].silent_from_s

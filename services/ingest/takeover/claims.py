@@ -18,14 +18,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from pathlib import Path
 
 from binance_streamer.config.schema import Config
-from binance_streamer.config.symbols import encode_name
+from binance_streamer.deploy.lock_files import claim_path
 from services.ingest.symbols import WorkerSymbols
 from services.ingest.takeover.unlisted import UnlistedLosses
 from services.runtime.files import replace_file, sync_directory, sync_file
 from services.runtime.gaps.last_rows import LastRow
 from services.runtime.lock import FileLock
 
-FOLDER = "symbols"
 _MOST_OWNERS = 4
 """Workers that may have recorded a symbol within the seconds for which a takeover looks back."""
 _log = logging.getLogger(__name__)
@@ -36,7 +35,7 @@ class SymbolClaims:
 
     def __init__(self, config: Config, producer: str) -> None:
         self.producer = producer
-        self._folder = Path(config.storage.journal_directory) / FOLDER
+        self._journal_directory = config.storage.journal_directory
         self._is_durable = config.storage.fsync
         self._held: dict[str, FileLock] = {}
         self.refused: dict[str, str] = {}
@@ -66,8 +65,9 @@ class SymbolClaims:
 
         What an end in order has noted of them stands beside the journal too, and is forgotten here.
         """
-        own = [symbol for symbol in symbols if self.try_take(symbol) and self.owner(symbol) in (None, self.producer)]
-        self._unowned |= {symbol for symbol in own if self.owner(symbol) is None}
+        owners = {symbol: self.owner(symbol) for symbol in symbols if self.try_take(symbol)}
+        own = [symbol for symbol, owner in owners.items() if owner in (None, self.producer)]
+        self._unowned |= {symbol for symbol in own if owners[symbol] is None}
         self._own_rest()
         for symbol in own:
             self.take_unlisted(symbol)
@@ -116,7 +116,7 @@ class SymbolClaims:
                 with path.open("rb") as file:
                     sync_file(file.fileno(), path)
         if symbols and self._is_durable:
-            sync_directory(self._folder)
+            sync_directory(path.parent)
 
     def take_unlisted(self, symbol: str) -> frozenset[str] | None:
         """Return what the one before has noted at its end, None where it did not; it is forgotten."""
@@ -142,7 +142,7 @@ class SymbolClaims:
         return UnlistedLosses(self._path(symbol, "unlisted"))
 
     def _path(self, symbol: str, kind: str) -> Path:
-        return self._folder / f"{encode_name(symbol)}.{kind}"
+        return claim_path(self._journal_directory, symbol, kind)
 
 
 @contextlib.contextmanager

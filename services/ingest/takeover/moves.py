@@ -18,23 +18,21 @@ import zmq
 
 from binance_streamer.config.schema import SymbolConfig, streams_of
 from services.ingest.intake import Intake
-from services.ingest.streams.heard import LIVE
 from services.ingest.symbols import NO_CHANGES, topics_of
 from services.ingest.takeover.claims import SymbolClaims
 from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
-from services.ingest.takeover.owners_journals import OwnersJournals, newest_producer
-from services.ingest.takeover.partner import WarmSign, is_relieved
+from services.ingest.takeover.owners_journals import OwnersJournals, newest_producer, of_symbol
+from services.ingest.takeover.partner import WARM_S, WarmSign, is_relieved
 from services.ingest.takeover.release import JournalEnd
 from services.ingest.takeover.waiting import WorkerStreams
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
+from services.runtime.gaps.last_rows import newest_ns
 from services.runtime.journal.journal import JournalFullError
 from services.runtime.process import Shell
 
 _log = logging.getLogger(__name__)
 
-WARM_S = 2.0
-"""A stream has been subscribed to for so long before another worker is let go because of it."""
 _PUSH_S = 2.0
 """For the writer to receive the last rows of a symbol before those of the next worker; later ones stand behind them.
 The next one remembers ten seconds."""
@@ -203,7 +201,7 @@ class SymbolMoves:
         return all(
             network.open_on(one.route)
             and now_s - one.subscribed_s >= WARM_S
-            and (heard.state(name) == LIVE or not heard.patience_s(name) or not is_expected(symbol))
+            and heard.comes(name, is_expected=is_expected)
             for name, one in self.streams.recorders.items()
             if one.stream.symbol == symbol
         )
@@ -243,8 +241,7 @@ class SymbolMoves:
         outages = self._coordinator.outages
         own = {name: one for name, one in self.streams.recorders.items() if one.stream.symbol == symbol}
         noted = NotedOutages(noted_outages_path(self._shell, owner)).read()
-        rows = self._producer.rows.values()
-        ended_ns = max((row.recv_ns for row in rows if row.symbol == symbol), default=0)
+        ended_ns = newest_ns(of_symbol(self._producer.rows, symbol).values())
         outages.go_on(own, {name: noted[name] for name in own if name in noted}, 0 if is_covered else ended_ns)
         for route in {one.route for one in own.values() if self._coordinator.network.open_on(one.route)}:
             waited_s = monotonic_s() - max(one.subscribed_s for one in own.values())

@@ -8,7 +8,7 @@ from binance_streamer.config.schema import Config
 from binance_streamer.config.symbols import decode_name
 from services.ingest.takeover.claims import SymbolClaims
 from services.ingest.takeover.release import JournalEnd, since_ns
-from services.runtime.gaps.last_rows import LastRow
+from services.runtime.gaps.last_rows import LastRow, newest_ns
 from services.runtime.journal.foreign import ForeignJournal
 
 _log = logging.getLogger(__name__)
@@ -56,11 +56,11 @@ def newest_producer(config: Config, symbol: str) -> str | None:
 
     The file that says so is missing where the disk did not take it, or somebody has deleted it.
     """
-    newest: dict[str, int] = {}
-    for directory in Path(config.storage.journal_directory).glob("ingest-*"):
-        for row in of_symbol(ForeignJournal(directory).last_rows, symbol).values():
-            newest[decode_name(directory.name)] = max(row.recv_ns, newest.get(decode_name(directory.name), 0))
-    producer = max(newest, key=lambda name: newest[name], default=None)
+    newest = {
+        decode_name(directory.name): newest_ns(of_symbol(ForeignJournal(directory).last_rows, symbol).values())
+        for directory in Path(config.storage.journal_directory).glob("ingest-*")
+    }
+    producer = max((name for name in newest if newest[name]), key=lambda name: newest[name], default=None)
     _log.warning("nobody is said to have symbol=%s; the newest rows are those of %s", symbol, producer)
     return producer
 

@@ -6,9 +6,15 @@ A lock and no message: it is there without the bus, and gone the moment that its
 import contextlib
 from pathlib import Path
 
+from binance_streamer.deploy.lock_files import is_held
+from services.ingest.streams.stream import OVERLAP_S
 from services.runtime.delivery.producer import lock_path
 from services.runtime.lock import FileLock
 from services.runtime.process import Shell
+
+WARM_S = 2 * OVERLAP_S
+"""A connection is open, or a stream subscribed to, for so long before anybody is stopped because of it: so long may
+what the other one has still not received be on its way to it."""
 
 
 def warm_lock_path(shell: Shell, producer: str) -> Path:
@@ -33,10 +39,4 @@ class WarmSign:
 
 def is_relieved(path: Path) -> bool:
     """Return True where another worker is warm."""
-    lock = FileLock(path)
-    try:
-        is_free = lock.try_acquire()
-    except OSError:
-        return False
-    lock.release()
-    return not is_free
+    return is_held(path) is True

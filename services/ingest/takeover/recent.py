@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import compress
 from typing import NamedTuple
 
@@ -68,6 +68,22 @@ class RecentArrivals:
         while arrived[0].at_s < now_s - RECENT_S or self.size_bytes > MOST_BYTES:
             self._forget(arrived.popleft(), now_s)
 
+    def add_lost(self, lost: Lost, now_s: float) -> None:
+        """Remember that a connection has ended; while another worker recorded, it has cost nothing."""
+        beside = _beside_journal(lost)
+        self.add(lambda streams: streams.lose(beside, now_s), now_s)
+        self.forget(lost.connection)
+
+    def add_lost_streams(self, names: Sequence[str], lost: Lost, now_s: float) -> None:
+        """Remember that an open connection does not deliver these streams any more."""
+        beside = _beside_journal(lost)
+        self.add(lambda streams: streams.lose_streams(names, beside, now_s), now_s)
+
+    def add_handed_over(self, end: HandedOver, now_s: float) -> None:
+        """Remember that a connection has ended, and that another one has all that it delivered."""
+        self.add(lambda streams: streams.hand_over(end, now_s), now_s)
+        self.forget(end.connection)
+
     def forget(self, connection: int) -> None:
         """Forget the last messages of a connection that has ended; what it has brought lately stays."""
         for key in [key for key in self._last if key[1] == connection]:
@@ -118,16 +134,13 @@ class StandbyStreams(StreamSet):
     def lose(self, lost: Lost, now_s: float) -> None:
         """Take note that a connection has ended, and that it is not known what that has cost."""
         super().lose(lost, now_s)
-        beside = beside_journal(lost)
-        self.recent.add(lambda streams: streams.lose(beside, now_s), now_s)
-        self.recent.forget(lost.connection)
+        self.recent.add_lost(lost, now_s)
 
     def lose_streams(self, names: Iterable[str], lost: Lost, now_s: float) -> None:
         """Take note that an open connection does not deliver these streams any more."""
         names = list(names)
         super().lose_streams(names, lost, now_s)
-        beside = beside_journal(lost)
-        self.recent.add(lambda streams: streams.lose_streams(names, beside, now_s), now_s)
+        self.recent.add_lost_streams(names, lost, now_s)
 
     def let_go(self, stream: Stream, now_s: float) -> None:
         """Record this stream no more; should it come back, then nobody knows what it has missed."""
@@ -137,8 +150,7 @@ class StandbyStreams(StreamSet):
     def hand_over(self, end: HandedOver, now_s: float) -> None:
         """Take note that a connection has ended, and that another one has all that it delivered."""
         super().hand_over(end, now_s)
-        self.recent.add(lambda streams: streams.hand_over(end, now_s), now_s)
-        self.recent.forget(end.connection)
+        self.recent.add_handed_over(end, now_s)
 
 
 def part_of(delivered: Delivered, is_wanted: Callable[[bytes], bool]) -> Delivered:
@@ -148,6 +160,6 @@ def part_of(delivered: Delivered, is_wanted: Callable[[bytes], bool]) -> Deliver
     return delivered._replace(stamps_ns=list(compress(delivered.stamps_ns, kept)), messages=messages)
 
 
-def beside_journal(lost: Lost) -> Lost:
+def _beside_journal(lost: Lost) -> Lost:
     """Return the end of a connection beside the journal: while another worker recorded, it has cost nothing."""
     return lost._replace(others={**lost.others, JOURNAL: -math.inf})

@@ -28,7 +28,7 @@ from services.ingest.streams.stream import StreamRecorder
 from services.ingest.streams.stream_set import StreamSet
 from services.ingest.takeover.recent import Arrived
 from services.runtime.delivery.recorded_events import RecordedEvents
-from services.runtime.gaps.last_rows import LastRow
+from services.runtime.gaps.last_rows import LastRow, newest_ns
 
 _OVERLAP_S = 2.0
 """Of streams without ids what was received so long before the newest row of the journal is recorded, or given up. Only
@@ -50,7 +50,7 @@ class JournalEnd(NamedTuple):
 
 def since_ns(last_rows: Mapping[str, LastRow]) -> int:
     """Return the receive stamp from which on a journal is read back."""
-    return max((row.recv_ns for row in last_rows.values()), default=0) - round(LOOK_BACK_S * 1e9)
+    return newest_ns(last_rows.values()) - round(LOOK_BACK_S * 1e9)
 
 
 def go_on(
@@ -125,7 +125,7 @@ class _Remembered:
     def __init__(self, recorders: Mapping[str, StreamRecorder], last_rows: Mapping[str, LastRow]) -> None:
         self._recorders = {name.encode(): recorder for name, recorder in recorders.items()}
         self._last_rows = last_rows
-        self._newest_ns = max((row.recv_ns for row in last_rows.values()), default=0)
+        self._newest_ns = newest_ns(last_rows.values())
         self._since_ns = self._newest_ns - round(_OVERLAP_S * 1e9)
         self._before: dict[tuple[str, int], tuple[int, int, bytes]] = {}  # the last message before that: number, …
         self._found: list[_Message] = []

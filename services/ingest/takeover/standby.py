@@ -25,18 +25,17 @@ from binance_streamer.wire.statuses import STANDBY, IngestStatus
 from services.ingest.connections.events import Delivered
 from services.ingest.connections.reader import ENOUGH_BYTES
 from services.ingest.intake import Intake, gap_ids, intake_of
-from services.ingest.streams.heard import LIVE
-from services.ingest.streams.stream import OVERLAP_S
 from services.ingest.symbols import WorkerSymbols
 from services.ingest.takeover.claims import SymbolClaims, rows_to_judge
 from services.ingest.takeover.noted_outages import NotedOutages, noted_outages_path
-from services.ingest.takeover.partner import WarmSign, warm_lock_path
+from services.ingest.takeover.partner import WARM_S, WarmSign, warm_lock_path
 from services.ingest.takeover.recent import RecentArrivals, StandbyStreams
 from services.ingest.takeover.release import JournalEnd, go_on, since_ns
 from services.ingest.takeover.unlisted import UnlistedLosses, unlisted_path
 from services.ingest.takeover.waiting import WorkerStreams
 from services.runtime.clock import monotonic_s, wall_ns
 from services.runtime.delivery.producer import Producer
+from services.runtime.gaps.last_rows import newest_ns
 from services.runtime.lock import FileLock, LockWait
 from services.runtime.process import Shell, keep_freed, settle
 from services.runtime.status import StatusPublisher
@@ -45,10 +44,6 @@ _log = logging.getLogger(__name__)
 
 _TURN_MS = 100
 _TICK_S = 0.2
-_WARM_S = 2 * OVERLAP_S
-"""A connection has been open for so long before anybody is stopped because of it: so long may what the other one has
-still not received be on its way to it."""
-
 _CLAIM_S, _CLAIM_TRY_S = 0.1, 0.005
 """The kernel takes the locks of a killed process one after the other."""
 
@@ -120,9 +115,8 @@ class Standby:
         go_on(streams, before, JournalEnd(rows, recorded, unlisted), recent, (now_ns, now_s))
         if others:
             streams.go_on_waiting(before, others, self._recent)
-        ended_ns = max((row.recv_ns for row in rows.values()), default=0)
         noted = NotedOutages(noted_outages_path(shell, producer.name)).read()
-        intake.coordinator.take_over(streams, now_s, noted=noted, ended_ns=ended_ns)
+        intake.coordinator.take_over(streams, now_s, noted=noted, ended_ns=newest_ns(rows.values()))
         intake.streams = streams
         count = sum(recorder.rows for recorder in streams.recorders.values())
         intake.took_over_ms = (monotonic_s() - self._lock.acquired_s) * 1000
@@ -132,11 +126,10 @@ class Standby:
     def _own(self, claims: SymbolClaims) -> Set[str]:
         """Return the symbols that go on at once; the one before may be a moment from letting go of their claims."""
         deadline_s = monotonic_s() + _CLAIM_S
-        while True:
-            own = set(claims.take_own(self._symbols.by_name))
-            if self._symbols.by_name.keys() <= claims.held or monotonic_s() > deadline_s:
-                return own
+        symbols = self._symbols.by_name
+        while not all(claims.try_take(symbol) for symbol in symbols) and monotonic_s() <= deadline_s:
             self._shell.stop.wait(_CLAIM_TRY_S)
+        return set(claims.take_own(symbols))
 
     def _take(self, now_s: float) -> None:
         while events := self._intake.reader.take(ENOUGH_BYTES):
@@ -200,11 +193,10 @@ class Standby:
 
     def _is_warm(self, status: IngestStatus, now_s: float) -> bool:
         """Return True where every stream comes, or is one that may be silent and has a connection."""
-        open_on = {one.route for one in status.connections if one.is_open and one.age_s >= _WARM_S}
+        open_on = {one.route for one in status.connections if one.is_open and one.age_s >= WARM_S}
         heard, is_expected = self._intake.coordinator.heard, self._expected(now_s)
         return all(
-            recorder.route in open_on
-            and (heard.state(name) == LIVE or not heard.patience_s(name) or not is_expected(recorder.stream.symbol))
+            recorder.route in open_on and heard.comes(name, is_expected=is_expected)
             for name, recorder in self._streams.recorders.items()
         )
 

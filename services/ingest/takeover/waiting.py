@@ -15,18 +15,17 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from binance_streamer.exchange.stream_types import has_sequence_ids
 from binance_streamer.exchange.streams import Stream
+from binance_streamer.wire.statuses import TAKEN_OVER
 from services.ingest.connections.events import JOURNAL, Delivered, HandedOver, Lost
 from services.ingest.streams.arrivals import Arrival, Bunch, Outcome
 from services.ingest.streams.backfill import BackfillPage
 from services.ingest.streams.stream import StreamRecorder
 from services.ingest.streams.stream_set import StreamSet
-from services.ingest.takeover.recent import RecentArrivals, beside_journal, part_of
+from services.ingest.takeover.recent import RecentArrivals, part_of
 from services.ingest.takeover.release import JournalEnd, go_on
 from services.runtime.delivery.events import EventRun
 from services.runtime.gaps.drafts import Draft, Gap
 from services.runtime.gaps.last_rows import LastRow
-
-TAKEN_OVER = "taken over"
 
 
 class WorkerStreams(StreamSet):
@@ -135,24 +134,20 @@ class WorkerStreams(StreamSet):
         """Take note that a connection has ended, and that it is not known what that has cost."""
         super().lose(lost, now_s)
         if self._recent is not None and lost.connection != JOURNAL:
-            beside = beside_journal(lost)
-            self._recent.add(lambda streams: streams.lose(beside, now_s), now_s)
-            self._recent.forget(lost.connection)
+            self._recent.add_lost(lost, now_s)
 
     def lose_streams(self, names: Iterable[str], lost: Lost, now_s: float) -> None:
         """Take note that an open connection does not deliver these streams any more."""
         names = list(names)
         super().lose_streams(names, lost, now_s)
         if self._recent is not None:
-            beside = beside_journal(lost)
-            self._recent.add(lambda streams: streams.lose_streams(names, beside, now_s), now_s)
+            self._recent.add_lost_streams(names, lost, now_s)
 
     def hand_over(self, end: HandedOver, now_s: float) -> None:
         """Take note that a connection has ended, and that another one has all that it delivered."""
         super().hand_over(end, now_s)
         if self._recent is not None:
-            self._recent.add(lambda streams: streams.hand_over(end, now_s), now_s)
-            self._recent.forget(end.connection)
+            self._recent.add_handed_over(end, now_s)
 
     def list_gaps(self, gaps: Iterable[Gap]) -> None:
         """Have gaps journalled that others have found, of symbols that are recorded here."""

@@ -18,7 +18,7 @@ journals, a starting one what its journal holds. So a successor knows what the k
 | has no ids, or is repaired | stays |
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -54,6 +54,11 @@ class LastRow(msgspec.Struct, frozen=True, array_like=True):
 
 LastRows = dict[str, LastRow]
 """By the exchange's name of the stream."""
+
+
+def newest_ns(rows: Iterable[LastRow]) -> int:
+    """Return the receive stamp of the newest of these rows; 0 where there are none."""
+    return max((row.recv_ns for row in rows), default=0)
 
 
 def latest_ms(recv_ns: int) -> int:

@@ -1,4 +1,4 @@
-"""How many members a group has by the exchange's list, before anything is started."""
+"""The probe counts the members of a group by the exchange's list, before anything is started."""
 
 from binance_streamer.config.groups import Contract
 from binance_streamer.config.schema import Config, GroupConfig, MatchConfig, ModeConfig, SymbolConfig

@@ -34,7 +34,7 @@ class Scene:
         coordinator: Any = SimpleNamespace(
             add=self._add,
             let_go=self._let_go,
-            heard=SimpleNamespace(state=lambda _: "live", patience_s=lambda _: 60.0),
+            heard=SimpleNamespace(comes=lambda *_, **__: True),
             network=SimpleNamespace(open_on=lambda _: [1]),
         )
         producer: Any = SimpleNamespace(rows={}, is_full=False, drain=self._drain)

@@ -1,4 +1,4 @@
-"""What is read of the journals of those who have recorded a symbol."""
+"""A worker reads the journals of those who have recorded a symbol, each once and as far as it needs."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -87,7 +87,7 @@ def shell(place: Path) -> Iterator[Shell]:
 
 @contextlib.contextmanager
 def made_shell(place: Path, *streams: str) -> Iterator[Shell]:
-    """What a process has that waits for the journal of these streams."""
+    """Give the shell of a worker that waits for the journal of these streams."""
     path = write_config(place, {"BTCUSDT": list(streams)}, {"connections": 1})
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     (place / "run").mkdir(mode=0o700)
@@ -189,7 +189,7 @@ def test_outages_of_a_stream_that_never_had_a_row_are_taken_over(
 def test_it_shows_that_it_is_warm_until_the_journal_is_its_own(
     shell: Shell, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_WARM_S", 0.0)
+    monkeypatch.setattr(module, "WARM_S", 0.0)
     scene = Scene(shell, line, monkeypatch, 1)
     assert not is_relieved(scene.warm_path)
 
@@ -204,7 +204,7 @@ def test_it_shows_that_it_is_warm_until_the_journal_is_its_own(
 
 
 def test_it_is_not_warm_while_a_stream_has_not_come(shell: Shell, line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_WARM_S", 0.0)
+    monkeypatch.setattr(module, "WARM_S", 0.0)
     scene = Scene(shell, line, monkeypatch)
     told: list[bool] = []
 
