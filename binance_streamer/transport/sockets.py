@@ -157,7 +157,7 @@ def is_writable(socket: "zmq.Socket[bytes]") -> bool:
 def _connected(socket: "zmq.Socket[bytes]", endpoint: str) -> "zmq.Socket[bytes]":
     _set_common(socket, endpoint)
     socket.setsockopt(zmq.RECONNECT_IVL, 50)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 2000)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
     try:
         _check_ipc_length(endpoint)
         if isinstance(socket.context, Context) and socket.context.keys:

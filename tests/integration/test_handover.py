@@ -52,7 +52,7 @@ def test_a_worker_that_is_restarted_misses_nothing(place: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_fifty_restarts_miss_nothing(place: Path) -> None:
-    _restarts_miss_nothing(place, times=50, rate=1000)
+    _restarts_miss_nothing(place, times=50, rate=5000)
 
 
 @pytest.mark.slow  # the second worker has two minutes
