@@ -1,4 +1,4 @@
-"""All figures of speed in one call: CPU beside other recorders, idle CPU, memory, latency. For a quiet machine.
+"""All figures of speed in one call: CPU beside other recorders, idle, memory, latency, highest rates. For a quiet machine.
 
     ./run --group peers python -m benchmarks
     ./run python -m benchmarks --rounds 1 --only cpu      # a look, without the libraries of the others
@@ -21,16 +21,18 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import psutil
 
+from benchmarks.capacity import capacity_table
 from benchmarks.feed import ROOT, Server
-from benchmarks.latency import measure
+from benchmarks.latency import Beside, measure
 from benchmarks.peers import installed
 from benchmarks.picture import bars
 from benchmarks.pipeline_cpu import (
     ALL_OF_PLAIN,
+    FLOOD_COUNTS,
     OF_PLAIN,
     Found,
     Load,
@@ -46,7 +48,7 @@ RESULTS = ROOT / "benchmarks" / "RESULTS.md"
 FIGURES = ROOT / "benchmarks" / "figures.json"
 PICTURE = ROOT / "docs" / "images" / "cpu.svg"
 HEADING = "## All figures in one call"
-PARTS = ("cpu", "idle", "latency")
+PARTS = ("cpu", "idle", "latency", "capacity")
 _TAP = Setting(has_tap=True, has_stack=False)
 _ALONE = Setting(has_tap=False, has_stack=False)
 _STACK = Setting(has_tap=True, has_stack=True)
@@ -127,12 +129,14 @@ def idle_table() -> list[str]:
 
 
 def latency_table(rates: Sequence[float]) -> list[str]:
-    """Return the lines of the table of latencies: socket to tap, beside a tap that stands still too, and to the row."""
-    lines = ["| depth, a second | to a tap: p50, p99, p99.9 ms | beside one that stands still | to a row of the file |"]
-    lines.append("|---|---|---|---|")
+    """Return the lines of the table of latencies: socket to tap and to the row, alone and beside what disturbs."""
+    lines = ["| depth, a second | to a tap: p50, p99, p99.9 ms | beside one that stands still | in an fsync storm |"]
+    lines[0] += " to a row of the file | in an fsync storm |"
+    lines.append("|---|---|---|---|---|---|")
     for rate in rates:
-        free, stalled = (measure("depth@0ms", rate, seconds=10, is_stalled=one) for one in (False, True))
-        cells = [" / ".join(f"{one:.2f}" for one in times) for times in (free.tap, stalled.tap, free.row)]
+        free, stalled, storm = (measure("depth@0ms", rate, seconds=10, beside=one) for one in get_args(Beside))
+        times = free.tap, stalled.tap, storm.tap, free.row, storm.row
+        cells = [" / ".join(f"{one:.2f}" for one in quantiles) for quantiles in times]
         lines.append(f"| {rate:,.0f} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
     return lines
@@ -184,6 +188,8 @@ def main() -> None:
         lines += [*idle_table(), ""]
     if "latency" in options.only:
         lines += [*latency_table([100, 1000, 10_000]), ""]
+    if "capacity" in options.only:
+        lines += [*capacity_table(FLOOD_COUNTS, options.rounds), ""]
     lines += [f"Load {os.getloadavg()[0]:.1f} at the end."]
     print("\n".join(["", *lines]))
     if set(options.only) != set(PARTS):

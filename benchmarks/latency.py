@@ -1,7 +1,8 @@
 """Measures how much later than at the socket a message is at a tap, and in a row that can be read.
 
     ./run python -m benchmarks.latency --rates 100 1000 10000
-    ./run python -m benchmarks.latency --rates 1000 --stalled    # beside a second tap that reads nothing
+    ./run python -m benchmarks.latency --rates 1000 --beside stalled    # a second tap that reads nothing
+    ./run python -m benchmarks.latency --rates 1000 --beside fsync      # a program that makes 1 MiB durable at a time
 
 Ours are the real processes with their default settings and one tap. "Socket" is the stamp of receipt, `recv_ns`; the
 tap compares it with the clock when it has the message, and a reader of the daily file, which looks every millisecond,
@@ -14,12 +15,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import zmq
 
@@ -28,6 +30,9 @@ from benchmarks.pipeline_cpu import FILES, Setting, load_of, running
 from binance_streamer.client.tap import Tap
 from binance_streamer.transport.sockets import bus_sub
 from tests.support.addresses import free_port
+
+Beside = Literal["nothing", "stalled", "fsync"]
+"""What runs beside the recorder: nothing, a tap that reads nothing, a program that calls fsync all the time."""
 
 
 class Quantiles(NamedTuple):
@@ -83,7 +88,26 @@ def rows_seen(folder: Path, stem: str, count: int) -> list[int]:
     return ages_ns
 
 
-def measure(stream: str, rate: float, *, seconds: float, is_stalled: bool) -> Lateness:
+@contextmanager
+def _fsync_storm(folder: Path) -> Iterator[None]:
+    """Make 1 MiB after the other durable on the disk of this folder until the end of the block."""
+    over = threading.Event()
+
+    def blow() -> None:
+        with (folder / "storm").open("wb", buffering=0) as file:
+            while not over.is_set():
+                file.seek(0)
+                file.write(os.urandom(1 << 20))
+                os.fsync(file.fileno())
+
+    thread = threading.Thread(target=blow)
+    thread.start()
+    yield
+    over.set()
+    thread.join()
+
+
+def measure(stream: str, rate: float, *, seconds: float, beside: Beside = "nothing") -> Lateness:
     """Let so many messages a second come for so long, and return how late they were."""
     load = load_of(stream, rate, int(rate * seconds))
     port = free_port()
@@ -96,8 +120,10 @@ def measure(stream: str, rate: float, *, seconds: float, is_stalled: bool) -> La
         setting = Setting(has_tap=False, has_stack=False)
         stack.enter_context(running(port, stream, place, code=ROOT, setting=setting))
         endpoint = f"ipc://{place}/run/bus.subscribe"
-        if is_stalled:
+        if beside == "stalled":
             bus_sub(context, endpoint, b"")  # nobody reads it
+        elif beside == "fsync":
+            stack.enter_context(_fsync_storm(place))
         pool = stack.enter_context(ThreadPoolExecutor())
         rows = pool.submit(rows_seen, place / "data" / "BTCUSDT", FILES[stream], load.count)
         taps = [
@@ -129,7 +155,7 @@ def main() -> None:
     parser.add_argument("--stream", choices=FILES, default="depth@0ms")
     parser.add_argument("--rates", type=float, nargs="+", default=[100.0, 1000.0], help="messages a second")
     parser.add_argument("--seconds", type=float, default=15.0)
-    parser.add_argument("--stalled", action="store_true", help="beside a tap that reads nothing")
+    parser.add_argument("--beside", choices=get_args(Beside), default="nothing")
     parser.add_argument("--tap-at", help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -138,7 +164,7 @@ def main() -> None:
         return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {sys.version.split()[0]}")
     for rate in options.rates:
-        found = measure(options.stream, rate, seconds=options.seconds, is_stalled=options.stalled)
+        found = measure(options.stream, rate, seconds=options.seconds, beside=options.beside)
         print(
             f"{options.stream}, {rate:.0f} a second: socket to tap {found.tap}; socket to row {found.row}", flush=True
         )
