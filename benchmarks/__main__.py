@@ -1,4 +1,4 @@
-"""All figures of speed in one call: CPU beside other recorders, idle, memory, latency, highest rates. For a quiet machine.
+"""All figures of speed in one call: CPU beside other recorders, idle, memory, latency, capacity. For a quiet machine.
 
     ./run --group peers python -m benchmarks
     ./run python -m benchmarks --rounds 1 --only cpu      # a look, without the libraries of the others
