@@ -48,9 +48,17 @@ class Bus:
         return self.of("depth_snapshot", symbol)
 
     def status(self) -> dict[str, Any]:
-        """The newest status of the REST process, {} before the first."""
-        found = self.of("status", "rest")
-        return found[-1] if found else {}
+        """The newest status of the REST process that has come; it waits for the first one."""
+        return eventually(lambda: self.of("status", "rest"), what="a status of rest")[-1]
+
+    def until_status(self, **expected: Any) -> None:
+        """Wait for a status with these values."""
+
+        def differs() -> dict[str, Any]:
+            status = self.status()
+            return {key: status.get(key) for key, value in expected.items() if status.get(key) != value}
+
+        eventually(lambda: not differs(), what=f"{expected} in the status of rest")
 
     def ask(self, symbol: str, last_update_id: object = 0, reason: object = "test") -> None:
         """A worker's request, once."""
@@ -151,7 +159,7 @@ def answers(place: Path) -> list[tuple[int, int, str]]:
 
 
 def running(bus: Bus) -> None:
-    eventually(lambda: bus.status().get("state") == "answered" and bus.status()["symbols"], what="rest has asked")
+    eventually(lambda: bus.status()["state"] == "answered" and bus.status()["symbols"], what="rest has asked")
 
 
 def test_the_first_requests_of_a_run_are_the_time_and_the_exchange_info(
@@ -162,10 +170,10 @@ def test_the_first_requests_of_a_run_are_the_time_and_the_exchange_info(
         assert rest.stop() == 0
     simulator.stop()
     assert [path for _, _, path in answers(place)] == ["/fapi/v1/time"] * SAMPLES + ["/fapi/v1/exchangeInfo"]
-    assert bus.status()["symbols"] == {"BTCUSDT": "TRADING", "ETHUSDT": "TRADING"}
+    bus.until_status(symbols={"BTCUSDT": "TRADING", "ETHUSDT": "TRADING"})
     assert abs(bus.status()["clock_offset_ms"]) < 1000
-    assert bus.of("symbol_status", "BTCUSDT")[-1]["status"] == "TRADING"
-    (listed,) = bus.of("exchange_info", "EXCHANGE")
+    assert eventually(lambda: bus.of("symbol_status", "BTCUSDT"))[-1]["status"] == "TRADING"
+    (listed,) = eventually(lambda: bus.of("exchange_info", "EXCHANGE"))
     assert {item["symbol"] for item in json.loads(listed["event"])["symbols"]} == {"BTCUSDT", "ETHUSDT", "币安人生USDT"}
 
 
@@ -261,7 +269,7 @@ def test_a_request_that_a_kill_cut_short_is_not_forgotten(
 def test_a_damaged_state_counts_as_a_full_minute(place: Path, config: Path, bus: Bus, simulator: Simulator) -> None:
     (place / "run" / "rest.json").write_bytes(b'{"written_ns":1')
     with rest_process(place, config):
-        eventually(lambda: bus.status().get("used_weight", 0) > 1200)
+        eventually(lambda: bus.status()["used_weight"] > 1200)
         rounds(bus, 3)
     simulator.stop()
     assert answers(place) == []
@@ -326,7 +334,7 @@ def test_the_share_of_the_weight_limit_is_kept(place: Path) -> None:
             eventually(lambda: bus.snapshots("AUSDT") and bus.snapshots("BUSDT"))
             rounds(bus, 3)
             assert not bus.snapshots("CUSDT")
-            assert (bus.status()["used_weight"], bus.status()["weight_limit"], bus.status()["waiting"]) == (46, 100, 1)
+            bus.until_status(used_weight=46, weight_limit=100, waiting=1)
             bus.close()
 
 
@@ -338,11 +346,12 @@ def test_periodic_snapshots_need_no_request_and_leave_out_what_does_not_trade(
     with service("bus", config, output=place / "bus.out"), rest_process(place, config):
         bus = Bus(config)
         eventually(lambda: len(bus.snapshots("BTCUSDT")) >= 3)
-        assert bus.status()["symbols"] == {"BTCUSDT": "TRADING", "ETHUSDT": "SETTLING"}
+        bus.until_status(symbols={"BTCUSDT": "TRADING", "ETHUSDT": "SETTLING"})
         assert not bus.snapshots("ETHUSDT")
         simulator.command("symbol ETHUSDT TRADING")
         eventually(lambda: bus.snapshots("ETHUSDT"))
-        assert [data["status"] for data in bus.of("symbol_status", "ETHUSDT")][-1] == "TRADING"
+        eventually(lambda: bus.of("symbol_status", "ETHUSDT")[-1]["status"] == "TRADING")
+        eventually(lambda: len(bus.of("exchange_info", "EXCHANGE")) >= 2)
         change = json.loads(bus.of("exchange_info", "EXCHANGE")[-1]["event"])
         bus.close()
     assert (list(change["changed"]), change["removed"]) == (["ETHUSDT"], [])
@@ -360,8 +369,10 @@ def test_the_hours_of_a_tradfi_contract_are_recorded_and_told_days_ahead(place: 
                 eventually(lambda: any(data.get("off_session") for data in bus.of("symbol_status", "TSLAUSDT")))
                 assert rest.stop() == 0
             ((start_ms, end_ms),) = bus.of("symbol_status", "TSLAUSDT")[-1]["off_session"]
-            assert (end_ms - start_ms, bus.status()["off_session"]) == (3_600_000, [])
+            assert end_ms - start_ms == 3_600_000
+            bus.until_status(off_session=[])
             assert not any(data["off_session"] for data in bus.of("symbol_status", "BTCUSDT"))
+            eventually(lambda: len(bus.of("exchange_info", "EXCHANGE")) >= 2)
             listed, hours = bus.of("exchange_info", "EXCHANGE")
             bus.close()
         simulator.stop()
