@@ -89,10 +89,10 @@ class MatchConfig(_Section, frozen=True):
 
 
 class GroupConfig(_Section, frozen=True, kw_only=True):
-    """Symbols that share workers and connections, all with the same streams; without snapshots and order books.
+    """Symbols that share workers and connections, all with the same streams.
 
     They are those of `match` that trade, or `members`, by name. A symbol that `symbols` names is left out, one of
-    `exclude` too.
+    `exclude` too. With `depth_snapshot` each member has snapshots and an order book, as a named symbol has.
     """
 
     name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=32)]
@@ -101,6 +101,7 @@ class GroupConfig(_Section, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     streams: tuple[str, ...] = DEFAULT_STREAMS
+    depth_snapshot: bool = False
 
 
 class ModeConfig(_Section, frozen=True, kw_only=True):
@@ -410,7 +411,7 @@ def part_name(group: GroupConfig, number: int) -> str:
 
 def member_of(group: GroupConfig, symbol: str) -> SymbolConfig:
     """Return the settings of a member of a group."""
-    return SymbolConfig(symbol=symbol, streams=group.streams, depth_snapshot=False)
+    return SymbolConfig(symbol=symbol, streams=group.streams, depth_snapshot=group.depth_snapshot)
 
 
 def with_members(config: Config, found: Mapping[str, Sequence[str]]) -> Config:

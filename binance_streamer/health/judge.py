@@ -112,7 +112,7 @@ def judge(config: Config, received: Mapping[str, ReceivedStatus], now_s: float) 
     problems += _other_raw_problems(config, present.get("writer"))
     problems += _writer_problems(config.alerts, present.get("writer"), stored_of(present.get("archiver")))
     problems += _rest_problems(config.alerts, present.get("rest"))
-    problems += _book_problems(config, by_symbol)
+    problems += folded_by_worker(config, _book_problems(config, by_symbol))
     return Health(tuple(sorted(problems, key=lambda problem: problem.severity)))
 
 

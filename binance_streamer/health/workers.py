@@ -40,7 +40,8 @@ def _one_of(worker: str, problems: list[Problem]) -> Problem:
     why, count = Counter(problem.why for problem in problems).most_common(1)[0]
     first = next(problem for problem in problems if problem.why == why)
     since_ms = min((problem.since_ms for problem in problems if problem.since_ms is not None), default=None)
-    text = f"{len(problems)} streams, {first.what} and others; of {count} of them: {why}"
+    of_what = "order books" if first.condition == "book" else "streams"
+    text = f"{len(problems)} {of_what}, {first.what} and others; of {count} of them: {why}"
     return Problem(first.condition, first.severity, f"ingest-{worker}", text, since_ms)
 
 

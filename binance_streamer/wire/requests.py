@@ -29,6 +29,8 @@ class SnapshotRequest(msgspec.Struct, frozen=True):
     symbol: str
     last_update_id: _UpdateId
     reason: str
+    producer: str = ""
+    """The name of the process that asks, as each message on the wire has it; empty until it is sent."""
 
 
 class BackfillRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +82,8 @@ class SymbolStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 def request_data(request: SnapshotRequest | BackfillRequest, recv_ns: int) -> dict[str, Any]:
     """Return the `data` of a request that is made at this moment."""
-    return {"stream": DEPTH_SNAPSHOT, "recv_ns": recv_ns, "source": "local", **msgspec.structs.asdict(request)}
+    fields = {name: value for name, value in msgspec.structs.asdict(request).items() if name != "producer"}
+    return {"stream": DEPTH_SNAPSHOT, "recv_ns": recv_ns, "source": "local", **fields}
 
 
 def answer_data(message: BackfillAnswer | SymbolStatus) -> dict[str, Any]:

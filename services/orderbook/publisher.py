@@ -20,15 +20,28 @@ _SUMMARIES_S = 0.1
 class Publisher:
     """Decides for each book when its top is published, and when its summary row is appended."""
 
-    def __init__(self, producer: Producer, config: OrderbookConfig, keepers: Collection[Keeper], now_s: float) -> None:
+    def __init__(self, producer: Producer, config: OrderbookConfig) -> None:
         self._producer = producer
         self._config = config
         self._published: dict[Keeper, tuple[object, ...]] = {}
-        self._published_s = dict.fromkeys(keepers, -math.inf)
+        self._published_s: dict[Keeper, float] = {}
         self._delayed_until_s: dict[Keeper, float] = {}
-        interval_s = config.output_interval
-        self._summary_s = {keeper: now_s + interval_s * (n + 1) / len(keepers) for n, keeper in enumerate(keepers)}
+        self._summary_s: dict[Keeper, float] = {}
+        self._next_summaries_s = math.inf
+
+    def begin(self, keepers: Collection[Keeper], now_s: float) -> None:
+        """Publish these books, too; their summary rows are spread over the interval."""
+        interval_s = self._config.output_interval
+        self._published_s |= dict.fromkeys(keepers, -math.inf)
+        self._summary_s |= {keeper: now_s + interval_s * (n + 1) / len(keepers) for n, keeper in enumerate(keepers)}
         self._next_summaries_s = now_s
+
+    def end(self, keeper: Keeper, now: Now) -> None:
+        """Publish that a book is not valid any more, and nothing of it from here on."""
+        self.publish_changes(keeper, now)
+        self._delayed_until_s.pop(keeper, None)
+        self._published.pop(keeper, None)
+        del self._published_s[keeper], self._summary_s[keeper]
 
     def due_s(self) -> float:
         """Return when the next delayed top or summary row is due, by the monotonic clock."""

@@ -14,16 +14,16 @@ from typing import NamedTuple
 import msgspec
 import zmq
 
-from binance_streamer.config.schema import Config
 from binance_streamer.exchange.depth import read_quote, read_snapshot, read_update
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.transport.sockets import bus_sub
-from binance_streamer.wire.frames import WireError, encode_topic
+from binance_streamer.wire.frames import WireError
 from binance_streamer.wire.requests import AUDIT, SnapshotRequest, request_data
 from binance_streamer.wire.statuses import OrderbookStatus
 from services.orderbook import messages
 from services.orderbook.inbox import Inbox
 from services.orderbook.keeper import SPEEDS, Keeper, Now
+from services.orderbook.kept_symbols import KeptSymbols
 from services.orderbook.publisher import Publisher
 from services.orderbook.queries import QueryServer
 from services.orderbook.silence import WorkerStatuses
@@ -54,38 +54,36 @@ class Sockets(NamedTuple):
 
 
 class Service:
-    """The books of some symbols; `symbols` says of each whether its bookTicker is on the bus."""
+    """The books of some symbols, which may come and go."""
 
-    def __init__(self, shell: Shell, producer: Producer, sockets: Sockets, symbols: Mapping[str, bool]) -> None:
+    def __init__(self, shell: Shell, producer: Producer, sockets: Sockets, kept: KeptSymbols) -> None:
         config = shell.config
         self._shell = shell
         self._producer = producer
         self._status = StatusPublisher(shell, sockets.pub)
-        rng = Random()  # noqa: S311 (jitter)
-        retry_s = config.network.snapshot_retry
-        self._keepers = {
-            symbol: Keeper(symbol, retry_s=retry_s, rng=rng, with_quotes=with_quotes)
-            for symbol, with_quotes in symbols.items()
-        }
-        self._routes = _routes(self._keepers)
-        self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe, *_topics(config, self._keepers))
+        self._rng = Random()  # noqa: S311 (jitter)
+        self._retry_s = config.network.snapshot_retry
+        self._kept = kept
+        self._keepers: dict[str, Keeper] = {}
+        self._routes: dict[bytes, tuple[Keeper, int]] = {}
+        self._topics: set[bytes] = set()
+        self._sub = bus_sub(shell.context, config.endpoints.bus_subscribe)
         self._inbox = Inbox()
         self._workers = WorkerStatuses()
         self._scheduler = SnapshotScheduler(
-            retry_s=retry_s, rng=rng, activity=lambda symbol: self._keepers[symbol].activity
+            retry_s=self._retry_s, rng=self._rng, activity=lambda symbol: self._keepers[symbol].activity
         )
-        self._touched: set[Keeper] = set(self._keepers.values())
+        self._touched: set[Keeper] = set()
         self._router = sockets.router
         self._bound = BoundPaths(shell, (config.endpoints.orderbook_query,))
         self._queries = QueryServer(sockets.router, self._keepers, producer=producer.name, epoch=shell.epoch)
-        now_s = monotonic_s()
-        self._publisher = Publisher(producer, config.orderbook, self._keepers.values(), now_s)
+        self._publisher = Publisher(producer, config.orderbook)
         self._audit_interval_s = config.orderbook.audit_interval
-        self._audit_s = {
-            symbol: now_s + self._audit_interval_s * (n + 1) / len(symbols) for n, symbol in enumerate(symbols)
-        }
+        self._audit_s: dict[str, float] = {}
         self._counts = {"refused": 0, "requests": 0}
-        self._took_s = now_s
+        now = Now(monotonic_s(), wall_ns())
+        self._took_s = now.s
+        self._follow(now)
 
     def run(self) -> None:
         """Keep the books until the process is asked to stop."""
@@ -114,6 +112,37 @@ class Service:
             if self._sub in ready:
                 self._collect(now)
         self._sub.close()
+
+    def _follow(self, now: Now) -> None:
+        """Begin the books of symbols that are new, and end those of symbols that are kept no more."""
+        kept = self._kept.by_name
+        for symbol in self._keepers.keys() - kept.keys():
+            self._end(self._keepers.pop(symbol), now)
+        begun = [name for name in kept if name not in self._keepers]
+        for number, symbol in enumerate(begun):
+            with_quotes = kept[symbol].with_quotes
+            self._keepers[symbol] = Keeper(symbol, retry_s=self._retry_s, rng=self._rng, with_quotes=with_quotes)
+            self._audit_s[symbol] = now.s + self._audit_interval_s * (number + 1) / len(begun)
+        keepers = [self._keepers[symbol] for symbol in begun]
+        self._touched.update(keepers)
+        self._publisher.begin(keepers, now.s)
+        self._workers.topics = {symbol: one.status_topic for symbol, one in kept.items()}
+        self._routes = _routes(self._kept, self._keepers)
+        self._subscribe(self._kept.topics)
+
+    def _end(self, keeper: Keeper, now: Now) -> None:
+        keeper.doubt("its symbol is not recorded any more", now)
+        self._publisher.end(keeper, now)
+        self._scheduler.settle(keeper.symbol)
+        self._touched.discard(keeper)
+        del self._audit_s[keeper.symbol]
+
+    def _subscribe(self, topics: set[bytes]) -> None:
+        for topic in topics - self._topics:
+            self._sub.subscribe(topic)
+        for topic in self._topics - topics:
+            self._sub.unsubscribe(topic)
+        self._topics = topics
 
     def _timeout_ms(self) -> int:
         now_s = monotonic_s()
@@ -147,7 +176,7 @@ class Service:
 
     def _dispatch(self, keeper: Keeper, kind: int, parts: list[bytes], now: Now) -> None:
         if kind == _STATUS:
-            self._workers.take_status(keeper.symbol, parts[-1], now.s)
+            self._workers.take_status(parts[0], parts[-1], now.s)
             return
         data, missed = self._inbox.read(parts)
         if data.symbol != keeper.symbol:
@@ -209,7 +238,9 @@ class Service:
             self._scheduler.settle(keeper.symbol)
 
     def _check(self, now: Now) -> None:
-        """Look at each book: requests that are due, its stream, its next audit."""
+        """Look at which books are kept, and at each: requests that are due, its stream, its next audit."""
+        if self._kept.refresh():
+            self._follow(now)
         for keeper in self._keepers.values():
             keeper.tick(now)
             self._touched.add(keeper)
@@ -244,23 +275,11 @@ class Service:
         return msgspec.structs.replace(status, **totals, **self._counts, **self._queries.counts)
 
 
-def _topics(config: Config, keepers: Mapping[str, Keeper]) -> set[bytes]:
-    """Return the prefixes to subscribe to: whole kinds, or single topics where at most half of the symbols are kept."""
-    topics = _routes(keepers)
-    if len(keepers) <= len(config.symbols) / 2:
-        return {topic.rpartition(b".")[0] + b"." for topic in topics}
-    kinds = {topic.partition(b".")[0] + b"." for topic in topics}
-    return {b"status.ingest-" if kind == b"status." else kind for kind in kinds}
-
-
-def _routes(keepers: Mapping[str, Keeper]) -> dict[bytes, tuple[Keeper, int]]:
-    """Return by topic the book that a message belongs to, and the kind of the message."""
+def _routes(kept: KeptSymbols, keepers: Mapping[str, Keeper]) -> dict[bytes, tuple[Keeper, int]]:
+    """Return by topic the book that a message belongs to, and the kind of the message; a worker has many books."""
     found: dict[bytes, tuple[Keeper, int]] = {}
     for symbol, keeper in keepers.items():
-        for speed, variant in enumerate(SPEEDS):
-            found[encode_topic("depth", symbol, variant)] = keeper, speed
-        found[encode_topic("depth_snapshot", symbol)] = keeper, _SNAPSHOT
-        if keeper.quotes is not None:
-            found[encode_topic("bookticker", symbol)] = keeper, _QUOTE
-        found[encode_topic("status", f"ingest-{symbol}")] = keeper, _STATUS
+        kinds = (*range(len(SPEEDS)), _SNAPSHOT, _QUOTE)
+        found |= {topic: (keeper, kind) for topic, kind in zip(kept.topics_of(symbol), kinds, strict=False)}
+        found[kept.by_name[symbol].status_topic] = keeper, _STATUS
     return found

@@ -3,6 +3,8 @@
 A worker's status is decoded only where its stream has been silent for a while: most never are.
 """
 
+from collections.abc import Mapping
+
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.streams import stream_from_name
 from binance_streamer.health.judge import SILENT_S
@@ -12,20 +14,21 @@ from binance_streamer.wire.statuses import IngestStatus, read_status
 
 
 class WorkerStatuses:
-    """The newest status frame of each symbol's worker."""
+    """The newest status frame of each worker, by its topic; `topics` has that of each symbol's worker."""
 
     def __init__(self) -> None:
-        self._frames: dict[str, tuple[float, bytes]] = {}
+        self.topics: Mapping[str, bytes] = {}
+        self._frames: dict[bytes, tuple[float, bytes]] = {}
 
-    def take_status(self, symbol: str, frame: bytes, now_s: float) -> None:
-        """Keep a status frame of the symbol's worker, not decoded yet."""
-        self._frames[symbol] = now_s, frame
+    def take_status(self, topic: bytes, frame: bytes, now_s: float) -> None:
+        """Keep a status frame of a worker, not decoded yet."""
+        self._frames[topic] = now_s, frame
 
     def fault(self, symbol: str, stream: str, last_update_s: float, now_s: float) -> str:
         """Return why updates of a stream may be missing, the last of which came at `last_update_s`; empty: none are."""
         if now_s - last_update_s < SILENT_S:
             return ""
-        status_s, frame = self._frames.get(symbol, (0.0, b""))
+        status_s, frame = self._frames.get(self.topics.get(symbol, b""), (0.0, b""))
         if now_s - status_s >= SILENT_S:
             return f"neither the stream nor its worker has sent anything for {SILENT_S:.0f} s"
         try:

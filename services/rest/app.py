@@ -139,6 +139,7 @@ class _RestProcess:
         """List what polls have missed, and follow the members of groups; to be called once a second."""
         if self._members.config is not self._followed:
             self._follow_members()
+            self._parts.snapshots.follow(_with_books(self._followed), self._now().exchange_ms)
         if self._members.are_known and not self._has_ended_others:  # the journal may be full
             self._has_ended_others = self._series.end_others(wall_ns())
         for task in self._series.tasks:
@@ -211,12 +212,18 @@ class _RestProcess:
         return msgspec.structs.replace(status, **parts.counts)
 
 
+def _with_books(config: Config) -> list[str]:
+    """Return the symbols that get a snapshot every interval without a request: those that have an order book."""
+    return [symbol.symbol for symbol in config.symbols if has_book(symbol)]
+
+
 def _parts(config: Config, producer: Producer, members: GroupMembers) -> Parts:
-    """Make what the tasks share; who has an order book recorded gets a snapshot every interval without a request."""
+    """Make what the tasks share."""
     network = config.network
-    periodic = [symbol.symbol for symbol in config.symbols if has_book(symbol)]
     pace = Pace(limit=DEFAULT_WEIGHT_LIMIT, share=network.weight_share, spacing_s=network.snapshot_spacing)
-    snapshots = SnapshotQueue(periodic, interval_s=network.snapshot_interval, retry_s=network.snapshot_retry)
+    snapshots = SnapshotQueue(
+        _with_books(members.config), interval_s=network.snapshot_interval, retry_s=network.snapshot_retry
+    )
     snapshots.stretch(pace.heavy_interval_s)
     oddities = Oddities()
     path = Path(config.endpoints.run_directory) / LISTING_FILE

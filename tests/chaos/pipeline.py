@@ -57,9 +57,13 @@ class Pipeline:
         environment: Mapping[str, str] | None = None,
         with_books: bool = False,
         group_workers: int = 0,
+        group_settings: Mapping[str, Any] | None = None,
         **sections: Mapping[str, Any],
     ) -> None:
-        """`group_workers`: of a group of all that the exchange lists; 0: each symbol has a worker of its own."""
+        """`group_workers`: of a group of all that the exchange lists; 0: each symbol has a worker of its own.
+
+        `group_settings` are further keys of that group.
+        """
         self.place = place
         self.symbols = tuple(symbols)
         self.streams = tuple(streams)
@@ -77,7 +81,7 @@ class Pipeline:
         network = {**self.simulator.urls, "repair": False, **sections.pop("network", {})}
         if group_workers:
             group = {"name": "all", "match": {"symbol": "*"}, "workers": group_workers, "streams": list(streams)}
-            sections["modes"] = {"development": {"groups": [group]}}
+            sections["modes"] = {"development": {"groups": [{**group, **(group_settings or {})}]}}
         self.config_path = write_config(place, dict.fromkeys(symbols, streams), network, **sections)
         self.config = configuration.load(self.config_path)
         self.data = Path(self.config.storage.output_directory)

@@ -34,11 +34,26 @@ class Books(Pipeline):
     """A pipeline with the order book service, and everything that it said."""
 
     def __init__(
-        self, place: Path, *, rate: float, streams: tuple[str, ...] = ("depth@0ms",), **orderbook: Any
+        self,
+        place: Path,
+        *,
+        rate: float,
+        streams: tuple[str, ...] = ("depth@0ms",),
+        symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT"),
+        group_workers: int = 0,
+        **orderbook: Any,
     ) -> None:
-        settings = {"levels": LEVELS, "publish_interval": 0.01, "output_interval": 0.2, **orderbook}
         super().__init__(
-            place, "--seed", "5", rate=rate, symbols=("BTCUSDT", "ETHUSDT"), streams=streams, orderbook=settings
+            place,
+            "--seed",
+            "5",
+            rate=rate,
+            symbols=symbols,
+            streams=streams,
+            group_workers=group_workers,
+            group_settings={"depth_snapshot": True},
+            orderbook={"levels": LEVELS, "publish_interval": 0.01, "output_interval": 0.2, **orderbook},
+            network={"exchange_info_interval": 1},
         )
         self.said: list[dict[str, Any]] = []
         """Live tops."""
@@ -211,6 +226,38 @@ def test_killed_or_cut_off_it_says_no_wrong_top_and_every_summary_is_in_the_file
         running.check_summaries_once()
         assert not [audit for audit in running.audits if audit["outcome"] != "passed"]
         print("valid so many ms behind the snapshot:", [round(ms, 1) for ms in running.waited_ms])
+
+
+def test_books_of_a_group_follow_its_members(place: Path) -> None:
+    """One is listed and one has ended while the others are kept; a worker of the group is killed."""
+    symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+    with Books(place, rate=300, symbols=symbols, group_workers=2, audit_interval=1) as running:
+        running.simulator.command("symbol SOLUSDT PENDING_TRADING")
+        running.symbols = symbols[:2]
+        running.start_all()
+        running.wait_valid(0)
+        assert set(running.status("orderbook")["books"]) == {"BTCUSDT", "ETHUSDT"}
+        running.simulator.command("symbol SOLUSDT TRADING")
+        running.symbols = symbols
+        running.wait_valid(0)
+        worker = next(name for name in running.ingests if "SOLUSDT" in running.symbols_of(name.removeprefix("ingest-")))
+        running.restart(worker, running.kill(worker))
+        running.wait_valid(time.time_ns())
+        eventually(lambda: running.heard_audits(10), PATIENCE_S, what="ten audits")
+        running.simulator.command("symbol ETHUSDT SETTLING")
+        running.until("orderbook", lambda status: set(status["books"]) == {"BTCUSDT", "SOLUSDT"}, "one book is ended")
+        running.hear()
+        assert [said["valid"] for said in running.said if said["symbol"] == "ETHUSDT"][-1] is False
+        running.symbols = ("BTCUSDT", "SOLUSDT")
+        running.settle()
+        running.hear()
+        running.check_whole_books()
+        running.stop()
+        running.symbols = symbols
+        assert running.check_all_that_was_said() > 100
+        running.check_summaries_once()
+        assert {audit["outcome"] for audit in running.audits} == {"passed"}
+        assert all(recorded_rows(running.data, symbol, "snapshot") for symbol in symbols)
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ _INTEREST_ROUNDS = 12
 class _Waiting(NamedTuple):
     request: SnapshotRequest
     asked_s: float
+    is_for_book: bool
+    """The order book service asks for few at a time, of the busiest symbols; workers for all that they connect."""
 
 
 class _Recorded(NamedTuple):
@@ -36,6 +38,7 @@ class SnapshotQueue:
 
     def __init__(self, periodic: Iterable[str], *, interval_s: float, retry_s: float) -> None:
         self.interval_s = self._configured_interval_s = interval_s
+        self._least_s = 0.0
         self._periodic = {symbol: number for number, symbol in enumerate(periodic)}
         self._retry_s = retry_s
         self._waiting: dict[str, _Waiting] = {}
@@ -54,8 +57,15 @@ class SnapshotQueue:
         """
         self.taken_ms = {symbol: min(taken_ms.get(symbol, now_ms), now_ms) for symbol in self._periodic}
 
+    def follow(self, periodic: Iterable[str], now_ms: int) -> None:
+        """Let these symbols have periodic snapshots from now on; one that is new counts as taken now."""
+        self._periodic = {symbol: number for number, symbol in enumerate(periodic)}
+        self.taken_ms = {symbol: self.taken_ms.get(symbol, now_ms) for symbol in self._periodic}
+        self.stretch(self._least_s)
+
     def stretch(self, least_s: float) -> None:
         """Let all periodic symbols have their turn one after the other, `least_s` apart, within an interval."""
+        self._least_s = least_s
         self.interval_s = max(self._configured_interval_s, len(self._periodic) * least_s)
 
     def set_idle(self, symbols: frozenset[str]) -> None:
@@ -73,17 +83,18 @@ class SnapshotQueue:
         ):
             return True
         waiting = self._waiting.get(symbol)
+        is_for_book = request.producer.startswith("orderbook") or (waiting is not None and waiting.is_for_book)
         if waiting is None and len(self._waiting) >= MAX_WAITING:
             return False
         if waiting is not None:
             least = max(last_update_id, waiting.request.last_update_id)
             earlier = waiting.request.reason
             request = SnapshotRequest(symbol, least, request.reason if earlier == AUDIT else earlier)
-        self._waiting[symbol] = _Waiting(request, now_s)  # keeps the place of a symbol that waits already
+        self._waiting[symbol] = _Waiting(request, now_s, is_for_book)  # keeps the place of a symbol that waits already
         return True
 
     def next_asked(self, now_s: float) -> SnapshotRequest | None:
-        """Return the first snapshot that a worker or a book waits for and whose symbol is not delayed."""
+        """Return the first snapshot that a book waits for, else a worker, of a symbol that is not delayed."""
         return self._first_waiting(now_s, is_audit=False)
 
     def next_audit(self, now_s: float) -> SnapshotRequest | None:
@@ -130,10 +141,13 @@ class SnapshotQueue:
             self._waiting[wanted.symbol] = waiting
 
     def _first_waiting(self, now_s: float, *, is_audit: bool) -> SnapshotRequest | None:
-        for wanted, _ in self._waiting.values():
+        found: SnapshotRequest | None = None
+        for wanted, _, is_for_book in self._waiting.values():
             if (wanted.reason == AUDIT) == is_audit and not self._backoff.is_delayed(wanted.symbol, now_s):
-                return wanted
-        return None
+                if is_for_book:
+                    return wanted
+                found = found or wanted
+        return found
 
     def _put_back(self, waiting: _Waiting, now_s: float) -> None:
         symbol = waiting.request.symbol

@@ -51,6 +51,9 @@ def test_many_problems_of_a_group_s_worker_are_one() -> None:
         odd,
     ]
     assert list(folded_by_worker(config_of_group(), away[:3])) == away[:3]
+    books = [Problem("book", "warning", f"{name}USDT order book", "unreliable: gap") for name in "ABCD"]
+    (found_book,) = folded_by_worker(config_of_group(), books)
+    assert found_book.why == "4 order books, AUSDT order book and others; of 4 of them: unreliable: gap"
 
 
 def test_a_group_that_matches_nothing_is_a_failure_and_one_whose_members_are_not_known_yet_is_blocked() -> None:

@@ -62,6 +62,16 @@ def status(state: str, connection: str = "delivering", silent_s: float = 1.0) ->
     return packed
 
 
+TOPIC = b"status.ingest-all-0."
+
+
+def of_all_0() -> WorkerStatuses:
+    """A group's worker has BTCUSDT."""
+    workers = WorkerStatuses()
+    workers.topics = {"BTCUSDT": TOPIC}
+    return workers
+
+
 def fault(workers: WorkerStatuses, now_s: float) -> str:
     return workers.fault("BTCUSDT", "btcusdt@depth@0ms", 100.0, now_s)
 
@@ -71,17 +81,17 @@ def test_a_stream_that_was_just_heard_needs_no_word_of_its_worker() -> None:
 
 
 def test_a_silent_stream_is_believed_while_its_worker_says_that_it_is_connected() -> None:
-    workers = WorkerStatuses()
-    workers.take_status("BTCUSDT", status("live"), 119.0)
+    workers = of_all_0()
+    workers.take_status(TOPIC, status("live"), 119.0)
     assert fault(workers, 120.0) == ""
     assert "neither the stream nor its worker" in fault(workers, 130.0)
-    workers.take_status("BTCUSDT", status("live", connection=""), 130.0)
+    workers.take_status(TOPIC, status("live", connection=""), 130.0)
     assert "no connection" in fault(workers, 130.0)
-    workers.take_status("BTCUSDT", status("stale", silent_s=61.0), 130.0)
+    workers.take_status(TOPIC, status("stale", silent_s=61.0), 130.0)
     assert "silent for 61 s" in fault(workers, 130.0)
 
 
 def test_a_worker_whose_status_cannot_be_read_is_not_believed() -> None:
-    workers = WorkerStatuses()
-    workers.take_status("BTCUSDT", b"\xc1", 119.0)
+    workers = of_all_0()
+    workers.take_status(TOPIC, b"\xc1", 119.0)
     assert "cannot be read" in fault(workers, 120.0)

@@ -34,7 +34,8 @@ def a_frame(stream_type: str = "request", **changes: object) -> bytes:
 
 
 def test_a_request_names_symbol_reason_and_the_least_id_that_helps() -> None:
-    assert read_request([b"request.X.", a_frame()]) == SnapshotRequest("币安人生USDT", 11759031561498, "sequence")
+    request = read_request([b"request.X.", a_frame()])
+    assert request == SnapshotRequest("币安人生USDT", 11759031561498, "sequence", "ingest-币安人生USDT")
 
 
 def test_a_long_reason_is_cut() -> None:

@@ -42,6 +42,29 @@ def test_requests_come_in_the_order_in_which_they_were_first_made() -> None:
     assert order == ["B", "A", "C"]
 
 
+def test_what_books_wait_for_comes_before_what_workers_ask_for() -> None:
+    queue = a_queue()
+    for symbol, producer in (("A", "ingest-all-0"), ("B", "ingest-all-0"), ("C", "orderbook"), ("B", "orderbook")):
+        queue.try_add(SnapshotRequest(symbol, 1, "connected", producer), 0.0)
+    queue.try_add(SnapshotRequest("B", 2, "connected", "ingest-all-0"), 0.0)
+    order = []
+    while wanted := due(queue, 1.0, NOON_MS):
+        order.append(wanted.symbol)
+        answered(queue, wanted.symbol, 9, 1.0)
+    assert order == ["B", "C", "A"]
+
+
+def test_symbols_that_come_and_go_have_their_turns() -> None:
+    queue = SnapshotQueue(("A", "B"), interval_s=HOUR_S, retry_s=5)
+    queue.start({"A": NOON_MS, "B": NOON_MS}, NOON_MS)
+    queue.stretch(1000.0)
+    later_ms = NOON_MS + HOUR_MS
+    queue.follow(("B", "C", "D", "E"), later_ms)
+    assert queue.taken_ms == {"B": NOON_MS, "C": later_ms, "D": later_ms, "E": later_ms}
+    assert queue.interval_s == 4000
+    assert next_of(queue, 3600.0, later_ms) == "B"
+
+
 def test_requests_for_a_symbol_are_one_with_the_highest_need() -> None:
     queue = a_queue()
     queue.try_add(SnapshotRequest("A", 7, "sequence"), 0.0)
