@@ -37,13 +37,25 @@ class PublishedStream:
     `head` is the text before the inner JSON of the combined form, which ends with one brace more.
     """
 
-    __slots__ = ("delivered", "faults", "has_been_subscribed", "head", "head_bytes", "name", "produced", "subscribers")
+    __slots__ = (
+        "delivered",
+        "faults",
+        "has_been_subscribed",
+        "head",
+        "head_bytes",
+        "name",
+        "parts",
+        "produced",
+        "subscribers",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.head = f'{{"stream":"{name}","data":'
         self.head_bytes = len(self.head.encode())
         self.subscribers: list[Subscriber] = []
+        self.parts: list[PublishedStream] = []
+        """Of a stream of all symbols: their own streams, whose messages it brings."""
         self.has_been_subscribed = False
         self.faults: list[Fault] = []
         self.produced = 0
@@ -76,7 +88,8 @@ class StreamPublisher:
         stream = self.streams.get(name)
         if stream is not None and subscriber not in stream.subscribers:
             stream.subscribers.append(subscriber)
-            stream.has_been_subscribed = True
+            for one in (stream, *stream.parts):
+                one.has_been_subscribed = True
             self.on_subscribe()
 
     def unsubscribe(self, name: str, subscriber: Subscriber) -> None:
@@ -95,6 +108,14 @@ class StreamPublisher:
         self._tape.market(time.time_ns(), len(subscribers), combined)
         if subscribers:
             self._hand(stream, Item(combined), subscribers)
+
+    def hand(self, stream: PublishedStream, item: Item) -> None:
+        """Send something to all who listen, and write nothing onto the tape."""
+        self._hand(stream, item, stream.subscribers)
+
+    def note(self, combined: bytes, copies: int) -> None:
+        """Write the line of a market message onto the tape that came to so many connections by another stream."""
+        self._tape.market(time.time_ns(), copies, combined)
 
     def _hand(self, stream: PublishedStream, item: Item, subscribers: Iterable[Subscriber]) -> None:
         combined = raw = b""

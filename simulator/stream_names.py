@@ -29,5 +29,6 @@ def family_of(suffix: str) -> str:
 
 def delivers(route: Route, name: str) -> bool:
     """Return True if a stream flows on a path; on any other it is acknowledged and silent for ever."""
-    is_public = family_of(name.partition("@")[2]) in _PUBLIC_FAMILIES
+    suffix = name[1:] if name.startswith("!") else name.partition("@")[2]
+    is_public = family_of(suffix) in _PUBLIC_FAMILIES
     return is_public if route is not Route.MARKET else not is_public

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from simulator.all_market import AllMarketStreams
 from simulator.clock import ExchangeClock
 from simulator.market.bars import INTERVALS_MS
 from simulator.market.contract import contract_of
@@ -52,21 +53,23 @@ class SyntheticMarket:
         self._clock = clock
         self._weight_limit = weight_limit
         self._schedule = Schedule(random.Random(f"{options.seed} schedule"))  # noqa: S311
-        self._feeds = {symbol: self._feed(symbol) for symbol in options.symbols}
+        streams = {symbol: self._streams_of(symbol) for symbol in options.symbols}
+        self._all_market = AllMarketStreams(publisher, list(streams.values()))
+        self._feeds = {symbol: self._feed(symbol, own) for symbol, own in streams.items()}
         self._first_ms = clock.now_ms()
         self._first_snapshots = {
             symbol: feed.snapshot(1000, self._first_ms).encode() for symbol, feed in self._feeds.items()
         }
         self.set_rate(options.rate)
 
-    def _feed(self, symbol: str) -> SymbolFeed:
+    def _streams_of(self, symbol: str) -> dict[str, PublishedStream]:
+        return {suffix: self._publisher.add_stream(stream_name(symbol, suffix)) for suffix in SUFFIXES}
+
+    def _feed(self, symbol: str, streams: dict[str, PublishedStream]) -> SymbolFeed:
         now_ms = self._clock.now_ms()
         rng = random.Random(f"{self._options.seed} {symbol}")  # noqa: S311
         engine = Engine(contract_of(symbol), rng, now_ms)
-        streams: dict[str, PublishedStream] = {
-            suffix: self._publisher.add_stream(stream_name(symbol, suffix)) for suffix in SUFFIXES
-        }  # fmt: skip
-        return SymbolFeed(engine, streams, self._publisher.publish)
+        return SymbolFeed(engine, streams, self._all_market.publish)
 
     def set_rate(self, rate: float) -> None:
         """Share a new total rate over symbols and streams; what was due is due no more."""
@@ -98,6 +101,7 @@ class SyntheticMarket:
         while True:
             now_s = time.monotonic()
             count = 0 if self.is_paused else self._schedule.run(now_s, _EVENTS_A_TURN)
+            self._all_market.end_turn(now_s)
             self._publisher.flush()
             pause_s = 0.0 if count == _EVENTS_A_TURN else max(self._schedule.seconds_to_next(now_s), _LEAST_SLEEP_S)
             await asyncio.sleep(0.05 if self.is_paused else min(pause_s, 0.05))

@@ -22,7 +22,7 @@ from binance_streamer.config.symbols import encode_name, symbol_fault
 from binance_streamer.exchange.messages import ExchangeError
 from binance_streamer.exchange.rest_series import Polled, polled_of, series_spellings
 from binance_streamer.exchange.stream_types import suffixes
-from binance_streamer.exchange.streams import UPPER, Stream, stream_of
+from binance_streamer.exchange.streams import OF_ALL, UPPER, Stream, stream_of
 from binance_streamer.wire.frames import MAX_FRAME_BYTES
 
 OWN_PATH = Path("recording/streamer.yaml")
@@ -701,6 +701,9 @@ def _check_symbols(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
         place = f"{key}[{number}]"
         _check_name(symbol.symbol, f"{place}.symbol", seen, refuse)
         _check_streams(symbol.streams, f"{place}.streams", refuse)
+        of_all = sorted(set(OF_ALL).intersection(symbol.streams))
+        if of_all:
+            raise refuse(f"{place}.streams", f"{of_all[0]} is for groups; of a symbol it is {OF_ALL[of_all[0]]}")
 
 
 def _check_groups(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
@@ -715,6 +718,9 @@ def _check_groups(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
         for index, symbol in enumerate(group.members):
             _check_name(symbol, f"{place}.members[{index}]", seen, refuse)
         _check_streams(group.streams, f"{place}.streams", refuse)
+        for stream in set(OF_ALL).intersection(group.streams):
+            if OF_ALL[stream] in group.streams:
+                raise refuse(f"{place}.streams", f"{OF_ALL[stream]} is listed twice: {stream} brings it too")
 
 
 def _check_name(symbol: str, place: str, seen: set[str], refuse: _Refusal) -> None:

@@ -37,7 +37,8 @@ class Stream(NamedTuple):
     """One stream of one symbol: its full name at the exchange, and our words for it.
 
     `symbol` is in upper case, `name` in lower case for ASCII letters. `variant` tells streams of one type apart (`0ms`,
-    `1m`), `route` is the path of the websocket host that carries it (docs/exchange.md §1.1).
+    `1m`), `route` is the path of the websocket host that carries it (docs/exchange.md §1.1). `of_all` is the stream of
+    all symbols together by which its messages come (`!markPrice@arr@1s`); empty: by its own.
     """
 
     name: str
@@ -45,6 +46,12 @@ class Stream(NamedTuple):
     stream_type: str
     variant: str
     route: str
+    of_all: str = ""
+
+    @property
+    def subscribed(self) -> str:
+        """The name that is subscribed to: its own, or that of the stream of all symbols."""
+        return self.of_all or self.name
 
     @property
     def type(self) -> StreamType:
@@ -52,14 +59,28 @@ class Stream(NamedTuple):
         return STREAM_TYPES[self.stream_type]
 
 
+OF_ALL: Mapping[str, str] = {
+    "!forceOrder@arr": "forceOrder",
+    "!markPrice@arr": "markPrice",
+    "!markPrice@arr@1s": "markPrice@1s",
+    "!miniTicker@arr": "miniTicker",
+    "!ticker@arr": "ticker",
+    "!bookTicker": "bookTicker",
+}
+"""Streams of all symbols together, with the suffix of a symbol's own stream whose messages they bring: one each, or
+several as a list (docs/exchange.md §2.11)."""
+
+
 def stream_of(symbol: str, suffix: str) -> Stream:
     """Return the stream that a configuration names by symbol and suffix (`depth@0ms`).
 
-    Raises `ExchangeError` where there is none, and for streams of all symbols together (`!…`), which mix two markets
-    (docs/exchange.md §2.11).
+    One of all symbols together (`!markPrice@arr@1s`) gives the symbol's own, which comes by it. Raises `ExchangeError`
+    where there is none.
     """
+    if suffix in OF_ALL:
+        return stream_of(symbol, OF_ALL[suffix])._replace(of_all=suffix)
     if suffix.startswith("!"):
-        raise ExchangeError(f"stream {suffix!r}: streams of all symbols together are not recorded yet; name symbols")
+        raise ExchangeError(f"stream {suffix!r}: expected one of {', '.join(OF_ALL)}, at a group; or name symbols")
     found = stream_type_of(suffix)
     if found is None:
         raise ExchangeError(f"stream {suffix!r}: expected one of {KNOWN_SUFFIXES}; intervals {', '.join(INTERVALS)}")
@@ -68,13 +89,18 @@ def stream_of(symbol: str, suffix: str) -> Stream:
     return Stream(name, symbol, stream_type.name, variant, stream_type.route)
 
 
-def route_with_room(path: str, counts: Mapping[str, int]) -> str:
-    """Return the first route of a path that has room for one stream more; `counts` are streams by route.
+def route_with_room(stream: Stream, taken: Iterable[tuple[str, str]]) -> str:
+    """Return the route that has this stream's subscription already, else the first of its path that has room for one.
 
-    The first route of `market` is `market` itself, the next ones `market-1`, `market-2`, …
+    `taken` are routes and what is subscribed to on them. The first route of `market` is `market` itself, the next ones
+    `market-1`, `market-2`, …
     """
+    routes = {name: route for route, name in taken}
+    if stream.subscribed in routes:
+        return routes[stream.subscribed]
+    counts = Counter(routes.values())
     for number in itertools.count():
-        route = f"{path}-{number}" if number else path
+        route = f"{stream.route}-{number}" if number else stream.route
         if counts.get(route, 0) < MOST_STREAMS:
             break
     return route
@@ -82,7 +108,7 @@ def route_with_room(path: str, counts: Mapping[str, int]) -> str:
 
 def routes_needed(streams: Iterable[Stream]) -> int:
     """Return the number of routes that carry these streams, of each path as few as have room for them."""
-    by_path = Counter(stream.route for stream in streams)
+    by_path = Counter(route for route, _ in {(stream.route, stream.subscribed) for stream in streams})
     return sum(-(-count // MOST_STREAMS) for count in by_path.values())
 
 
@@ -94,7 +120,7 @@ def path_of_route(route: str) -> str:
 def stream_from_name(name: str) -> Stream:
     """Return the stream of a full name (`btcusdt@depth@0ms`), as messages carry it; raises `ExchangeError`."""
     if name.startswith("!"):
-        return stream_of("", name)
+        raise ExchangeError(f"stream {name!r}: it is of all symbols together, and has no rows of its own")
     lower, suffix = _split(name)
     return stream_of(lower.translate(UPPER), suffix)
 

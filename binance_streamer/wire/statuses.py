@@ -83,6 +83,8 @@ class IngestStatus(Status, frozen=True, kw_only=True):
     """Symbols whose market is closed."""
     waiting: dict[str, str] = {}
     """Symbols that this worker receives and does not record yet: empty where another worker has it, else why."""
+    others: dict[str, int] = {}
+    """By stream of all symbols: messages in it of symbols that this worker does not record."""
     took_over_ms: float | None = None
     """Time taken to go on in place of another worker; None of one that has connected after it had its journal."""
     is_warm: bool = False

@@ -20,10 +20,11 @@ from binance_streamer.exchange.streams import Stream, path_of_route, stream_of
 from binance_streamer.wire.status_parts import ConnectionStatus
 from binance_streamer.wire.statuses import IngestStatus
 from services.ingest.connections import pool
-from services.ingest.connections.dialler import DialTarget, requests_of, target_of
+from services.ingest.connections.dialler import DialTarget, requests_of, subscribed, target_of
 from services.ingest.connections.events import Delivered, Ended, Failed, HandedOver, Opened, ReaderEvent
 from services.ingest.connections.network import Network
 from services.ingest.connections.reader import Reader
+from services.ingest.streams.all_market import AllMarket
 from services.ingest.streams.gaps import STALL
 from services.ingest.streams.heard import LATE, LIVE, STALLED, HeardTable, StaleStream, StreamFault
 from services.ingest.streams.outages import Noted, Outages
@@ -62,6 +63,8 @@ class Coordinator:
             target_of=self._target_of,
             reader=reader,
         )
+        self._all_market = AllMarket()
+        self._follow_all_market()
         self._faults: set[StreamFault] = set()
         self._silent_on: dict[str, set[int]] = {}  # by undocumented stream: connections on which it said nothing
         self._changed: set[str] = set()  # routes to whose streams others were added, which an attempt may not name
@@ -72,7 +75,7 @@ class Coordinator:
         """Take what the reader reports, in its order."""
         match event:
             case Delivered(connection, _, messages, _):
-                self._streams.deliver(event, now_s)
+                self._streams.deliver(self._all_market.apart(event), now_s)
                 self.network.count_messages(connection, len(messages))
                 if self.network.is_silent(connection) and self._streams.has_heard(connection):
                     self.network.on_first_message(connection, now_s)
@@ -82,7 +85,7 @@ class Coordinator:
                 self.heard.open(connection, route, now_s)
                 self.network.on_opened(connection, now_s)
                 if route in self._changed:
-                    self._request("SUBSCRIBE", [stream.name for stream in self._streams_of(route)], [connection])
+                    self._request("SUBSCRIBE", subscribed(self._streams_of(route)), [connection])
             case Ended(connection):
                 end = self.network.on_ended(event, now_s)
                 if isinstance(end, HandedOver):
@@ -98,24 +101,28 @@ class Coordinator:
 
     def add(self, streams: Iterable[Stream], now_s: float) -> None:
         """Record these streams too: they are subscribed to on the connections that are open."""
-        names: dict[str, list[str]] = {}
+        added: dict[str, list[Stream]] = {}
         for stream in streams:
             self._add(stream, now_s)
-            names.setdefault(self._streams.recorders[stream.name].route, []).append(stream.name)
-        self._changed.update(names)
-        for route, added in names.items():
-            self._request("SUBSCRIBE", added, self.network.open_on(route))
+            added.setdefault(self._streams.recorders[stream.name].route, []).append(stream)
+        self._changed.update(added)
+        self._follow_all_market()
+        for route, some in added.items():
+            self._request("SUBSCRIBE", subscribed(some), self.network.open_on(route))
 
     def let_go(self, symbol: str, now_s: float) -> None:
         """Record the streams of this symbol no more; the connections go on with the others."""
-        names: dict[str, list[str]] = {}
+        ended: dict[str, list[Stream]] = {}
         for recorder in [one for one in self._streams.recorders.values() if one.stream.symbol == symbol]:
-            names.setdefault(recorder.route, []).append(recorder.stream.name)
+            ended.setdefault(recorder.route, []).append(recorder.stream)
             self._streams.let_go(recorder.stream, now_s)
             self.heard.remove(recorder.stream.name)
             self.outages.forget(recorder.stream.name)
-        for route, ended in names.items():
-            self._request("UNSUBSCRIBE", ended, self.network.open_on(route))
+        self._follow_all_market()
+        for route, some in ended.items():
+            names = set(subscribed(some)).difference(subscribed(self._streams_of(route)))
+            if names:
+                self._request("UNSUBSCRIBE", sorted(names), self.network.open_on(route))
 
     def tick(self, now_s: float, *, is_expected: Callable[[str], bool]) -> None:
         """Replace connections that are of no use any more, and let the network do what is due.
@@ -152,7 +159,9 @@ class Coordinator:
         """Return the part of the status message that speaks of connections."""
         status = self.network.status(now_s)
         connections = tuple(self._compared(one) for one in status.connections)
-        return msgspec.structs.replace(status, connections=connections, suspicious=tuple(self._suspicious))
+        return msgspec.structs.replace(
+            status, connections=connections, suspicious=tuple(self._suspicious), others=dict(self._all_market.others)
+        )
 
     def _compared(self, one: ConnectionStatus) -> ConnectionStatus:
         """Return the status of a connection with what is only seen beside the others."""
@@ -163,6 +172,9 @@ class Coordinator:
             lag_ms=self._streams.lag_ms.get(one.connection),
             state=min(kinds, default=one.state),  # late says more than stalled
         )
+
+    def _follow_all_market(self) -> None:
+        self._all_market.follow(one.stream for one in self._streams.recorders.values())
 
     def _streams_of(self, route: str) -> list[Stream]:
         return [one.stream for one in self._streams.recorders.values() if one.route == route]
@@ -198,7 +210,7 @@ class Coordinator:
         if is_shared:
             recorded = self._streams.recorders[(fallback or stream).name]
             self._changed.add(recorded.route)
-            self._request("SUBSCRIBE", [recorded.stream.name], self.network.open_on(recorded.route))
+            self._request("SUBSCRIBE", [recorded.stream.subscribed], self.network.open_on(recorded.route))
             if fallback:
                 self._request("UNSUBSCRIBE", [stream.name], connections)
             elif stream.type.is_busy and silent_s > _VAIN * self.heard.patience_s(stream.name):

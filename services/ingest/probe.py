@@ -15,7 +15,7 @@ from binance_streamer.exchange.stream_types import ROUTES
 from binance_streamer.exchange.streams import Stream
 from binance_streamer.wire.check_lines import Check, line_of
 from services.ingest.connections.dial import DialError, WebSocketConnection, dial
-from services.ingest.connections.dialler import budget_of, target_of
+from services.ingest.connections.dialler import budget_of, subscribed, target_of
 from services.ingest.connections.events import Delivered, Ended
 from services.ingest.connections.reader import Reader
 from services.ingest.streams.demux import parse, split
@@ -52,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for check in check_addresses(config.network.websocket_url, timeout_s=config.network.connect_timeout):
         _print(check)
     for route in ROUTES:
-        streams = [stream for symbol in config.symbols for stream in streams_of(symbol) if stream.route == route]
+        found = (stream for symbol in config.symbols for stream in streams_of(symbol) if stream.route == route)
+        streams = list({stream.subscribed: stream for stream in found}.values())
         for check in _probe(config, route, streams, options.seconds) if streams else ():
             _print(check)
     return 0
@@ -83,7 +84,7 @@ def _probe(config: Config, route: str, streams: Sequence[Stream], seconds: float
         yield Check(what, "fail", str(error), _ADVICE[error.kind])
         return
     yield Check(what, "ok", f"connected in {(monotonic_s() - started_s) * 1000:.0f} ms")
-    heard, end = _listen(config, connection, target.requests, {stream.name for stream in asked}, seconds)
+    heard, end = _listen(config, connection, target.requests, set(subscribed(asked)), seconds)
     if end:
         yield Check(what, "warn", f"the connection ended: {end}", "once is no trouble; again and again is")
     for stream in asked:
@@ -124,14 +125,14 @@ def _name(message: bytes) -> str:
 
 
 def _verdict(stream: Stream, heard: Mapping[str, float], *, is_silent: bool, seconds: float) -> Check:
-    if stream.name in heard:
-        return Check(stream.name, "ok", f"the first message after {heard[stream.name]:.1f} s")
+    if stream.subscribed in heard:
+        return Check(stream.subscribed, "ok", f"the first message after {heard[stream.subscribed]:.1f} s")
     found = f"no message in {seconds:g} s"
     if is_silent and stream.type.is_busy:
-        return Check(stream.name, "fail", found, "nothing comes on this path: is network.websocket_url right?")
+        return Check(stream.subscribed, "fail", found, "nothing comes on this path: is network.websocket_url right?")
     if stream.type.is_busy:
-        return Check(stream.name, "fail", found, "is the symbol trading, and does the stream exist?")
-    return Check(stream.name, "warn", found, "it may be quiet: nothing comes while nobody trades")
+        return Check(stream.subscribed, "fail", found, "is the symbol trading, and does the stream exist?")
+    return Check(stream.subscribed, "warn", found, "it may be quiet: nothing comes while nobody trades")
 
 
 if __name__ == "__main__":

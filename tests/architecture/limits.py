@@ -35,11 +35,11 @@ class Limit:
 LIMITS: dict[str, Limit] = {
     "siblings in the fullest folder": Limit(aimed=14, reached=14),
     "modules above 300 lines": Limit(aimed=3, reached=3),
-    "class names with several meanings": Limit(aimed=5, reached=3),
+    "class names with several meanings": Limit(aimed=5, reached=5),
     "docstrings that begin as a question": Limit(aimed=0, reached=0),
     "public docstrings below five words": Limit(aimed=0, reached=0),
     "explanation lines per 100 code lines": Limit(aimed=25, reached=27.3, more_is_better=True),
-    "code lines": Limit(aimed=18_500, reached=37_400),
+    "code lines": Limit(aimed=18_500, reached=37_600),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=0),
     "unit tests away from their module": Limit(aimed=0, reached=0),

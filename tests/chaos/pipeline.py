@@ -21,7 +21,7 @@ from binance_streamer.config.groups import symbols_of
 from binance_streamer.config.schema import with_members
 from binance_streamer.config.symbols import encode_name
 from binance_streamer.exchange.stream_types import file_stem
-from binance_streamer.exchange.streams import stream_of
+from binance_streamer.exchange.streams import OF_ALL, stream_of
 from binance_streamer.transport import sockets
 from tests.chaos.oracle import STRICT, Rules
 from tests.chaos.recording import Judged, judged
@@ -73,7 +73,11 @@ class Pipeline:
         self.programs: dict[str, Program] = {}
         self.enter: Sequence[str] = ()
         """A command in front of ours: into another namespace."""
-        mix = ["--mix", ",".join(streams)] if "--capture" not in simulator_arguments else []
+        mix = (
+            ["--mix", ",".join(OF_ALL.get(one, one) for one in streams)]
+            if "--capture" not in simulator_arguments
+            else []
+        )
         self.simulator = Simulator(
             place, "--symbols", ",".join(symbols), "--rate", str(rate), *mix, *simulator_arguments
         )
@@ -146,7 +150,7 @@ class Pipeline:
         """Wait until the simulator has every stream of these symbols subscribed."""
         for symbol in symbols or self.symbols:
             for suffix in self.streams:
-                name = stream_of(symbol, suffix).name
+                name = stream_of(symbol, suffix).subscribed
                 found = partial(self._has_subscriber, name)
                 eventually(found, PATIENCE_S, what=f"{name} is subscribed", every_s=0.1)
 

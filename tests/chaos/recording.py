@@ -171,7 +171,16 @@ class _Content:
 
     def _extra(self, members: dict[str, msgspec.Raw]) -> str:
         left = {key: value for key, value in members.items() if key not in self._implied}
-        return "{" + ",".join(f'"{key}":{bytes(value).decode()}' for key, value in left.items()) + "}" if left else ""
+        mark = f"{self._inner}."
+        outer = {key: value for key, value in left.items() if not key.startswith(mark)}
+        inner = {key.removeprefix(mark): value for key, value in left.items() if key.startswith(mark)}
+        texts = [*_texts(outer), *([f'"{self._inner}":{{{",".join(_texts(inner))}}}'] if inner else [])]
+        return "{" + ",".join(texts) + "}" if texts else ""
+
+
+def _texts(members: dict[str, msgspec.Raw]) -> Iterator[str]:
+    for key, value in members.items():
+        yield f'"{key}":{bytes(value).decode()}'
 
 
 def _digest(cells: Iterable[str]) -> bytes:

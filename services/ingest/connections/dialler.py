@@ -4,7 +4,7 @@ import gc
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -63,10 +63,16 @@ def target_of(websocket_url: str, route: str, streams: Sequence[Stream]) -> Dial
     Names go into the URL while that stays short, percent-encoded outside ASCII; else into SUBSCRIBE requests, plain.
     """
     base = f"{websocket_url.rstrip('/')}/{path_of_route(route)}/stream"
-    url = f"{base}?streams={'/'.join(quote(stream.name, safe='@') for stream in streams)}"
+    names = subscribed(streams)
+    url = f"{base}?streams={'/'.join(quote(name, safe='@!') for name in names)}"
     if len(url) <= _LONGEST_URL:
         return DialTarget(url)
-    return DialTarget(base, requests_of("SUBSCRIBE", [stream.name for stream in streams]))
+    return DialTarget(base, requests_of("SUBSCRIBE", names))
+
+
+def subscribed(streams: Iterable[Stream]) -> list[str]:
+    """Return the names to subscribe to, each once: streams of many symbols may come by one of all together."""
+    return list(dict.fromkeys(stream.subscribed for stream in streams))
 
 
 class _PendingDial(NamedTuple):

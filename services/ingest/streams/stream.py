@@ -167,7 +167,7 @@ class StreamRecorder:
 
         What the answer passed over, the exchange does not have.
         """
-        name, symbol, stream_type, variant, _ = self.stream
+        name, symbol, stream_type, variant, *_ = self.stream
         drafts: list[Draft] = []
         gaps: list[Gap] = []
         for number, (previous_id, last_id, event) in enumerate(page.wanted):

@@ -73,7 +73,8 @@ class StreamSet:
     def add(self, stream: Stream) -> None:
         """Record this stream too, from where the last run ended; on the first route of its type that has room."""
         recorder = StreamRecorder(stream, self._new_gap_id, self.last_rows.get(stream.name))
-        recorder.route = route_with_room(stream.route, Counter(one.route for one in self.recorders.values()))
+        taken = ((one.route, one.stream.subscribed) for one in self.recorders.values())
+        recorder.route = route_with_room(stream, taken)
         self.recorders[stream.name] = self._by_name[stream.name.encode()] = recorder
         self._let_go.discard(stream.name.encode())
         self._pending.list_gaps(recorder.filled_gaps)

@@ -48,7 +48,7 @@ class DraftEncoder:
         return topic.encoded, (self._pack((draft.stream_type, data)),)
 
     def _encode_run(self, run: EventRun) -> tuple[bytes, Sequence[bytes]]:
-        name, symbol, stream_type, variant, _ = run.stream
+        name, symbol, stream_type, variant, *_ = run.stream
         topic = self._topic((stream_type, symbol, variant))
         events = self._frames_of((stream_type, symbol, name), run.connection)
         encoded = events.encode(topic.seq + 1, run.stamps_ns, run.events)

@@ -81,7 +81,7 @@ def reading_of(link: EventIds) -> Reading:
 
 def event_draft(stream: Stream, connection: int, recv_ns: int, event: bytes, reading: Reading | None) -> Draft:
     """One message as it is journalled."""
-    name, symbol, stream_type, variant, _ = stream
+    name, symbol, stream_type, variant, *_ = stream
     data = {
         "symbol": symbol,
         "stream": name,

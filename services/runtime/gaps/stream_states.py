@@ -137,7 +137,7 @@ def _key(draft: Draft | EventRun) -> tuple[str, str]:
 def fold(rows: LastRows, draft: Draft | EventRun) -> None:
     """Bring `rows` up to date with one draft."""
     if isinstance(draft, EventRun):
-        name, symbol, stream_type, _, _ = draft.stream
+        name, symbol, stream_type, *_ = draft.stream
         reading: Reading = draft.reading
         rows[name] = behind_row(
             rows.get(name), stream_type, symbol, reading, recv_ns=draft.stamps_ns[-1], event=draft.events[-1]

@@ -160,7 +160,11 @@ def test_production_has_two_connections_unless_told_otherwise() -> None:
         (MINIMAL + "        streams: [aggTrade, longShortRatio@1m]\n", r"streams\[1\]: .*a period of 5m, 15m"),
         (MINIMAL + "        streams: [aggTrade, openIntrest@60s]\n", r"streams\[1\]: .*did you mean 'openInterest'"),
         (MINIMAL + "        streams: [kline_2m]\n", r"symbols\[0\].streams\[0\]: stream 'kline_2m'"),
-        (MINIMAL + "        streams: ['!bookTicker']\n", "streams of all symbols together are not recorded"),
+        (MINIMAL + "        streams: ['!bookTicker']\n", "!bookTicker is for groups; of a symbol it is bookTicker"),
+        (
+            MINIMAL + "    groups: [{name: all, match: {}, streams: [bookTicker, '!bookTicker']}]\n",
+            r"groups\[0\].streams: bookTicker is listed twice: !bookTicker brings it too",
+        ),
         (MINIMAL + "        streams: []\n", "at least one stream"),
         (MINIMAL + "        enabled: false\n", "at least one symbol must be enabled"),
     ],

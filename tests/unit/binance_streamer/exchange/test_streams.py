@@ -6,7 +6,15 @@ from binance_streamer.exchange.messages import ExchangeError, Reading
 from binance_streamer.exchange.readers import EventReader
 from binance_streamer.exchange.rest import rest_page
 from binance_streamer.exchange.stream_types import file_stem
-from binance_streamer.exchange.streams import Stream, interval_ms, routes_needed, stream_from_name, stream_of, suffix_of
+from binance_streamer.exchange.streams import (
+    Stream,
+    interval_ms,
+    route_with_room,
+    routes_needed,
+    stream_from_name,
+    stream_of,
+    suffix_of,
+)
 
 AGG_TRADE = (
     b'{"e":"aggTrade","E":1790526539033,"a":3466782974,"s":"BTCUSDT","p":"84551.10","q":"0.030","nq":"0.030",'
@@ -73,10 +81,29 @@ def test_only_ascii_letters_are_put_into_lower_case() -> None:
     assert stream_of("İUSDT", "trade").name == "İusdt@trade"
 
 
-@pytest.mark.parametrize("suffix", ["aggtrade", "depth@250ms", "depth7", "kline_1s", "", "!bookTicker", "userData"])
+@pytest.mark.parametrize("suffix", ["aggtrade", "depth@250ms", "depth7", "kline_1s", "", "!contractInfo", "userData"])
 def test_a_stream_that_does_not_exist_is_refused(suffix: str) -> None:
     with pytest.raises(ExchangeError):
         stream_of("BTCUSDT", suffix)
+
+
+def test_a_symbol_s_stream_may_come_by_one_of_all_symbols() -> None:
+    found = stream_of("BTCUSDT", "!markPrice@arr@1s")
+    assert found == stream_of("BTCUSDT", "markPrice@1s")._replace(of_all="!markPrice@arr@1s")
+    assert (found.name, found.subscribed) == ("btcusdt@markPrice@1s", "!markPrice@arr@1s")
+    assert stream_of("BTCUSDT", "trade").subscribed == "btcusdt@trade"
+    many = [stream_of(f"S{number}USDT", "!bookTicker") for number in range(700)]
+    assert routes_needed(many) == 1
+    with pytest.raises(ExchangeError, match="no rows of its own"):
+        stream_from_name("!bookTicker")
+
+
+def test_a_route_that_has_a_subscription_takes_all_that_comes_by_it() -> None:
+    full = [("public", f"s{number}usdt@depth") for number in range(199)]
+    assert route_with_room(stream_of("AUSDT", "!bookTicker"), full) == "public"
+    full.append(("public", "!bookTicker"))
+    assert route_with_room(stream_of("AUSDT", "!bookTicker"), full) == "public"
+    assert route_with_room(stream_of("AUSDT", "bookTicker"), full) == "public-1"
 
 
 @pytest.mark.parametrize(
