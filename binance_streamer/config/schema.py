@@ -92,13 +92,15 @@ class GroupConfig(_Section, frozen=True, kw_only=True):
     """Symbols that share workers and connections, all with the same streams.
 
     They are those of `match` that trade, or `members`, by name. A symbol that `symbols` names is left out, one of
-    `exclude` too. With `depth_snapshot` each member has snapshots and an order book, as a named symbol has.
+    `exclude` too. With `top` only so many of those that match are, by their turnover of 24 hours. With `depth_snapshot`
+    each member has snapshots and an order book, as a named symbol has.
     """
 
     name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]*$", max_length=32)]
     match: MatchConfig | None = None
     members: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    top: Annotated[int, Meta(ge=1)] | None = None
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
     streams: tuple[str, ...] = DEFAULT_STREAMS
     depth_snapshot: bool = False
@@ -715,6 +717,8 @@ def _check_groups(mode: ModeConfig, key: str, refuse: _Refusal) -> None:
             raise refuse(f"{place}.name", f"{group.name!r} is listed twice")
         if (group.match is None) != bool(group.members):
             raise refuse(place, "needs either match, or members by name")
+        if group.top is not None and group.match is None:
+            raise refuse(f"{place}.top", "is a choice of what match names: remove it, or members")
         for index, symbol in enumerate(group.members):
             _check_name(symbol, f"{place}.members[{index}]", seen, refuse)
         _check_streams(group.streams, f"{place}.streams", refuse)

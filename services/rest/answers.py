@@ -145,3 +145,22 @@ def read_clock_sample(answer: RestAnswer) -> Sample:
 def shown(answer: RestAnswer) -> str:
     """Return the fault, or the status and the first 200 bytes of the body, for the log."""
     return answer.fault or f"status {answer.status} {answer.body[:_SHOWN_BYTES]!r}"
+
+
+class _Turnover(msgspec.Struct):
+    symbol: str
+    quoteVolume: Any  # noqa: N815 (the exchange's name)
+
+
+def read_turnovers(answer: RestAnswer) -> dict[str, float]:
+    """Return the turnover of each symbol in 24 hours, in its quote asset; one that cannot be read is 0."""
+    found = decode(answer.body, list[_Turnover], "a list of 24 hour tickers")
+    return {one.symbol: _number_of(one.quoteVolume) for one in found}
+
+
+def _number_of(value: object) -> float:
+    try:
+        number = float(str(value))
+    except ValueError:
+        return 0.0
+    return number if 0 <= number < float("inf") else 0.0

@@ -235,4 +235,5 @@ def _parts(config: Config, producer: Producer, members: GroupMembers) -> Parts:
         backfill=BackfillQueue(retry_s=network.snapshot_retry),
         sink=producer,
         oddities=oddities,
+        members=members,
     )

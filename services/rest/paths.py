@@ -21,6 +21,7 @@ class Path(NamedTuple):
 TIME = Path("/fapi/v1/time", 1)
 EXCHANGE_INFO = Path("/fapi/v1/exchangeInfo", 1)
 TRADING_SCHEDULE = Path("/fapi/v1/tradingSchedule", 5)
+TURNOVERS = Path("/fapi/v1/ticker/24hr", 40)
 
 
 def depth_path(symbol: str) -> Path:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from binance_streamer.wire.requests import SnapshotRequest
-from services.rest.answers import Odd, RestAnswer, read_clock_sample, read_rows, read_snapshot, refusal
+from services.rest.answers import Odd, RestAnswer, read_clock_sample, read_rows, read_snapshot, read_turnovers, refusal
 from services.rest.market.clock_offset import OffsetMeter
+from services.rest.market.group_members import GroupMembers
 from services.rest.market.listing import ListingRecorder
 from services.rest.messages import FrameSink, backfill_draft, odd_row_draft, offset_draft, snapshot_draft
 from services.rest.oddities import Oddities
-from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, Path, backfill_path, depth_path
+from services.rest.paths import EXCHANGE_INFO, TIME, TRADING_SCHEDULE, TURNOVERS, Path, backfill_path, depth_path
 from services.rest.schedule.backfill_queue import BackfillQueue, MissingRows
 from services.rest.schedule.pacing import Pace
 from services.rest.schedule.snapshot_queue import SnapshotQueue
@@ -23,6 +24,7 @@ from services.rest.schedule.task import AnyTask, Moment, RestRequest, Subject, T
 CLOCK_GROUP = "time"
 _NEVER_S = float("inf")
 _AT_ONCE_S = float("-inf")
+_TURNOVER_S = 86_400.0
 _PageRequest = RestRequest[MissingRows]
 
 
@@ -41,6 +43,7 @@ class Parts:
     """Since the start, by the names of the status message."""
     refused_series: dict[str, str] = field(default_factory=dict)
     """Series of symbols that the exchange does not give, with its words."""
+    members: GroupMembers | None = None
 
 
 @dataclass(slots=True)
@@ -58,6 +61,24 @@ class ClockTask(Task[None]):
         measured = self.parts.meter.take(read_clock_sample(answer), now.s)
         if measured is not None:
             self.parts.sink.append([offset_draft(measured)])
+
+
+@dataclass(slots=True)
+class TurnoverTask(Task[None]):
+    """Fetches the turnover of all symbols once a day, in front of the list: the `top` of groups are chosen by it."""
+
+    members: GroupMembers
+    due_s: float = _AT_ONCE_S
+
+    def next(self, now: Moment, delayed: Collection[str]) -> RestRequest[None] | None:
+        """Return a request once a day, where a group wants it."""
+        is_due = self.members.needs_turnover and now.s >= self.due_s and "turnover" not in delayed
+        return _request(TURNOVERS, "turnover", self, None) if is_due else None
+
+    def good(self, request: RestRequest[None], answer: RestAnswer, now: Moment) -> None:
+        """Have the members chosen by it with the next list."""
+        self.members.take_turnover(read_turnovers(answer))
+        self.due_s = now.s + _TURNOVER_S
 
 
 @dataclass(slots=True)
@@ -223,6 +244,7 @@ def tasks_in_order(
     hours = HoursTask(parts, list_interval_s)
     return (
         ClockTask(parts),
+        *([TurnoverTask(parts.members)] if parts.members is not None else ()),
         ListTask(parts, hours, list_interval_s, list_retry_s),
         hours,
         SnapshotTask(parts, lambda now: snapshots.next_asked(now.s)),

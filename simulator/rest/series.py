@@ -35,7 +35,7 @@ WEIGHTS = {
 }
 """Weight of a request with a symbol, and without."""
 _WITHOUT_SYMBOL = frozenset({"/fapi/v1/fundingInfo"})
-"""Served for all symbols at once only; what others say without a symbol this simulator does not have."""
+"""Served for all symbols at once only. Tickers are too; what others say without a symbol this simulator lacks."""
 
 
 class PolledEndpoints:
@@ -65,6 +65,8 @@ class PolledEndpoints:
             return None
         if path in _WITHOUT_SYMBOL:
             return _json([self._funding_info(symbol) for symbol in self._symbols()])
+        if path == "/fapi/v1/ticker/24hr" and "symbol" not in parameters:
+            return _json([self._moment(path, symbol, now_ms) for symbol in self._symbols()])
         symbol = self._check_symbol(parameters)
         if (path.rpartition("/")[2], symbol) in self.unserved:
             raise RestError(-1121, "Invalid symbol.")
@@ -109,7 +111,7 @@ class PolledEndpoints:
                 "lastQty": "0.010",
                 **dict.fromkeys(levels, price),
                 "volume": "1000.000",
-                "quoteVolume": "1000000.00",
+                "quoteVolume": f"{number_of(symbol, 0)}.00",
                 "openTime": now_ms - _DAY_MS,
                 "closeTime": now_ms,
                 "firstId": 1,

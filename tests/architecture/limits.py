@@ -39,7 +39,7 @@ LIMITS: dict[str, Limit] = {
     "docstrings that begin as a question": Limit(aimed=0, reached=0),
     "public docstrings below five words": Limit(aimed=0, reached=0),
     "explanation lines per 100 code lines": Limit(aimed=25, reached=27.3, more_is_better=True),
-    "code lines": Limit(aimed=18_500, reached=37_600),
+    "code lines": Limit(aimed=18_500, reached=37_700),
     "impurities in pure modules": Limit(aimed=0, reached=0),
     "modules outside that say pure": Limit(aimed=0, reached=0),
     "unit tests away from their module": Limit(aimed=0, reached=0),

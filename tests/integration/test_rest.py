@@ -397,6 +397,23 @@ def test_what_the_exchange_lists_is_recorded_once_over_restarts(
     assert len(bus.of("exchange_info", "EXCHANGE")) == 1
 
 
+def test_the_members_of_a_top_are_those_with_the_most_turnover(place: Path) -> None:
+    """The simulator gives each symbol a turnover of its own; DUSDT and BUSDT have the most."""
+    with Simulator(place, "--symbols", "AUSDT,BUSDT,CUSDT,DUSDT", "--rate", "10") as simulator:
+        group = {"name": "most", "match": {"symbol": "*"}, "top": 2, "streams": ["aggTrade"]}
+        modes = {"development": {"groups": [group]}}
+        config = write_config(place, {}, simulator.urls, modes=modes)
+        with service("bus", config, output=place / "bus.out"), rest_process(place, config) as rest:
+            members = place / "run" / "members.json"
+            eventually(members.exists, what="the members are known")
+            assert json.loads(members.read_bytes()) == {"most": ["BUSDT", "DUSDT"]}
+            assert rest.stop() == 0
+        simulator.stop()
+    paths = [path for _, _, path in answers(place)]
+    assert paths.count("/fapi/v1/ticker/24hr") == 1
+    assert paths.index("/fapi/v1/ticker/24hr") < paths.index("/fapi/v1/exchangeInfo")
+
+
 def test_strangers_on_the_bus_change_nothing(place: Path, config: Path, bus: Bus, simulator: Simulator) -> None:
     with rest_process(place, config):
         running(bus)

@@ -1,7 +1,7 @@
 """The members of groups: found in the exchange's list, and kept in the file by which all other processes go."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 
 from binance_streamer.config.groups import TRADING, Contract, MembersFile, matches, member_fault, members_of
@@ -11,6 +11,9 @@ from services.rest.market.exchange_info import UNLISTED
 from services.runtime.files import replace_file
 
 _log = logging.getLogger(__name__)
+
+_STAYS = 1.25
+"""Of `top`: a member stays up to this rank, so that two with a like turnover do not take turns."""
 
 
 class GroupMembers:
@@ -22,6 +25,7 @@ class GroupMembers:
         self._file = MembersFile(config)
         self._absent: frozenset[str] = frozenset()
         self._has_judged = False
+        self._turnover: Mapping[str, float] = {}
         self._leave_out_named()
 
     @property
@@ -39,6 +43,15 @@ class GroupMembers:
         """The names of all symbols that are recorded now, named ones and members."""
         return [symbol.symbol for symbol in self.config.symbols]
 
+    @property
+    def needs_turnover(self) -> bool:
+        """Return True where a group takes those with the most turnover alone."""
+        return any(group.top is not None for group in self._groups)
+
+    def take_turnover(self, turnover: Mapping[str, float]) -> None:
+        """Choose by these from the next list on: turnover of 24 hours by symbol."""
+        self._turnover = turnover
+
     def take(self, listed: Sequence[Contract]) -> list[Odd]:
         """Find the members in a list of the exchange; write the file where it has others, and tell of each change.
 
@@ -55,21 +68,37 @@ class GroupMembers:
         self._has_judged = self._has_judged or found.items() <= self._file.found.items()
         return self._odd_names(listed)
 
-    def _found(self, listed: Sequence[Contract], before: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    def _found(self, listed: Sequence[Contract], before: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         """Return the members of each group; none is in two, and a member stays in its group.
 
         With the first list of a run that holds as far as the group still matches: its configuration may be another one.
         """
-        taken, found = set(self._named), {}
+        found: dict[str, tuple[str, ...]] = {}
+        taken = set(self._named)
         owners = {symbol: name for name, symbols in before.items() for symbol in symbols} if self._has_judged else {}
         for group in self._groups:
             known = set(before[group.name])
             if not self._has_judged:
                 known -= {one.symbol for one in listed if one.contract and one.quote and not matches(group, one)}
             foreign = taken | {symbol for symbol, owner in owners.items() if owner != group.name}
-            found[group.name] = tuple(one for one in members_of(group, listed, known) if one not in foreign)
+            members = [one for one in members_of(group, listed, known) if one not in foreign]
+            if group.top is not None and not self._turnover and not known:
+                # who they are is not known yet, nor who is left for the groups behind it
+                return {name: some for name, some in before.items() if name in self._file.found} | found
+            found[group.name] = tuple(members if group.top is None else self._top(members, known, group.top))
             taken.update(found[group.name])
         return found
+
+    def _top(self, members: Sequence[str], known: Collection[str], most: int) -> list[str]:
+        """Return those with the most turnover: members first that stay, then the others by their rank.
+
+        Until the turnover is known those of before stay, and nobody is added.
+        """
+        if not self._turnover:
+            return [one for one in members if one in known]
+        ranked = sorted(members, key=lambda one: (-self._turnover.get(one, 0.0), one))
+        stays = [one for one in ranked[: int(most * _STAYS)] if one in known]
+        return sorted([*stays, *(one for one in ranked if one not in stays)][:most])
 
     def _absent_once(self, listed: Sequence[Contract], before: Mapping[str, Sequence[str]]) -> list[Contract]:
         """Return the members that this list lacks and the one before had: absence counts when it comes twice."""

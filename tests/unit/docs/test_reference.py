@@ -113,6 +113,7 @@ SPECIAL = {
     "modes.<mode>.symbols[].streams": ", ".join(DEFAULT_STREAMS),
     "modes.<mode>.groups[].streams": ", ".join(DEFAULT_STREAMS),
     "modes.<mode>.groups[].match": "none",
+    "modes.<mode>.groups[].top": "none",
     "modes.<mode>.groups[].match.contract": "PERPETUAL",
     "alerts.webhooks[].conditions": "all",
 }

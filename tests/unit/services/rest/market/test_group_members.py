@@ -130,3 +130,51 @@ def test_a_disk_that_takes_nothing_leaves_the_members_as_they_were(tmp_path: Pat
     (tmp_path / "members.json").mkdir()
     members.take(listed("ETHUSDT", "NEWUSDT"))
     assert members.symbols == ["BTCUSDT", "ETHUSDT"]
+
+
+def top_two(place: Path) -> GroupMembers:
+    path = place / "streamer.yaml"
+    mode = {"groups": [{"name": "most", "match": {}, "top": 2}, {"name": "rest", "match": {}}]}
+    values = {"mode": "production", "modes": {"production": mode}, "endpoints": {"run_directory": "."}}
+    path.write_text(yaml.safe_dump(values))
+    return GroupMembers(configuration.load(path))
+
+
+def found_in(place: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = msgspec.json.decode((place / "members.json").read_bytes())
+    return found
+
+
+def test_the_top_of_a_group_waits_for_the_turnover_and_the_next_group_has_the_others(tmp_path: Path) -> None:
+    members = top_two(tmp_path)
+    assert members.needs_turnover
+    members.take(listed("AUSDT", "BUSDT", "CUSDT"))
+    assert found_in(tmp_path) == {}
+    assert not members.are_known
+    members.take_turnover({"AUSDT": 1.0, "BUSDT": 9.0, "CUSDT": 5.0})
+    members.take(listed("AUSDT", "BUSDT", "CUSDT"))
+    assert found_in(tmp_path) == {"most": ["BUSDT", "CUSDT"], "rest": ["AUSDT"]}
+
+
+def test_a_member_stays_until_others_have_clearly_more(tmp_path: Path) -> None:
+    names = [f"S{number}USDT" for number in range(8)]
+    path = tmp_path / "streamer.yaml"
+    mode = {"groups": [{"name": "most", "match": {}, "top": 4}]}
+    values = {"mode": "production", "modes": {"production": mode}, "endpoints": {"run_directory": "."}}
+    path.write_text(yaml.safe_dump(values))
+    members = GroupMembers(configuration.load(path))
+    turnover = {name: 100.0 - number for number, name in enumerate(names)}
+    members.take_turnover(turnover)
+    members.take(listed(*names))
+    assert found_in(tmp_path) == {"most": names[:4]}
+    members.take_turnover({**turnover, names[4]: 97.5})  # the fifth is before the fourth, which stays
+    members.take(listed(*names))
+    assert found_in(tmp_path) == {"most": names[:4]}
+    members.take_turnover({**turnover, names[4]: 97.5, names[5]: 97.4})  # now it is the sixth of them
+    members.take(listed(*names))
+    assert found_in(tmp_path) == {"most": [*names[:3], names[4]]}
+    members.take([*listed(*names[1:]), *listed(names[0], status="SETTLING")])
+    assert found_in(tmp_path) == {"most": [*names[1:3], *names[4:6]]}
+    again = GroupMembers(configuration.load(path))
+    again.take(listed(*names[1:], "NEWUSDT"))  # the turnover is not known yet: who is there stays
+    assert found_in(tmp_path) == {"most": [*names[1:3], *names[4:6]]}
