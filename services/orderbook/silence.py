@@ -38,6 +38,6 @@ class WorkerStatuses:
             return "the status of its worker cannot be read"
         if not isinstance(status, IngestStatus):
             return "its worker sends the status of another kind of process"
-        trading = trading_status(symbol, {status.producer: status})
+        trading = trading_status(symbol, {f"ingest-{symbol}": status})  # a worker of a group has another name
         why = stream_state(found, status, trading).why
         return why and f"its stream: {why}"

@@ -56,7 +56,8 @@ def symbols(config: ConfigFile = DEFAULT_PATH) -> None:
         state = "" if symbol.enabled else " (not enabled)"
         typer.echo(f"{symbol.symbol:<{width}}  {streams}{snapshots}{state}")
     for group in loaded.groups:
-        typer.echo(f"group {group.name}, {amount(group.workers, 'worker')}: {' '.join(group.streams)}")
+        snapshots = " + depth snapshots" if group.depth_snapshot else ""
+        typer.echo(f"group {group.name}, {amount(group.workers, 'worker')}: {' '.join(group.streams)}{snapshots}")
         for worker, served in parts_of(group).items() if members.knows(part_name(group, 0)) else ():
             typer.echo(f"  ingest-{worker}: {' '.join(served) or 'none'}")
     typer.echo(f"mode {loaded.mode} records {amount(len(loaded.symbols), 'symbol')}{_unknown(members)}", err=True)

@@ -51,24 +51,26 @@ def test_what_is_no_message_is_refused(wrong: list[bytes]) -> None:
         Inbox().read(wrong)
 
 
-def status(state: str, connection: str = "delivering", silent_s: float = 1.0) -> bytes:
+def status(
+    state: str, connection: str = "delivering", silent_s: float = 1.0, not_trading: tuple[str, ...] = ()
+) -> bytes:
     stream = {"state": state, "silent_s": silent_s, "patience_s": 60.0}
     data = {
-        "symbol": "ingest-BTCUSDT", "stream": "status", "recv_ns": 5, "producer": "ingest-BTCUSDT", "epoch": 7,
-        "seq": 1, "source": "local", "streams": {"btcusdt@depth@0ms": stream}, "not_trading": [],
+        "symbol": "ingest-all-0", "stream": "status", "recv_ns": 5, "producer": "ingest-all-0", "epoch": 7,
+        "seq": 1, "source": "local", "streams": {"btcusdt@depth@0ms": stream}, "not_trading": not_trading,
         "connections": [{"connection": 1, "route": "public", "state": connection}] if connection else [],
     }  # fmt: skip
     packed: bytes = msgpack.packb(("status", data))
     return packed
 
 
-TOPIC = b"status.ingest-all-0."
+STATUS_TOPIC = b"status.ingest-all-0."
 
 
 def of_all_0() -> WorkerStatuses:
     """A group's worker has BTCUSDT."""
     workers = WorkerStatuses()
-    workers.topics = {"BTCUSDT": TOPIC}
+    workers.topics = {"BTCUSDT": STATUS_TOPIC}
     return workers
 
 
@@ -82,16 +84,22 @@ def test_a_stream_that_was_just_heard_needs_no_word_of_its_worker() -> None:
 
 def test_a_silent_stream_is_believed_while_its_worker_says_that_it_is_connected() -> None:
     workers = of_all_0()
-    workers.take_status(TOPIC, status("live"), 119.0)
+    workers.take_status(STATUS_TOPIC, status("live"), 119.0)
     assert fault(workers, 120.0) == ""
     assert "neither the stream nor its worker" in fault(workers, 130.0)
-    workers.take_status(TOPIC, status("live", connection=""), 130.0)
+    workers.take_status(STATUS_TOPIC, status("live", connection=""), 130.0)
     assert "no connection" in fault(workers, 130.0)
-    workers.take_status(TOPIC, status("stale", silent_s=61.0), 130.0)
+    workers.take_status(STATUS_TOPIC, status("stale", silent_s=61.0), 130.0)
     assert "silent for 61 s" in fault(workers, 130.0)
+
+
+def test_a_symbol_that_does_not_trade_is_silent_without_a_fault() -> None:
+    workers = of_all_0()
+    workers.take_status(STATUS_TOPIC, status("stale", silent_s=61.0, not_trading=("BTCUSDT",)), 130.0)
+    assert fault(workers, 130.0) == ""
 
 
 def test_a_worker_whose_status_cannot_be_read_is_not_believed() -> None:
     workers = of_all_0()
-    workers.take_status(TOPIC, b"\xc1", 119.0)
+    workers.take_status(STATUS_TOPIC, b"\xc1", 119.0)
     assert "cannot be read" in fault(workers, 120.0)
