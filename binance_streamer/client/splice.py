@@ -83,8 +83,10 @@ class Splice(Generic[T]):
             if self._waiting_bytes > self._max_bytes:
                 self._drop_waiting()
             return []
-        topic.is_live = not topic.is_waiting
-        if new.seq <= epoch.last:
+        is_next = new.seq > epoch.last
+        # one that was skipped because it lies before the beginning says nothing of the files
+        topic.is_live = not topic.is_waiting and (is_next or topic.has_begun)
+        if not is_next:
             return []
         topic.has_begun = True
         epoch.last = new.seq

@@ -79,6 +79,7 @@ def recorder(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             thread.join()
 
 
+@pytest.mark.timeout(120)  # a tap is iterated over for ever
 @pytest.mark.usefixtures("recorder")
 @pytest.mark.parametrize(("title", "example"), EXAMPLES, ids=[title for title, _ in EXAMPLES])
 def test_an_example_prints_what_it_should(title: str, example: str, capsys: pytest.CaptureFixture[str]) -> None:
