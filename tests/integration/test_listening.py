@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from binance_streamer.client.books import BookClient, NoAnswerError
 from binance_streamer.config import schema as configuration
 from tests.support.configs import write_config
 from tests.support.data import REPOSITORY
@@ -28,12 +29,21 @@ def pointed(program: str, endpoints: configuration.EndpointsConfig) -> str:
     return program.replace("while True:", "for _ in range(5):")
 
 
+def has_book(endpoint: str) -> bool:
+    with BookClient(endpoint) as client:
+        try:
+            return client.ask("BTCUSDT", 1).valid
+        except NoAnswerError:
+            return False
+
+
 def test_programs_of_the_documentation_hear_trades_and_get_a_book(place: Path) -> None:
     found = [text for page in ("README.md", "docs/wire.md") for text in programs(page) if "zmq" in text]
     assert len(found) == 3
     with command_line("demo", "--symbols", "1", "--data-dir", place / "out", output=place / "out.txt") as demo:
         eventually(lambda: re.search(r" [1-9]\d* rows,", demo.text()), 60, what="rows are recorded")
         endpoints = configuration.load(place / "out" / "streamer.yaml").endpoints
+        eventually(lambda: has_book(endpoints.orderbook_query), 60, what="the book is valid")
         for program in found:
             done = subprocess.run(
                 [sys.executable, "-c", pointed(program, endpoints)],

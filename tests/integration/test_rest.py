@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import zmq
 
 from binance_streamer.config.schema import load
-from binance_streamer.transport.sockets import bus_pub, bus_sub, intake_pull
+from binance_streamer.transport.sockets import bus_sub, intake_pull
 from binance_streamer.wire.frames import decode_batch, decode_frame, encode_frame, split_frames
 from services.rest import state
 from services.rest.market.clock_offset import SAMPLES
@@ -20,6 +21,9 @@ from tests.support.configs import write_config
 from tests.support.processes import Program, Simulator, service
 from tests.support.waiting import eventually
 
+HEARD = (b"depth_snapshot.", b"exchange_info.", b"symbol_status.", b"status.", b"clock.")
+ASKED_FOR = b"request."
+
 
 class Bus:
     """A test's ear and mouth on the bus."""
@@ -27,17 +31,17 @@ class Bus:
     def __init__(self, config: Path) -> None:
         endpoints = load(config).endpoints
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._sub = bus_sub(self._context, endpoints.bus_subscribe, b"")
-        self._pub = bus_pub(self._context, endpoints.bus_publish)
+        self._sub = bus_sub(self._context, endpoints.bus_subscribe, *HEARD)
+        self._pub = self._context.socket(zmq.XPUB)  # hears what it is asked for
+        self._pub.connect(endpoints.bus_publish)
+        self._is_asked = False
         self.frames: list[tuple[str, dict[str, Any]]] = []
         self._seq = 0
 
     def hear(self) -> None:
         """Take what has come."""
         while self._sub.poll(0):
-            topic, *frames = self._sub.recv_multipart()
-            if topic.startswith((b"depth_snapshot.", b"exchange_info.", b"symbol_status.", b"status.", b"clock.")):
-                self.frames.append(decode_frame(frames[0]))
+            self.frames.append(decode_frame(self._sub.recv_multipart()[1]))
 
     def of(self, stream_type: str, symbol: str) -> list[dict[str, Any]]:
         """All frames of a kind so far."""
@@ -59,6 +63,14 @@ class Bus:
             return {key: status.get(key) for key, value in expected.items() if status.get(key) != value}
 
         eventually(lambda: not differs(), what=f"{expected} in the status of rest")
+
+    def is_asked(self) -> bool:
+        """Return True while somebody gets the requests that are published here."""
+        while self._pub.poll(0):
+            subscription = self._pub.recv()
+            if subscription[1:] == ASKED_FOR:
+                self._is_asked = subscription[:1] == b"\x01"
+        return self._is_asked
 
     def ask(self, symbol: str, last_update_id: object = 0, reason: object = "test") -> None:
         """A worker's request, once."""
@@ -136,6 +148,13 @@ def config(place: Path, simulator: Simulator) -> Path:
 
 @pytest.fixture
 def bus(place: Path, config: Path) -> Iterator[Bus]:
+    with running_bus(place, config) as found:
+        yield found
+
+
+@contextmanager
+def running_bus(place: Path, config: Path) -> Iterator[Bus]:
+    """A bus that is heard: whatever `rest` says from its start on comes."""
     with service("bus", config, output=place / "bus.out"):
         found = Bus(config)
         eventually(lambda: found.of("status", "bus"), what="the bus is up")
@@ -159,7 +178,9 @@ def answers(place: Path) -> list[tuple[int, int, str]]:
 
 
 def running(bus: Bus) -> None:
+    """Wait until `rest` has the list of symbols, and hears requests: it subscribes with another socket."""
     eventually(lambda: bus.status()["state"] == "answered" and bus.status()["symbols"], what="rest has asked")
+    eventually(bus.is_asked, what="rest hears requests")
 
 
 def test_the_first_requests_of_a_run_are_the_time_and_the_exchange_info(
@@ -241,14 +262,12 @@ def test_a_snapshot_older_than_asked_for_is_recorded_and_asked_for_again(
                                    "rest 403 1", "rest 451 1", "rest 429 1 1"])  # fmt: skip
 def test_after_every_wrong_answer_the_snapshot_comes(place: Path, simulator: Simulator, fault: str) -> None:
     config = configured(place, simulator, request_timeout=1)
-    with service("bus", config, output=place / "bus.out"), rest_process(place, config):
-        bus = Bus(config)
+    with running_bus(place, config) as bus, rest_process(place, config):
         running(bus)
         simulator.command(fault)
         bus.ask("BTCUSDT")
         (snapshot,) = eventually(lambda: bus.snapshots("BTCUSDT"))
         eventually(lambda: bus.status()["state"] == "answered")
-        bus.close()
     assert json.loads(snapshot["event"])["bids"]
 
 
@@ -282,12 +301,10 @@ def test_after_midnight_utc_every_symbol_gets_a_snapshot(place: Path) -> None:
         config = configured(place, simulator)
         taken_ms = dict.fromkeys(("BTCUSDT", "ETHUSDT"), midnight_ms - 15 * 60_000)
         state.save(place / "run" / "rest.json", state.RestState(SavedPace(0, [], []), taken_ms), time.time_ns())
-        with service("bus", config, output=place / "bus.out"), rest_process(place, config):
-            bus = Bus(config)
+        with running_bus(place, config) as bus, rest_process(place, config):
             for symbol in ("BTCUSDT", "ETHUSDT"):
                 snapshot = eventually(lambda name=symbol: bus.snapshots(name))[0]  # type: ignore[misc]
                 assert json.loads(snapshot["event"])["E"] >= midnight_ms
-            bus.close()
 
 
 @pytest.mark.parametrize("where", ["text", "retry-after"])
@@ -326,8 +343,7 @@ def test_a_429_without_retry_after_is_obeyed_for_a_minute(
 def test_the_share_of_the_weight_limit_is_kept(place: Path) -> None:
     with Simulator(place, "--symbols", "AUSDT,BUSDT,CUSDT", "--rate", "10", "--weight-limit", "100") as simulator:
         config = configured(place, simulator, weight_share=0.5)
-        with service("bus", config, output=place / "bus.out"), rest_process(place, config):
-            bus = Bus(config)
+        with running_bus(place, config) as bus, rest_process(place, config):
             running(bus)
             for symbol in ("AUSDT", "BUSDT", "CUSDT"):
                 bus.ask(symbol)
@@ -335,7 +351,6 @@ def test_the_share_of_the_weight_limit_is_kept(place: Path) -> None:
             rounds(bus, 3)
             assert not bus.snapshots("CUSDT")
             bus.until_status(used_weight=46, weight_limit=100, waiting=1)
-            bus.close()
 
 
 def test_periodic_snapshots_need_no_request_and_leave_out_what_does_not_trade(
@@ -343,8 +358,7 @@ def test_periodic_snapshots_need_no_request_and_leave_out_what_does_not_trade(
 ) -> None:
     config = configured(place, simulator, snapshot_interval=1, exchange_info_interval=1)
     simulator.command("symbol ETHUSDT SETTLING")
-    with service("bus", config, output=place / "bus.out"), rest_process(place, config):
-        bus = Bus(config)
+    with running_bus(place, config) as bus, rest_process(place, config):
         eventually(lambda: len(bus.snapshots("BTCUSDT")) >= 3)
         bus.until_status(symbols={"BTCUSDT": "TRADING", "ETHUSDT": "SETTLING"})
         assert not bus.snapshots("ETHUSDT")
@@ -353,7 +367,6 @@ def test_periodic_snapshots_need_no_request_and_leave_out_what_does_not_trade(
         eventually(lambda: bus.of("symbol_status", "ETHUSDT")[-1]["status"] == "TRADING")
         eventually(lambda: len(bus.of("exchange_info", "EXCHANGE")) >= 2)
         change = json.loads(bus.of("exchange_info", "EXCHANGE")[-1]["event"])
-        bus.close()
     assert (list(change["changed"]), change["removed"]) == (["ETHUSDT"], [])
     assert change["changed"]["ETHUSDT"]["status"] == "TRADING"
 
@@ -362,19 +375,16 @@ def test_the_hours_of_a_tradfi_contract_are_recorded_and_told_days_ahead(place: 
     with Simulator(place, "--symbols", "BTCUSDT,TSLAUSDT", "--rate", "100") as simulator:
         simulator.command("session EQUITY 3600 86400")
         config = write_config(place, {"BTCUSDT": ["aggTrade"], "TSLAUSDT": ["aggTrade"]}, simulator.urls)
-        with service("bus", config, output=place / "bus.out"):
-            bus = Bus(config)
-            eventually(lambda: bus.of("status", "bus"), what="the bus is up")
-            with rest_process(place, config) as rest:
-                eventually(lambda: any(data.get("off_session") for data in bus.of("symbol_status", "TSLAUSDT")))
-                assert rest.stop() == 0
+        with running_bus(place, config) as bus, rest_process(place, config) as rest:
+            eventually(lambda: any(data.get("off_session") for data in bus.of("symbol_status", "TSLAUSDT")))
+            running(bus)  # asked to end within its first second it would have said no status, or none that was heard
+            bus.until_status(off_session=[])
+            assert rest.stop() == 0
             ((start_ms, end_ms),) = bus.of("symbol_status", "TSLAUSDT")[-1]["off_session"]
             assert end_ms - start_ms == 3_600_000
-            bus.until_status(off_session=[])
             assert not any(data["off_session"] for data in bus.of("symbol_status", "BTCUSDT"))
             eventually(lambda: len(bus.of("exchange_info", "EXCHANGE")) >= 2)
             listed, hours = bus.of("exchange_info", "EXCHANGE")
-            bus.close()
         simulator.stop()
     assert "symbols" in json.loads(listed["event"])
     found = json.loads(hours["event"])["marketSchedules"]["EQUITY"]["sessions"]
@@ -403,7 +413,7 @@ def test_the_members_of_a_top_are_those_with_the_most_turnover(place: Path) -> N
         group = {"name": "most", "match": {"symbol": "*"}, "top": 2, "streams": ["aggTrade"]}
         modes = {"development": {"groups": [group]}}
         config = write_config(place, {}, simulator.urls, modes=modes)
-        with service("bus", config, output=place / "bus.out"), rest_process(place, config) as rest:
+        with rest_process(place, config) as rest:
             members = place / "run" / "members.json"
             eventually(members.exists, what="the members are known")
             assert json.loads(members.read_bytes()) == {"most": ["BUSDT", "DUSDT"]}
@@ -441,10 +451,9 @@ def test_the_exchange_clock_is_measured_again_and_again_and_a_step_of_ours_is_to
         config = write_config(place, {"BTCUSDT": ["aggTrade"]}, {**simulator.urls, "clock_interval": 1})
         environment = {TEST_OFFSET_VARIABLE: str(shift)}
         with (
-            service("bus", config, output=place / "bus.out") as bus_process,
+            running_bus(place, config) as bus,
             service("rest", config, output=place / "rest.out", environment=environment),
         ):
-            bus = Bus(config)
             eventually(lambda: len(bus.of("clock", "EXCHANGE")) >= 2)
             first, second = bus.of("clock", "EXCHANGE")[:2]
             shift.write_bytes((30 * 10**9).to_bytes(8, "little", signed=True))
@@ -458,8 +467,6 @@ def test_the_exchange_clock_is_measured_again_and_again_and_a_step_of_ours_is_to
                 ]
             )[0]
             status = eventually(lambda: bus.status()["clock_measured_ns"] >= after["recv_ns"] and bus.status())
-            bus.close()
-            assert bus_process.exit_code is None
     for data, truth_ms in ((first, -2500), (second, -2500), (after, -32_500)):
         assert abs(data["offset_ms"] - truth_ms) <= data["error_ms"]
         assert data["error_ms"] == pytest.approx(data["round_trip_ms"] / 2 + 1, abs=0.002)

@@ -69,6 +69,12 @@ def test_a_killed_supervisord_takes_its_programs_with_it_and_the_next_one_goes_o
     site.wait_for_rows(SYMBOLS, rows + 1)
 
 
+def recorded_status(site: Site) -> str:
+    """The answer of `status`, "" while it does not say that all is recorded."""
+    done = site.ours("status", "--json")
+    return done.stdout if done.returncode == 0 else ""
+
+
 def test_start_status_restart_and_stop(site: Site) -> None:
     (site.root / "supervisord.conf").write_text("; of yesterday\n")
     started = site.ours("start", "--wait")
@@ -79,8 +85,8 @@ def test_start_status_restart_and_stop(site: Site) -> None:
     first = site.wait_until_all_run(PROGRAMS)
     site.wait_for_rows(SYMBOLS)
 
-    eventually(lambda: site.ours("status", "--json").returncode == 0, 60, what="all is recorded", every_s=0.5)
-    told = json.loads(site.ours("status", "--json").stdout)
+    found = eventually(lambda: recorded_status(site), 60, what="all is recorded", every_s=0.5)
+    told = json.loads(found)
     assert (told["healthy"], told["supervisord_pid"]) == (True, site.supervisord_pid())
     assert {program["name"]: program["pid"] for program in told["programs"]} == first
     assert all(program["state"] == "RUNNING" for program in told["programs"])

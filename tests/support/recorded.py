@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,10 @@ else:
     from backports import zstd
 
 csv.field_size_limit(sys.maxsize)
+
+_PATIENCE_S = 10.0
+"""A reader may see a write half done, for as long as the writer is kept waiting in it, and what a killed writer has
+left until the next one cuts it. Half a row that stays is a fault."""
 
 
 def recorded_files(data_directory: Path, symbol: str, stem: str) -> list[Path]:
@@ -64,14 +69,28 @@ def _frames(content: bytes) -> Iterator[bytes]:
 
 
 def recorded_rows(data_directory: Path, symbol: str, stem: str) -> list[dict[str, str]]:
-    """All rows of all days, in order; half a last line is an error here."""
+    """All rows of all days, in order; half a last line that does not become a whole one is an error here."""
     rows: list[dict[str, str]] = []
     for path in recorded_files(data_directory, symbol, stem):
-        for row in csv.DictReader(io.StringIO(recorded_text(path), newline=""), strict=True):
+        for row in csv.DictReader(io.StringIO(_whole_text(path), newline=""), strict=True):
             assert None not in row, f"{path}: a row is longer than the header: {row}"
             assert None not in row.values(), f"{path}: a row is shorter than the header: {row}"
             rows.append(row)
     return rows
+
+
+def _whole_text(path: Path) -> str:
+    """The text of a file that may grow, once it ends with a whole row; none where it has been taken away meanwhile."""
+    end_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return recorded_text(path)
+        except FileNotFoundError:  # a writer that starts removes a file of which nothing was durable
+            return ""
+        except AssertionError:
+            if time.monotonic() >= end_s:
+                raise
+        time.sleep(0.02)
 
 
 def levels_of(cell: str) -> list[tuple[Decimal, Decimal]]:

@@ -81,7 +81,7 @@ def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
 
 
 def numbers(opened: History) -> list[int]:
-    """The numbers of all that comes now: the files are looked at once in each silence at least, however slow that is."""
+    """The numbers of all that comes now: each silence is a look at the files at least, however slow that is."""
     found, silences = [], 0
     while silences < 5:
         message = opened.receive(0.004)
