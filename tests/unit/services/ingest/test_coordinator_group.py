@@ -12,6 +12,7 @@ from tests.support.drafts import singles
 from tests.support.running_network import Running, ns
 
 Group = Callable[..., Running]
+MARK_PRICES = "!markPrice@arr@1s"
 
 
 @pytest.fixture
@@ -30,6 +31,11 @@ def trade(symbol: str, number: int) -> bytes:
 def ticker(run: Running, symbol: str) -> bytes:
     event = f'{{"e":"bookTicker","u":{round(run.now_s * 10)},"s":"{symbol}","E":{ns(run.now_s) // 10**6}}}'
     return f'{{"stream":"{symbol.lower()}@bookTicker","data":{event}}}'.encode()
+
+
+def mark_prices(run: Running, *symbols: str) -> bytes:
+    parts = (f'{{"e":"markPriceUpdate","E":{ns(run.now_s) // 10**6},"s":"{symbol}","p":"1"}}' for symbol in symbols)
+    return f'{{"stream":"{MARK_PRICES}","data":[{",".join(parts)}]}}'.encode()
 
 
 def streams(symbol: str, *suffixes: str) -> tuple[Stream, ...]:
@@ -181,3 +187,40 @@ def test_a_symbol_that_nobody_trades_costs_the_others_no_connection(group: Group
     run = group(["AUSDT", "BUSDT"], "aggTrade")
     run.until(4000, lambda _: [trade("AUSDT", round(run.now_s * 2))])
     assert list(run.dialled) == [1]
+
+
+def test_members_come_and_go_and_the_stream_of_all_symbols_stays_for_the_others(group: Group) -> None:
+    run = group(["AUSDT"], "aggTrade")
+    run.until(1)
+    run.coordinator.add([*streams("AUSDT", MARK_PRICES), *streams("BUSDT", MARK_PRICES)], run.now_s)
+    assert run.line.sent == [(1, "SUBSCRIBE", [MARK_PRICES])]
+    run.until(2, lambda _: [mark_prices(run, "AUSDT", "BUSDT", "CUSDT")])
+    run.coordinator.add(streams("CUSDT", MARK_PRICES), run.now_s)
+    run.until(4, lambda _: [mark_prices(run, "AUSDT", "BUSDT", "CUSDT")])
+    rows = {name: one.rows for name, one in run.streams.recorders.items() if one.stream.of_all}
+    assert rows == {"ausdt@markPrice@1s": 6, "busdt@markPrice@1s": 6, "cusdt@markPrice@1s": 4}
+    run.coordinator.let_go("BUSDT", run.now_s)
+    run.until(5, lambda _: [mark_prices(run, "AUSDT", "BUSDT", "CUSDT")])
+    assert [method for _, method, _ in run.line.sent] == ["SUBSCRIBE", "SUBSCRIBE"]
+    assert run.streams.recorders["ausdt@markPrice@1s"].rows == 8
+    assert run.coordinator.status(run.now_s).others == {MARK_PRICES: 2 + 2}
+    assert (list(run.dialled), run.gaps) == ([1], [])
+
+
+def test_the_stream_of_all_symbols_ends_with_its_last_member(group: Group) -> None:
+    run = group(["AUSDT"], "aggTrade")
+    run.until(1)
+    run.coordinator.add([*streams("BUSDT", MARK_PRICES), *streams("CUSDT", MARK_PRICES)], run.now_s)
+    run.coordinator.let_go("BUSDT", run.now_s)
+    run.coordinator.let_go("CUSDT", run.now_s)
+    assert run.line.sent == [(1, "SUBSCRIBE", [MARK_PRICES]), (1, "UNSUBSCRIBE", [MARK_PRICES])]
+
+
+def test_a_new_connection_subscribes_once_to_the_stream_of_all_symbols(group: Group) -> None:
+    run = group(["AUSDT"], "aggTrade")
+    run.until(1)
+    run.coordinator.add([*streams("BUSDT", MARK_PRICES), *streams("CUSDT", MARK_PRICES)], run.now_s)
+    run.line.sent.clear()
+    run.lose(1)
+    run.until(10)
+    assert run.line.sent == [(2, "SUBSCRIBE", ["ausdt@aggTrade", MARK_PRICES])]

@@ -6,13 +6,16 @@ from random import Random
 
 import pytest
 
+from binance_streamer.config.schema import Config, EndpointsConfig, GroupConfig, MatchConfig, ModeConfig
 from binance_streamer.exchange.streams import Stream, stream_of
 from binance_streamer.wire.requests import SnapshotRequest
 from services.ingest.streams.backfill import BackfillRequests
 from services.rest.answers import RestAnswer
 from services.rest.market.clock_offset import Step
+from services.rest.market.group_members import GroupMembers
 from services.rest.schedule.backfill_queue import MissingRows
-from services.rest.schedule.task import AnyRequest
+from services.rest.schedule.task import AnyRequest, Moment
+from services.rest.tasks import TurnoverTask
 from services.runtime.gaps.open_gaps import OpenGap
 from simulator.rest.weights import RequestWeight
 from tests.support.rest_scene import NOW_MS, SNAPSHOT, TIME, RestScene, a_list, an_answer
@@ -329,3 +332,25 @@ def test_an_hour_that_50_symbols_have_lost_is_fetched_without_a_ban(tmp_path: Pa
     assert hour.missing == {}
     assert hour.most_used <= 1200
     assert hour.requests == 50 + 50 + sum(-(-(60_000 // rank) // 1000) for rank in range(1, 51))
+
+
+def turnover_task(tmp_path: Path, top: int | None) -> TurnoverTask:
+    mode = ModeConfig(groups=(GroupConfig(name="most", match=MatchConfig(), top=top),))
+    endpoints = EndpointsConfig(run_directory=str(tmp_path))
+    return TurnoverTask(GroupMembers(Config(mode="production", modes={"production": mode}, endpoints=endpoints)))
+
+
+def test_the_turnover_is_asked_for_once_a_day(tmp_path: Path) -> None:
+    task = turnover_task(tmp_path, top=2)
+    now = Moment(5.0, NOW_MS)
+    assert task.next(now, {"turnover"}) is None
+    request = task.next(now, ())
+    assert request is not None
+    assert (request.path, request.weight) == ("/fapi/v1/ticker/24hr", 40)
+    task.good(request, an_answer(200, b'[{"symbol":"AUSDT","quoteVolume":"7.5"}]'), now)
+    assert task.next(Moment(5.0 + 86_399, NOW_MS), ()) is None
+    assert task.next(Moment(5.0 + 86_400, NOW_MS), ()) is not None
+
+
+def test_nobody_asks_for_the_turnover_where_no_group_has_a_top(tmp_path: Path) -> None:
+    assert turnover_task(tmp_path, top=None).next(Moment(5.0, NOW_MS), ()) is None
