@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import recorded
 from tests.support.books import GoldenBook
 from tests.support.data import captured, golden, market_data
 from tests.support.differences import DifferenceError, apply_difference
@@ -27,6 +28,26 @@ def test_eventually_returns_the_first_true_answer() -> None:
 def test_eventually_says_what_it_waited_for() -> None:
     with pytest.raises(AssertionError, match="not within 0 s: the file; the last answer was False"):
         eventually(lambda: False, deadline_s=0, what="the file")
+
+
+HALF, REST = "a,b\n1,2\n3", ",4\n"
+
+
+def test_a_row_that_is_being_written_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "BTCUSDT" / "trade_BTCUSDT_20261122.csv"
+    path.parent.mkdir()
+    path.write_text(HALF)
+    monkeypatch.setattr("time.sleep", lambda _: path.write_text(HALF + REST))
+    assert recorded.recorded_rows(tmp_path, "BTCUSDT", "trade") == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+
+
+def test_half_a_row_that_stays_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "BTCUSDT" / "trade_BTCUSDT_20261122.csv"
+    path.parent.mkdir()
+    path.write_text(HALF)
+    monkeypatch.setattr(recorded, "_PATIENCE_S", 0.0)
+    with pytest.raises(AssertionError, match="ends in half a row"):
+        recorded.recorded_rows(tmp_path, "BTCUSDT", "trade")
 
 
 _FAMILY = """

@@ -1,6 +1,7 @@
 """The members of groups: found in the exchange's list, and kept in the file by which all other processes go."""
 
 import logging
+import math
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 
@@ -97,7 +98,7 @@ class GroupMembers:
         if not self._turnover:
             return [one for one in members if one in known]
         ranked = sorted(members, key=lambda one: (-self._turnover.get(one, 0.0), one))
-        stays = [one for one in ranked[: int(most * _STAYS)] if one in known]
+        stays = [one for one in ranked[: math.ceil(most * _STAYS)] if one in known]
         return sorted([*stays, *(one for one in ranked if one not in stays)][:most])
 
     def _absent_once(self, listed: Sequence[Contract], before: Mapping[str, Sequence[str]]) -> list[Contract]:
