@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import BinaryIO, Literal, NamedTuple, get_args
 
 import zmq
 
@@ -72,19 +72,19 @@ def rows_seen(folder: Path, stem: str, count: int) -> list[int]:
     """Look every millisecond for whole rows that are new, until so many have come, and return how old each was."""
     ages_ns: list[int] = []
     end_s = time.monotonic() + 600
-    rest, file = b"", None
+    files: dict[Path, BinaryIO] = {}
+    rests: dict[Path, bytes] = {}
     with ExitStack() as stack:
         while len(ages_ns) < count and time.monotonic() < end_s:
             time.sleep(0.001)
-            if file is None:
-                path = next(folder.glob(f"{stem}_BTCUSDT_*.csv"), None)
-                file = stack.enter_context(path.open("rb")) if path else None
-                continue
-            text = file.read()
-            now_ns = time.time_ns()
-            *lines, rest = (rest + text).split(b"\n")
-            stamps = (line.rsplit(b",", 5)[-5] for line in lines)  # recv_ns, epoch, seq, source, extra
-            ages_ns += [now_ns - int(stamp) for stamp in stamps if stamp.isdigit()]
+            for path in folder.glob(f"{stem}_BTCUSDT_*.csv"):  # the recording begins anew: two days, by its times
+                if path not in files:
+                    files[path] = stack.enter_context(path.open("rb"))
+                text = files[path].read()
+                now_ns = time.time_ns()
+                *lines, rests[path] = (rests.get(path, b"") + text).split(b"\n")
+                stamps = (line.rsplit(b",", 5)[-5] for line in lines)  # recv_ns, epoch, seq, source, extra
+                ages_ns += [now_ns - int(stamp) for stamp in stamps if stamp.isdigit()]
     return ages_ns
 
 
